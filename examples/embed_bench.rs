@@ -1,0 +1,33 @@
+//! The local embedder on one thread, for scripts/bench_embed.py to time: `embed_bench MODEL_FOLDER TEXTS.json`.
+//!
+//! Reads lines from standard input: at `round` it embeds all the texts and prints how many, at `vectors` it
+//! embeds them and prints their vectors as JSON.
+
+use std::{io::BufRead, num::NonZeroUsize, path::PathBuf};
+
+use anyhow::{Context, bail};
+use app::{
+    clients::local_embedder::{LocalEmbedder, LocalEmbedderOptions},
+    ports::{EmbedPriority, Embedder},
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
+    let (Some(folder), Some(texts)) = (arguments.next(), arguments.next()) else {
+        bail!("usage: embed_bench MODEL_FOLDER TEXTS.json");
+    };
+    let texts = std::fs::read(&texts).with_context(|| format!("couldn't read {}", texts.display()))?;
+    let texts: Vec<String> = serde_json::from_slice(&texts).context("the texts are not a JSON list of strings")?;
+    let options = LocalEmbedderOptions { threads: NonZeroUsize::MIN, ..LocalEmbedderOptions::default() };
+    let embedder = LocalEmbedder::load(&folder, options)?;
+    for line in std::io::stdin().lock().lines() {
+        let vectors = embedder.embed(texts.clone(), EmbedPriority::Document).await?;
+        match line?.as_str() {
+            "round" => println!("{}", vectors.len()),
+            "vectors" => println!("{}", serde_json::to_string(&vectors)?),
+            other => bail!("unknown command {other}"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+# Shared by the scripts beside it; sourced, never run. Works with the bash 3.2 of macOS.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${APP_CACHE_DIR:-$root/.cache}
+model_dir=$cache/models/all-MiniLM-L6-v2
+
+# One line about what is wrong and what to do, then the end.
+die() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+
+# The SHA-256 of a file, as 64 hex digits.
+sha256() {
+    if command -v sha256sum >/dev/null 2>&1; then sha256sum "$1"; else shasum -a 256 "$1"; fi | cut -d ' ' -f 1
+}
+
+# The version that a pin file names: `name==VERSION \`.
+pinned_version() { sed -n 's/^[a-z0-9-]*==\([^ ]*\).*/\1/p' "$root/scripts/pins/$1.txt"; }
+
+postgres_dir=$cache/postgres/$(pinned_version postgres)
+
+# Programs that only tests need. Root's servers run under another account, which must be able to read them: not
+# below root's home.
+if [ "$(id -u)" = 0 ]; then test_tools=/var/lib/app-dev/test-tools; else test_tools=$cache/test-tools; fi
+
+# What a build needs besides the crates; a missing one would show as pages of compiler output.
+need_toolchain() {
+    command -v cargo >/dev/null 2>&1 ||
+        die "there is no Rust here: install it with rustup (https://rustup.rs), then run this again"
+    command -v cc >/dev/null 2>&1 ||
+        die "there is no C compiler (cc) here, which the TLS library is built with: install gcc (apt-get install gcc libc6-dev) or, on macOS, run xcode-select --install"
+}
+
+# Where cargo puts the binaries of the profile that people run.
+target_dir() { printf '%s/fast\n' "${CARGO_TARGET_DIR:-$root/target}"; }

@@ -1,0 +1,99 @@
+# Sourced by scripts/fetch: what only tests need, an ordinary PgBouncer and a PostgreSQL built with TLS (the fetched one
+# is not). Installed ones are used; on Debian and Ubuntu missing ones are unpacked into a folder, which needs no
+# rights and starts no service. Leaves their paths in $test_tools/env.
+
+# find_pgbouncer, find_tls_postgres: print the path of an installed one.
+find_pgbouncer() { PATH=$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/bin command -v pgbouncer; }
+
+find_tls_postgres() {
+    local bin newest=
+    for bin in /usr/lib/postgresql/*/bin /opt/homebrew/opt/postgresql@*/bin /usr/local/opt/postgresql@*/bin; do
+        if [ -x "$bin/initdb" ] && [ -x "$bin/postgres" ]; then newest=$bin; fi
+    done
+    [ -n "$newest" ] && echo "$newest"
+}
+
+# apt as an ordinary user: its lists and archives below $test_tools unless the system's own lists know the packages.
+apt_options=(-o "APT::Sandbox::User=" -o "Debug::NoLocking=1")
+
+update_lists() {
+    local state=$test_tools/apt
+    mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
+    apt_options+=(-o "Dir::State::lists=$state/lists" -o "Dir::Cache=$state/cache")
+    say "reading the lists of packages"
+    apt-get "${apt_options[@]}" -qq update
+}
+
+apt_knows() { [ -n "$(apt-cache "${apt_options[@]}" show --no-all-versions "$1" 2>/dev/null)" ]; }
+
+# The libraries that PACKAGE needs and the system lacks, and what those need in turn. LLVM is only loaded for JIT.
+missing_libraries() {
+    local library
+    for library in $(apt-cache "${apt_options[@]}" depends "$1" 2>/dev/null | sed -n 's/^ [ |]Depends: \(lib[^:<]*\)$/\1/p' | grep -v '^libllvm'); do
+        case "$(dpkg-query -W -f '${db:Status-Abbrev}' "$library" 2>/dev/null)" in
+            ii*) ;;
+            *) echo "$library" && missing_libraries "$library" ;;
+        esac
+    done
+}
+
+# unpack_package PACKAGE: it and its libraries into $test_tools/PACKAGE.
+unpack_package() {
+    local dir=$test_tools/$1 work=$test_tools/$1.$$ deb
+    [ ! -d "$dir" ] || return 0
+    rm -rf "$work"
+    mkdir -p "$work/debs" "$work/root"
+    say "fetching $1 for the tests"
+    # shellcheck disable=SC2046 # a list of names
+    (cd "$work/debs" && apt-get "${apt_options[@]}" -qq download "$1" $(missing_libraries "$1" | sort -u)) || return 1
+    for deb in "$work"/debs/*.deb; do dpkg -x "$deb" "$work/root"; done
+    chmod -R a+rX "$work"
+    python3 "$root/scripts/unpack.py" publish "$work/root" "$dir"
+    rm -rf "$work"
+}
+
+# wrapper PACKAGE PROGRAM: a script that runs the unpacked PROGRAM with the libraries unpacked beside it; prints its path.
+wrapper() {
+    local script=$test_tools/bin/${2##*/} libs
+    libs=$(find "$test_tools/$1" -name 'lib*.so*' -exec dirname {} \; | sort -u | tr '\n' ':')
+    mkdir -p "$test_tools/bin"
+    printf '#!/bin/sh\nLD_LIBRARY_PATH="%s$LD_LIBRARY_PATH" exec "%s" "$@"\n' "$libs" "$test_tools/$1/$2" >"$script.$$"
+    chmod 755 "$script.$$"
+    mv "$script.$$" "$script"
+    echo "$script"
+}
+
+unpack_pgbouncer() {
+    unpack_package pgbouncer && wrapper pgbouncer usr/sbin/pgbouncer
+}
+
+unpack_tls_postgres() {
+    local package program bin
+    package=$(apt-cache "${apt_options[@]}" depends postgresql 2>/dev/null | sed -n 's/.*Depends: \(postgresql-[0-9]*\)$/\1/p')
+    [ -n "$package" ] && unpack_package "$package" || return 1
+    bin=$(cd "$test_tools/$package/usr/lib/postgresql"/*/bin && pwd)
+    for program in initdb postgres; do wrapper "$package" "${bin#"$test_tools/$package/"}/$program" >/dev/null; done
+    echo "$test_tools/bin"
+}
+
+has_test_tools() (
+    [ -s "$test_tools/env" ] && . "$test_tools/env" && [ -x "$APP_PGBOUNCER" ] && [ -x "$APP_TLS_PG_BIN/postgres" ]
+)
+
+fetch_test_tools() {
+    local pgbouncer postgres
+    has_test_tools && return 0
+    pgbouncer=$(find_pgbouncer) && postgres=$(find_tls_postgres) || {
+        command -v apt-get >/dev/null 2>&1 && command -v dpkg >/dev/null 2>&1 ||
+            die "the tests need PgBouncer and a PostgreSQL built with TLS: install them (macOS: brew install pgbouncer postgresql@17)"
+        mkdir -p "$test_tools"
+        apt_knows pgbouncer || update_lists || die "the lists of packages could not be read (apt-get says why above)"
+        [ -n "${pgbouncer:-}" ] || pgbouncer=$(unpack_pgbouncer) || { update_lists && pgbouncer=$(unpack_pgbouncer); } ||
+            die "PgBouncer could not be fetched: install the package pgbouncer"
+        postgres=$(find_tls_postgres) || postgres=$(unpack_tls_postgres) || { update_lists && postgres=$(unpack_tls_postgres); } ||
+            die "a PostgreSQL built with TLS could not be fetched: install the package postgresql"
+    }
+    mkdir -p "$test_tools"
+    printf 'export APP_PGBOUNCER=%q APP_TLS_PG_BIN=%q\n' "$pgbouncer" "$postgres" >"$test_tools/env.$$"
+    mv "$test_tools/env.$$" "$test_tools/env"
+}

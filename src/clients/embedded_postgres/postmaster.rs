@@ -1,0 +1,170 @@
+//! The running server, as its pid file tells of it.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+use super::{EmbeddedError, error::During};
+
+/// How long a fast shutdown may take before the server is told to quit at once.
+const FAST_STOP_LIMIT: Duration = Duration::from_secs(10);
+/// How long an immediate shutdown may take.
+const QUICK_STOP_LIMIT: Duration = Duration::from_secs(10);
+/// Between two looks at a server that starts or stops.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// What `postmaster.pid` says. The server writes the file line by line, so the later facts come later.
+///
+/// Source: `src/include/utils/pidfile.h` of PostgreSQL, unchanged from 10 to 18.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PidFile {
+    pub(super) pid: Pid,
+    pub(super) port: u16,
+    pub(super) socket_dir: Option<PathBuf>,
+    pub(super) on_tcp: bool,
+    pub(super) ready: bool,
+}
+
+impl PidFile {
+    pub(super) fn read(data: &Path) -> Option<Self> {
+        Self::parse(&fs::read_to_string(path(data)).ok()?)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let line = |number: usize| lines.get(number - 1).copied().unwrap_or_default();
+        Some(Self {
+            // A stand-alone backend writes its pid negated; no server of ours.
+            pid: line(1).parse().ok().filter(|pid| *pid > 0).and_then(Pid::from_raw)?,
+            port: line(4).parse().unwrap_or_default(),
+            socket_dir: Some(line(5)).filter(|dir| !dir.is_empty()).map(PathBuf::from),
+            on_tcp: !line(6).is_empty(),
+            ready: line(8) == "ready",
+        })
+    }
+
+    /// Whether the server says that it is ready and takes a connection.
+    pub(super) fn answers(&self) -> bool {
+        self.ready
+            && match &self.socket_dir {
+                Some(dir) => UnixStream::connect(dir.join(format!(".s.PGSQL.{}", self.port))).is_ok(),
+                None => {
+                    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+                    TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+                }
+            }
+    }
+}
+
+/// The server that runs on `data`, ready or not; `None` when there is none, whatever an old pid file says.
+pub(super) fn running(data: &Path) -> Option<PidFile> {
+    PidFile::read(data).filter(|file| is_server_of(file.pid, data))
+}
+
+/// Removes a pid file whose number now is another process's (after a reboot, or in a container): PostgreSQL would
+/// take that process for its server and refuse to start. Where orphans of a killed server still use the data,
+/// PostgreSQL finds out by their shared memory.
+pub(super) fn remove_stale_pid_file(data: &Path) -> Result<(), EmbeddedError> {
+    match PidFile::read(data) {
+        Some(file) if exists(file.pid) && !is_server_of(file.pid, data) => {
+            fs::remove_file(path(data)).during("remove", &path(data))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Stops the server on `data`: fast, then at once. Returns whether there was one.
+pub(super) fn stop(data: &Path) -> Result<bool, EmbeddedError> {
+    let Some(PidFile { pid, .. }) = running(data) else { return Ok(false) };
+    for (signal, limit) in [(Signal::INT, FAST_STOP_LIMIT), (Signal::QUIT, QUICK_STOP_LIMIT)] {
+        match kill_process(pid, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => return Err(error.into()).during("signal the server of", data),
+        }
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if !is_server_of(pid, data) {
+                return Ok(true);
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+    Err(EmbeddedError::Stop { pid: pid.as_raw_pid() })
+}
+
+fn path(data: &Path) -> PathBuf {
+    data.join("postmaster.pid")
+}
+
+fn exists(pid: Pid) -> bool {
+    // Another user's process answers with a refusal.
+    !matches!(test_kill_process(pid), Err(rustix::io::Errno::SRCH))
+}
+
+/// Whether process `pid` was started as `postgres -D data`. A dead one that nobody has waited for has no arguments.
+///
+/// Its arguments, not its executable: root in a container may not look at other accounts' executables.
+fn is_server_of(pid: Pid, data: &Path) -> bool {
+    let arguments = arguments(pid, data);
+    let is_postgres =
+        arguments.first().is_some_and(|program| Path::new(program).file_name() == Some(OsStr::new("postgres")));
+    is_postgres
+        && arguments.get(1).is_some_and(|flag| flag == "-D")
+        && arguments.get(2).is_some_and(|dir| dir == data.as_os_str())
+}
+
+#[cfg(target_os = "linux")]
+fn arguments(pid: Pid, _data: &Path) -> Vec<OsString> {
+    use std::os::unix::ffi::OsStringExt;
+    let line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_pid())).unwrap_or_default();
+    line.split(|byte| *byte == 0).map(|argument| OsString::from_vec(argument.to_vec())).collect()
+}
+
+/// `ps` joins the arguments with spaces, which a path may have too, hence the look for the whole of `data`.
+#[cfg(not(target_os = "linux"))]
+fn arguments(pid: Pid, data: &Path) -> Vec<OsString> {
+    let output =
+        std::process::Command::new("ps").args(["-ww", "-o", "args=", "-p"]).arg(pid.as_raw_pid().to_string()).output();
+    let line = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    match line.split_once(&format!(" -D {} ", data.display())) {
+        Some((program, _)) => vec![program.into(), "-D".into(), data.into()],
+        None => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = "4711\n/d/data\n1700000000\n5432\n/d\n\n  5432001         3\nready   \n";
+
+    #[test]
+    fn a_pid_file_tells_where_the_server_listens_and_whether_it_is_ready() {
+        let file = PidFile::parse(WHOLE).unwrap();
+        assert_eq!(file.pid.as_raw_pid(), 4711);
+        assert_eq!((file.port, file.socket_dir, file.on_tcp, file.ready), (5432, Some("/d".into()), false, true));
+        let on_tcp = PidFile::parse("7\n/d\n1\n6000\n\n127.0.0.1\n1 2\nstarting\n").unwrap();
+        assert_eq!((on_tcp.port, on_tcp.socket_dir, on_tcp.on_tcp, on_tcp.ready), (6000, None, true, false));
+    }
+
+    #[test]
+    fn a_pid_file_that_is_being_written_is_not_ready() {
+        assert!(!PidFile::parse("4711\n/d/data\n").unwrap().ready);
+        assert_eq!(PidFile::parse(""), None);
+        assert_eq!(PidFile::parse("-4711\n/d\n"), None);
+    }
+
+    #[test]
+    fn another_process_is_never_taken_for_the_server() {
+        let ourselves = Pid::from_raw(std::process::id().try_into().unwrap()).unwrap();
+        assert!(exists(ourselves) && !is_server_of(ourselves, Path::new("/d/data")));
+    }
+}

@@ -1,0 +1,173 @@
+//! Reads and checks what a sentence-transformers folder says of its model.
+
+use std::path::Path;
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{error::ModelError, tokenizer::transformer_folder};
+
+const CONFIG: &str = "config.json";
+
+/// How the vectors of a text's tokens become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pooling {
+    /// Their mean.
+    Mean,
+    /// The first token's.
+    FirstToken,
+}
+
+/// What is needed to build the encoder.
+#[derive(Debug, Clone)]
+pub(super) struct ModelConfig {
+    /// Features of a token.
+    pub hidden: usize,
+    /// Features between the two dense layers of a feed-forward block.
+    pub intermediate: usize,
+    /// Encoder layers.
+    pub layers: usize,
+    /// Attention heads, a divisor of `hidden`.
+    pub heads: usize,
+    /// Tokens in the vocabulary.
+    pub vocabulary: usize,
+    /// Positions that the model knows.
+    pub positions: usize,
+    /// Token types that the model knows; only the first is used.
+    pub token_types: usize,
+    /// Added to the variance in layer norms.
+    pub epsilon: f32,
+    /// How tokens become a text.
+    pub pooling: Pooling,
+    /// Tokens read of one text, its special tokens included.
+    pub max_tokens: usize,
+}
+
+#[derive(Deserialize)]
+struct BertConfig {
+    model_type: Option<String>,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    vocab_size: usize,
+    max_position_embeddings: usize,
+    type_vocab_size: Option<usize>,
+    hidden_act: Option<String>,
+    position_embedding_type: Option<String>,
+    layer_norm_eps: Option<f32>,
+}
+
+#[derive(Deserialize, Default)]
+struct SentenceConfig {
+    max_seq_length: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct Module {
+    #[serde(rename = "type")]
+    kind: String,
+    path: String,
+}
+
+#[derive(Deserialize, Default)]
+struct PoolingConfig {
+    pooling_mode: Option<String>,
+    #[serde(flatten)]
+    modes: std::collections::BTreeMap<String, serde_json::Value>,
+}
+
+impl ModelConfig {
+    /// Reads the folder's configuration files.
+    pub fn load(folder: &Path) -> Result<Self, ModelError> {
+        let transformer = transformer_folder(folder);
+        let bert: BertConfig =
+            read(&transformer, CONFIG)?.ok_or_else(|| ModelError::Missing { file: CONFIG.into() })?;
+        bert.check()?;
+        let sentence: SentenceConfig = read(&transformer, "sentence_bert_config.json")?.unwrap_or_default();
+        let max_tokens = sentence.max_seq_length.unwrap_or(bert.max_position_embeddings);
+        if !(3..=bert.max_position_embeddings).contains(&max_tokens) {
+            let reason = format!("max_seq_length is {max_tokens}, the model knows {}", bert.max_position_embeddings);
+            return Err(ModelError::invalid("sentence_bert_config.json", reason));
+        }
+        Ok(Self {
+            hidden: bert.hidden_size,
+            intermediate: bert.intermediate_size,
+            layers: bert.num_hidden_layers,
+            heads: bert.num_attention_heads,
+            vocabulary: bert.vocab_size,
+            positions: bert.max_position_embeddings,
+            token_types: bert.type_vocab_size.unwrap_or(2),
+            epsilon: bert.layer_norm_eps.unwrap_or(1e-12),
+            pooling: load_pooling(folder)?,
+            max_tokens,
+        })
+    }
+}
+
+impl BertConfig {
+    fn check(&self) -> Result<(), ModelError> {
+        for (what, value, only) in [
+            ("model_type", &self.model_type, "bert"),
+            ("hidden_act", &self.hidden_act, "gelu"),
+            ("position_embedding_type", &self.position_embedding_type, "absolute"),
+        ] {
+            match value.as_deref() {
+                Some(value) if value != only => return Err(ModelError::unsupported(format!("{what} \"{value}\""))),
+                Some(_) | None => {}
+            }
+        }
+        let sizes = [
+            ("hidden_size", self.hidden_size, 1 << 14),
+            ("intermediate_size", self.intermediate_size, 1 << 16),
+            ("num_hidden_layers", self.num_hidden_layers, 1 << 10),
+            ("num_attention_heads", self.num_attention_heads, 1 << 10),
+            ("vocab_size", self.vocab_size, 1 << 24),
+            ("max_position_embeddings", self.max_position_embeddings, 1 << 16),
+        ];
+        for (what, value, most) in sizes {
+            if value == 0 || value > most {
+                return Err(ModelError::invalid(CONFIG, format!("{what} is {value}, not within 1 to {most}")));
+            }
+        }
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            let reason = format!("{} features do not divide by {} heads", self.hidden_size, self.num_attention_heads);
+            return Err(ModelError::invalid(CONFIG, reason));
+        }
+        Ok(())
+    }
+}
+
+/// Finds the pooling; without a word about it, it is the mean.
+fn load_pooling(folder: &Path) -> Result<Pooling, ModelError> {
+    let mut path = "1_Pooling".to_owned();
+    let modules: Option<Vec<Module>> = read(folder, "modules.json")?;
+    for module in modules.into_iter().flatten() {
+        match module.kind.rsplit('.').next() {
+            Some("Transformer" | "Normalize") => {}
+            Some("Pooling") => path = module.path,
+            _ => return Err(ModelError::unsupported(format!("module \"{}\"", module.kind))),
+        }
+    }
+    let Some(config) = read::<PoolingConfig>(folder, &format!("{path}/{CONFIG}"))? else { return Ok(Pooling::Mean) };
+    let mut modes: Vec<&str> = config.pooling_mode.iter().map(String::as_str).collect();
+    for (name, value) in &config.modes {
+        if let (Some(mode), Some(true)) = (name.strip_prefix("pooling_mode_"), value.as_bool()) {
+            modes.push(mode);
+        }
+    }
+    match modes.as_slice() {
+        [] | ["mean" | "mean_tokens"] => Ok(Pooling::Mean),
+        ["cls" | "cls_token"] => Ok(Pooling::FirstToken),
+        other => Err(ModelError::unsupported(format!("pooling \"{}\"", other.join("+")))),
+    }
+}
+
+/// Reads a JSON file; `None` when there is none.
+fn read<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<Option<T>, ModelError> {
+    let bytes = match std::fs::read(folder.join(file)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(ModelError::io(file, error)),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| ModelError::invalid(file, error.to_string()))
+}

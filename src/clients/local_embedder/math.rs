@@ -1,0 +1,149 @@
+//! Elementwise functions, each for one vector of whatever width.
+
+use pulp::{Simd, WithSimd};
+
+use super::{
+    panels::Row,
+    product::{vectors, vectors_mut},
+};
+
+/// 2^x for `x` in -126..127, to 2e-7 of the value.
+#[inline(always)]
+pub(super) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    // Source: minimax fit to 2^x over -0.5..0.5, with a relative error of 1.1e-7.
+    const C: [f32; 5] = [std::f32::consts::LN_2, 0.240_222_83, 0.055_505_585, 0.009_669_691, 0.001_330_060_5];
+    // Adding 1.5 * 2^23 leaves the whole part in the low bits; shifted by 23 they are an exponent.
+    let magic = simd.splat_f32s(12_582_912.0);
+    let shifted = simd.add_f32s(x, magic);
+    let fraction = simd.sub_f32s(x, simd.sub_f32s(shifted, magic));
+    let mut y = simd.splat_f32s(C[4]);
+    for c in [C[3], C[2], C[1], C[0], 1.0] {
+        y = simd.mul_add_e_f32s(y, fraction, simd.splat_f32s(c));
+    }
+    let exponent = simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(23));
+    simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(y), exponent))
+}
+
+/// x times the normal distribution's Φ(x), to 1e-7 of max(1, x).
+#[inline(always)]
+pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    // Source: minimax fit of log2(1 - Φ(u)) over 0..6, weighted so that u (1 - Φ(u)) is within 8.5e-8.
+    const C: [f32; 7] =
+        [-0.999_993_1, -1.151_201_7, -0.458_770_96, -0.053_412_102, 0.008_080_715, -0.000_769_219_3, 0.000_033_092_77];
+    let zero = simd.splat_f32s(0.0);
+    let magnitude = simd.max_f32s(x, simd.sub_f32s(zero, x));
+    // Beyond 6 the tail is below 1e-9: as good as none.
+    let u = simd.min_f32s(magnitude, simd.splat_f32s(6.0));
+    let mut y = simd.splat_f32s(C[6]);
+    for c in [C[5], C[4], C[3], C[2], C[1], C[0]] {
+        y = simd.mul_add_e_f32s(y, u, simd.splat_f32s(c));
+    }
+    let tail = exp2(simd, y);
+    simd.sub_f32s(simd.max_f32s(x, zero), simd.mul_f32s(magnitude, tail))
+}
+
+/// Normalises every token of some panels to mean 0 and variance 1, then scales and shifts each feature.
+pub(super) struct LayerNorm<'a> {
+    /// Panels of `features` rows.
+    pub rows: &'a mut [Row],
+    /// Rows in a panel.
+    pub features: usize,
+    /// A feature's factor; rows beyond these are left alone.
+    pub scale: &'a [f32],
+    /// A feature's summand.
+    pub shift: &'a [f32],
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl WithSimd for LayerNorm<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for panel in self.rows.chunks_exact_mut(self.features) {
+            let panel = &mut panel[..self.scale.len()];
+            for vector in (0..super::panels::LANES / S::F32_LANES).step_by(2) {
+                normalise_two(simd, panel, vector, self.scale, self.shift, self.epsilon);
+            }
+        }
+    }
+}
+
+/// Normalises the tokens of the vectors `first` and `first + 1` of a panel.
+#[inline(always)]
+fn normalise_two<S: Simd>(simd: S, panel: &mut [Row], first: usize, scale: &[f32], shift: &[f32], epsilon: f32) {
+    #[expect(clippy::cast_precision_loss, reason = "a model has far fewer features than 2^24")]
+    let share = simd.splat_f32s(1.0 / scale.len() as f32);
+    let mut mean = [simd.splat_f32s(0.0); 2];
+    for row in panel.iter() {
+        let row = &vectors::<S>(row)[first..first + 2];
+        mean = [simd.add_f32s(mean[0], row[0]), simd.add_f32s(mean[1], row[1])];
+    }
+    let mean = [simd.mul_f32s(mean[0], share), simd.mul_f32s(mean[1], share)];
+    let mut squares = [simd.splat_f32s(0.0); 2];
+    for row in panel.iter() {
+        let row = &vectors::<S>(row)[first..first + 2];
+        for (j, sum) in squares.iter_mut().enumerate() {
+            let x = simd.sub_f32s(row[j], mean[j]);
+            *sum = simd.mul_add_e_f32s(x, x, *sum);
+        }
+    }
+    let mut inverse = squares;
+    for sum in &mut inverse {
+        let variance = simd.mul_add_e_f32s(*sum, share, simd.splat_f32s(epsilon));
+        *sum = simd.div_f32s(simd.splat_f32s(1.0), simd.sqrt_f32s(variance));
+    }
+    for (feature, row) in panel.iter_mut().enumerate() {
+        let (scale, shift) = (simd.splat_f32s(scale[feature]), simd.splat_f32s(shift[feature]));
+        for (j, x) in vectors_mut::<S>(row)[first..first + 2].iter_mut().enumerate() {
+            let normal = simd.mul_f32s(simd.sub_f32s(*x, mean[j]), inverse[j]);
+            *x = simd.mul_add_e_f32s(normal, scale, shift);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{isa::Isa, panels::LANES, reference::normal_below},
+        *,
+    };
+
+    /// Applies both functions to every lane.
+    struct Both<'a>(&'a [Row], &'a mut [(Row, Row)]);
+
+    impl WithSimd for Both<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            for (row, (powers, gelus)) in self.0.iter().zip(self.1) {
+                for (j, x) in vectors::<S>(row).iter().enumerate() {
+                    vectors_mut::<S>(powers)[j] = exp2(simd, *x);
+                    vectors_mut::<S>(gelus)[j] = gelu(simd, *x);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn functions_are_as_exact_as_they_claim() {
+        let value = |i: usize| -120.0 + i as f32 * (240.0 / 12_799.0);
+        let rows: Vec<Row> = (0..400).map(|row| Row(std::array::from_fn(|lane| value(row * LANES + lane)))).collect();
+        for isa in Isa::all() {
+            let mut results = vec![(Row::ZERO, Row::ZERO); rows.len()];
+            isa.run(Both(&rows, &mut results));
+            for (row, (powers, gelus)) in rows.iter().zip(&results) {
+                for (lane, x) in row.0.iter().enumerate() {
+                    let x = f64::from(*x);
+                    let power = f64::from(powers.0[lane]) / x.exp2();
+                    assert!((power - 1.0).abs() < 2e-7, "2^{x}: {power}");
+                    let expected = x * if x.abs() > 9.0 { f64::from(x > 0.0) } else { normal_below(x) };
+                    let error = (f64::from(gelus.0[lane]) - expected).abs();
+                    assert!(error < 1e-7 * x.abs().max(1.0) + 1e-7, "gelu {x}: {error}");
+                }
+            }
+        }
+    }
+}

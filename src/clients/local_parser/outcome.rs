@@ -1,0 +1,41 @@
+//! What the end of a child that gave no answer means.
+
+use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
+
+use rustix::process::Signal;
+
+use super::{fault::Fault, protocol::Limits};
+
+/// The fault behind `status`. `last_words` is the child's stderr, searched for what the Rust runtime writes as it
+/// aborts and never shown: it may quote the document.
+pub(super) fn of(status: ExitStatus, last_words: &[u8], limits: &Limits) -> Fault {
+    let says = |words: &str| last_words.windows(words.len()).any(|window| window == words.as_bytes());
+    let signal = status.signal().and_then(Signal::from_named_raw);
+    match signal {
+        Some(Signal::XCPU) => Fault::Timeout { limit_ms: limits.time_ms },
+        Some(Signal::KILL) => Fault::Killed,
+        _ if says("memory allocation of") => Fault::Memory { limit_bytes: limits.memory_bytes },
+        _ if says("has overflowed its stack") => Fault::crashed("nested too deeply"),
+        _ => Fault::crashed(&status.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { max_pages: 0, memory_bytes: 7, time_ms: 9, output_bytes: 0 };
+    const ABORT: i32 = 6;
+
+    #[test]
+    fn the_end_tells_the_reason() {
+        let fault = |raw, words: &str| of(ExitStatus::from_raw(raw), words.as_bytes(), &LIMITS);
+        let oom = "memory allocation of 4096 bytes failed\n";
+        assert_eq!(fault(ABORT, oom), Fault::Memory { limit_bytes: 7 });
+        assert_eq!(fault(ABORT, "thread 'x' has overflowed its stack\n"), Fault::crashed("nested too deeply"));
+        assert_eq!(fault(Signal::XCPU.as_raw(), ""), Fault::Timeout { limit_ms: 9 });
+        assert_eq!(fault(Signal::KILL.as_raw(), ""), Fault::Killed);
+        assert!(matches!(fault(Signal::SEGV.as_raw(), "secret"), Fault::Crashed { .. }));
+        assert!(!fault(1 << 8, "secret").to_string().contains("secret"));
+    }
+}

@@ -1,0 +1,97 @@
+//! The backend's errors as failures: what to do, never where the object lies.
+
+use std::{error::Error, io};
+
+use object_store::client::{HttpError, HttpErrorKind};
+
+use crate::domain::{ErrorClass, Failure};
+
+/// S3's codes (and object_store's words for a redirect to another region) that no retry cures.
+///
+/// Source: the S3 API reference, "Error responses".
+const MISCONFIGURED: &[(&str, &str)] = &[
+    ("NoSuchBucket", "the bucket does not exist; check STORAGE_URL"),
+    ("InvalidAccessKeyId", "the access key is unknown; check AWS_ACCESS_KEY_ID"),
+    ("SignatureDoesNotMatch", "the secret does not fit the access key; check AWS_SECRET_ACCESS_KEY"),
+    ("AuthorizationHeaderMalformed", "the region is wrong; check `region` in STORAGE_URL, or AWS_REGION"),
+    ("incorrectly configured region", "the region is wrong; check `region` in STORAGE_URL, or AWS_REGION"),
+    ("RequestTimeTooSkewed", "this machine's clock is wrong"),
+];
+
+const UNNAMED: &str = "it answered with an error";
+
+/// `Ok(None)` where there is no such object.
+pub(super) fn unless_missing<T>(result: object_store::Result<T>, doing: &str) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error @ object_store::Error::NotFound { .. }) if misconfiguration(&error).is_none() => Ok(None),
+        Err(error) => Err(of_store(&error, doing)),
+    }
+}
+
+/// What the backend's error deserves; `doing` completes “The object storage couldn't … the file”.
+pub(super) fn of_store(error: &object_store::Error, doing: &str) -> Failure {
+    if let Some(why) = misconfiguration(error) {
+        return denied(doing, why);
+    }
+    match error {
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+            denied(doing, "these credentials may not; check the bucket's policy and AWS_ACCESS_KEY_ID")
+        }
+        object_store::Error::NotFound { .. } => denied(doing, "the bucket does not exist; check STORAGE_URL"),
+        // The network's errors are io errors too, further down the chain.
+        other => match (find::<HttpError>(other), find::<io::Error>(other)) {
+            (Some(http), _) => unavailable(doing, reason(http)),
+            (None, Some(io)) => of_file(io, doing),
+            (None, None) => unavailable(doing, UNNAMED),
+        },
+    }
+}
+
+/// What an error of the local file system deserves.
+pub(super) fn of_file(error: &io::Error, doing: &str) -> Failure {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            denied(doing, "this user may not write to the folder; check its owner and mode")
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => unavailable(doing, "the disk is full"),
+        kind => unavailable(doing, &kind.to_string()),
+    }
+}
+
+/// Passes by itself, or with a hand of the operator; documents keep waiting.
+pub(super) fn unavailable(doing: &str, why: &str) -> Failure {
+    let message = format!("The object storage couldn't {doing} the file: {why}. It is tried again by itself.");
+    Failure::new("storage_unavailable", ErrorClass::Transient, message)
+}
+
+fn denied(doing: &str, why: &str) -> Failure {
+    let message = format!("The object storage refused to {doing} the file: {why}.");
+    Failure::new("storage_denied", ErrorClass::Configuration, message)
+}
+
+/// object_store keeps S3's error code only inside its text.
+fn misconfiguration(error: &object_store::Error) -> Option<&'static str> {
+    let text = error.to_string();
+    MISCONFIGURED.iter().find(|(code, _)| text.contains(code)).map(|(_, why)| *why)
+}
+
+fn reason(error: &HttpError) -> &'static str {
+    match error.kind() {
+        HttpErrorKind::Connect => "nothing answers there",
+        HttpErrorKind::Timeout => "no answer in time",
+        HttpErrorKind::Interrupted | HttpErrorKind::Request => "the connection was cut",
+        _ => UNNAMED,
+    }
+}
+
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut link = Some(error);
+    while let Some(error) = link {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        link = error.source();
+    }
+    None
+}

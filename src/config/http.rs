@@ -1,0 +1,42 @@
+//! How the API listens and what it bounds.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::{reader::Reader, values};
+
+/// How the API listens and what it bounds.
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// Address to listen on.
+    pub host: String,
+    /// Port to listen on; `0`: any that is free.
+    pub port: u16,
+    /// Where clients reach the API; `None`: by the request's own host.
+    pub public_url: Option<Url>,
+    /// Threads that serve requests; `0`: one a core.
+    pub threads: usize,
+    /// Time that running requests get at shutdown.
+    pub grace: Duration,
+    /// Largest JSON body in bytes; `0`: no limit.
+    pub body_limit_bytes: u64,
+    /// Origins whose pages may call, as browsers write them; `*`: all.
+    pub cors_origins: Vec<String>,
+}
+
+impl Http {
+    pub(super) fn read(r: &mut Reader<'_>) -> Self {
+        let own_port = r.whole("API_PORT", 0..=u16::MAX);
+        let platform_url = r.url("RENDER_EXTERNAL_URL");
+        Self {
+            host: r.name("API_HOST"),
+            port: r.optional("PORT", |text| values::whole(text, &(1..=u16::MAX))).unwrap_or(own_port),
+            public_url: r.url("API_PUBLIC_URL").or(platform_url),
+            threads: r.whole("API_THREADS", 0..=1024),
+            grace: r.seconds("API_GRACE", 0.0..=3600.0),
+            body_limit_bytes: r.bytes("API_BODY_LIMIT"),
+            cors_origins: r.required("CORS_ORIGINS", values::origins),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! From text to types. Each error is the rest of a sentence that begins with the variable's name.
+
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
+
+use url::Url;
+
+/// A whole number within `range`.
+pub(super) fn whole<T>(text: &str, range: &RangeInclusive<T>) -> Result<T, String>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("is no whole number from {} to {}", range.start(), range.end())),
+    }
+}
+
+/// Seconds as an integer or a decimal, within `range` (in seconds).
+pub(super) fn seconds(text: &str, range: &RangeInclusive<f64>) -> Result<Duration, String> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    match text.parse::<f64>().ok().filter(|_| plain) {
+        Some(seconds) if range.contains(&seconds) => {
+            Duration::try_from_secs_f64(seconds).map_err(|error| format!("is no usable time: {error}"))
+        }
+        _ => Err(format!("is no number of seconds from {} to {}", range.start(), range.end())),
+    }
+}
+
+/// Bytes, as a whole number with or without a unit: `26214400`, `25 MB` (millions), `25MiB` (1024 × 1024).
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || "is no number of bytes, nor one with a unit (kB, MB, GB; KiB, MiB, GiB)".to_owned();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
+}
+
+/// Yes or no, in the spellings that dashboards suggest.
+pub(super) fn flag(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("is neither true nor false".to_owned()),
+    }
+}
+
+/// A short name without white space: a model, a region, an audience.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    if text.len() <= 200 && !text.contains(char::is_whitespace) {
+        Ok(text.to_owned())
+    } else {
+        Err("is no name: at most 200 bytes without white space".to_owned())
+    }
+}
+
+/// The address of a web service: no user, no query.
+pub(super) fn service_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|_parse| "is no URL that begins with https:// or http://".to_owned())?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err("is no URL that begins with https:// or http://".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has a user or password in it; secrets have variables of their own".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has a ? or # part, which a service's address has not".to_owned());
+    }
+    Ok(url)
+}
+
+/// Origins that browsers name, separated by commas: scheme, host and port; or `*`.
+pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
+    text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(origin).collect()
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    let wrong = || "has an origin that is not written scheme://host or scheme://host:port".to_owned();
+    if text == "*" {
+        return Ok(text.to_owned());
+    }
+    let url = service_url(text).map_err(|_url| wrong())?;
+    // Browsers leave out the slash and the scheme's own port; so must the list, to be compared with what they send.
+    if url.path() == "/" { Ok(url.origin().ascii_serialization()) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_take_integers_and_decimals() {
+        let range = 0.0..=3600.0;
+        assert_eq!(seconds("30", &range), Ok(Duration::from_secs(30)));
+        assert_eq!(seconds("0.25", &range), Ok(Duration::from_millis(250)));
+        for text in ["-1", "1e3", "inf", "NaN", "30s", "", ".", "3601"] {
+            assert!(seconds(text, &range).is_err(), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn bytes_take_units() {
+        for (text, count) in [
+            ("0", 0),
+            ("512", 512),
+            ("25 MB", 25_000_000),
+            ("25MiB", 26_214_400),
+            ("2 gib", 2_147_483_648),
+            ("1 kB", 1000),
+        ] {
+            assert_eq!(bytes(text), Ok(count), "{text}");
+        }
+        for text in ["", "MB", "1.5 MB", "-1", "1 TBB", "99999999999 GiB"] {
+            assert!(bytes(text).is_err(), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn a_service_url_holds_no_secret() {
+        assert_eq!(service_url("https://a.example/v1/").unwrap().as_str(), "https://a.example/v1/");
+        for text in ["a.example", "ftp://a.example", "https://", "https://u:p@a.example", "https://a.example/?key=x"] {
+            assert!(service_url(text).is_err(), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_send_them() {
+        assert_eq!(
+            origins("https://A.example:443/, http://localhost:3000,*").unwrap(),
+            ["https://a.example", "http://localhost:3000", "*"]
+        );
+        assert_eq!(origins(""), Ok(Vec::new()));
+        for text in ["a.example", "https://a.example/path", "https://a.example,b"] {
+            assert!(origins(text).is_err(), "{text:?} was taken");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Every variable there is: the one table that the readers, the documentation and `.env.example` are made from.
+//! Defaults stand in `config/default.toml` and its sisters, not here.
+
+use super::environment::Role::{self, Api, Check, Client, Dev, Keys, Migrate, Worker};
+
+/// How a value may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrecy {
+    /// As it is.
+    Open,
+    /// Never, and it is taken from the environment only: a file would be committed.
+    Secret,
+}
+
+/// One variable.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable {
+    /// In the environment.
+    pub name: &'static str,
+    /// In the files, as `section.key`; `None`: from the environment only.
+    pub key: Option<&'static str>,
+    /// What it means, in a sentence, with its unit and special values.
+    pub meaning: &'static str,
+    /// A right value.
+    pub example: &'static str,
+    /// The roles that read it.
+    pub roles: &'static [Role],
+    /// How its value may be shown.
+    pub secrecy: Secrecy,
+}
+
+impl Variable {
+    /// The part of the key before the dot, or the group of a variable without a key.
+    pub fn section(&self) -> &'static str {
+        SECTIONS.iter().rev().find(|(first, _)| position(first) <= position(self.name)).map_or("", |(_, name)| name)
+    }
+}
+
+fn position(name: &str) -> Option<usize> {
+    VARIABLES.iter().position(|v| v.name == name)
+}
+
+/// The variable of that name.
+pub fn variable(name: &str) -> Option<&'static Variable> {
+    VARIABLES.iter().find(|v| v.name == name)
+}
+
+const ALL: &[Role] = &[Api, Worker, Migrate, Check, Dev, Keys, Client];
+const SERVERS: &[Role] = &[Api, Worker, Migrate, Check, Dev, Keys];
+const DATABASE: &[Role] = &[Api, Worker, Migrate, Check, Keys];
+const BOTH: &[Role] = &[Api, Worker, Check, Dev];
+const API: &[Role] = &[Api, Check, Dev];
+const WORKER: &[Role] = &[Worker, Check, Dev];
+const MODEL: &[Role] = &[Api, Worker, Migrate, Check, Dev];
+const CLIENT: &[Role] = &[Client, Check];
+
+const fn set(
+    name: &'static str,
+    key: &'static str,
+    roles: &'static [Role],
+    example: &'static str,
+    meaning: &'static str,
+) -> Variable {
+    Variable { name, key: Some(key), meaning, example, roles, secrecy: Secrecy::Open }
+}
+
+const fn env(name: &'static str, roles: &'static [Role], example: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, key: None, meaning, example, roles, secrecy: Secrecy::Open }
+}
+
+const fn secret(name: &'static str, roles: &'static [Role], example: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, key: None, meaning, example, roles, secrecy: Secrecy::Secret }
+}
+
+/// The first variable of each group of [`VARIABLES`], and the group's title.
+pub const SECTIONS: &[(&str, &str)] = &[
+    ("ENVIRONMENT", "Everything"),
+    ("DATABASE_URL", "Database"),
+    ("PORT", "HTTP"),
+    ("UPLOAD_MAX_BYTES", "Uploads"),
+    ("SUPABASE_URL", "Auth"),
+    ("STORAGE_URL", "Storage"),
+    ("WORKER_CONCURRENCY", "Worker"),
+    ("PARSE_MAX_PAGES", "Parser"),
+    ("EMBED_MODEL", "Embedder"),
+    ("APP_URL", "Clients and `app dev`"),
+    ("RENDER_GIT_COMMIT", "Platform"),
+];
+
+/// Every variable, grouped as in [`SECTIONS`].
+#[rustfmt::skip] // One variable is two lines: what the machine needs, what the reader needs.
+pub const VARIABLES: &[Variable] = &[
+    env("ENVIRONMENT", SERVERS, "production",
+        "Which deployment this is: `development`, `staging` or `production`. The database is stamped with it."),
+    env("APP_CONFIG_DIR", ALL, "/etc/app",
+        "Folder of `default.toml` and `{environment}.toml`. Default: `config` in the working folder, else the copies in the program."),
+    set("LOG_LEVEL", "telemetry.log_level", ALL, "info",
+        "What is logged: `error`, `warn`, `info`, `debug`, `trace` or `off`, and per module, as in `info,app::worker=debug`."),
+    set("LOG_FORMAT", "telemetry.log_format", ALL, "json",
+        "`text` for people, `json` for one object a line."),
+
+    secret("DATABASE_URL", DATABASE, "postgres://app:PASSWORD@db.example.com:5432/app",
+        "Postgres, directly or through a pooler in either mode. `sslmode` and `sslrootcert` are honoured; TLS is `verify-full` unless the host is this machine."),
+    secret("DIRECT_URL", DATABASE, "postgres://app:PASSWORD@db.example.com:5432/app",
+        "The same database by a connection that keeps its session, for migrations and LISTEN. Needed where `DATABASE_URL` goes through a pooler in transaction mode; without it workers poll."),
+    set("DATABASE_CA_FILE", "database.ca_file", DATABASE, "/etc/app/prod-ca.crt",
+        "PEM file of the authorities that may sign the server's certificate, instead of the system's. Supabase needs it."),
+    set("DATABASE_POOL_SIZE", "database.pool_size", BOTH, "10",
+        "Connections that one process may hold."),
+    set("DATABASE_CONNECT_TIMEOUT", "database.connect_timeout", SERVERS, "5",
+        "Seconds to wait for a new connection."),
+    set("DATABASE_POOL_TIMEOUT", "database.pool_timeout", BOTH, "5",
+        "Seconds to wait for a free connection of the pool."),
+    set("DATABASE_MAX_AGE", "database.max_age", BOTH, "1800",
+        "Seconds after which a connection is replaced; `0`: never."),
+
+    env("PORT", API, "10000",
+        "Port to listen on, set by the platform; wins over `API_PORT`."),
+    set("API_PORT", "http.port", API, "8000",
+        "Port to listen on where the platform sets no `PORT`."),
+    set("API_HOST", "http.host", API, "0.0.0.0",
+        "Address to listen on."),
+    set("API_PUBLIC_URL", "http.public_url", API, "https://api.example.com",
+        "Address at which clients reach the API, for upload URLs. Default: `RENDER_EXTERNAL_URL`, else the request's own host."),
+    set("API_THREADS", "http.threads", API, "2",
+        "Threads that serve requests; `0`: one a core."),
+    set("API_GRACE", "http.grace", API, "25",
+        "Seconds that running requests get at shutdown."),
+    set("API_BODY_LIMIT", "http.body_limit", API, "2 MiB",
+        "Largest JSON body, in bytes or with a unit; `0`: no limit."),
+    set("CORS_ORIGINS", "http.cors_origins", API, "https://app.example.com,https://admin.example.com",
+        "Origins whose pages may call the API, separated by commas; `*`: all; empty: none."),
+
+    set("UPLOAD_MAX_BYTES", "uploads.max_bytes", BOTH, "25 MiB",
+        "Largest file, in bytes or with a unit; `0`: no limit."),
+    set("UPLOAD_MAX_FILENAME", "uploads.max_filename", API, "120",
+        "Longest file name, in characters; `0`: no limit."),
+    set("UPLOAD_MAX_FILES", "uploads.max_files", API, "20",
+        "Files in one multipart request; `0`: no limit."),
+    set("UPLOAD_EXPIRY", "uploads.expiry", BOTH, "3600",
+        "Seconds that a client has to send the bytes of a declared upload."),
+    set("UPLOADS_PER_DAY", "uploads.per_day", API, "30",
+        "Uploads a day that one user may make; `0`: no limit."),
+
+    set("SUPABASE_URL", "auth.supabase_url", API, "https://abcdefghijklmnop.supabase.co",
+        "The project whose users' tokens are taken; issuer and key set (JWKS) follow from it."),
+    secret("SUPABASE_JWT_SECRET", API, "a-secret-of-32-characters-or-more",
+        "Secret of tokens signed with HS256 (Supabase's legacy JWT secret)."),
+    set("JWT_AUDIENCE", "auth.audience", API, "authenticated",
+        "Audience that a token must name."),
+    secret("SUPABASE_SERVICE_ROLE_KEY", BOTH, "eyJhbGciOi…",
+        "Key for our own calls to Supabase; never taken from a caller."),
+
+    set("STORAGE_URL", "storage.url", BOTH, "s3://documents/app?endpoint=https://abc.storage.supabase.co/storage/v1/s3&region=eu-west-2",
+        "Where documents are kept: `s3://bucket/prefix?endpoint=…&region=…`, or a folder (`file:///var/lib/app`, `./storage`) where one machine does everything."),
+    set("STORAGE_ALLOW_LOCAL", "storage.allow_local", BOTH, "true",
+        "`true` takes a folder outside development too: only right when every process sees the same disk."),
+    secret("STORAGE_SIGNING_SECRET", API, "32 random bytes: openssl rand -hex 32",
+        "Signs our own upload URLs, 32 characters or more, the same in every process of the API. Development derives one."),
+    secret("AWS_ACCESS_KEY_ID", BOTH, "AKIA…",
+        "Key of an S3 store."),
+    secret("AWS_SECRET_ACCESS_KEY", BOTH, "wJalr…",
+        "Secret of that key."),
+    set("AWS_REGION", "storage.region", BOTH, "eu-west-2",
+        "Region of an S3 store whose `STORAGE_URL` names none."),
+    set("AWS_ENDPOINT_URL", "storage.endpoint", BOTH, "https://minio.example.com",
+        "Address of an S3 store other than AWS whose `STORAGE_URL` names none."),
+
+    set("WORKER_CONCURRENCY", "worker.concurrency", WORKER, "4",
+        "Jobs that one worker runs at a time."),
+    set("WORKER_LEASE", "worker.lease", WORKER, "30",
+        "Seconds that a claim lasts without a heartbeat; then another worker takes the job over."),
+    set("WORKER_HEARTBEAT", "worker.heartbeat", WORKER, "10",
+        "Seconds between heartbeats; less than half the lease, so that one may be missed."),
+    set("WORKER_POLL_INTERVAL", "worker.poll_interval", WORKER, "5",
+        "Seconds between looks for work where no notification arrives."),
+    set("WORKER_LISTEN_POLL_INTERVAL", "worker.listen_poll_interval", WORKER, "30",
+        "Seconds between looks for work where notifications are proven to arrive."),
+    set("WORKER_MAX_RETRIES", "worker.max_retries", WORKER, "3",
+        "Tries after the first before a job is given up."),
+    set("WORKER_RETRY_BASE_DELAY", "worker.retry_base_delay", WORKER, "3",
+        "Seconds before the first retry; doubles with each."),
+    set("WORKER_RETRY_MAX_DELAY", "worker.retry_max_delay", WORKER, "300",
+        "Seconds that a retry waits at most, unless a provider asks for more."),
+    set("WORKER_GRACE", "worker.grace", WORKER, "25",
+        "Seconds that running jobs get at shutdown before they are handed back."),
+    set("MAX_RUNNING_JOBS_PER_USER", "worker.max_running_jobs_per_user", WORKER, "2",
+        "Jobs of one user that run at a time; more wait; `0`: no limit."),
+
+    set("PARSE_MAX_PAGES", "parser.max_pages", WORKER, "500",
+        "Pages, slides or sheets of one document; `0`: no limit."),
+    set("PARSE_TIMEOUT", "parser.timeout", WORKER, "120",
+        "Seconds of wall time, and of CPU time, that parsing one document may take."),
+    set("PARSE_MEMORY_BYTES", "parser.memory_bytes", WORKER, "2 GiB",
+        "Memory (address space) that parsing one document may take, in bytes or with a unit."),
+    set("PARSE_OUTPUT_BYTES", "parser.output_bytes", WORKER, "64 MiB",
+        "Text that parsing one document may yield, in bytes or with a unit."),
+    secret("LLAMAPARSE_API_KEY", BOTH, "llx-…",
+        "Key of LlamaParse. Read, but not used yet: documents are parsed locally."),
+    set("LLAMAPARSE_API_URL", "parser.llamaparse_url", BOTH, "https://api.cloud.llamaindex.ai",
+        "Address of LlamaParse. Not used yet."),
+    set("WEBHOOK_BASE_URL", "parser.webhook_base_url", BOTH, "https://api.example.com",
+        "Address at which LlamaParse reaches the API. Not used yet."),
+
+    set("EMBED_MODEL", "embedder.model", MODEL, "all-MiniLM-L6-v2",
+        "The model, as rows name it."),
+    set("EMBED_VERSION", "embedder.version", MODEL, "1",
+        "Version of the vectors; change it to embed everything anew."),
+    set("EMBED_MODEL_DIR", "embedder.model_dir", BOTH, "/var/lib/app/models",
+        "Folder of local models."),
+    set("EMBED_THREADS", "embedder.threads", BOTH, "2",
+        "Threads of a local model; `0`: one a core."),
+    secret("OPENAI_API_KEY", BOTH, "sk-…",
+        "Key of an embedding service. Read, but not used yet: this process embeds."),
+    set("OPENAI_API_URL", "embedder.openai_url", BOTH, "https://api.openai.com/v1",
+        "Address of an embedding service. Not used yet."),
+
+    env("APP_URL", CLIENT, "https://api.example.com",
+        "The API that `app upload`, `app jobs` and `app search` talk to. Default: a running `app dev`."),
+    secret("APP_TOKEN", CLIENT, "a JWT or an API key",
+        "What these commands log in with. Default: the token of a running `app dev`."),
+    env("APP_DEV_DIR", &[Dev, Client], "/tmp/app-dev",
+        "Data folder of `app dev`. Default: a private one per checkout."),
+
+    env("RENDER_GIT_COMMIT", SERVERS, "3f2a9c1d4e5b6a7980c1d2e3f4a5b6c7d8e9f0a1",
+        "The commit that runs. Default: the one that was built."),
+    env("RENDER_GIT_BRANCH", SERVERS, "main",
+        "The branch that it was deployed from."),
+    set("SHUTDOWN_DELAY", "platform.shutdown_delay", BOTH, "30",
+        "Seconds that the platform leaves between SIGTERM and SIGKILL; grace periods must be shorter."),
+    env("RENDER_EXTERNAL_URL", API, "https://app.onrender.com",
+        "Public address of the web service, for `API_PUBLIC_URL`."),
+];

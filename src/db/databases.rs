@@ -1,0 +1,26 @@
+//! Databases themselves, for `app dev`, which makes its own.
+
+use tokio::runtime::Handle;
+use tokio_postgres::{error::SqlState, types::Type};
+
+use super::{ConnectTarget, DbError, probe};
+
+/// Makes the database `name` where there is none; whether it was made. `target` is any other database of the server;
+/// `name` must be a plain word.
+pub async fn ensure_database(target: &ConnectTarget, runtime: &Handle, name: &str) -> Result<bool, DbError> {
+    let client = probe::connect(target, runtime).await?;
+    let sql = "-- database_exists
+SELECT FROM pg_database AS d WHERE d.datname = $1";
+    let found =
+        client.query_typed_opt(sql, &[(&name, Type::TEXT)]).await.map_err(|error| DbError::statement(sql, &error))?;
+    if found.is_some() {
+        return Ok(false);
+    }
+    let sql = format!("-- create_database\nCREATE DATABASE \"{}\"", name.replace('"', "\"\""));
+    match client.batch_execute(&sql).await {
+        Ok(()) => Ok(true),
+        // Another process was quicker.
+        Err(error) if error.code() == Some(&SqlState::DUPLICATE_DATABASE) => Ok(false),
+        Err(error) => Err(DbError::statement(&sql, &error)),
+    }
+}

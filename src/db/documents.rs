@@ -1,0 +1,233 @@
+//! The table `documents` and its chunks, as their owner sees them, and deleting them.
+//!
+//! Whoever holds more than one row here locks the user's uploads first, then the document's jobs, then the document:
+//! a worker's statements take a job before its document, too.
+
+use time::OffsetDateTime;
+use tokio_postgres::{Row, types::Type};
+use uuid::Uuid;
+
+use super::{
+    Cursor, Db, DbError, Session,
+    deletions::{Deletion, get_deletion, insert_deletions},
+    session::column,
+    uploads::lock_user_uploads,
+};
+use crate::domain::{ChunkId, DocumentId, JobId, UserId};
+
+/// A document.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Its id.
+    pub document_id: DocumentId,
+    /// As the client named it.
+    pub filename: String,
+    /// Declared media type.
+    pub mime: String,
+    /// Size in bytes.
+    pub bytes_len: i64,
+    /// SHA-256 of the bytes.
+    pub file_sha256: String,
+    /// The status of its latest job.
+    pub processing_status: Option<String>,
+    /// What the file is by its content, once parsed.
+    pub kind: Option<String>,
+    /// Pages, once parsed.
+    pub page_count: Option<i32>,
+    /// Chunks stored.
+    pub chunks: i64,
+    /// Its latest job.
+    pub job_id: Option<JobId>,
+    /// When it came.
+    pub created_at: OffsetDateTime,
+    /// When it last changed.
+    pub updated_at: OffsetDateTime,
+}
+
+const COLUMNS: &str =
+    "d.document_id, d.filename, d.mime, d.bytes_len, d.file_sha256, d.processing_status, d.kind, d.page_count,
+  (SELECT count(*) FROM upload_pipeline.document_chunks AS c WHERE c.document_id = d.document_id) AS chunks,
+  (SELECT j.job_id
+   FROM upload_pipeline.upload_jobs AS j
+   WHERE j.document_id = d.document_id
+   ORDER BY j.created_at DESC, j.job_id DESC
+   LIMIT 1) AS job_id,
+  d.created_at, d.updated_at
+FROM upload_pipeline.documents AS d";
+
+fn document(row: &Row) -> Result<Document, DbError> {
+    Ok(Document {
+        document_id: DocumentId(column(row, "document_id")?),
+        filename: column(row, "filename")?,
+        mime: column(row, "mime")?,
+        bytes_len: column(row, "bytes_len")?,
+        file_sha256: column(row, "file_sha256")?,
+        processing_status: column(row, "processing_status")?,
+        kind: column(row, "kind")?,
+        page_count: column(row, "page_count")?,
+        chunks: column(row, "chunks")?,
+        job_id: column::<Option<Uuid>>(row, "job_id")?.map(JobId),
+        created_at: column(row, "created_at")?,
+        updated_at: column(row, "updated_at")?,
+    })
+}
+
+/// `user`'s document with this id.
+pub async fn get_document(db: &impl Session, user: UserId, id: DocumentId) -> Result<Option<Document>, DbError> {
+    let sql = format!(
+        "-- get_document
+SELECT {COLUMNS}
+WHERE d.document_id = $1 AND d.user_id = $2"
+    );
+    let row = db.row(&sql, &[(&id.0, Type::UUID), (&user.0, Type::UUID)]).await?;
+    row.as_ref().map(document).transpose()
+}
+
+/// Up to `limit` of `user`'s documents behind `after`, newest first.
+pub async fn list_documents(
+    db: &impl Session,
+    user: UserId,
+    after: Option<Cursor>,
+    limit: i64,
+) -> Result<Vec<Document>, DbError> {
+    let sql = format!(
+        "-- list_documents
+SELECT {COLUMNS}
+WHERE d.user_id = $1
+  AND (d.created_at, d.document_id) < (coalesce($2, 'infinity'), coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+ORDER BY d.created_at DESC, d.document_id DESC
+LIMIT $4"
+    );
+    let rows = db
+        .rows(
+            &sql,
+            &[
+                (&user.0, Type::UUID),
+                (&after.map(|cursor| cursor.created_at), Type::TIMESTAMPTZ),
+                (&after.map(|cursor| cursor.id), Type::UUID),
+                (&limit, Type::INT8),
+            ],
+        )
+        .await?;
+    rows.iter().map(document).collect()
+}
+
+/// A passage of a document.
+#[derive(Debug, Clone)]
+pub struct StoredChunk {
+    /// Its id.
+    pub chunk_id: ChunkId,
+    /// Its place, from 0.
+    pub ord: i32,
+    /// Headings above it.
+    pub heading: String,
+    /// The passage.
+    pub text: String,
+    /// First page, where there are pages.
+    pub page_first: Option<i32>,
+    /// Last page.
+    pub page_last: Option<i32>,
+    /// Whether it has a vector.
+    pub embedded: bool,
+}
+
+/// Up to `limit` chunks of `user`'s document behind the place `after` (-1: from the first), in order of the text.
+pub async fn list_chunks(
+    db: &impl Session,
+    user: UserId,
+    id: DocumentId,
+    after: i32,
+    limit: i64,
+) -> Result<Vec<StoredChunk>, DbError> {
+    let rows = db
+        .rows(
+            "-- list_chunks
+SELECT c.chunk_id, c.chunk_ord, c.heading, c.text, c.page_first, c.page_last, c.embedding IS NOT NULL AS embedded
+FROM upload_pipeline.document_chunks AS c
+JOIN upload_pipeline.documents AS d ON d.document_id = c.document_id
+WHERE c.document_id = $1 AND d.user_id = $2 AND c.chunk_ord > $3
+ORDER BY c.chunk_ord
+LIMIT $4",
+            &[(&id.0, Type::UUID), (&user.0, Type::UUID), (&after, Type::INT4), (&limit, Type::INT8)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(StoredChunk {
+                chunk_id: ChunkId(column(row, "chunk_id")?),
+                ord: column(row, "chunk_ord")?,
+                heading: column(row, "heading")?,
+                text: column(row, "text")?,
+                page_first: column(row, "page_first")?,
+                page_last: column(row, "page_last")?,
+                embedded: column(row, "embedded")?,
+            })
+        })
+        .collect()
+}
+
+/// Holds all jobs of a document until the transaction ends.
+pub async fn lock_jobs_of_document(tx: &impl Session, id: DocumentId) -> Result<u64, DbError> {
+    tx.run(
+        "-- lock_jobs_of_document
+SELECT j.job_id
+FROM upload_pipeline.upload_jobs AS j
+WHERE j.document_id = $1
+ORDER BY j.job_id
+FOR UPDATE",
+        &[(&id.0, Type::UUID)],
+    )
+    .await
+}
+
+/// Deletes `user`'s document with its jobs, chunks and events, and hands every object that it ever had to housekeeping.
+/// A running step is shut out by the loss of its job's row. `None`: there is no such document.
+pub async fn delete_document(db: &Db, user: UserId, id: DocumentId) -> Result<Option<Deletion>, DbError> {
+    let deletion_id = Uuid::now_v7();
+    db.run_tx("delete_document", move |tx| {
+        Box::pin(async move {
+            lock_user_uploads(&tx, user).await?;
+            lock_jobs_of_document(&tx, id).await?;
+            let Some(mut keys) = delete_document_row(&tx, user, id).await? else { return Ok(None) };
+            keys.extend(forget_uploads(&tx, user, id).await?);
+            insert_deletions(&tx, deletion_id, user, id, &keys).await?;
+            get_deletion(&tx, user, deletion_id).await
+        })
+    })
+    .await
+}
+
+/// The row goes, and by cascade its jobs, chunks and events; the keys that it named.
+async fn delete_document_row(tx: &impl Session, user: UserId, id: DocumentId) -> Result<Option<Vec<String>>, DbError> {
+    let row = tx
+        .row(
+            "-- delete_document_row
+DELETE FROM upload_pipeline.documents AS d
+WHERE d.document_id = $1 AND d.user_id = $2
+RETURNING d.raw_path, d.parsed_path",
+            &[(&id.0, Type::UUID), (&user.0, Type::UUID)],
+        )
+        .await?;
+    row.map(|row| {
+        let raw: String = column(&row, "raw_path")?;
+        let parsed: Option<String> = column(&row, "parsed_path")?;
+        Ok(std::iter::once(raw).chain(parsed).collect())
+    })
+    .transpose()
+}
+
+/// Takes out of a document's uploads what they say about it; their keys. The rows stay until they expire: they count
+/// against the day's uploads, and let housekeeping find an object that a slow PUT stores only now.
+async fn forget_uploads(tx: &impl Session, user: UserId, id: DocumentId) -> Result<Vec<String>, DbError> {
+    let rows = tx
+        .rows(
+            "-- forget_uploads
+UPDATE upload_pipeline.uploads AS u
+SET document_id = NULL, job_id = NULL, filename = '', mime = '', bytes_len = NULL, file_sha256 = NULL
+WHERE u.user_id = $1 AND u.document_id = $2
+RETURNING u.storage_key",
+            &[(&user.0, Type::UUID), (&id.0, Type::UUID)],
+        )
+        .await?;
+    rows.iter().map(|row| column(row, "storage_key")).collect()
+}

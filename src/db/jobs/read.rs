@@ -1,0 +1,142 @@
+//! Jobs as their owner sees them.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use tokio_postgres::{Row, types::Type};
+
+use crate::{
+    db::{
+        Cursor, DbError, Session,
+        session::{column, parsed},
+    },
+    domain::{DocumentId, JobId, State, Status, UserId, progress::Counts},
+};
+
+/// A job, with the name of its file.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its id.
+    pub job_id: JobId,
+    /// The document.
+    pub document_id: DocumentId,
+    /// The document's file name.
+    pub filename: String,
+    /// The checkpoint.
+    pub status: Status,
+    /// Who has it.
+    pub state: State,
+    /// Failed tries since the last checkpoint.
+    pub retry_count: i32,
+    /// What was counted so far.
+    pub counts: Counts,
+    /// What providers charged, in US cents.
+    pub cost_cents: f64,
+    /// The last failure, with the first one of the job.
+    pub last_error: Option<Value>,
+    /// Lower goes first.
+    pub priority: i16,
+    /// The next try or look, while it waits.
+    pub run_at: OffsetDateTime,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When it last changed.
+    pub updated_at: OffsetDateTime,
+    /// When a worker first claimed it.
+    pub started_at: Option<OffsetDateTime>,
+    /// When it ended.
+    pub finished_at: Option<OffsetDateTime>,
+}
+
+impl Job {
+    /// The status that a `failed_*` replaced.
+    pub fn checkpoint(&self) -> Option<Status> {
+        self.last_error.as_ref()?.get("checkpoint")?.as_str()?.parse().ok()
+    }
+}
+
+const COLUMNS: &str = "j.job_id, j.document_id, d.filename, j.status, j.state, j.retry_count, j.progress, j.cost_cents,
+  j.last_error, j.priority, j.run_at, j.created_at, j.updated_at, j.started_at, j.finished_at
+FROM upload_pipeline.upload_jobs AS j
+JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id";
+
+fn job(row: &Row) -> Result<Job, DbError> {
+    let progress: Value = column(row, "progress")?;
+    let count = |key: &str| progress.get(key).and_then(Value::as_i64);
+    Ok(Job {
+        job_id: JobId(column(row, "job_id")?),
+        document_id: DocumentId(column(row, "document_id")?),
+        filename: column(row, "filename")?,
+        status: parsed(row, "status")?,
+        state: parsed(row, "state")?,
+        retry_count: column(row, "retry_count")?,
+        counts: Counts { pages: count("pages"), chunks: count("chunks"), embedded: count("embedded") },
+        cost_cents: column(row, "cost_cents")?,
+        last_error: column(row, "last_error")?,
+        priority: column(row, "priority")?,
+        run_at: column(row, "run_at")?,
+        created_at: column(row, "created_at")?,
+        updated_at: column(row, "updated_at")?,
+        started_at: column(row, "started_at")?,
+        finished_at: column(row, "finished_at")?,
+    })
+}
+
+/// `user`'s job with this id.
+pub async fn get_job(db: &impl Session, user: UserId, job_id: JobId) -> Result<Option<Job>, DbError> {
+    let sql = format!(
+        "-- get_job
+SELECT {COLUMNS}
+WHERE j.job_id = $1 AND j.user_id = $2"
+    );
+    let row = db.row(&sql, &[(&job_id.0, Type::UUID), (&user.0, Type::UUID)]).await?;
+    row.as_ref().map(job).transpose()
+}
+
+/// Up to `limit` of `user`'s jobs behind `after`, newest first; only those in `state`, where one is given.
+pub async fn list_jobs(
+    db: &impl Session,
+    user: UserId,
+    state: Option<State>,
+    after: Option<Cursor>,
+    limit: i64,
+) -> Result<Vec<Job>, DbError> {
+    let sql = format!(
+        "-- list_jobs
+SELECT {COLUMNS}
+WHERE j.user_id = $1
+  AND ($2::text IS NULL OR j.state = $2)
+  AND (j.created_at, j.job_id) < (coalesce($3, 'infinity'), coalesce($4, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+ORDER BY j.created_at DESC, j.job_id DESC
+LIMIT $5"
+    );
+    let rows = db
+        .rows(
+            &sql,
+            &[
+                (&user.0, Type::UUID),
+                (&state.map(State::as_str), Type::TEXT),
+                (&after.map(|cursor| cursor.created_at), Type::TIMESTAMPTZ),
+                (&after.map(|cursor| cursor.id), Type::UUID),
+                (&limit, Type::INT8),
+            ],
+        )
+        .await?;
+    rows.iter().map(job).collect()
+}
+
+/// Another job of the same document that has not ended: two would do the same work twice.
+pub async fn get_live_sibling(db: &impl Session, job_id: JobId) -> Result<Option<JobId>, DbError> {
+    let row = db
+        .row(
+            "-- get_live_sibling
+SELECT other.job_id
+FROM upload_pipeline.upload_jobs AS j
+JOIN upload_pipeline.upload_jobs AS other ON other.document_id = j.document_id
+WHERE j.job_id = $1 AND other.job_id <> j.job_id AND other.state IN ('queued', 'working', 'retryable')
+ORDER BY other.created_at DESC
+LIMIT 1",
+            &[(&job_id.0, Type::UUID)],
+        )
+        .await?;
+    row.map(|row| column(&row, "job_id").map(JobId)).transpose()
+}

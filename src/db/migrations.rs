@@ -1,0 +1,326 @@
+//! Bringing the schema up to date, and knowing whether it is.
+
+use std::time::{Duration, Instant};
+
+use refinery::{Migration, Runner};
+use tokio::runtime::Handle;
+use tokio_postgres::{Client, types::Type};
+
+use super::{ConnectTarget, Db, DbError, Session, probe, session::column};
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// Where the applied migrations are written down.
+const HISTORY: &str = "upload_pipeline.schema_history";
+/// Key of the advisory lock that one `app migrate` holds while it works. Source: arbitrary, ours.
+const LOCK_KEY: i64 = 0x6c8a_1e6e_1f0b_4aa8;
+/// How long a second `app migrate` waits for the first.
+const LOCK_DEADLINE: Duration = Duration::from_secs(120);
+/// A model with fewer vectors than this is searched exactly, which is as quick and misses nothing.
+///
+/// Source: ours; an exact search reads one user's vectors only, and 10,000 of 384 components take about 10 ms.
+const HNSW_FROM_ROWS: i64 = 10_000;
+
+const ROW_SECURITY: &str = include_str!("row_security.sql");
+
+/// Why `app migrate` did not finish. Nothing of the migration it names was kept.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The database could not be reached or refused a statement.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The URL leads to a pooler in transaction mode.
+    #[error(
+        "this URL leads to a connection pooler in transaction mode, on which the lock that keeps two migrations apart does not \
+         hold; set DIRECT_URL to the database itself or to the pooler's session mode (on Supabase: port 5432, not 6543)"
+    )]
+    TransactionMode,
+    /// Another `app migrate` holds the lock.
+    #[error("another `app migrate` has been running for {0} s; wait for it, or end its session in Postgres")]
+    Locked(u64),
+    /// A migration failed, or the applied ones are not those of this build.
+    #[error("{0}")]
+    Migration(String),
+    /// The database belongs to another environment.
+    #[error(
+        "this database belongs to {stamped}, this process to {ours}: nothing was changed. Check DATABASE_URL and ENVIRONMENT"
+    )]
+    Environment {
+        /// The environment that the database is stamped with.
+        stamped: String,
+        /// The environment of this process.
+        ours: String,
+    },
+}
+
+/// What the schema of a database is to this build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SchemaState {
+    /// Never migrated.
+    Missing,
+    /// These migrations are not applied yet.
+    Behind(Vec<String>),
+    /// As this build knows it, or newer: additive changes of a newer build do no harm.
+    Current,
+}
+
+/// A migration and whether it is applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationStatus {
+    /// `V0001__documents_and_jobs`.
+    pub name: String,
+    /// When it was applied; `None`: pending.
+    pub applied_on: Option<String>,
+    /// Whether the applied text is another than this build's.
+    pub altered: bool,
+    /// Its SQL; `None` for one that only a newer build knows.
+    pub sql: Option<String>,
+}
+
+/// What `app migrate` did.
+#[derive(Debug, Clone, Default)]
+pub struct MigrateReport {
+    /// Names of the migrations that were applied now.
+    pub applied: Vec<String>,
+    /// Indexes that were built now.
+    pub indexes: Vec<String>,
+}
+
+fn runner() -> Runner {
+    let mut runner = embedded::migrations::runner();
+    runner.set_migration_table_name(HISTORY);
+    runner
+}
+
+fn name(migration: &Migration) -> String {
+    format!("V{:04}__{}", migration.version(), migration.name())
+}
+
+/// Applies what is missing, ensures policies and indexes, and stamps the database with `environment`.
+/// Safe to run twice, also at once. `target` must give a session.
+pub async fn migrate(
+    target: &ConnectTarget,
+    runtime: &Handle,
+    environment: &str,
+    by: &str,
+) -> Result<MigrateReport, MigrateError> {
+    if probe::probe_session_mode(target, runtime).await? == probe::SessionMode::Transaction {
+        return Err(MigrateError::TransactionMode);
+    }
+    let mut client = probe::connect(target, runtime).await?;
+    take_lock(&client).await?;
+    check_stamp(&client, environment).await?;
+    batch(&client, "-- create_schema\nCREATE SCHEMA IF NOT EXISTS upload_pipeline").await?;
+    let report = runner().run_async(&mut client).await.map_err(|error| MigrateError::Migration(explain(&error)))?;
+    batch(&client, &format!("-- close_history\nALTER TABLE {HISTORY} ENABLE ROW LEVEL SECURITY")).await?;
+    batch(&client, ROW_SECURITY).await?;
+    let indexes = ensure_vector_indexes(&client).await?;
+    stamp(&client, environment, by).await?;
+    Ok(MigrateReport { applied: report.applied_migrations().iter().map(name).collect(), indexes })
+}
+
+/// Polls for the lock: a session that waits in `pg_advisory_lock` holds a snapshot, for which an index that the other
+/// builds concurrently would wait in turn.
+async fn take_lock(client: &Client) -> Result<(), MigrateError> {
+    let began = Instant::now();
+    loop {
+        let sql = "-- take_migration_lock
+SELECT pg_try_advisory_lock($1) AS taken";
+        let row = client
+            .query_typed_one(sql, &[(&LOCK_KEY, Type::INT8)])
+            .await
+            .map_err(|error| DbError::statement(sql, &error))?;
+        if column(&row, "taken")? {
+            return Ok(());
+        }
+        if began.elapsed() > LOCK_DEADLINE {
+            return Err(MigrateError::Locked(began.elapsed().as_secs()));
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+async fn batch(client: &Client, sql: &str) -> Result<(), DbError> {
+    client.batch_execute(sql).await.map_err(|error| DbError::statement(sql, &error))
+}
+
+/// What refinery says, with the server's detail and hint, which hold the rows to look at.
+fn explain(error: &refinery::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(db) = cause.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::as_db_error) {
+            text = format!("{text}\n{}", db.message());
+            for more in [db.detail(), db.hint()].into_iter().flatten() {
+                text = format!("{text}\n{more}");
+            }
+        }
+        source = cause.source();
+    }
+    text
+}
+
+async fn check_stamp(client: &Client, environment: &str) -> Result<(), MigrateError> {
+    match stamp_of(client).await? {
+        Some(stamped) if stamped != environment => {
+            Err(MigrateError::Environment { stamped, ours: environment.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn stamp_of(client: &Client) -> Result<Option<String>, DbError> {
+    let exists = "-- stamp_exists
+SELECT to_regclass('upload_pipeline.environment_stamp') IS NOT NULL AS yes";
+    let row = client.query_typed_one(exists, &[]).await.map_err(|error| DbError::statement(exists, &error))?;
+    if !column::<bool>(&row, "yes")? {
+        return Ok(None);
+    }
+    let row = client.query_typed_opt(GET_STAMP, &[]).await.map_err(|error| DbError::statement(GET_STAMP, &error))?;
+    row.map(|row| column(&row, "environment")).transpose()
+}
+
+const GET_STAMP: &str = "-- get_stamp
+SELECT s.environment FROM upload_pipeline.environment_stamp AS s";
+
+async fn stamp(client: &Client, environment: &str, by: &str) -> Result<(), DbError> {
+    let sql = "-- stamp_environment
+INSERT INTO upload_pipeline.environment_stamp (environment, stamped_by)
+VALUES ($1, $2)
+ON CONFLICT (only_one) DO NOTHING";
+    client
+        .execute_typed(sql, &[(&environment, Type::TEXT), (&by, Type::TEXT)])
+        .await
+        .map(drop)
+        .map_err(|error| DbError::statement(sql, &error))
+}
+
+/// A partial HNSW index for each model that has enough vectors, built without locking writers out. One that a killed
+/// build left invalid is dropped first.
+async fn ensure_vector_indexes(client: &Client) -> Result<Vec<String>, DbError> {
+    let sql = "-- list_unindexed_models
+SELECT m.embed_model, m.vector_dim, 'ix_chunks_hnsw_' || substr(md5(m.embed_model || ':' || m.vector_dim), 1, 12) AS index_name,
+  coalesce(NOT i.indisvalid, false) AS broken
+FROM (
+  SELECT c.embed_model, c.vector_dim
+  FROM upload_pipeline.document_chunks AS c
+  WHERE c.embedding IS NOT NULL
+  GROUP BY c.embed_model, c.vector_dim
+  HAVING count(*) >= $1
+) AS m
+LEFT JOIN pg_index AS i
+  ON i.indexrelid = to_regclass('upload_pipeline.ix_chunks_hnsw_' || substr(md5(m.embed_model || ':' || m.vector_dim), 1, 12))
+WHERE (i.indexrelid IS NULL OR NOT i.indisvalid) AND m.vector_dim <= 2000";
+    let rows = client
+        .query_typed(sql, &[(&HNSW_FROM_ROWS, Type::INT8)])
+        .await
+        .map_err(|error| DbError::statement(sql, &error))?;
+    let mut built = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (model, dim): (String, i32) = (column(&row, "embed_model")?, column(&row, "vector_dim")?);
+        let index: String = column(&row, "index_name")?;
+        if column(&row, "broken")? {
+            batch(client, &format!("-- drop_broken_index\nDROP INDEX CONCURRENTLY upload_pipeline.{index}")).await?;
+        }
+        let model = model.replace('\'', "''");
+        batch(
+            client,
+            &format!(
+                "-- build_vector_index
+CREATE INDEX CONCURRENTLY IF NOT EXISTS {index} ON upload_pipeline.document_chunks
+USING hnsw ((embedding::vector({dim})) vector_cosine_ops)
+WHERE embed_model = '{model}' AND vector_dim = {dim} AND embedding IS NOT NULL"
+            ),
+        )
+        .await?;
+        built.push(index);
+    }
+    Ok(built)
+}
+
+/// Every migration that this build or the database knows, in order.
+pub async fn list_migrations(db: &Db) -> Result<Vec<MigrationStatus>, DbError> {
+    let applied = applied(db).await?;
+    let runner = runner();
+    let mut all: Vec<MigrationStatus> = runner
+        .get_migrations()
+        .iter()
+        .map(|ours| {
+            let found = applied.iter().find(|a| a.version == i64::from(ours.version()));
+            MigrationStatus {
+                name: name(ours),
+                applied_on: found.map(|a| a.applied_on.clone()),
+                altered: found.is_some_and(|a| a.checksum != ours.checksum().to_string()),
+                sql: ours.sql().map(str::to_owned),
+            }
+        })
+        .collect();
+    all.extend(
+        applied.iter().filter(|a| !runner.get_migrations().iter().any(|m| i64::from(m.version()) == a.version)).map(
+            |a| MigrationStatus {
+                name: format!("V{:04}__{}", a.version, a.name),
+                applied_on: Some(a.applied_on.clone()),
+                altered: false,
+                sql: None,
+            },
+        ),
+    );
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+struct Applied {
+    version: i64,
+    name: String,
+    applied_on: String,
+    checksum: String,
+}
+
+async fn applied(db: &Db) -> Result<Vec<Applied>, DbError> {
+    let conn = db.get().await?;
+    let rows = conn
+        .rows(
+            "-- list_applied_migrations
+SELECT h.version::bigint AS version, h.name::text AS name, h.applied_on::text AS applied_on, h.checksum::text AS checksum
+FROM upload_pipeline.schema_history AS h
+ORDER BY h.version",
+            &[],
+        )
+        .await;
+    let rows = match rows {
+        Err(error) if error.is_schema_missing() => return Ok(Vec::new()),
+        other => other?,
+    };
+    rows.iter()
+        .map(|row| {
+            Ok(Applied {
+                version: column(row, "version")?,
+                name: column(row, "name")?,
+                applied_on: column(row, "applied_on")?,
+                checksum: column(row, "checksum")?,
+            })
+        })
+        .collect()
+}
+
+/// Whether the schema is one that this build can work with.
+pub async fn schema_state(db: &Db) -> Result<SchemaState, DbError> {
+    let all = list_migrations(db).await?;
+    let pending: Vec<String> = all.iter().filter(|m| m.applied_on.is_none()).map(|m| m.name.clone()).collect();
+    Ok(match pending.len() {
+        0 => SchemaState::Current,
+        n if n == all.len() => SchemaState::Missing,
+        _ => SchemaState::Behind(pending),
+    })
+}
+
+/// The environment that the database is stamped with; `None` before the first `app migrate`.
+pub async fn get_environment_stamp(db: &Db) -> Result<Option<String>, DbError> {
+    match db.get().await?.row(GET_STAMP, &[]).await {
+        Ok(row) => row.map(|row| column(&row, "environment")).transpose(),
+        Err(error) if error.is_schema_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,213 @@
+//! TLS to Postgres, in the four strengths that `sslmode` names.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::url::TlsMode;
+
+/// Why TLS cannot be set up. Trying again does not help.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The file of authorities cannot be read.
+    #[error("couldn't read the CA file {path}: {source}")]
+    CaFile {
+        /// As configured.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The file of authorities is not what it should be.
+    #[error("the CA file {path} holds no usable certificate in PEM form (-----BEGIN CERTIFICATE-----)")]
+    CaFileContent {
+        /// As configured.
+        path: PathBuf,
+    },
+    /// The operating system has no authorities, as in an image without `ca-certificates`.
+    #[error(
+        "couldn't load the system's certificate authorities ({0}); install ca-certificates or set DATABASE_CA_FILE"
+    )]
+    SystemRoots(rustls::Error),
+    /// The cryptography library refuses its own defaults.
+    #[error("couldn't set up TLS: {0}")]
+    Setup(rustls::Error),
+}
+
+/// The connector for `mode`, trusting the authorities in `ca_file`, and only those, or else the operating system's.
+///
+/// Reads files; call it once a pool. Does not depend on a process-wide crypto provider.
+///
+/// # Errors
+///
+/// When the authorities cannot be loaded. `Disable` and `Require` need none.
+pub fn make_tls(mode: TlsMode, ca_file: Option<&Path>) -> Result<MakeRustlsConnect, TlsError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match mode {
+        // Never asked for a handshake; should it be, no certificate passes.
+        TlsMode::Disable => Arc::new(Unchecked { provider: Arc::clone(&provider), accept: false }),
+        TlsMode::Require => Arc::new(Unchecked { provider: Arc::clone(&provider), accept: true }),
+        TlsMode::VerifyCa => Arc::new(AnyName(trusted(ca_file, &provider)?)),
+        TlsMode::VerifyFull => trusted(ca_file, &provider)?,
+    };
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Setup)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+/// Checks chain and name.
+fn trusted(ca_file: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+    let Some(path) = ca_file else {
+        let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(provider)).map_err(TlsError::SystemRoots)?;
+        return Ok(Arc::new(verifier));
+    };
+    let unusable = || TlsError::CaFileContent { path: path.to_owned() };
+    let pem = std::fs::read(path).map_err(|source| TlsError::CaFile { path: path.to_owned(), source })?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        roots.add(certificate.map_err(|_pem| unusable())?).map_err(|_der| unusable())?;
+    }
+    // An empty store is refused by `build`.
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    Ok(verifier.build().map_err(|_empty| unusable())?)
+}
+
+/// `verify-ca`: forgives a wrong name and nothing else. The chain is checked before the name.
+#[derive(Debug)]
+struct AnyName(Arc<dyn ServerCertVerifier>);
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+/// `require`: takes any certificate, but its holder must prove that it has the key.
+#[derive(Debug)]
+struct Unchecked {
+    provider: Arc<CryptoProvider>,
+    accept: bool,
+}
+
+impl ServerCertVerifier for Unchecked {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if self.accept {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_for(content: &[u8]) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        match make_tls(TlsMode::VerifyFull, Some(file.path())) {
+            Ok(_) => panic!("{content:?} was taken"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_ca_file_without_a_certificate_is_refused() {
+        let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for content in [b"".as_slice(), b"not PEM", broken] {
+            assert!(error_for(content).contains("holds no usable certificate"));
+        }
+    }
+
+    #[test]
+    fn a_missing_ca_file_is_named() {
+        let missing = Path::new("/nonexistent/ca.pem");
+        let Err(error) = make_tls(TlsMode::VerifyCa, Some(missing)) else { panic!("it was taken") };
+        assert!(error.to_string().contains("/nonexistent/ca.pem"), "{error}");
+    }
+
+    #[test]
+    fn modes_that_check_no_chain_need_no_authorities() {
+        assert!(make_tls(TlsMode::Require, None).is_ok());
+        assert!(make_tls(TlsMode::Disable, Some(Path::new("/nonexistent/ca.pem"))).is_ok());
+    }
+}

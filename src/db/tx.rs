@@ -1,0 +1,64 @@
+//! The only way into a transaction.
+
+use std::{future::Future, marker::PhantomData, pin::Pin, time::Duration};
+
+use tokio_postgres::Row;
+
+use super::{Db, DbError, Params, Session};
+
+/// How often a transaction is run again after a serialization failure or a deadlock.
+const MAX_RERUNS: u32 = 5;
+
+/// An open transaction. `'env` is what the body borrows from outside, as with scoped threads.
+#[derive(Clone, Copy)]
+pub struct Tx<'t, 'env: 't> {
+    inner: &'t deadpool_postgres::Transaction<'t>,
+    env: PhantomData<&'env ()>,
+}
+
+impl Session for Tx<'_, '_> {
+    async fn rows(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, DbError> {
+        self.inner.query_typed(sql, params).await.map_err(|error| DbError::statement(sql, &error))
+    }
+
+    async fn run(&self, sql: &str, params: Params<'_>) -> Result<u64, DbError> {
+        self.inner.execute_typed(sql, params).await.map_err(|error| DbError::statement(sql, &error))
+    }
+}
+
+/// What a transaction's body gives back.
+pub type TxFuture<'t, T> = Pin<Box<dyn Future<Output = Result<T, DbError>> + Send + 't>>;
+
+impl Db {
+    /// Runs `body` in a transaction and commits it. An error rolls back; a serialization failure or a deadlock runs
+    /// the body again, at most five times, a little later each time. The body must have no effect but its statements.
+    pub async fn run_tx<'env, T, F>(&self, name: &'static str, body: F) -> Result<T, DbError>
+    where
+        F: for<'t> Fn(Tx<'t, 'env>) -> TxFuture<'t, T> + Send,
+        T: Send,
+    {
+        let mut reruns = 0;
+        loop {
+            match self.try_tx(name, &body).await {
+                Err(error) if error.is_serialization_failure() && reruns < MAX_RERUNS => {
+                    reruns += 1;
+                    tracing::debug!(tx.name = name, tx.reruns = reruns, error = %error, "running a transaction again");
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=(10 << reruns)))).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_tx<'env, T, F>(&self, name: &'static str, body: &F) -> Result<T, DbError>
+    where
+        F: for<'t> Fn(Tx<'t, 'env>) -> TxFuture<'t, T> + Send,
+        T: Send,
+    {
+        let mut conn = self.get().await?;
+        let tx = conn.0.transaction().await.map_err(|error| DbError::statement(name, &error))?;
+        let value = body(Tx { inner: &tx, env: PhantomData }).await?;
+        tx.commit().await.map_err(|error| DbError::statement(name, &error))?;
+        Ok(value)
+    }
+}

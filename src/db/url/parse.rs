@@ -1,0 +1,250 @@
+//! Reads the text of a URL. Follows libpq where the two could differ, except that it explains itself.
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use tokio_postgres::config::{ChannelBinding, LoadBalanceHosts, TargetSessionAttrs};
+
+use super::{DatabaseUrl, Endpoint, StatedMode, UrlError};
+
+const DEFAULT_PORT: u16 = 5432;
+
+pub(super) fn parse(text: &str) -> Result<DatabaseUrl, UrlError> {
+    let rest = without_scheme(text.trim())?;
+    let (before_query, query) = match rest.split_once('?') {
+        Some((before, query)) => (before, Some(query)),
+        None => (rest, None),
+    };
+    let (authority, database) = before_query.split_once('/').unwrap_or((before_query, ""));
+    let (credentials, hosts) = match authority.split_once('@') {
+        Some((_, hosts)) if hosts.contains('@') => return Err(UrlError::Unencoded),
+        Some((credentials, hosts)) => (Some(credentials), hosts),
+        // The `@` lies behind a `/` or a `?` that belongs to the password.
+        None if rest.contains('@') => return Err(UrlError::Unencoded),
+        None => (None, authority),
+    };
+
+    let mut reading = Reading::default();
+    reading.credentials(credentials)?;
+    if !database.is_empty() {
+        reading.config.dbname(decode(database)?);
+    }
+    reading.hosts(hosts)?;
+    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').ok_or(UrlError::Parameter)?;
+        reading.parameter(&decode(name)?, decode(value)?)?;
+    }
+    reading.finish()
+}
+
+fn without_scheme(text: &str) -> Result<&str, UrlError> {
+    let lower = text.to_ascii_lowercase();
+    if text.starts_with(['"', '\'']) {
+        return Err(UrlError::Quoted);
+    }
+    if lower.starts_with("http://") || lower.starts_with("https://") {
+        return Err(UrlError::WebAddress);
+    }
+    ["postgres://", "postgresql://"].iter().find_map(|scheme| text.strip_prefix(scheme)).ok_or(UrlError::Scheme)
+}
+
+/// A URL half read.
+#[derive(Default)]
+struct Reading {
+    config: tokio_postgres::Config,
+    /// Host and port as written; either may come from a parameter.
+    hosts: Vec<(String, Option<u16>)>,
+    port: Option<u16>,
+    address: Option<IpAddr>,
+    stated: Option<StatedMode>,
+    ca_file: Option<PathBuf>,
+    ignored: Vec<String>,
+}
+
+impl Reading {
+    fn credentials(&mut self, text: Option<&str>) -> Result<(), UrlError> {
+        let Some(text) = text else { return Ok(()) };
+        let (user, password) = match text.split_once(':') {
+            Some((user, password)) => (user, Some(password)),
+            None => (text, None),
+        };
+        if !user.is_empty() {
+            self.config.user(decode(user)?);
+        }
+        if let Some(password) = password.filter(|p| !p.is_empty()) {
+            self.password(decode(password)?)?;
+        }
+        Ok(())
+    }
+
+    fn password(&mut self, password: String) -> Result<(), UrlError> {
+        let bracketed = |open, close| password.starts_with(open) && password.ends_with(close);
+        if bracketed('[', ']') || bracketed('<', '>') {
+            return Err(UrlError::Placeholder);
+        }
+        self.config.password(password);
+        Ok(())
+    }
+
+    fn hosts(&mut self, text: &str) -> Result<(), UrlError> {
+        for host in text.split(',').filter(|host| !host.is_empty()) {
+            let (host, port) = match host.strip_prefix('[') {
+                Some(v6) => {
+                    let (v6, port) = v6.split_once(']').ok_or(UrlError::Host)?;
+                    v6.parse::<std::net::Ipv6Addr>().map_err(|_parse| UrlError::Host)?;
+                    (v6, port.strip_prefix(':').or_else(|| (!port.is_empty()).then_some(port)))
+                }
+                None => match host.split_once(':') {
+                    Some((host, port)) => (host, Some(port)),
+                    None => (host, None),
+                },
+            };
+            self.hosts.push((decode(host)?, port.map(parse_port).transpose()?));
+        }
+        Ok(())
+    }
+
+    fn parameter(&mut self, name: &str, value: String) -> Result<(), UrlError> {
+        let config = &mut self.config;
+        match name {
+            "host" => {
+                let ports: Vec<_> = self.hosts.drain(..).map(|(_, port)| port).collect();
+                self.hosts = value
+                    .split(',')
+                    .enumerate()
+                    .map(|(n, host)| (host.to_owned(), ports.get(n).copied().flatten()))
+                    .collect();
+            }
+            "hostaddr" => {
+                self.address = Some(value.parse().map_err(|_parse| UrlError::ParameterValue("hostaddr"))?);
+            }
+            "port" => self.port = Some(parse_port(&value)?),
+            "user" => _ = config.user(value),
+            "password" => self.password(value)?,
+            "dbname" => _ = config.dbname(value),
+            "options" => _ = config.options(value),
+            "application_name" => _ = config.application_name(value),
+            "connect_timeout" => _ = config.connect_timeout(seconds(&value, "connect_timeout")?),
+            "keepalives" => _ = config.keepalives(value != "0"),
+            "keepalives_idle" => _ = config.keepalives_idle(seconds(&value, "keepalives_idle")?),
+            "keepalives_interval" => _ = config.keepalives_interval(seconds(&value, "keepalives_interval")?),
+            "target_session_attrs" => _ = config.target_session_attrs(session_attrs(&value)?),
+            "channel_binding" => _ = config.channel_binding(channel_binding(&value)?),
+            "load_balance_hosts" => _ = config.load_balance_hosts(load_balance(&value)?),
+            "sslmode" | "ssl_mode" => self.stated = Some(stated_mode(&value)?),
+            // libpq's word for the operating system's authorities, which are the default here.
+            "sslrootcert" if value == "system" => {}
+            "sslrootcert" => self.ca_file = Some(value.into()),
+            "sslcert" => return Err(UrlError::Unsupported("a client certificate (sslcert)")),
+            "sslkey" => return Err(UrlError::Unsupported("a client certificate (sslkey)")),
+            "sslcrl" | "sslcrldir" => return Err(UrlError::Unsupported("a certificate revocation list (sslcrl)")),
+            other => self.ignored.push(printable(other)),
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<DatabaseUrl, UrlError> {
+        let mut endpoints = Vec::with_capacity(self.hosts.len());
+        for (host, port) in self.hosts {
+            let port = port.or(self.port).unwrap_or(DEFAULT_PORT);
+            self.config.port(port);
+            if host.starts_with('/') {
+                self.config.host_path(&host);
+                endpoints.push(Endpoint::Socket { folder: host.into(), port });
+            } else {
+                check_host(&host)?;
+                self.config.host(&host);
+                endpoints.push(Endpoint::Tcp { host, port });
+            }
+        }
+        match (endpoints.as_slice(), self.address) {
+            ([], _) => return Err(UrlError::HostMissing),
+            ([Endpoint::Tcp { .. }], Some(address)) => _ = self.config.hostaddr(address),
+            (_, Some(_)) => return Err(UrlError::ParameterValue("hostaddr")),
+            (_, None) => {}
+        }
+        if self.config.get_user().is_none() && endpoints.iter().any(|e| matches!(e, Endpoint::Tcp { .. })) {
+            return Err(UrlError::UserMissing);
+        }
+        let Self { config, stated, ca_file, ignored, .. } = self;
+        Ok(DatabaseUrl { config, endpoints, stated, ca_file, ignored })
+    }
+}
+
+fn check_host(host: &str) -> Result<(), UrlError> {
+    let name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if host.is_empty() {
+        return Err(UrlError::HostMissing);
+    }
+    if host.chars().all(name) || host.parse::<IpAddr>().is_ok() { Ok(()) } else { Err(UrlError::Host) }
+}
+
+fn parse_port(text: &str) -> Result<u16, UrlError> {
+    match text.parse() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(UrlError::Port),
+    }
+}
+
+fn seconds(text: &str, name: &'static str) -> Result<Duration, UrlError> {
+    text.parse().map(Duration::from_secs).map_err(|_parse| UrlError::ParameterValue(name))
+}
+
+fn stated_mode(text: &str) -> Result<StatedMode, UrlError> {
+    match text.to_ascii_lowercase().as_str() {
+        "disable" => Ok(StatedMode::Disable),
+        // `no-verify` is node-postgres's word for encrypting without checks.
+        "require" | "no-verify" => Ok(StatedMode::Require),
+        "allow" | "prefer" => Ok(StatedMode::Prefer),
+        "verify-ca" => Ok(StatedMode::VerifyCa),
+        "verify-full" => Ok(StatedMode::VerifyFull),
+        _ => Err(UrlError::SslMode),
+    }
+}
+
+fn session_attrs(text: &str) -> Result<TargetSessionAttrs, UrlError> {
+    match text {
+        "any" => Ok(TargetSessionAttrs::Any),
+        "read-write" | "primary" => Ok(TargetSessionAttrs::ReadWrite),
+        "read-only" | "standby" => Ok(TargetSessionAttrs::ReadOnly),
+        _ => Err(UrlError::ParameterValue("target_session_attrs")),
+    }
+}
+
+fn channel_binding(text: &str) -> Result<ChannelBinding, UrlError> {
+    match text {
+        "disable" => Ok(ChannelBinding::Disable),
+        "prefer" => Ok(ChannelBinding::Prefer),
+        "require" => Ok(ChannelBinding::Require),
+        _ => Err(UrlError::ParameterValue("channel_binding")),
+    }
+}
+
+fn load_balance(text: &str) -> Result<LoadBalanceHosts, UrlError> {
+    match text {
+        "disable" => Ok(LoadBalanceHosts::Disable),
+        "random" => Ok(LoadBalanceHosts::Random),
+        _ => Err(UrlError::ParameterValue("load_balance_hosts")),
+    }
+}
+
+/// A parameter's name, fit to be shown: what does not look like a name may be part of a password.
+fn printable(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if name.len() <= 40 && name.chars().all(plain) { name.to_owned() } else { "(unreadable)".to_owned() }
+}
+
+/// Decodes `%XX`; everything else, `+` too, stands for itself.
+fn decode(text: &str) -> Result<String, UrlError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || rest.next().and_then(|b| char::from(b).to_digit(16));
+        let (Some(high), Some(low)) = (digit(), digit()) else { return Err(UrlError::Percent) };
+        bytes.push(u8::try_from(high * 16 + low).map_err(|_range| UrlError::Percent)?);
+    }
+    String::from_utf8(bytes).map_err(|_utf8| UrlError::Percent)
+}

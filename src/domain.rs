@@ -1,0 +1,17 @@
+//! What the system is about, without I/O: ids, the life of a job, failures and what they deserve.
+
+mod failure;
+pub mod fusion;
+mod ids;
+mod job;
+mod lease;
+pub mod progress;
+mod retry;
+mod step;
+
+pub use failure::{ErrorClass, Failure};
+pub use ids::{ChunkId, DocumentId, ID_NAMESPACE, JobId, UploadId, UserId};
+pub use job::{State, Status, UnknownName};
+pub use lease::{Fence, Lease, WorkerId};
+pub use retry::{RetryPolicy, Verdict};
+pub use step::Step;

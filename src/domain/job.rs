@@ -1,0 +1,121 @@
+//! How far a document has come (`status`) and who has its job (`state`).
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A name that is no status or state of this build.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is no {kind}; this build knows {known}")]
+pub struct UnknownName {
+    kind: &'static str,
+    name: String,
+    known: String,
+}
+
+macro_rules! names {
+    ($kind:literal, $(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name {
+            $($(#[$vdoc])* #[serde(rename = $text)] $variant,)*
+        }
+
+        impl $name {
+            /// Every value, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name that the database, the API and the logs use.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownName;
+            fn from_str(name: &str) -> Result<Self, UnknownName> {
+                Self::ALL.iter().copied().find(|v| v.as_str() == name).ok_or_else(|| UnknownName {
+                    kind: $kind,
+                    name: name.to_owned(),
+                    known: Self::ALL.iter().map(|v| v.as_str()).collect::<Vec<_>>().join(", "),
+                })
+            }
+        }
+    };
+}
+
+names! { "status",
+    /// The checkpoint: what has been done and committed for the document.
+    Status {
+        /// The row exists; the bytes may still be on their way. A worker finds and verifies them, then parses.
+        Uploaded = "uploaded",
+        /// A remote parser has the document; its webhook, or asking it, moves the job on.
+        ParseQueued = "parse_queued",
+        /// The parser's markdown is stored. A worker normalises and checks it.
+        Parsed = "parsed",
+        /// The markdown is normalised, hashed and not empty. A worker cuts it.
+        ParseValidated = "parse_validated",
+        /// Chunks are being written; the same step as `parse_validated`, done again after a crash.
+        Chunking = "chunking",
+        /// Every chunk is stored, none has to have a vector.
+        ChunksStored = "chunks_stored",
+        /// Waiting for vectors; kept for the programs that write it.
+        EmbeddingQueued = "embedding_queued",
+        /// Some batches of vectors are committed.
+        EmbeddingInProgress = "embedding_in_progress",
+        /// Every chunk has a vector. A worker counts once more.
+        EmbeddingsStored = "embeddings_stored",
+        /// Searchable. Terminal.
+        Complete = "complete",
+        /// Another job has completed this document already. Terminal.
+        Duplicate = "duplicate",
+        /// Verifying or parsing failed for good; `last_error.checkpoint` says where a retry resumes. Terminal.
+        FailedParse = "failed_parse",
+        /// Cutting into chunks failed for good. Terminal.
+        FailedChunking = "failed_chunking",
+        /// Embedding or the final check failed for good. Terminal.
+        FailedEmbedding = "failed_embedding",
+    }
+}
+
+names! { "state",
+    /// Who has the job.
+    State {
+        /// Waiting for a worker, from `run_at` on. Also where a job waits for bytes or a webhook, with a later `run_at`.
+        Queued = "queued",
+        /// A worker holds the lease; it renews it, and whoever finds it expired may take the job over.
+        Working = "working",
+        /// Failed in a way that may pass; waiting for its next try at `run_at`.
+        Retryable = "retryable",
+        /// Ended well: `complete` or `duplicate`. Terminal.
+        Done = "done",
+        /// Ended badly: a person must look. `last_error` says why. Terminal until retried on purpose.
+        Deadletter = "deadletter",
+        /// Stopped by its owner. Terminal until retried on purpose.
+        Cancelled = "cancelled",
+    }
+}
+
+impl Status {
+    /// Whether the document has come to its end, well or badly.
+    pub fn is_terminal(self) -> bool {
+        matches!(
+            self,
+            Self::Complete | Self::Duplicate | Self::FailedParse | Self::FailedChunking | Self::FailedEmbedding
+        )
+    }
+}
+
+impl State {
+    /// Whether nobody will touch the job again unless a person asks for it.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Done | Self::Deadletter | Self::Cancelled)
+    }
+}

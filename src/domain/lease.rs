@@ -1,0 +1,58 @@
+//! Holding work means holding a [`Lease`]: whatever advances, fails or hands back a job takes one.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{DocumentId, JobId, Status, UserId};
+
+/// A worker process; new at each start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WorkerId(pub Uuid);
+
+impl WorkerId {
+    /// The id of this process.
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl std::fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What every write of a worker carries: it changes nothing once another claim or a cancel has raised the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fence {
+    /// The job.
+    pub job_id: JobId,
+    /// Who claimed it.
+    pub worker: WorkerId,
+    /// The claim's number.
+    pub epoch: i64,
+}
+
+/// A job that this process has claimed. Not `Clone`: there is one holder.
+#[derive(Debug)]
+pub struct Lease {
+    /// Proof of the claim.
+    pub fence: Fence,
+    /// The document to work on.
+    pub document_id: DocumentId,
+    /// Its owner.
+    pub user_id: UserId,
+    /// The checkpoint to go on from.
+    pub status: Status,
+    /// Tries that failed since that checkpoint.
+    pub retry_count: i32,
+    /// Counts so far.
+    pub progress: Value,
+    /// Until then the bytes may still come; `None` where they must be there already.
+    pub upload_expires_at: Option<OffsetDateTime>,
+    /// `None`: somebody else's INSERT.
+    pub enqueued_by: Option<String>,
+    /// Follows the upload through logs.
+    pub correlation_id: Option<Uuid>,
+}

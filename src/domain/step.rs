@@ -1,0 +1,81 @@
+//! The worker's next step for a document, by its status: DESIGN §3, "Life of a job", as one function each.
+
+use super::Status;
+
+/// One step of the pipeline. Each can be done twice without harm; its module says why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Find the bytes, verify them, parse them (or hand them to a remote parser).
+    Parse,
+    /// Normalise the markdown, hash it, refuse empty text.
+    Validate,
+    /// Cut it into chunks.
+    Chunk,
+    /// Give every chunk a vector.
+    Embed,
+    /// Count once more and finish.
+    Finish,
+}
+
+impl Step {
+    /// The step that takes a document on from `status`; `None` where there is none.
+    pub fn after(status: Status) -> Option<Self> {
+        match status {
+            // Without a remote parser's job to ask, a document that waits for one is parsed from its bytes again.
+            Status::Uploaded | Status::ParseQueued => Some(Self::Parse),
+            Status::Parsed => Some(Self::Validate),
+            Status::ParseValidated | Status::Chunking => Some(Self::Chunk),
+            Status::ChunksStored | Status::EmbeddingQueued | Status::EmbeddingInProgress => Some(Self::Embed),
+            Status::EmbeddingsStored => Some(Self::Finish),
+            Status::Complete
+            | Status::Duplicate
+            | Status::FailedParse
+            | Status::FailedChunking
+            | Status::FailedEmbedding => None,
+        }
+    }
+
+    /// The name in events and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Parse => "parse",
+            Self::Validate => "validate",
+            Self::Chunk => "chunk",
+            Self::Embed => "embed",
+            Self::Finish => "finish",
+        }
+    }
+
+    /// The status of a document that failed here for good.
+    pub fn failed_status(self) -> Status {
+        match self {
+            Self::Parse | Self::Validate => Status::FailedParse,
+            Self::Chunk => Status::FailedChunking,
+            Self::Embed | Self::Finish => Status::FailedEmbedding,
+        }
+    }
+}
+
+impl Status {
+    /// The statuses that this build's worker takes on: a job at any other is left to a build that knows it.
+    pub fn claimable() -> Vec<&'static str> {
+        Self::ALL.iter().filter(|status| Step::after(**status).is_some()).map(|status| status.as_str()).collect()
+    }
+
+    /// The status that a document failed for good at `self` ends in.
+    pub fn failed(self) -> Self {
+        Step::after(self).map_or(Self::FailedParse, Step::failed_status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_is_either_terminal_or_has_a_step() {
+        for status in Status::ALL {
+            assert_eq!(status.is_terminal(), Step::after(*status).is_none(), "{status}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `app`: parses the command line, runs the role that it names and turns what went wrong into an exit code.
+
+use std::{io::Write, process::ExitCode, sync::OnceLock};
+
+use app::{
+    build_info::BuildInfo,
+    cli::{self, Command},
+    clients::local_parser,
+    config::{ConfigError, Role, Sources},
+    domain::{ErrorClass, Failure},
+    roles::{self, client},
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Wrong arguments, which clap reports by itself, and a configuration that cannot work.
+const EXIT_CONFIGURATION: u8 = 2;
+
+fn main() -> ExitCode {
+    // Before anything else: the child that parses hostile files has no runtime and no configuration.
+    if std::env::args_os().nth(1).is_some_and(|command| command == local_parser::CHILD_COMMAND) {
+        return local_parser::run_child();
+    }
+    static VERSION: OnceLock<String> = OnceLock::new();
+    let build = BuildInfo::new(env!("APP_BUILD_COMMIT"), env!("APP_BUILD_BRANCH"), |name| std::env::var(name).ok());
+    let cli = cli::parse(VERSION.get_or_init(|| build.to_string()));
+    run(cli.command, &build).unwrap_or_else(|error| report(&error))
+}
+
+fn run(command: Command, build: &BuildInfo) -> anyhow::Result<ExitCode> {
+    // One cryptography provider for Postgres, HTTPS and tokens. Only a second call in this process could fail.
+    let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let sources = Sources::from_process();
+    match command {
+        Command::Api(_) => roles::run(Role::Api, &sources, build, roles::api::run),
+        Command::Worker(_) => roles::run(Role::Worker, &sources, build, roles::worker::run),
+        Command::Migrate(args) => roles::run(Role::Migrate, &sources, build, |ctx| roles::migrate::run(args, ctx)),
+        Command::Check(args) => roles::check::run(args, &sources, build),
+        Command::Dev(args) => roles::dev::run(args, &sources, build),
+        Command::Upload(args) => client::run(client::upload::run(args, build)),
+        Command::Jobs(args) => client::run(client::jobs::run(args, build)),
+        Command::Search(args) => client::run(client::search::run(args, build)),
+        Command::Keys(args) => roles::run(Role::Keys, &sources, build, |ctx| roles::keys::run(args, ctx)),
+        Command::Parse(args) => roles::parse::run(args, &sources),
+        // Handled before the runtime; this arm is for a `parse-child` behind other words.
+        Command::ParseChild => Ok(local_parser::run_child()),
+    }
+}
+
+/// Prints the chain of causes, one a line.
+fn report(error: &anyhow::Error) -> ExitCode {
+    let mut stderr = anstream::stderr().lock();
+    for (depth, cause) in error.chain().enumerate() {
+        // Nobody is left to tell when stderr is closed.
+        drop(writeln!(stderr, "{}{cause}", if depth == 0 { "error: " } else { "  because: " }));
+    }
+    let configuration = error.chain().any(|cause| {
+        cause.is::<ConfigError>()
+            || cause.downcast_ref::<Failure>().is_some_and(|failure| failure.class == ErrorClass::Configuration)
+    });
+    if configuration { ExitCode::from(EXIT_CONFIGURATION) } else { ExitCode::FAILURE }
+}

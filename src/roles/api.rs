@@ -1,0 +1,76 @@
+//! `app api`.
+
+use std::{process::ExitCode, sync::Arc};
+
+use super::{
+    Context,
+    usable::wait_until_usable,
+    wiring::{listen_address, model, open_db, open_store},
+};
+use crate::{
+    api::{self, ApiSettings, ApiState, AuthSettings, SecretBytes, UploadLimits},
+    config::Config,
+    db::Db,
+    ports::{ModelSource, ObjectStore},
+};
+
+/// Serves until it is told to stop. It listens at once and answers 503 until the database can be used.
+///
+/// # Errors
+///
+/// What no waiting mends: the wrong environment, a port that is taken, a storage URL that cannot be used.
+pub async fn run(ctx: Context) -> anyhow::Result<ExitCode> {
+    let db = open_db(&ctx.config)?;
+    let store = open_store(&ctx.config.storage)?;
+    let state = build_state(&ctx, db.clone(), store, model(&ctx.config))?;
+    let address = listen_address(&ctx.config)?;
+    let server = api::serve(state, address, |_bound| {});
+    let admit = async {
+        let usable = wait_until_usable(&db, ctx.config.environment, &ctx.stop).await;
+        if usable.is_err() {
+            ctx.stop.cancel();
+        }
+        usable
+    };
+    let (served, usable) = tokio::join!(server, admit);
+    usable?;
+    served?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The API's state, from the settings.
+pub(super) fn build_state(
+    ctx: &Context,
+    db: Db,
+    store: Arc<dyn ObjectStore>,
+    model: Arc<dyn ModelSource>,
+) -> anyhow::Result<ApiState> {
+    let settings = settings(&ctx.config)?;
+    Ok(ApiState::new(db, store, model, settings, ctx.build.clone(), ctx.stop.clone()))
+}
+
+fn settings(config: &Config) -> anyhow::Result<ApiSettings> {
+    let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    Ok(ApiSettings {
+        environment: config.environment.to_string(),
+        auth: AuthSettings {
+            hs256_secret: config.auth.jwt_secret.as_ref().map(|secret| SecretBytes::new(secret.expose().as_bytes())),
+            audience: config.auth.audience.clone(),
+            issuer: config.auth.issuer(),
+        },
+        uploads: UploadLimits {
+            max_file_bytes: config.uploads.max_bytes,
+            max_files: config.uploads.max_files,
+            filename_chars: config.uploads.max_filename_chars,
+            uploads_per_day: config.uploads.per_day,
+            upload_expiry: config.uploads.expiry,
+        },
+        signing_secret: SecretBytes::new(config.storage.signing_secret()?.expose().as_bytes()),
+        public_base_url: config.http.public_url.clone(),
+        cors_origins: config.http.cors_origins.clone(),
+        json_body_bytes: bytes(config.http.body_limit_bytes),
+        text_body_bytes: bytes(config.uploads.max_bytes),
+        threads: config.http.threads,
+        shutdown_grace: config.http.grace,
+    })
+}

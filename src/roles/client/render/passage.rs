@@ -1,0 +1,110 @@
+//! A passage of a document: wrapped, with its `**marks**` shown.
+
+use anstyle::Style;
+use unicode_width::UnicodeWidthStr;
+
+use super::printable;
+
+const MARK: &str = "**";
+const BOLD: Style = Style::new().bold();
+
+/// Text in which `**` stands around what matched.
+#[derive(Debug, Clone, Copy)]
+pub struct Passage<'a>(pub &'a str);
+
+impl Passage<'_> {
+    /// The passage in lines of at most `columns`, each after `indent`. Coloured, the marks become bold; plain, they
+    /// stay, so that a reader of a pipe sees them too.
+    pub fn render(self, indent: &str, columns: usize, coloured: bool) -> String {
+        let columns = columns.saturating_sub(indent.width()).max(20);
+        let mut text = String::new();
+        let mut bold = false;
+        for line in self.wrap(columns, coloured) {
+            text.push_str(indent);
+            if coloured {
+                embolden(&line, &mut bold, &mut text)
+            } else {
+                text.push_str(&line)
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    fn wrap(self, columns: usize, coloured: bool) -> Vec<String> {
+        let safe = printable(self.0);
+        let mut lines = Vec::new();
+        let (mut line, mut used) = (String::new(), 0);
+        for word in safe.split_whitespace() {
+            let shown = if coloured { word.replace(MARK, "").width() } else { word.width() };
+            if used > 0 && used + 1 + shown > columns {
+                lines.push(std::mem::take(&mut line));
+                used = 0;
+            }
+            if used > 0 {
+                line.push(' ');
+                used += 1;
+            }
+            line.push_str(word);
+            used += shown;
+        }
+        if !line.is_empty() {
+            lines.push(line);
+        }
+        lines
+    }
+}
+
+/// Appends `line` with every mark turned into the start or end of bold. A mark that is open at the end of the line is
+/// closed there and opened again on the next.
+fn embolden(line: &str, bold: &mut bool, text: &mut String) {
+    let mut pieces = line.split(MARK).peekable();
+    while let Some(piece) = pieces.next() {
+        if !piece.is_empty() {
+            let style = if *bold { BOLD } else { Style::new() };
+            text.push_str(&format!("{style}{piece}{style:#}"));
+        }
+        if pieces.peek().is_some() {
+            *bold = !*bold;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_become_bold_on_a_terminal_and_stay_in_a_pipe() {
+        let passage = Passage("the **notice period** is 30 days");
+        assert_eq!(passage.render("  ", 80, true), "  the \x1b[1mnotice period\x1b[0m is 30 days\n");
+        assert_eq!(passage.render("  ", 80, false), "  the **notice period** is 30 days\n");
+    }
+
+    #[test]
+    fn bold_goes_on_over_a_line_break_and_never_leaks() {
+        let text = Passage("one two **three four five six** seven").render("", 20, true);
+        assert_eq!(text, "one two \x1b[1mthree four\x1b[0m\n\x1b[1mfive six\x1b[0m seven\n");
+        let open = Passage("an **open mark").render("", 80, true);
+        assert!(open.trim_end().ends_with("\x1b[0m"), "{open:?}");
+    }
+
+    #[test]
+    fn lines_keep_to_the_columns_whatever_the_script() {
+        let text = "漢字 かな交じり文 と words that go on and on ".repeat(20);
+        for line in Passage(&text).render("    ", 50, true).lines() {
+            assert!(line.width() <= 50, "{line}");
+        }
+    }
+
+    #[test]
+    fn escapes_from_a_document_are_taken_out() {
+        let text = Passage("evil \x1b]0;title\x07 **text**").render("", 80, true);
+        assert!(!text.contains('\x07') && !text.contains("\x1b]"), "{text:?}");
+    }
+
+    #[test]
+    fn an_empty_passage_is_no_line() {
+        assert_eq!(Passage("  \n ").render("  ", 80, true), "");
+    }
+}

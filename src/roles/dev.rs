@@ -1,0 +1,147 @@
+//! `app dev`: everything on this machine, with nothing to set up.
+//!
+//! An embedded PostgreSQL, the migrations, the API and a worker in one process, with the settings of development. What
+//! clients need (`api.url`, `token`) is left in the data folder while it runs.
+
+mod demo;
+mod folder;
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::Context as _;
+use tokio::sync::oneshot;
+
+use super::{
+    Context,
+    api::build_state,
+    dev_dir::dev_dir,
+    wiring::{WorkerParts, build_worker, connect_target, listen_address, model, open_db, open_store, start_listener},
+};
+use crate::{
+    api::{self, issue_token},
+    build_info::BuildInfo,
+    cli::{DevAction, DevArgs},
+    clients::embedded_postgres::{self, Cluster, ClusterOptions, Stopped, find_binaries},
+    config::{Environment, Role, Sources},
+    db::{databases::ensure_database, migrations::migrate, url::DatabaseUrl},
+    domain::UserId,
+};
+use folder::DevFolder;
+
+/// Who owns the documents of `app dev`. Source: arbitrary, ours; always the same, so that a restart finds them again.
+const DEV_USER: UserId = UserId(uuid::Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_0001));
+/// The database on the embedded server.
+const DATABASE: &str = "app";
+
+/// Runs, stops or erases this checkout's `app dev`.
+///
+/// # Errors
+///
+/// No PostgreSQL, a data folder that cannot be used, a port that is taken; for `--once` a sample that did not become
+/// searchable.
+pub fn run(args: DevArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
+    let folder = DevFolder::new(dev_dir(&|name| std::env::var(name).ok()));
+    match args.action {
+        Some(DevAction::Stop) => super::client::run(stop(&folder)),
+        Some(DevAction::Reset) => super::client::run(reset(&folder)),
+        None => start(args.once, &folder, sources, build),
+    }
+}
+
+async fn stop(folder: &DevFolder) -> anyhow::Result<ExitCode> {
+    folder.forget();
+    let said = match embedded_postgres::stop_running(&folder.postgres()).await? {
+        Stopped::Ended => "stopped",
+        Stopped::WasNotRunning => "nothing was running",
+        Stopped::InUse => "an `app dev` still runs; end it with Ctrl-C, and the database ends with it",
+    };
+    super::client::render::print(&format!("{said}\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn reset(folder: &DevFolder) -> anyhow::Result<ExitCode> {
+    embedded_postgres::reset(&folder.postgres()).await?;
+    folder.erase()?;
+    super::client::render::print("erased the documents, the jobs and the database of this checkout's `app dev`\n")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start(once: bool, folder: &DevFolder, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
+    folder.create()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let cluster = runtime.block_on(start_postgres(folder))?;
+    let url = cluster.url(DATABASE);
+    let sources = sources
+        .clone()
+        .with_default_environment(Environment::Development)
+        .with_value("DATABASE_URL", &url)
+        .with_value("DIRECT_URL", &url)
+        .with_value("STORAGE_URL", folder.storage().display().to_string())
+        .with_value("SUPABASE_JWT_SECRET", folder.secret()?)
+        .with_fallback("API_HOST", "127.0.0.1")
+        .with_fallback("API_PORT", "0")
+        .with_fallback("LOG_LEVEL", "warn");
+    folder.leave("database.url", &url)?;
+    let outcome = super::run(Role::Dev, &sources, build, |ctx| async { serve(ctx, folder, &cluster, once).await });
+    folder.forget();
+    let stopped = runtime.block_on(cluster.stop());
+    runtime.shutdown_background();
+    let outcome = outcome?;
+    stopped?;
+    Ok(outcome)
+}
+
+async fn start_postgres(folder: &DevFolder) -> anyhow::Result<Cluster> {
+    let env = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let mut options = ClusterOptions::durable(folder.postgres());
+    options.run_as = std::env::var("APP_DEV_PG_USER").ok();
+    let cluster = Cluster::start_or_adopt(find_binaries(&env)?, options).await?;
+    Ok(cluster)
+}
+
+async fn serve(ctx: Context, folder: &DevFolder, cluster: &Cluster, once: bool) -> anyhow::Result<ExitCode> {
+    prepare_database(&ctx, cluster).await?;
+    let db = open_db(&ctx.config)?;
+    let store = open_store(&ctx.config.storage)?;
+    let model = model(&ctx.config);
+    // Said now rather than at the first document: without the model nothing becomes searchable.
+    model.embedder().await?;
+    let state = build_state(&ctx, db.clone(), Arc::clone(&store), Arc::clone(&model))?;
+    let parts = WorkerParts { db, store, model, wakeup: Some(start_listener(&ctx)?) };
+    let worker = build_worker(&ctx, parts)?;
+    let (on_bound, bound) = oneshot::channel();
+    let address = listen_address(&ctx.config)?;
+    let server = api::serve(state, address, move |address| {
+        let _nobody_waits = on_bound.send(address);
+    });
+    let show = async {
+        let Ok(address) = bound.await else { return Ok(ExitCode::FAILURE) };
+        let shown = demo::show(&ctx, folder, cluster, &format!("http://{address}"), once).await;
+        if once || shown.is_err() {
+            ctx.stop.cancel();
+        }
+        shown
+    };
+    let (served, (), shown) = tokio::join!(server, worker.run(ctx.stop.clone()), show);
+    served?;
+    shown
+}
+
+async fn prepare_database(ctx: &Context, cluster: &Cluster) -> anyhow::Result<()> {
+    let maintenance = DatabaseUrl::parse(&cluster.url("postgres"))?;
+    ensure_database(&connect_target(&ctx.config, &maintenance)?, &ctx.runtime, DATABASE).await?;
+    let target = connect_target(&ctx.config, ctx.config.database.session_url()?)?;
+    migrate(&target, &ctx.runtime, ctx.config.environment.as_str(), &ctx.build.to_string())
+        .await
+        .context("couldn't bring the schema of the local database up to date; `app dev reset` starts anew")?;
+    Ok(())
+}
+
+/// A token of the one user, good until the next start's.
+fn token(ctx: &Context) -> anyhow::Result<String> {
+    let secret = ctx.config.auth.jwt_secret.as_ref().context("app dev makes a secret of its own")?;
+    let lifetime = std::time::Duration::from_secs(30 * 24 * 3600);
+    Ok(issue_token(secret.expose().as_bytes(), DEV_USER, lifetime, &ctx.config.auth.audience)?)
+}

@@ -1,0 +1,92 @@
+//! The data folder of `app dev`: private, and the same at every start in this checkout.
+
+use std::{
+    fs, io,
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::PathBuf,
+};
+
+use anyhow::Context as _;
+use uuid::Uuid;
+
+use crate::{
+    clients::embedded_postgres::create_private_dir,
+    roles::dev_dir::{API_URL_FILE, TOKEN_FILE, read_dev_file},
+};
+
+/// Files that only a running `app dev` leaves.
+const LEFT: [&str; 3] = [API_URL_FILE, TOKEN_FILE, "database.url"];
+
+/// The data folder.
+pub(super) struct DevFolder(PathBuf);
+
+impl DevFolder {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    pub(super) fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    pub(super) fn postgres(&self) -> PathBuf {
+        self.0.join("postgres")
+    }
+
+    pub(super) fn storage(&self) -> PathBuf {
+        self.0.join("storage")
+    }
+
+    /// Makes it, or sees that it is ours alone.
+    pub(super) fn create(&self) -> anyhow::Result<()> {
+        create_private_dir(&self.0)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(self.storage())?;
+        Ok(())
+    }
+
+    /// Writes a file that only the owner can read, whole or not at all.
+    pub(super) fn leave(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let (path, new) = (self.0.join(name), self.0.join(format!("{name}.new")));
+        let write = || -> io::Result<()> {
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            file.write_all(text.as_bytes())?;
+            fs::rename(&new, &path)
+        };
+        write().with_context(|| format!("couldn't write {}", path.display()))
+    }
+
+    /// The secret that signs tokens; made at the first start.
+    pub(super) fn secret(&self) -> anyhow::Result<String> {
+        if let Some(secret) = read_dev_file(&self.0, "secret").context("couldn't read the secret of app dev")? {
+            return Ok(secret);
+        }
+        let secret = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        self.leave("secret", &secret)?;
+        Ok(secret)
+    }
+
+    /// Takes away what clients would follow to a server that is gone.
+    pub(super) fn forget(&self) {
+        for name in LEFT {
+            // Not being there is what is wanted.
+            drop(fs::remove_file(self.0.join(name)));
+        }
+    }
+
+    /// Removes what is ours of it, and the folder itself if nothing else is there.
+    pub(super) fn erase(&self) -> anyhow::Result<()> {
+        self.forget();
+        for folder in [self.storage(), self.0.join("samples")] {
+            match fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("couldn't erase {}", folder.display()));
+                }
+                _ => {}
+            }
+        }
+        drop(fs::remove_file(self.0.join("secret")));
+        drop(fs::remove_dir(&self.0));
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! The data folder of `app dev`: where it is, and what a running one leaves there for the clients.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+/// Name of the file that holds the API's address.
+pub const API_URL_FILE: &str = "api.url";
+/// Name of the file that holds a token for it.
+pub const TOKEN_FILE: &str = "token";
+
+/// The data folder: `APP_DEV_DIR`, else one of this checkout's own, the same from any folder inside it.
+///
+/// As root it is below `/var/tmp`, because the database runs as another user there, who could not reach into root's
+/// home; otherwise below `XDG_STATE_HOME` or `~/.local/state`. `env` looks a variable up.
+pub fn dev_dir(env: &dyn Fn(&str) -> Option<String>) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    dev_dir_for(env, &here, rustix::process::geteuid().is_root())
+}
+
+fn dev_dir_for(env: &dyn Fn(&str) -> Option<String>, here: &Path, is_root: bool) -> PathBuf {
+    let set = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(named) = set("APP_DEV_DIR") {
+        return here.join(named);
+    }
+    let state = || {
+        set("XDG_STATE_HOME")
+            .filter(|path| path.is_absolute())
+            .or_else(|| set("HOME").map(|home| home.join(".local/state")))
+    };
+    let base = if is_root { None } else { state() }.unwrap_or_else(|| PathBuf::from("/var/tmp"));
+    base.join(format!("app-dev-{}", short_hash(&checkout_root(here))))
+}
+
+/// The nearest folder upwards that holds `.git` (a file, in a worktree), else `here`.
+fn checkout_root(here: &Path) -> PathBuf {
+    let here = here.canonicalize().unwrap_or_else(|_missing| here.to_owned());
+    let root = here.ancestors().find(|folder| folder.join(".git").exists());
+    root.map_or_else(|| here.clone(), Path::to_owned)
+}
+
+fn short_hash(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    Sha256::digest(path.as_os_str().as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What the file `name` in `folder` says; `None` where there is none.
+///
+/// # Errors
+///
+/// Where it cannot be read, or belongs to somebody else: `/var/tmp` is everybody's, and a token must not go to an
+/// address that another user has put there.
+pub fn read_dev_file(folder: &Path, name: &str) -> io::Result<Option<String>> {
+    use std::os::unix::fs::MetadataExt;
+    let path = folder.join(name);
+    let owner = match std::fs::symlink_metadata(&path) {
+        Ok(metadata) => metadata.uid(),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    if owner != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
+    }
+    let text = std::fs::read_to_string(&path)?.trim().to_owned();
+    Ok((!text.is_empty()).then_some(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Checkout(PathBuf);
+
+    impl Checkout {
+        fn new() -> Self {
+            let root = std::env::temp_dir().join(format!("app-dev-dir-{}", uuid::Uuid::new_v4()));
+            std::fs::create_dir_all(root.join("src/deep")).unwrap();
+            std::fs::write(root.join(".git"), "gitdir: elsewhere").unwrap();
+            Self(root)
+        }
+    }
+
+    impl Drop for Checkout {
+        fn drop(&mut self) {
+            drop(std::fs::remove_dir_all(&self.0));
+        }
+    }
+
+    fn home(name: &str) -> Option<String> {
+        (name == "HOME").then(|| "/home/ada".to_owned())
+    }
+
+    #[test]
+    fn every_folder_of_a_checkout_has_the_same_data_folder() {
+        let checkout = Checkout::new();
+        let at_root = dev_dir_for(&home, &checkout.0, false);
+        assert!(at_root.starts_with("/home/ada/.local/state"), "{}", at_root.display());
+        assert_eq!(at_root, dev_dir_for(&home, &checkout.0.join("src/deep"), false));
+        assert_ne!(at_root, dev_dir_for(&home, &Checkout::new().0, false));
+    }
+
+    #[test]
+    fn root_and_the_homeless_get_a_folder_that_other_users_can_reach() {
+        let checkout = Checkout::new();
+        for folder in [dev_dir_for(&home, &checkout.0, true), dev_dir_for(&|_| None, &checkout.0, false)] {
+            assert_eq!(folder.parent(), Some(Path::new("/var/tmp")));
+        }
+    }
+
+    #[test]
+    fn app_dev_dir_wins_and_may_be_relative() {
+        let named = |name: &str| (name == "APP_DEV_DIR").then(|| "data".to_owned());
+        assert_eq!(dev_dir_for(&named, Path::new("/srv/x"), true), Path::new("/srv/x/data"));
+    }
+
+    #[test]
+    fn a_left_file_is_trimmed_and_a_missing_or_empty_one_is_none() {
+        let checkout = Checkout::new();
+        assert_eq!(read_dev_file(&checkout.0, API_URL_FILE).unwrap(), None);
+        assert_eq!(read_dev_file(&checkout.0.join(".git"), API_URL_FILE).unwrap(), None);
+        std::fs::write(checkout.0.join(API_URL_FILE), "http://127.0.0.1:8000\n").unwrap();
+        std::fs::write(checkout.0.join(TOKEN_FILE), "\n").unwrap();
+        assert_eq!(read_dev_file(&checkout.0, API_URL_FILE).unwrap().as_deref(), Some("http://127.0.0.1:8000"));
+        assert_eq!(read_dev_file(&checkout.0, TOKEN_FILE).unwrap(), None);
+    }
+}

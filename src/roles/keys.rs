@@ -1,0 +1,71 @@
+//! `app keys`: API keys, kept as hashes; a key is shown once, when it is made.
+
+use std::{process::ExitCode, time::Duration};
+
+use time::OffsetDateTime;
+
+use super::{Context, client::render, wiring::open_db};
+use crate::{
+    api::ApiKeySecret,
+    cli::{KeysAction, KeysArgs},
+    db::{
+        Db,
+        api_keys::{NewApiKey, insert_api_key, list_api_keys, revoke_api_key},
+    },
+    domain::{ErrorClass, Failure, UserId},
+};
+
+/// Makes, lists or revokes keys.
+///
+/// # Errors
+///
+/// The database cannot be reached, or there is no such key.
+pub async fn run(args: KeysArgs, ctx: Context) -> anyhow::Result<ExitCode> {
+    let db = open_db(&ctx.config)?;
+    match args.action {
+        KeysAction::Create { name, user, scope, expires_days } => {
+            let expires_at =
+                expires_days.map(|days| OffsetDateTime::now_utc() + Duration::from_secs(u64::from(days) * 24 * 3600));
+            let secret = ApiKeySecret::generate().ok_or_else(no_randomness)?;
+            let key = NewApiKey {
+                name: &name,
+                key_sha256: &secret.sha256(),
+                user_id: user.map(UserId),
+                scope: scope.as_str().parse().map_err(anyhow::Error::msg)?,
+                expires_at,
+            };
+            let key_id = insert_api_key(&db.get().await?, &key).await?;
+            render::print(&format!("{}\n", secret.expose()))?;
+            tracing::info!(key.id = %key_id, "made the API key {name:?}; it is shown this once");
+        }
+        KeysAction::List => render::print(&table(&db).await?)?,
+        KeysAction::Revoke { key_id } => {
+            if !revoke_api_key(&db.get().await?, key_id).await? {
+                anyhow::bail!("there is no key {key_id} that is valid; `app keys list` shows them");
+            }
+            render::print(&format!("revoked {key_id}\n"))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn no_randomness() -> Failure {
+    Failure::new("randomness_unavailable", ErrorClass::Transient, "The system gave no random bytes for a key.")
+}
+
+async fn table(db: &Db) -> anyhow::Result<String> {
+    let keys = list_api_keys(&db.get().await?).await?;
+    let moment = |at: Option<OffsetDateTime>| at.map_or_else(|| "-".to_owned(), render::moment);
+    let rows = keys.into_iter().map(|key| {
+        vec![
+            key.key_id.to_string(),
+            render::printable(&key.name).into_owned(),
+            key.scope.to_string(),
+            key.user_id.map_or_else(|| "any (X-User-Id)".to_owned(), |user| user.to_string()),
+            moment(key.expires_at),
+            moment(key.revoked_at),
+            moment(key.last_used_at),
+        ]
+    });
+    Ok(render::table(&["id", "name", "scope", "user", "expires", "revoked", "last used"], rows))
+}

@@ -1,0 +1,71 @@
+//! `app migrate`.
+
+use std::{io::Write, process::ExitCode};
+
+use super::{
+    Context,
+    usable::wrong_environment,
+    wiring::{connect_target, open_db_at},
+};
+use crate::{
+    cli::MigrateArgs,
+    db::migrations::{MigrateError, MigrationStatus, list_migrations, migrate},
+};
+
+/// Brings the schema up to date, or says what it would do.
+///
+/// # Errors
+///
+/// The database cannot be reached, belongs to another environment, or refuses a migration.
+pub async fn run(args: MigrateArgs, ctx: Context) -> anyhow::Result<ExitCode> {
+    if args.status || args.dry_run {
+        let all = list_migrations(&open_db_at(&ctx.config, ctx.config.database.session_url()?)?).await?;
+        return print(&if args.status { status(&all) } else { dry_run(&all) });
+    }
+    let target = connect_target(&ctx.config, ctx.config.database.session_url()?)?;
+    let report = migrate(&target, &ctx.runtime, ctx.config.environment.as_str(), &ctx.build.to_string()).await;
+    let report = match report {
+        Err(MigrateError::Environment { stamped, .. }) => {
+            return Err(wrong_environment(&stamped, ctx.config.environment).into());
+        }
+        other => other?,
+    };
+    let mut text = String::new();
+    for name in report.applied.iter().chain(&report.indexes) {
+        text.push_str(&format!("applied {name}\n"));
+    }
+    text.push_str(if text.is_empty() {
+        "the schema is up to date; nothing to do\n"
+    } else {
+        "the schema is up to date\n"
+    });
+    print(&text)
+}
+
+fn status(all: &[MigrationStatus]) -> String {
+    all.iter()
+        .map(|m| {
+            let state = match (&m.applied_on, &m.sql) {
+                (Some(when), Some(_)) if m.altered => format!("applied {when}, but its text was altered since"),
+                (Some(when), Some(_)) => format!("applied {when}"),
+                (Some(when), None) => format!("applied {when} by a newer build"),
+                (None, _) => "pending".to_owned(),
+            };
+            format!("{}  {state}\n", m.name)
+        })
+        .collect()
+}
+
+fn dry_run(all: &[MigrationStatus]) -> String {
+    let pending = all.iter().filter(|m| m.applied_on.is_none());
+    let sql: String = pending.filter_map(|m| Some(format!("-- {}\n{}\n", m.name, m.sql.as_ref()?))).collect();
+    if sql.is_empty() { "-- nothing to do\n".to_owned() } else { sql }
+}
+
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        // `app migrate --dry-run | head` is no failure.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        other => Ok(other.map(|()| ExitCode::SUCCESS)?),
+    }
+}

@@ -1,0 +1,161 @@
+//! From settings to parts: the only place that names concrete clients.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+
+use super::Context;
+use crate::{
+    clients::{
+        local_model::{LocalModel, LocalModelOptions},
+        local_parser::{LocalParser, LocalParserOptions},
+        object_storage::ObjectStorage,
+    },
+    config::{Config, Storage, StorageLocation},
+    db::{ConnectTarget, Db, Listener, PoolOptions, Wakeup, url::DatabaseUrl, workers::WorkerRow},
+    domain::{Failure, RetryPolicy, WorkerId},
+    pipeline::{Pipeline, ScratchDir},
+    ports::{ModelSource, ObjectStore},
+    worker::{Worker, WorkerSettings},
+};
+
+/// Where models are looked for when EMBED_MODEL_DIR does not say: what `scripts/fetch` fills, then what the image holds.
+const MODEL_PLACES: [&str; 2] = [".cache/models", "/var/lib/app/models"];
+/// Across the fleet. Source: ours; objects of deleted documents are gone within minutes, at one cheap statement a minute.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Where `url` leads, with TLS set up.
+pub(super) fn connect_target(config: &Config, url: &DatabaseUrl) -> anyhow::Result<ConnectTarget> {
+    ConnectTarget::new(url.clone(), config.database.connect_timeout).context("couldn't set up TLS to the database")
+}
+
+/// The pool on DATABASE_URL; connects when it is first used.
+pub(super) fn open_db(config: &Config) -> anyhow::Result<Db> {
+    open_db_at(config, config.database.url()?)
+}
+
+/// The same on another URL.
+pub(super) fn open_db_at(config: &Config, url: &DatabaseUrl) -> anyhow::Result<Db> {
+    let target = connect_target(config, url)?;
+    let options = PoolOptions {
+        size: config.database.pool_size,
+        wait: config.database.pool_timeout,
+        max_age: config.database.max_age,
+    };
+    Ok(Db::open(target, options)?)
+}
+
+/// The object store that STORAGE_URL names. Call it on the main runtime.
+pub(super) fn open_store(storage: &Storage) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    let url = match storage.location()? {
+        StorageLocation::Folder(folder) => folder.display().to_string(),
+        StorageLocation::S3(s3) => {
+            let mut url =
+                url::Url::parse(&format!("s3://{}/{}", s3.bucket, s3.prefix)).context("couldn't form the S3 URL")?;
+            url.query_pairs_mut().append_pair("region", &s3.region);
+            if let Some(endpoint) = &s3.endpoint {
+                url.query_pairs_mut().append_pair("endpoint", endpoint.as_str());
+            }
+            url.into()
+        }
+    };
+    let keys = |name: &str| match name {
+        "AWS_ACCESS_KEY_ID" => storage.access_key_id.as_ref().map(|key| key.expose().clone()),
+        "AWS_SECRET_ACCESS_KEY" => storage.secret_access_key.as_ref().map(|key| key.expose().clone()),
+        _ => None,
+    };
+    Ok(Arc::new(ObjectStorage::open(&url, &keys)?))
+}
+
+/// The model, which loads when it is first used.
+pub(super) fn model(config: &Config) -> Arc<dyn ModelSource> {
+    let embedder = &config.embedder;
+    let places = match &embedder.model_dir {
+        Some(folder) => vec![folder.clone()],
+        None => MODEL_PLACES.iter().map(PathBuf::from).collect(),
+    };
+    Arc::new(LocalModel::new(LocalModelOptions {
+        name: embedder.model.clone(),
+        version: embedder.version.clone(),
+        places,
+        threads: embedder.threads,
+    }))
+}
+
+/// The parts of one worker.
+pub(super) struct WorkerParts {
+    pub(super) db: Db,
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) model: Arc<dyn ModelSource>,
+    pub(super) wakeup: Option<Wakeup>,
+}
+
+/// A worker that has not begun.
+pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<Arc<Worker>> {
+    let WorkerParts { db, store, model, wakeup } = parts;
+    let settings = &ctx.config.worker;
+    let folder = std::env::temp_dir();
+    let scratch = ScratchDir::create(&folder)
+        .with_context(|| format!("couldn't make a scratch folder in {}", folder.display()))?;
+    let pipeline = Pipeline {
+        db,
+        store,
+        parser: Arc::new(LocalParser::new(LocalParserOptions::default())),
+        model,
+        limits: ctx.config.parser.limits,
+        scratch,
+    };
+    let row = WorkerRow {
+        id: WorkerId::generate(),
+        host: host_name(),
+        build: ctx.build.clone(),
+        environment: ctx.config.environment.to_string(),
+        slots: i32::try_from(settings.concurrency).unwrap_or(i32::MAX),
+    };
+    let settings = WorkerSettings {
+        concurrency: u32::try_from(settings.concurrency).unwrap_or(u32::MAX),
+        lease: settings.lease,
+        heartbeat: settings.heartbeat,
+        poll_interval: settings.poll_interval,
+        listen_poll_interval: settings.listen_poll_interval,
+        grace: settings.grace,
+        max_running_per_user: settings.max_running_jobs_per_user,
+        retry: RetryPolicy {
+            max_retries: settings.max_retries,
+            base_delay: settings.retry_base_delay,
+            max_delay: settings.retry_max_delay,
+        },
+        sweep_interval: SWEEP_INTERVAL,
+    };
+    Ok(Arc::new(Worker::new(Arc::new(pipeline), row, settings, wakeup)))
+}
+
+/// A listener on the session URL, running; the worker's poll slows down only where it is proven to work.
+pub(super) fn start_listener(ctx: &Context) -> anyhow::Result<Wakeup> {
+    let target = connect_target(&ctx.config, ctx.config.database.session_url()?)?;
+    let (listener, wakeup) = Listener::new(target, ctx.runtime.clone());
+    ctx.runtime.spawn(listener.run(ctx.stop.clone()));
+    Ok(wakeup)
+}
+
+/// Where the API listens.
+pub(super) fn listen_address(config: &Config) -> anyhow::Result<SocketAddr> {
+    use std::net::ToSocketAddrs;
+    let (host, port) = (config.http.host.as_str(), config.http.port);
+    (host, port)
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .ok_or_else(|| {
+            Failure::new(
+                "address_invalid",
+                crate::domain::ErrorClass::Configuration,
+                format!("API_HOST `{host}` is no address of this machine; use 0.0.0.0 for all of them."),
+            )
+        })
+        .map_err(Into::into)
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

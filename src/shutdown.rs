@@ -1,0 +1,105 @@
+//! SIGTERM and SIGINT become one [`CancellationToken`]; a second signal ends the process at once.
+
+use std::io;
+
+use futures_util::{Stream, StreamExt, stream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// A request to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// SIGINT: a person pressed Ctrl-C.
+    Interrupt,
+    /// SIGTERM: the platform stops this instance.
+    Terminate,
+}
+
+impl Stop {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        }
+    }
+
+    /// What a shell reports for a process that this signal ended: 128 and the signal's number.
+    fn exit_code(self) -> i32 {
+        match self {
+            Self::Interrupt => 130,
+            Self::Terminate => 143,
+        }
+    }
+}
+
+/// Starts listening. The token is cancelled at the first signal; at the second the process exits with 130 (SIGINT)
+/// or 143 (SIGTERM), whatever it was doing: nothing is lost by it, leases expire.
+///
+/// Must be called within a tokio runtime, once a process.
+///
+/// # Errors
+///
+/// When the operating system refuses the handlers.
+pub fn listen() -> io::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let signals = stops()?;
+    let on_first = token.clone();
+    tokio::spawn(async move {
+        watch(Box::pin(signals), on_first, |code| std::process::exit(code)).await;
+    });
+    Ok(token)
+}
+
+/// Both signals, from now on.
+fn stops() -> io::Result<impl Stream<Item = Stop> + Send> {
+    let both = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(stream::unfold(both, |(mut interrupt, mut terminate)| async move {
+        let stop = tokio::select! {
+            Some(()) = interrupt.recv() => Stop::Interrupt,
+            Some(()) = terminate.recv() => Stop::Terminate,
+            else => return None,
+        };
+        Some((stop, (interrupt, terminate)))
+    }))
+}
+
+async fn watch(mut stops: impl Stream<Item = Stop> + Unpin, token: CancellationToken, exit: impl FnOnce(i32)) {
+    let Some(first) = stops.next().await else { return };
+    tracing::info!(signal = first.name(), "{} received: stopping; a second signal ends at once", first.name());
+    token.cancel();
+    let Some(second) = stops.next().await else { return };
+    tracing::warn!(signal = second.name(), "{} received while stopping: ending at once", second.name());
+    exit(second.exit_code());
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_signal_cancels_and_the_second_exits_with_its_code() {
+        for (second, code) in [(Stop::Interrupt, 130), (Stop::Terminate, 143)] {
+            let (send, stops) = mpsc::unbounded_channel();
+            let stops = Box::pin(stream::unfold(stops, |mut stops| async { Some((stops.recv().await?, stops)) }));
+            let (exited, mut exit) = mpsc::unbounded_channel();
+            let token = CancellationToken::new();
+            let watching = tokio::spawn(watch(stops, token.clone(), move |code| exited.send(code).unwrap()));
+            assert!(!token.is_cancelled());
+            send.send(Stop::Terminate).unwrap();
+            token.cancelled().await;
+            assert!(exit.try_recv().is_err(), "one signal must not exit");
+            send.send(second).unwrap();
+            watching.await.unwrap();
+            assert_eq!(exit.recv().await, Some(code));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sigterm_sent_to_this_process_cancels_the_token() {
+        let token = listen().unwrap();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
+        token.cancelled().await;
+    }
+}

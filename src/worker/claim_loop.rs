@@ -1,0 +1,227 @@
+//! Looks for work, as often as there may be some, and runs what it claims.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::Notify, task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{Worker, job::Left};
+use crate::{
+    db::{
+        DbError,
+        jobs::{claim_jobs, claim_suspect, suspect_waits},
+        work::get_seconds_to_next_run,
+        workers::delete_worker,
+    },
+    domain::{Lease, UserId},
+};
+
+/// Between two probes of a worker that is set up wrongly.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a repeat victim waits for an idle worker before busy ones make room for it. Source: ours; it should be rare.
+const SUSPECT_PATIENCE: Duration = Duration::from_secs(30);
+/// Kept of the grace for handing back what did not finish.
+const HAND_BACK_TIME: Duration = Duration::from_secs(3);
+
+/// What the claim loop remembers from one turn to the next.
+#[derive(Default)]
+struct Turn {
+    /// The user served last; the next claim goes on behind it.
+    after: Option<UserId>,
+    /// A repeat victim runs: nothing else may.
+    alone: bool,
+    /// A repeat victim has waited for long: nothing more is claimed until nothing else runs.
+    clearing: bool,
+    /// When it was last looked whether one waits.
+    looked_for_suspects: Option<Instant>,
+    /// Looks for work fail.
+    failing: bool,
+}
+
+impl Worker {
+    /// Works until `stop`, then drains: nothing more is claimed, what runs may finish, the rest is handed back
+    /// before the grace ends.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let ended = CancellationToken::new();
+        let freed = Arc::new(Notify::new());
+        let mut loops = JoinSet::new();
+        let (worker, token) = (Arc::clone(&self), ended.clone());
+        loops.spawn(async move { worker.heartbeat_loop(token).await });
+        let (worker, token, notify) = (Arc::clone(&self), ended.clone(), Arc::clone(&freed));
+        loops.spawn(async move { worker.release_loop(token, &notify).await });
+        let (worker, token) = (Arc::clone(&self), ended.clone());
+        loops.spawn(async move { worker.housekeeping_loop(token).await });
+
+        let drain = CancellationToken::new();
+        let mut running = JoinSet::new();
+        self.claim_loop(&stop, &drain, &freed, &mut running).await;
+        self.drain(&drain, &mut running).await;
+        ended.cancel();
+        while loops.join_next().await.is_some() {}
+        if let Ok(conn) = self.pipeline.db.get().await
+            && let Err(error) = delete_worker(&conn, self.row.id).await
+        {
+            tracing::debug!(error = %error, "couldn't take the worker's row away");
+        }
+        tracing::info!("the worker has stopped");
+    }
+
+    async fn claim_loop(
+        self: &Arc<Self>,
+        stop: &CancellationToken,
+        drain: &CancellationToken,
+        freed: &Notify,
+        running: &mut JoinSet<Left>,
+    ) {
+        let mut turn = Turn::default();
+        while !stop.is_cancelled() {
+            while let Some(left) = running.try_join_next() {
+                self.note(left.unwrap_or(Left::Lost), stop).await;
+            }
+            turn.alone &= !running.is_empty();
+            let claimed = self.claim(&mut turn, running.len()).await;
+            if !claimed.is_empty() {
+                for lease in claimed {
+                    let (worker, drain) = (Arc::clone(self), drain.clone());
+                    running.spawn(async move { worker.run_job(lease, &drain).await });
+                }
+                continue;
+            }
+            let wait = self.wait_time(&turn, running.len()).await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                Some(left) = running.join_next() => self.note(left.unwrap_or(Left::Lost), stop).await,
+                () = self.news() => {}
+                () = freed.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Claims what fits; nothing when the database does not answer, which is logged once.
+    async fn claim(&self, turn: &mut Turn, running: usize) -> Vec<Lease> {
+        let free = self.settings.concurrency.saturating_sub(u32::try_from(running).unwrap_or(u32::MAX));
+        if free == 0 || turn.alone {
+            return Vec::new();
+        }
+        match self.try_claim(turn, free, running == 0).await {
+            Ok(leases) => {
+                if turn.failing {
+                    tracing::info!("looking for work again");
+                }
+                turn.failing = false;
+                leases
+            }
+            Err(error) => {
+                if !turn.failing {
+                    tracing::warn!(error = %error, "couldn't look for work; trying again every {} s", self.settings.poll_interval.as_secs_f64());
+                }
+                turn.failing = true;
+                Vec::new()
+            }
+        }
+    }
+
+    async fn try_claim(&self, turn: &mut Turn, free: u32, idle: bool) -> Result<Vec<Lease>, DbError> {
+        let conn = self.pipeline.db.get().await?;
+        let options = self.settings.claim_options();
+        if idle {
+            turn.clearing = false;
+            if let Some(suspect) = claim_suspect(&conn, self.row.id, options).await? {
+                tracing::warn!("job {} has brought workers down; running it alone", suspect.fence.job_id);
+                turn.alone = true;
+                return Ok(vec![suspect]);
+            }
+        } else if turn.looked_for_suspects.is_none_or(|at| at.elapsed() >= SUSPECT_PATIENCE) {
+            turn.looked_for_suspects = Some(Instant::now());
+            turn.clearing = suspect_waits(&conn, SUSPECT_PATIENCE).await?;
+        }
+        if turn.clearing {
+            return Ok(Vec::new());
+        }
+        let leases = claim_jobs(&conn, self.row.id, free, turn.after, options).await?;
+        if let Some(last) = leases.last() {
+            turn.after = Some(last.user_id);
+        }
+        Ok(leases)
+    }
+
+    /// How long until the next look, if no news comes before: a little random, so that a fleet does not look in step.
+    async fn wait_time(&self, turn: &Turn, running: usize) -> Duration {
+        let full = running >= usize::try_from(self.settings.concurrency).unwrap_or(usize::MAX);
+        if full || turn.alone {
+            return self.settings.listen_poll_interval;
+        }
+        let proven = self.wakeup.as_ref().is_some_and(|wakeup| wakeup.is_proven());
+        let longest =
+            if proven && !turn.failing { self.settings.listen_poll_interval } else { self.settings.poll_interval };
+        let jittered = longest.mul_f64(0.8 + 0.2 * fastrand::f64());
+        if !proven || turn.failing {
+            return jittered;
+        }
+        let Ok(conn) = self.pipeline.db.get().await else { return self.settings.poll_interval };
+        match get_seconds_to_next_run(&conn).await {
+            Ok(Some(seconds)) => jittered.min(Duration::from_secs_f64(seconds.max(0.0) + 0.01)),
+            Ok(None) => jittered,
+            Err(_) => self.settings.poll_interval,
+        }
+    }
+
+    async fn news(&self) {
+        match &self.wakeup {
+            Some(wakeup) => wakeup.news().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A worker that is set up wrongly claims nothing until a probe says that it is mended.
+    async fn note(&self, left: Left, stop: &CancellationToken) {
+        let Left::Misconfigured(failure) = left else { return };
+        tracing::error!(error.code = failure.code, "not claiming until this is mended: {failure}");
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(PROBE_INTERVAL) => {}
+            }
+            match self.pipeline.probe().await {
+                Ok(()) => break,
+                Err(still) => tracing::debug!(error.code = still.code, "still set up wrongly: {still}"),
+            }
+        }
+        tracing::info!("mended; claiming again");
+    }
+
+    async fn drain(&self, drain: &CancellationToken, running: &mut JoinSet<Left>) {
+        if !running.is_empty() {
+            tracing::info!(jobs = running.len(), "stopping: finishing what runs, claiming nothing more");
+        }
+        let patience = self.settings.grace.saturating_sub(HAND_BACK_TIME);
+        if self.join_until(running, Instant::now() + patience).await {
+            return;
+        }
+        tracing::info!(jobs = running.len(), "the grace period ends; handing back what runs");
+        drain.cancel();
+        if !self.join_until(running, Instant::now() + HAND_BACK_TIME).await {
+            tracing::warn!(jobs = running.len(), "couldn't hand everything back; the leases will expire");
+        }
+    }
+
+    /// Whether everything ended before the deadline.
+    async fn join_until(&self, running: &mut JoinSet<Left>, deadline: Instant) -> bool {
+        while !running.is_empty() {
+            if tokio::time::timeout_at(deadline, running.join_next()).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// One turn, for tests: claims what there is and works on it to its end; how many jobs were claimed.
+    pub async fn run_once(self: &Arc<Self>) -> Result<usize, DbError> {
+        let leases = self.try_claim(&mut Turn::default(), self.settings.concurrency, true).await?;
+        let count = leases.len();
+        let never = CancellationToken::new();
+        futures_util::future::join_all(leases.into_iter().map(|lease| self.run_job(lease, &never))).await;
+        Ok(count)
+    }
+}

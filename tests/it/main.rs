@@ -1,0 +1,18 @@
+//! Tests of the whole: the library against a real PostgreSQL, a real pooler and the real binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by panicking, in its helpers too"
+)]
+
+mod docs;
+mod embedded_postgres;
+mod journey;
+mod migrations;
+mod parser;
+mod queue;
+mod sql;
+mod support;
+mod tls;
+mod worker;

@@ -1,0 +1,152 @@
+//! `app migrate`: from nothing, again, twice at once, and over what the system being replaced left.
+
+use app::db::migrations::{MigrateError, SchemaState, list_migrations, migrate, schema_state};
+use tokio::runtime::Handle;
+
+use crate::support::db::{TestDb, target};
+
+async fn run(test: &TestDb) -> Result<Vec<String>, MigrateError> {
+    migrate(&target(&test.url), &Handle::current(), "development", "test").await.map(|report| report.applied)
+}
+
+#[tokio::test]
+async fn a_second_run_changes_nothing() {
+    let test = TestDb::empty().await;
+    assert_eq!(schema_state(&test.db).await.unwrap(), SchemaState::Missing);
+    let first = run(&test).await.unwrap();
+    assert!(first.len() >= 5, "{first:?}");
+    assert_eq!(schema_state(&test.db).await.unwrap(), SchemaState::Current);
+    assert_eq!(run(&test).await.unwrap(), Vec::<String>::new());
+    let all = list_migrations(&test.db).await.unwrap();
+    assert!(all.iter().all(|m| m.applied_on.is_some() && !m.altered), "{all:?}");
+}
+
+#[tokio::test]
+async fn two_at_once_apply_each_migration_once() {
+    let test = TestDb::empty().await;
+    let (a, b) = tokio::join!(run(&test), run(&test));
+    let (a, b) = (a.unwrap(), b.unwrap());
+    assert!(a.is_empty() != b.is_empty(), "one does all, the other nothing: {a:?} {b:?}");
+    assert_eq!(schema_state(&test.db).await.unwrap(), SchemaState::Current);
+}
+
+#[tokio::test]
+async fn every_column_has_a_comment_and_every_table_row_level_security() {
+    let test = TestDb::new().await;
+    let bare = test
+        .rows(
+            "SELECT c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+             WHERE n.nspname = 'upload_pipeline' AND c.relkind IN ('r', 'v') AND c.relname <> 'schema_history'
+             AND col_description(c.oid, a.attnum) IS NULL",
+        )
+        .await;
+    assert!(bare.is_empty(), "columns without a comment: {bare:?}");
+    let open = test
+        .rows(
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = 'upload_pipeline' AND c.relkind = 'r' AND NOT c.relrowsecurity",
+        )
+        .await;
+    assert!(open.is_empty(), "tables without row-level security: {open:?}");
+    assert!(test.rows("SELECT * FROM upload_pipeline.architecture_notes").await.len() >= 5);
+}
+
+#[tokio::test]
+async fn the_replaced_systems_database_is_adopted_without_losing_a_row() {
+    let test = TestDb::empty().await;
+    test.run(include_str!("../data/previous_schema.sql")).await;
+    let tables = ["documents", "upload_jobs", "document_chunks", "events", "webhook_log"];
+    let mut before = Vec::new();
+    for table in tables {
+        before.push(test.value(&format!("SELECT count(*) FROM upload_pipeline.{table}")).await);
+    }
+    run(&test).await.unwrap();
+    for (table, count) in tables.iter().zip(&before) {
+        assert_eq!(&test.value(&format!("SELECT count(*) FROM upload_pipeline.{table}")).await, count, "{table}");
+    }
+    // Zeros stood for "not embedded yet".
+    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.document_chunks WHERE embedding IS NULL").await, "2");
+    assert_eq!(
+        test.value("SELECT count(*) FROM upload_pipeline.document_chunks WHERE vector_dims(embedding) = 1536").await,
+        "6"
+    );
+    let jobs = test
+        .rows("SELECT status, state, last_error ->> 'checkpoint' FROM upload_pipeline.upload_jobs ORDER BY job_id")
+        .await;
+    assert_eq!(
+        jobs,
+        [
+            ["complete", "done", "NULL"],
+            ["embedding_in_progress", "queued", "NULL"],
+            ["failed_parse", "deadletter", "uploaded"],
+            ["parse_queued", "queued", "NULL"],
+        ]
+    );
+    // Every row can still be written: the checks that came NOT VALID hold for what was adopted.
+    test.run("UPDATE upload_pipeline.upload_jobs SET updated_at = now()").await;
+    test.run("UPDATE upload_pipeline.document_chunks SET updated_at = now()").await;
+    test.run("UPDATE upload_pipeline.events SET ts = now()").await;
+    // And what was created anew is the same: the columns of an adopted database and of a new one.
+    let fresh = TestDb::new().await;
+    let columns = "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns
+        WHERE table_schema = 'upload_pipeline' AND table_name <> 'schema_history' ORDER BY 1, 2";
+    let (adopted, fresh) = (test.rows(columns).await, fresh.rows(columns).await);
+    let missing: Vec<_> = fresh.iter().filter(|column| !adopted.contains(column)).collect();
+    assert!(missing.is_empty(), "an adopted database lacks {missing:?}");
+}
+
+#[tokio::test]
+async fn duplicates_that_a_new_unique_forbids_are_refused_and_listed() {
+    let test = TestDb::empty().await;
+    test.run(include_str!("../data/previous_schema.sql")).await;
+    test.run(
+        "DROP INDEX upload_pipeline.uq_user_filehash;
+         INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
+         SELECT '00000000-0000-0000-0000-0000000000ff', user_id, filename, mime, bytes_len, file_sha256, raw_path
+         FROM upload_pipeline.documents WHERE document_id = '00000000-0000-0000-0000-000000000001'",
+    )
+    .await;
+    let refusal = run(&test).await.unwrap_err().to_string();
+    assert!(refusal.contains("00000000-0000-0000-0000-0000000000ff"), "{refusal}");
+    assert!(refusal.contains("run `app migrate` again"), "{refusal}");
+    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.documents").await, "5");
+    test.run("DELETE FROM upload_pipeline.documents WHERE document_id = '00000000-0000-0000-0000-0000000000ff'").await;
+    run(&test).await.unwrap();
+}
+
+#[tokio::test]
+async fn another_environments_database_is_refused_and_left_alone() {
+    let test = TestDb::new().await;
+    let refusal = migrate(&target(&test.url), &Handle::current(), "production", "test").await.unwrap_err();
+    assert!(matches!(&refusal, MigrateError::Environment { stamped, .. } if stamped == "development"), "{refusal}");
+    assert_eq!(test.value("SELECT environment FROM upload_pipeline.environment_stamp").await, "development");
+}
+
+#[tokio::test]
+async fn an_authenticated_user_reads_its_own_rows_and_writes_none() {
+    let test = TestDb::empty().await;
+    // Roles belong to the server, not to the database; other tests do not mind it.
+    test.run(
+        "DO $$ BEGIN CREATE ROLE authenticated; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
+    )
+    .await;
+    run(&test).await.unwrap();
+    test.run(
+        "INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
+         SELECT gen_random_uuid(), ('00000000-0000-0000-0000-00000000000' || n)::uuid, 'a.md', 'text/markdown', 1, 'x', 'y'
+         FROM generate_series(1, 2) n",
+    )
+    .await;
+    let as_one = "SET LOCAL ROLE authenticated;
+        SET LOCAL request.jwt.claims = '{\"sub\": \"00000000-0000-0000-0000-000000000001\"}';";
+    let seen = test.rows(&format!("BEGIN; {as_one} SELECT user_id FROM upload_pipeline.documents; COMMIT")).await;
+    assert_eq!(seen, [["00000000-0000-0000-0000-000000000001"]]);
+    for write in ["DELETE FROM upload_pipeline.documents", "UPDATE upload_pipeline.upload_jobs SET priority = 0"] {
+        let refusal = test.refusal(&format!("BEGIN; {as_one} {write}")).await;
+        assert!(refusal.contains("permission denied"), "{refusal}");
+        test.run("ROLLBACK").await;
+    }
+    let refusal = test.refusal(&format!("BEGIN; {as_one} SELECT * FROM upload_pipeline.api_keys")).await;
+    assert!(refusal.contains("permission denied"), "{refusal}");
+}

@@ -1,0 +1,58 @@
+//! The local parser, through the real executable: what it reads, what it refuses, and how its child may end.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod child_ends;
+mod hostile;
+mod reads;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use app::{
+    clients::local_parser::{LocalParser, LocalParserOptions},
+    domain::Failure,
+    ports::{ParseLimits, ParsedDocument, Parser},
+};
+
+/// Generous, for a busy machine; tests that are about a limit set it.
+const LIMITS: ParseLimits =
+    ParseLimits { max_pages: 0, memory_bytes: 1 << 30, time: Duration::from_secs(60), output_bytes: 8 << 20 };
+
+/// A file of the tests' own.
+struct TempFile(PathBuf);
+
+impl TempFile {
+    fn new(content: &[u8]) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("parser-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::write(&path, content).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn parser_running(executable: impl Into<PathBuf>) -> LocalParser {
+    LocalParser::new(LocalParserOptions { executable: Some(executable.into()), ..LocalParserOptions::default() })
+}
+
+async fn parse_limited(content: &[u8], filename: &str, limits: ParseLimits) -> Result<ParsedDocument, Failure> {
+    let file = TempFile::new(content);
+    parser_running(env!("CARGO_BIN_EXE_app")).parse(&file.0, "", filename, limits).await
+}
+
+async fn parse(content: &[u8], filename: &str) -> Result<ParsedDocument, Failure> {
+    parse_limited(content, filename, LIMITS).await
+}
+
+async fn refusal(content: &[u8], filename: &str) -> Failure {
+    parse(content, filename).await.unwrap_err()
+}

@@ -1,0 +1,117 @@
+//! Every way a child can end, played by small scripts in the child's place.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
+
+use app::{
+    domain::{ErrorClass, Failure},
+    ports::{ParseLimits, Parser},
+};
+use rustix::process::{Pid, test_kill_process};
+
+use super::{LIMITS, TempFile, parser_running};
+
+/// A child that runs `script` instead of parsing.
+fn script(script: &str) -> TempFile {
+    let file = TempFile::new(format!("#!/bin/sh\n{script}\n").as_bytes());
+    fs::set_permissions(&file.0, fs::Permissions::from_mode(0o700)).unwrap();
+    file
+}
+
+async fn failure_of(child: &str, limits: ParseLimits) -> Failure {
+    let (child, document) = (script(child), TempFile::new(b"text"));
+    parser_running(&child.0).parse(&document.0, "", "a.txt", limits).await.unwrap_err()
+}
+
+fn is_alive(pid: &str) -> bool {
+    pid.trim().parse().ok().and_then(Pid::from_raw).is_some_and(|pid| test_kill_process(pid).is_ok())
+}
+
+#[tokio::test]
+async fn a_parser_that_cannot_start_is_tried_again() {
+    let document = TempFile::new(b"text");
+    let failure = parser_running("/nonexistent").parse(&document.0, "", "a.txt", LIMITS).await.unwrap_err();
+    assert_eq!((failure.code, failure.class), ("parser_unavailable", ErrorClass::Transient));
+}
+
+#[tokio::test]
+async fn a_document_that_is_gone_is_tried_again() {
+    let parser = parser_running(env!("CARGO_BIN_EXE_app"));
+    let failure = parser.parse("/nonexistent/a.txt".as_ref(), "", "a.txt", LIMITS).await.unwrap_err();
+    assert_eq!((failure.code, failure.class), ("parser_unavailable", ErrorClass::Transient));
+}
+
+#[tokio::test]
+async fn a_child_that_hangs_is_killed_at_the_time_limit() {
+    let pid_file = TempFile::new(b"");
+    let child = format!("echo $$ > {}; while :; do :; done", pid_file.0.display());
+    let failure = failure_of(&child, ParseLimits { time: Duration::from_millis(500), ..LIMITS }).await;
+    assert_eq!((failure.code, failure.class), ("parse_timeout", ErrorClass::Document));
+    let pid = fs::read_to_string(&pid_file.0).unwrap();
+    assert!(!pid.is_empty() && !is_alive(&pid), "child {pid} is still there");
+}
+
+#[tokio::test]
+async fn a_child_that_crashes_fails_its_document() {
+    for child in ["exit 3", "kill -SEGV $$", "kill -ABRT $$"] {
+        let failure = failure_of(child, LIMITS).await;
+        assert_eq!((failure.code, failure.class), ("parse_crashed", ErrorClass::Document), "{child}");
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_the_system_killed_is_tried_again() {
+    let failure = failure_of("kill -KILL $$", LIMITS).await;
+    assert_eq!((failure.code, failure.class), ("parse_memory", ErrorClass::Transient));
+}
+
+#[tokio::test]
+async fn a_child_out_of_memory_or_time_says_so() {
+    let failure = failure_of("echo 'memory allocation of 9 bytes failed' >&2; kill -ABRT $$", LIMITS).await;
+    assert_eq!((failure.code, failure.class), ("parse_memory", ErrorClass::Document));
+    assert_eq!(failure_of("kill -XCPU $$", LIMITS).await.code, "parse_timeout");
+}
+
+#[tokio::test]
+async fn a_child_that_floods_us_is_cut_off() {
+    let failure = failure_of("while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done", LIMITS).await;
+    assert_eq!(failure.code, "parse_crashed");
+    let long_line = "while :; do printf xxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done";
+    let failure = failure_of(long_line, ParseLimits { time: Duration::from_secs(5), ..LIMITS }).await;
+    assert_eq!(failure.code, "parse_crashed");
+}
+
+#[tokio::test]
+async fn what_a_child_says_on_stderr_is_never_shown() {
+    let failure = failure_of("echo 'the secret of the document' >&2; exit 1", LIMITS).await;
+    assert!(!failure.message.contains("secret"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_parse_nobody_waits_for_leaves_no_child() {
+    let (pid_file, document) = (TempFile::new(b""), TempFile::new(b"text"));
+    let child = script(&format!("echo $$ > {}; while :; do :; done", pid_file.0.display()));
+    let parser = parser_running(&child.0);
+    let parse = parser.parse(&document.0, "", "a.txt", LIMITS);
+    let started = async {
+        loop {
+            let pid = tokio::fs::read_to_string(&pid_file.0).await.unwrap();
+            if pid.ends_with('\n') {
+                return pid;
+            }
+        }
+    };
+    // Dropped as soon as the child is known to run.
+    let pid = tokio::select! {
+        answer = parse => panic!("answered: {answer:?}"),
+        pid = started => pid,
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while is_alive(&pid) {
+        assert!(Instant::now() < deadline, "child {pid} is still there");
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,125 @@
+//! Documents that lie, are damaged, or attack the parser: each costs its own job, with a code that says why.
+
+use std::{
+    io::{Cursor, Write},
+    time::{Duration, Instant},
+};
+
+use app::{domain::ErrorClass, ports::ParseLimits};
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+use super::{LIMITS, parse_limited, refusal};
+
+const TWO_PAGES: &[u8] = include_bytes!("../../data/two-pages.pdf");
+
+/// A Word document whose text is `megabytes` MB of zeros.
+fn bomb(megabytes: usize) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+    for name in ["[Content_Types].xml", "word/document.xml"] {
+        zip.start_file(name, options).unwrap();
+    }
+    let zeros = vec![0; 1 << 20];
+    for _ in 0..megabytes {
+        zip.write_all(&zeros).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn an_empty_file_is_named_so() {
+    let failure = refusal(b"", "empty.pdf").await;
+    assert_eq!((failure.code, failure.class), ("file_empty", ErrorClass::Document));
+}
+
+#[tokio::test]
+async fn half_a_pdf_is_not_passed_off_as_whole() {
+    assert_eq!(refusal(&TWO_PAGES[..TWO_PAGES.len() / 2], "half.pdf").await.code, "file_truncated");
+    assert_eq!(refusal(b"%PDF-1.7\n", "header.pdf").await.code, "file_truncated");
+}
+
+#[tokio::test]
+async fn a_pdf_that_needs_a_password_says_so() {
+    assert_eq!(refusal(include_bytes!("../../data/password.pdf"), "secret.pdf").await.code, "file_encrypted");
+}
+
+#[tokio::test]
+async fn pictures_of_pages_need_ocr() {
+    let failure = refusal(include_bytes!("../../data/scan.pdf"), "scan.pdf").await;
+    assert_eq!(failure.code, "no_text_layer");
+    assert!(failure.message.contains("OCR"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn content_that_contradicts_its_name_is_refused() {
+    assert_eq!(refusal(b"Dear Sir or Madam", "letter.docx").await.code, "type_mismatch");
+    assert_eq!(refusal(TWO_PAGES, "letter.docx").await.code, "type_mismatch");
+    let noise: Vec<u8> = (0..4096_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0]).collect();
+    assert_eq!(refusal(&noise, "noise.pdf").await.code, "type_mismatch");
+    assert_eq!(refusal(&noise, "noise").await.code, "unsupported_type");
+}
+
+#[tokio::test]
+async fn an_endless_name_is_no_way_in() {
+    let name = format!("{}.docx", "\"\u{1}".repeat(1 << 20));
+    assert_eq!(refusal(b"Dear Sir or Madam", &name).await.code, "type_mismatch");
+}
+
+#[tokio::test]
+async fn too_many_pages_are_refused_by_number() {
+    let limits = ParseLimits { max_pages: 1, ..LIMITS };
+    let failure = parse_limited(TWO_PAGES, "two.pdf", limits).await.unwrap_err();
+    assert_eq!(failure.code, "page_limit");
+    assert!(failure.message.contains("2 pages") && failure.message.contains("limit is 1"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn too_much_text_is_refused() {
+    let limits = ParseLimits { output_bytes: 1000, ..LIMITS };
+    assert!(parse_limited(&b"x".repeat(1000), "a.txt", limits).await.is_ok());
+    assert_eq!(parse_limited(&b"x".repeat(1001), "a.txt", limits).await.unwrap_err().code, "parse_output_limit");
+    assert_eq!(
+        parse_limited(TWO_PAGES, "a.pdf", ParseLimits { output_bytes: 10, ..LIMITS }).await.unwrap_err().code,
+        "parse_output_limit"
+    );
+}
+
+#[tokio::test]
+async fn a_zip_bomb_is_refused_by_its_directory() {
+    assert_eq!(refusal(&bomb(300), "bomb.docx").await.code, "archive_too_large");
+}
+
+#[tokio::test]
+async fn a_zip_bomb_with_a_lying_directory_is_refused_too() {
+    let mut bytes = bomb(300);
+    let declared = (300_u32 << 20).to_le_bytes();
+    for at in 0..bytes.len() - 4 {
+        if bytes[at..at + 4] == declared {
+            bytes[at..at + 4].copy_from_slice(&1000_u32.to_le_bytes());
+        }
+    }
+    let code = refusal(&bytes, "bomb.docx").await.code;
+    assert!(["archive_too_large", "file_corrupt"].contains(&code), "{code}");
+}
+
+#[tokio::test]
+async fn a_deflate_bomb_ends_at_the_memory_limit() {
+    let limits = ParseLimits { memory_bytes: 400 << 20, ..LIMITS };
+    let started = Instant::now();
+    let failure = parse_limited(include_bytes!("../../data/deflate-bomb.pdf"), "bomb.pdf", limits).await.unwrap_err();
+    assert_eq!((failure.code, failure.class), ("parse_memory", ErrorClass::Document));
+    assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn endless_nesting_ends_the_child_only() {
+    let nested =
+        [b"%PDF-1.4\n1 0 obj\n".as_slice(), &b"[".repeat(400_000), b"\nendobj\ntrailer <</Root 1 0 R>>\n%%EOF"]
+            .concat();
+    let code = refusal(&nested, "nested.pdf").await.code;
+    assert!(["parse_crashed", "file_corrupt"].contains(&code), "{code}");
+    let html = "<div>".repeat(300_000);
+    let limits = ParseLimits { time: Duration::from_secs(2), ..LIMITS };
+    let code = parse_limited(html.as_bytes(), "nested.html", limits).await.unwrap_err().code;
+    assert!(["parse_crashed", "parse_timeout"].contains(&code), "{code}");
+}

@@ -1,0 +1,296 @@
+//! The queue's statements: claim, fence, heartbeat, takeover, fairness, bounds, cancel.
+
+use std::{collections::HashSet, time::Duration};
+
+use app::{
+    db::{
+        DbError,
+        jobs::{
+            ClaimOptions, Failed, advance_job, beat_heart, begin_step, cancel_job, claim_jobs, claim_suspect, fail_job,
+            hand_back_job, redrive_job, release_expired_jobs, retry_job, snooze_job,
+        },
+    },
+    domain::{ErrorClass, Failure, JobId, Lease, Status, Step, UserId, WorkerId},
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::db::TestDb;
+
+const OPTIONS: ClaimOptions = ClaimOptions { lease: Duration::from_secs(30), max_running_per_user: 0, now: None };
+
+fn user(n: u128) -> UserId {
+    UserId(Uuid::from_u128(n))
+}
+
+/// `count` queued jobs of a user, oldest first.
+async fn enqueue(test: &TestDb, owner: UserId, count: usize) {
+    test.run(&format!(
+        "WITH d AS (
+           INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
+           SELECT gen_random_uuid(), '{owner}', 'a.md', 'text/markdown', 1, gen_random_uuid()::text, 'raw/x'
+           FROM generate_series(1, {count}) RETURNING document_id)
+         INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, progress, created_at, updated_at)
+         SELECT gen_random_uuid(), document_id, 'uploaded', 'queued', '{{}}', now(), now() FROM d"
+    ))
+    .await;
+}
+
+async fn claim(
+    test: &TestDb,
+    worker: WorkerId,
+    slots: u32,
+    after: Option<UserId>,
+    options: ClaimOptions,
+) -> Vec<Lease> {
+    claim_jobs(&test.db.get().await.unwrap(), worker, slots, after, options).await.unwrap()
+}
+
+async fn one(test: &TestDb) -> (WorkerId, Lease) {
+    enqueue(test, user(1), 1).await;
+    let worker = WorkerId::generate();
+    (worker, claim(test, worker, 1, None, OPTIONS).await.pop().unwrap())
+}
+
+async fn state(test: &TestDb, job: JobId) -> (String, String) {
+    let rows =
+        test.rows(&format!("SELECT status, state FROM upload_pipeline.upload_jobs WHERE job_id = '{job}'")).await;
+    (rows[0][0].clone(), rows[0][1].clone())
+}
+
+async fn expire(test: &TestDb, job: JobId) {
+    test.run(&format!(
+        "UPDATE upload_pipeline.upload_jobs SET lease_expires_at = now() - interval '1 second' WHERE job_id = '{job}'"
+    ))
+    .await;
+}
+
+async fn release(test: &TestDb) -> u64 {
+    release_expired_jobs(&test.db.get().await.unwrap(), 100, None).await.unwrap()
+}
+
+fn failure(class: ErrorClass) -> Failure {
+    Failure::new("some_code", class, "what happened, and what to do")
+}
+
+#[tokio::test]
+async fn two_workers_never_claim_the_same_job() {
+    let test = TestDb::new().await;
+    enqueue(&test, user(1), 40).await;
+    let claims = (0..8).map(|_| {
+        let db = test.db.clone();
+        tokio::spawn(async move {
+            let conn = db.get().await.unwrap();
+            let mut mine = Vec::new();
+            loop {
+                let leases = claim_jobs(&conn, WorkerId::generate(), 3, None, OPTIONS).await.unwrap();
+                if leases.is_empty() {
+                    return mine;
+                }
+                mine.extend(leases.into_iter().map(|lease| lease.fence.job_id));
+            }
+        })
+    });
+    let mut all = Vec::new();
+    for claim in claims {
+        all.extend(claim.await.unwrap());
+    }
+    let distinct: HashSet<JobId> = all.iter().copied().collect();
+    assert_eq!((all.len(), distinct.len()), (40, 40));
+}
+
+#[tokio::test]
+async fn a_lost_lease_changes_nothing_whatever_it_tries() {
+    let test = TestDb::new().await;
+    let (worker, old) = one(&test).await;
+    expire(&test, old.fence.job_id).await;
+    assert_eq!(release(&test).await, 1);
+    let new = claim(&test, worker, 1, None, OPTIONS).await.pop().unwrap();
+    assert_eq!(new.fence.epoch, old.fence.epoch + 1);
+    let conn = test.db.get().await.unwrap();
+    let (fence, step) = (old.fence, Step::Parse);
+    let failed = failure(ErrorClass::Document);
+    let failed = Failed { failure: &failed, step };
+    let tries: Vec<Result<(), DbError>> = vec![
+        begin_step(&conn, fence, step).await,
+        advance_job(&conn, fence, step, Status::Parsed, &json!({}), Duration::ZERO).await,
+        snooze_job(&conn, fence, "waiting", Duration::ZERO).await,
+        hand_back_job(&conn, fence, "shutdown", Duration::ZERO).await,
+        retry_job(&conn, &old, failed, Duration::ZERO).await,
+        fail_job(&conn, &old, failed).await,
+    ];
+    for tried in tries {
+        assert!(matches!(tried, Err(DbError::LeaseLost { .. })), "{tried:?}");
+    }
+    assert_eq!(beat_heart(&conn, &[fence], worker, OPTIONS).await.unwrap(), []);
+    assert_eq!(beat_heart(&conn, &[new.fence], worker, OPTIONS).await.unwrap(), [new.fence.job_id]);
+    assert_eq!(state(&test, fence.job_id).await, ("uploaded".into(), "working".into()));
+}
+
+#[tokio::test]
+async fn a_takeover_charges_a_try_only_to_a_job_that_had_begun_a_step() {
+    let test = TestDb::new().await;
+    let (worker, lease) = one(&test).await;
+    let job = lease.fence.job_id;
+    expire(&test, job).await;
+    release(&test).await;
+    assert_eq!(test.value("SELECT retry_count || ' ' || crash_count FROM upload_pipeline.upload_jobs").await, "0 0");
+    let lease = claim(&test, worker, 1, None, OPTIONS).await.pop().unwrap();
+    begin_step(&test.db.get().await.unwrap(), lease.fence, Step::Parse).await.unwrap();
+    expire(&test, job).await;
+    release(&test).await;
+    assert_eq!(test.value("SELECT retry_count || ' ' || crash_count FROM upload_pipeline.upload_jobs").await, "1 1");
+    assert_eq!(test.value("SELECT last_error ->> 'code' FROM upload_pipeline.upload_jobs").await, "worker_died");
+}
+
+#[tokio::test]
+async fn a_document_that_kills_workers_runs_alone_and_then_is_given_up() {
+    let test = TestDb::new().await;
+    let (worker, mut lease) = one(&test).await;
+    let job = lease.fence.job_id;
+    for crash in 1..=3 {
+        begin_step(&test.db.get().await.unwrap(), lease.fence, Step::Parse).await.unwrap();
+        expire(&test, job).await;
+        assert_eq!(release(&test).await, 1);
+        if crash == 1 {
+            lease = claim(&test, worker, 1, None, OPTIONS).await.pop().expect("one crash may be chance");
+        } else if crash == 2 {
+            assert!(claim(&test, worker, 8, None, OPTIONS).await.is_empty(), "a repeat victim has no neighbours");
+            let conn = test.db.get().await.unwrap();
+            lease = claim_suspect(&conn, worker, OPTIONS).await.unwrap().expect("it runs alone once");
+        }
+    }
+    assert_eq!(state(&test, job).await, ("failed_parse".into(), "deadletter".into()));
+    let error = test.value("SELECT last_error ->> 'message' FROM upload_pipeline.upload_jobs").await;
+    assert!(error.contains("given up"), "{error}");
+    assert_eq!(test.value("SELECT processing_status FROM upload_pipeline.documents").await, "failed_parse");
+    assert!(redrive_job(&test.db.get().await.unwrap(), user(1), job, None).await.unwrap());
+    assert_eq!(claim(&test, worker, 1, None, OPTIONS).await.len(), 1, "a person's retry starts anew");
+}
+
+#[tokio::test]
+async fn a_working_job_without_a_lease_counts_as_expired() {
+    let test = TestDb::new().await;
+    enqueue(&test, user(1), 1).await;
+    test.run("UPDATE upload_pipeline.upload_jobs SET state = 'working'").await;
+    assert_eq!(release(&test).await, 1);
+    assert_eq!(claim(&test, WorkerId::generate(), 1, None, OPTIONS).await.len(), 1);
+}
+
+#[tokio::test]
+async fn ten_thousand_documents_of_one_user_do_not_hold_up_anothers_one() {
+    let test = TestDb::new().await;
+    enqueue(&test, user(1), 10_000).await;
+    enqueue(&test, user(2), 1).await;
+    let worker = WorkerId::generate();
+    // With two slots or more, each user that has work is in the first round.
+    let first = claim(&test, worker, 4, None, OPTIONS).await;
+    assert_eq!(first.iter().filter(|lease| lease.user_id == user(2)).count(), 1);
+    assert_eq!(first.len(), 4, "what one user does not need goes to the other");
+    // With a single slot the turn goes round: the second claim is the other user's.
+    enqueue(&test, user(2), 1).await;
+    let next = claim(&test, worker, 1, Some(user(1)), OPTIONS).await;
+    assert_eq!(next[0].user_id, user(2));
+}
+
+#[tokio::test]
+async fn a_user_has_no_more_running_jobs_than_the_bound_and_the_rest_waits() {
+    let test = TestDb::new().await;
+    enqueue(&test, user(1), 10).await;
+    enqueue(&test, user(2), 10).await;
+    let bounded = ClaimOptions { max_running_per_user: 2, ..OPTIONS };
+    let worker = WorkerId::generate();
+    let first = claim(&test, worker, 8, None, bounded).await;
+    assert_eq!(first.len(), 4);
+    assert!(claim(&test, worker, 4, None, bounded).await.is_empty());
+    hand_back_job(&test.db.get().await.unwrap(), first[0].fence, "shutdown", Duration::ZERO).await.unwrap();
+    assert_eq!(claim(&test, worker, 4, None, bounded).await.len(), 1);
+}
+
+#[tokio::test]
+async fn priority_comes_before_turns_and_the_future_is_not_claimed() {
+    let test = TestDb::new().await;
+    enqueue(&test, user(1), 1).await;
+    enqueue(&test, user(2), 2).await;
+    test.run(&format!("UPDATE upload_pipeline.upload_jobs SET priority = 5 WHERE user_id = '{}'", user(1))).await;
+    test.run(&format!(
+        "UPDATE upload_pipeline.upload_jobs SET run_at = now() + interval '1 hour'
+         WHERE job_id = (SELECT job_id FROM upload_pipeline.upload_jobs WHERE user_id = '{}' LIMIT 1)",
+        user(2)
+    ))
+    .await;
+    let worker = WorkerId::generate();
+    let first = claim(&test, worker, 1, None, OPTIONS).await;
+    assert_eq!(first[0].user_id, user(2));
+    let rest = claim(&test, worker, 9, None, OPTIONS).await;
+    assert_eq!(rest.iter().map(|lease| lease.user_id).collect::<Vec<_>>(), [user(1)]);
+}
+
+#[tokio::test]
+async fn a_cancelled_job_shuts_its_worker_out() {
+    let test = TestDb::new().await;
+    let (worker, lease) = one(&test).await;
+    let conn = test.db.get().await.unwrap();
+    assert!(!cancel_job(&conn, user(2), lease.fence.job_id).await.unwrap(), "another user's job is not there");
+    assert!(cancel_job(&conn, user(1), lease.fence.job_id).await.unwrap());
+    assert!(beat_heart(&conn, &[lease.fence], worker, OPTIONS).await.unwrap().is_empty());
+    let advanced = advance_job(&conn, lease.fence, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await;
+    assert!(matches!(advanced, Err(DbError::LeaseLost { .. })));
+    assert_eq!(state(&test, lease.fence.job_id).await, ("uploaded".into(), "cancelled".into()));
+}
+
+#[tokio::test]
+async fn a_redrive_resumes_at_the_checkpoint_and_keeps_the_first_reason() {
+    let test = TestDb::new().await;
+    let (worker, mut lease) = one(&test).await;
+    let conn = test.db.get().await.unwrap();
+    advance_job(&conn, lease.fence, Step::Parse, Status::Parsed, &json!({ "pages": 3 }), Duration::ZERO).await.unwrap();
+    lease.status = Status::Parsed;
+    let first = Failure::new("first_code", ErrorClass::Transient, "first");
+    retry_job(&conn, &lease, Failed { failure: &first, step: Step::Validate }, Duration::ZERO).await.unwrap();
+    let lease = claim(&test, worker, 1, None, OPTIONS).await.pop().unwrap();
+    assert_eq!((lease.status, lease.retry_count), (Status::Parsed, 1));
+    let last = Failure::new("last_code", ErrorClass::Document, "last");
+    fail_job(&conn, &lease, Failed { failure: &last, step: Step::Validate }).await.unwrap();
+    assert_eq!(state(&test, lease.fence.job_id).await, ("failed_parse".into(), "deadletter".into()));
+    assert!(redrive_job(&conn, user(1), lease.fence.job_id, None).await.unwrap());
+    assert_eq!(state(&test, lease.fence.job_id).await, ("parsed".into(), "queued".into()));
+    let codes = test
+        .rows("SELECT last_error ->> 'code', last_error -> 'first' ->> 'code' FROM upload_pipeline.upload_jobs")
+        .await;
+    assert_eq!(codes, [["last_code", "first_code"]]);
+}
+
+#[tokio::test]
+async fn a_snooze_and_a_hand_back_cost_no_try() {
+    let test = TestDb::new().await;
+    let (worker, lease) = one(&test).await;
+    let conn = test.db.get().await.unwrap();
+    begin_step(&conn, lease.fence, Step::Parse).await.unwrap();
+    snooze_job(&conn, lease.fence, "waiting_for_upload", Duration::ZERO).await.unwrap();
+    let lease = claim(&test, worker, 1, None, OPTIONS).await.pop().unwrap();
+    begin_step(&conn, lease.fence, Step::Parse).await.unwrap();
+    hand_back_job(&conn, lease.fence, "shutdown", Duration::ZERO).await.unwrap();
+    let counts =
+        test.value("SELECT retry_count || ' ' || crash_count || ' ' || state FROM upload_pipeline.upload_jobs").await;
+    assert_eq!(counts, "0 0 queued");
+}
+
+#[tokio::test]
+async fn the_database_refuses_what_no_job_may_be() {
+    let test = TestDb::new().await;
+    enqueue(&test, user(1), 1).await;
+    for wrong in
+        ["state = 'done'", "status = 'complete'", "state = 'asleep'", "status = 'half_done'", "progress = '[]'"]
+    {
+        let refusal = test.refusal(&format!("UPDATE upload_pipeline.upload_jobs SET {wrong}")).await;
+        assert!(refusal.contains("violates check constraint"), "{wrong}: {refusal}");
+    }
+    let refusal = test
+        .refusal(
+            "INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, progress, created_at, updated_at)
+             VALUES (gen_random_uuid(), gen_random_uuid(), 'uploaded', 'queued', '{}', now(), now())",
+        )
+        .await;
+    assert!(refusal.contains("there is no document"), "{refusal}");
+}

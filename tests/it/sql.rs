@@ -1,0 +1,62 @@
+//! Every statement has a name of its own, by which logs and `pg_stat_statements` know it, and all SQL is in `db`.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn all_sources() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    found
+}
+
+fn is_in_db(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "db") || path.ends_with("src/db.rs")
+}
+
+/// The names of the statements in a source text: a string literal that begins with `-- name`.
+fn statement_names(text: &str) -> Vec<String> {
+    text.split("\"-- ")
+        .skip(1)
+        .map(|rest| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+#[test]
+fn statements_have_names_of_their_own() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for path in all_sources().iter().filter(|path| is_in_db(path)) {
+        for name in statement_names(&fs::read_to_string(path).unwrap()) {
+            places.entry(name).or_default().push(path.display().to_string());
+        }
+    }
+    assert!(places.len() > 50, "only {} statements were found", places.len());
+    let shared: Vec<_> = places.iter().filter(|(_, places)| places.len() > 1).collect();
+    assert!(shared.is_empty(), "names of more than one statement: {shared:?}");
+}
+
+#[test]
+fn there_is_no_sql_outside_db() {
+    let marks = ["upload_pipeline.", "SELECT ", "INSERT INTO", "DELETE FROM", "pg_notify"];
+    for path in all_sources().iter().filter(|path| !is_in_db(path)) {
+        let text = fs::read_to_string(path).unwrap();
+        let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        for mark in marks {
+            assert!(!code.contains(mark), "{} holds {mark:?}", path.display());
+        }
+    }
+}

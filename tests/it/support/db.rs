@@ -1,0 +1,143 @@
+//! A database for each test, cloned from a migrated template.
+
+use std::{
+    collections::hash_map::DefaultHasher,
+    hash::{Hash, Hasher},
+    time::Duration,
+};
+
+use app::db::{ConnectTarget, Db, PoolOptions, migrations, url::DatabaseUrl};
+use tokio::runtime::Handle;
+use tokio_postgres::{Client, SimpleQueryMessage};
+use uuid::Uuid;
+
+use super::cluster::{cluster, connect};
+
+/// A test's own database; dropped with it.
+pub struct TestDb {
+    /// A pool, as the roles have one.
+    pub db: Db,
+    /// Its URL, a session.
+    pub url: String,
+    name: String,
+    client: Client,
+}
+
+/// Where a URL leads.
+pub fn target(url: &str) -> ConnectTarget {
+    ConnectTarget::new(DatabaseUrl::parse(url).unwrap(), Duration::from_secs(10)).unwrap()
+}
+
+impl TestDb {
+    /// A database with the schema of this build.
+    pub async fn new() -> Self {
+        let template = ensure_template().await;
+        Self::create(&format!("TEMPLATE {template}")).await
+    }
+
+    /// A database without anything in it.
+    pub async fn empty() -> Self {
+        Self::create("").await
+    }
+
+    async fn create(how: &str) -> Self {
+        let name = format!("t_{}", Uuid::new_v4().simple());
+        let admin = connect(&cluster().await.url("postgres")).await.unwrap();
+        admin.batch_execute(&format!("CREATE DATABASE {name} {how}")).await.unwrap();
+        let url = cluster().await.url(&name);
+        let client = connect(&url).await.unwrap();
+        let db = Db::open(target(&url), PoolOptions::default()).unwrap();
+        Self { db, url, name, client }
+    }
+
+    /// Runs statements as they stand.
+    pub async fn run(&self, sql: &str) {
+        self.client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}\n{error:?}"));
+    }
+
+    /// What the server says to statements that it should refuse.
+    pub async fn refusal(&self, sql: &str) -> String {
+        let error = self.client.batch_execute(sql).await.expect_err("the database took what it should refuse");
+        error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_owned())
+    }
+
+    /// All rows of a query, each as its columns' text.
+    pub async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+        let messages = self.client.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}\n{error:?}"));
+        messages
+            .into_iter()
+            .filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => {
+                    Some((0..row.len()).map(|i| row.get(i).unwrap_or("NULL").to_owned()).collect())
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The one value of a query.
+    pub async fn value(&self, sql: &str) -> String {
+        let rows = self.rows(sql).await;
+        assert_eq!(rows.len(), 1, "{sql} gave {rows:?}");
+        rows[0][0].clone()
+    }
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        let name = self.name.clone();
+        self.db.close();
+        // A runtime of its own, since this one may be ending.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let admin = connect(&cluster_url().await).await.unwrap();
+                admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.unwrap();
+            });
+        });
+        if dropped.join().is_err() && !std::thread::panicking() {
+            panic!("couldn't drop the test's database");
+        }
+    }
+}
+
+async fn cluster_url() -> String {
+    cluster().await.url("postgres")
+}
+
+/// The migrated template, made once for each set of migrations by whichever test comes first.
+async fn ensure_template() -> String {
+    let mut hasher = DefaultHasher::new();
+    for folder in ["migrations", "src/db"] {
+        let mut files: Vec<_> = std::fs::read_dir(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|e| e == "sql"))
+            .collect();
+        files.sort();
+        for file in files {
+            std::fs::read(&file).unwrap().hash(&mut hasher);
+        }
+    }
+    let name = format!("template_{:016x}", hasher.finish());
+    let admin = connect(&cluster_url().await).await.unwrap();
+    admin.batch_execute("SELECT pg_advisory_lock(42)").await.unwrap();
+    let there = admin.simple_query(&format!("SELECT 1 FROM pg_database WHERE datname = '{name}'")).await.unwrap();
+    if !there.iter().any(|message| matches!(message, SimpleQueryMessage::Row(_))) {
+        admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name}_new WITH (FORCE)")).await.unwrap();
+        admin.batch_execute(&format!("CREATE DATABASE {name}_new")).await.unwrap();
+        let url = cluster().await.url(&format!("{name}_new"));
+        migrations::migrate(&target(&url), &Handle::current(), "development", "test").await.unwrap();
+        // Waits for the migration's sessions to end, which DROP would not survive and RENAME refuses.
+        admin
+            .batch_execute(&format!(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}_new'"
+            ))
+            .await
+            .unwrap();
+        admin.batch_execute(&format!("ALTER DATABASE {name}_new WITH ALLOW_CONNECTIONS false")).await.unwrap();
+        admin.batch_execute(&format!("ALTER DATABASE {name}_new RENAME TO {name}")).await.unwrap();
+    }
+    admin.batch_execute("SELECT pg_advisory_unlock(42)").await.unwrap();
+    name
+}

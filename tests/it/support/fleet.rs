@@ -1,0 +1,241 @@
+//! Real `app api` and `app worker` processes on a test's database, and a client for them.
+
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use super::scratch::Scratch;
+
+/// Longest wait for anything; a test that gets there has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// The user of all tests that do not say otherwise.
+pub const USER: &str = "11111111-1111-4111-8111-111111111111";
+const SECRET: &str = "a-secret-for-tests-that-is-long-enough-for-hs256";
+
+/// The settings that all processes of one test share.
+pub struct Fleet {
+    env: HashMap<String, String>,
+    folder: Scratch,
+}
+
+/// A running `app`; killed when dropped.
+pub struct App {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    /// Everything it has logged so far.
+    pub log: Vec<String>,
+}
+
+impl Fleet {
+    /// Processes on the database at `url`, with short leases.
+    pub fn new(url: &str, direct_url: &str) -> Self {
+        let folder = Scratch::new("fleet");
+        let model = PathBuf::from(
+            std::env::var("APP_MODEL_DIR").expect("APP_MODEL_DIR names the model's folder; scripts/test sets it"),
+        );
+        let storage = folder.path().join("storage");
+        std::fs::create_dir_all(folder.path()).unwrap();
+        let path = std::env::var("PATH").unwrap_or_default();
+        let env = [
+            ("ENVIRONMENT", "development"),
+            ("DATABASE_URL", url),
+            ("DIRECT_URL", direct_url),
+            ("STORAGE_URL", storage.to_str().unwrap()),
+            ("EMBED_MODEL_DIR", model.to_str().unwrap()),
+            ("SUPABASE_JWT_SECRET", SECRET),
+            ("API_HOST", "127.0.0.1"),
+            ("API_PORT", "0"),
+            ("LOG_FORMAT", "text"),
+            ("LOG_LEVEL", "info"),
+            ("WORKER_LEASE", "3"),
+            ("WORKER_HEARTBEAT", "0.5"),
+            ("WORKER_POLL_INTERVAL", "0.5"),
+            ("WORKER_RETRY_BASE_DELAY", "0.1"),
+            ("EMBED_THREADS", "1"),
+            ("PATH", &path),
+        ];
+        let env = env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Self { env, folder }
+    }
+
+    /// Sets a variable for the processes started from here on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.env.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// A file of this test.
+    pub fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// Runs `app` to its end.
+    pub fn run(&self, args: &[&str]) -> (ExitStatus, String, String) {
+        let output = self.command(args).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        (output.status, text(output.stdout), text(output.stderr))
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_app"));
+        command.args(args).env_clear().envs(&self.env).stdin(Stdio::null()).current_dir(self.folder.path());
+        command
+    }
+
+    /// Starts `app` and goes on.
+    pub fn start(&self, args: &[&str]) -> App {
+        let mut child = self.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        App { child, lines, log: Vec::new() }
+    }
+
+    /// Starts `app worker`.
+    pub fn worker(&self) -> App {
+        self.start(&["worker"])
+    }
+
+    /// Starts `app api` and waits until it listens; the address it is at.
+    pub fn api(&self) -> (App, Client) {
+        let mut app = self.start(&["api"]);
+        let line = app.wait_for("listening on http://");
+        let at = line.find("http://").unwrap();
+        let root = line[at..].split_whitespace().next().unwrap().to_owned();
+        (app, Client { root, token: token(USER) })
+    }
+}
+
+/// A user's token, good for an hour.
+pub fn token(user: &str) -> String {
+    let user = app::domain::UserId(user.parse().unwrap());
+    app::api::issue_token(SECRET.as_bytes(), user, Duration::from_secs(3600), "authenticated").unwrap()
+}
+
+impl App {
+    /// Waits for a log line that holds `text`; the line.
+    pub fn wait_for(&mut self, text: &str) -> String {
+        if let Some(line) = self.log.iter().find(|line| line.contains(text)) {
+            return line.clone();
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            self.log.push(line.clone());
+            if line.contains(text) {
+                return line;
+            }
+        }
+        panic!("no line with {text:?} within {PATIENCE:?}; the log:\n{}", self.log.join("\n"));
+    }
+
+    /// Sends a signal by its name: KILL, TERM, STOP, CONT.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Kills it as a crash would, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and its exit code.
+    pub fn stop(mut self) -> i32 {
+        self.signal("TERM");
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        let _ended_already = self.child.kill();
+        let _ended_already = self.child.wait();
+    }
+}
+
+/// A user of the API.
+#[derive(Clone)]
+pub struct Client {
+    pub root: String,
+    pub token: String,
+}
+
+impl Client {
+    /// The same API as another user.
+    pub fn as_user(&self, user: &str) -> Self {
+        Self { root: self.root.clone(), token: token(user) }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}/api/upload-pipeline{path}", self.root)
+    }
+
+    /// Status and JSON body of a request.
+    pub async fn send(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        let mut request = reqwest::Client::new().request(method, self.url(path)).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        answer(request.send().await.unwrap()).await
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        self.send(reqwest::Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        self.send(reqwest::Method::POST, path, Some(body)).await
+    }
+
+    /// Uploads a text document; its job's id.
+    pub async fn upload_text(&self, title: &str, text: &str) -> String {
+        let (status, body) = self.post("/documents", json!({ "title": title, "text": text })).await;
+        assert_eq!(status, 202, "{body}");
+        body["documents"][0]["job_id"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
+    }
+
+    /// Uploads a file in one step; the answer's entry for it.
+    pub async fn upload_file(&self, name: &str, mime: &str, bytes: &[u8]) -> Value {
+        let part = reqwest::multipart::Part::bytes(bytes.to_vec()).file_name(name.to_owned()).mime_str(mime).unwrap();
+        let form = reqwest::multipart::Form::new().part("file", part);
+        let request = reqwest::Client::new().post(self.url("/documents")).bearer_auth(&self.token).multipart(form);
+        let (_, body) = answer(request.send().await.unwrap()).await;
+        body["documents"][0].clone()
+    }
+
+    /// Waits until the job has ended; the job.
+    pub async fn wait_for_end(&self, job: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (status, body) = self.get(&format!("/jobs/{job}")).await;
+            assert_eq!(status, 200, "{body}");
+            if body["terminal"] == true {
+                return body;
+            }
+            assert!(Instant::now() < deadline, "the job did not end within {PATIENCE:?}: {body}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+async fn answer(response: reqwest::Response) -> (u16, Value) {
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}

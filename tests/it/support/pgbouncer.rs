@@ -1,0 +1,117 @@
+//! A real PgBouncer in transaction mode, before a cluster.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use app::clients::embedded_postgres::Cluster;
+
+use super::scratch::Scratch;
+
+/// Server connections for each database and user: few, so that clients get one another's.
+pub const POOL_SIZE: usize = 3;
+/// Names the socket; the folder is the test's own.
+const PORT: u16 = 6432;
+
+/// A pooler that ends when dropped.
+pub struct PgBouncer {
+    folder: Scratch,
+    run_as: Option<String>,
+    process: Child,
+    url: String,
+}
+
+impl PgBouncer {
+    /// Starts a pooler to the database `dbname` of `cluster`, and waits until it takes connections.
+    pub fn start(cluster: &Cluster, dbname: &str) -> Self {
+        let folder = Scratch::new("pooler");
+        let run_as = cluster.run_as().map(str::to_owned);
+        configure(folder.path(), cluster);
+        let url = cluster.url(dbname);
+        let (credentials, _) = url.split_once('@').unwrap();
+        let host = folder.path().to_str().unwrap().replace('/', "%2F");
+        let process = spawn(folder.path(), run_as.as_deref());
+        Self { url: format!("{credentials}@{host}:{PORT}/{dbname}"), process, run_as, folder }
+    }
+
+    /// The connection string through the pooler.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Kills the pooler and starts it again at the same place: every connection through it is cut.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.process = spawn(self.folder.path(), self.run_as.as_deref());
+    }
+
+    fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for PgBouncer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Writes the configuration into `folder`, readable by the account that root hands the pooler to: the cluster's.
+fn configure(folder: &Path, cluster: &Cluster) {
+    let server = match cluster.socket_dir() {
+        Some(dir) => dir.to_str().unwrap().to_owned(),
+        None => "127.0.0.1".to_owned(),
+    };
+    let settings = format!(
+        "[databases]\n* = host='{server}' port={}\n[pgbouncer]\npool_mode = transaction\ndefault_pool_size = {POOL_SIZE}\n\
+         max_client_conn = 500\nlisten_addr =\nlisten_port = {PORT}\nunix_socket_dir = {}\nauth_type = scram-sha-256\n\
+         auth_file = {}\nadmin_users = {}\n",
+        cluster.port(),
+        folder.display(),
+        folder.join("users.txt").display(),
+        cluster.user(),
+    );
+    fs::create_dir(folder).unwrap();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(folder.join("pgbouncer.ini"), settings).unwrap();
+    // The plain password: the pooler proves it to the server as well.
+    fs::write(folder.join("users.txt"), format!("\"{}\" \"{}\"\n", cluster.user(), cluster.password())).unwrap();
+    let owner = fs::metadata(cluster.folder().join("cluster")).unwrap();
+    for path in [folder.to_owned(), folder.join("pgbouncer.ini"), folder.join("users.txt")] {
+        chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+}
+
+/// Starts the program and reads its log until it says that it is up.
+fn spawn(folder: &Path, run_as: Option<&str>) -> Child {
+    let mut command = Command::new(program());
+    command.arg(folder.join("pgbouncer.ini")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    if let Some(account) = run_as {
+        command.args(["-u", account]);
+    }
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut said = Vec::new();
+    let is_up = lines.by_ref().inspect(|line| said.push(line.clone())).any(|line| line.contains("process up"));
+    assert!(is_up, "PgBouncer did not start:\n{}", said.join("\n"));
+    // A full pipe would stop it.
+    thread::spawn(move || lines.for_each(drop));
+    child
+}
+
+/// The program: named, of the host, or as scripts/fetch has unpacked it.
+fn program() -> PathBuf {
+    let named = std::env::var_os("APP_PGBOUNCER").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/test-tools/bin");
+    let dirs =
+        std::env::split_paths(&path).chain(["/usr/sbin".into(), fetched, "/var/lib/app-dev/test-tools/bin".into()]);
+    let found = named.into_iter().chain(dirs.map(|dir| dir.join("pgbouncer"))).find(|program| program.is_file());
+    found.expect("the tests need PgBouncer: run scripts/fetch test-tools")
+}

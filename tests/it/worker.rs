@@ -1,0 +1,246 @@
+//! Whole processes: `app worker` and `app api` killed, frozen, stopped, and cut off, on a real database.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{
+    cluster::cluster,
+    db::TestDb,
+    fleet::{Client, Fleet, PATIENCE, USER},
+    pgbouncer::PgBouncer,
+};
+
+/// Markdown with this many sections, each a chunk or more.
+fn markdown(sections: usize) -> String {
+    (1..=sections)
+        .map(|n| {
+            let sentence =
+                format!("Clause {n} of the policy covers damage number {n} by water, fire, wind and paperwork. ");
+            format!("# Section {n}\n\n{}\n\n", sentence.repeat(12))
+        })
+        .collect()
+}
+
+/// Waits until a query gives this value.
+async fn wait_for(test: &TestDb, sql: &str, wanted: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let got = test.value(sql).await;
+        if got == wanted {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{sql} is {got}, not {wanted}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The document of a complete job has exactly one set of chunks, each with a vector, and no job or lease is left over.
+async fn assert_one_set_of_chunks(test: &TestDb, job: &serde_json::Value) {
+    assert_eq!(job["status"], "complete", "{job}");
+    let document = job["document_id"].as_str().unwrap();
+    let sets = test
+        .rows(&format!(
+            "SELECT chunker_name, chunker_version, count(*), count(DISTINCT chunk_ord), max(chunk_ord) + 1, count(embedding)
+             FROM upload_pipeline.document_chunks WHERE document_id = '{document}' GROUP BY 1, 2"
+        ))
+        .await;
+    assert_eq!(sets.len(), 1, "{sets:?}");
+    let counts = &sets[0][2..];
+    assert!(counts.iter().all(|count| *count == counts[0]), "{sets:?}");
+    assert_eq!(job["progress"]["chunks"].to_string(), counts[0]);
+    let held = "SELECT count(*) FROM upload_pipeline.upload_jobs WHERE state = 'done' AND (claimed_by IS NOT NULL OR lease_expires_at IS NOT NULL)";
+    assert_eq!(test.value(held).await, "0");
+}
+
+async fn start() -> (TestDb, Fleet) {
+    let test = TestDb::new().await;
+    let fleet = Fleet::new(&test.url, &test.url);
+    (test, fleet)
+}
+
+async fn search(client: &Client, query: &str) -> serde_json::Value {
+    let (status, body) = client.post("/search", serde_json::json!({ "query": query })).await;
+    assert_eq!(status, 200, "{body}");
+    body
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_in_any_step_loses_and_doubles_nothing() {
+    let (test, fleet) = start().await;
+    let (_api, client) = fleet.api();
+    for step in ["parse", "validate", "chunk", "embed", "finish"] {
+        let worker = fleet.worker();
+        let job =
+            client.upload_text(&format!("killed in {step}"), &format!("{}\n\nKilled in {step}.", markdown(40))).await;
+        let began = format!(
+            "SELECT EXISTS (SELECT FROM upload_pipeline.events WHERE job_id = '{job}' AND type = 'stage_started' AND code = '{step}')"
+        );
+        wait_for(&test, &began, "t").await;
+        worker.kill();
+        let _next = fleet.worker();
+        let ended = client.wait_for_end(&job).await;
+        assert_one_set_of_chunks(&test, &ended).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_worker_is_replaced_and_changes_nothing_when_it_wakes() {
+    let (test, fleet) = start().await;
+    let (_api, client) = fleet.api();
+    let mut frozen = fleet.worker();
+    let job = client.upload_text("frozen", &markdown(60)).await;
+    let embedding = format!("SELECT status FROM upload_pipeline.upload_jobs WHERE job_id = '{job}'");
+    wait_for(&test, &embedding, "embedding_in_progress").await;
+    frozen.signal("STOP");
+    let _other = fleet.worker();
+    let ended = client.wait_for_end(&job).await;
+    assert_one_set_of_chunks(&test, &ended).await;
+    let everything = "SELECT md5(string_agg(j::text, '')) FROM upload_pipeline.upload_jobs j";
+    let before = test.value(everything).await;
+    frozen.signal("CONT");
+    frozen.wait_for("is lost");
+    assert_eq!(test.value(everything).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_hands_back_what_runs_without_costing_a_try() {
+    let (test, mut fleet) = start().await;
+    fleet.set("WORKER_GRACE", "3.2");
+    let (api, client) = fleet.api();
+    let worker = fleet.worker();
+    let job = client.upload_text("handed back", &markdown(400)).await;
+    let status = format!("SELECT status FROM upload_pipeline.upload_jobs WHERE job_id = '{job}'");
+    wait_for(&test, &status, "embedding_in_progress").await;
+    let began = Instant::now();
+    assert_eq!(worker.stop(), 0);
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    let left = "SELECT state || ' ' || retry_count || ' ' || crash_count FROM upload_pipeline.upload_jobs";
+    assert_eq!(test.value(left).await, "queued 0 0");
+    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.workers").await, "0");
+    assert_eq!(api.stop(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_insert_starts_at_once_and_fails_with_the_reason_when_there_is_no_file() {
+    let (test, mut fleet) = start().await;
+    // Polling alone could not be this quick.
+    fleet.set("WORKER_POLL_INTERVAL", "30");
+    let mut worker = fleet.worker();
+    worker.wait_for("listening for new jobs");
+    test.run(
+        "INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
+         VALUES ('00000000-0000-0000-0000-0000000000d1', gen_random_uuid(), 'a.pdf', 'application/pdf', 1, 'x', 'raw/nowhere')",
+    )
+    .await;
+    let began = Instant::now();
+    test.run(
+        "INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, progress, created_at, updated_at)
+         VALUES (gen_random_uuid(), '00000000-0000-0000-0000-0000000000d1', 'uploaded', 'queued', '{}', NOW(), NOW())",
+    )
+    .await;
+    wait_for(&test, "SELECT state FROM upload_pipeline.upload_jobs", "deadletter").await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(test.value("SELECT last_error ->> 'code' FROM upload_pipeline.upload_jobs").await, "object_missing");
+    assert_eq!(worker.stop(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_runs_through_a_transaction_mode_pooler_and_survives_its_restart() {
+    let test = TestDb::empty().await;
+    let name = test.url.rsplit('/').next().unwrap().to_owned();
+    let mut pooler = PgBouncer::start(cluster().await, &name);
+    let direct = test.url.clone();
+    let through = pooler.url().to_owned();
+    let refused = Fleet::new(&through, &through).run(&["migrate"]);
+    assert_eq!(refused.0.code(), Some(1), "{}", refused.2);
+    assert!(refused.2.contains("transaction mode") && refused.2.contains("DIRECT_URL"), "{}", refused.2);
+    let fleet = Fleet::new(&through, &direct);
+    let migrated = fleet.run(&["migrate"]);
+    assert!(migrated.0.success(), "{}", migrated.2);
+    let (_api, client) = fleet.api();
+    let (_a, _b) = (fleet.worker(), fleet.worker());
+    let mut jobs = Vec::new();
+    for n in 0..6 {
+        jobs.push(client.upload_text(&format!("pooled {n}"), &format!("{}\n{n}", markdown(20))).await);
+    }
+    wait_for(&test, "SELECT count(*) > 0 FROM upload_pipeline.upload_jobs WHERE status = 'complete'", "t").await;
+    pooler.restart();
+    for job in jobs {
+        let ended = client.wait_for_end(&job).await;
+        assert_one_set_of_chunks(&test, &ended).await;
+    }
+    let found = search(&client, "Which clause covers damage number 7 by paperwork?").await;
+    assert!(!found["hits"].as_array().unwrap().is_empty(), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_pooler_alone_a_foreign_insert_is_found_by_polling() {
+    let test = TestDb::new().await;
+    let name = test.url.rsplit('/').next().unwrap().to_owned();
+    let pooler = PgBouncer::start(cluster().await, &name);
+    let fleet = Fleet::new(pooler.url(), pooler.url());
+    let mut worker = fleet.worker();
+    let line = worker.wait_for("not listening for new jobs");
+    assert!(line.contains("transaction mode"), "{line}");
+    test.run(&format!(
+        "INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
+         VALUES ('00000000-0000-0000-0000-0000000000d1', '{USER}', 'a.pdf', 'application/pdf', 1, 'x', 'raw/nowhere');
+         INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, progress, created_at, updated_at)
+         VALUES (gen_random_uuid(), '00000000-0000-0000-0000-0000000000d1', 'uploaded', 'queued', '{{}}', NOW(), NOW())"
+    ))
+    .await;
+    wait_for(&test, "SELECT state FROM upload_pipeline.upload_jobs", "deadletter").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_of_another_environment_exits_2_and_writes_nothing() {
+    let (test, mut fleet) = start().await;
+    fleet.set("ENVIRONMENT", "staging");
+    fleet.set("STORAGE_ALLOW_LOCAL", "true");
+    fleet.set("STORAGE_SIGNING_SECRET", "a-secret-for-tests-of-forty-characters!!");
+    let count = "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables";
+    test.run("SELECT pg_stat_force_next_flush()").await;
+    let before = test.value(count).await;
+    for role in ["worker", "api", "migrate"] {
+        let (status, _, stderr) = fleet.run(&[role]);
+        assert_eq!(status.code(), Some(2), "{role}: {stderr}");
+        assert!(stderr.contains("belongs to development"), "{role}: {stderr}");
+    }
+    assert_eq!(test.value(count).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_model_burns_no_try_and_says_what_to_do_until_it_is_there() {
+    let (test, mut fleet) = start().await;
+    let (_api, client) = fleet.api();
+    fleet.set("EMBED_MODEL_DIR", "/nonexistent/model");
+    let mut worker = fleet.worker();
+    let job = client.upload_text("no model", "# Some text\n\nto embed").await;
+    worker.wait_for("not claiming until this is mended");
+    let (_, seen) = client.get(&format!("/jobs/{job}")).await;
+    assert_eq!((&seen["state"], &seen["retry_count"]), (&"queued".into(), &0.into()), "{seen}");
+    assert_eq!(seen["last_error"]["code"], "model_missing", "{seen}");
+    assert!(seen["last_error"]["message"].as_str().unwrap().contains("scripts/fetch"), "{seen}");
+    let events = test.rows("SELECT type, code FROM upload_pipeline.events WHERE code = 'model_missing'").await;
+    assert_eq!(events, [["handed_back", "model_missing"]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_listens_before_the_database_is_there_and_says_what_is_missing() {
+    let test = TestDb::empty().await;
+    let fleet = Fleet::new(&test.url, &test.url);
+    let (_api, client) = fleet.api();
+    let http = reqwest::Client::new();
+    let at = |path: &str| format!("{}{path}", client.root);
+    assert_eq!(http.get(at("/livez")).send().await.unwrap().status(), 200);
+    let health = http.get(at("/health")).send().await.unwrap();
+    assert_eq!(health.status(), 503);
+    assert!(health.text().await.unwrap().contains("app migrate"));
+    let (status, problem) = client.get("/jobs").await;
+    assert_eq!((status, &problem["code"]), (503, &"schema_behind".into()), "{problem}");
+    assert!(fleet.run(&["migrate"]).0.success());
+    let deadline = Instant::now() + PATIENCE;
+    while http.get(at("/health")).send().await.unwrap().status() != 200 {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
