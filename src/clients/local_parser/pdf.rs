@@ -1,6 +1,10 @@
 //! PDF to markdown, page by page.
 
+mod folio;
+mod glued;
 mod plain;
+mod second_look;
+mod words;
 
 use std::ops::ControlFlow;
 
@@ -8,6 +12,8 @@ use unpdf::{
     Error, ErrorKind, FormField, Page, PageStreamOptions, ParseEvent, ParseOptions, PdfParser, RenderOptions,
     render::BlockRenderer,
 };
+
+use second_look::SecondLook;
 
 use super::{fault::Fault, protocol::Limits, tidy};
 use crate::ports::page_marker;
@@ -29,7 +35,7 @@ pub(super) fn to_markdown(bytes: &[u8], limits: &Limits) -> Result<(String, u32)
     let options = ParseOptions::new().lenient().sequential();
     let parser = PdfParser::from_bytes_with_options(bytes, options).map_err(|error| fault_of(&error, bytes))?;
     let pages = limits.check_pages(parser.page_count() as usize)?;
-    let mut collector = Collector::new(limits);
+    let mut collector = Collector::new(bytes, limits);
     let options = PageStreamOptions { parallel: false, ..PageStreamOptions::default() };
     let quality =
         parser.for_each_page(options, |event| collector.take(event)).map_err(|error| fault_of(&error, bytes))?;
@@ -45,6 +51,7 @@ pub(super) fn to_markdown(bytes: &[u8], limits: &Limits) -> Result<(String, u32)
 /// Puts pages together and watches the limits on the way.
 struct Collector<'a> {
     limits: &'a Limits,
+    look: SecondLook<'a>,
     renderer: BlockRenderer,
     fields: Vec<FormField>,
     markdown: String,
@@ -55,9 +62,10 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    fn new(limits: &'a Limits) -> Self {
+    fn new(bytes: &'a [u8], limits: &'a Limits) -> Self {
         Self {
             limits,
+            look: SecondLook::new(bytes, limits),
             renderer: BlockRenderer::new(RenderOptions::new().without_cleanup()),
             fields: Vec::new(),
             markdown: String::new(),
@@ -92,6 +100,7 @@ impl<'a> Collector<'a> {
     }
 
     fn add_page(&mut self, mut page: Page) {
+        folio::read_columns(&mut page, &self.look);
         page.elements.iter_mut().for_each(plain::simplify);
         let mut text = String::new();
         let mut previous = None;
@@ -99,7 +108,7 @@ impl<'a> Collector<'a> {
             text.push_str(&self.renderer.render_block_after(previous, block));
             previous = Some(block);
         }
-        let text = tidy::tidy(&text);
+        let text = tidy::tidy(&glued::part(text, page.number, &self.look));
         self.letters += tidy::letters(&text);
         self.picture_pages += u32::from(page.image_coverage >= PICTURE_PAGE_COVERAGE);
         self.start_page(page.number);

@@ -33,6 +33,25 @@ async fn the_sample_policy_answers_on_its_page() {
 }
 
 #[tokio::test]
+async fn pdf_columns_are_read_one_after_the_other_even_with_a_page_number_between_them() {
+    let document = parse(include_bytes!("../../data/columns.pdf"), "animals.pdf").await.unwrap();
+    let paragraphs: Vec<_> = document.markdown.trim_end().split("\n\n").skip(1).collect();
+    assert_eq!(paragraphs.len(), 3, "{}", document.markdown);
+    let (herons, otters, folio) = (paragraphs[0], paragraphs[1], paragraphs[2]);
+    assert!(herons.starts_with("The heron waits in the reeds until a careless frog"), "{herons}");
+    assert!(herons.ends_with("with new sticks and reeds."), "{herons}");
+    assert!(otters.starts_with("The otter swims past it without a glance. Fish are faster"), "{otters}");
+    assert_eq!(folio, "2");
+}
+
+#[tokio::test]
+async fn pdf_words_that_are_only_moved_apart_are_apart() {
+    let document = parse(include_bytes!("../../data/glued-words.pdf"), "proof.pdf").await.unwrap();
+    let expected = "It follows from Remark 14 by induction seeing is easier than Remark 9";
+    assert_eq!(document.markdown, format!("{}\n\n{expected}\n", page_marker(1)));
+}
+
+#[tokio::test]
 async fn a_word_document_keeps_headings_and_tables() {
     let document = parse(include_bytes!("../../../samples/office-handbook.docx"), "handbook.docx").await.unwrap();
     assert_eq!((document.kind, document.pages), (FileKind::Docx, 0));

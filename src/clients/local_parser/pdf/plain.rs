@@ -3,15 +3,12 @@
 //! Bold and italics split words and phrases (`*γ*1`, `within **30 days**`), which search then misses; what they say of
 //! the text's structure is in its headings already.
 
-use std::borrow::Cow;
-
 use unpdf::{Block, InlineContent, Paragraph, TextRun, TextStyle};
 
-/// Words before which a hyphen at the end of a word stands for a word left out ("first- and second-class"; German).
-const AFTER_SUSPENDED_HYPHEN: [&str; 8] = ["and", "or", "to", "und", "oder", "bis", "bzw", "sowie"];
+use super::words::mend;
 
-/// So many dots in a row, spaces between them or not, are a leader; an ellipsis has three.
-const LEADER_DOTS: usize = 5;
+/// Most capitals that name one thing of mathematics, as a triangle's corners do.
+const MAX_NAME_LETTERS: usize = 3;
 
 /// Simplifies every paragraph of `block`, table cells included.
 pub(super) fn simplify(block: &mut Block) {
@@ -54,15 +51,22 @@ struct Pieces {
     style: (bool, bool),
     /// Whether the piece before was a link, kept as one or not.
     after_link: bool,
+    /// Whether all there is so far is a footnote's mark.
+    after_mark: bool,
 }
 
 impl Pieces {
     fn add_text(&mut self, text: &str, style: &TextStyle) {
+        let is_script = style.superscript || style.subscript;
         let style = (style.bold, style.italic);
-        let sticks_to_link = self.after_link && is_word_to_word(self.last_char(), text);
-        if sticks_to_link || (style != self.style && is_label_to_word(&self.text, text)) {
+        let sticks = (self.after_link || self.after_mark) && is_word_to_word(self.last_char(), text);
+        if is_script && self.style.1 && is_symbol_to_script(&self.text, text) {
+            self.text.pop();
+        } else if sticks || (style != self.style && is_label_to_word(&self.text, text)) {
             self.text.push(' ');
         }
+        let is_first = self.text.trim().is_empty() && self.done.is_empty();
+        self.after_mark = is_script && is_first && text.chars().all(|c| c.is_ascii_digit());
         self.style = style;
         self.after_link = false;
         self.text.push_str(text);
@@ -113,70 +117,14 @@ fn is_label_to_word(before: &str, next: &str) -> bool {
     before.ends_with([':', ';', ')']) && next.starts_with(char::is_alphabetic)
 }
 
-/// `text` with the dots that lead the eye through a table of contents cut to one space.
-fn without_leaders(text: &str) -> Cow<'_, str> {
-    let mut out = String::new();
-    let mut kept = 0;
-    let mut at = 0;
-    while let Some(start) = text[at..].find('.').map(|dot| at + dot) {
-        let dots = &text[start..];
-        let end = start + dots.find(|c| c != '.' && c != ' ').unwrap_or(dots.len());
-        if text[start..end].bytes().filter(|byte| *byte == b'.').count() >= LEADER_DOTS {
-            out.push_str(text[kept..start].trim_end());
-            out.push(' ');
-            kept = end;
-        }
-        at = end;
-    }
-    if kept == 0 { text.into() } else { (out + &text[kept..]).into() }
-}
-
-/// `text` without leaders, with ligatures spelled out and words joined that were broken at a line's end.
-fn mend(text: &str) -> String {
-    let text = without_leaders(text);
-    let mut out = String::with_capacity(text.len());
-    let mut rest = &*text;
-    while let Some(at) = rest.find(['-', '\u{ad}', '\u{2010}']) {
-        let (before, from_hyphen) = rest.split_at(at);
-        spell_out(before, &mut out);
-        let hyphen_len = from_hyphen.chars().next().map_or(1, char::len_utf8);
-        let (hyphen, after) = from_hyphen.split_at(hyphen_len);
-        let next = after.trim_start();
-        let is_broken_word = out.ends_with(char::is_alphabetic)
-            && next.len() < after.len()
-            && next.starts_with(char::is_lowercase)
-            && !is_suspended(next);
-        if is_broken_word {
-            rest = next;
-        } else {
-            // A soft hyphen inside a line is never seen.
-            out.push_str(if hyphen == "\u{ad}" { "" } else { hyphen });
-            rest = after;
-        }
-    }
-    spell_out(rest, &mut out);
-    out
-}
-
-fn is_suspended(next: &str) -> bool {
-    let word = next.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
-    AFTER_SUSPENDED_HYPHEN.contains(&word)
-}
-
-fn spell_out(text: &str, out: &mut String) {
-    for c in text.chars() {
-        match c {
-            '\u{fb00}' => out.push_str("ff"),
-            '\u{fb01}' => out.push_str("fi"),
-            '\u{fb02}' => out.push_str("fl"),
-            '\u{fb03}' => out.push_str("ffi"),
-            '\u{fb04}' => out.push_str("ffl"),
-            '\u{fb05}' | '\u{fb06}' => out.push_str("st"),
-            // What a font could not name.
-            char::REPLACEMENT_CHARACTER => {}
-            other => out.push(other),
-        }
-    }
+/// "x 2": a slanted letter leans over the space to its index, which then looks like one between words. The names of
+/// points ("AB") are symbols too.
+fn is_symbol_to_script(before: &str, script: &str) -> bool {
+    let Some(before) = before.strip_suffix(' ') else { return false };
+    let symbol = before.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    let letters = symbol.chars().count();
+    let is_name = (1..=MAX_NAME_LETTERS).contains(&letters) && symbol.chars().all(char::is_uppercase);
+    (is_name || (letters == 1 && symbol.chars().all(char::is_alphabetic))) && script.starts_with(char::is_alphanumeric)
 }
 
 #[cfg(test)]
@@ -194,28 +142,6 @@ mod tests {
     }
 
     #[test]
-    fn words_broken_at_a_line_end_are_whole_again() {
-        assert_eq!(mend("The pro- gramming lan\u{ad} guage"), "The programming language");
-        assert_eq!(
-            mend("low-level, first- and second-class, page 3 - 5"),
-            "low-level, first- and second-class, page 3 - 5"
-        );
-        assert_eq!(mend("Ein- und Ausgabe, A- Bc"), "Ein- und Ausgabe, A- Bc");
-        assert_eq!(mend("soft\u{ad}ly"), "softly");
-    }
-
-    #[test]
-    fn ligatures_are_letters() {
-        assert_eq!(mend("signi\u{fb01}cant e\u{fb03}cient"), "significant efficient");
-    }
-
-    #[test]
-    fn a_table_of_contents_loses_its_dots() {
-        assert_eq!(mend("Fees  . . . . . . 12 and ......... 13."), "Fees 12 and 13.");
-        assert_eq!(mend("well ... . no"), "well ... . no");
-    }
-
-    #[test]
     fn emphasis_does_not_split_phrases() {
         let runs = ["within ", "30 days", " of it"].map(TextRun::bold).map(InlineContent::Text);
         let mut paragraph = Paragraph { content: runs.to_vec(), ..Paragraph::default() };
@@ -229,6 +155,32 @@ mod tests {
     fn a_reference_does_not_stick_to_the_word_before() {
         let text = InlineContent::Text(TextRun::new("see"));
         assert_eq!(simplified(vec![text.clone(), link("Figure 2", "#2"), text]), "see Figure 2 see");
+    }
+
+    #[test]
+    fn an_index_belongs_to_its_symbol() {
+        let italic = |text| InlineContent::Text(TextRun::italic(text));
+        let raised = |text: &str| {
+            let style = TextStyle { superscript: true, ..TextStyle::default() };
+            InlineContent::Text(TextRun { text: text.into(), style })
+        };
+        let plain = |text| InlineContent::Text(TextRun::new(text));
+        assert_eq!(
+            simplified(vec![italic("γ "), raised("0"), plain(" and "), italic("AB "), raised("2")]),
+            "γ0 and AB2"
+        );
+        // A footnote's mark, and an upright word before a mass number.
+        assert_eq!(simplified(vec![italic("so it is "), raised("3")]), "so it is 3");
+        assert_eq!(simplified(vec![plain("a "), raised("14"), plain("C")]), "a 14C");
+    }
+
+    #[test]
+    fn a_footnote_does_not_stick_to_its_mark() {
+        let style = TextStyle { superscript: true, ..TextStyle::default() };
+        let mark = || InlineContent::Text(TextRun { text: "1".into(), style: style.clone() });
+        let text = |text| InlineContent::Text(TextRun::new(text));
+        assert_eq!(simplified(vec![mark(), text("This holds.")]), "1 This holds.");
+        assert_eq!(simplified(vec![text("R"), mark(), text("x")]), "R1x");
     }
 
     #[test]
