@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use uuid::Uuid;
 
-pub use client::{JobArgs, JobsAction, JobsArgs, JobsListArgs, SearchArgs, SearchModeArg, UploadArgs};
+pub use client::{
+    CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs, SearchArgs, SearchModeArg, UploadArgs,
+};
 
 /// Takes in documents and makes them searchable in your own Postgres.
 #[derive(Debug, Parser)]

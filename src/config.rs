@@ -18,6 +18,7 @@ mod near;
 mod parser;
 mod platform;
 mod reader;
+mod retention;
 mod secret;
 mod sources;
 mod storage;
@@ -41,6 +42,7 @@ pub use self::{
     http::Http,
     parser::Parser,
     platform::Platform,
+    retention::Retention,
     secret::Secret,
     sources::Sources,
     storage::{S3Location, Storage, StorageLocation},
@@ -79,6 +81,8 @@ pub struct Config {
     pub storage: Storage,
     /// The queue's timing.
     pub worker: Worker,
+    /// How long what is kept.
+    pub retention: Retention,
     /// Parsing.
     pub parser: Parser,
     /// Embedding.
@@ -127,6 +131,7 @@ impl Config {
             auth: Auth::read(r),
             storage: Storage::read(r),
             worker: Worker::read(r),
+            retention: Retention::read(r),
             parser: Parser::read(r),
             embedder: Embedder::read(r),
             client: Client::read(r),

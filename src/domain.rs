@@ -12,6 +12,6 @@ mod step;
 pub use failure::{ErrorClass, Failure};
 pub use ids::{ChunkId, DocumentId, ID_NAMESPACE, JobId, UploadId, UserId};
 pub use job::{State, Status, UnknownName};
-pub use lease::{Fence, Lease, WorkerId};
+pub use lease::{Fence, Lease, Timeline, WorkerId};
 pub use retry::{RetryPolicy, Verdict};
 pub use step::Step;

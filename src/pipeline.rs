@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 pub use scratch::ScratchDir;
 
 use crate::{
-    db::{Db, DbError},
+    db::{Db, DbError, jobs::Completer},
     domain::{Failure, Lease, Status, Step},
     ports::{ModelSource, ObjectStore, ParseLimits, Parser},
 };
@@ -35,6 +35,8 @@ pub struct Pipeline {
     pub limits: ParseLimits,
     /// A private folder for files in hand.
     pub scratch: ScratchDir,
+    /// What ends jobs.
+    pub completer: Completer,
 }
 
 /// What a step did. Its result is written already, except where the worker must decide.

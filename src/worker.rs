@@ -8,13 +8,18 @@ mod heartbeat;
 mod held;
 mod housekeeping;
 mod job;
+pub mod retention;
+mod watch;
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
+
 use crate::{
-    db::{Wakeup, jobs::ClaimOptions, workers::WorkerRow},
-    domain::RetryPolicy,
-    pipeline::Pipeline,
+    db::{Db, Wakeup, jobs::ClaimOptions, retention::Retention, workers::WorkerRow},
+    domain::{Failure, Lease, RetryPolicy, Step, Timeline},
+    pipeline::{JobMemory, Outcome, Pipeline, StepError},
+    ports::ObjectStore,
 };
 use held::Held;
 
@@ -35,21 +40,52 @@ pub struct WorkerSettings {
     pub grace: Duration,
     /// Running jobs a user may have; 0 = no bound.
     pub max_running_per_user: u32,
+    /// What is written of the jobs' way.
+    pub timeline: Timeline,
     /// When failures are tried again.
     pub retry: RetryPolicy,
     /// Between two sweeps of the housekeeping, across all workers.
     pub sweep_interval: Duration,
+    /// How long what is kept.
+    pub retention: Retention,
 }
 
 impl WorkerSettings {
     fn claim_options(&self) -> ClaimOptions {
-        ClaimOptions { lease: self.lease, max_running_per_user: self.max_running_per_user, now: None }
+        ClaimOptions {
+            lease: self.lease,
+            max_running_per_user: self.max_running_per_user,
+            timeline: self.timeline,
+            now: None,
+        }
+    }
+}
+
+/// What a job is taken through: a document's [`Pipeline`], or, in a benchmark of the queue, steps that do nothing.
+#[async_trait]
+pub trait Steps: Send + Sync {
+    /// Does `step` for the job and writes the next checkpoint under its lease.
+    async fn run_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError>;
+    /// Whether what a configuration failure complained of is mended.
+    async fn probe(&self) -> Result<(), Failure>;
+}
+
+#[async_trait]
+impl Steps for Pipeline {
+    async fn run_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError> {
+        Self::run_step(self, lease, step, memory).await
+    }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        Self::probe(self).await
     }
 }
 
 /// One worker process's work.
 pub struct Worker {
-    pipeline: Arc<Pipeline>,
+    db: Db,
+    store: Arc<dyn ObjectStore>,
+    steps: Arc<dyn Steps>,
     row: WorkerRow,
     settings: WorkerSettings,
     wakeup: Option<Wakeup>,
@@ -57,8 +93,15 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker that has not begun. `wakeup`: from a listener, where there is one.
-    pub fn new(pipeline: Arc<Pipeline>, row: WorkerRow, settings: WorkerSettings, wakeup: Option<Wakeup>) -> Self {
-        Self { pipeline, row, settings, wakeup, held: Arc::new(Held::default()) }
+    /// A worker that has not begun. `store`: where housekeeping removes objects; `wakeup`: from a listener, where there is one.
+    pub fn new(
+        db: Db,
+        store: Arc<dyn ObjectStore>,
+        steps: Arc<dyn Steps>,
+        row: WorkerRow,
+        settings: WorkerSettings,
+        wakeup: Option<Wakeup>,
+    ) -> Self {
+        Self { db, store, steps, row, settings, wakeup, held: Arc::new(Held::default()) }
     }
 }

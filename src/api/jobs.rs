@@ -149,7 +149,7 @@ pub async fn retry_job(
     }
 }
 
-fn parse_from(name: &str) -> Result<Status, ApiError> {
+pub(super) fn parse_from(name: &str) -> Result<Status, ApiError> {
     let status: Status =
         name.parse().map_err(|error| ApiError::unprocessable("retry_from_invalid", format!("{error}.")))?;
     if Step::after(status).is_none() {

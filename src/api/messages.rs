@@ -114,6 +114,58 @@ pub struct RetryRequest {
     pub from: Option<String>,
 }
 
+/// `POST /jobs/retry`: the jobs named, or all of the caller's that failed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryManyRequest {
+    /// These jobs; 100 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub job_ids: Vec<Uuid>,
+    /// All failed jobs, a batch a call.
+    #[serde(default)]
+    pub all: bool,
+    /// With `all`: only those whose last failure has this code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// With `all`: only those at this status, a `failed_*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// As in [`RetryRequest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Changes nothing, and says what would be queued.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// With `all`: `next_cursor` of the answer before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Uuid>,
+}
+
+/// Answer to [`RetryManyRequest`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RetryManyAnswer {
+    /// Whether this only says what would be.
+    pub dry_run: bool,
+    /// Jobs queued in this call.
+    pub queued: u64,
+    /// Jobs left out in this call.
+    pub skipped: Vec<SkippedJob>,
+    /// How many of those by code.
+    pub reasons: std::collections::BTreeMap<String, u64>,
+    /// Give it as `cursor` for the next batch; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next_cursor: Option<Uuid>,
+}
+
+/// A job that was not queued again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SkippedJob {
+    /// The job.
+    pub job_id: Uuid,
+    /// Why, as an error code.
+    pub code: String,
+}
+
 /// How far a job has come, from counted rows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Progress {

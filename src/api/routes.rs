@@ -13,7 +13,7 @@ use actix_web::{
 use super::{
     ApiError, ApiState,
     auth::authenticate,
-    documents, events, health, jobs,
+    documents, events, health, jobs, jobs_many, metrics,
     problem::{from_json_error, from_path_error, from_query_error},
     search, uploads,
 };
@@ -45,7 +45,8 @@ fn open_routes(cfg: &mut ServiceConfig) {
     cfg.service(on("/health", "GET, HEAD", get(health::health)))
         .service(on("/readyz", "GET, HEAD", get(health::health)))
         .service(on("/livez", "GET, HEAD", get(health::livez)))
-        .service(on("/version", "GET, HEAD", get(health::version)));
+        .service(on("/version", "GET, HEAD", get(health::version)))
+        .service(on("/metrics", "GET, HEAD", get(metrics::metrics)));
 }
 
 fn private() -> impl HttpServiceFactory {
@@ -65,6 +66,8 @@ fn private() -> impl HttpServiceFactory {
         .service(on("/documents/{id}/chunks", "GET", [web::get().to(documents::list_chunks)]))
         .service(on("/deletions/{id}", "GET", [web::get().to(documents::get_deletion_receipt)]))
         .service(on("/jobs", "GET", [web::get().to(jobs::list_jobs)]))
+        // Before the ids, or `retry` would be taken for one.
+        .service(on("/jobs/retry", "POST", [web::post().to(jobs_many::retry_jobs)]))
         .service(on("/jobs/{id}", "GET", [web::get().to(jobs::get_job)]))
         .service(on("/jobs/{id}/events", "GET", [web::get().to(events::get_events)]))
         .service(on("/jobs/{id}/retry", "POST", [web::post().to(jobs::retry_job)]))

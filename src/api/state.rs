@@ -16,13 +16,13 @@ use url::Url;
 use crate::{
     build_info::BuildInfo,
     db::{
-        Conn, Db, DbError,
+        Conn, Db, DbError, Notifier,
         migrations::{SchemaState, get_environment_stamp, schema_state},
     },
     ports::{ModelSource, ObjectStore},
 };
 
-use super::{ApiError, notifier::Notifier};
+use super::{ApiError, metrics::MetricsCache};
 
 /// Bytes that are never shown.
 #[derive(Clone)]
@@ -126,6 +126,7 @@ pub struct ApiState {
     pub stop: CancellationToken,
     pub(super) runtime: Handle,
     pub(super) notifier: Notifier,
+    pub(super) metrics: MetricsCache,
     schema_is_current: Arc<AtomicBool>,
 }
 
@@ -155,6 +156,7 @@ impl ApiState {
             stop,
             runtime: Handle::current(),
             notifier: Notifier::default(),
+            metrics: MetricsCache::default(),
             schema_is_current: Arc::new(AtomicBool::new(false)),
         }
     }

@@ -46,7 +46,8 @@ pub struct UploadArgs {
     app jobs                                 the latest jobs\n  \
     app jobs list --state deadletter         those that need a person\n  \
     app jobs show 0192f0c1-…                 one job, and why it failed\n  \
-    app jobs retry 0192f0c1-…                from where it stopped\n\n{CONNECTION}"))]
+    app jobs retry 0192f0c1-…                from where it stopped\n  \
+    app jobs retry --all --dry-run           how many a retry of all that failed would take up\n\n{CONNECTION}"))]
 pub struct JobsArgs {
     /// What to do; `list` when absent.
     #[command(subcommand)]
@@ -82,21 +83,59 @@ pub enum JobsAction {
     /// What happened to a job, in order
     #[command(after_long_help = "Example:\n  app jobs events 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10")]
     Events(JobArgs),
-    /// Take up a failed or cancelled job again
+    /// Take up failed or cancelled jobs again: one, several, or all that failed
     #[command(after_long_help = "Examples:\n  \
         app jobs retry 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10\n  \
-        app jobs retry 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10 --from parsed    cut and embed anew")]
-    Retry {
-        /// Which job.
-        #[command(flatten)]
-        job: JobArgs,
-        /// An earlier status to begin from, instead of the last good one
-        #[arg(long, value_name = "STATUS")]
-        from: Option<Status>,
-    },
-    /// Stop a job; one that runs stops within a heartbeat
-    #[command(after_long_help = "Example:\n  app jobs cancel 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10")]
-    Cancel(JobArgs),
+        app jobs retry 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10 --from parsed    cut and embed anew\n  \
+        app jobs retry --all --dry-run                     how many would be taken up\n  \
+        app jobs retry --all --code storage_unavailable    those that failed for one reason\n  \
+        app jobs retry --all --status failed_parse         those that failed in one stage\n\n\
+        --all leaves out a job whose document has a later one. Of several jobs, those that cannot be taken up are \
+        counted, with the reason, and do not stop the others.\n\
+        Exit codes: 0 (for one job named alone: it was queued), 1 failed, 2 wrong arguments.")]
+    Retry(RetryArgs),
+    /// Stop one or several jobs; one that runs stops within a heartbeat
+    #[command(
+        after_long_help = "Examples:\n  app jobs cancel 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10\n  app jobs cancel ID ID ID"
+    )]
+    Cancel(CancelArgs),
+}
+
+/// `app jobs retry`.
+#[derive(Debug, Clone, Args)]
+pub struct RetryArgs {
+    /// Ids, from `app jobs`
+    #[arg(value_name = "ID", required_unless_present = "all")]
+    pub job_ids: Vec<Uuid>,
+    /// An earlier status to begin from, instead of the last good one
+    #[arg(long, value_name = "STATUS")]
+    pub from: Option<Status>,
+    /// All of your jobs that failed
+    #[arg(long, conflicts_with = "job_ids")]
+    pub all: bool,
+    /// With --all: only those whose last failure has this code
+    #[arg(long, value_name = "CODE", requires = "all", conflicts_with = "job_ids")]
+    pub code: Option<String>,
+    /// With --all: only those at this status: failed_parse, failed_chunking, failed_embedding
+    #[arg(long, value_name = "STATUS", requires = "all", conflicts_with = "job_ids")]
+    pub status: Option<Status>,
+    /// Change nothing; say how many would be queued
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `app jobs cancel`.
+#[derive(Debug, Clone, Args)]
+pub struct CancelArgs {
+    /// Ids, from `app jobs`
+    #[arg(value_name = "ID", required = true)]
+    pub job_ids: Vec<Uuid>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// One job.

@@ -67,6 +67,21 @@ fn a_wrong_state_or_status_is_refused_with_the_known_ones() {
 }
 
 #[test]
+fn a_retry_names_jobs_or_says_all() {
+    let id = "0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10";
+    let good = [format!("app jobs retry {id}"), format!("app jobs retry {id} {id} --dry-run")];
+    for line in
+        good.iter().map(String::as_str).chain(["app jobs retry --all --code file_corrupt --status failed_parse"])
+    {
+        assert!(parse(line).is_ok(), "{line}");
+    }
+    let bad = [format!("app jobs retry --all {id}"), format!("app jobs retry {id} --code x")];
+    for line in bad.iter().map(String::as_str).chain(["app jobs retry", "app jobs cancel"]) {
+        assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+    }
+}
+
+#[test]
 fn the_last_of_wait_and_no_wait_counts() {
     for (line, no_wait) in
         [("app upload x", false), ("app upload x --wait --no-wait", true), ("app upload x --no-wait --wait", false)]

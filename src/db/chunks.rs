@@ -45,7 +45,7 @@ pub async fn replace_chunks(
                 upsert_chunks(&tx, lease.document_id, chunker, index * ROWS_PER_INSERT, part).await?;
             }
             let progress = json!({ "chunks": chunks.len() });
-            advance_job(&tx, lease.fence, Step::Chunk, Status::ChunksStored, &progress, took).await
+            advance_job(&tx, lease, Step::Chunk, Status::ChunksStored, &progress, took).await
         })
     })
     .await

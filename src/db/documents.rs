@@ -223,7 +223,8 @@ async fn forget_uploads(tx: &impl Session, user: UserId, id: DocumentId) -> Resu
         .rows(
             "-- forget_uploads
 UPDATE upload_pipeline.uploads AS u
-SET document_id = NULL, job_id = NULL, filename = '', mime = '', bytes_len = NULL, file_sha256 = NULL
+SET document_id = NULL, job_id = NULL, filename = '', mime = '', bytes_len = NULL, file_sha256 = NULL,
+    expires_at = least(u.expires_at, now() + interval '1 day')
 WHERE u.user_id = $1 AND u.document_id = $2
 RETURNING u.storage_key",
             &[(&user.0, Type::UUID), (&id.0, Type::UUID)],

@@ -6,7 +6,7 @@ use super::connect_error::ConnectProblem;
 use crate::domain::{ErrorClass, Failure};
 
 /// A failure of the database or of the way to it. None of the texts holds a URL, a password or a parameter's value.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum DbError {
     /// No connection could be made. Trying again helps once the cause is gone.
     #[error("couldn't connect to the database: {0}")]

@@ -139,12 +139,43 @@ WHERE s.deletion_id = $1 AND s.storage_key = $2 AND s.deleted_at IS NULL",
     .map(drop)
 }
 
-/// Forgets answers that are no longer repeated.
-pub async fn delete_expired_idempotency_keys(db: &impl Session) -> Result<u64, DbError> {
+/// Forgets up to `limit` answers that are no longer repeated; how many.
+pub async fn delete_expired_idempotency_keys(db: &impl Session, limit: i64) -> Result<u64, DbError> {
     db.run(
         "-- delete_expired_idempotency_keys
-DELETE FROM upload_pipeline.idempotency_keys AS k WHERE k.expires_at < now()",
-        &[],
+WITH due AS (
+  SELECT k.user_id, k.route, k.key
+  FROM upload_pipeline.idempotency_keys AS k
+  WHERE k.expires_at < now()
+  ORDER BY k.expires_at
+  LIMIT $1
+)
+DELETE FROM upload_pipeline.idempotency_keys AS k
+USING due
+WHERE k.user_id = due.user_id AND k.route = due.route AND k.key = due.key",
+        &[(&limit, Type::INT8)],
+    )
+    .await
+}
+
+/// Takes the expiry off up to `limit` uploads whose object is a document's: deleting the document, or a newer upload of
+/// it, puts one on again. Without it each sweep would read them all again. How many.
+pub async fn keep_uploads_in_use(db: &impl Session, limit: i64) -> Result<u64, DbError> {
+    db.run(
+        "-- keep_uploads_in_use
+WITH used AS (
+  SELECT u.upload_id
+  FROM upload_pipeline.uploads AS u
+  JOIN upload_pipeline.documents AS d ON d.document_id = u.document_id AND d.raw_path = u.storage_key
+  WHERE u.expires_at < now() - interval '1 minute'
+  ORDER BY u.expires_at
+  LIMIT $1
+)
+UPDATE upload_pipeline.uploads AS u
+SET expires_at = 'infinity'
+FROM used
+WHERE u.upload_id = used.upload_id",
+        &[(&limit, Type::INT8)],
     )
     .await
 }

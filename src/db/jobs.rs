@@ -4,16 +4,24 @@
 //! times falls back from: `coalesce($1, now())`.
 
 mod claim;
+mod completion;
+mod enqueue;
+mod lease;
 mod outcome;
 mod owner;
 mod read;
 mod redrive;
+mod redrive_many;
 
-pub use claim::{ClaimOptions, beat_heart, claim_jobs, claim_suspect, release_expired_jobs, suspect_waits};
+pub use claim::{ClaimOptions, Claimed, Outlook, claim_jobs, claim_suspect, get_outlook, suspect_waits};
+pub use completion::{Completer, Completion, Ending};
+pub use enqueue::{NewJob, enqueue_jobs};
+pub use lease::{Beat, beat_heart, get_checkpoint, hand_back_unheld, release_expired_jobs};
 pub use outcome::{
-    Completion, Failed, advance_job, begin_step, complete_job, fail_job, finish_duplicate, hand_back_job, lock_lease,
-    pause_job, retry_job, save_progress, snooze_job,
+    Failed, advance_job, fail_job, finish_duplicate, hand_back_job, lock_lease, pause_job, retry_job, save_progress,
+    snooze_job,
 };
 pub use owner::{cancel_job, redrive_job};
 pub use read::{Job, get_job, get_live_sibling, list_jobs};
 pub use redrive::{Redriven, redrive_owned_job};
+pub use redrive_many::{Candidate, FailedFilter, list_candidates, list_failed_jobs};

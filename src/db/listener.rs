@@ -175,11 +175,12 @@ where
     }
 }
 
-/// Wakes all listening workers, once for however many jobs were just committed.
+/// Wakes all listening workers, once for however many jobs were just committed. Nothing of it must last, so nobody
+/// waits for it to be written.
 pub async fn notify_workers(db: &impl super::Session) -> Result<(), DbError> {
     db.run(
         "-- notify_workers
-SELECT pg_notify($1, '')",
+SELECT pg_notify($1, ''), set_config('synchronous_commit', 'off', true) AS commits",
         &[(&CHANNEL, Type::TEXT)],
     )
     .await

@@ -2,12 +2,18 @@
 
 use std::{future::Future, marker::PhantomData, pin::Pin, time::Duration};
 
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::Type};
 
 use super::{Db, DbError, Params, Session};
 
 /// How often a transaction is run again after a serialization failure or a deadlock.
 const MAX_RERUNS: u32 = 5;
+
+/// How long a transaction may wait for its next statement. Source: ours; a body only runs statements, so far less than
+/// a lease, and still more than a slow network.
+const IDLE_TIMEOUT: &str = "15s";
+const BOUND_IDLE: &str = "-- bound_idle
+SELECT set_config('idle_in_transaction_session_timeout', $1, true)";
 
 /// An open transaction. `'env` is what the body borrows from outside, as with scoped threads.
 #[derive(Clone, Copy)]
@@ -57,7 +63,11 @@ impl Db {
     {
         let mut conn = self.get().await?;
         let tx = conn.0.transaction().await.map_err(|error| DbError::statement(name, &error))?;
-        let value = body(Tx { inner: &tx, env: PhantomData }).await?;
+        // A process that is frozen in the middle would hold its rows for as long as it stays so: nobody could take its jobs
+        // over. The server ends such a session, and with it the transaction.
+        let inner = Tx { inner: &tx, env: PhantomData };
+        inner.run(BOUND_IDLE, &[(&IDLE_TIMEOUT, Type::TEXT)]).await?;
+        let value = body(inner).await?;
         tx.commit().await.map_err(|error| DbError::statement(name, &error))?;
         Ok(value)
     }

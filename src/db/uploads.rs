@@ -7,13 +7,19 @@ mod stored;
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use time::OffsetDateTime;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{Db, DbError, Session, deletions::insert_deletions, documents::lock_jobs_of_document, session::column};
-use crate::domain::{DocumentId, JobId, UploadId, UserId};
+use super::{
+    Db, DbError, Session,
+    deletions::insert_deletions,
+    documents::lock_jobs_of_document,
+    jobs::{NewJob, enqueue_jobs},
+    session::column,
+};
+use crate::domain::{DocumentId, JobId, Status, UploadId, UserId};
 
 pub use stored::{Upload, delete_upload, get_upload, mark_upload_stored};
 
@@ -249,6 +255,7 @@ async fn register(
     let document_id = match before {
         Some(Before { document_id, keys }) => {
             insert_deletions(tx, Uuid::now_v7(), upload.user, document_id, &keys).await?;
+            expire_uploads(tx, upload.user, document_id).await?;
             document_id
         }
         None => DocumentId::of(upload.user, &content.sha256),
@@ -258,6 +265,19 @@ async fn register(
     Ok(Registered::New { job_id, document_id })
 }
 
+/// Has the document's earlier uploads forgotten by housekeeping, now that a newer one takes their place.
+async fn expire_uploads(tx: &impl Session, user: UserId, document_id: DocumentId) -> Result<(), DbError> {
+    tx.run(
+        "-- expire_uploads
+UPDATE upload_pipeline.uploads AS u
+SET expires_at = least(u.expires_at, now() + interval '1 day')
+WHERE u.user_id = $1 AND u.document_id = $2",
+        &[(&user.0, Type::UUID), (&document_id.0, Type::UUID)],
+    )
+    .await
+    .map(drop)
+}
+
 async fn insert_document_and_job(
     tx: &impl Session,
     upload: &NewUpload,
@@ -265,31 +285,38 @@ async fn insert_document_and_job(
     document_id: DocumentId,
     job_id: JobId,
 ) -> Result<(), DbError> {
-    let progress: Value = if content.ocr { json!({ "ocr": true }) } else { json!({}) };
-    let (delay, expires_at) =
+    insert_document(tx, upload, content, document_id).await?;
+    let (delay, upload_expires_at) =
         if content.stored { (Duration::ZERO, None) } else { (FIRST_LOOK, Some(upload.expires_at)) };
+    let job = NewJob {
+        job_id,
+        document_id,
+        user_id: upload.user,
+        status: Status::Uploaded,
+        progress: if content.ocr { json!({ "ocr": true }) } else { json!({}) },
+        delay,
+        upload_expires_at,
+        correlation_id: Some(content.correlation_id),
+        event: Some(json!({ "bytes_len": content.bytes_len })),
+    };
+    enqueue_jobs(tx, &[job]).await
+}
+
+async fn insert_document(
+    tx: &impl Session,
+    upload: &NewUpload,
+    content: &Content,
+    document_id: DocumentId,
+) -> Result<(), DbError> {
     tx.run(
-        "-- insert_document_and_job
-WITH document AS (
-  INSERT INTO upload_pipeline.documents
-    (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path, processing_status)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, 'uploaded')
-  ON CONFLICT (document_id) DO UPDATE
-  SET filename = excluded.filename, mime = excluded.mime, bytes_len = excluded.bytes_len, raw_path = excluded.raw_path,
-      parsed_path = NULL, parsed_sha256 = NULL, kind = NULL, parser = NULL, page_count = NULL,
-      processing_status = excluded.processing_status, updated_at = now()
-  RETURNING document_id, user_id
-),
-job AS (
-  INSERT INTO upload_pipeline.upload_jobs
-    (job_id, document_id, user_id, status, state, progress, run_at, upload_expires_at, enqueued_by, correlation_id)
-  SELECT $8, document.document_id, document.user_id, 'uploaded', 'queued', $9, now() + $10 * interval '1 second', $11, 'api', $12
-  FROM document
-  RETURNING job_id, document_id, correlation_id
-)
-INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
-SELECT job.job_id, job.document_id, 'enqueued', 'info', 'uploaded', jsonb_build_object('bytes_len', $5), job.correlation_id
-FROM job",
+        "-- insert_document
+INSERT INTO upload_pipeline.documents
+  (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path, processing_status)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 'uploaded')
+ON CONFLICT (document_id) DO UPDATE
+SET filename = excluded.filename, mime = excluded.mime, bytes_len = excluded.bytes_len, raw_path = excluded.raw_path,
+    parsed_path = NULL, parsed_sha256 = NULL, kind = NULL, parser = NULL, page_count = NULL,
+    processing_status = excluded.processing_status, updated_at = now()",
         &[
             (&document_id.0, Type::UUID),
             (&upload.user.0, Type::UUID),
@@ -298,11 +325,6 @@ FROM job",
             (&content.bytes_len, Type::INT8),
             (&content.sha256, Type::TEXT),
             (&upload.storage_key, Type::TEXT),
-            (&job_id.0, Type::UUID),
-            (&progress, Type::JSONB),
-            (&delay.as_secs_f64(), Type::FLOAT8),
-            (&expires_at, Type::TIMESTAMPTZ),
-            (&content.correlation_id, Type::UUID),
         ],
     )
     .await

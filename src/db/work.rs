@@ -3,7 +3,7 @@
 use tokio_postgres::types::Type;
 
 use super::{DbError, Session, jobs::lock_lease, session::column};
-use crate::domain::{Fence, JobId};
+use crate::domain::Fence;
 
 /// A document as the worker meets it.
 #[derive(Debug, Clone)]
@@ -119,30 +119,4 @@ WHERE j.job_id = $1 AND d.document_id = j.document_id",
     )
     .await
     .map(drop)
-}
-
-/// Seconds until the next job that waits becomes due: an idle worker need not look before; `None`: nothing waits.
-pub async fn get_seconds_to_next_run(db: &impl Session) -> Result<Option<f64>, DbError> {
-    let row = db
-        .row(
-            "-- get_seconds_to_next_run
-SELECT extract(epoch FROM min(j.run_at) - now())::float8 AS seconds
-FROM upload_pipeline.upload_jobs AS j
-WHERE j.state IN ('queued', 'retryable') AND j.run_at > now()",
-            &[],
-        )
-        .await?;
-    row.map_or(Ok(None), |row| column(&row, "seconds"))
-}
-
-/// The state of a job, whoever has it; for tests and for clients that wait.
-pub async fn get_job_state(db: &impl Session, job: JobId) -> Result<Option<(String, String)>, DbError> {
-    let row = db
-        .row(
-            "-- get_job_state
-SELECT j.status, j.state FROM upload_pipeline.upload_jobs AS j WHERE j.job_id = $1",
-            &[(&job.0, Type::UUID)],
-        )
-        .await?;
-    row.map(|row| Ok((column(&row, "status")?, column(&row, "state")?))).transpose()
 }

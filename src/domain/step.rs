@@ -56,6 +56,14 @@ impl Step {
     }
 }
 
+impl Step {
+    /// The statuses that this step takes a document on from.
+    pub fn statuses(self) -> Vec<&'static str> {
+        let mine = Status::ALL.iter().filter(|status| Self::after(**status) == Some(self));
+        mine.map(|status| status.as_str()).collect()
+    }
+}
+
 impl Status {
     /// The statuses that this build's worker takes on: a job at any other is left to a build that knows it.
     pub fn claimable() -> Vec<&'static str> {

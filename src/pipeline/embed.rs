@@ -42,7 +42,7 @@ impl Pipeline {
         }
         let conn = self.db.get().await?;
         let progress = json!({ "chunks": chunks, "embedded": chunks, "model": model.name });
-        advance_job(&conn, lease.fence, Step::Embed, Status::EmbeddingsStored, &progress, began.elapsed()).await?;
+        advance_job(&conn, lease, Step::Embed, Status::EmbeddingsStored, &progress, began.elapsed()).await?;
         Ok(Outcome::Advanced(Status::EmbeddingsStored))
     }
 }

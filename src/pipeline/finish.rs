@@ -1,4 +1,4 @@
-//! `embeddings_stored` → `complete`: one statement counts once more and ends the job.
+//! `embeddings_stored` → `complete`: one statement counts once more and ends the job, and others that end with it.
 //!
 //! Doing it twice is harmless: the statement is guarded by the lease, which ending the job gives up.
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Outcome, Pipeline, StepError};
 use crate::{
-    db::jobs::{Completion, complete_job, save_progress},
+    db::jobs::{Completion, Ending, save_progress},
     domain::{ErrorClass, Failure, Lease, Status},
 };
 
@@ -16,8 +16,7 @@ impl Pipeline {
     pub(super) async fn finish(&self, lease: &Lease) -> Result<Outcome, StepError> {
         let began = Instant::now();
         let embedder = self.model.embedder().await?;
-        let conn = self.db.get().await?;
-        match complete_job(&conn, lease.fence, embedder.model(), began.elapsed()).await? {
+        match self.completer.complete(Ending::of(lease, began.elapsed()), embedder.model()).await? {
             Completion::Done => Ok(Outcome::Finished(Status::Complete)),
             Completion::Missing { chunks: 0, .. } => Err(Failure::new(
                 "chunks_missing",
@@ -28,6 +27,7 @@ impl Pipeline {
             // Written by hand at this status, or embedded by another model: the embed step fills what is missing.
             Completion::Missing { chunks, embedded } => {
                 let progress = json!({ "chunks": chunks, "embedded": embedded });
+                let conn = self.db.get().await?;
                 save_progress(&conn, lease.fence, Status::EmbeddingInProgress, &progress).await?;
                 Ok(Outcome::Advanced(Status::EmbeddingInProgress))
             }

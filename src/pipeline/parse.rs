@@ -54,8 +54,7 @@ impl Pipeline {
         self.store_markdown(&key, &markdown).await?;
         memory.markdown = Some(markdown);
         let conn = self.db.get().await?;
-        advance_job(&conn, lease.fence, Step::Parse, Status::Parsed, &json!({ "pages": pages }), began.elapsed())
-            .await?;
+        advance_job(&conn, lease, Step::Parse, Status::Parsed, &json!({ "pages": pages }), began.elapsed()).await?;
         Ok(Outcome::Advanced(Status::Parsed))
     }
 

@@ -38,8 +38,7 @@ impl Pipeline {
                 let (sha256, progress) = (&sha256, &progress);
                 Box::pin(async move {
                     save_parsed_sha256(&tx, lease.fence, sha256).await?;
-                    advance_job(&tx, lease.fence, Step::Validate, Status::ParseValidated, progress, began.elapsed())
-                        .await
+                    advance_job(&tx, lease, Step::Validate, Status::ParseValidated, progress, began.elapsed()).await
                 })
             })
             .await?;

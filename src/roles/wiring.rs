@@ -12,7 +12,10 @@ use crate::{
         object_storage::ObjectStorage,
     },
     config::{Config, Storage, StorageLocation},
-    db::{ConnectTarget, Db, Listener, PoolOptions, Wakeup, url::DatabaseUrl, workers::WorkerRow},
+    db::{
+        ConnectTarget, Db, Listener, PoolOptions, Wakeup, jobs::Completer, retention::Retention, url::DatabaseUrl,
+        workers::WorkerRow,
+    },
     domain::{Failure, RetryPolicy, WorkerId},
     pipeline::{Pipeline, ScratchDir},
     ports::{ModelSource, ObjectStore},
@@ -21,8 +24,8 @@ use crate::{
 
 /// Where models are looked for when EMBED_MODEL_DIR does not say: what `scripts/fetch` fills, then what the image holds.
 const MODEL_PLACES: [&str; 2] = [".cache/models", "/var/lib/app/models"];
-/// Across the fleet. Source: ours; objects of deleted documents are gone within minutes, at one cheap statement a minute.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// Across the fleet. Source: ours; objects of deleted documents are gone within minutes, and an idle fleet asks little.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Where `url` leads, with TLS set up.
 pub(super) fn connect_target(config: &Config, url: &DatabaseUrl) -> anyhow::Result<ConnectTarget> {
@@ -93,17 +96,18 @@ pub(super) struct WorkerParts {
 /// A worker that has not begun.
 pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<Arc<Worker>> {
     let WorkerParts { db, store, model, wakeup } = parts;
-    let settings = &ctx.config.worker;
+    let (settings, kept) = (&ctx.config.worker, &ctx.config.retention);
     let folder = std::env::temp_dir();
     let scratch = ScratchDir::create(&folder)
         .with_context(|| format!("couldn't make a scratch folder in {}", folder.display()))?;
     let pipeline = Pipeline {
-        db,
-        store,
+        db: db.clone(),
+        store: Arc::clone(&store),
         parser: Arc::new(LocalParser::new(LocalParserOptions::default())),
         model,
         limits: ctx.config.parser.limits,
         scratch,
+        completer: Completer::new(db.clone()),
     };
     let row = WorkerRow {
         id: WorkerId::generate(),
@@ -120,14 +124,21 @@ pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<
         listen_poll_interval: settings.listen_poll_interval,
         grace: settings.grace,
         max_running_per_user: settings.max_running_jobs_per_user,
+        timeline: settings.timeline,
         retry: RetryPolicy {
             max_retries: settings.max_retries,
             base_delay: settings.retry_base_delay,
             max_delay: settings.retry_max_delay,
         },
         sweep_interval: SWEEP_INTERVAL,
+        retention: Retention {
+            events_days: kept.events_days,
+            webhooks_days: kept.webhooks_days,
+            jobs_days: kept.jobs_days,
+            receipts_days: kept.receipts_days,
+        },
     };
-    Ok(Arc::new(Worker::new(Arc::new(pipeline), row, settings, wakeup)))
+    Ok(Arc::new(Worker::new(db, store, Arc::new(pipeline), row, settings, wakeup)))
 }
 
 /// A listener on the session URL, running; the worker's poll slows down only where it is proven to work.

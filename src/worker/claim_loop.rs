@@ -8,9 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Worker, job::Left};
 use crate::{
     db::{
-        DbError,
-        jobs::{claim_jobs, claim_suspect, suspect_waits},
-        work::get_seconds_to_next_run,
+        Conn, DbError, Wakeup,
+        jobs::{claim_jobs, claim_suspect, get_outlook, hand_back_unheld, suspect_waits},
         workers::delete_worker,
     },
     domain::{Lease, UserId},
@@ -22,6 +21,11 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 const SUSPECT_PATIENCE: Duration = Duration::from_secs(30);
 /// Kept of the grace for handing back what did not finish.
 const HAND_BACK_TIME: Duration = Duration::from_secs(3);
+
+/// Jobs in one claim. Source: measured; larger ones gain nothing, and a claim should not hold its rows for long.
+const MAX_CLAIM: u32 = 1000;
+/// Behind the moment at which a job becomes due, so that looking then does not come a hair too early.
+const DUE_MARGIN: Duration = Duration::from_millis(10);
 
 /// What the claim loop remembers from one turn to the next.
 #[derive(Default)]
@@ -36,6 +40,8 @@ struct Turn {
     looked_for_suspects: Option<Instant>,
     /// Looks for work fail.
     failing: bool,
+    /// Until the next job that waits becomes due, as an idle look has found it.
+    next_due: Option<Duration>,
 }
 
 impl Worker {
@@ -45,10 +51,8 @@ impl Worker {
         let ended = CancellationToken::new();
         let freed = Arc::new(Notify::new());
         let mut loops = JoinSet::new();
-        let (worker, token) = (Arc::clone(&self), ended.clone());
-        loops.spawn(async move { worker.heartbeat_loop(token).await });
         let (worker, token, notify) = (Arc::clone(&self), ended.clone(), Arc::clone(&freed));
-        loops.spawn(async move { worker.release_loop(token, &notify).await });
+        loops.spawn(async move { worker.heartbeat_loop(token, &notify).await });
         let (worker, token) = (Arc::clone(&self), ended.clone());
         loops.spawn(async move { worker.housekeeping_loop(token).await });
 
@@ -58,7 +62,7 @@ impl Worker {
         self.drain(&drain, &mut running).await;
         ended.cancel();
         while loops.join_next().await.is_some() {}
-        if let Ok(conn) = self.pipeline.db.get().await
+        if let Ok(conn) = self.db.get().await
             && let Err(error) = delete_worker(&conn, self.row.id).await
         {
             tracing::debug!(error = %error, "couldn't take the worker's row away");
@@ -82,12 +86,12 @@ impl Worker {
             let claimed = self.claim(&mut turn, running.len()).await;
             if !claimed.is_empty() {
                 for lease in claimed {
-                    let (worker, drain) = (Arc::clone(self), drain.clone());
-                    running.spawn(async move { worker.run_job(lease, &drain).await });
+                    let (worker, drain, guard) = (Arc::clone(self), drain.clone(), self.held.hold(lease.fence));
+                    running.spawn(async move { worker.run_job(lease, guard, &drain).await });
                 }
                 continue;
             }
-            let wait = self.wait_time(&turn, running.len()).await;
+            let wait = self.wait_time(&turn, running.len());
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(left) = running.join_next() => self.note(left.unwrap_or(Left::Lost), stop).await,
@@ -122,49 +126,58 @@ impl Worker {
         }
     }
 
+    /// One statement where there is work, since that is what a new job waits for, and where nothing waits at all.
     async fn try_claim(&self, turn: &mut Turn, free: u32, idle: bool) -> Result<Vec<Lease>, DbError> {
-        let conn = self.pipeline.db.get().await?;
-        let options = self.settings.claim_options();
-        if idle {
-            turn.clearing = false;
-            if let Some(suspect) = claim_suspect(&conn, self.row.id, options).await? {
-                tracing::warn!("job {} has brought workers down; running it alone", suspect.fence.job_id);
-                turn.alone = true;
-                return Ok(vec![suspect]);
+        let conn = self.db.get().await?;
+        turn.next_due = None;
+        if turn.failing {
+            // The failed claim may have been committed all the same.
+            hand_back_unheld(&conn, self.row.id, &self.held.fences()).await?;
+        }
+        if idle && std::mem::take(&mut turn.clearing) {
+            let suspect = self.claim_suspect(&conn, turn).await?;
+            if !suspect.is_empty() {
+                return Ok(suspect);
             }
-        } else if turn.looked_for_suspects.is_none_or(|at| at.elapsed() >= SUSPECT_PATIENCE) {
+        } else if !idle && turn.looked_for_suspects.is_none_or(|at| at.elapsed() >= SUSPECT_PATIENCE) {
             turn.looked_for_suspects = Some(Instant::now());
             turn.clearing = suspect_waits(&conn, SUSPECT_PATIENCE).await?;
         }
         if turn.clearing {
             return Ok(Vec::new());
         }
-        let leases = claim_jobs(&conn, self.row.id, free, turn.after, options).await?;
-        if let Some(last) = leases.last() {
-            turn.after = Some(last.user_id);
+        let claimed =
+            claim_jobs(&conn, self.row.id, free.min(MAX_CLAIM), turn.after, self.settings.claim_options()).await?;
+        turn.after = claimed.served_last;
+        if !claimed.others_wait {
+            return Ok(claimed.leases);
         }
-        Ok(leases)
+        let outlook = get_outlook(&conn).await?;
+        turn.next_due = outlook.next_due;
+        if idle && outlook.suspect { self.claim_suspect(&conn, turn).await } else { Ok(Vec::new()) }
+    }
+
+    /// Takes a repeat victim; nothing else may run beside it.
+    async fn claim_suspect(&self, conn: &Conn, turn: &mut Turn) -> Result<Vec<Lease>, DbError> {
+        let suspect = claim_suspect(conn, self.row.id, self.settings.claim_options()).await?;
+        if let Some(suspect) = &suspect {
+            tracing::warn!("job {} has brought workers down; running it alone", suspect.fence.job_id);
+            turn.alone = true;
+        }
+        Ok(suspect.into_iter().collect())
     }
 
     /// How long until the next look, if no news comes before: a little random, so that a fleet does not look in step.
-    async fn wait_time(&self, turn: &Turn, running: usize) -> Duration {
+    fn wait_time(&self, turn: &Turn, running: usize) -> Duration {
         let full = running >= usize::try_from(self.settings.concurrency).unwrap_or(usize::MAX);
         if full || turn.alone {
             return self.settings.listen_poll_interval;
         }
-        let proven = self.wakeup.as_ref().is_some_and(|wakeup| wakeup.is_proven());
+        let proven = self.wakeup.as_ref().is_some_and(Wakeup::is_proven);
         let longest =
             if proven && !turn.failing { self.settings.listen_poll_interval } else { self.settings.poll_interval };
         let jittered = longest.mul_f64(0.8 + 0.2 * fastrand::f64());
-        if !proven || turn.failing {
-            return jittered;
-        }
-        let Ok(conn) = self.pipeline.db.get().await else { return self.settings.poll_interval };
-        match get_seconds_to_next_run(&conn).await {
-            Ok(Some(seconds)) => jittered.min(Duration::from_secs_f64(seconds.max(0.0) + 0.01)),
-            Ok(None) => jittered,
-            Err(_) => self.settings.poll_interval,
-        }
+        turn.next_due.map_or(jittered, |due| jittered.min(due + DUE_MARGIN))
     }
 
     async fn news(&self) {
@@ -183,7 +196,7 @@ impl Worker {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(PROBE_INTERVAL) => {}
             }
-            match self.pipeline.probe().await {
+            match self.steps.probe().await {
                 Ok(()) => break,
                 Err(still) => tracing::debug!(error.code = still.code, "still set up wrongly: {still}"),
             }
@@ -201,7 +214,9 @@ impl Worker {
         }
         tracing::info!(jobs = running.len(), "the grace period ends; handing back what runs");
         drain.cancel();
-        if !self.join_until(running, Instant::now() + HAND_BACK_TIME).await {
+        let all_back = self.join_until(running, Instant::now() + HAND_BACK_TIME).await;
+        self.tell_others().await;
+        if !all_back {
             tracing::warn!(jobs = running.len(), "couldn't hand everything back; the leases will expire");
         }
     }
@@ -221,7 +236,11 @@ impl Worker {
         let leases = self.try_claim(&mut Turn::default(), self.settings.concurrency, true).await?;
         let count = leases.len();
         let never = CancellationToken::new();
-        futures_util::future::join_all(leases.into_iter().map(|lease| self.run_job(lease, &never))).await;
+        let jobs = leases.into_iter().map(|lease| {
+            let guard = self.held.hold(lease.fence);
+            self.run_job(lease, guard, &never)
+        });
+        futures_util::future::join_all(jobs).await;
         Ok(count)
     }
 }

@@ -1,4 +1,5 @@
-//! Keeps the leases of all jobs in hand by one statement, says that the worker is alive, and frees jobs whose lease has expired.
+//! Keeps the leases of all jobs in hand by one statement, says that the worker is alive, and frees jobs whose lease has
+//! expired: each heartbeat says when the first could, so nobody looks before.
 
 use std::time::{Duration, Instant};
 
@@ -8,83 +9,108 @@ use super::Worker;
 use crate::db::{
     DbError,
     jobs::{beat_heart, release_expired_jobs},
-    workers::upsert_worker,
+    notify_workers,
 };
 
-/// Expired jobs freed at one look. Source: ours; more than a fleet has slots is more than one look needs.
+/// Expired jobs freed by one statement. Source: ours; more than a fleet has slots is more than one look needs.
 const RELEASE_LIMIT: i64 = 100;
-/// Between two looks for expired leases: with it, a lease of 30 s is taken over within 35 s of a death.
-const RELEASE_INTERVAL: Duration = Duration::from_secs(5);
+/// Behind the end of a lease: so that looking at that very moment does not come a hair too early.
+const EXPIRY_MARGIN: Duration = Duration::from_millis(50);
 
 impl Worker {
-    /// Beats until `stop`, which comes after the last job has ended.
-    pub(super) async fn heartbeat_loop(&self, stop: CancellationToken) {
+    /// Beats until `stop`, which comes after the last job has ended. `freed` hears of jobs that were taken over.
+    pub(super) async fn heartbeat_loop(&self, stop: CancellationToken, freed: &tokio::sync::Notify) {
         let mut beat = tokio::time::interval(self.settings.heartbeat);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut failing = false;
+        let mut next_expiry = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = beat.tick() => {}
-            }
-            let beaten = tokio::time::timeout(self.settings.heartbeat, self.beat_once()).await;
-            let error = match beaten {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(_) => Some(format!("no answer within {} s", self.settings.heartbeat.as_secs())),
-            };
-            match error {
-                Some(error) => {
-                    self.held.drop_expired(self.settings.lease);
-                    if !failing {
-                        tracing::warn!(error = %error, "the heartbeat fails; jobs in hand stop when their lease has expired");
-                    }
-                    failing = true;
-                }
-                None => {
-                    if failing {
-                        tracing::info!("the heartbeat works again");
-                    }
-                    failing = false;
+                _ = beat.tick() => next_expiry = self.beat(&mut failing).await,
+                () = sleep_or_never(next_expiry) => {
+                    self.release(freed).await;
+                    next_expiry = None;
                 }
             }
         }
     }
 
-    /// One heartbeat.
-    pub async fn beat_once(&self) -> Result<(), DbError> {
+    /// One heartbeat, with what is to be done and said when it fails; when the first lease of another worker may expire.
+    async fn beat(&self, failing: &mut bool) -> Option<tokio::time::Instant> {
+        let beaten = tokio::time::timeout(self.settings.heartbeat, self.beat_once()).await;
+        let error = match beaten {
+            Ok(Ok(next_expiry)) => {
+                if *failing {
+                    tracing::info!("the heartbeat works again");
+                }
+                *failing = false;
+                return next_expiry.map(|expiry| tokio::time::Instant::now() + expiry + EXPIRY_MARGIN);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", self.settings.heartbeat.as_secs()),
+        };
+        self.held.drop_expired(self.settings.lease);
+        if !*failing {
+            tracing::warn!(error = %error, "the heartbeat fails; jobs in hand stop when their lease has expired");
+        }
+        *failing = true;
+        None
+    }
+
+    /// One heartbeat; until the first lease of another worker expires, if it is not renewed before.
+    pub async fn beat_once(&self) -> Result<Option<Duration>, DbError> {
         let began = Instant::now();
         let fences = self.held.fences();
-        let conn = self.pipeline.db.get().await?;
-        if !fences.is_empty() {
-            let kept = beat_heart(&conn, &fences, self.row.id, self.settings.claim_options()).await?;
-            self.held.renew(&fences, &kept, began);
-        }
-        upsert_worker(&conn, &self.row, i32::try_from(self.held.len()).unwrap_or(i32::MAX)).await
+        let conn = self.db.get().await?;
+        let beat = beat_heart(&conn, &self.row, &fences, self.settings.claim_options()).await?;
+        self.held.renew(&fences, &beat.kept, began);
+        Ok(beat.next_expiry)
     }
 
-    /// Looks for expired leases until `stop`; whatever is freed is claimed by the next look of any worker.
-    pub(super) async fn release_loop(&self, stop: CancellationToken, freed: &tokio::sync::Notify) {
-        let every = RELEASE_INTERVAL.min(self.settings.lease / 2);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(every) => {}
+    /// Frees what has expired and tells the other workers, since this one may have no slot for it.
+    async fn release(&self, freed: &tokio::sync::Notify) {
+        match self.release_once().await {
+            Ok(0) => {}
+            Ok(jobs) => {
+                tracing::warn!(jobs, "took over jobs whose worker died");
+                freed.notify_one();
+                self.tell_others().await;
             }
-            match self.release_once().await {
-                Ok(0) => {}
-                Ok(jobs) => {
-                    tracing::warn!(jobs, "took over jobs whose worker died");
-                    freed.notify_one();
-                }
-                Err(error) => tracing::debug!(error = %error, "couldn't look for expired leases"),
-            }
+            Err(error) => tracing::debug!(error = %error, "couldn't look for expired leases"),
         }
     }
 
     /// One look for expired leases; how many jobs were freed.
     pub async fn release_once(&self) -> Result<u64, DbError> {
-        let conn = self.pipeline.db.get().await?;
-        release_expired_jobs(&conn, RELEASE_LIMIT, None).await
+        let conn = self.db.get().await?;
+        let mut freed = 0;
+        loop {
+            let jobs = release_expired_jobs(&conn, RELEASE_LIMIT, None).await?;
+            freed += jobs;
+            if jobs < u64::try_from(RELEASE_LIMIT).unwrap_or(u64::MAX) {
+                return Ok(freed);
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// Wakes whoever listens: there is work that this process will not do.
+    pub(super) async fn tell_others(&self) {
+        let told = match self.db.get().await {
+            Ok(conn) => notify_workers(&conn).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = told {
+            tracing::debug!(error = %error, "couldn't wake the other workers; they find the jobs when they poll");
+        }
+    }
+}
+
+async fn sleep_or_never(until: Option<tokio::time::Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,7 +1,7 @@
 //! The jobs in hand, and how each is told that it is so no longer.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,67 +14,88 @@ use crate::domain::{Fence, JobId};
 struct HeldJob {
     fence: Fence,
     lost: CancellationToken,
+    ended: CancellationToken,
     renewed_at: Instant,
 }
 
-/// All jobs in hand.
+/// All jobs in hand. A job has more than one entry only while an older run of it, told that it is lost, has not ended.
 #[derive(Default)]
 pub(super) struct Held {
-    jobs: Mutex<HashMap<JobId, HeldJob>>,
+    jobs: Mutex<HashMap<JobId, Vec<HeldJob>>>,
 }
 
 /// Keeps a job among those in hand; dropping it, also by a panic, ends its heartbeats.
 pub(super) struct HeldGuard {
     held: Arc<Held>,
-    fence: Fence,
+    job_id: JobId,
+    ended: CancellationToken,
     /// Cancelled when the lease is lost.
     pub(super) lost: CancellationToken,
+    /// Older runs of the same job in this process.
+    older: Vec<CancellationToken>,
+}
+
+impl HeldGuard {
+    /// Waits until no older run of the job is left in this process: a crash of the server can lose the older claim, and
+    /// then both carry the very same fence.
+    pub(super) async fn be_the_only_one(&self) {
+        for ended in &self.older {
+            ended.cancelled().await;
+        }
+    }
 }
 
 impl Drop for HeldGuard {
     fn drop(&mut self) {
         let mut jobs = self.held.lock();
-        if jobs.get(&self.fence.job_id).is_some_and(|job| job.fence == self.fence) {
-            jobs.remove(&self.fence.job_id);
+        self.ended.cancel();
+        if let Some(runs) = jobs.get_mut(&self.job_id) {
+            runs.retain(|run| !run.ended.is_cancelled());
+            if runs.is_empty() {
+                jobs.remove(&self.job_id);
+            }
         }
     }
 }
 
 impl Held {
     /// A poisoned lock only means that a thread panicked while it held it; the map is whole at every await point.
-    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, HeldJob>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Vec<HeldJob>>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a job that was just claimed. If this process still held an older claim of it, that one is told it is lost.
+    /// Adds a job that was just claimed. If this process still runs older claims of it, those are told that they are lost.
     pub(super) fn hold(self: &Arc<Self>, fence: Fence) -> HeldGuard {
-        let lost = CancellationToken::new();
-        let job = HeldJob { fence, lost: lost.clone(), renewed_at: Instant::now() };
-        if let Some(older) = self.lock().insert(fence.job_id, job) {
-            older.lost.cancel();
+        let (lost, ended) = (CancellationToken::new(), CancellationToken::new());
+        let mut jobs = self.lock();
+        let runs = jobs.entry(fence.job_id).or_default();
+        let older = runs.iter().map(|run| run.ended.clone()).collect();
+        for run in runs.iter() {
+            run.lost.cancel();
         }
-        HeldGuard { held: Arc::clone(self), fence, lost }
+        runs.push(HeldJob { fence, lost: lost.clone(), ended: ended.clone(), renewed_at: Instant::now() });
+        drop(jobs);
+        HeldGuard { held: Arc::clone(self), job_id: fence.job_id, ended, lost, older }
     }
 
+    /// The fences of the jobs in hand, as far as is known.
     pub(super) fn fences(&self) -> Vec<Fence> {
-        self.lock().values().map(|job| job.fence).collect()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.lock().len()
+        let jobs = self.lock();
+        jobs.values().flatten().filter(|run| !run.lost.is_cancelled()).map(|run| run.fence).collect()
     }
 
     /// After a heartbeat that began at `began` for `asked` and renewed `kept`: the others of `asked` are lost.
     pub(super) fn renew(&self, asked: &[Fence], kept: &[JobId], began: Instant) {
+        let kept: HashSet<&JobId> = kept.iter().collect();
         let mut jobs = self.lock();
         for fence in asked {
-            if let Some(job) = jobs.get_mut(&fence.job_id)
-                && job.fence == *fence
-            {
+            let runs = jobs.get_mut(&fence.job_id).into_iter().flatten();
+            // A run that is younger than the heartbeat may carry the fence of an older one, which the answer is about.
+            for run in runs.filter(|run| run.fence == *fence && run.renewed_at <= began) {
                 if kept.contains(&fence.job_id) {
-                    job.renewed_at = began;
+                    run.renewed_at = began;
                 } else {
-                    job.lost.cancel();
+                    run.lost.cancel();
                 }
             }
         }
@@ -82,9 +103,9 @@ impl Held {
 
     /// When heartbeats fail: what was not renewed for a whole lease may be somebody else's by now.
     pub(super) fn drop_expired(&self, lease: Duration) {
-        for job in self.lock().values() {
-            if job.renewed_at.elapsed() >= lease {
-                job.lost.cancel();
+        for run in self.lock().values().flatten() {
+            if run.renewed_at.elapsed() >= lease {
+                run.lost.cancel();
             }
         }
     }
@@ -92,6 +113,8 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::domain::WorkerId;
 
@@ -120,7 +143,22 @@ mod tests {
         drop(older);
         assert_eq!(held.fences(), [fence(2)]);
         drop(newer);
-        assert_eq!(held.len(), 0);
+        assert_eq!(held.fences(), []);
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_a_crash_lost_and_this_process_made_again_waits_for_its_older_run() {
+        let held = Arc::new(Held::default());
+        let older = held.hold(fence(1));
+        let newer = held.hold(fence(1));
+        assert!(older.lost.is_cancelled() && !newer.lost.is_cancelled());
+        assert!(newer.be_the_only_one().now_or_never().is_none(), "the older run has not ended");
+        drop(newer);
+        let newest = held.hold(fence(1));
+        assert!(newest.be_the_only_one().now_or_never().is_none(), "nor has it by the next claim");
+        drop(older);
+        newest.be_the_only_one().await;
+        assert_eq!(held.fences(), [fence(1)], "the older run's end is not the newer one's");
     }
 
     #[test]

@@ -6,13 +6,13 @@ use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::Worker;
+use super::{Worker, held::HeldGuard};
 use crate::{
     db::{
         DbError,
-        jobs::{Failed, begin_step, fail_job, hand_back_job, pause_job, retry_job, snooze_job},
+        jobs::{Failed, fail_job, get_checkpoint, hand_back_job, pause_job, retry_job, snooze_job},
     },
-    domain::{ErrorClass, Failure, Lease, Status, Step, Verdict},
+    domain::{ErrorClass, Failure, Lease, Step, Verdict},
     pipeline::{JobMemory, Outcome, StepError},
 };
 
@@ -41,20 +41,18 @@ enum Settle {
 
 impl Worker {
     /// Works on the job until it ends, is parked, fails, is lost, or `drain` says to hand it back.
-    pub(super) async fn run_job(&self, lease: Lease, drain: &CancellationToken) -> Left {
+    pub(super) async fn run_job(&self, lease: Lease, guard: HeldGuard, drain: &CancellationToken) -> Left {
         let span = tracing::info_span!(
             "job",
             job.id = %lease.fence.job_id,
             document.id = %lease.document_id,
             correlation.id = lease.correlation_id.map(tracing::field::display),
         );
-        self.run_steps(lease, drain).instrument(span).await
+        self.run_steps(lease, &guard, drain).instrument(span).await
     }
 
-    async fn run_steps(&self, mut lease: Lease, drain: &CancellationToken) -> Left {
-        let guard = self.held.hold(lease.fence);
+    async fn run_steps(&self, mut lease: Lease, guard: &HeldGuard, drain: &CancellationToken) -> Left {
         let mut memory = JobMemory::default();
-        let mut begun = false;
         loop {
             let Some(step) = Step::after(lease.status) else {
                 // The claim takes no such status; a row changed by hand between the two is left to its lease.
@@ -62,10 +60,7 @@ impl Worker {
                 return Left::Lost;
             };
             let work = async {
-                if !begun {
-                    let conn = self.pipeline.db.get().await?;
-                    begin_step(&conn, lease.fence, step).await?;
-                }
+                guard.be_the_only_one().await;
                 self.run_step(&lease, step, &mut memory).await
             };
             let result = tokio::select! {
@@ -74,7 +69,6 @@ impl Worker {
                 () = drain.cancelled() => return self.settle(&lease, Settle::HandBack("shutdown"), &guard.lost).await,
                 result = work => result,
             };
-            begun = true;
             match result {
                 Ok(Outcome::Advanced(status)) => {
                     tracing::debug!(job.step = step.as_str(), job.status = %status, "step done");
@@ -93,7 +87,7 @@ impl Worker {
                     return Left::Lost;
                 }
                 Err(StepError::Failed(failure)) => {
-                    self.refresh_status(&mut lease).await;
+                    self.refresh(&mut lease).await;
                     let verdict = self.judge(&lease, &failure);
                     return self.settle(&lease, Settle::Failed(step, failure, verdict), &guard.lost).await;
                 }
@@ -104,7 +98,7 @@ impl Worker {
     /// A panic is this job's failure, not the worker's.
     async fn run_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError> {
         let span = tracing::info_span!("step", job.step = step.as_str());
-        let work = AssertUnwindSafe(self.pipeline.run_step(lease, step, memory)).catch_unwind().instrument(span);
+        let work = AssertUnwindSafe(self.steps.run_step(lease, step, memory)).catch_unwind().instrument(span);
         work.await.unwrap_or_else(|_| {
             Err(StepError::Failed(Failure::new(
                 "step_panicked",
@@ -114,16 +108,13 @@ impl Worker {
         })
     }
 
-    /// The embed step writes `embedding_in_progress` with its batches; what is recorded as the checkpoint must be that.
-    async fn refresh_status(&self, lease: &mut Lease) {
-        if lease.status == Status::ChunksStored || lease.status == Status::EmbeddingQueued {
-            let Ok(conn) = self.pipeline.db.get().await else { return };
-            if let Ok(Some((status, _))) = crate::db::work::get_job_state(&conn, lease.fence.job_id).await
-                && status == Status::EmbeddingInProgress.as_str()
-            {
-                lease.status = Status::EmbeddingInProgress;
-                lease.retry_count = 0;
-            }
+    /// The checkpoint as it is: the embed step writes one with each batch, and the answer to a checkpoint that was
+    /// written may have been lost on its way. What is recorded of a failure, and the tries it is judged by, must be that.
+    async fn refresh(&self, lease: &mut Lease) {
+        let Ok(conn) = self.db.get().await else { return };
+        if let Ok(Some((status, retry_count))) = get_checkpoint(&conn, lease.fence).await {
+            lease.status = status;
+            lease.retry_count = retry_count;
         }
     }
 
@@ -154,7 +145,7 @@ impl Worker {
     }
 
     async fn write(&self, lease: &Lease, how: &Settle) -> Result<(), DbError> {
-        let conn = self.pipeline.db.get().await?;
+        let conn = self.db.get().await?;
         match how {
             Settle::Snooze(code, delay) => snooze_job(&conn, lease.fence, code, *delay).await,
             Settle::HandBack(code) => hand_back_job(&conn, lease.fence, code, Duration::ZERO).await,

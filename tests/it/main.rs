@@ -8,11 +8,15 @@
 
 mod docs;
 mod embedded_postgres;
+mod gauges;
 mod journey;
 mod migrations;
 mod parser;
 mod queue;
+mod redrive_many;
+mod retention;
 mod sql;
 mod support;
 mod tls;
+mod torture;
 mod worker;

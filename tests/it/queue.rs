@@ -1,23 +1,28 @@
 //! The queue's statements: claim, fence, heartbeat, takeover, fairness, bounds, cancel.
 
+mod ending;
+mod looking;
+
 use std::{collections::HashSet, time::Duration};
 
 use app::{
     db::{
         DbError,
         jobs::{
-            ClaimOptions, Failed, advance_job, beat_heart, begin_step, cancel_job, claim_jobs, claim_suspect, fail_job,
-            hand_back_job, redrive_job, release_expired_jobs, retry_job, snooze_job,
+            ClaimOptions, Failed, advance_job, beat_heart, cancel_job, claim_jobs, claim_suspect, fail_job,
+            hand_back_job, hand_back_unheld, redrive_job, release_expired_jobs, retry_job, snooze_job,
         },
+        workers::WorkerRow,
     },
-    domain::{ErrorClass, Failure, JobId, Lease, Status, Step, UserId, WorkerId},
+    domain::{ErrorClass, Failure, JobId, Lease, Status, Step, Timeline, UserId, WorkerId},
 };
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::support::db::TestDb;
 
-const OPTIONS: ClaimOptions = ClaimOptions { lease: Duration::from_secs(30), max_running_per_user: 0, now: None };
+const OPTIONS: ClaimOptions =
+    ClaimOptions { lease: Duration::from_secs(30), max_running_per_user: 0, timeline: Timeline::Whole, now: None };
 
 fn user(n: u128) -> UserId {
     UserId(Uuid::from_u128(n))
@@ -43,7 +48,12 @@ async fn claim(
     after: Option<UserId>,
     options: ClaimOptions,
 ) -> Vec<Lease> {
-    claim_jobs(&test.db.get().await.unwrap(), worker, slots, after, options).await.unwrap()
+    claim_jobs(&test.db.get().await.unwrap(), worker, slots, after, options).await.unwrap().leases
+}
+
+fn row_of(id: WorkerId) -> WorkerRow {
+    let build = app::build_info::BuildInfo::new("c0ffee", "main", |_| None);
+    WorkerRow { id, host: "here".into(), build, environment: "development".into(), slots: 4 }
 }
 
 async fn one(test: &TestDb) -> (WorkerId, Lease) {
@@ -83,7 +93,7 @@ async fn two_workers_never_claim_the_same_job() {
             let conn = db.get().await.unwrap();
             let mut mine = Vec::new();
             loop {
-                let leases = claim_jobs(&conn, WorkerId::generate(), 3, None, OPTIONS).await.unwrap();
+                let leases = claim_jobs(&conn, WorkerId::generate(), 3, None, OPTIONS).await.unwrap().leases;
                 if leases.is_empty() {
                     return mine;
                 }
@@ -112,8 +122,7 @@ async fn a_lost_lease_changes_nothing_whatever_it_tries() {
     let failed = failure(ErrorClass::Document);
     let failed = Failed { failure: &failed, step };
     let tries: Vec<Result<(), DbError>> = vec![
-        begin_step(&conn, fence, step).await,
-        advance_job(&conn, fence, step, Status::Parsed, &json!({}), Duration::ZERO).await,
+        advance_job(&conn, &old, step, Status::Parsed, &json!({}), Duration::ZERO).await,
         snooze_job(&conn, fence, "waiting", Duration::ZERO).await,
         hand_back_job(&conn, fence, "shutdown", Duration::ZERO).await,
         retry_job(&conn, &old, failed, Duration::ZERO).await,
@@ -122,22 +131,23 @@ async fn a_lost_lease_changes_nothing_whatever_it_tries() {
     for tried in tries {
         assert!(matches!(tried, Err(DbError::LeaseLost { .. })), "{tried:?}");
     }
-    assert_eq!(beat_heart(&conn, &[fence], worker, OPTIONS).await.unwrap(), []);
-    assert_eq!(beat_heart(&conn, &[new.fence], worker, OPTIONS).await.unwrap(), [new.fence.job_id]);
+    let row = row_of(worker);
+    assert_eq!(beat_heart(&conn, &row, &[fence], OPTIONS).await.unwrap().kept, []);
+    assert_eq!(beat_heart(&conn, &row, &[new.fence], OPTIONS).await.unwrap().kept, [new.fence.job_id]);
     assert_eq!(state(&test, fence.job_id).await, ("uploaded".into(), "working".into()));
 }
 
 #[tokio::test]
 async fn a_takeover_charges_a_try_only_to_a_job_that_had_begun_a_step() {
     let test = TestDb::new().await;
-    let (worker, lease) = one(&test).await;
-    let job = lease.fence.job_id;
-    expire(&test, job).await;
-    release(&test).await;
+    enqueue(&test, user(1), 1).await;
+    // Another program wrote `working`: no worker of ours ever began it.
+    test.run("UPDATE upload_pipeline.upload_jobs SET state = 'working'").await;
+    assert_eq!(release(&test).await, 1);
     assert_eq!(test.value("SELECT retry_count || ' ' || crash_count FROM upload_pipeline.upload_jobs").await, "0 0");
-    let lease = claim(&test, worker, 1, None, OPTIONS).await.pop().unwrap();
-    begin_step(&test.db.get().await.unwrap(), lease.fence, Step::Parse).await.unwrap();
-    expire(&test, job).await;
+    // A claim begins the first step: claimed means started.
+    let lease = claim(&test, WorkerId::generate(), 1, None, OPTIONS).await.pop().unwrap();
+    expire(&test, lease.fence.job_id).await;
     release(&test).await;
     assert_eq!(test.value("SELECT retry_count || ' ' || crash_count FROM upload_pipeline.upload_jobs").await, "1 1");
     assert_eq!(test.value("SELECT last_error ->> 'code' FROM upload_pipeline.upload_jobs").await, "worker_died");
@@ -146,18 +156,17 @@ async fn a_takeover_charges_a_try_only_to_a_job_that_had_begun_a_step() {
 #[tokio::test]
 async fn a_document_that_kills_workers_runs_alone_and_then_is_given_up() {
     let test = TestDb::new().await;
-    let (worker, mut lease) = one(&test).await;
+    let (worker, lease) = one(&test).await;
     let job = lease.fence.job_id;
     for crash in 1..=3 {
-        begin_step(&test.db.get().await.unwrap(), lease.fence, Step::Parse).await.unwrap();
         expire(&test, job).await;
         assert_eq!(release(&test).await, 1);
         if crash == 1 {
-            lease = claim(&test, worker, 1, None, OPTIONS).await.pop().expect("one crash may be chance");
+            assert_eq!(claim(&test, worker, 1, None, OPTIONS).await.len(), 1, "one crash may be chance");
         } else if crash == 2 {
             assert!(claim(&test, worker, 8, None, OPTIONS).await.is_empty(), "a repeat victim has no neighbours");
             let conn = test.db.get().await.unwrap();
-            lease = claim_suspect(&conn, worker, OPTIONS).await.unwrap().expect("it runs alone once");
+            assert!(claim_suspect(&conn, worker, OPTIONS).await.unwrap().is_some(), "it runs alone once");
         }
     }
     assert_eq!(state(&test, job).await, ("failed_parse".into(), "deadletter".into()));
@@ -233,8 +242,8 @@ async fn a_cancelled_job_shuts_its_worker_out() {
     let conn = test.db.get().await.unwrap();
     assert!(!cancel_job(&conn, user(2), lease.fence.job_id).await.unwrap(), "another user's job is not there");
     assert!(cancel_job(&conn, user(1), lease.fence.job_id).await.unwrap());
-    assert!(beat_heart(&conn, &[lease.fence], worker, OPTIONS).await.unwrap().is_empty());
-    let advanced = advance_job(&conn, lease.fence, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await;
+    assert!(beat_heart(&conn, &row_of(worker), &[lease.fence], OPTIONS).await.unwrap().kept.is_empty());
+    let advanced = advance_job(&conn, &lease, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await;
     assert!(matches!(advanced, Err(DbError::LeaseLost { .. })));
     assert_eq!(state(&test, lease.fence.job_id).await, ("uploaded".into(), "cancelled".into()));
 }
@@ -244,7 +253,7 @@ async fn a_redrive_resumes_at_the_checkpoint_and_keeps_the_first_reason() {
     let test = TestDb::new().await;
     let (worker, mut lease) = one(&test).await;
     let conn = test.db.get().await.unwrap();
-    advance_job(&conn, lease.fence, Step::Parse, Status::Parsed, &json!({ "pages": 3 }), Duration::ZERO).await.unwrap();
+    advance_job(&conn, &lease, Step::Parse, Status::Parsed, &json!({ "pages": 3 }), Duration::ZERO).await.unwrap();
     lease.status = Status::Parsed;
     let first = Failure::new("first_code", ErrorClass::Transient, "first");
     retry_job(&conn, &lease, Failed { failure: &first, step: Step::Validate }, Duration::ZERO).await.unwrap();
@@ -266,10 +275,8 @@ async fn a_snooze_and_a_hand_back_cost_no_try() {
     let test = TestDb::new().await;
     let (worker, lease) = one(&test).await;
     let conn = test.db.get().await.unwrap();
-    begin_step(&conn, lease.fence, Step::Parse).await.unwrap();
     snooze_job(&conn, lease.fence, "waiting_for_upload", Duration::ZERO).await.unwrap();
     let lease = claim(&test, worker, 1, None, OPTIONS).await.pop().unwrap();
-    begin_step(&conn, lease.fence, Step::Parse).await.unwrap();
     hand_back_job(&conn, lease.fence, "shutdown", Duration::ZERO).await.unwrap();
     let counts =
         test.value("SELECT retry_count || ' ' || crash_count || ' ' || state FROM upload_pipeline.upload_jobs").await;
@@ -293,4 +300,110 @@ async fn the_database_refuses_what_no_job_may_be() {
         )
         .await;
     assert!(refusal.contains("there is no document"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_timeline_of_problems_leaves_out_what_went_well() {
+    let test = TestDb::new().await;
+    enqueue(&test, user(1), 1).await;
+    let quiet = ClaimOptions { timeline: Timeline::Problems, ..OPTIONS };
+    let lease = claim(&test, WorkerId::generate(), 1, None, quiet).await.pop().unwrap();
+    let conn = test.db.get().await.unwrap();
+    advance_job(&conn, &lease, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await.unwrap();
+    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.events").await, "0");
+    let wrong = failure(ErrorClass::Document);
+    fail_job(&conn, &lease, Failed { failure: &wrong, step: Step::Validate }).await.unwrap();
+    assert_eq!(test.value("SELECT type || ' ' || code FROM upload_pipeline.events").await, "error some_code");
+}
+
+#[tokio::test]
+async fn a_claim_begins_the_step_and_says_so() {
+    let test = TestDb::new().await;
+    one(&test).await;
+    assert_eq!(test.value("SELECT type || ' ' || code FROM upload_pipeline.events").await, "stage_started parse");
+    assert_eq!(test.value("SELECT step_started_at IS NOT NULL FROM upload_pipeline.upload_jobs").await, "t");
+}
+
+#[tokio::test]
+async fn a_deleted_job_takes_its_events_along_whoever_deletes_it() {
+    let test = TestDb::new().await;
+    enqueue(&test, user(1), 2).await;
+    assert_eq!(claim(&test, WorkerId::generate(), 2, None, OPTIONS).await.len(), 2);
+    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.events").await, "2");
+    test.run("DELETE FROM upload_pipeline.documents WHERE document_id = (SELECT document_id FROM upload_pipeline.documents LIMIT 1)").await;
+    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.events").await, "1");
+}
+
+#[tokio::test]
+async fn a_claim_that_the_worker_never_heard_of_is_handed_back_at_no_cost() {
+    let test = TestDb::new().await;
+    enqueue(&test, user(1), 2).await;
+    let worker = WorkerId::generate();
+    let heard = claim(&test, worker, 1, None, OPTIONS).await.pop().unwrap();
+    claim(&test, worker, 1, None, OPTIONS).await;
+    let conn = test.db.get().await.unwrap();
+    assert_eq!(hand_back_unheld(&conn, worker, &[heard.fence]).await.unwrap(), 1);
+    assert_eq!(hand_back_unheld(&conn, worker, &[heard.fence]).await.unwrap(), 0);
+    let jobs =
+        test.rows("SELECT state, retry_count, crash_count FROM upload_pipeline.upload_jobs ORDER BY state").await;
+    assert_eq!(jobs, [["queued", "0", "0"], ["working", "0", "0"]]);
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_was_held_up_does_not_take_a_later_one_back() {
+    let test = TestDb::new().await;
+    let (_, mut lease) = one(&test).await;
+    let conn = test.db.get().await.unwrap();
+    advance_job(&conn, &lease, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await.unwrap();
+    lease.status = Status::Parsed;
+    advance_job(&conn, &lease, Step::Validate, Status::ParseValidated, &json!({}), Duration::ZERO).await.unwrap();
+    let late = advance_job(&conn, &lease, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await;
+    assert!(matches!(late, Err(DbError::LeaseLost { .. })));
+    assert_eq!(state(&test, lease.fence.job_id).await.0, "parse_validated");
+}
+
+#[tokio::test]
+async fn a_checkpoint_clears_a_document_of_the_crashes_before_it() {
+    let test = TestDb::new().await;
+    let (worker, lease) = one(&test).await;
+    expire(&test, lease.fence.job_id).await;
+    release(&test).await;
+    let lease = claim(&test, worker, 1, None, OPTIONS).await.pop().unwrap();
+    let conn = test.db.get().await.unwrap();
+    advance_job(&conn, &lease, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await.unwrap();
+    assert_eq!(test.value("SELECT crash_count FROM upload_pipeline.upload_jobs").await, "0");
+}
+
+#[tokio::test]
+async fn a_transaction_that_waits_for_its_process_is_ended_by_the_server() {
+    let test = TestDb::new().await;
+    let bound = test
+        .db
+        .run_tx("look", |tx| {
+            Box::pin(async move {
+                use app::db::Session;
+                let row = tx.row("SELECT current_setting('idle_in_transaction_session_timeout') AS bound", &[]).await?;
+                Ok(row.unwrap().get::<_, String>("bound"))
+            })
+        })
+        .await
+        .unwrap();
+    assert_eq!(bound, "15s");
+}
+
+#[tokio::test]
+async fn a_build_claims_only_what_it_knows_how_to_run() {
+    let test = TestDb::new().await;
+    enqueue(&test, user(1), 2).await;
+    test.run(
+        "UPDATE upload_pipeline.upload_jobs SET status = 'parsed'
+         WHERE job_id = (SELECT job_id FROM upload_pipeline.upload_jobs LIMIT 1)",
+    )
+    .await;
+    // As an older build would ask, which knows the first step only.
+    let taken = test
+        .rows("SELECT status FROM upload_pipeline.claim_jobs(gen_random_uuid(), 9, 0, NULL, '{uploaded}', NULL, 2, 30, now())")
+        .await;
+    assert_eq!(taken, [["uploaded"]]);
+    assert_eq!(test.value("SELECT state FROM upload_pipeline.upload_jobs WHERE status = 'parsed'").await, "queued");
 }

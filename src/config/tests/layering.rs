@@ -14,6 +14,8 @@ fn defaults_are_those_of_the_design() {
     assert_eq!((config.worker.grace, config.worker.max_running_jobs_per_user), (seconds(25), 2));
     assert_eq!((config.uploads.max_bytes, config.uploads.max_filename_chars), (25 << 20, 120));
     assert_eq!(config.uploads.per_day, 30);
+    let kept = config.retention;
+    assert_eq!((kept.events_days, kept.webhooks_days, kept.jobs_days, kept.receipts_days), (90, 30, 0, 365));
     assert_eq!((config.parser.limits.max_pages, config.parser.limits.memory_bytes), (500, 2 << 30));
     assert_eq!(config.parser.limits.time, seconds(120));
     assert_eq!((config.embedder.model.as_str(), config.embedder.version.as_str()), ("all-MiniLM-L6-v2", "1"));

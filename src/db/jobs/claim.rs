@@ -1,24 +1,20 @@
-//! Taking jobs, keeping them, and freeing those of workers that died.
+//! Taking jobs, and knowing when to look for some again.
 
 use std::time::Duration;
-
-use time::OffsetDateTime;
-use tokio_postgres::{Row, types::Type};
-use uuid::Uuid;
 
 use crate::{
     db::{
         DbError, Session,
         session::{column, parsed},
     },
-    domain::{DocumentId, Fence, JobId, Lease, Status, UserId, WorkerId},
+    domain::{DocumentId, Fence, JobId, Lease, Status, Step, Timeline, UserId, WorkerId},
 };
+use time::OffsetDateTime;
+use tokio_postgres::{Row, types::Type};
+use uuid::Uuid;
 
 /// A job taken over in the middle of a step this often has no neighbours at its next run: alone, it can hurt nobody.
-pub(super) const ALONE_AFTER_CRASHES: i32 = 2;
-/// At this many it is given up.
-const GIVEN_UP_AFTER_CRASHES: i32 = 3;
-
+const ALONE_AFTER_CRASHES: i32 = 2;
 /// How to claim.
 #[derive(Debug, Clone, Copy)]
 pub struct ClaimOptions {
@@ -26,57 +22,67 @@ pub struct ClaimOptions {
     pub lease: Duration,
     /// Running jobs a user may have; 0 = no bound.
     pub max_running_per_user: u32,
+    /// What is written of a job's way.
+    pub timeline: Timeline,
     /// A test's clock; `None`: the database's.
     pub now: Option<OffsetDateTime>,
 }
 
-const RETURNING: &str = "
-RETURNING j.job_id, j.document_id, j.user_id, j.lease_epoch, j.status, j.retry_count, j.progress, j.upload_expires_at,
-  j.enqueued_by, j.correlation_id";
+/// What a claim took.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    /// The jobs, in no particular order; their first step has begun.
+    pub leases: Vec<Lease>,
+    /// The user served last; the next claim goes on behind it.
+    pub served_last: Option<UserId>,
+    /// Nothing was taken, yet jobs wait: for their time, or for a slot of their user. See [`get_outlook`].
+    pub others_wait: bool,
+}
 
-/// Claims up to `slots` jobs: writes owner, lease and epoch and returns what was taken, in no particular order. Fair across
-/// users, going on behind the user `after`. A job that has brought workers down comes alone, and only when `idle`.
+/// Claims up to `slots` jobs in one statement: writes owner, lease and epoch and notes that their steps begin. Fair across
+/// users, going on behind the user `after`. A job that has brought workers down is left to [`claim_suspect`].
+///
+/// The commit is asynchronous: after a crash of the server the claim may be gone, and then its fence fits nothing.
 pub async fn claim_jobs(
     db: &impl Session,
     worker: WorkerId,
     slots: u32,
     after: Option<UserId>,
     options: ClaimOptions,
-) -> Result<Vec<Lease>, DbError> {
-    let sql = format!(
-        "-- claim_jobs
-WITH picked AS (
-  SELECT p.job_id
-  FROM upload_pipeline.pick_jobs($1, $2, $3, $4, $5, coalesce($6, now())) AS p (job_id)
-)
-UPDATE upload_pipeline.upload_jobs AS j
-SET state = 'working',
-    claimed_by = $7,
-    claimed_at = coalesce($6, now()),
-    lease_expires_at = coalesce($6, now()) + $8 * interval '1 second',
-    lease_epoch = j.lease_epoch + 1,
-    step_started_at = NULL,
-    started_at = coalesce(j.started_at, $6, now()),
-    updated_at = coalesce($6, now())
-FROM picked
-WHERE j.job_id = picked.job_id{RETURNING}"
-    );
+) -> Result<Claimed, DbError> {
+    let (statuses, steps) = claimable();
     let rows = db
         .rows(
-            &sql,
+            "-- claim_jobs
+SELECT c.*
+FROM upload_pipeline.claim_jobs($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, now())) AS c",
             &[
+                (&worker.0, Type::UUID),
                 (&i32::try_from(slots).unwrap_or(i32::MAX), Type::INT4),
                 (&i32::try_from(options.max_running_per_user).unwrap_or(i32::MAX), Type::INT4),
                 (&after.map(|user| user.0), Type::UUID),
-                (&Status::claimable(), Type::TEXT_ARRAY),
+                (&statuses, Type::TEXT_ARRAY),
+                (&options.timeline.is_whole().then_some(steps), Type::TEXT_ARRAY),
                 (&ALONE_AFTER_CRASHES, Type::INT4),
-                (&options.now, Type::TIMESTAMPTZ),
-                (&worker.0, Type::UUID),
                 (&options.lease.as_secs_f64(), Type::FLOAT8),
+                (&options.now, Type::TIMESTAMPTZ),
             ],
         )
         .await?;
-    rows.iter().map(|row| lease(row, worker)).collect()
+    let served_last = rows.first().map(|row| column(row, "served_last")).transpose()?.flatten().map(UserId);
+    let mut claimed = Claimed { leases: Vec::new(), served_last: served_last.or(after), others_wait: false };
+    for row in &rows {
+        match column::<Option<Uuid>>(row, "job_id")? {
+            Some(_) => claimed.leases.push(lease(row, worker, options.timeline)?),
+            None => claimed.others_wait = true,
+        }
+    }
+    Ok(claimed)
+}
+
+/// The statuses that this build knows how to go on from, and the step that each begins.
+fn claimable() -> (Vec<&'static str>, Vec<&'static str>) {
+    Status::ALL.iter().filter_map(|status| Some((status.as_str(), Step::after(*status)?.as_str()))).unzip()
 }
 
 /// Claims one job that was taken over in a step too often to run beside others. Ask only when nothing else runs here,
@@ -86,8 +92,10 @@ pub async fn claim_suspect(
     worker: WorkerId,
     options: ClaimOptions,
 ) -> Result<Option<Lease>, DbError> {
-    let sql = format!(
-        "-- claim_suspect
+    let (statuses, steps) = claimable();
+    let row = db
+        .row(
+            "-- claim_suspect
 WITH picked AS (
   SELECT s.job_id
   FROM upload_pipeline.upload_jobs AS s
@@ -96,30 +104,94 @@ WITH picked AS (
   ORDER BY s.run_at
   LIMIT 1
   FOR UPDATE SKIP LOCKED
+),
+claimed AS (
+  UPDATE upload_pipeline.upload_jobs AS j
+  SET state = 'working',
+      claimed_by = $3,
+      claimed_at = coalesce($1, now()),
+      lease_expires_at = coalesce($1, now()) + $4 * interval '1 second',
+      lease_epoch = j.lease_epoch + 1,
+      step_started_at = coalesce($1, now()),
+      updated_at = coalesce($1, now())
+  FROM picked
+  WHERE j.job_id = picked.job_id
+  RETURNING j.job_id, j.document_id, j.user_id, j.lease_epoch, j.status, j.retry_count, j.progress, j.upload_expires_at,
+    j.enqueued_by, j.correlation_id
+),
+started AS (
+  INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
+  SELECT c.job_id, c.document_id, 'stage_started', 'info', ($5::text[])[array_position($2, c.status)], c.correlation_id
+  FROM claimed AS c
 )
-UPDATE upload_pipeline.upload_jobs AS j
-SET state = 'working',
-    claimed_by = $3,
-    claimed_at = coalesce($1, now()),
-    lease_expires_at = coalesce($1, now()) + $4 * interval '1 second',
-    lease_epoch = j.lease_epoch + 1,
-    step_started_at = NULL,
-    updated_at = coalesce($1, now())
-FROM picked
-WHERE j.job_id = picked.job_id{RETURNING}"
-    );
-    let row = db
-        .row(
-            &sql,
+SELECT c.*
+FROM claimed AS c",
             &[
                 (&options.now, Type::TIMESTAMPTZ),
-                (&Status::claimable(), Type::TEXT_ARRAY),
+                (&statuses, Type::TEXT_ARRAY),
                 (&worker.0, Type::UUID),
                 (&options.lease.as_secs_f64(), Type::FLOAT8),
+                (&steps, Type::TEXT_ARRAY),
             ],
         )
         .await?;
-    row.as_ref().map(|row| lease(row, worker)).transpose()
+    row.as_ref().map(|row| lease(row, worker, Timeline::Whole)).transpose()
+}
+
+/// What an idle worker looks out for.
+#[derive(Debug, Clone, Copy)]
+pub struct Outlook {
+    /// Until the next job that waits becomes due; `None`: nothing waits.
+    pub next_due: Option<Duration>,
+    /// A job that must run alone is due: see [`claim_suspect`].
+    pub suspect: bool,
+}
+
+/// When to look again, at the price of the users that have waiting jobs, not of their rows.
+pub async fn get_outlook(db: &impl Session) -> Result<Outlook, DbError> {
+    let row = db
+        .row(
+            "-- get_outlook
+WITH RECURSIVE waiting AS (
+  (SELECT j.priority, j.user_id
+   FROM upload_pipeline.upload_jobs AS j
+   WHERE j.state IN ('queued', 'retryable')
+   ORDER BY j.priority, j.user_id
+   LIMIT 1)
+  UNION ALL
+  SELECT following.priority, following.user_id
+  FROM waiting AS w
+  CROSS JOIN LATERAL (
+    SELECT j.priority, j.user_id
+    FROM upload_pipeline.upload_jobs AS j
+    WHERE j.state IN ('queued', 'retryable') AND (j.priority, j.user_id) > (w.priority, w.user_id)
+    ORDER BY j.priority, j.user_id
+    LIMIT 1
+  ) AS following
+)
+SELECT
+  (SELECT extract(epoch FROM min(due.run_at) - now())::float8
+   FROM waiting AS w
+   CROSS JOIN LATERAL (
+     SELECT j.run_at
+     FROM upload_pipeline.upload_jobs AS j
+     WHERE j.state IN ('queued', 'retryable') AND j.priority = w.priority AND j.user_id = w.user_id AND j.run_at > now()
+     ORDER BY j.run_at
+     LIMIT 1
+   ) AS due) AS seconds,
+  EXISTS (
+    SELECT FROM upload_pipeline.upload_jobs AS s
+    WHERE s.crash_count > 1 AND s.state IN ('queued', 'retryable') AND s.run_at <= now() AND s.status = ANY ($1)
+  ) AS suspect",
+            &[(&Status::claimable(), Type::TEXT_ARRAY)],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(Outlook { next_due: None, suspect: false }) };
+    let seconds: Option<f64> = column(&row, "seconds")?;
+    Ok(Outlook {
+        next_due: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
+        suspect: column(&row, "suspect")?,
+    })
 }
 
 /// Whether a job that must run alone has waited for at least `patience`.
@@ -138,7 +210,7 @@ SELECT EXISTS (
     row.map_or(Ok(false), |row| column(&row, "waits"))
 }
 
-fn lease(row: &Row, worker: WorkerId) -> Result<Lease, DbError> {
+fn lease(row: &Row, worker: WorkerId, timeline: Timeline) -> Result<Lease, DbError> {
     let fence = Fence { job_id: JobId(column(row, "job_id")?), worker, epoch: column(row, "lease_epoch")? };
     Ok(Lease {
         fence,
@@ -150,98 +222,6 @@ fn lease(row: &Row, worker: WorkerId) -> Result<Lease, DbError> {
         upload_expires_at: column(row, "upload_expires_at")?,
         enqueued_by: column(row, "enqueued_by")?,
         correlation_id: column(row, "correlation_id")?,
+        timeline,
     })
-}
-
-/// Renews the leases of all jobs in hand, in one statement. Gives back those still held: the others are lost, and
-/// their steps must stop.
-pub async fn beat_heart(
-    db: &impl Session,
-    fences: &[Fence],
-    worker: WorkerId,
-    options: ClaimOptions,
-) -> Result<Vec<JobId>, DbError> {
-    let jobs: Vec<Uuid> = fences.iter().map(|fence| fence.job_id.0).collect();
-    let epochs: Vec<i64> = fences.iter().map(|fence| fence.epoch).collect();
-    let rows = db
-        .rows(
-            "-- beat_heart
-UPDATE upload_pipeline.upload_jobs AS j
-SET lease_expires_at = coalesce($4, now()) + $5 * interval '1 second'
-FROM unnest($1::uuid[], $2::bigint[]) AS held (job_id, lease_epoch)
-WHERE j.job_id = held.job_id AND j.lease_epoch = held.lease_epoch AND j.claimed_by = $3 AND j.state = 'working'
-RETURNING j.job_id",
-            &[
-                (&jobs, Type::UUID_ARRAY),
-                (&epochs, Type::INT8_ARRAY),
-                (&worker.0, Type::UUID),
-                (&options.now, Type::TIMESTAMPTZ),
-                (&options.lease.as_secs_f64(), Type::FLOAT8),
-            ],
-        )
-        .await?;
-    rows.iter().map(|row| Ok(JobId(column(row, "job_id")?))).collect()
-}
-
-/// Frees jobs whose lease has expired, so that the next claim takes them over; at most `limit`. Only a job that had
-/// begun a step pays a try, and one that has paid too often is given up: a document that kills workers cannot loop.
-/// How many were freed.
-pub async fn release_expired_jobs(db: &impl Session, limit: i64, now: Option<OffsetDateTime>) -> Result<u64, DbError> {
-    db.run(
-        "-- release_expired_jobs
-WITH expired AS (
-  SELECT e.job_id, e.claimed_by, e.step_started_at IS NOT NULL AS begun,
-    e.step_started_at IS NOT NULL AND e.crash_count + 1 >= $3 AS given_up
-  FROM upload_pipeline.upload_jobs AS e
-  WHERE e.state = 'working' AND coalesce(e.lease_expires_at, '-infinity') < coalesce($1, now())
-  LIMIT $2
-  FOR UPDATE SKIP LOCKED
-),
-released AS (
-  UPDATE upload_pipeline.upload_jobs AS j
-  SET state = CASE WHEN x.given_up THEN 'deadletter' WHEN x.begun THEN 'retryable' ELSE 'queued' END,
-      status = CASE
-        WHEN NOT x.given_up THEN j.status
-        WHEN j.status IN ('uploaded', 'parse_queued', 'parsed') THEN 'failed_parse'
-        WHEN j.status IN ('parse_validated', 'chunking') THEN 'failed_chunking'
-        ELSE 'failed_embedding' END,
-      retry_count = j.retry_count + x.begun::int,
-      crash_count = j.crash_count + x.begun::int,
-      last_error = CASE WHEN NOT x.begun THEN j.last_error ELSE jsonb_build_object(
-          'code', 'worker_died',
-          'class', 'transient',
-          'message', CASE WHEN x.given_up
-            THEN 'The worker died in the middle of this document for the third time, the last time with no other job beside it, so it is given up. Look at the file and the worker''s memory limit, then retry the job.'
-            ELSE 'The worker that had this job died or lost its connection in the middle of a step; another goes on from the last checkpoint.' END,
-          'status', j.status,
-          'checkpoint', j.status,
-          'worker', x.claimed_by,
-          'at', coalesce($1, now()))
-        || CASE WHEN j.last_error IS NULL THEN '{}'
-             ELSE jsonb_build_object('first', coalesce(j.last_error -> 'first', j.last_error)) END END,
-      claimed_by = NULL,
-      lease_expires_at = NULL,
-      step_started_at = NULL,
-      run_at = coalesce($1, now()),
-      finished_at = CASE WHEN x.given_up THEN coalesce($1, now()) END,
-      updated_at = coalesce($1, now())
-  FROM expired AS x
-  WHERE j.job_id = x.job_id
-  RETURNING j.job_id, j.document_id, j.status, j.correlation_id, x.begun, x.given_up, x.claimed_by
-),
-document AS (
-  UPDATE upload_pipeline.documents AS d
-  SET processing_status = r.status, updated_at = coalesce($1, now())
-  FROM released AS r
-  WHERE d.document_id = r.document_id AND r.given_up
-)
-INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
-SELECT r.job_id, r.document_id, CASE WHEN r.given_up THEN 'error' ELSE 'taken_over' END,
-  CASE WHEN r.given_up THEN 'error' WHEN r.begun THEN 'warn' ELSE 'info' END,
-  CASE WHEN r.begun THEN 'worker_died' ELSE r.status END,
-  jsonb_build_object('worker', r.claimed_by, 'in_a_step', r.begun), r.correlation_id
-FROM released AS r",
-        &[(&now, Type::TIMESTAMPTZ), (&limit, Type::INT8), (&GIVEN_UP_AFTER_CRASHES, Type::INT4)],
-    )
-    .await
 }

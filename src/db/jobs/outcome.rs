@@ -7,9 +7,8 @@ use time::OffsetDateTime;
 use tokio_postgres::types::Type;
 
 use crate::{
-    db::{DbError, Params, Session, session::column},
+    db::{DbError, Params, Session},
     domain::{Failure, Fence, Lease, Status, Step},
-    ports::EmbedModel,
 };
 
 /// The fence as the first three parameters of a statement.
@@ -45,31 +44,12 @@ FOR UPDATE",
     .await
 }
 
-/// Notes that the first step of a claim begins: from here on a takeover costs the job a try.
-pub async fn begin_step(db: &impl Session, fence: Fence, step: Step) -> Result<(), DbError> {
-    expect_one(
-        db,
-        fence,
-        "-- begin_step
-WITH job AS (
-  UPDATE upload_pipeline.upload_jobs AS j
-  SET step_started_at = now(), updated_at = now()
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state = 'working'
-  RETURNING j.job_id, j.document_id, j.correlation_id
-)
-INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
-SELECT job.job_id, job.document_id, 'stage_started', 'info', $4, job.correlation_id
-FROM job",
-        fenced!(fence, (&step.as_str(), TEXT)),
-    )
-    .await
-}
-
-/// Writes the next checkpoint and begins the step after it. Tries are counted anew from here.
+/// Writes the next checkpoint and begins the step after it. Tries and crashes are counted anew from here. It goes forward only: a
+/// statement that was held up on its way, and whose run the worker has given up, does not take a later one back.
 /// `progress` is merged into the job's counts; `took` is how long the step ran.
 pub async fn advance_job(
     db: &impl Session,
-    fence: Fence,
+    lease: &Lease,
     done: Step,
     to: Status,
     progress: &Value,
@@ -77,14 +57,15 @@ pub async fn advance_job(
 ) -> Result<(), DbError> {
     let payload = json!({ "step": done.as_str(), "duration_ms": millis(took) });
     let next = Step::after(to).map(Step::as_str);
+    let from = done.statuses();
     expect_one(
         db,
-        fence,
+        lease.fence,
         "-- advance_job
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
-  SET status = $4, progress = j.progress || $5, retry_count = 0, step_started_at = now(), updated_at = now()
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state = 'working'
+  SET status = $4, progress = j.progress || $5, retry_count = 0, crash_count = 0, step_started_at = now(), updated_at = now()
+  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state = 'working' AND j.status = ANY ($9)
   RETURNING j.job_id, j.document_id, j.status, j.correlation_id
 ),
 document AS (
@@ -92,13 +73,24 @@ document AS (
   SET processing_status = job.status, updated_at = now()
   FROM job
   WHERE d.document_id = job.document_id
+),
+event AS (
+  INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
+  SELECT job.job_id, job.document_id, what.type, 'info', what.code, what.payload, job.correlation_id
+  FROM job
+  CROSS JOIN (VALUES ('stage_done', $4, $6), ('stage_started', $7, NULL)) AS what (type, code, payload)
+  WHERE what.code IS NOT NULL AND $8
 )
-INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
-SELECT job.job_id, job.document_id, what.type, 'info', what.code, what.payload, job.correlation_id
-FROM job
-CROSS JOIN (VALUES ('stage_done', $4, $6), ('stage_started', $7, NULL)) AS what (type, code, payload)
-WHERE what.code IS NOT NULL",
-        fenced!(fence, (&to.as_str(), TEXT), (progress, JSONB), (&payload, JSONB), (&next, TEXT)),
+SELECT FROM job",
+        fenced!(
+            lease.fence,
+            (&to.as_str(), TEXT),
+            (progress, JSONB),
+            (&payload, JSONB),
+            (&next, TEXT),
+            (&lease.timeline.is_whole(), BOOL),
+            (&from, TEXT_ARRAY),
+        ),
     )
     .await
 }
@@ -122,83 +114,6 @@ WHERE d.document_id = job.document_id",
         fenced!(fence, (&status.as_str(), TEXT), (progress, JSONB)),
     )
     .await
-}
-
-/// What [`complete_job`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Completion {
-    /// The document is complete.
-    Done,
-    /// Some chunks have no vector of the active model: the document goes back to the embed step.
-    Missing {
-        /// Chunks of the document.
-        chunks: i64,
-        /// Those with a vector of the active model.
-        embedded: i64,
-    },
-}
-
-/// Ends the job as `complete`, which takes a vector of the active model for every chunk, counted in the same statement.
-pub async fn complete_job(
-    db: &impl Session,
-    fence: Fence,
-    model: &EmbedModel,
-    took: Duration,
-) -> Result<Completion, DbError> {
-    let dim = i32::try_from(model.dim).unwrap_or(i32::MAX);
-    let row = db
-        .row(
-            "-- complete_job
-WITH counted AS (
-  SELECT j.job_id, count(c.chunk_id) AS chunks,
-    count(c.chunk_id) FILTER (WHERE c.embedding IS NOT NULL AND c.embed_model = $4 AND c.embed_version = $5 AND c.vector_dim = $6) AS embedded
-  FROM upload_pipeline.upload_jobs AS j
-  LEFT JOIN upload_pipeline.document_chunks AS c ON c.document_id = j.document_id
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state = 'working'
-  GROUP BY j.job_id
-),
-job AS (
-  UPDATE upload_pipeline.upload_jobs AS j
-  SET status = 'complete', state = 'done', retry_count = 0, claimed_by = NULL, lease_expires_at = NULL,
-      step_started_at = NULL, finished_at = now(), updated_at = now(),
-      progress = j.progress || jsonb_build_object('chunks', n.chunks, 'embedded', n.embedded)
-  FROM counted AS n
-  WHERE j.job_id = n.job_id AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state = 'working'
-    AND n.chunks > 0 AND n.embedded = n.chunks
-  RETURNING j.job_id, j.document_id, j.status, j.correlation_id
-),
-document AS (
-  UPDATE upload_pipeline.documents AS d
-  SET processing_status = job.status, updated_at = now()
-  FROM job
-  WHERE d.document_id = job.document_id
-),
-event AS (
-  INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
-  SELECT job.job_id, job.document_id, 'finalized', 'info', job.status, $7, job.correlation_id
-  FROM job
-)
-SELECT n.chunks, n.embedded, EXISTS (SELECT FROM job) AS done
-FROM counted AS n",
-            fenced!(
-                fence,
-                (&model.name, TEXT),
-                (&model.version, TEXT),
-                (&dim, INT4),
-                (&json!({ "duration_ms": millis(took) }), JSONB),
-            ),
-        )
-        .await?
-        .ok_or(DbError::LeaseLost { job_id: fence.job_id })?;
-    if column(&row, "done")? {
-        return Ok(Completion::Done);
-    }
-    let (chunks, embedded) = (column(&row, "chunks")?, column(&row, "embedded")?);
-    if chunks == embedded && chunks > 0 {
-        // All is there, yet nothing was updated: a cancel came between the count and the update.
-        return Err(DbError::LeaseLost { job_id: fence.job_id });
-    }
-    Ok(Completion::Missing { chunks, embedded })
 }
 
 /// Ends the job as `duplicate` if another job has completed its document already; whether it did.

@@ -1,5 +1,7 @@
 //! `app jobs`: list, show, events, retry, cancel.
 
+mod many;
+
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -12,7 +14,7 @@ use super::{
 use crate::{
     api::messages::{EventView, JobView, Page},
     build_info::BuildInfo,
-    cli::{JobArgs, JobsAction, JobsArgs, JobsListArgs},
+    cli::{CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs},
     domain::Status,
 };
 
@@ -30,10 +32,31 @@ pub async fn run(args: JobsArgs, build: &BuildInfo) -> anyhow::Result<ExitCode> 
         JobsAction::List(list) => list_jobs(&api, &list).await?,
         JobsAction::Show(job) => show_job(&api, job).await?,
         JobsAction::Events(job) => show_events(&api, job).await?,
-        JobsAction::Retry { job, from } => change_job(&api, job, "retry", retry_body(from)).await?,
-        JobsAction::Cancel(job) => change_job(&api, job, "cancel", json!({})).await?,
+        JobsAction::Retry(args) => retry(&api, args).await?,
+        JobsAction::Cancel(args) => return cancel(&api, args).await,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// One job that is named alone is shown as it is then; of several, or of all, the counts.
+async fn retry(api: &ApiClient, args: RetryArgs) -> anyhow::Result<()> {
+    match args.job_ids.as_slice() {
+        [job_id] if !args.dry_run => {
+            let job = JobArgs { job_id: *job_id, json: args.json };
+            change_job(api, job, "retry", retry_body(args.from)).await
+        }
+        _ => many::retry(api, args).await,
+    }
+}
+
+async fn cancel(api: &ApiClient, args: CancelArgs) -> anyhow::Result<ExitCode> {
+    match args.job_ids.as_slice() {
+        [job_id] => {
+            change_job(api, JobArgs { job_id: *job_id, json: args.json }, "cancel", json!({})).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => many::cancel(api, &args).await,
+    }
 }
 
 async fn list_jobs(api: &ApiClient, args: &JobsListArgs) -> anyhow::Result<()> {

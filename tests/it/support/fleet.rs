@@ -71,6 +71,11 @@ impl Fleet {
         self.env.insert(name.to_owned(), value.to_owned());
     }
 
+    /// The folder that stands for the object store.
+    pub fn storage(&self) -> PathBuf {
+        PathBuf::from(&self.env["STORAGE_URL"])
+    }
+
     /// A file of this test.
     pub fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.folder.path().join(name);
@@ -141,6 +146,17 @@ impl App {
             }
         }
         panic!("no line with {text:?} within {PATIENCE:?}; the log:\n{}", self.log.join("\n"));
+    }
+
+    /// What it has logged so far, without waiting for more.
+    pub fn read_log(&mut self) -> &[String] {
+        self.log.extend(self.lines.try_iter());
+        &self.log
+    }
+
+    /// Its exit code, once it has ended; -1 where a signal ended it.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))
     }
 
     /// Sends a signal by its name: KILL, TERM, STOP, CONT.

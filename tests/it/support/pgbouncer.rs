@@ -44,6 +44,11 @@ impl PgBouncer {
         &self.url
     }
 
+    /// The socket that it listens on.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(format!(".s.PGSQL.{PORT}"))
+    }
+
     /// Kills the pooler and starts it again at the same place: every connection through it is cut.
     pub fn restart(&mut self) {
         self.kill();
@@ -62,7 +67,8 @@ impl Drop for PgBouncer {
     }
 }
 
-/// Writes the configuration into `folder`, readable by the account that root hands the pooler to: the cluster's.
+/// Writes the configuration into `folder`: a server that was away is tried again after 1 s instead of 15. It is readable by
+/// the account that root hands the pooler to: the cluster's.
 fn configure(folder: &Path, cluster: &Cluster) {
     let server = match cluster.socket_dir() {
         Some(dir) => dir.to_str().unwrap().to_owned(),
@@ -71,7 +77,8 @@ fn configure(folder: &Path, cluster: &Cluster) {
     let settings = format!(
         "[databases]\n* = host='{server}' port={}\n[pgbouncer]\npool_mode = transaction\ndefault_pool_size = {POOL_SIZE}\n\
          max_client_conn = 500\nlisten_addr =\nlisten_port = {PORT}\nunix_socket_dir = {}\nauth_type = scram-sha-256\n\
-         auth_file = {}\nadmin_users = {}\n",
+         auth_file = {}\nadmin_users = {}\n\
+         server_login_retry = 1\n",
         cluster.port(),
         folder.display(),
         folder.join("users.txt").display(),

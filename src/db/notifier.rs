@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::db::{Db, notify_workers};
+use super::{Db, listener::notify_workers};
 
 /// Least time between two notifications.
 ///
-/// Source: ours; short against the milliseconds in which a job starts, long against a burst of commits.
-const GAP: Duration = Duration::from_millis(5);
+/// Source: ours; short against the milliseconds in which a job starts, and still one notification for a burst of commits.
+const GAP: Duration = Duration::from_millis(1);
 
 /// Asks for a notification.
 #[derive(Clone, Default)]

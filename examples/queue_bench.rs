@@ -1,0 +1,338 @@
+//! Our queue as a contestant among others: the real worker, database layer and schema, with steps that do nothing; scripts/bench_queue.py
+//! drives it.
+//!
+//! `queue_bench setup | enqueue1 N | enqueue8 N | enqueue N | worker | latency N`, on the database of DATABASE_URL:
+//! `setup` makes the schema; the `enqueue` commands time N jobs, one call a job from one or from eight clients, or a
+//! thousand a call; `worker` runs until it is killed and prints `P HANDLED EPOCH` whenever it has handled more; `latency`
+//! times from the call to the start of the step, on an idle system.
+//!
+//! QUEUE_STEPS=all takes each job through every checkpoint of a document; otherwise it begins at the last one, so that a
+//! job is one step. QUEUE_TIMELINE=problems leaves out the events of what goes well. QUEUE_CONCURRENCY is jobs at once.
+
+use std::{
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, bail};
+use app::{
+    build_info::BuildInfo,
+    clients::object_storage::ObjectStorage,
+    db::{
+        ConnectTarget, Db, Listener, Notifier, PoolOptions, Session,
+        jobs::{Completer, Completion, Ending, NewJob, advance_job, enqueue_jobs},
+        migrations,
+        retention::Retention,
+        url::DatabaseUrl,
+        workers::WorkerRow,
+    },
+    domain::{DocumentId, Failure, JobId, Lease, RetryPolicy, Status, Step, Timeline, UserId, WorkerId},
+    pipeline::{JobMemory, Outcome, StepError},
+    ports::EmbedModel,
+    worker::{Steps, Worker, WorkerSettings},
+};
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tokio::{runtime::Handle, sync::Notify};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const USER: UserId = UserId(Uuid::from_u128(1));
+const DOCUMENT: DocumentId = DocumentId(Uuid::from_u128(2));
+/// Jobs a call of the bulk enqueue.
+const BULK: usize = 1000;
+/// How long a notification may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the steps have seen.
+#[derive(Default)]
+struct Seen {
+    jobs: AtomicU64,
+    first_micros: AtomicU64,
+    started: Notify,
+}
+
+/// Steps that do nothing but write their checkpoints.
+struct NoSteps {
+    db: Db,
+    completer: Completer,
+    model: EmbedModel,
+    first: Status,
+    seen: Arc<Seen>,
+}
+
+#[async_trait]
+impl Steps for NoSteps {
+    async fn run_step(&self, lease: &Lease, step: Step, _: &mut JobMemory) -> Result<Outcome, StepError> {
+        if lease.status == self.first {
+            if self.seen.jobs.fetch_add(1, Ordering::Relaxed) == 0 {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                self.seen.first_micros.store(u64::try_from(now.as_micros()).unwrap_or(0), Ordering::Relaxed);
+            }
+            self.seen.started.notify_one();
+        }
+        let to = match step {
+            Step::Parse => Status::Parsed,
+            Step::Validate => Status::ParseValidated,
+            Step::Chunk => Status::ChunksStored,
+            Step::Embed => Status::EmbeddingsStored,
+            Step::Finish => {
+                let ending = Ending::of(lease, Duration::ZERO);
+                return match self.completer.complete(ending, &self.model).await? {
+                    Completion::Done => Ok(Outcome::Finished(Status::Complete)),
+                    Completion::Missing { .. } => Err(StepError::LeaseLost),
+                };
+            }
+        };
+        let conn = self.db.get().await?;
+        advance_job(&conn, lease, step, to, &json!({}), Duration::ZERO).await?;
+        Ok(Outcome::Advanced(to))
+    }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+struct Bench {
+    db: Db,
+    target: ConnectTarget,
+    first: Status,
+    timeline: Timeline,
+    concurrency: u32,
+    seen: Arc<Seen>,
+}
+
+fn main() -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run())
+}
+
+async fn run() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().context("which command? see the head of this file")?;
+    let count = arguments.next().map_or(Ok(0), |count| count.parse::<usize>())?;
+    let bench = Bench::open()?;
+    match command.as_str() {
+        "setup" => bench.setup().await,
+        "enqueue1" => print(&bench.time(count, bench.enqueue_singly(1, count)).await?),
+        "enqueue8" => bench.enqueue_beside_a_listener(count).await,
+        "enqueue" => print(&bench.time(count, bench.enqueue_in_bulk(count)).await?),
+        "worker" => {
+            bench.start_worker()?;
+            bench.report().await
+        }
+        "latency" => bench.measure_latency(count).await,
+        other => bail!("unknown command {other}"),
+    }
+}
+
+fn print(line: &Value) -> anyhow::Result<()> {
+    println!("{line}");
+    Ok(())
+}
+
+fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+impl Bench {
+    fn open() -> anyhow::Result<Self> {
+        let url = setting("DATABASE_URL").context("DATABASE_URL is not set")?;
+        let url = DatabaseUrl::parse(&url).map_err(|problem| anyhow::anyhow!("DATABASE_URL: {problem}"))?;
+        let target = ConnectTarget::new(url, Duration::from_secs(10))?;
+        let timeline = setting("QUEUE_TIMELINE").map_or(Ok(Timeline::Whole), |text| text.parse());
+        Ok(Self {
+            db: Db::open(target.clone(), PoolOptions { size: 12, ..PoolOptions::default() })?,
+            target,
+            first: if setting("QUEUE_STEPS").as_deref() == Some("all") {
+                Status::Uploaded
+            } else {
+                Status::EmbeddingsStored
+            },
+            timeline: timeline.map_err(|problem| anyhow::anyhow!("QUEUE_TIMELINE {problem}"))?,
+            concurrency: setting("QUEUE_CONCURRENCY").map_or(Ok(1000), |text| text.parse())?,
+            seen: Arc::default(),
+        })
+    }
+
+    /// The schema, and one document with one chunk, which all jobs are for.
+    async fn setup(&self) -> anyhow::Result<()> {
+        migrations::migrate(&self.target, &Handle::current(), "development", "bench").await?;
+        let conn = self.db.get().await?;
+        for statement in [
+            format!(
+                "-- bench_document
+INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
+VALUES ('{DOCUMENT}', '{USER}', 'a.md', 'text/markdown', 1, repeat('a', 64), 'raw/bench')"
+            ),
+            format!(
+                "-- bench_chunk
+INSERT INTO upload_pipeline.document_chunks (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, chunk_sha,
+  embed_model, embed_version, vector_dim, embedding)
+VALUES (gen_random_uuid(), '{DOCUMENT}', 'bench', '1', 0, 'a', 'a', 'bench', '1', 2, '[1,0]')"
+            ),
+        ] {
+            conn.run(&statement, &[]).await?;
+        }
+        Ok(())
+    }
+
+    fn job(&self) -> NewJob {
+        NewJob {
+            job_id: JobId(Uuid::now_v7()),
+            document_id: DOCUMENT,
+            user_id: USER,
+            status: self.first,
+            progress: json!({}),
+            delay: Duration::ZERO,
+            upload_expires_at: None,
+            correlation_id: None,
+            event: self.timeline.is_whole().then(|| json!({})),
+        }
+    }
+
+    /// One call a job, as the API does: the commit, then a word to whoever notifies the workers.
+    async fn enqueue_singly(&self, clients: usize, count: usize) -> anyhow::Result<()> {
+        let (notifier, stop) = (Notifier::default(), CancellationToken::new());
+        tokio::spawn(notifier.clone().run(self.db.clone(), stop.clone()));
+        let clients = (0..clients).map(|client| {
+            let notifier = &notifier;
+            async move {
+                for _ in (client..count).step_by(clients) {
+                    enqueue_jobs(&self.db.get().await?, &[self.job()]).await?;
+                    notifier.poke();
+                }
+                anyhow::Ok(())
+            }
+        });
+        futures_util::future::try_join_all(clients).await?;
+        stop.cancel();
+        Ok(())
+    }
+
+    async fn enqueue_in_bulk(&self, count: usize) -> anyhow::Result<()> {
+        let conn = self.db.get().await?;
+        for begin in (0..count).step_by(BULK) {
+            let jobs: Vec<NewJob> = (begin..count.min(begin + BULK)).map(|_| self.job()).collect();
+            enqueue_jobs(&conn, &jobs).await?;
+        }
+        Ok(())
+    }
+
+    /// Eight clients, and whether a worker that waits would have heard of it.
+    async fn enqueue_beside_a_listener(&self, count: usize) -> anyhow::Result<()> {
+        let stop = CancellationToken::new();
+        let (listener, wakeup) = Listener::new(self.target.clone(), Handle::current());
+        tokio::spawn(listener.run(stop.clone()));
+        // The first news are of the listener's own probe.
+        tokio::time::timeout(PATIENCE, wakeup.news()).await.context("LISTEN does not work here")?;
+        let mut timed = self.time(count, self.enqueue_singly(8, count)).await?;
+        timed["woken"] = json!(tokio::time::timeout(PATIENCE, wakeup.news()).await.is_ok());
+        stop.cancel();
+        print(&timed)
+    }
+
+    async fn time(&self, count: usize, work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<Value> {
+        // The first connection is no part of it.
+        drop(self.db.get().await?);
+        let began = Instant::now();
+        work.await?;
+        Ok(json!({ "n": count, "s": began.elapsed().as_secs_f64() }))
+    }
+
+    fn start_worker(&self) -> anyhow::Result<()> {
+        let steps = NoSteps {
+            db: self.db.clone(),
+            completer: Completer::new(self.db.clone()),
+            model: EmbedModel { name: "bench".into(), version: "1".into(), dim: 2, max_tokens: 8 },
+            first: self.first,
+            seen: Arc::clone(&self.seen),
+        };
+        let row = WorkerRow {
+            id: WorkerId::generate(),
+            host: "bench".to_owned(),
+            build: BuildInfo::new("unknown", "unknown", |_| None),
+            environment: "development".to_owned(),
+            slots: i32::try_from(self.concurrency)?,
+        };
+        // The defaults of config/default.toml, but for the concurrency, and the bound a user, which is concurrency too.
+        let settings = WorkerSettings {
+            concurrency: self.concurrency,
+            lease: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(10),
+            poll_interval: Duration::from_secs(5),
+            listen_poll_interval: Duration::from_secs(30),
+            grace: Duration::from_secs(25),
+            max_running_per_user: 0,
+            timeline: self.timeline,
+            retry: RetryPolicy {
+                max_retries: 3,
+                base_delay: Duration::from_secs(3),
+                max_delay: Duration::from_secs(300),
+            },
+            sweep_interval: Duration::from_secs(300),
+            retention: Retention { events_days: 90, webhooks_days: 30, jobs_days: 0, receipts_days: 365 },
+        };
+        let stop = CancellationToken::new();
+        let (listener, wakeup) = Listener::new(self.target.clone(), Handle::current());
+        tokio::spawn(listener.run(stop.clone()));
+        let folder = std::env::temp_dir().join("queue_bench");
+        let store = Arc::new(ObjectStorage::open(&folder.display().to_string(), &|_| None)?);
+        let worker = Arc::new(Worker::new(self.db.clone(), store, Arc::new(steps), row, settings, Some(wakeup)));
+        tokio::spawn(worker.run(stop));
+        Ok(())
+    }
+
+    async fn report(&self) -> anyhow::Result<()> {
+        let mut told = u64::MAX;
+        let mut look = tokio::time::interval(Duration::from_millis(25));
+        loop {
+            look.tick().await;
+            let jobs = self.seen.jobs.load(Ordering::Relaxed);
+            if jobs != told {
+                #[allow(clippy::cast_precision_loss, reason = "a time of this century fits a double's digits")]
+                let first = self.seen.first_micros.load(Ordering::Relaxed) as f64 / 1e6;
+                println!("P {jobs} {first:.6}");
+                std::io::stdout().flush()?;
+                told = jobs;
+            }
+        }
+    }
+
+    async fn measure_latency(&self, count: usize) -> anyhow::Result<()> {
+        const WARM_UP: usize = 5;
+        self.start_worker()?;
+        let (notifier, stop) = (Notifier::default(), CancellationToken::new());
+        tokio::spawn(notifier.clone().run(self.db.clone(), stop));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let end = Instant::now() + Duration::from_secs(25);
+        let mut latency_ms = Vec::with_capacity(count);
+        for i in 0..count + WARM_UP {
+            if Instant::now() > end {
+                break;
+            }
+            let began = Instant::now();
+            let enqueue = async {
+                enqueue_jobs(&self.db.get().await?, &[self.job()]).await?;
+                notifier.poke();
+                anyhow::Ok(())
+            };
+            let (enqueued, started) = tokio::join!(enqueue, async {
+                self.seen.started.notified().await;
+                Instant::now()
+            });
+            enqueued?;
+            if i >= WARM_UP {
+                latency_ms.push((started - began).as_secs_f64() * 1e3);
+            }
+            // Not in step with anything that ticks.
+            tokio::time::sleep(Duration::from_millis(5 + u64::from(began.elapsed().subsec_nanos() % 15))).await;
+        }
+        println!("{}", json!({ "latency_ms": latency_ms }));
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! What looking for work costs, and when it is next worth it.
+
+use std::time::Duration;
+
+use app::{
+    db::jobs::{beat_heart, get_outlook},
+    domain::{Status, WorkerId},
+};
+
+use super::{OPTIONS, enqueue, expire, one, row_of, user};
+use crate::support::db::TestDb;
+
+#[tokio::test]
+async fn an_idle_worker_knows_when_to_look_again() {
+    let test = TestDb::new().await;
+    let conn = test.db.get().await.unwrap();
+    assert!(get_outlook(&conn).await.unwrap().next_due.is_none());
+    enqueue(&test, user(1), 1).await;
+    enqueue(&test, user(2), 3).await;
+    test.run("UPDATE upload_pipeline.upload_jobs SET run_at = now() + interval '1 hour'").await;
+    test.run(&format!(
+        "UPDATE upload_pipeline.upload_jobs SET run_at = now() + interval '1 minute', priority = 3
+         WHERE job_id = (SELECT job_id FROM upload_pipeline.upload_jobs WHERE user_id = '{}' LIMIT 1)",
+        user(2)
+    ))
+    .await;
+    let outlook = get_outlook(&conn).await.unwrap();
+    let due = outlook.next_due.unwrap();
+    assert!(due > Duration::from_secs(50) && due <= Duration::from_secs(60), "{due:?}");
+    assert!(!outlook.suspect);
+}
+
+#[tokio::test]
+async fn a_heartbeat_tells_when_anothers_lease_would_expire() {
+    let test = TestDb::new().await;
+    let (worker, lease) = one(&test).await;
+    let conn = test.db.get().await.unwrap();
+    let own = beat_heart(&conn, &row_of(worker), &[lease.fence], OPTIONS).await.unwrap();
+    assert!(own.next_expiry.is_none(), "its own leases are no concern of it");
+    let others = beat_heart(&conn, &row_of(WorkerId::generate()), &[], OPTIONS).await.unwrap().next_expiry.unwrap();
+    assert!(others > Duration::from_secs(25) && others <= Duration::from_secs(30), "{others:?}");
+    expire(&test, lease.fence.job_id).await;
+    let now = beat_heart(&conn, &row_of(WorkerId::generate()), &[], OPTIONS).await.unwrap().next_expiry;
+    assert_eq!(now, Some(Duration::ZERO));
+}
+
+/// Buffers that one claim of `worker` touches, at the ninth time in one session: by then its plans are those kept for good.
+async fn claim_buffers(test: &TestDb, max_per_user: u32) -> u64 {
+    let statuses = Status::claimable().join(",");
+    let mut touched = 0;
+    for _ in 0..9 {
+        let plan = test
+            .rows(&format!(
+                "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT * FROM upload_pipeline.claim_jobs(
+                   gen_random_uuid(), 1, {max_per_user}, '{}', '{{{statuses}}}', NULL, 2, 30, now())",
+                user(1)
+            ))
+            .await;
+        let plan: serde_json::Value = serde_json::from_str(&plan[0][0]).unwrap();
+        let plan = &plan[0]["Plan"];
+        touched = plan["Shared Hit Blocks"].as_u64().unwrap() + plan["Shared Read Blocks"].as_u64().unwrap();
+    }
+    touched
+}
+
+#[tokio::test]
+async fn neither_a_bounded_backlog_nor_the_history_is_read_by_anothers_claim() {
+    let test = TestDb::new().await;
+    enqueue(&test, user(2), 20).await;
+    let alone = claim_buffers(&test, 2).await;
+    enqueue(&test, user(1), 10_000).await;
+    enqueue(&test, user(3), 10_000).await;
+    test.run(&format!(
+        "UPDATE upload_pipeline.upload_jobs SET state = 'done', status = 'complete' WHERE user_id = '{}'",
+        user(3)
+    ))
+    .await;
+    // Both slots of the first user are taken, so every claim passes by ten thousand rows that it must not read.
+    test.run(&format!(
+        "UPDATE upload_pipeline.upload_jobs SET state = 'working', lease_expires_at = now() + interval '1 hour'
+         WHERE job_id IN (SELECT job_id FROM upload_pipeline.upload_jobs WHERE user_id = '{}' LIMIT 2)",
+        user(1)
+    ))
+    .await;
+    test.run("VACUUM ANALYZE upload_pipeline.upload_jobs").await;
+    test.run(
+        "UPDATE upload_pipeline.upload_jobs SET state = 'queued' WHERE state = 'working' AND claimed_by IS NOT NULL",
+    )
+    .await;
+    let beside = claim_buffers(&test, 2).await;
+    assert!(beside < alone + 100, "a claim touched {beside} pages beside the backlog and {alone} without it");
+}

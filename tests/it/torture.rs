@@ -1,0 +1,141 @@
+//! A whole fleet at work while its processes are killed and frozen, its connections cut and stalled, its pooler and its
+//! PostgreSQL crashed. Afterwards the tables alone must show that nothing was lost, doubled or stuck. `scripts/torture`
+//! runs it for longer.
+
+mod chaos;
+mod history;
+mod invariants;
+mod load;
+mod proxy;
+mod report;
+mod stack;
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+
+use crate::support::fleet::Fleet;
+use chaos::Chaos;
+use load::{Clients, Ledger};
+use report::Report;
+use stack::Stack;
+
+/// Of every worker; short, so that a takeover is.
+const LEASE: Duration = Duration::from_secs(4);
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Between two looks of a worker for expired leases, which is half the lease where that is shorter than 5 s.
+const TAKEOVER_LOOK: Duration = Duration::from_secs(2);
+/// From an owner's last heartbeat to the takeover of its jobs. A third of it is for a busy machine, and for the time that
+/// the only other worker takes to start.
+const TAKEOVER_LIMIT: Duration = Duration::from_secs(12);
+/// Longest that the fleet may take for what is left when the chaos has ended; then it is stuck.
+const FINISH_LIMIT: Duration = Duration::from_secs(120);
+
+/// What to run, from the environment.
+struct Settings {
+    duration: Duration,
+    seed: u64,
+    workers: usize,
+}
+
+impl Settings {
+    fn read() -> Self {
+        let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() % 1_000_000;
+        Self {
+            duration: Duration::from_secs(number("TORTURE_SECONDS").unwrap_or(20)),
+            seed: number("TORTURE_SEED").unwrap_or(clock),
+            workers: number("TORTURE_WORKERS").map_or(3, |workers| usize::try_from(workers).unwrap()),
+        }
+    }
+
+    fn heading(&self) -> String {
+        let Self { duration, seed, workers } = self;
+        format!("torture: {} s, seed {seed}, {workers} workers, lease {} s", duration.as_secs(), LEASE.as_secs())
+    }
+}
+
+fn fleet(stack: &Stack) -> Fleet {
+    let mut fleet = Fleet::new(&stack.url_through(&stack.pooled), &stack.url_through(&stack.direct));
+    for (name, value) in [
+        ("WORKER_LEASE", LEASE.as_secs_f64()),
+        ("WORKER_HEARTBEAT", HEARTBEAT.as_secs_f64()),
+        ("WORKER_CONCURRENCY", 3.0),
+        ("WORKER_GRACE", 3.5),
+        ("MAX_RUNNING_JOBS_PER_USER", 3.0),
+    ] {
+        fleet.set(name, &value.to_string());
+    }
+    // An upload's signed URL must outlive the API that signed it.
+    fleet.set("STORAGE_SIGNING_SECRET", "a-secret-for-tests-of-forty-characters!!");
+    fleet
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whatever_is_killed_frozen_or_cut_nothing_is_lost_doubled_or_stuck() {
+    let settings = Settings::read();
+    println!("{}", settings.heading());
+    let mut stack = Stack::start().await;
+    let (url, fleet) = (stack.url(), fleet(&stack));
+    let migrated = fleet.run(&["migrate"]);
+    assert!(migrated.0.success(), "{}", migrated.2);
+    history::install(&url).await;
+
+    let storage = fleet.storage();
+    let (mut chaos, api) = Chaos::start(fleet, settings.seed, settings.workers);
+    let (stop_clients, stop) = watch::channel(false);
+    let (live_is, live) = watch::channel(0);
+    let http = reqwest::Client::new();
+    let clients = Clients { ledger: Ledger::default(), api, live, stop, http, seed: settings.seed };
+    let mut uploading = clients.start(url.clone(), storage.clone());
+    let (stop_watching, stop) = watch::channel(false);
+    let outages = tokio::spawn(history::watch_outages(stack.url_through(&stack.pooled), stop));
+    let counting = tokio::spawn(count(url.clone(), live_is));
+
+    let began = Instant::now();
+    chaos.run(&mut stack, settings.duration).await;
+    stop_clients.send_replace(true);
+    while let Some(ended) = uploading.join_next().await {
+        ended.unwrap();
+    }
+    let waited = wait_for_the_end(&url).await;
+    counting.abort();
+    stop_watching.send_replace(true);
+    let outages = outages.await.unwrap();
+    chaos.end();
+
+    let ledger = load::read(&clients.ledger).clone();
+    let known = history::Known { ledger: &ledger, outages: &outages, blows: &chaos.dealt, storage: &storage };
+    history::load(&url, &known).await;
+    let away: f64 = outages.iter().map(|(since, until)| until - since).sum();
+    let figures = vec![
+        ("taken in".to_owned(), format!("{} jobs", ledger.len())),
+        ("all ended after".to_owned(), format!("{:.0} s", began.elapsed().as_secs_f64())),
+        ("  of it behind the chaos".to_owned(), format!("{:.1} s", waited.as_secs_f64())),
+        ("workers started".to_owned(), chaos.started().to_string()),
+        ("database away".to_owned(), format!("{away:.0} s in {} spans", outages.len())),
+    ];
+    let report = Report::make(&url, settings.heading(), figures, &chaos).await;
+    println!("{report}");
+    assert!(report.is_clean(), "TORTURE_SEED={} shows what does not hold; see the report above", settings.seed);
+    assert!(!ledger.is_empty() && !chaos.dealt.is_empty(), "nothing was tried");
+}
+
+/// Tells the clients how many jobs have not ended.
+async fn count(url: String, live: watch::Sender<u64>) {
+    loop {
+        if let Some(count) = history::count_live(&url).await {
+            live.send_replace(count);
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// Waits until every job has ended, and no longer than [`FINISH_LIMIT`]; how long it took.
+async fn wait_for_the_end(url: &str) -> Duration {
+    let began = Instant::now();
+    while history::count_live(url).await != Some(0) && began.elapsed() < FINISH_LIMIT {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    began.elapsed()
+}

@@ -1,0 +1,135 @@
+//! Notes kept inside the database: each change of a job, written by a trigger in the same transaction, and beside them
+//! what only the test knows.
+
+use std::{fmt::Write as _, fs, path::Path, time::Duration};
+
+use tokio::sync::watch;
+
+use super::{
+    chaos::{Dealt, now},
+    load::Promise,
+    stack::{rows, try_rows},
+};
+use crate::support::cluster::connect;
+
+const INSTALL: &str = "
+CREATE SCHEMA torture;
+CREATE TABLE torture.history (
+  seq bigint GENERATED ALWAYS AS IDENTITY, ts timestamptz NOT NULL DEFAULT now(), job_id uuid NOT NULL,
+  old_state text, state text, old_status text, status text, old_epoch bigint, epoch bigint, old_owner uuid, owner uuid,
+  old_tries int, tries int, old_crashes int, crashes int, old_lease timestamptz, lease timestamptz);
+CREATE INDEX ON torture.history (job_id, seq);
+CREATE FUNCTION torture.note_job() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO torture.history (job_id, old_state, state, old_status, status, old_epoch, epoch, old_owner, owner,
+    old_tries, tries, old_crashes, crashes, old_lease, lease)
+  VALUES (NEW.job_id, OLD.state, NEW.state, OLD.status, NEW.status, OLD.lease_epoch, NEW.lease_epoch, OLD.claimed_by, NEW.claimed_by,
+    OLD.retry_count, NEW.retry_count, OLD.crash_count, NEW.crash_count, OLD.lease_expires_at, NEW.lease_expires_at);
+  RETURN NULL;
+END
+$$;
+CREATE TRIGGER torture AFTER UPDATE ON upload_pipeline.upload_jobs FOR EACH ROW
+  WHEN ((OLD.state, OLD.status, OLD.lease_epoch, OLD.claimed_by, OLD.retry_count, OLD.crash_count)
+    IS DISTINCT FROM (NEW.state, NEW.status, NEW.lease_epoch, NEW.claimed_by, NEW.retry_count, NEW.crash_count))
+  EXECUTE FUNCTION torture.note_job();
+CREATE TABLE torture.workers (id uuid PRIMARY KEY, name text NOT NULL);
+CREATE FUNCTION torture.note_worker() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO torture.workers (id, name) VALUES (NEW.id, NEW.branch) ON CONFLICT DO NOTHING;
+  RETURN NULL;
+END
+$$;
+CREATE TRIGGER torture AFTER INSERT ON upload_pipeline.workers FOR EACH ROW EXECUTE FUNCTION torture.note_worker();
+CREATE TABLE torture.ledger (job_id uuid PRIMARY KEY, document_id uuid NOT NULL, wanted text NOT NULL,
+  cancelled boolean NOT NULL, touched boolean NOT NULL, deleted boolean);
+CREATE TABLE torture.outages (since float8 NOT NULL, until float8 NOT NULL);
+CREATE TABLE torture.blows (at float8 NOT NULL, blow text NOT NULL, worker text);
+CREATE TABLE torture.objects (key text PRIMARY KEY);";
+
+/// Before the first job.
+pub async fn install(url: &str) {
+    connect(url).await.unwrap().batch_execute(INSTALL).await.unwrap();
+}
+
+/// What the tables cannot know.
+pub struct Known<'a> {
+    pub ledger: &'a std::collections::BTreeMap<String, Promise>,
+    pub outages: &'a [(f64, f64)],
+    pub blows: &'a [Dealt],
+    pub storage: &'a Path,
+}
+
+/// After the last job: writes down what the clients were promised, what was done to the fleet, and what lies in the store.
+pub async fn load(url: &str, known: &Known<'_>) {
+    let ledger = known.ledger.iter().map(|(job, promise)| {
+        let Promise { document, wanted, cancelled, touched, deleted } = promise;
+        let deleted = deleted.map_or("NULL".to_owned(), |answered| answered.to_string());
+        format!("('{job}','{document}','{wanted}',{cancelled},{touched},{deleted})")
+    });
+    insert(url, "ledger", ledger).await;
+    insert(url, "outages", known.outages.iter().map(|(since, until)| format!("({since},{until})"))).await;
+    let blow = |dealt: &Dealt| {
+        let worker = dealt.worker.as_ref().map_or("NULL".to_owned(), |name| format!("'{name}'"));
+        format!("({},'{:?}',{worker})", dealt.at, dealt.blow)
+    };
+    insert(url, "blows", known.blows.iter().map(blow)).await;
+    let mut keys = Vec::new();
+    list(known.storage, known.storage, &mut keys);
+    insert(url, "objects", keys.iter().map(|key| format!("('{key}')"))).await;
+}
+
+async fn insert(url: &str, table: &str, values: impl Iterator<Item = String>) {
+    let mut sql = String::new();
+    for value in values {
+        let _never_fails = write!(sql, "{}{value}", if sql.is_empty() { "" } else { "," });
+    }
+    if !sql.is_empty() {
+        rows(url, &format!("INSERT INTO torture.{table} VALUES {sql} ON CONFLICT DO NOTHING")).await;
+    }
+}
+
+/// Keys of the objects. What a killed process left half written beside one (`KEY#1`) goes with it.
+fn list(root: &Path, folder: &Path, keys: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            list(root, &path, keys);
+        } else {
+            let key = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            keys.push(key.split('#').next().unwrap_or_default().to_owned());
+        }
+    }
+}
+
+/// Asks the database through pooler and proxy again and again until `stop`; the spans, in seconds since 1970, in which
+/// it gave no answer.
+pub async fn watch_outages(url: String, stop: watch::Receiver<bool>) -> Vec<(f64, f64)> {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let (mut spans, mut client, mut answered, mut away) = (Vec::new(), None, now(), false);
+    while !*stop.borrow() {
+        let ask = async {
+            if client.is_none() {
+                client = Some(connect(&url).await?);
+            }
+            client.as_ref().unwrap().simple_query("SELECT 1").await
+        };
+        let is_there = matches!(tokio::time::timeout(PATIENCE, ask).await, Ok(Ok(_)));
+        let asked = now();
+        if is_there {
+            if away || asked - answered > PATIENCE.as_secs_f64() {
+                spans.push((answered, asked));
+            }
+            (answered, away) = (asked, false);
+        } else {
+            (client, away) = (None, true);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    spans
+}
+
+/// Jobs that have not ended; `None` while the database is away.
+pub async fn count_live(url: &str) -> Option<u64> {
+    let sql = "SELECT count(*) FROM upload_pipeline.upload_jobs WHERE state NOT IN ('done', 'deadletter', 'cancelled')";
+    try_rows(url, sql).await.ok()?.first()?.first()?.parse().ok()
+}

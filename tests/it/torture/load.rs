@@ -1,0 +1,244 @@
+//! The clients: they upload, cancel, delete and try again through an API that comes and goes, and remember what they
+//! were promised.
+
+mod documents;
+mod foreign;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::{sync::watch, task::JoinSet};
+
+use documents::{Document, Kind};
+
+use crate::support::fleet::token;
+
+/// Jobs that have not ended, above which the clients wait: what is left when the chaos ends is done in seconds.
+const MOST_LIVE: u64 = 40;
+/// Longest wait for one answer.
+const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+/// Longest that a client keeps at one request, far beyond any outage.
+const KEEP_AT_IT: Duration = Duration::from_secs(120);
+const USERS: [&str; 3] = [
+    "11111111-1111-4111-8111-111111111111",
+    "22222222-2222-4222-8222-222222222222",
+    "33333333-3333-4333-8333-333333333333",
+];
+
+/// What the system has promised about one job, and what it was asked to do with it.
+#[derive(Debug, Clone, Default)]
+pub struct Promise {
+    pub document: String,
+    /// How the job must end if nobody interferes: `complete`, else the code of its failure.
+    pub wanted: &'static str,
+    /// A cancel was answered with 200.
+    pub cancelled: bool,
+    /// A cancel or a retry was sent, whatever was answered.
+    pub touched: bool,
+    /// A DELETE was sent; `Some(true)`: and answered with 202.
+    pub deleted: Option<bool>,
+}
+
+/// Every job that the system has taken in, by its id.
+pub type Ledger = Arc<Mutex<BTreeMap<String, Promise>>>;
+
+pub fn read(ledger: &Ledger) -> MutexGuard<'_, BTreeMap<String, Promise>> {
+    ledger.lock().unwrap()
+}
+
+/// What all clients share.
+#[derive(Clone)]
+pub struct Clients {
+    pub ledger: Ledger,
+    /// Where the API is: it listens elsewhere after each start.
+    pub api: watch::Receiver<String>,
+    /// Jobs that have not ended.
+    pub live: watch::Receiver<u64>,
+    /// Turns true when nothing more is to be uploaded.
+    pub stop: watch::Receiver<bool>,
+    pub http: reqwest::Client,
+    pub seed: u64,
+}
+
+impl Clients {
+    /// Starts them. Each ends once it has been told to stop and has an answer to its last request.
+    pub fn start(&self, database: String, storage: std::path::PathBuf) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        for (n, user) in USERS.iter().enumerate() {
+            let rng = fastrand::Rng::with_seed(self.seed.wrapping_add(n as u64));
+            let client = Client { shared: self.clone(), token: token(user), rng };
+            tasks.spawn(client.run(n));
+        }
+        let rng = fastrand::Rng::with_seed(self.seed.wrapping_add(100));
+        tasks.spawn(foreign::run(self.clone(), rng, database, storage));
+        tasks
+    }
+
+    /// Waits until one more upload is welcome; `false`: no more are wanted.
+    async fn may_go_on(&self) -> bool {
+        let (mut live, mut stop) = (self.live.clone(), self.stop.clone());
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => false,
+            waited = live.wait_for(|live| *live < MOST_LIVE) => waited.is_ok() && !*self.stop.borrow(),
+        }
+    }
+
+    fn promise(&self, job: &str, document: &str, wanted: &'static str) {
+        let promise = Promise { document: document.to_owned(), wanted, ..Promise::default() };
+        read(&self.ledger).entry(job.to_owned()).or_insert(promise);
+    }
+
+    fn note(&self, job: &str, what: impl FnOnce(&mut Promise)) {
+        what(read(&self.ledger).get_mut(job).unwrap());
+    }
+}
+
+/// One user.
+struct Client {
+    shared: Clients,
+    token: String,
+    rng: fastrand::Rng,
+}
+
+impl Client {
+    async fn run(mut self, user: usize) {
+        let mut made = 0;
+        while self.shared.may_go_on().await {
+            made += 1;
+            let document = Document::make(&mut self.rng, &format!("{}-{user}-{made}", self.shared.seed));
+            let Some((job, id)) = self.upload(&document).await else { continue };
+            self.shared.promise(&job, &id, document.kind.wanted());
+            match self.rng.u32(..100) {
+                0..6 => self.cancel(&job).await,
+                6..12 => self.delete(&job, &id).await,
+                12..15 => {
+                    self.cancel(&job).await;
+                    self.retry(&job).await;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Job and document that the API has promised to keep, once it has; `None`: it refuses the file itself.
+    async fn upload(&self, document: &Document) -> Option<(String, String)> {
+        let answer = match document.kind {
+            Kind::Announced => self.announce(document).await,
+            Kind::Text => {
+                let text = String::from_utf8_lossy(&document.bytes);
+                let body = json!({ "title": document.name, "text": text });
+                self.keep_at_it(Method::POST, "/documents", &body).await
+            }
+            Kind::Blank | Kind::WrongType => self.send_file(document).await,
+        };
+        let (status, body) = answer;
+        // A repeated request may find that the first one was taken, though its answer was lost.
+        let entry = if body["documents"].is_array() { &body["documents"][0] } else { &body };
+        let (job, id) = (entry["job_id"].as_str()?, entry["document_id"].as_str()?);
+        assert!(matches!(status, 200..300 | 409), "{status} {body}");
+        Some((job.to_owned(), id.to_owned()))
+    }
+
+    /// The two steps: what was announced is also sent, since its job would wait for it.
+    async fn announce(&self, document: &Document) -> (u16, Value) {
+        let body = json!({
+            "filename": document.name, "mime": document.mime,
+            "bytes_len": document.bytes.len(), "sha256": document.sha256(),
+        });
+        loop {
+            let (status, promised) = self.keep_at_it(Method::POST, "/upload", &body).await;
+            if status == 409 {
+                // Announced before, and the answer with the place for the bytes was lost: begin anew.
+                let id = promised["document_id"].as_str().unwrap();
+                self.keep_at_it(Method::DELETE, &format!("/documents/{id}"), &Value::Null).await;
+                continue;
+            }
+            let signed = promised["signed_url"].as_str().unwrap_or_else(|| panic!("{promised}"));
+            // The API may listen elsewhere by now.
+            let path = &signed[signed.find("/api/").unwrap()..];
+            let deadline = Instant::now() + KEEP_AT_IT;
+            loop {
+                let url = format!("{}{path}", *self.shared.api.borrow());
+                let request = self.shared.http.put(url).body(document.bytes.clone());
+                match answer(request).await {
+                    Some((200..300, _)) => return (status, promised),
+                    other => assert!(Instant::now() < deadline, "the bytes cannot be stored: {other:?}"),
+                }
+                pause().await;
+            }
+        }
+    }
+
+    async fn send_file(&self, document: &Document) -> (u16, Value) {
+        self.until_answered("/documents", |request| {
+            let part = reqwest::multipart::Part::bytes(document.bytes.clone())
+                .file_name(document.name.clone())
+                .mime_str(document.mime)
+                .unwrap();
+            request(Method::POST).multipart(reqwest::multipart::Form::new().part("file", part))
+        })
+        .await
+    }
+
+    async fn cancel(&self, job: &str) {
+        self.shared.note(job, |promise| promise.touched = true);
+        let (status, _) = self.keep_at_it(Method::POST, &format!("/jobs/{job}/cancel"), &Value::Null).await;
+        self.shared.note(job, |promise| promise.cancelled = status == 200);
+    }
+
+    async fn retry(&self, job: &str) {
+        self.shared.note(job, |promise| (promise.touched, promise.cancelled) = (true, false));
+        self.keep_at_it(Method::POST, &format!("/jobs/{job}/retry"), &json!({})).await;
+    }
+
+    async fn delete(&self, job: &str, document: &str) {
+        self.shared.note(job, |promise| promise.deleted = Some(false));
+        let (status, _) = self.keep_at_it(Method::DELETE, &format!("/documents/{document}"), &Value::Null).await;
+        // 404: an earlier try, whose answer was lost, has deleted it.
+        self.shared.note(job, |promise| promise.deleted = Some(matches!(status, 202 | 404)));
+    }
+
+    /// The first answer that is no outage's.
+    async fn keep_at_it(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        self.until_answered(path, |request| match body {
+            Value::Null => request(method.clone()),
+            body => request(method.clone()).json(body),
+        })
+        .await
+    }
+
+    async fn until_answered(
+        &self,
+        path: &str,
+        make: impl Fn(&dyn Fn(Method) -> reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> (u16, Value) {
+        let deadline = Instant::now() + KEEP_AT_IT;
+        loop {
+            let url = format!("{}/api/upload-pipeline{path}", *self.shared.api.borrow());
+            let request = make(&|method| self.shared.http.request(method, &url).bearer_auth(&self.token));
+            match answer(request).await {
+                Some((status, body)) if status < 500 => return (status, body),
+                other => assert!(Instant::now() < deadline, "{path} has had no answer for {KEEP_AT_IT:?}: {other:?}"),
+            }
+            pause().await;
+        }
+    }
+}
+
+/// Status and body; `None`: the API or the connection broke.
+async fn answer(request: reqwest::RequestBuilder) -> Option<(u16, Value)> {
+    let response = request.timeout(REQUEST_LIMIT).send().await.ok()?;
+    let status = response.status().as_u16();
+    let text = response.text().await.ok()?;
+    Some((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+}
+
+/// Between two tries of a client.
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}

@@ -1,0 +1,169 @@
+//! What must hold in every state, and what must be seen in some so that the model is not empty.
+
+use stateright::Property;
+
+use crate::{
+    protocol::{Action, Protocol, Queue, next_write},
+    state::{CHECKPOINTS, Claim, JobState, PROCESSES, Phase, World, Write},
+};
+
+/// Promises that are judged while a statement runs and remembered.
+#[derive(Clone, Copy)]
+pub(crate) enum Promise {
+    Fenced,
+    CheckpointsStay,
+    TerminalStays,
+    CancelledStays,
+    HandBackIsFree,
+    OnlyClaimsAreLost,
+}
+
+impl Promise {
+    pub(crate) fn bit(self) -> u16 {
+        1 << self as u16
+    }
+}
+
+pub(crate) const FENCED: &str = "a write without the live lease changes nothing";
+pub(crate) const ONE_RUN: &str = "at most one run of a job can write";
+pub(crate) const CHECKPOINTS_STAY: &str = "a checkpoint is never taken back";
+pub(crate) const TERMINAL_STAYS: &str = "a terminal state is left by a redrive only";
+pub(crate) const CANCELLED_STAYS: &str = "a cancelled job is not completed";
+pub(crate) const HAND_BACK_IS_FREE: &str = "a hand-back is no try";
+pub(crate) const COMPLETED_ONCE: &str = "a job is completed once";
+pub(crate) const ONLY_CLAIMS_ARE_LOST: &str = "a crash of Postgres loses nothing but claims";
+pub(crate) const NOTHING_IS_LOST: &str = "either process alone brings every job to its end";
+
+/// All of them, in the order of docs/queue-model.md.
+pub(crate) const PROMISES: [&str; 9] = [
+    FENCED,
+    ONE_RUN,
+    CHECKPOINTS_STAY,
+    TERMINAL_STAYS,
+    CANCELLED_STAYS,
+    HAND_BACK_IS_FREE,
+    COMPLETED_ONCE,
+    ONLY_CLAIMS_ARE_LOST,
+    NOTHING_IS_LOST,
+];
+
+fn keeps<const JOBS: usize>(world: &World<JOBS>, promise: Promise) -> bool {
+    world.history.broken & promise.bit() == 0
+}
+
+pub(crate) fn properties<const JOBS: usize>() -> Vec<Property<Queue<JOBS>>> {
+    vec![
+        Property::always(FENCED, |_, w: &World<JOBS>| keeps(w, Promise::Fenced)),
+        Property::always(ONE_RUN, |q: &Queue<JOBS>, w| at_most_one_run_can_write(&q.0, w)),
+        Property::always(CHECKPOINTS_STAY, |_, w: &World<JOBS>| keeps(w, Promise::CheckpointsStay)),
+        Property::always(TERMINAL_STAYS, |_, w: &World<JOBS>| keeps(w, Promise::TerminalStays)),
+        Property::always(CANCELLED_STAYS, |_, w: &World<JOBS>| keeps(w, Promise::CancelledStays)),
+        Property::always(HAND_BACK_IS_FREE, |_, w: &World<JOBS>| keeps(w, Promise::HandBackIsFree)),
+        Property::always(COMPLETED_ONCE, |_, w: &World<JOBS>| w.history.completions.iter().all(|times| *times <= 1)),
+        Property::always(ONLY_CLAIMS_ARE_LOST, |_, w: &World<JOBS>| keeps(w, Promise::OnlyClaimsAreLost)),
+        Property::always(NOTHING_IS_LOST, |q: &Queue<JOBS>, w| (0..PROCESSES).all(|by| ends_every_job(&q.0, w, by))),
+        Property::sometimes("a job is completed after a takeover", |_, w: &World<JOBS>| {
+            w.rows.iter().any(|row| row.state == JobState::Done && row.crashes > 0)
+        }),
+        Property::sometimes("a job is given up at its third takeover", |_, w: &World<JOBS>| {
+            w.rows.iter().any(|row| row.state == JobState::Deadletter && row.crashes == 3)
+        }),
+        Property::sometimes(
+            "a job is completed by a claim as old as one that a crash took back",
+            |_, w: &World<JOBS>| {
+                w.rows.iter().any(|row| row.state == JobState::Done) && fence_parts_are_shared(w, false)
+            },
+        ),
+        Property::sometimes("another process gets the epoch of a lost claim", |_, w: &World<JOBS>| {
+            fence_parts_are_shared(w, false)
+        }),
+        Property::sometimes("a process gets the fence of its own lost claim again", |_, w: &World<JOBS>| {
+            fence_parts_are_shared(w, true)
+        }),
+        Property::sometimes("a job is run by two processes", |_, w: &World<JOBS>| {
+            w.processes.iter().all(|process| process.runs.iter().any(|run| run.job == 0))
+        }),
+        Property::sometimes("the answer to a completion is lost", |_, w: &World<JOBS>| {
+            let unsure =
+                |claim: Claim| w.rows.iter().any(|row| row.state == JobState::Done && row.epoch == claim.epoch);
+            w.processes.iter().flat_map(|process| &process.runs).any(|run| {
+                run.phase == Phase::Unsure(Write::Retry) && run.status + 1 == CHECKPOINTS && unsure(run.claim)
+            })
+        }),
+        Property::sometimes("a job is cancelled while it is run", |_, w: &World<JOBS>| {
+            w.rows
+                .iter()
+                .enumerate()
+                .any(|(job, row)| row.state == JobState::Cancelled && runs(w).any(|(run_job, _)| run_job == job))
+        }),
+        Property::sometimes("a job is done that was handed back", |q: &Queue<JOBS>, w: &World<JOBS>| {
+            w.left.hand_backs < q.0.budget.hand_backs && w.rows.iter().all(|row| row.state == JobState::Done)
+        }),
+        Property::sometimes("a job is done that was redriven", |q: &Queue<JOBS>, w: &World<JOBS>| {
+            w.left.redrives < q.0.budget.redrives && w.rows.iter().all(|row| row.state == JobState::Done)
+        }),
+    ]
+}
+
+/// Claims whose runs or statements may still send or run something, with their jobs.
+fn runs<const JOBS: usize>(world: &World<JOBS>) -> impl Iterator<Item = (usize, Claim)> {
+    let running = world.processes.iter().flat_map(|process| &process.runs);
+    running
+        .filter(|run| run.phase != Phase::Behind)
+        .map(|run| (usize::from(run.job), run.claim))
+        .chain(world.late.iter().map(|late| (usize::from(late.job), late.claim)))
+}
+
+fn at_most_one_run_can_write<const JOBS: usize>(protocol: &Protocol, world: &World<JOBS>) -> bool {
+    let mut writers = [None; JOBS];
+    runs(world)
+        .filter(|(job, claim)| protocol.lets_write(&world.rows[*job], *claim))
+        .all(|(job, claim)| *writers[job].get_or_insert(claim) == claim)
+}
+
+/// Whether two claims of a job have one epoch, made by two processes or by the `same` one twice.
+fn fence_parts_are_shared<const JOBS: usize>(world: &World<JOBS>, same: bool) -> bool {
+    let claims = || {
+        let held = world.processes.iter().flat_map(|process| &process.runs).map(|run| (run.job, run.claim));
+        held.chain(world.late.iter().map(|late| (late.job, late.claim)))
+    };
+    claims().any(|(job, one)| {
+        claims().any(|(other_job, other)| {
+            job == other_job && one.epoch == other.epoch && one != other && (one.worker == other.worker) == same
+        })
+    })
+}
+
+/// Whether process `by` ends every job though nothing else moves any more: the other process is frozen for good, its
+/// statements never arrive, nobody cancels. No fault comes either. This is what an `eventually` under fairness would
+/// say, and it holds for cycles too, which stateright's `eventually` does not see.
+fn ends_every_job<const JOBS: usize>(protocol: &Protocol, world: &World<JOBS>, by: usize) -> bool {
+    const STEPS_A_JOB: usize = 40;
+    let mut world = world.clone();
+    for _ in 0..STEPS_A_JOB * JOBS {
+        match next_of(protocol, &world, by) {
+            Some(action) => world.apply(protocol, action),
+            None => break,
+        }
+    }
+    world.rows.iter().all(|row| row.is_terminal())
+}
+
+/// What the worker loops of a process do next when left alone.
+fn next_of<const JOBS: usize>(protocol: &Protocol, world: &World<JOBS>, by: usize) -> Option<Action> {
+    for (at, run) in world.processes[by].runs.iter().enumerate() {
+        let holds = protocol.lets_write(&world.rows[usize::from(run.job)], run.claim);
+        match run.phase {
+            Phase::Behind => {}
+            Phase::Sent(_) => return Some(Action::Execute { by, run: at, heard: true }),
+            Phase::Unsure(write) => return Some(Action::Send { by, run: at, write }),
+            Phase::Working if holds => return Some(Action::Send { by, run: at, write: next_write(run.status) }),
+            Phase::Working => return Some(Action::Stop { by, run: at }),
+        }
+    }
+    world.rows.iter().enumerate().find_map(|(job, row)| match row.state {
+        JobState::Waiting => Some(Action::Claim { by, job, heard: true }),
+        JobState::Working if protocol.takes_over => Some(Action::TakeOver { job }),
+        _ => None,
+    })
+}

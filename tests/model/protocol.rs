@@ -1,0 +1,282 @@
+//! What may happen next, and what comes of it.
+
+use stateright::{Model, Property};
+
+use crate::{
+    promises,
+    state::{
+        Budget, CHECKPOINTS, Claim, History, JobState, Late, PROCESSES, Phase, Process, Row, Run, WorkerId, World,
+        Write,
+    },
+};
+
+/// What a process does with a claim of a job of which it still has an older run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reclaim {
+    /// Runs both.
+    Nothing,
+    /// Tells the older run to stop and begins the new one when the older has ended. Source: `src/worker/held.rs`.
+    AfterTheOlder,
+}
+
+/// The protocol, each part of which a test may take away.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Protocol {
+    /// A write names `claimed_by`.
+    pub(crate) checks_owner: bool,
+    /// A write names `lease_epoch`.
+    pub(crate) checks_epoch: bool,
+    /// A write names `state = 'working'`.
+    pub(crate) checks_state: bool,
+    /// A cancel raises the epoch and clears the owner.
+    pub(crate) cancel_shuts_out: bool,
+    /// Every commit but a claim's is waited for.
+    pub(crate) waits_for_commit: bool,
+    /// An advance names the checkpoint that it comes from, as no statement does today.
+    pub(crate) checks_checkpoint: bool,
+    /// At this many takeovers a job is given up.
+    pub(crate) given_up_after: u8,
+    /// Expired leases are looked for.
+    pub(crate) takes_over: bool,
+    pub(crate) reclaim: Reclaim,
+    /// A run that is told to stop ends before its last statement is answered.
+    pub(crate) statements_outlive_runs: bool,
+    pub(crate) budget: Budget,
+}
+
+impl Protocol {
+    /// The `WHERE` of every write of a worker.
+    pub(crate) fn lets_write(&self, row: &Row, claim: Claim) -> bool {
+        (!self.checks_owner || row.owner == Some(claim.worker))
+            && (!self.checks_epoch || row.epoch == claim.epoch)
+            && (!self.checks_state || row.state == JobState::Working)
+    }
+}
+
+/// One thing that happens. `by` is a process, `run` its place there; `heard`: the answer arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Claim {
+        by: usize,
+        job: usize,
+        heard: bool,
+    },
+    Send {
+        by: usize,
+        run: usize,
+        write: Write,
+    },
+    Execute {
+        by: usize,
+        run: usize,
+        heard: bool,
+    },
+    /// The connection is cut before the statement arrives.
+    Cut {
+        by: usize,
+        run: usize,
+    },
+    /// A heartbeat does not find the job, or (a cut) heartbeats have failed for a lease: the run is told to stop.
+    Stop {
+        by: usize,
+        run: usize,
+    },
+    /// The server runs a statement whose sender is gone.
+    ExecuteLate {
+        late: usize,
+    },
+    /// A lease expires and a worker sees it. It may do so at any moment: a heartbeat may be late by any time.
+    TakeOver {
+        job: usize,
+    },
+    Cancel {
+        job: usize,
+    },
+    Redrive {
+        job: usize,
+    },
+    /// Postgres brings to disk what was not waited for, or some other commit does.
+    Flush,
+    Crash,
+    Kill {
+        by: usize,
+    },
+}
+
+impl<const JOBS: usize> World<JOBS> {
+    pub(crate) fn new(protocol: &Protocol) -> Self {
+        let process = |id| Process { id: WorkerId(id), runs: Vec::new() };
+        Self {
+            rows: [Row::NEW; JOBS],
+            on_disk: [Row::NEW; JOBS],
+            processes: [process(0), process(1)],
+            late: Vec::new(),
+            left: protocol.budget,
+            history: History {
+                era: 0,
+                completions: [0; JOBS],
+                handed_back: [None; JOBS],
+                broken: 0,
+                epoch_counts: protocol.checks_epoch,
+            },
+        }
+    }
+
+    /// Carries the action out.
+    pub(crate) fn apply(&mut self, protocol: &Protocol, action: Action) {
+        match action {
+            Action::Claim { by, job, heard } => {
+                let claim = self.claim(job, by);
+                if heard {
+                    self.hold(protocol, by, job, claim);
+                } else {
+                    self.left.cuts -= 1;
+                }
+            }
+            Action::Send { by, run, write } => {
+                let run = &mut self.processes[by].runs[run];
+                match (run.phase, write) {
+                    (Phase::Working, Write::HandBack) => self.left.hand_backs -= 1,
+                    (Phase::Working, Write::Retry | Write::Fail) => self.left.failures -= 1,
+                    _ => {}
+                }
+                run.phase = Phase::Sent(write);
+            }
+            Action::Execute { by, run, heard } => {
+                self.left.cuts -= u8::from(!heard);
+                self.execute(protocol, by, run, heard);
+            }
+            Action::Cut { by, run } => {
+                self.left.cuts -= 1;
+                self.cut(protocol, by, run);
+            }
+            Action::Stop { by, run } => {
+                let Run { job, claim, .. } = self.processes[by].runs[run];
+                self.left.cuts -= u8::from(protocol.lets_write(&self.rows[usize::from(job)], claim));
+                self.stop(protocol, by, run);
+            }
+            Action::ExecuteLate { late } => {
+                let Late { job, claim, write } = self.late.remove(late);
+                self.write(protocol, usize::from(job), claim, write);
+            }
+            Action::TakeOver { job } => self.take_over(protocol, job),
+            Action::Cancel { job } => {
+                self.left.cancels -= 1;
+                self.cancel(protocol, job);
+            }
+            Action::Redrive { job } => {
+                self.left.redrives -= 1;
+                self.redrive(protocol, job);
+            }
+            Action::Flush => self.on_disk = self.rows,
+            Action::Crash => {
+                self.left.crashes -= 1;
+                self.crash_postgres();
+            }
+            Action::Kill { by } => {
+                self.left.kills -= 1;
+                self.kill(by);
+            }
+        }
+    }
+
+    fn push_actions_of_run(&self, protocol: &Protocol, by: usize, at: usize, actions: &mut Vec<Action>) {
+        let run = self.processes[by].runs[at];
+        match run.phase {
+            Phase::Behind => {}
+            Phase::Working => {
+                actions.push(Action::Send { by, run: at, write: next_write(run.status) });
+                if self.left.failures > 0 {
+                    actions.push(Action::Send { by, run: at, write: Write::Retry });
+                    actions.push(Action::Send { by, run: at, write: Write::Fail });
+                }
+                if self.left.hand_backs > 0 {
+                    actions.push(Action::Send { by, run: at, write: Write::HandBack });
+                }
+            }
+            Phase::Unsure(write) => actions.push(Action::Send { by, run: at, write }),
+            Phase::Sent(_) => {
+                actions.push(Action::Execute { by, run: at, heard: true });
+                if self.left.cuts > 0 {
+                    actions.push(Action::Execute { by, run: at, heard: false });
+                    actions.push(Action::Cut { by, run: at });
+                }
+            }
+        }
+        let lost = !protocol.lets_write(&self.rows[usize::from(run.job)], run.claim);
+        if !run.stopping && (lost || self.left.cuts > 0) {
+            actions.push(Action::Stop { by, run: at });
+        }
+    }
+
+    fn push_actions_on_job(&self, protocol: &Protocol, job: usize, actions: &mut Vec<Action>) {
+        let row = self.rows[job];
+        match row.state {
+            JobState::Waiting => {
+                for by in 0..PROCESSES {
+                    actions.push(Action::Claim { by, job, heard: true });
+                    if self.left.cuts > 0 {
+                        actions.push(Action::Claim { by, job, heard: false });
+                    }
+                }
+            }
+            JobState::Working if protocol.takes_over => actions.push(Action::TakeOver { job }),
+            _ => {}
+        }
+        if !row.is_terminal() && self.left.cancels > 0 {
+            actions.push(Action::Cancel { job });
+        }
+        if row.state != JobState::Working && self.left.redrives > 0 {
+            actions.push(Action::Redrive { job });
+        }
+    }
+}
+
+/// What a step that goes well writes.
+pub(crate) fn next_write(status: u8) -> Write {
+    if status + 1 < CHECKPOINTS { Write::Advance(status + 1) } else { Write::Complete }
+}
+
+/// The protocol over this many jobs, for the checker.
+pub(crate) struct Queue<const JOBS: usize>(pub(crate) Protocol);
+
+impl<const JOBS: usize> Model for Queue<JOBS> {
+    type State = World<JOBS>;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World<JOBS>> {
+        vec![World::new(&self.0)]
+    }
+
+    fn actions(&self, world: &World<JOBS>, actions: &mut Vec<Action>) {
+        for job in 0..JOBS {
+            world.push_actions_on_job(&self.0, job, actions);
+        }
+        for by in 0..PROCESSES {
+            for run in 0..world.processes[by].runs.len() {
+                world.push_actions_of_run(&self.0, by, run, actions);
+            }
+            // A process without jobs may die unnoticed: it has nothing to lose.
+            if world.left.kills > 0 && !world.processes[by].runs.is_empty() {
+                actions.push(Action::Kill { by });
+            }
+        }
+        actions.extend((0..world.late.len()).map(|late| Action::ExecuteLate { late }));
+        if world.rows != world.on_disk {
+            actions.push(Action::Flush);
+        }
+        if world.left.crashes > 0 {
+            actions.push(Action::Crash);
+        }
+    }
+
+    fn next_state(&self, world: &World<JOBS>, action: Action) -> Option<World<JOBS>> {
+        let mut next = world.clone();
+        next.apply(&self.0, action);
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        promises::properties()
+    }
+}

@@ -1,0 +1,126 @@
+//! The statements of `src/db/jobs`, each of which changes a row whole or not at all.
+
+use crate::{
+    promises::Promise,
+    protocol::Protocol,
+    state::{CHECKPOINTS, Claim, JobState, Row, World, Write},
+};
+
+impl<const JOBS: usize> World<JOBS> {
+    /// A commit that is waited for brings everything before it to disk.
+    fn commit(&mut self, protocol: &Protocol) {
+        if protocol.waits_for_commit {
+            self.on_disk = self.rows;
+        }
+    }
+
+    /// `claim_jobs`: its commit is not waited for.
+    pub(crate) fn claim(&mut self, job: usize, by: usize) -> Claim {
+        let row = &mut self.rows[job];
+        row.state = JobState::Working;
+        row.owner = Some(self.processes[by].id);
+        row.epoch += 1;
+        Claim { worker: self.processes[by].id, epoch: row.epoch, era: self.history.era }
+    }
+
+    /// Any statement of a worker under its lease; whether it changed the row.
+    pub(crate) fn write(&mut self, protocol: &Protocol, job: usize, claim: Claim, write: Write) -> bool {
+        let before = self.rows[job];
+        let from_elsewhere = matches!(write, Write::Advance(to) if to != before.status + 1);
+        if !protocol.lets_write(&before, claim) || (protocol.checks_checkpoint && from_elsewhere) {
+            return false;
+        }
+        if before.state != JobState::Working || before.owner != Some(claim.worker) || before.epoch != claim.epoch {
+            self.breaks(Promise::Fenced);
+        }
+        if before.state == JobState::Cancelled && write == Write::Complete {
+            self.breaks(Promise::CancelledStays);
+        }
+        if write == Write::Complete {
+            self.history.completions[job] = (self.history.completions[job] + 1).min(2);
+        }
+        self.rows[job] = written(before, write);
+        self.judge(before, self.rows[job]);
+        self.commit(protocol);
+        true
+    }
+
+    /// `release_expired_jobs`.
+    pub(crate) fn take_over(&mut self, protocol: &Protocol, job: usize) {
+        let before = self.rows[job];
+        if let (Some(claim), Some(owner)) = (self.history.handed_back[job], before.owner)
+            && claim.worker == owner
+            && claim.epoch == before.epoch
+        {
+            self.breaks(Promise::HandBackIsFree);
+        }
+        let row = &mut self.rows[job];
+        row.crashes += 1;
+        row.state = if row.crashes >= protocol.given_up_after { JobState::Deadletter } else { JobState::Waiting };
+        row.owner = None;
+        self.commit(protocol);
+    }
+
+    /// `cancel_job`.
+    pub(crate) fn cancel(&mut self, protocol: &Protocol, job: usize) {
+        let row = &mut self.rows[job];
+        row.state = JobState::Cancelled;
+        if protocol.cancel_shuts_out {
+            row.epoch += 1;
+            row.owner = None;
+        }
+        self.commit(protocol);
+    }
+
+    /// `redrive_job`: a job that is done starts from the beginning, any other goes on from its checkpoint.
+    pub(crate) fn redrive(&mut self, protocol: &Protocol, job: usize) {
+        let row = &mut self.rows[job];
+        *row = Row {
+            state: JobState::Waiting,
+            status: if row.state == JobState::Done { 0 } else { row.status },
+            owner: None,
+            epoch: row.epoch + 1,
+            crashes: 0,
+        };
+        self.history.completions[job] = 0;
+        self.commit(protocol);
+    }
+
+    /// What was not on disk is gone, and with it every connection.
+    pub(crate) fn crash(&mut self) {
+        for (row, left) in self.rows.iter().zip(&self.on_disk) {
+            let unclaimed = Row { state: left.state, owner: left.owner, epoch: left.epoch, ..*row };
+            let lost_claim = row.state == JobState::Working && left.state == JobState::Waiting;
+            if left != row && !(lost_claim && unclaimed == *left) {
+                self.history.broken |= Promise::OnlyClaimsAreLost.bit();
+            }
+        }
+        self.rows = self.on_disk;
+        self.late.clear();
+        self.history.era += 1;
+    }
+
+    /// What must hold of any change of a row by a worker.
+    fn judge(&mut self, before: Row, after: Row) {
+        if after.status < before.status {
+            self.breaks(Promise::CheckpointsStay);
+        }
+        if before.is_terminal() {
+            self.breaks(Promise::TerminalStays);
+        }
+    }
+
+    fn breaks(&mut self, promise: Promise) {
+        self.history.broken |= promise.bit();
+    }
+}
+
+/// `src/db/jobs/outcome.rs`.
+fn written(row: Row, write: Write) -> Row {
+    match write {
+        Write::Advance(to) => Row { status: to, ..row },
+        Write::Complete => Row { state: JobState::Done, status: CHECKPOINTS, owner: None, ..row },
+        Write::Fail => Row { state: JobState::Deadletter, owner: None, ..row },
+        Write::Retry | Write::HandBack => Row { state: JobState::Waiting, owner: None, ..row },
+    }
+}

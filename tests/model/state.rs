@@ -1,0 +1,194 @@
+//! What the model knows at one moment: the rows and what of them is on disk, the processes, the statements under way.
+
+use std::fmt;
+
+/// A job is done after this many checkpoints, the last of which is written by the statement that completes it.
+pub(crate) const CHECKPOINTS: u8 = 3;
+/// The takeover that gives the job up. Source: `GIVEN_UP_AFTER_CRASHES` of `src/db/jobs/claim.rs`.
+pub(crate) const GIVEN_UP_AFTER_CRASHES: u8 = 3;
+/// Processes; each may die and come again under a new id.
+pub(crate) const PROCESSES: usize = 2;
+
+/// A process, new at each start: the first two are A and B, the next is C.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct WorkerId(pub(crate) u8);
+
+impl fmt::Debug for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", char::from(b'A' + self.0))
+    }
+}
+
+/// Which claim a run comes from. Worker and epoch are the fence that its statements carry; `era` tells apart two claims
+/// with the same fence, which only a crash of Postgres between them allows. No program can see it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Claim {
+    pub(crate) worker: WorkerId,
+    pub(crate) epoch: u8,
+    pub(crate) era: u8,
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({:?}, {})", self.worker, self.epoch)
+    }
+}
+
+/// Who has the job. `Waiting` is both `queued` and `retryable`: they differ in when they may be claimed, and the model
+/// has no clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum JobState {
+    Waiting,
+    Working,
+    Done,
+    Deadletter,
+    Cancelled,
+}
+
+/// A row of `upload_jobs`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Row {
+    pub(crate) state: JobState,
+    /// The checkpoint.
+    pub(crate) status: u8,
+    /// `claimed_by`.
+    pub(crate) owner: Option<WorkerId>,
+    /// `lease_epoch`.
+    pub(crate) epoch: u8,
+    /// `crash_count`.
+    pub(crate) crashes: u8,
+}
+
+impl Row {
+    pub(crate) const NEW: Self = Self { state: JobState::Waiting, status: 0, owner: None, epoch: 0, crashes: 0 };
+
+    pub(crate) fn is_terminal(&self) -> bool {
+        matches!(self.state, JobState::Done | JobState::Deadletter | JobState::Cancelled)
+    }
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at checkpoint {}, epoch {}", self.state, self.status, self.epoch)?;
+        match self.owner {
+            Some(owner) => write!(f, ", claimed by {owner:?}")?,
+            None => write!(f, ", unclaimed")?,
+        }
+        write!(f, ", crashes {}", self.crashes)
+    }
+}
+
+/// A statement of a worker under its lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Write {
+    /// `advance_job`, to this checkpoint.
+    Advance(u8),
+    /// `complete_jobs`.
+    Complete,
+    /// `retry_job`.
+    Retry,
+    /// `fail_job`.
+    Fail,
+    /// `give_up_lease`: hand back, snooze, pause.
+    HandBack,
+}
+
+impl Write {
+    /// A number of its own.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Advance(to) => to,
+            Self::Complete => 100,
+            Self::Retry => 101,
+            Self::Fail => 102,
+            Self::HandBack => 103,
+        }
+    }
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Phase {
+    /// Claimed, and waits until the process's older run of the job has ended.
+    Behind,
+    /// In a step.
+    Working,
+    /// A statement is under way.
+    Sent(Write),
+    /// It does not know what became of its last statement; this is what it sends next.
+    Unsure(Write),
+}
+
+/// What a process has in memory of a job that it claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Run {
+    pub(crate) job: u8,
+    pub(crate) claim: Claim,
+    /// The checkpoint that it believes the job to be at.
+    pub(crate) status: u8,
+    pub(crate) phase: Phase,
+    /// It was told that its lease is lost, and ends as soon as its last statement is answered.
+    pub(crate) stopping: bool,
+}
+
+/// A worker process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Process {
+    pub(crate) id: WorkerId,
+    /// Oldest first.
+    pub(crate) runs: Vec<Run>,
+}
+
+/// A statement whose sender is gone, and which the server may still run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Late {
+    pub(crate) job: u8,
+    pub(crate) claim: Claim,
+    pub(crate) write: Write,
+}
+
+/// How often each thing that goes wrong, or that a person asks for, may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Budget {
+    /// Crashes of Postgres.
+    pub(crate) crashes: u8,
+    /// `kill -9` of a process, which starts again.
+    pub(crate) kills: u8,
+    /// Statements that never arrive, and answers that are lost.
+    pub(crate) cuts: u8,
+    /// Steps that fail, for now or for good.
+    pub(crate) failures: u8,
+    pub(crate) hand_backs: u8,
+    pub(crate) cancels: u8,
+    pub(crate) redrives: u8,
+}
+
+/// Everything. Its hash is in `canonical.rs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct World<const JOBS: usize> {
+    /// What every session sees.
+    pub(crate) rows: [Row; JOBS],
+    /// What a crash leaves. It lags behind by the commits that were not waited for.
+    pub(crate) on_disk: [Row; JOBS],
+    pub(crate) processes: [Process; PROCESSES],
+    /// Sorted, so that their order makes no two states of one.
+    pub(crate) late: Vec<Late>,
+    pub(crate) left: Budget,
+    /// Memory of the checker, not of any program.
+    pub(crate) history: History<JOBS>,
+}
+
+/// What the checker must remember to judge.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct History<const JOBS: usize> {
+    /// Crashes of Postgres so far.
+    pub(crate) era: u8,
+    /// How often each job was completed since it was last redriven.
+    pub(crate) completions: [u8; JOBS],
+    /// The claim that a worker was told it has handed back.
+    pub(crate) handed_back: [Option<Claim>; JOBS],
+    /// What was broken so far; see [`crate::promises::Promise`].
+    pub(crate) broken: u16,
+    /// The protocol's `checks_epoch`: a claim older than the disk's epoch can then never write again.
+    pub(crate) epoch_counts: bool,
+}
