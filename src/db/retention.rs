@@ -40,7 +40,7 @@ fn days(days: u32) -> i32 {
     i32::try_from(days).unwrap_or(i32::MAX)
 }
 
-/// Deletes up to `limit` events of ended jobs that are older than `keep_days`, oldest first, from `from` on.
+/// Deletes up to `limit` events of ended jobs, or of none, that are older than `keep_days`, oldest first, from `from` on.
 pub async fn delete_old_events(
     db: &impl Session,
     keep_days: u32,
@@ -54,9 +54,9 @@ WITH due AS (
   SELECT e.event_id, e.ts
   FROM upload_pipeline.events AS e
   WHERE e.ts >= coalesce($2, '-infinity') AND e.ts < now() - make_interval(days => $1)
-    AND EXISTS (
+    AND NOT EXISTS (
       SELECT FROM upload_pipeline.upload_jobs AS j
-      WHERE j.job_id = e.job_id AND j.state IN ('done', 'deadletter', 'cancelled')
+      WHERE j.job_id = e.job_id AND j.state IN ('queued', 'working', 'retryable')
       OFFSET 0)
   ORDER BY e.ts
   LIMIT $3

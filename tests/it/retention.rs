@@ -157,3 +157,17 @@ async fn an_expired_upload_stays_while_a_document_has_its_bytes_and_goes_after()
     test.run("UPDATE upload_pipeline.uploads SET expires_at = expires_at - interval '2 days'").await;
     assert_eq!(abandoned().await, ["raw/never", "raw/older", "raw/used"]);
 }
+
+#[tokio::test]
+async fn an_event_of_no_job_goes_by_age_too() {
+    let test = TestDb::new().await;
+    test.run(
+        "INSERT INTO upload_pipeline.events (job_id, document_id, ts, type, severity, code)
+         SELECT gen_random_uuid(), gen_random_uuid(), now() - days * interval '1 day', 'error', 'error', 'foreign'
+         FROM unnest('{10, 100}'::int[]) AS days",
+    )
+    .await;
+    let deleted = delete_old(&test.db, EVERYTHING, BUDGET).await.unwrap();
+    assert_eq!(deleted.events, 1);
+    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.events").await, "1");
+}
