@@ -1,28 +1,68 @@
-//! Bakes the commit and the branch into the binary. Only main.rs reads them, so that a commit does not rebuild the
-//! library.
+//! Bakes into the program which build it is: commit, branch, time, and the newest migration. Only main.rs reads the first
+//! three, so that a commit changes nothing in the library and its incremental build is short.
 
-use std::{env, process::Command};
+use std::{
+    env, fs,
+    path::Path,
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// What the program is made of; the build time is that of their last change, and a commit is theirs only as it stands.
+const SOURCES: [&str; 8] =
+    ["src", "config", "migrations", "samples", "scripts/pins", "build.rs", "Cargo.toml", "Cargo.lock"];
+/// Where commit and branch come from, in this order, before git is asked. An image is built without `.git`.
+const COMMIT: [&str; 2] = ["RENDER_GIT_COMMIT", "APP_COMMIT"];
+const BRANCH: [&str; 2] = ["RENDER_GIT_BRANCH", "APP_BRANCH"];
 
 fn main() {
-    // refinery embeds the migrations, and cargo would not see a new file.
-    println!("cargo:rerun-if-changed=migrations");
-    for name in ["RENDER_GIT_COMMIT", "RENDER_GIT_BRANCH"] {
+    for path in SOURCES {
+        println!("cargo:rerun-if-changed={path}");
+    }
+    for name in COMMIT.iter().chain(&BRANCH).chain(&["SOURCE_DATE_EPOCH"]) {
         println!("cargo:rerun-if-env-changed={name}");
     }
     // In a worktree `.git` is a file: git knows where these are. A path that is missing would rerun this at each build.
-    for name in ["HEAD", "logs/HEAD"] {
-        if let Some(path) = git(&["rev-parse", "--git-path", name]).filter(|path| std::path::Path::new(path).exists()) {
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
+    for name in ["HEAD", "logs/HEAD"].into_iter().chain(branch.as_deref()) {
+        if let Some(path) = git(&["rev-parse", "--git-path", name]).filter(|path| Path::new(path).exists()) {
             println!("cargo:rerun-if-changed={path}");
         }
     }
-    bake("APP_BUILD_COMMIT", "RENDER_GIT_COMMIT", &["rev-parse", "HEAD"]);
-    bake("APP_BUILD_BRANCH", "RENDER_GIT_BRANCH", &["rev-parse", "--abbrev-ref", "HEAD"]);
+    let lookup = |name: &str| env::var(name).ok();
+    bake("COMMIT", given(&COMMIT, lookup).or_else(commit));
+    bake("BRANCH", given(&BRANCH, lookup).or_else(|| git(&["rev-parse", "--abbrev-ref", "HEAD"])));
+    bake("TIME", built_at(lookup).map(|seconds| seconds.to_string()));
+    bake("SCHEMA", newest_migration(Path::new("migrations")).map(|version| version.to_string()));
 }
 
-fn bake(name: &str, platform: &str, ask: &[&str]) {
-    let given = env::var(platform).ok().filter(|value| !value.trim().is_empty());
-    let value = given.or_else(|| git(ask)).unwrap_or_else(|| "unknown".to_owned());
-    println!("cargo:rustc-env={name}={value}");
+fn bake(name: &str, value: Option<String>) {
+    println!("cargo:rustc-env=APP_BUILD_{name}={}", value.as_deref().unwrap_or("unknown"));
+}
+
+/// The first of `names` that is set to something.
+pub fn given(names: &[&str], lookup: impl Fn(&str) -> Option<String>) -> Option<String> {
+    names.iter().filter_map(|name| lookup(name)).map(|value| value.trim().to_owned()).find(|value| !value.is_empty())
+}
+
+/// The commit; where the sources are not as it has them, it says so.
+fn commit() -> Option<String> {
+    let commit = git(&["rev-parse", "HEAD"])?;
+    let arguments = [&["diff", "--quiet", "HEAD", "--"][..], &SOURCES].concat();
+    let changed = Command::new("git").args(arguments).status().is_ok_and(|status| status.code() == Some(1));
+    Some(if changed { format!("{commit}-dirty") } else { commit })
+}
+
+/// Seconds since 1970: `SOURCE_DATE_EPOCH`, by which a build can be repeated, else now.
+pub fn built_at(lookup: impl Fn(&str) -> Option<String>) -> Option<u64> {
+    let told = lookup("SOURCE_DATE_EPOCH").and_then(|text| text.trim().parse().ok());
+    told.or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs()))
+}
+
+/// The number of the newest migration: `V0008__name.sql` is 8.
+pub fn newest_migration(folder: &Path) -> Option<u32> {
+    let names = fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter_map(|name| name.strip_prefix('V')?.split_once("__")?.0.parse().ok()).max()
 }
 
 fn git(args: &[&str]) -> Option<String> {

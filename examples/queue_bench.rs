@@ -6,8 +6,9 @@
 //! thousand a call; `worker` runs until it is killed and prints `P HANDLED EPOCH` whenever it has handled more; `latency`
 //! times from the call to the start of the step, on an idle system.
 //!
-//! QUEUE_STEPS=all takes each job through every checkpoint of a document; otherwise it begins at the last one, so that a
-//! job is one step. QUEUE_TIMELINE=problems leaves out the events of what goes well. QUEUE_CONCURRENCY is jobs at once.
+//! QUEUE_STEPS=all takes each job through every checkpoint of a document of its own; otherwise all jobs are for one document
+//! and begin at the last checkpoint, so that a job is one step. QUEUE_TIMELINE=problems leaves out the events of what goes
+//! well. QUEUE_CONCURRENCY is jobs at once. QUEUE_BATCH is completions in one statement at the most.
 
 use std::{
     io::Write,
@@ -38,6 +39,7 @@ use app::{
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::{runtime::Handle, sync::Notify};
+use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -182,9 +184,10 @@ VALUES (gen_random_uuid(), '{DOCUMENT}', 'bench', '1', 0, 'a', 'a', 'bench', '1'
     }
 
     fn job(&self) -> NewJob {
+        let own = self.first == Status::Uploaded;
         NewJob {
             job_id: JobId(Uuid::now_v7()),
-            document_id: DOCUMENT,
+            document_id: if own { DocumentId(Uuid::now_v7()) } else { DOCUMENT },
             user_id: USER,
             status: self.first,
             progress: json!({}),
@@ -195,6 +198,29 @@ VALUES (gen_random_uuid(), '{DOCUMENT}', 'bench', '1', 0, 'a', 'a', 'bench', '1'
         }
     }
 
+    /// Jobs, and where each is for a document of its own, that document with a chunk and its vector.
+    async fn make_jobs(&self, conn: &impl Session, count: usize) -> anyhow::Result<Vec<NewJob>> {
+        let jobs: Vec<NewJob> = (0..count).map(|_| self.job()).collect();
+        if self.first == Status::Uploaded {
+            let documents: Vec<Uuid> = jobs.iter().map(|job| job.document_id.0).collect();
+            conn.run(
+                "-- bench_documents
+WITH document AS (
+  INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
+  SELECT d.id, $2, 'a.md', 'text/markdown', 1, d.id::text, 'raw/' || d.id
+  FROM unnest($1::uuid[]) AS d (id)
+)
+INSERT INTO upload_pipeline.document_chunks (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, chunk_sha,
+  embed_model, embed_version, vector_dim, embedding)
+SELECT d.id, d.id, 'bench', '1', 0, 'a', 'a', 'bench', '1', 2, '[1,0]'
+FROM unnest($1::uuid[]) AS d (id)",
+                &[(&documents, Type::UUID_ARRAY), (&USER.0, Type::UUID)],
+            )
+            .await?;
+        }
+        Ok(jobs)
+    }
+
     /// One call a job, as the API does: the commit, then a word to whoever notifies the workers.
     async fn enqueue_singly(&self, clients: usize, count: usize) -> anyhow::Result<()> {
         let (notifier, stop) = (Notifier::default(), CancellationToken::new());
@@ -203,7 +229,9 @@ VALUES (gen_random_uuid(), '{DOCUMENT}', 'bench', '1', 0, 'a', 'a', 'bench', '1'
             let notifier = &notifier;
             async move {
                 for _ in (client..count).step_by(clients) {
-                    enqueue_jobs(&self.db.get().await?, &[self.job()]).await?;
+                    let conn = self.db.get().await?;
+                    let jobs = self.make_jobs(&conn, 1).await?;
+                    enqueue_jobs(&conn, &jobs).await?;
                     notifier.poke();
                 }
                 anyhow::Ok(())
@@ -217,7 +245,7 @@ VALUES (gen_random_uuid(), '{DOCUMENT}', 'bench', '1', 0, 'a', 'a', 'bench', '1'
     async fn enqueue_in_bulk(&self, count: usize) -> anyhow::Result<()> {
         let conn = self.db.get().await?;
         for begin in (0..count).step_by(BULK) {
-            let jobs: Vec<NewJob> = (begin..count.min(begin + BULK)).map(|_| self.job()).collect();
+            let jobs = self.make_jobs(&conn, BULK.min(count - begin)).await?;
             enqueue_jobs(&conn, &jobs).await?;
         }
         Ok(())
@@ -247,7 +275,10 @@ VALUES (gen_random_uuid(), '{DOCUMENT}', 'bench', '1', 0, 'a', 'a', 'bench', '1'
     fn start_worker(&self) -> anyhow::Result<()> {
         let steps = NoSteps {
             db: self.db.clone(),
-            completer: Completer::new(self.db.clone()),
+            completer: match setting("QUEUE_BATCH") {
+                Some(batch) => Completer::with_batch(self.db.clone(), batch.parse()?),
+                None => Completer::new(self.db.clone()),
+            },
             model: EmbedModel { name: "bench".into(), version: "1".into(), dim: 2, max_tokens: 8 },
             first: self.first,
             seen: Arc::clone(&self.seen),
@@ -315,9 +346,10 @@ VALUES (gen_random_uuid(), '{DOCUMENT}', 'bench', '1', 0, 'a', 'a', 'bench', '1'
             if Instant::now() > end {
                 break;
             }
+            let jobs = self.make_jobs(&self.db.get().await?, 1).await?;
             let began = Instant::now();
             let enqueue = async {
-                enqueue_jobs(&self.db.get().await?, &[self.job()]).await?;
+                enqueue_jobs(&self.db.get().await?, &jobs).await?;
                 notifier.poke();
                 anyhow::Ok(())
             };

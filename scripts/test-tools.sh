@@ -1,9 +1,11 @@
-# Sourced by scripts/fetch: what only tests need, an ordinary PgBouncer and a PostgreSQL built with TLS (the fetched one
-# is not). Installed ones are used; on Debian and Ubuntu missing ones are unpacked into a folder, which needs no
-# rights and starts no service. Leaves their paths in $test_tools/env.
+# Sourced by scripts/fetch: what only tests need, an ordinary PgBouncer, a PostgreSQL built with TLS (the fetched one
+# is not) and Prometheus' promtool. Installed ones are used; on Debian and Ubuntu missing ones are unpacked into a folder,
+# which needs no rights and starts no service. Leaves their paths in $test_tools/env.
 
-# find_pgbouncer, find_tls_postgres: print the path of an installed one.
+# find_pgbouncer, find_promtool, find_tls_postgres: print the path of an installed one.
 find_pgbouncer() { PATH=$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/bin command -v pgbouncer; }
+
+find_promtool() { PATH=$PATH:/usr/local/bin:/opt/homebrew/bin command -v promtool; }
 
 find_tls_postgres() {
     local bin newest=
@@ -26,10 +28,11 @@ update_lists() {
 
 apt_knows() { [ -n "$(apt-cache "${apt_options[@]}" show --no-all-versions "$1" 2>/dev/null)" ]; }
 
-# The libraries that PACKAGE needs and the system lacks, and what those need in turn. LLVM is only loaded for JIT.
+# The libraries that PACKAGE needs and the system lacks, and what those need in turn. LLVM is only loaded for JIT, and
+# JavaScript is only for pages that nobody looks at here.
 missing_libraries() {
     local library
-    for library in $(apt-cache "${apt_options[@]}" depends "$1" 2>/dev/null | sed -n 's/^ [ |]Depends: \(lib[^:<]*\)$/\1/p' | grep -v '^libllvm'); do
+    for library in $(apt-cache "${apt_options[@]}" depends "$1" 2>/dev/null | sed -n 's/^ [ |]Depends: \(lib[^:<]*\)$/\1/p' | grep -v -e '^libllvm' -e '^libjs-'); do
         case "$(dpkg-query -W -f '${db:Status-Abbrev}' "$library" 2>/dev/null)" in
             ii*) ;;
             *) echo "$library" && missing_libraries "$library" ;;
@@ -67,6 +70,10 @@ unpack_pgbouncer() {
     unpack_package pgbouncer && wrapper pgbouncer usr/sbin/pgbouncer
 }
 
+unpack_promtool() {
+    unpack_package prometheus && wrapper prometheus usr/bin/promtool
+}
+
 unpack_tls_postgres() {
     local package program bin
     package=$(apt-cache "${apt_options[@]}" depends postgresql 2>/dev/null | sed -n 's/.*Depends: \(postgresql-[0-9]*\)$/\1/p')
@@ -77,23 +84,29 @@ unpack_tls_postgres() {
 }
 
 has_test_tools() (
-    [ -s "$test_tools/env" ] && . "$test_tools/env" && [ -x "$APP_PGBOUNCER" ] && [ -x "$APP_TLS_PG_BIN/postgres" ]
+    [ -s "$test_tools/env" ] && . "$test_tools/env" && [ -x "$APP_PGBOUNCER" ] && [ -x "$APP_TLS_PG_BIN/postgres" ] &&
+        [ -x "${APP_PROMTOOL:-}" ]
 )
 
+# tool NAME TEXT PACKAGE: the path of the installed one, else of one that is unpacked, with fresh lists where the old ones fail.
+tool() {
+    "find_$1" && return 0
+    "unpack_$1" || { update_lists >&2 && "unpack_$1"; } || die "$2 could not be fetched: install the package $3"
+}
+
 fetch_test_tools() {
-    local pgbouncer postgres
+    local pgbouncer postgres promtool
     has_test_tools && return 0
-    pgbouncer=$(find_pgbouncer) && postgres=$(find_tls_postgres) || {
+    find_pgbouncer >/dev/null && find_tls_postgres >/dev/null && find_promtool >/dev/null || {
         command -v apt-get >/dev/null 2>&1 && command -v dpkg >/dev/null 2>&1 ||
-            die "the tests need PgBouncer and a PostgreSQL built with TLS: install them (macOS: brew install pgbouncer postgresql@17)"
+            die "the tests need PgBouncer, a PostgreSQL built with TLS and promtool: install them (macOS: brew install pgbouncer postgresql@17 prometheus)"
         mkdir -p "$test_tools"
         apt_knows pgbouncer || update_lists || die "the lists of packages could not be read (apt-get says why above)"
-        [ -n "${pgbouncer:-}" ] || pgbouncer=$(unpack_pgbouncer) || { update_lists && pgbouncer=$(unpack_pgbouncer); } ||
-            die "PgBouncer could not be fetched: install the package pgbouncer"
-        postgres=$(find_tls_postgres) || postgres=$(unpack_tls_postgres) || { update_lists && postgres=$(unpack_tls_postgres); } ||
-            die "a PostgreSQL built with TLS could not be fetched: install the package postgresql"
     }
+    pgbouncer=$(tool pgbouncer PgBouncer pgbouncer) || exit 1
+    postgres=$(tool tls_postgres "a PostgreSQL built with TLS" postgresql) || exit 1
+    promtool=$(tool promtool promtool prometheus) || exit 1
     mkdir -p "$test_tools"
-    printf 'export APP_PGBOUNCER=%q APP_TLS_PG_BIN=%q\n' "$pgbouncer" "$postgres" >"$test_tools/env.$$"
+    printf 'export APP_PGBOUNCER=%q APP_TLS_PG_BIN=%q APP_PROMTOOL=%q\n' "$pgbouncer" "$postgres" "$promtool" >"$test_tools/env.$$"
     mv "$test_tools/env.$$" "$test_tools/env"
 }

@@ -13,6 +13,7 @@ mod jobs_many;
 pub mod messages;
 mod metrics;
 mod paging;
+mod probes;
 mod problem;
 mod request_id;
 mod routes;
@@ -24,6 +25,7 @@ mod uploads;
 mod validate;
 
 pub use auth::{ApiKeySecret, Caller, TokenError, issue_token};
+pub use probes::{ProbeState, serve_probes};
 pub use problem::ApiError;
 pub use routes::{BASE_PATH, configure};
 pub use server::{ServeError, build_app, serve};

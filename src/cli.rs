@@ -7,7 +7,10 @@ mod tests;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use url::Url;
 use uuid::Uuid;
+
+use crate::checks::Selection;
 
 pub use client::{
     CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs, SearchArgs, SearchModeArg, UploadArgs,
@@ -58,14 +61,22 @@ pub enum Command {
     #[command(after_long_help = "Examples:\n  \
         app migrate                        before each deploy\n  \
         app migrate --status               what is applied, what is missing\n  \
-        app migrate --dry-run              the SQL that would run\n\n\
+        app migrate --dry-run              the SQL that would run\n  \
+        ENVIRONMENT=staging app migrate --move-stamp production\n  \
+        \u{20}                                  make a copy of production's database staging's own\n\n\
         Uses DIRECT_URL where set, else DATABASE_URL; a transaction-mode pooler cannot carry migrations.")]
     Migrate(MigrateArgs),
     /// Say whether this environment works, what is wrong, and what to do
     #[command(after_long_help = "Examples:\n  \
-        app check                          for a person\n  \
-        app check --output json            for a machine\n\n\
-        Exit codes: 0 all passed (warnings allowed), 1 something failed, 2 wrong arguments.")]
+        app check                                        for a person: a line a check, cause and fix under a failure\n  \
+        app check --output short                         only what is wrong\n  \
+        app migrate && app check --pre                   the release step: what can be known before the services run\n  \
+        app check --api-url https://api.example.com --expect-commit 3f2a9c1 --wait 300\n                                                   \
+        after a deploy: until the expected commit runs everywhere\n  \
+        app check --e2e                                  send a small document through\n  \
+        app check --output junit > check.xml             for a CI\n\n\
+        Nothing is changed for good. docs/checks.md lists every cause; groups and ids there are what --only takes.\n\
+        Exit codes: 0 passed (warnings allowed, unless --strict), 1 failed, 2 wrong arguments, 3 not ready within --wait.")]
     Check(CheckArgs),
     /// Everything on this machine: database, API and worker, nothing to configure
     #[command(
@@ -120,23 +131,68 @@ pub struct MigrateArgs {
     /// Print the SQL that would run; change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Take over a database that belongs to the environment FROM, and migrate it; refused when it is not FROM's, or when
+    /// FROM's workers are at work on it
+    #[arg(
+        long,
+        value_name = "FROM",
+        value_parser = ["development", "staging", "production"],
+        conflicts_with_all = ["status", "dry_run"]
+    )]
+    pub move_stamp: Option<String>,
 }
 
 /// `app check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// How to print the findings
-    #[arg(long, value_enum, default_value_t = CheckOutput::Text, value_name = "FORMAT")]
+    #[arg(long, short, value_enum, default_value_t = CheckOutput::Text, value_name = "FORMAT")]
     pub output: CheckOutput,
+    /// Only these: groups (database, storage, …) or ids (db.mode, …), separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = Selection::parse_name)]
+    pub only: Vec<String>,
+    /// Leave out what only a running deployment can answer: workers and API
+    #[arg(long, conflicts_with = "e2e")]
+    pub pre: bool,
+    /// Send a small document through the API and wait until it can be found; removes it again
+    #[arg(long)]
+    pub e2e: bool,
+    /// Look again, for so many seconds, while all that is wrong could pass by itself
+    #[arg(long, value_name = "SECONDS")]
+    pub wait: Option<u64>,
+    /// The API as its clients reach it
+    #[arg(long, value_name = "URL")]
+    pub api_url: Option<Url>,
+    /// The commit that API and workers should run; seven digits are enough
+    #[arg(long, value_name = "SHA", value_parser = commit)]
+    pub expect_commit: Option<String>,
+    /// The branch that they should have been built from
+    #[arg(long, value_name = "NAME")]
+    pub expect_branch: Option<String>,
+    /// Let warnings count as failures
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// A commit, or seven digits of it or more.
+fn commit(text: &str) -> Result<String, String> {
+    match text.len() >= 7 && text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("is no commit: 7 to 40 hex digits".to_owned()),
+    }
 }
 
 /// How `app check` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CheckOutput {
-    /// One line a check, with cause and fix under a failure
+    /// One line a check, with cause and fix under a problem
     Text,
-    /// One JSON object
+    /// Problems only
+    Short,
+    /// One JSON object; docs/check-output.schema.json has its shape
     Json,
+    /// JUnit's XML
+    Junit,
 }
 
 /// `app dev`.

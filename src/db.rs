@@ -7,6 +7,7 @@
 //! One file a table, one function a statement; a statement's first line is a comment that names its function.
 
 pub mod api_keys;
+pub mod canary;
 pub mod chunks;
 pub mod connect_error;
 mod cursor;
@@ -27,7 +28,9 @@ pub mod retention;
 pub mod search;
 pub mod server;
 mod session;
+pub mod shape;
 pub mod tls;
+pub mod trial;
 mod tx;
 pub mod uploads;
 pub mod url;
@@ -38,6 +41,6 @@ pub use cursor::{BadCursor, Cursor};
 pub use error::DbError;
 pub use listener::{Listener, Wakeup, notify_workers};
 pub use notifier::Notifier;
-pub use pool::{ConnectTarget, Db, PoolOptions, Tls};
+pub use pool::{ConnectTarget, Db, PoolOptions, PoolStatus, Tls};
 pub use session::{Conn, Params, Session};
 pub use tx::Tx;

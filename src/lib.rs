@@ -6,12 +6,13 @@
 //! | --- | --- |
 //! | entry | [`cli`] |
 //! | roles | [`roles`]: one composition root a subcommand |
-//! | services | [`api`], [`checks`], [`worker`] over [`pipeline`] |
+//! | services | [`api`], [`checks`], [`worker`] over [`pipeline`] and [`canary`] |
 //! | domain | [`domain`] (no I/O), [`ports`] (what a test cannot own) |
 //! | infrastructure | [`db`] (the home of SQL), [`clients`], [`config`], [`telemetry`], [`shutdown`] |
 
 pub mod api;
 pub mod build_info;
+pub mod canary;
 pub mod checks;
 pub mod cli;
 pub mod clients;

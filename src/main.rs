@@ -23,7 +23,8 @@ fn main() -> ExitCode {
         return local_parser::run_child();
     }
     static VERSION: OnceLock<String> = OnceLock::new();
-    let build = BuildInfo::new(env!("APP_BUILD_COMMIT"), env!("APP_BUILD_BRANCH"), |name| std::env::var(name).ok());
+    let build = BuildInfo::new(env!("APP_BUILD_COMMIT"), env!("APP_BUILD_BRANCH"), |name| std::env::var(name).ok())
+        .with_built_at(env!("APP_BUILD_TIME"));
     let cli = cli::parse(VERSION.get_or_init(|| build.to_string()));
     run(cli.command, &build).unwrap_or_else(|error| report(&error))
 }

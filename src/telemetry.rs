@@ -1,6 +1,7 @@
 //! The log: what is let through, and how a line looks. Lines go to stderr; stdout is for results.
 //!
-//! Two forms: `text` for a person at a terminal, `json` (one object a line, fields flat) for a platform's log view.
+//! Two forms: `text` for a person at a terminal, `json` (one object a line, fields flat) for a platform's log view. A panic
+//! is a line like any other. What a process counts about itself is in [`metrics`].
 
 use std::{fmt, io::IsTerminal, str::FromStr};
 
@@ -9,6 +10,9 @@ use tracing_subscriber::{
 };
 
 mod json;
+pub mod metrics;
+mod panics;
+pub mod readiness;
 
 /// Libraries that tell more than an operator wants to know, at the level that they are held to.
 ///
@@ -131,7 +135,10 @@ pub fn init(filter: &LogFilter, format: LogFormat, role: &'static str) -> Result
         }
     };
     let registry = tracing_subscriber::registry().with(lines.with_filter(filter.to_env_filter()?));
-    registry.try_init().map_err(|_twice| LogSettingError::SetUpTwice)
+    registry.try_init().map_err(|_twice| LogSettingError::SetUpTwice)?;
+    panics::log_panics();
+    metrics::note_start();
+    Ok(())
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::{
     domain::{Failure, Lease, RetryPolicy, Step, Timeline},
     pipeline::{JobMemory, Outcome, Pipeline, StepError},
     ports::ObjectStore,
+    telemetry::readiness::Readiness,
 };
 use held::Held;
 
@@ -90,6 +91,7 @@ pub struct Worker {
     settings: WorkerSettings,
     wakeup: Option<Wakeup>,
     held: Arc<Held>,
+    readiness: Arc<Readiness>,
 }
 
 impl Worker {
@@ -102,6 +104,12 @@ impl Worker {
         settings: WorkerSettings,
         wakeup: Option<Wakeup>,
     ) -> Self {
-        Self { db, store, steps, row, settings, wakeup, held: Arc::new(Held::default()) }
+        let (held, readiness) = (Arc::new(Held::default()), Arc::new(Readiness::default()));
+        Self { db, store, steps, row, settings, wakeup, held, readiness }
+    }
+
+    /// The same worker, which says in `readiness` whether it claims.
+    pub fn with_readiness(self, readiness: Arc<Readiness>) -> Self {
+        Self { readiness, ..self }
     }
 }

@@ -19,7 +19,7 @@ use super::{
     messages::{ChunkView, DeletionReceipt, DocumentView, DocumentsAccepted, FileOutcome, TextRequest},
     paging::{PageQuery, PageSize, page},
     problem::{from_payload_error, json_invalid},
-    request_id::RequestId,
+    request_id::RequestIds,
     uploads::{new_upload, not_registered, quota_reached},
     validate,
 };
@@ -44,6 +44,7 @@ type Taken = Result<(JobId, DocumentId), ApiError>;
 struct Sender {
     user: UserId,
     request_id: Uuid,
+    correlation_id: Uuid,
 }
 
 /// `POST /documents`: multipart, or JSON with a text.
@@ -53,7 +54,9 @@ pub async fn post_documents(
     request: HttpRequest,
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let sender = Sender { user: caller.user, request_id: RequestId::of(&request).unwrap_or_else(Uuid::now_v7) };
+    let (request_id, correlation_id) =
+        RequestIds::of(&request).map_or_else(|| (Uuid::now_v7(), Uuid::now_v7()), |ids| (ids.request, ids.correlation));
+    let sender = Sender { user: caller.user, request_id, correlation_id };
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match kind.as_str() {
@@ -153,7 +156,7 @@ fn file_outcome(filename: String, outcome: Taken, sender: Sender) -> FileOutcome
         Err(error) => {
             if error.status_code().is_server_error() {
                 tracing::error!(
-                    code = error.code(),
+                    error.code = error.code(),
                     cause = error.log_cause(),
                     "a file of several was not taken: {error}"
                 );
@@ -191,7 +194,7 @@ where
         sha256: stored.sha256,
         stored: true,
         ocr: false,
-        correlation_id: sender.request_id,
+        correlation_id: sender.correlation_id,
     };
     // Where this fails, whether it was committed is not known: the object stays, and housekeeping decides.
     match register_stored(&state.db, &upload, &content).await? {
@@ -210,7 +213,7 @@ where
 /// Takes back an upload that became no document: the object first, so that no object is without its row.
 async fn forget(state: &ApiState, upload: &NewUpload) {
     if let Err(failure) = state.store.delete(&upload.storage_key).await {
-        tracing::warn!(code = failure.code, upload.id = %upload.upload_id, "an unused object stays until its upload expires: {failure}");
+        tracing::warn!(error.code = failure.code, upload.id = %upload.upload_id, "an unused object stays until its upload expires: {failure}");
         return;
     }
     let forgotten = match state.db.get().await {

@@ -25,6 +25,7 @@ use super::{
     jobs::job_view,
     messages::EventView,
     paging::{PageQuery, PageSize, page},
+    request_id::RequestIds,
 };
 use crate::{
     db::{
@@ -62,12 +63,11 @@ pub async fn get_events(
 ) -> Result<HttpResponse, ApiError> {
     let id = JobId(*id);
     let conn = state.conn().await?;
-    if get_job(&conn, caller.user, id).await?.is_none() {
-        return Err(ApiError::not_found("job"));
-    }
+    let job = get_job(&conn, caller.user, id).await?.ok_or_else(|| ApiError::not_found("job"))?;
+    RequestIds::join(&request, job.correlation_id);
     if wants_stream(&request) {
         let after = last_event_id(&request)?.unwrap_or(0);
-        return Ok(live(Live::new(state.get_ref().clone(), caller.user, id, after)));
+        return Ok(live(Live::new(state.get_ref().clone(), caller.user, &job, after)));
     }
     let (limit, after) = (query.limit(EVENTS)?, query.cursor()?.unwrap_or(0));
     let rows = list_events(&conn, caller.user, id, after, limit + 1).await?;
@@ -101,6 +101,7 @@ struct Live {
     state: ApiState,
     user: UserId,
     id: JobId,
+    correlation_id: Option<Uuid>,
     after: i64,
     shown: Option<OffsetDateTime>,
     said_at: Instant,
@@ -109,8 +110,10 @@ struct Live {
 }
 
 impl Live {
-    fn new(state: ApiState, user: UserId, id: JobId, after: i64) -> Self {
-        Self { state, user, id, after, shown: None, said_at: Instant::now(), started: false, ended: false }
+    fn new(state: ApiState, user: UserId, job: &Job, after: i64) -> Self {
+        let (id, correlation_id) = (job.job_id, job.correlation_id);
+        let said_at = Instant::now();
+        Self { state, user, id, correlation_id, after, shown: None, said_at, started: false, ended: false }
     }
 
     /// The next piece of text; `None` once the job has ended or the server stops.
@@ -127,7 +130,8 @@ impl Live {
                 Ok(text) => text,
                 Err(error) => {
                     // The client connects again and goes on behind the last event that it has.
-                    tracing::warn!(job.id = %self.id, error = %error, "a live timeline of job {} breaks off", self.id);
+                    let correlation_id = self.correlation_id.map(tracing::field::display);
+                    tracing::warn!(job.id = %self.id, correlation_id, error = %error, "a live timeline of job {} breaks off", self.id);
                     return None;
                 }
             };

@@ -25,6 +25,8 @@ pub async fn version(state: web::Data<ApiState>) -> HttpResponse {
         version: state.build.version.to_owned(),
         commit: state.build.commit.clone(),
         branch: state.build.branch.clone(),
+        built_at: state.build.built_at,
+        schema_version: state.build.schema_version,
         environment: state.settings.environment.clone(),
     })
 }
@@ -45,6 +47,8 @@ pub async fn health(state: web::Data<ApiState>) -> HttpResponse {
         version: state.build.version.to_owned(),
         commit: state.build.commit.clone(),
         branch: state.build.branch.clone(),
+        built_at: state.build.built_at,
+        schema_version: state.build.schema_version,
         checks,
     };
     if ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }

@@ -1,6 +1,6 @@
 //! Jobs: watching, cancelling, trying again.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -9,6 +9,7 @@ use super::{
     messages::{JobView, Progress, RetryRequest},
     paging::{PageQuery, PageSize, page},
     problem::json_invalid,
+    request_id::RequestIds,
 };
 use crate::{
     db::{
@@ -84,9 +85,12 @@ pub async fn get_job(
     state: web::Data<ApiState>,
     caller: Caller,
     id: web::Path<Uuid>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let job = jobs::get_job(&state.conn().await?, caller.user, JobId(*id)).await?;
-    Ok(HttpResponse::Ok().json(job_view(job.ok_or_else(|| ApiError::not_found("job"))?)))
+    let job = job.ok_or_else(|| ApiError::not_found("job"))?;
+    RequestIds::join(&request, job.correlation_id);
+    Ok(HttpResponse::Ok().json(job_view(job)))
 }
 
 /// `POST /jobs/{id}/cancel`. Asking twice changes nothing.
@@ -94,10 +98,12 @@ pub async fn cancel_job(
     state: web::Data<ApiState>,
     caller: Caller,
     id: web::Path<Uuid>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let (conn, id) = (state.conn().await?, JobId(*id));
     let stopped = jobs::cancel_job(&conn, caller.user, id).await?;
     let job = jobs::get_job(&conn, caller.user, id).await?.ok_or_else(|| ApiError::not_found("job"))?;
+    RequestIds::join(&request, job.correlation_id);
     if !stopped && job.state != State::Cancelled {
         return Err(ApiError::conflict(
             "job_ended",
@@ -108,6 +114,9 @@ pub async fn cancel_job(
         )
         .about(Some(id.0), Some(job.document_id.0)));
     }
+    if stopped {
+        tracing::info!(job.id = %id, document.id = %job.document_id, "job {id} is cancelled by its owner");
+    }
     Ok(HttpResponse::Ok().json(job_view(job)))
 }
 
@@ -116,34 +125,39 @@ pub async fn retry_job(
     state: web::Data<ApiState>,
     caller: Caller,
     id: web::Path<Uuid>,
+    request: HttpRequest,
     body: web::Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let request: RetryRequest = if body.trim_ascii().is_empty() {
+    let wish: RetryRequest = if body.trim_ascii().is_empty() {
         RetryRequest::default()
     } else {
         serde_json::from_slice(&body).map_err(|error| json_invalid(&error))?
     };
-    let from = request.from.as_deref().map(parse_from).transpose()?;
+    let from = wish.from.as_deref().map(parse_from).transpose()?;
     let id = JobId(*id);
     match jobs::redrive_owned_job(&state.db, caller.user, id, from).await? {
         Redriven::Queued(job) => {
+            RequestIds::join(&request, job.correlation_id);
             state.notifier.poke();
+            tracing::info!(job.id = %id, document.id = %job.document_id, job.status = %job.status, "job {id} is queued again by its owner");
             Ok(HttpResponse::Accepted().json(job_view(*job)))
         }
         Redriven::NotFound => Err(ApiError::not_found("job")),
-        Redriven::TooFar(job) => Err(ApiError::unprocessable(
-            "retry_from_invalid",
-            format!(
-                "The job has only come to {}; `from` may name that or an earlier status.",
-                job.checkpoint_reached()
-            ),
-        )),
+        Redriven::TooFar(job) => {
+            RequestIds::join(&request, job.correlation_id);
+            let reached = job.checkpoint_reached();
+            Err(ApiError::unprocessable(
+                "retry_from_invalid",
+                format!("The job has only come to {reached}; `from` may name that or an earlier status."),
+            ))
+        }
         Redriven::Busy(other) => Err(ApiError::conflict(
             "document_busy",
             "Another job of this document has not ended. Wait for it, or cancel it first.",
         )
         .about(Some(other.0), None)),
         Redriven::Refused(job) => {
+            RequestIds::join(&request, job.correlation_id);
             Err(ApiError::conflict("job_not_retryable", why_not(job.state)).about(Some(id.0), Some(job.document_id.0)))
         }
     }

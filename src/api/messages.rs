@@ -402,6 +402,11 @@ pub struct Health {
     pub commit: String,
     /// Branch of that commit.
     pub branch: String,
+    /// When it was built; null: unknown.
+    #[serde(with = "time::serde::rfc3339::option", default)]
+    pub built_at: Option<OffsetDateTime>,
+    /// The newest migration that it knows.
+    pub schema_version: i32,
     /// One entry a dependency: `ok`, or the reason.
     pub checks: std::collections::BTreeMap<String, String>,
 }
@@ -415,6 +420,11 @@ pub struct VersionInfo {
     pub commit: String,
     /// Branch of that commit.
     pub branch: String,
+    /// When it was built; null: unknown.
+    #[serde(with = "time::serde::rfc3339::option", default)]
+    pub built_at: Option<OffsetDateTime>,
+    /// The newest migration that it knows.
+    pub schema_version: i32,
     /// development, staging or production.
     pub environment: String,
 }

@@ -1,4 +1,8 @@
-//! A request's id, span and closing log line; the one place where answers that failed are logged.
+//! A request's ids, span, figures and closing log line; the one place where answers that failed are logged.
+//!
+//! Two ids. The *request id* is this request's alone. The *correlation id* is what belongs together across requests and
+//! processes: a job keeps that of the request that made it, and every later request about the job has the job's. A client
+//! may send either; both are in the answer.
 
 use std::time::Instant;
 
@@ -6,55 +10,82 @@ use actix_web::{
     HttpMessage, HttpRequest, ResponseError,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{HeaderName, HeaderValue},
+    http::header::{HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
 };
-use tracing::{Instrument, field};
+use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
 use super::ApiError;
+use crate::telemetry::metrics::METRICS;
 
-const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
-/// The id of the request in hand; the correlation id of a job that it makes.
-#[derive(Debug, Clone, Copy)]
-pub struct RequestId(pub Uuid);
+/// The ids of the request in hand.
+#[derive(Debug, Clone)]
+pub struct RequestIds {
+    /// This request's.
+    pub request: Uuid,
+    /// What it belongs to; that of a job that it makes.
+    pub correlation: Uuid,
+    span: Span,
+}
 
-impl RequestId {
-    /// The id that the middleware gave.
-    pub fn of(request: &HttpRequest) -> Option<Uuid> {
-        request.extensions().get::<Self>().map(|id| id.0)
+impl RequestIds {
+    /// The ids that the middleware gave.
+    pub fn of(request: &HttpRequest) -> Option<Self> {
+        request.extensions().get::<Self>().cloned()
+    }
+
+    /// Notes that the request is about a job, whose correlation id is its own from here on. Without one (another program's
+    /// job), the request keeps its own.
+    pub fn join(request: &HttpRequest, job: Option<Uuid>) {
+        if let (Some(job), Some(ids)) = (job, request.extensions_mut().get_mut::<Self>())
+            && job != ids.correlation
+        {
+            ids.correlation = job;
+            ids.span.record("correlation_id", field::display(job));
+        }
+    }
+
+    /// The client's where it sent UUIDs, in any of their forms; anything else is as if it were not there, so that nothing
+    /// but ids gets into logs and rows.
+    fn from_client(headers: &HeaderMap) -> (Uuid, Uuid) {
+        let sent = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let request = sent(&REQUEST_ID).unwrap_or_else(Uuid::now_v7);
+        (request, sent(&CORRELATION_ID).unwrap_or(request))
     }
 }
 
-/// Gives the request its id, runs it in a span, turns whatever went wrong into a problem with that id, and logs.
+/// Gives the request its ids, runs it in a span, turns whatever went wrong into a problem with its id, counts it, and logs.
 /// The query string is never logged: it may hold a signature.
 pub async fn identify(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let id = Uuid::now_v7();
-    request.extensions_mut().insert(RequestId(id));
+    let (id, correlation) = RequestIds::from_client(request.headers());
     let method = request.method().clone();
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let span = tracing::info_span!(
         "request",
         request.id = %id,
+        correlation_id = %correlation,
         request.method = %method,
         request.route = %route,
         status = field::Empty,
         duration_ms = field::Empty
     );
+    request.extensions_mut().insert(RequestIds { request: id, correlation, span: span.clone() });
     let began = Instant::now();
     async move {
         let mut response = with_problem(next.call(request).await?.map_into_boxed_body(), id);
-        if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-            response.headers_mut().insert(HEADER, value);
-        }
+        name_ids(&mut response, id);
         let (status, took) = (response.status().as_u16(), began.elapsed());
+        METRICS.record_request(method.as_str(), &route, status, took);
         #[expect(clippy::cast_precision_loss, reason = "microseconds of one request are far below 2^53")]
         let took_ms = took.as_micros() as f64 / 1000.0;
-        let span = tracing::Span::current();
+        let span = Span::current();
         span.record("status", status);
         span.record("duration_ms", took_ms);
         if is_probe(&route) {
@@ -68,9 +99,19 @@ pub async fn identify(
     .await
 }
 
-/// Platforms probe every few seconds; that is not news.
+/// Both ids into the answer's head.
+fn name_ids(response: &mut ServiceResponse<BoxBody>, request: Uuid) {
+    let correlation = RequestIds::of(response.request()).map_or(request, |ids| ids.correlation);
+    for (name, id) in [(REQUEST_ID, request), (CORRELATION_ID, correlation)] {
+        if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+}
+
+/// Platforms probe and scrape every few seconds; that is not news.
 fn is_probe(route: &str) -> bool {
-    ["/health", "/livez", "/readyz"].iter().any(|probe| route.ends_with(probe))
+    ["/health", "/livez", "/readyz", "/metrics"].iter().any(|probe| route.ends_with(probe))
 }
 
 /// An answer that an error stands behind, as a problem with the request's id.
@@ -87,11 +128,12 @@ fn with_problem(response: ServiceResponse<BoxBody>, id: Uuid) -> ServiceResponse
 }
 
 fn logged(error: &ApiError) -> &ApiError {
+    METRICS.record_request_error(error.code());
     let cause = error.log_cause().unwrap_or("-");
     if error.status_code().is_server_error() {
-        tracing::error!(code = error.code(), cause, "{error} ({cause})");
+        tracing::error!(error.code = error.code(), cause, "{error} ({cause})");
     } else {
-        tracing::debug!(code = error.code(), cause, "{error}");
+        tracing::debug!(error.code = error.code(), cause, "{error}");
     }
     error
 }

@@ -77,7 +77,7 @@ fn private() -> impl HttpServiceFactory {
 }
 
 /// A path and what it takes; every other method is a 405 problem that names `allow`.
-fn on(path: &str, allow: &'static str, routes: impl IntoIterator<Item = Route>) -> Resource {
+pub(super) fn on(path: &str, allow: &'static str, routes: impl IntoIterator<Item = Route>) -> Resource {
     routes
         .into_iter()
         .fold(web::resource(path), Resource::route)
@@ -85,7 +85,7 @@ fn on(path: &str, allow: &'static str, routes: impl IntoIterator<Item = Route>) 
 }
 
 /// GET, and HEAD, which probes use.
-fn get<F, Args>(handler: F) -> [Route; 2]
+pub(super) fn get<F, Args>(handler: F) -> [Route; 2]
 where
     F: actix_web::Handler<Args> + Clone,
     Args: actix_web::FromRequest + 'static,
@@ -103,6 +103,6 @@ async fn index() -> HttpResponse {
     HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page)
 }
 
-async fn not_found() -> Result<HttpResponse, ApiError> {
+pub(super) async fn not_found() -> Result<HttpResponse, ApiError> {
     Err(ApiError::route_not_found())
 }

@@ -83,7 +83,10 @@ async fn query_vector(state: &ApiState, query: &str, asked: SearchMode) -> Resul
     match embed(state.model.as_ref(), query).await {
         Ok(found) => Ok((asked, Some(found))),
         Err(failure) if asked == SearchMode::Hybrid => {
-            tracing::warn!(code = failure.code, "the query has no vector, so words alone are searched: {failure}");
+            tracing::warn!(
+                error.code = failure.code,
+                "the query has no vector, so words alone are searched: {failure}"
+            );
             Ok((SearchMode::Text, None))
         }
         Err(failure) => Err(ApiError::embedding(&failure)),

@@ -29,6 +29,16 @@ pub enum ServeError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The address for a worker's probes is taken, or is not ours.
+    #[error(
+        "couldn't listen on {addr} for probes: {source}; choose another with WORKER_HTTP_HOST and WORKER_HTTP_PORT"
+    )]
+    BindProbes {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The server ended by itself.
     #[error("the HTTP server failed: {0}")]
     Run(#[source] std::io::Error),
@@ -53,8 +63,17 @@ pub fn build_app(
 fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "HEAD", "POST", "PUT", "DELETE"])
-        .allowed_headers(["authorization", "content-type", "accept", "x-user-id", "last-event-id", "idempotency-key"])
-        .expose_headers(["x-request-id", "retry-after"])
+        .allowed_headers([
+            "authorization",
+            "content-type",
+            "accept",
+            "x-user-id",
+            "last-event-id",
+            "idempotency-key",
+            "x-request-id",
+            "x-correlation-id",
+        ])
+        .expose_headers(["x-request-id", "x-correlation-id", "retry-after"])
         .max_age(3600);
     if origins.iter().any(|origin| origin == "*") {
         return cors.allow_any_origin().send_wildcard();

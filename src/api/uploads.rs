@@ -9,7 +9,7 @@ use super::{
     ApiError, ApiState, BASE_PATH, Caller,
     body::{Expected, store_body},
     messages::{UploadAccepted, UploadRequest},
-    request_id::RequestId,
+    request_id::RequestIds,
     signing::{self, Refusal, SignedQuery},
     validate,
 };
@@ -49,7 +49,7 @@ pub async fn post_upload(
         sha256: declared.sha256,
         stored: false,
         ocr: body.ocr,
-        correlation_id: RequestId::of(&request).unwrap_or_else(Uuid::now_v7),
+        correlation_id: RequestIds::of(&request).map_or_else(Uuid::now_v7, |ids| ids.correlation),
     };
     let signed_url = signed_url(&state, &request, &upload).await?;
     match register_declared(&state.db, &upload, &content).await? {
@@ -124,6 +124,7 @@ pub async fn put_upload(
 ) -> Result<HttpResponse, ApiError> {
     let id = UploadId(*id);
     let upload = signed_upload(&state, id, &query).await?;
+    RequestIds::join(&request, upload.correlation_id);
     let declared = upload.bytes_len.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
     refuse_wrong_length(&request, declared)?;
     if upload.stored {
@@ -139,7 +140,8 @@ pub async fn put_upload(
         return Err(upload_gone());
     }
     state.notifier.poke();
-    tracing::info!(upload.id = %id, bytes = declared, "upload {id} is stored");
+    let job = upload.job_id.map(tracing::field::display);
+    tracing::info!(upload.id = %id, job.id = job, bytes = declared, "upload {id} is stored");
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -95,7 +95,14 @@ fn the_last_of_wait_and_no_wait_counts() {
 
 #[test]
 fn wrong_arguments_exit_with_2() {
-    for line in ["app frobnicate", "app search", "app search --limit 51 x", "app migrate --status --dry-run"] {
+    for line in [
+        "app frobnicate",
+        "app search",
+        "app search --limit 51 x",
+        "app migrate --status --dry-run",
+        "app migrate --move-stamp prod",
+        "app migrate --move-stamp production --dry-run",
+    ] {
         assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
     }
 }

@@ -23,6 +23,8 @@ pub struct Database {
     pub pool_timeout: Duration,
     /// Age at which a connection is replaced; zero: never.
     pub max_age: Duration,
+    /// Connections that a pooler behind [`url`](Self::url) grants; 0: not known.
+    pub connection_limit: u32,
 }
 
 impl Database {
@@ -35,6 +37,7 @@ impl Database {
             connect_timeout: r.seconds("DATABASE_CONNECT_TIMEOUT", 0.1..=300.0),
             pool_timeout: r.seconds("DATABASE_POOL_TIMEOUT", 0.1..=300.0),
             max_age: r.seconds("DATABASE_MAX_AGE", 0.0..=86_400.0),
+            connection_limit: r.whole("DATABASE_CONNECTION_LIMIT", 0..=1_000_000),
         }
     }
 

@@ -13,6 +13,8 @@ pub struct Http {
     pub host: String,
     /// Port to listen on; `0`: any that is free.
     pub port: u16,
+    /// An `API_PORT` of the environment that `PORT` overrules, where they differ.
+    pub overruled_port: Option<u16>,
     /// Where clients reach the API; `None`: by the request's own host.
     pub public_url: Option<Url>,
     /// Threads that serve requests; `0`: one a core.
@@ -28,10 +30,13 @@ pub struct Http {
 impl Http {
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
         let own_port = r.whole("API_PORT", 0..=u16::MAX);
+        let own_is_stated = r.layers.values.get("API_PORT").is_some_and(|raw| raw.place == "environment");
+        let platform_port = r.optional("PORT", |text| values::whole(text, &(1..=u16::MAX)));
         let platform_url = r.url("RENDER_EXTERNAL_URL");
         Self {
             host: r.name("API_HOST"),
-            port: r.optional("PORT", |text| values::whole(text, &(1..=u16::MAX))).unwrap_or(own_port),
+            port: platform_port.unwrap_or(own_port),
+            overruled_port: platform_port.filter(|port| own_is_stated && *port != own_port).map(|_port| own_port),
             public_url: r.url("API_PUBLIC_URL").or(platform_url),
             threads: r.whole("API_THREADS", 0..=1024),
             grace: r.seconds("API_GRACE", 0.0..=3600.0),

@@ -13,6 +13,10 @@ pub struct Platform {
     pub branch: Option<String>,
     /// Time between SIGTERM and SIGKILL.
     pub shutdown_delay: Duration,
+    /// Instances of the API that may run at once.
+    pub api_instances: u32,
+    /// Instances of the worker that may run at once.
+    pub worker_instances: u32,
 }
 
 impl Platform {
@@ -21,6 +25,8 @@ impl Platform {
             commit: r.optional("RENDER_GIT_COMMIT", values::name),
             branch: r.optional("RENDER_GIT_BRANCH", values::name),
             shutdown_delay: r.seconds("SHUTDOWN_DELAY", 0.0..=3600.0),
+            api_instances: r.whole("API_INSTANCES", 0..=10_000),
+            worker_instances: r.whole("WORKER_INSTANCES", 0..=10_000),
         }
     }
 }

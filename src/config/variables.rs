@@ -53,6 +53,7 @@ const API: &[Role] = &[Api, Check, Dev];
 const WORKER: &[Role] = &[Worker, Check, Dev];
 const MODEL: &[Role] = &[Api, Worker, Migrate, Check, Dev];
 const CLIENT: &[Role] = &[Client, Check];
+const CHECK: &[Role] = &[Check];
 
 const fn set(
     name: &'static str,
@@ -114,6 +115,8 @@ pub const VARIABLES: &[Variable] = &[
         "Seconds to wait for a free connection of the pool."),
     set("DATABASE_MAX_AGE", "database.max_age", BOTH, "1800",
         "Seconds after which a connection is replaced; `0`: never."),
+    set("DATABASE_CONNECTION_LIMIT", "database.connection_limit", CHECK, "200",
+        "Connections that the pooler behind `DATABASE_URL` grants to clients, for the budget of `app check`; `0`: the server's own limit, which does not count behind a pooler."),
 
     env("PORT", API, "10000",
         "Port to listen on, set by the platform; wins over `API_PORT`."),
@@ -189,6 +192,10 @@ pub const VARIABLES: &[Variable] = &[
         "Jobs of one user that run at a time; more wait; `0`: no limit."),
     set("WORKER_TIMELINE", "worker.timeline", WORKER, "whole",
         "What is written to `events`: `whole`, every transition; `problems`, only failures and what people did."),
+    set("WORKER_HTTP_PORT", "worker.http_port", WORKER, "9100",
+        "Port on which `app worker` answers `/livez`, `/readyz` and `/metrics`; `0`: none. `app dev` answers them on the API's."),
+    set("WORKER_HTTP_HOST", "worker.http_host", WORKER, "0.0.0.0",
+        "Address for that port."),
 
     set("RETENTION_EVENTS_DAYS", "retention.events_days", WORKER, "90",
         "Days that the events of an ended job are kept; `0`: for ever."),
@@ -231,6 +238,8 @@ pub const VARIABLES: &[Variable] = &[
         "The API that `app upload`, `app jobs` and `app search` talk to. Default: a running `app dev`."),
     secret("APP_TOKEN", CLIENT, "a JWT or an API key",
         "What these commands log in with. Default: the token of a running `app dev`."),
+    set("E2E_TIMEOUT", "client.e2e_timeout", CHECK, "60",
+        "Seconds that the document of `app check --e2e` may take to be complete, 480 at most; more where a backlog is normal."),
     env("APP_DEV_DIR", &[Dev, Client], "/tmp/app-dev",
         "Data folder of `app dev`. Default: a private one per checkout."),
 
@@ -240,6 +249,10 @@ pub const VARIABLES: &[Variable] = &[
         "The branch that it was deployed from."),
     set("SHUTDOWN_DELAY", "platform.shutdown_delay", BOTH, "30",
         "Seconds that the platform leaves between SIGTERM and SIGKILL; grace periods must be shorter."),
+    set("API_INSTANCES", "platform.api_instances", CHECK, "1",
+        "Instances of `app api` that may run at once, for the connection budget of `app check`."),
+    set("WORKER_INSTANCES", "platform.worker_instances", CHECK, "1",
+        "Instances of `app worker` that may run at once, for the same."),
     env("RENDER_EXTERNAL_URL", API, "https://app.onrender.com",
         "Public address of the web service, for `API_PUBLIC_URL`."),
 ];

@@ -30,6 +30,10 @@ pub struct Worker {
     pub max_running_jobs_per_user: u32,
     /// What is written to `events`.
     pub timeline: Timeline,
+    /// Port for probes and metrics of a worker process; `0`: none.
+    pub http_port: u16,
+    /// Address for that port.
+    pub http_host: String,
 }
 
 impl Worker {
@@ -46,6 +50,8 @@ impl Worker {
             grace: r.seconds("WORKER_GRACE", 0.0..=3600.0),
             max_running_jobs_per_user: r.whole("MAX_RUNNING_JOBS_PER_USER", 0..=100_000),
             timeline: r.required("WORKER_TIMELINE", |text| text.parse().map_err(str::to_owned)),
+            http_port: r.whole("WORKER_HTTP_PORT", 0..=u16::MAX),
+            http_host: r.name("WORKER_HTTP_HOST"),
         }
     }
 }

@@ -32,6 +32,8 @@ pub enum ConnectCause {
     TlsFailed,
     /// Wrong user or password, or none.
     AuthFailed,
+    /// The server knows no such role, or one that may not log in.
+    RoleMissing,
     /// The server's rules (`pg_hba.conf`, allow-list) let this user, database or address not in.
     AccessRefused,
     /// No such database.
@@ -60,6 +62,7 @@ impl ConnectCause {
             Self::TlsExpired => "tls_expired",
             Self::TlsFailed => "tls_failed",
             Self::AuthFailed => "auth_failed",
+            Self::RoleMissing => "role_missing",
             Self::AccessRefused => "access_refused",
             Self::DatabaseMissing => "database_missing",
             Self::TooManyConnections => "too_many_connections",
@@ -81,6 +84,7 @@ impl ConnectCause {
             | Self::TlsExpired
             | Self::TlsFailed
             | Self::AuthFailed
+            | Self::RoleMissing
             | Self::AccessRefused
             | Self::DatabaseMissing
             | Self::PoolerTenantUnknown => false,
@@ -200,6 +204,8 @@ fn cause_of_answer(db: &DbError) -> ConnectCause {
         ConnectCause::TlsRequired
     } else if says.contains("no pg_hba.conf entry") || says.contains("pg_hba.conf rejects") {
         ConnectCause::AccessRefused
+    } else if says.contains("role") && (says.ends_with("does not exist") || says.ends_with("not permitted to log in")) {
+        ConnectCause::RoleMissing
     } else if *code == SqlState::INVALID_PASSWORD || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION {
         ConnectCause::AuthFailed
     } else if *code == SqlState::INVALID_CATALOG_NAME {
@@ -297,6 +303,10 @@ fn advice(cause: ConnectCause, url: &DatabaseUrl) -> (String, String) {
             "Check that the port is Postgres's own, and that the server supports TLS 1.2 or 1.3.".to_owned(),
         ),
         ConnectCause::AuthFailed => ("User or password is wrong.", password_advice(url)),
+        ConnectCause::RoleMissing => (
+            "The server has no such role, or one that may not log in.",
+            "Correct the user in the URL, or create the role with LOGIN.".to_owned(),
+        ),
         ConnectCause::AccessRefused => (
             "The server's rules do not admit this user, database or address.",
             "Add this machine's address to the allow-list (pg_hba.conf), or use the user and database meant for it."
@@ -325,7 +335,8 @@ fn advice(cause: ConnectCause, url: &DatabaseUrl) -> (String, String) {
     (why.to_owned(), fix)
 }
 
-fn ipv4_advice(url: &DatabaseUrl) -> String {
+/// What to do about a host that only IPv6 leads to: the pooler's URLs, with the project's reference filled in.
+pub fn ipv4_advice(url: &DatabaseUrl) -> String {
     let (Some(transaction), Some(session)) =
         (url.suggested_pooler_url(PoolerMode::Transaction), url.suggested_pooler_url(PoolerMode::Session))
     else {

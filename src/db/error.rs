@@ -3,7 +3,10 @@
 use tokio_postgres::error::SqlState;
 
 use super::connect_error::ConnectProblem;
-use crate::domain::{ErrorClass, Failure};
+use crate::{
+    domain::{ErrorClass, Failure},
+    telemetry::metrics::METRICS,
+};
 
 /// A failure of the database or of the way to it. None of the texts holds a URL, a password or a parameter's value.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -50,12 +53,14 @@ pub enum DbError {
 
 impl DbError {
     pub(super) fn statement(sql: &str, error: &tokio_postgres::Error) -> Self {
-        Self::Statement {
+        let failed = Self::Statement {
             statement: name_of(sql).to_owned(),
             message: message_of(error),
             sqlstate: error.code().cloned(),
             constraint: error.as_db_error().and_then(|db| db.constraint()).map(str::to_owned),
-        }
+        };
+        METRICS.record_database_error(failed.code());
+        failed
     }
 
     pub(super) fn row(statement: &str, error: &dyn std::fmt::Display) -> Self {

@@ -5,13 +5,16 @@
 
 use tokio_postgres::{Row, types::Type};
 
-use super::{DbError, Session, session::column};
+use super::{
+    DbError, Session,
+    events::{RecentEvents, count_recent_events},
+    session::column,
+};
 
 /// The tables whose dead rows slow the system down.
 pub const WATCHED_TABLES: [&str; 4] = ["upload_jobs", "events", "document_chunks", "workers"];
 /// A worker that was not seen for this long does not count as alive, in seconds. Source: ours; six heartbeats of the default.
 const ALIVE_SECONDS: i32 = 60;
-
 /// All figures, as of about one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Gauges {
@@ -25,10 +28,12 @@ pub struct Gauges {
     pub oldest_transaction: Option<OpenTransaction>,
     /// Workers seen of late, by build.
     pub workers: Vec<WorkerCount>,
+    /// What became of jobs in the last minutes.
+    pub recent: Vec<RecentEvents>,
 }
 
 /// Jobs in one state at one status.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobCount {
     /// `queued`, `retryable`, `working` or `deadletter`.
     pub state: String,
@@ -36,8 +41,12 @@ pub struct JobCount {
     pub status: String,
     /// How many.
     pub jobs: i64,
+    /// Those that wait and could run now.
+    pub due_jobs: i64,
     /// How long the first of them has been due, in whole seconds; `None`: none is due, or they do not wait.
     pub due_for_seconds: Option<i64>,
+    /// How long ago the first of them was claimed, in whole seconds; `None`: nobody has them in hand.
+    pub in_hand_for_seconds: Option<i64>,
 }
 
 /// What the server knows of a table.
@@ -66,6 +75,16 @@ pub struct OpenTransaction {
     pub open_for_seconds: i64,
 }
 
+impl OpenTransaction {
+    /// The statement that ends it, for a person to run.
+    pub fn end_statement(&self) -> String {
+        match self.pid {
+            0 => format!("ROLLBACK PREPARED '{}'", self.application_name.replace('\'', "''")),
+            pid => format!("SELECT pg_terminate_backend({pid})"),
+        }
+    }
+}
+
 /// Workers of one build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerCount {
@@ -90,6 +109,21 @@ impl Gauges {
         self.jobs.iter().filter_map(|count| count.due_for_seconds).max().unwrap_or(0)
     }
 
+    /// Jobs that wait and could run now.
+    pub fn due_jobs(&self) -> i64 {
+        self.jobs.iter().map(|count| count.due_jobs).sum()
+    }
+
+    /// How long ago the first of the jobs in hand was claimed, in seconds; 0 when nobody has one.
+    pub fn longest_in_hand_seconds(&self) -> i64 {
+        self.jobs.iter().filter_map(|count| count.in_hand_for_seconds).max().unwrap_or(0)
+    }
+
+    /// Workers seen of late, of all builds.
+    pub fn workers_alive(&self) -> i64 {
+        self.workers.iter().map(|build| build.workers).sum()
+    }
+
     /// Jobs that are done or cancelled: what the table is estimated to hold, less what was counted.
     pub fn ended_jobs_estimate(&self) -> i64 {
         let rows = self.tables.iter().find(|table| table.table == "upload_jobs").map_or(0, |table| table.rows);
@@ -98,7 +132,7 @@ impl Gauges {
     }
 }
 
-/// Reads all figures: four statements.
+/// Reads all figures: five statements.
 pub async fn get_gauges(db: &impl Session) -> Result<Gauges, DbError> {
     let (jobs, users_waiting) = count_jobs(db).await?;
     Ok(Gauges {
@@ -107,29 +141,32 @@ pub async fn get_gauges(db: &impl Session) -> Result<Gauges, DbError> {
         tables: list_table_gauges(db).await?,
         oldest_transaction: get_oldest_transaction(db).await?,
         workers: count_workers(db).await?,
+        recent: count_recent_events(db).await?,
     })
 }
 
 /// The statement that counts jobs; a test asks the planner about it.
 pub const COUNT_JOBS: &str = "-- count_jobs
 WITH counted AS (
-  SELECT j.state, j.status, j.user_id, count(*) AS jobs, min(j.run_at) AS first_run_at
+  SELECT j.state, j.status, j.user_id, count(*) AS jobs, count(*) FILTER (WHERE j.run_at <= now()) AS due_jobs,
+    min(j.run_at) AS first_run_at, NULL::timestamptz AS first_claimed_at
   FROM upload_pipeline.upload_jobs AS j
   WHERE j.state IN ('queued', 'retryable')
   GROUP BY j.state, j.status, j.user_id
   UNION ALL
-  SELECT j.state, j.status, NULL, count(*), NULL
+  SELECT j.state, j.status, NULL, count(*), 0, NULL, min(j.claimed_at)
   FROM upload_pipeline.upload_jobs AS j
   WHERE j.state = 'working'
   GROUP BY j.state, j.status
   UNION ALL
-  SELECT j.state, j.status, NULL, count(*), NULL
+  SELECT j.state, j.status, NULL, count(*), 0, NULL, NULL
   FROM upload_pipeline.upload_jobs AS j
   WHERE j.state = 'deadletter'
   GROUP BY j.state, j.status
 )
-SELECT c.state, c.status, sum(c.jobs)::bigint AS jobs,
+SELECT c.state, c.status, sum(c.jobs)::bigint AS jobs, sum(c.due_jobs)::bigint AS due_jobs,
   extract(epoch FROM now() - min(c.first_run_at) FILTER (WHERE c.first_run_at <= now()))::bigint AS due_for_seconds,
+  extract(epoch FROM now() - min(c.first_claimed_at))::bigint AS in_hand_for_seconds,
   (SELECT count(DISTINCT w.user_id) FROM counted AS w WHERE w.first_run_at <= now()) AS users_waiting
 FROM counted AS c
 GROUP BY c.state, c.status
@@ -143,7 +180,9 @@ async fn count_jobs(db: &impl Session) -> Result<(Vec<JobCount>, i64), DbError> 
             state: column(row, "state")?,
             status: column(row, "status")?,
             jobs: column(row, "jobs")?,
+            due_jobs: column(row, "due_jobs")?,
             due_for_seconds: column(row, "due_for_seconds")?,
+            in_hand_for_seconds: column(row, "in_hand_for_seconds")?,
         })
     });
     Ok((jobs.collect::<Result<_, DbError>>()?, users_waiting))
@@ -232,4 +271,18 @@ ORDER BY w.commit",
             })
         })
         .collect()
+}
+
+/// Running jobs whose lease expired over two minutes ago: nobody has taken them over.
+pub async fn count_overdue_leases(db: &impl Session) -> Result<i64, DbError> {
+    let row = db
+        .row(
+            "-- count_overdue_leases
+SELECT count(*) AS jobs
+FROM upload_pipeline.upload_jobs AS j
+WHERE j.state = 'working' AND coalesce(j.lease_expires_at, j.updated_at) < now() - interval '2 minutes'",
+            &[],
+        )
+        .await?;
+    row.map_or(Ok(0), |row| column(&row, "jobs"))
 }

@@ -14,6 +14,7 @@ mod redrive;
 mod redrive_many;
 
 pub use claim::{ClaimOptions, Claimed, Outlook, claim_jobs, claim_suspect, get_outlook, suspect_waits};
+pub(in crate::db) use completion::complete_jobs;
 pub use completion::{Completer, Completion, Ending};
 pub use enqueue::{NewJob, enqueue_jobs};
 pub use lease::{Beat, beat_heart, get_checkpoint, hand_back_unheld, release_expired_jobs};

@@ -35,6 +35,15 @@ impl Wakeup {
         *self.proven.borrow()
     }
 
+    /// Waits until notifications are proven to arrive.
+    pub async fn proven(&self) {
+        let mut proven = self.proven.clone();
+        if proven.wait_for(|proven| *proven).await.is_err() {
+            // The listener is gone; it will not prove anything any more.
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Waits until something may have changed. News that came while nobody waited are kept.
     pub async fn news(&self) {
         self.news.notified().await;

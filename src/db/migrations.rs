@@ -1,5 +1,8 @@
 //! Bringing the schema up to date, and knowing whether it is.
 
+mod error;
+mod stamp;
+
 use std::time::{Duration, Instant};
 
 use refinery::{Migration, Runner};
@@ -7,6 +10,9 @@ use tokio::runtime::Handle;
 use tokio_postgres::{Client, types::Type};
 
 use super::{ConnectTarget, Db, DbError, Session, probe, session::column};
+
+pub use error::MigrateError;
+pub use stamp::get_environment_stamp;
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -24,36 +30,6 @@ const LOCK_DEADLINE: Duration = Duration::from_secs(120);
 const HNSW_FROM_ROWS: i64 = 10_000;
 
 const ROW_SECURITY: &str = include_str!("row_security.sql");
-
-/// Why `app migrate` did not finish. Nothing of the migration it names was kept.
-#[derive(Debug, thiserror::Error)]
-pub enum MigrateError {
-    /// The database could not be reached or refused a statement.
-    #[error(transparent)]
-    Db(#[from] DbError),
-    /// The URL leads to a pooler in transaction mode.
-    #[error(
-        "this URL leads to a connection pooler in transaction mode, on which the lock that keeps two migrations apart does not \
-         hold; set DIRECT_URL to the database itself or to the pooler's session mode (on Supabase: port 5432, not 6543)"
-    )]
-    TransactionMode,
-    /// Another `app migrate` holds the lock.
-    #[error("another `app migrate` has been running for {0} s; wait for it, or end its session in Postgres")]
-    Locked(u64),
-    /// A migration failed, or the applied ones are not those of this build.
-    #[error("{0}")]
-    Migration(String),
-    /// The database belongs to another environment.
-    #[error(
-        "this database belongs to {stamped}, this process to {ours}: nothing was changed. Check DATABASE_URL and ENVIRONMENT"
-    )]
-    Environment {
-        /// The environment that the database is stamped with.
-        stamped: String,
-        /// The environment of this process.
-        ours: String,
-    },
-}
 
 /// What the schema of a database is to this build.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,18 +82,43 @@ pub async fn migrate(
     environment: &str,
     by: &str,
 ) -> Result<MigrateReport, MigrateError> {
+    bring_up_to_date(target, runtime, environment, None, by).await
+}
+
+/// The same for a database that belongs to `from` and is to belong to `environment` from now on: the stamp is moved last,
+/// and written down. A copy may be older than this build, so the one cannot be had without the other.
+pub async fn migrate_and_move_stamp(
+    target: &ConnectTarget,
+    runtime: &Handle,
+    from: &str,
+    environment: &str,
+    by: &str,
+) -> Result<MigrateReport, MigrateError> {
+    bring_up_to_date(target, runtime, environment, Some(from), by).await
+}
+
+async fn bring_up_to_date(
+    target: &ConnectTarget,
+    runtime: &Handle,
+    environment: &str,
+    from: Option<&str>,
+    by: &str,
+) -> Result<MigrateReport, MigrateError> {
     if probe::probe_session_mode(target, runtime).await? == probe::SessionMode::Transaction {
         return Err(MigrateError::TransactionMode);
     }
     let mut client = probe::connect(target, runtime).await?;
     take_lock(&client).await?;
-    check_stamp(&client, environment).await?;
+    stamp::check_stamp(&client, environment, from).await?;
     batch(&client, "-- create_schema\nCREATE SCHEMA IF NOT EXISTS upload_pipeline").await?;
     let report = runner().run_async(&mut client).await.map_err(|error| MigrateError::Migration(explain(&error)))?;
     batch(&client, &format!("-- close_history\nALTER TABLE {HISTORY} ENABLE ROW LEVEL SECURITY")).await?;
     batch(&client, ROW_SECURITY).await?;
     let indexes = ensure_vector_indexes(&client).await?;
-    stamp(&client, environment, by).await?;
+    match from {
+        Some(from) => stamp::move_stamp(&client, from, environment, by).await?,
+        None => stamp::stamp(&client, environment, by).await?,
+    }
     Ok(MigrateReport { applied: report.applied_migrations().iter().map(name).collect(), indexes })
 }
 
@@ -160,41 +161,6 @@ fn explain(error: &refinery::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-async fn check_stamp(client: &Client, environment: &str) -> Result<(), MigrateError> {
-    match stamp_of(client).await? {
-        Some(stamped) if stamped != environment => {
-            Err(MigrateError::Environment { stamped, ours: environment.to_owned() })
-        }
-        _ => Ok(()),
-    }
-}
-
-async fn stamp_of(client: &Client) -> Result<Option<String>, DbError> {
-    let exists = "-- stamp_exists
-SELECT to_regclass('upload_pipeline.environment_stamp') IS NOT NULL AS yes";
-    let row = client.query_typed_one(exists, &[]).await.map_err(|error| DbError::statement(exists, &error))?;
-    if !column::<bool>(&row, "yes")? {
-        return Ok(None);
-    }
-    let row = client.query_typed_opt(GET_STAMP, &[]).await.map_err(|error| DbError::statement(GET_STAMP, &error))?;
-    row.map(|row| column(&row, "environment")).transpose()
-}
-
-const GET_STAMP: &str = "-- get_stamp
-SELECT s.environment FROM upload_pipeline.environment_stamp AS s";
-
-async fn stamp(client: &Client, environment: &str, by: &str) -> Result<(), DbError> {
-    let sql = "-- stamp_environment
-INSERT INTO upload_pipeline.environment_stamp (environment, stamped_by)
-VALUES ($1, $2)
-ON CONFLICT (only_one) DO NOTHING";
-    client
-        .execute_typed(sql, &[(&environment, Type::TEXT), (&by, Type::TEXT)])
-        .await
-        .map(drop)
-        .map_err(|error| DbError::statement(sql, &error))
 }
 
 /// A partial HNSW index for each model that has enough vectors, built without locking writers out. One that a killed
@@ -314,13 +280,4 @@ pub async fn schema_state(db: &Db) -> Result<SchemaState, DbError> {
         n if n == all.len() => SchemaState::Missing,
         _ => SchemaState::Behind(pending),
     })
-}
-
-/// The environment that the database is stamped with; `None` before the first `app migrate`.
-pub async fn get_environment_stamp(db: &Db) -> Result<Option<String>, DbError> {
-    match db.get().await?.row(GET_STAMP, &[]).await {
-        Ok(row) => row.map(|row| column(&row, "environment")).transpose(),
-        Err(error) if error.is_schema_missing() => Ok(None),
-        Err(error) => Err(error),
-    }
 }

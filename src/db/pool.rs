@@ -20,6 +20,7 @@ use super::{
     tls::{TlsError, make_tls},
     url::{DatabaseUrl, TlsMode},
 };
+use crate::telemetry::metrics::METRICS;
 
 /// A peer that acknowledges nothing for this long is dead. Source: ours; shorter than the default lease.
 const DEAD_PEER: Duration = Duration::from_secs(20);
@@ -116,6 +117,19 @@ impl Default for PoolOptions {
     }
 }
 
+/// The pool at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// Connections at the most.
+    pub size: usize,
+    /// Connections that are open, or being opened.
+    pub open: usize,
+    /// Of those, the ones that nobody uses.
+    pub idle: usize,
+    /// Callers that wait for one.
+    pub waiting: usize,
+}
+
 /// The database: hands out connections and runs transactions. Cheap to clone.
 #[derive(Clone)]
 pub struct Db {
@@ -183,6 +197,15 @@ impl Db {
     /// A connection for a few statements. Give it back (drop it) before any other waiting.
     pub async fn get(&self) -> Result<Conn, DbError> {
         let asked = Instant::now();
+        let got = self.try_get(asked).await;
+        METRICS.record_pool_wait(asked.elapsed());
+        if let Err(error) = &got {
+            METRICS.record_database_error(error.code());
+        }
+        got
+    }
+
+    async fn try_get(&self, asked: Instant) -> Result<Conn, DbError> {
         match self.pool.get().await {
             Ok(client) => Ok(Conn(client)),
             Err(PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle)) => Err(DbError::Pool(format!(
@@ -195,6 +218,12 @@ impl Db {
             Err(PoolError::Backend(error)) => Err(self.target.explain(&error)),
             Err(error) => Err(DbError::Pool(error.to_string())),
         }
+    }
+
+    /// How the pool is used just now.
+    pub fn pool_status(&self) -> PoolStatus {
+        let status = self.pool.status();
+        PoolStatus { size: status.max_size, open: status.size, idle: status.available, waiting: status.waiting }
     }
 
     /// Closes the pool; connections in use end when they are given back.

@@ -1,4 +1,6 @@
-//! What the server says of itself.
+//! What the server says of itself and of this login.
+
+use tokio_postgres::types::Type;
 
 use super::{DbError, Session, session::column};
 
@@ -15,6 +17,12 @@ pub struct ServerFacts {
     pub vector_version: Option<String>,
     /// Whether pgvector could be created.
     pub vector_available: bool,
+    /// Connections that the server grants to roles without special rights.
+    pub usable_connections: i32,
+    /// Whether row-level security does not hold for this role whoever owns the tables: a superuser, or BYPASSRLS.
+    pub bypasses_row_security: bool,
+    /// Why nothing can be written; `None`: it can.
+    pub read_only: Option<String>,
 }
 
 /// Asks the server.
@@ -25,7 +33,14 @@ pub async fn get_server_facts(db: &impl Session) -> Result<ServerFacts, DbError>
 SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS version_num,
   current_user::text AS user_name,
   (SELECT e.extversion FROM pg_extension AS e WHERE e.extname = 'vector') AS vector_version,
-  EXISTS (SELECT FROM pg_available_extensions AS a WHERE a.name = 'vector') AS vector_available",
+  EXISTS (SELECT FROM pg_available_extensions AS a WHERE a.name = 'vector') AS vector_available,
+  current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+    - coalesce(current_setting('reserved_connections', true)::int, 0) AS usable_connections,
+  coalesce((SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles AS r WHERE r.rolname = current_user), false) AS bypasses,
+  CASE
+    WHEN pg_is_in_recovery() THEN 'this server is a replica (in recovery)'
+    WHEN current_setting('transaction_read_only')::boolean THEN 'transactions are read-only (default_transaction_read_only)'
+  END AS read_only",
             &[],
         )
         .await?
@@ -36,5 +51,37 @@ SELECT current_setting('server_version') AS version, current_setting('server_ver
         user: column(&row, "user_name")?,
         vector_version: column(&row, "vector_version")?,
         vector_available: column(&row, "vector_available")?,
+        usable_connections: column(&row, "usable_connections")?,
+        bypasses_row_security: column(&row, "bypasses")?,
+        read_only: column(&row, "read_only")?,
     })
+}
+
+/// The server's time, in seconds since 1970.
+pub async fn get_server_time(db: &impl Session) -> Result<f64, DbError> {
+    let row = db
+        .row(
+            "-- get_server_time
+SELECT extract(epoch FROM clock_timestamp())::float8 AS seconds",
+            &[],
+        )
+        .await?
+        .ok_or_else(|| DbError::row("get_server_time", &"no row"))?;
+    column(&row, "seconds")
+}
+
+/// Tables of the schema on which row-level security would be applied to this role: it does not own them.
+pub async fn list_tables_of_others(db: &impl Session) -> Result<Vec<String>, DbError> {
+    let rows = db
+        .rows(
+            "-- list_tables_of_others
+SELECT c.relname::text AS name
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relrowsecurity AND NOT pg_has_role(c.relowner, 'USAGE')
+ORDER BY c.relname",
+            &[(&"upload_pipeline", Type::TEXT)],
+        )
+        .await?;
+    rows.iter().map(|row| column(row, "name")).collect()
 }

@@ -5,6 +5,7 @@ use std::{future::Future, marker::PhantomData, pin::Pin, time::Duration};
 use tokio_postgres::{Row, types::Type};
 
 use super::{Db, DbError, Params, Session};
+use crate::telemetry::metrics::METRICS;
 
 /// How often a transaction is run again after a serialization failure or a deadlock.
 const MAX_RERUNS: u32 = 5;
@@ -14,6 +15,10 @@ const MAX_RERUNS: u32 = 5;
 const IDLE_TIMEOUT: &str = "15s";
 const BOUND_IDLE: &str = "-- bound_idle
 SELECT set_config('idle_in_transaction_session_timeout', $1, true)";
+
+const BOUND_STATEMENTS: &str = "-- bound_statements
+SELECT set_config('idle_in_transaction_session_timeout', $1, true), set_config('statement_timeout', $2, true),
+  set_config('lock_timeout', $2, true)";
 
 /// An open transaction. `'env` is what the body borrows from outside, as with scoped threads.
 #[derive(Clone, Copy)]
@@ -48,12 +53,35 @@ impl Db {
             match self.try_tx(name, &body).await {
                 Err(error) if error.is_serialization_failure() && reruns < MAX_RERUNS => {
                     reruns += 1;
+                    METRICS.record_transaction_rerun();
                     tracing::debug!(tx.name = name, tx.reruns = reruns, error = %error, "running a transaction again");
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=(10 << reruns)))).await;
                 }
                 result => return result,
             }
         }
+    }
+
+    /// Runs `body` in a transaction that is rolled back whatever it gives: nothing of it is kept or seen by others, and
+    /// none of its notifications is sent. A statement that waits for a lock or runs for longer than `patience` is refused.
+    pub async fn run_rolled_back<'env, T, F>(
+        &self,
+        name: &'static str,
+        patience: Duration,
+        body: F,
+    ) -> Result<T, DbError>
+    where
+        F: for<'t> Fn(Tx<'t, 'env>) -> TxFuture<'t, T> + Send,
+        T: Send,
+    {
+        let mut conn = self.get().await?;
+        let tx = conn.0.transaction().await.map_err(|error| DbError::statement(name, &error))?;
+        let inner = Tx { inner: &tx, env: PhantomData };
+        let bound = format!("{}ms", patience.as_millis());
+        inner.run(BOUND_STATEMENTS, &[(&IDLE_TIMEOUT, Type::TEXT), (&bound, Type::TEXT)]).await?;
+        let result = body(inner).await;
+        tx.rollback().await.map_err(|error| DbError::statement(name, &error))?;
+        result
     }
 
     async fn try_tx<'env, T, F>(&self, name: &'static str, body: &F) -> Result<T, DbError>

@@ -136,6 +136,11 @@ impl DatabaseUrl {
         }
     }
 
+    /// The address to connect to in place of the first host's (`hostaddr`), if the URL has one.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.config.get_hostaddrs().first().copied()
+    }
+
     /// The user to log in as; `None`: the operating system's, by socket only.
     pub fn user(&self) -> Option<&str> {
         self.config.get_user()

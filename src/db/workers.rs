@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::Type;
 
-use super::{DbError, Session};
+use super::{DbError, Session, session::column};
 use crate::{build_info::BuildInfo, domain::WorkerId};
 
 /// What a worker process says of itself.
@@ -29,4 +29,49 @@ DELETE FROM upload_pipeline.workers AS w WHERE w.id = $1",
     )
     .await
     .map(drop)
+}
+
+/// A worker that was seen within the last minute.
+#[derive(Debug, Clone)]
+pub struct LiveWorker {
+    /// Host name.
+    pub host: String,
+    /// The commit that it was built from.
+    pub commit: String,
+    /// The branch.
+    pub branch: String,
+    /// Its environment.
+    pub environment: String,
+    /// Jobs that it can run at once.
+    pub slots: i32,
+}
+
+/// The workers that were seen within the last minute, by host.
+pub async fn list_live_workers(db: &impl Session) -> Result<Vec<LiveWorker>, DbError> {
+    let rows = db
+        .rows(
+            "-- list_live_workers
+SELECT w.host, w.commit, w.branch, w.environment, w.slots
+FROM upload_pipeline.workers AS w
+WHERE w.last_seen_at > now() - interval '1 minute'
+ORDER BY w.host, w.started_at",
+            &[],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(LiveWorker {
+                host: column(row, "host")?,
+                commit: column(row, "commit")?,
+                branch: column(row, "branch")?,
+                environment: column(row, "environment")?,
+                slots: column(row, "slots")?,
+            })
+        })
+        .collect()
+}
+
+/// What this machine calls itself, for [`WorkerRow::host`].
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -18,6 +18,9 @@ pub enum Step {
 }
 
 impl Step {
+    /// All, in the order in which a document meets them.
+    pub const ALL: [Self; 5] = [Self::Parse, Self::Validate, Self::Chunk, Self::Embed, Self::Finish];
+
     /// The step that takes a document on from `status`; `None` where there is none.
     pub fn after(status: Status) -> Option<Self> {
         match status {

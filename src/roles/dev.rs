@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::{
     Context,
     api::build_state,
-    dev_dir::dev_dir,
+    dev_dir::{DATABASE_URL_FILE, dev_dir},
     wiring::{WorkerParts, build_worker, connect_target, listen_address, model, open_db, open_store, start_listener},
 };
 use crate::{
@@ -81,7 +81,7 @@ fn start(once: bool, folder: &DevFolder, sources: &Sources, build: &BuildInfo) -
         .with_fallback("API_HOST", "127.0.0.1")
         .with_fallback("API_PORT", "0")
         .with_fallback("LOG_LEVEL", "warn");
-    folder.leave("database.url", &url)?;
+    folder.leave(DATABASE_URL_FILE, &url)?;
     let outcome = super::run(Role::Dev, &sources, build, |ctx| async { serve(ctx, folder, &cluster, once).await });
     folder.forget();
     let stopped = runtime.block_on(cluster.stop());
@@ -109,7 +109,7 @@ async fn serve(ctx: Context, folder: &DevFolder, cluster: &Cluster, once: bool) 
     // Said now rather than at the first document: without the model nothing becomes searchable.
     model.embedder().await?;
     let state = build_state(&ctx, db.clone(), Arc::clone(&store), Arc::clone(&model))?;
-    let parts = WorkerParts { db, store, model, wakeup: Some(start_listener(&ctx)?) };
+    let parts = WorkerParts { db, store, model, wakeup: Some(start_listener(&ctx)?), readiness: Arc::default() };
     let worker = build_worker(&ctx, parts)?;
     let (on_bound, bound) = oneshot::channel();
     let address = listen_address(&ctx.config)?;

@@ -11,6 +11,12 @@ use sha2::{Digest, Sha256};
 pub const API_URL_FILE: &str = "api.url";
 /// Name of the file that holds a token for it.
 pub const TOKEN_FILE: &str = "token";
+/// Name of the file that holds the database's URL.
+pub const DATABASE_URL_FILE: &str = "database.url";
+/// Name of the file that holds the secret of its tokens.
+pub const SECRET_FILE: &str = "secret";
+/// Name of the folder that stands for the object store.
+pub const STORAGE_FOLDER: &str = "storage";
 
 /// The data folder: `APP_DEV_DIR`, else one of this checkout's own, the same from any folder inside it.
 ///

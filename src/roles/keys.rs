@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use time::OffsetDateTime;
 
-use super::{Context, client::render, wiring::open_db};
+use super::{Context, client::render, usable::refuse_wrong_environment, wiring::open_db};
 use crate::{
     api::ApiKeySecret,
     cli::{KeysAction, KeysArgs},
@@ -19,9 +19,10 @@ use crate::{
 ///
 /// # Errors
 ///
-/// The database cannot be reached, or there is no such key.
+/// The database cannot be reached or belongs to another environment, or there is no such key.
 pub async fn run(args: KeysArgs, ctx: Context) -> anyhow::Result<ExitCode> {
     let db = open_db(&ctx.config)?;
+    refuse_wrong_environment(&db, ctx.config.environment).await?;
     match args.action {
         KeysAction::Create { name, user, scope, expires_days } => {
             let expires_at =

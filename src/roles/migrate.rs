@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     cli::MigrateArgs,
-    db::migrations::{MigrateError, MigrationStatus, list_migrations, migrate},
+    db::migrations::{MigrateError, MigrationStatus, list_migrations, migrate, migrate_and_move_stamp},
 };
 
 /// Brings the schema up to date, or says what it would do.
@@ -23,7 +23,11 @@ pub async fn run(args: MigrateArgs, ctx: Context) -> anyhow::Result<ExitCode> {
         return print(&if args.status { status(&all) } else { dry_run(&all) });
     }
     let target = connect_target(&ctx.config, ctx.config.database.session_url()?)?;
-    let report = migrate(&target, &ctx.runtime, ctx.config.environment.as_str(), &ctx.build.to_string()).await;
+    let (ours, by) = (ctx.config.environment.as_str(), ctx.build.to_string());
+    let report = match &args.move_stamp {
+        Some(from) => migrate_and_move_stamp(&target, &ctx.runtime, from, ours, &by).await,
+        None => migrate(&target, &ctx.runtime, ours, &by).await,
+    };
     let report = match report {
         Err(MigrateError::Environment { stamped, .. }) => {
             return Err(wrong_environment(&stamped, ctx.config.environment).into());
@@ -39,6 +43,10 @@ pub async fn run(args: MigrateArgs, ctx: Context) -> anyhow::Result<ExitCode> {
     } else {
         "the schema is up to date\n"
     });
+    if let Some(from) = &args.move_stamp {
+        tracing::warn!(moved_from = %from, moved_to = %ours, "the stamp of this database was moved from {from} to {ours}");
+        text.push_str(&format!("moved the stamp of this database from {from} to {ours}\n"));
+    }
     print(&text)
 }
 

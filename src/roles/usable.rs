@@ -45,6 +45,18 @@ pub(super) async fn wait_until_usable(
     }
 }
 
+/// For what does its work at once: refuses a database of another environment.
+///
+/// # Errors
+///
+/// The refusal, or the database cannot be reached. Nothing was written.
+pub(super) async fn refuse_wrong_environment(db: &Db, environment: Environment) -> anyhow::Result<()> {
+    match get_environment_stamp(db).await? {
+        Some(stamped) if stamped != environment.as_str() => Err(wrong_environment(&stamped, environment).into()),
+        _ => Ok(()),
+    }
+}
+
 enum Obstacle {
     Wait(String),
     Refuse(Failure),

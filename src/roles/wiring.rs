@@ -13,12 +13,16 @@ use crate::{
     },
     config::{Config, Storage, StorageLocation},
     db::{
-        ConnectTarget, Db, Listener, PoolOptions, Wakeup, jobs::Completer, retention::Retention, url::DatabaseUrl,
-        workers::WorkerRow,
+        ConnectTarget, Db, Listener, PoolOptions, Wakeup,
+        jobs::Completer,
+        retention::Retention,
+        url::DatabaseUrl,
+        workers::{WorkerRow, host_name},
     },
     domain::{Failure, RetryPolicy, WorkerId},
     pipeline::{Pipeline, ScratchDir},
     ports::{ModelSource, ObjectStore},
+    telemetry::readiness::Readiness,
     worker::{Worker, WorkerSettings},
 };
 
@@ -91,11 +95,13 @@ pub(super) struct WorkerParts {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) model: Arc<dyn ModelSource>,
     pub(super) wakeup: Option<Wakeup>,
+    /// What it tells of itself.
+    pub(super) readiness: Arc<Readiness>,
 }
 
 /// A worker that has not begun.
 pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<Arc<Worker>> {
-    let WorkerParts { db, store, model, wakeup } = parts;
+    let WorkerParts { db, store, model, wakeup, readiness } = parts;
     let (settings, kept) = (&ctx.config.worker, &ctx.config.retention);
     let folder = std::env::temp_dir();
     let scratch = ScratchDir::create(&folder)
@@ -138,7 +144,8 @@ pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<
             receipts_days: kept.receipts_days,
         },
     };
-    Ok(Arc::new(Worker::new(db, store, Arc::new(pipeline), row, settings, wakeup)))
+    let worker = Worker::new(db, store, Arc::new(pipeline), row, settings, wakeup);
+    Ok(Arc::new(worker.with_readiness(readiness)))
 }
 
 /// A listener on the session URL, running; the worker's poll slows down only where it is proven to work.
@@ -151,8 +158,17 @@ pub(super) fn start_listener(ctx: &Context) -> anyhow::Result<Wakeup> {
 
 /// Where the API listens.
 pub(super) fn listen_address(config: &Config) -> anyhow::Result<SocketAddr> {
+    address("API_HOST", &config.http.host, config.http.port)
+}
+
+/// Where a worker answers probes; `None`: nowhere.
+pub(super) fn probe_address(config: &Config) -> anyhow::Result<Option<SocketAddr>> {
+    let worker = &config.worker;
+    (worker.http_port > 0).then(|| address("WORKER_HTTP_HOST", &worker.http_host, worker.http_port)).transpose()
+}
+
+fn address(variable: &str, host: &str, port: u16) -> anyhow::Result<SocketAddr> {
     use std::net::ToSocketAddrs;
-    let (host, port) = (config.http.host.as_str(), config.http.port);
     (host, port)
         .to_socket_addrs()
         .ok()
@@ -161,12 +177,8 @@ pub(super) fn listen_address(config: &Config) -> anyhow::Result<SocketAddr> {
             Failure::new(
                 "address_invalid",
                 crate::domain::ErrorClass::Configuration,
-                format!("API_HOST `{host}` is no address of this machine; use 0.0.0.0 for all of them."),
+                format!("{variable} `{host}` is no address of this machine; use 0.0.0.0 for all of them."),
             )
         })
         .map_err(Into::into)
-}
-
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

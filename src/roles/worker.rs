@@ -1,25 +1,59 @@
 //! `app worker`.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Context,
     usable::wait_until_usable,
-    wiring::{WorkerParts, build_worker, model, open_db, open_store, start_listener},
+    wiring::{WorkerParts, build_worker, model, open_db, open_store, probe_address, start_listener},
+};
+use crate::{
+    api::{ProbeState, serve_probes},
+    db::Db,
+    telemetry::readiness::Readiness,
 };
 
-/// Works until it is told to stop; waits for a database that it may use.
+/// Works until it is told to stop; waits for a database that it may use. Where it has a port, it says there how it is, from
+/// before the database is known to be up until the last job has ended.
 ///
 /// # Errors
 ///
-/// What no waiting mends: the wrong environment, a storage URL that cannot be used.
+/// What no waiting mends: the wrong environment, a storage URL that cannot be used, a port that is taken.
 pub async fn run(ctx: Context) -> anyhow::Result<ExitCode> {
     let db = open_db(&ctx.config)?;
+    let readiness = Arc::<Readiness>::default();
+    let Some(address) = probe_address(&ctx.config)? else { return work(&ctx, db, readiness).await };
+    let ended = CancellationToken::new();
+    let probes = ProbeState { db: db.clone(), build: ctx.build.clone(), readiness: Arc::clone(&readiness) };
+    let server = serve_probes(probes, address, ended.clone());
+    let work = async {
+        let worked = work(&ctx, db, readiness).await;
+        ended.cancel();
+        worked
+    };
+    // A port that is taken is said at once; the server ends by itself for no other reason.
+    tokio::pin!(server, work);
+    tokio::select! {
+        served = &mut server => {
+            served?;
+            work.await
+        }
+        worked = &mut work => {
+            server.await?;
+            worked
+        }
+    }
+}
+
+async fn work(ctx: &Context, db: Db, readiness: Arc<Readiness>) -> anyhow::Result<ExitCode> {
     let store = open_store(&ctx.config.storage)?;
     if !wait_until_usable(&db, ctx.config.environment, &ctx.stop).await? {
         return Ok(ExitCode::SUCCESS);
     }
-    let parts = WorkerParts { db, store, model: model(&ctx.config), wakeup: Some(start_listener(&ctx)?) };
-    build_worker(&ctx, parts)?.run(ctx.stop.clone()).await;
+    let wakeup = Some(start_listener(ctx)?);
+    let parts = WorkerParts { db, store, model: model(&ctx.config), wakeup, readiness };
+    build_worker(ctx, parts)?.run(ctx.stop.clone()).await;
     Ok(ExitCode::SUCCESS)
 }

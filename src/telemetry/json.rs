@@ -84,7 +84,7 @@ impl Visit for Fields<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{
         io,
         sync::{Arc, Mutex},
@@ -107,7 +107,8 @@ mod tests {
         }
     }
 
-    fn lines_of(act: impl FnOnce()) -> Vec<Value> {
+    /// What is logged meanwhile on this thread.
+    pub(crate) fn lines_of(act: impl FnOnce()) -> Vec<Value> {
         let buffer = Buffer::default();
         let to = buffer.clone();
         let layer = tracing_subscriber::fmt::layer()

@@ -13,6 +13,10 @@ use crate::{
         workers::delete_worker,
     },
     domain::{Lease, UserId},
+    telemetry::{
+        metrics::{ClaimOutcome, METRICS},
+        readiness::Phase,
+    },
 };
 
 /// Between two probes of a worker that is set up wrongly.
@@ -59,6 +63,7 @@ impl Worker {
         let drain = CancellationToken::new();
         let mut running = JoinSet::new();
         self.claim_loop(&stop, &drain, &freed, &mut running).await;
+        self.readiness.enter(Phase::Draining);
         self.drain(&drain, &mut running).await;
         ended.cancel();
         while loops.join_next().await.is_some() {}
@@ -108,8 +113,12 @@ impl Worker {
         if free == 0 || turn.alone {
             return Vec::new();
         }
-        match self.try_claim(turn, free, running == 0).await {
+        let began = Instant::now();
+        let claimed = self.try_claim(turn, free, running == 0).await;
+        record(&claimed, began.elapsed());
+        match claimed {
             Ok(leases) => {
+                self.readiness.enter(Phase::Claiming);
                 if turn.failing {
                     tracing::info!("looking for work again");
                 }
@@ -121,6 +130,7 @@ impl Worker {
                     tracing::warn!(error = %error, "couldn't look for work; trying again every {} s", self.settings.poll_interval.as_secs_f64());
                 }
                 turn.failing = true;
+                self.readiness.enter(Phase::Failing);
                 Vec::new()
             }
         }
@@ -161,7 +171,12 @@ impl Worker {
     async fn claim_suspect(&self, conn: &Conn, turn: &mut Turn) -> Result<Vec<Lease>, DbError> {
         let suspect = claim_suspect(conn, self.row.id, self.settings.claim_options()).await?;
         if let Some(suspect) = &suspect {
-            tracing::warn!("job {} has brought workers down; running it alone", suspect.fence.job_id);
+            tracing::warn!(
+                job.id = %suspect.fence.job_id,
+                document.id = %suspect.document_id,
+                correlation_id = suspect.correlation_id.map(tracing::field::display),
+                "job {} has brought workers down; running it alone", suspect.fence.job_id
+            );
             turn.alone = true;
         }
         Ok(suspect.into_iter().collect())
@@ -190,6 +205,7 @@ impl Worker {
     /// A worker that is set up wrongly claims nothing until a probe says that it is mended.
     async fn note(&self, left: Left, stop: &CancellationToken) {
         let Left::Misconfigured(failure) = left else { return };
+        self.readiness.enter(Phase::Misconfigured);
         tracing::error!(error.code = failure.code, "not claiming until this is mended: {failure}");
         loop {
             tokio::select! {
@@ -243,4 +259,13 @@ impl Worker {
         futures_util::future::join_all(jobs).await;
         Ok(count)
     }
+}
+
+fn record(claimed: &Result<Vec<Lease>, DbError>, took: Duration) {
+    let (outcome, jobs) = match claimed {
+        Ok(leases) if leases.is_empty() => (ClaimOutcome::Empty, 0),
+        Ok(leases) => (ClaimOutcome::Claimed, leases.len()),
+        Err(_) => (ClaimOutcome::Failed, 0),
+    };
+    METRICS.record_claim(outcome, jobs, took);
 }

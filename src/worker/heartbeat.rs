@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::Worker;
-use crate::db::{
-    DbError,
-    jobs::{beat_heart, release_expired_jobs},
-    notify_workers,
+use crate::{
+    db::{
+        DbError,
+        jobs::{beat_heart, release_expired_jobs},
+        notify_workers,
+    },
+    telemetry::metrics::METRICS,
 };
 
 /// Expired jobs freed by one statement. Source: ours; more than a fleet has slots is more than one look needs.
@@ -45,11 +48,13 @@ impl Worker {
                     tracing::info!("the heartbeat works again");
                 }
                 *failing = false;
+                self.readiness.note_heartbeat(true);
                 return next_expiry.map(|expiry| tokio::time::Instant::now() + expiry + EXPIRY_MARGIN);
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} s", self.settings.heartbeat.as_secs()),
         };
+        self.readiness.note_heartbeat(false);
         self.held.drop_expired(self.settings.lease);
         if !*failing {
             tracing::warn!(error = %error, "the heartbeat fails; jobs in hand stop when their lease has expired");
@@ -87,6 +92,7 @@ impl Worker {
         let mut freed = 0;
         loop {
             let jobs = release_expired_jobs(&conn, RELEASE_LIMIT, None).await?;
+            METRICS.record_taken_over(jobs);
             freed += jobs;
             if jobs < u64::try_from(RELEASE_LIMIT).unwrap_or(u64::MAX) {
                 return Ok(freed);

@@ -10,6 +10,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
+    canary,
     db::housekeeping::{
         delete_expired_idempotency_keys, delete_stale_workers, forget_upload, keep_uploads_in_use,
         list_abandoned_uploads, list_due_deletions, note_deletion_pass, put_deletion_off, take_sweep_turn,
@@ -78,12 +79,24 @@ impl Worker {
                 put_deletion_off(&self.db.get().await?, &due, RETRY_REMOVAL).await?;
             }
         }
+        self.sweep_canaries().await;
         let deleted = delete_old(&self.db, self.settings.retention, RETENTION_BUDGET).await?;
         if deleted != Deleted::default() {
             let Deleted { events, webhooks, jobs, receipts } = deleted;
             tracing::info!(events, webhooks, jobs, receipts, "deleted what was kept for long enough");
         }
         Ok(())
+    }
+
+    /// What an `app check` that was killed has left. It holds nothing else up.
+    async fn sweep_canaries(&self) {
+        match canary::sweep(&self.db, &*self.store, canary::Store::Theirs).await {
+            Ok(0) => {}
+            Ok(swept) => tracing::info!(swept, "took out what an app check that was killed had left"),
+            Err(failure) => {
+                tracing::warn!(error.code = failure.code, "what an app check has left stays for now: {failure}")
+            }
+        }
     }
 
     /// Whether the object is gone. One that cannot be removed holds no other up. A key that no store of ours could have

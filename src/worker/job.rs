@@ -1,6 +1,9 @@
 //! One job from its claim to whatever becomes of it.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +17,7 @@ use crate::{
     },
     domain::{ErrorClass, Failure, Lease, Step, Verdict},
     pipeline::{JobMemory, Outcome, StepError},
+    telemetry::metrics::{METRICS, StepOutcome},
 };
 
 /// A configuration failure gives the job back for this long, so that a worker that is set up rightly may take it.
@@ -46,7 +50,7 @@ impl Worker {
             "job",
             job.id = %lease.fence.job_id,
             document.id = %lease.document_id,
-            correlation.id = lease.correlation_id.map(tracing::field::display),
+            correlation_id = lease.correlation_id.map(tracing::field::display),
         );
         self.run_steps(lease, &guard, drain).instrument(span).await
     }
@@ -59,6 +63,7 @@ impl Worker {
                 tracing::warn!(job.status = %lease.status, "a job without a next step was claimed; leaving it");
                 return Left::Lost;
             };
+            let began = Instant::now();
             let work = async {
                 guard.be_the_only_one().await;
                 self.run_step(&lease, step, &mut memory).await
@@ -66,9 +71,13 @@ impl Worker {
             let result = tokio::select! {
                 biased;
                 () = guard.lost.cancelled() => Err(StepError::LeaseLost),
-                () = drain.cancelled() => return self.settle(&lease, Settle::HandBack("shutdown"), &guard.lost).await,
+                () = drain.cancelled() => {
+                    METRICS.record_step(step, StepOutcome::HandedBack, began.elapsed());
+                    return self.settle(&lease, Settle::HandBack("shutdown"), &guard.lost).await;
+                }
                 result = work => result,
             };
+            METRICS.record_step(step, outcome_of(&result), began.elapsed());
             match result {
                 Ok(Outcome::Advanced(status)) => {
                     tracing::debug!(job.step = step.as_str(), job.status = %status, "step done");
@@ -89,6 +98,7 @@ impl Worker {
                 Err(StepError::Failed(failure)) => {
                     self.refresh(&mut lease).await;
                     let verdict = self.judge(&lease, &failure);
+                    METRICS.record_failure(step, failure.code, verdict);
                     return self.settle(&lease, Settle::Failed(step, failure, verdict), &guard.lost).await;
                 }
             }
@@ -158,6 +168,16 @@ impl Worker {
                 }
             }
         }
+    }
+}
+
+fn outcome_of(result: &Result<Outcome, StepError>) -> StepOutcome {
+    match result {
+        Ok(Outcome::Advanced(_)) => StepOutcome::Advanced,
+        Ok(Outcome::Finished(_)) => StepOutcome::Finished,
+        Ok(Outcome::Snooze { .. }) => StepOutcome::Snoozed,
+        Err(StepError::LeaseLost) => StepOutcome::LeaseLost,
+        Err(StepError::Failed(_)) => StepOutcome::Failed,
     }
 }
 

@@ -1,6 +1,9 @@
 //! The figures behind `/metrics`: right, and at the price of what they count.
 
-use app::db::gauges::{COUNT_JOBS, get_gauges, get_oldest_transaction};
+use app::db::{
+    events::{COUNT_RECENT_EVENTS, RECENT_EVENTS, RECENT_SECONDS, count_recent_events},
+    gauges::{COUNT_JOBS, get_gauges, get_oldest_transaction},
+};
 use serde_json::Value;
 
 use crate::support::{cluster::connect, db::TestDb, fleet::Fleet};
@@ -41,7 +44,8 @@ async fn the_figures_are_those_of_the_queue() {
     jobs(&test, 5, 1, "failed_parse", "deadletter", "now() - interval '1 day'").await;
     jobs(&test, 7, 1, "complete", "done", "now() - interval '1 day'").await;
     test.run(
-        "ANALYZE upload_pipeline.upload_jobs;
+        "UPDATE upload_pipeline.upload_jobs SET claimed_at = run_at WHERE state = 'working';
+         ANALYZE upload_pipeline.upload_jobs;
          INSERT INTO upload_pipeline.workers (id, host, commit, branch, version, environment, slots, running_jobs, last_seen_at)
          SELECT gen_random_uuid(), 'h', c, 'main', '1', 'test', 4, 1, now() - a * interval '1 minute'
          FROM (VALUES ('old', 0), ('new', 0), ('new', 0), ('dead', 2)) AS w (c, a)",
@@ -60,6 +64,8 @@ async fn the_figures_are_those_of_the_queue() {
         ]
     );
     assert_eq!((gauges.users_waiting, gauges.ended_jobs_estimate()), (2, 7));
+    assert_eq!((gauges.due_jobs(), gauges.workers_alive()), (6, 3));
+    assert!((86_400..86_460).contains(&gauges.longest_in_hand_seconds()), "{gauges:?}");
     assert!((90..150).contains(&gauges.oldest_due_seconds()), "{gauges:?}");
     let workers: Vec<_> = gauges.workers.iter().map(|w| (w.commit.as_str(), w.workers, w.slots)).collect();
     assert_eq!(workers, [("new", 2, 8), ("old", 1, 4)]);
@@ -83,6 +89,49 @@ async fn a_hundred_thousand_ended_jobs_are_not_read() {
         let rows: f64 = found.iter().map(|(.., rows)| rows).sum();
         assert!((rows - 300.0).abs() < 0.5, "{prepare}: {found:?}");
     }
+}
+
+/// `count` events of a job that is not there, ending `ago`, a millisecond apart.
+async fn events(test: &TestDb, count: i64, ago: &str, kind: &str, severity: &str, payload: &str) {
+    test.run(&format!(
+        "INSERT INTO upload_pipeline.events (job_id, document_id, ts, type, severity, code, payload)
+         SELECT gen_random_uuid(), gen_random_uuid(), now() - interval '{ago}' - ({count} - n) * interval '1 ms', '{kind}', '{severity}', 'x', {payload}
+         FROM generate_series(1, {count}) AS n"
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn recent_events_are_counted_by_type_and_class_from_a_bounded_number_of_rows() {
+    let test = TestDb::new().await;
+    events(&test, 3, "1 minute", "finalized", "info", "NULL").await;
+    events(&test, 2, "1 minute", "retry", "warn", "'{\"class\": \"quota\"}'").await;
+    events(&test, 1, "1 minute", "error", "error", "'{\"class\": \"made up elsewhere\"}'").await;
+    events(&test, 4, "1 minute", "handed_back", "error", "'{\"class\": \"configuration\"}'").await;
+    // Neither what is ordinary nor what is old.
+    events(&test, 5, "1 minute", "handed_back", "info", "NULL").await;
+    events(&test, 6, "1 minute", "stage_done", "info", "NULL").await;
+    events(&test, 7, "6 minutes", "error", "error", "'{\"class\": \"quota\"}'").await;
+    let conn = test.db.get().await.unwrap();
+    let counted = count_recent_events(&conn).await.unwrap();
+    let counted: Vec<_> = counted.iter().map(|c| (c.kind.as_str(), c.class.as_str(), c.events)).collect();
+    assert_eq!(
+        counted,
+        [("error", "", 1), ("finalized", "", 3), ("handed_back", "configuration", 4), ("retry", "quota", 2)]
+    );
+    // More than is read, newer than those, in the middle of a long history.
+    events(&test, 100_000, "1 day", "stage_done", "info", "NULL").await;
+    events(&test, 3 * RECENT_EVENTS, "1 second", "stage_done", "info", "NULL").await;
+    assert_eq!(count_recent_events(&conn).await.unwrap(), []);
+    let sql = COUNT_RECENT_EVENTS.replace("$1", &RECENT_SECONDS.to_string()).replace("$2", &RECENT_EVENTS.to_string());
+    test.run("ANALYZE upload_pipeline.events").await;
+    let plan = test.value(&format!("EXPLAIN (ANALYZE, FORMAT JSON) {sql}")).await;
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    let mut found = Vec::new();
+    scans(&plan[0]["Plan"], "events", &mut found);
+    let [(node, index, rows)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((node.as_str(), index.as_str()), ("Index Scan", "ix_events_ts"));
+    assert!(*rows <= 20_000.5, "{found:?}");
 }
 
 #[tokio::test]

@@ -6,6 +6,11 @@
     reason = "a test that cannot go on says so by panicking, in its helpers too"
 )]
 
+mod alerts;
+mod check;
+mod check_outside;
+mod correlation;
+mod deploy;
 mod docs;
 mod embedded_postgres;
 mod gauges;
@@ -19,4 +24,5 @@ mod sql;
 mod support;
 mod tls;
 mod torture;
+mod watching;
 mod worker;

@@ -1,7 +1,9 @@
 //! What the tests stand on.
 
+pub mod certificates;
 pub mod cluster;
 pub mod db;
+pub mod fakes;
 pub mod fleet;
 pub mod pgbouncer;
 pub mod scratch;

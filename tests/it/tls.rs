@@ -3,7 +3,7 @@
 
 use app::db::{connect_error::classify, tls::make_tls, url::DatabaseUrl};
 
-mod server;
+pub mod server;
 
 use server::{PASSWORD, Server};
 

@@ -1,23 +1,36 @@
-//! The backend's errors as failures: what to do, never where the object lies.
+//! The backend's errors as failures, with a code for each thing that an operator would mend differently: what to do, never
+//! where the object lies.
 
 use std::{error::Error, io};
 
 use object_store::client::{HttpError, HttpErrorKind};
 
-use crate::domain::{ErrorClass, Failure};
+use crate::{
+    domain::{ErrorClass, Failure},
+    ports::storage_code::{BUCKET_MISSING, CLOCK_WRONG, CREDENTIALS_REFUSED, DENIED, REGION_WRONG, UNAVAILABLE},
+};
 
-/// S3's codes (and object_store's words for a redirect to another region) that no retry cures.
+/// An S3 code (or object_store's words for a redirect to another region) that no retry cures: our code, and what to do.
 ///
 /// Source: the S3 API reference, "Error responses".
-const MISCONFIGURED: &[(&str, &str)] = &[
-    ("NoSuchBucket", "the bucket does not exist; check STORAGE_URL"),
-    ("InvalidAccessKeyId", "the access key is unknown; check AWS_ACCESS_KEY_ID"),
-    ("SignatureDoesNotMatch", "the secret does not fit the access key; check AWS_SECRET_ACCESS_KEY"),
-    ("AuthorizationHeaderMalformed", "the region is wrong; check `region` in STORAGE_URL, or AWS_REGION"),
-    ("incorrectly configured region", "the region is wrong; check `region` in STORAGE_URL, or AWS_REGION"),
-    ("RequestTimeTooSkewed", "this machine's clock is wrong"),
+const MISCONFIGURED: &[(&str, &str, &str)] = &[
+    ("NoSuchBucket", BUCKET_MISSING, NO_BUCKET),
+    ("InvalidAccessKeyId", CREDENTIALS_REFUSED, "the access key is unknown; check AWS_ACCESS_KEY_ID"),
+    (
+        "SignatureDoesNotMatch",
+        CREDENTIALS_REFUSED,
+        "the secret does not fit the access key; check AWS_SECRET_ACCESS_KEY",
+    ),
+    ("AuthorizationHeaderMalformed", REGION_WRONG, REGION),
+    ("incorrectly configured region", REGION_WRONG, REGION),
+    ("RequestTimeTooSkewed", CLOCK_WRONG, "this machine's clock is wrong"),
+    // A refused delete comes within a good answer, one code a key.
+    ("(code: AccessDenied)", DENIED, NO_RIGHT),
 ];
 
+const NO_BUCKET: &str = "the bucket does not exist; check STORAGE_URL";
+const NO_RIGHT: &str = "these credentials may not; check the bucket's policy and AWS_ACCESS_KEY_ID";
+const REGION: &str = "the region is wrong; check `region` in STORAGE_URL, or AWS_REGION";
 const UNNAMED: &str = "it answered with an error";
 
 /// `Ok(None)` where there is no such object.
@@ -31,14 +44,14 @@ pub(super) fn unless_missing<T>(result: object_store::Result<T>, doing: &str) ->
 
 /// What the backend's error deserves; `doing` completes “The object storage couldn't … the file”.
 pub(super) fn of_store(error: &object_store::Error, doing: &str) -> Failure {
-    if let Some(why) = misconfiguration(error) {
-        return denied(doing, why);
+    if let Some((code, why)) = misconfiguration(error) {
+        return refused(code, doing, why);
     }
     match error {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-            denied(doing, "these credentials may not; check the bucket's policy and AWS_ACCESS_KEY_ID")
+            refused(DENIED, doing, NO_RIGHT)
         }
-        object_store::Error::NotFound { .. } => denied(doing, "the bucket does not exist; check STORAGE_URL"),
+        object_store::Error::NotFound { .. } => refused(BUCKET_MISSING, doing, NO_BUCKET),
         // The network's errors are io errors too, further down the chain.
         other => match (find::<HttpError>(other), find::<io::Error>(other)) {
             (Some(http), _) => unavailable(doing, reason(http)),
@@ -52,7 +65,7 @@ pub(super) fn of_store(error: &object_store::Error, doing: &str) -> Failure {
 pub(super) fn of_file(error: &io::Error, doing: &str) -> Failure {
     match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            denied(doing, "this user may not write to the folder; check its owner and mode")
+            refused(DENIED, doing, "this user may not write to the folder; check its owner and mode")
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => unavailable(doing, "the disk is full"),
         kind => unavailable(doing, &kind.to_string()),
@@ -62,18 +75,18 @@ pub(super) fn of_file(error: &io::Error, doing: &str) -> Failure {
 /// Passes by itself, or with a hand of the operator; documents keep waiting.
 pub(super) fn unavailable(doing: &str, why: &str) -> Failure {
     let message = format!("The object storage couldn't {doing} the file: {why}. It is tried again by itself.");
-    Failure::new("storage_unavailable", ErrorClass::Transient, message)
+    Failure::new(UNAVAILABLE, ErrorClass::Transient, message)
 }
 
-fn denied(doing: &str, why: &str) -> Failure {
+fn refused(code: &'static str, doing: &str, why: &str) -> Failure {
     let message = format!("The object storage refused to {doing} the file: {why}.");
-    Failure::new("storage_denied", ErrorClass::Configuration, message)
+    Failure::new(code, ErrorClass::Configuration, message)
 }
 
 /// object_store keeps S3's error code only inside its text.
-fn misconfiguration(error: &object_store::Error) -> Option<&'static str> {
+fn misconfiguration(error: &object_store::Error) -> Option<(&'static str, &'static str)> {
     let text = error.to_string();
-    MISCONFIGURED.iter().find(|(code, _)| text.contains(code)).map(|(_, why)| *why)
+    MISCONFIGURED.iter().find(|(theirs, ..)| text.contains(theirs)).map(|(_, code, why)| (*code, *why))
 }
 
 fn reason(error: &HttpError) -> &'static str {

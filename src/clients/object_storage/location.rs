@@ -9,7 +9,10 @@ use object_store::{
 };
 use url::{Host, Url};
 
-use crate::domain::{ErrorClass, Failure};
+use crate::{
+    domain::{ErrorClass, Failure},
+    ports::storage_code,
+};
 
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -184,5 +187,5 @@ fn retry() -> RetryConfig {
 }
 
 pub(super) fn misconfigured(message: String) -> Failure {
-    Failure::new("storage_misconfigured", ErrorClass::Configuration, message)
+    Failure::new(storage_code::MISCONFIGURED, ErrorClass::Configuration, message)
 }

@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::ports::storage_code;
 
 const CREATED: &str = "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>";
 const COMPLETED: &str = "<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>";
@@ -150,23 +151,24 @@ async fn an_upload_whose_client_hangs_up_is_aborted() {
 
 #[tokio::test]
 async fn a_refusal_names_its_cause_and_neither_key_nor_secret() {
-    let cases: [(Script, &str, ErrorClass); 4] = [
-        (|_| (403, "<Error><Code>AccessDenied</Code></Error>"), "policy", ErrorClass::Configuration),
+    let cases: [(Script, &str, &str); 5] = [
+        (|_| (403, "<Error><Code>AccessDenied</Code></Error>"), "policy", storage_code::DENIED),
         (
             |_| (403, "<Error><Code>SignatureDoesNotMatch</Code></Error>"),
             "AWS_SECRET_ACCESS_KEY",
-            ErrorClass::Configuration,
+            storage_code::CREDENTIALS_REFUSED,
         ),
-        (|_| (404, "<Error><Code>NoSuchBucket</Code></Error>"), "bucket does not exist", ErrorClass::Configuration),
-        (|_| (400, "<Error><Code>AuthorizationHeaderMalformed</Code></Error>"), "region", ErrorClass::Configuration),
+        (|_| (404, "<Error><Code>NoSuchBucket</Code></Error>"), "bucket does not exist", storage_code::BUCKET_MISSING),
+        (|_| (400, "<Error><Code>AuthorizationHeaderMalformed</Code></Error>"), "region", storage_code::REGION_WRONG),
+        (|_| (403, "<Error><Code>RequestTimeTooSkewed</Code></Error>"), "clock", storage_code::CLOCK_WRONG),
     ];
-    for (script, cause, class) in cases {
+    for (script, cause, code) in cases {
         let s3 = FakeS3::start(script).await;
         let to = std::env::temp_dir().join("never-written");
         let put = s3.store().put("raw/u/1", stream::iter(mebibytes(1)).boxed(), 0).await.unwrap_err();
         let fetched = s3.store().fetch("raw/u/1", &to).await.unwrap_err();
         for failure in [put, fetched] {
-            assert_eq!((failure.code, failure.class), ("storage_denied", class));
+            assert_eq!((failure.code, failure.class), (code, ErrorClass::Configuration));
             assert!(failure.message.contains(cause), "{}", failure.message);
             assert!(!failure.message.contains("raw/u") && !failure.message.contains("quite-secret"));
         }

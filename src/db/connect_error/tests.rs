@@ -98,7 +98,7 @@ async fn answers_of_servers_and_poolers_have_their_causes() {
         ("08P01", "no more connections allowed (max_client_conn)", "too_many_connections"),
         ("53300", "sorry, too many clients already", "too_many_connections"),
         ("28P01", "password authentication failed for user \"app\"", "auth_failed"),
-        ("28000", "role \"app\" does not exist", "auth_failed"),
+        ("28000", "role \"app\" does not exist", "role_missing"),
         (
             "28000",
             "no pg_hba.conf entry for host \"10.0.0.1\", user \"a\", database \"x\", no encryption",

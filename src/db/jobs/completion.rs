@@ -60,13 +60,19 @@ struct Request {
 /// Ends jobs whose every chunk has a vector of `model`.
 pub struct Completer {
     db: Db,
+    max_batch: usize,
     requests: OnceLock<mpsc::UnboundedSender<Request>>,
 }
 
 impl Completer {
     /// One for a worker process.
     pub fn new(db: Db) -> Self {
-        Self { db, requests: OnceLock::new() }
+        Self::with_batch(db, MAX_BATCH)
+    }
+
+    /// The same, with at most `max_batch` completions in one statement; one and more.
+    pub fn with_batch(db: Db, max_batch: usize) -> Self {
+        Self { db, max_batch, requests: OnceLock::new() }
     }
 
     /// Ends the job as `complete`, which takes a vector of `model` for every chunk, counted in the same statement.
@@ -80,7 +86,7 @@ impl Completer {
         let request = Request { ending, answer };
         let requests = self.requests.get_or_init(|| {
             let (sender, receiver) = mpsc::unbounded_channel();
-            tokio::spawn(write_all(self.db.clone(), model.clone(), receiver));
+            tokio::spawn(write_all(self.db.clone(), model.clone(), receiver, self.max_batch));
             sender
         });
         // A writer that is gone took the runtime with it; nobody is left to tell.
@@ -90,12 +96,12 @@ impl Completer {
 }
 
 /// Writes what comes, as much at once as has come. Ends with the last sender.
-async fn write_all(db: Db, model: EmbedModel, mut requests: mpsc::UnboundedReceiver<Request>) {
+async fn write_all(db: Db, model: EmbedModel, mut requests: mpsc::UnboundedReceiver<Request>, max_batch: usize) {
     let mut batch = Vec::new();
-    while requests.recv_many(&mut batch, MAX_BATCH).await > 0 {
+    while requests.recv_many(&mut batch, max_batch).await > 0 {
         // Whoever is about to ask may join.
         tokio::task::yield_now().await;
-        while batch.len() < MAX_BATCH
+        while batch.len() < max_batch
             && let Ok(request) = requests.try_recv()
         {
             batch.push(request);
@@ -137,7 +143,7 @@ async fn write(db: &Db, model: &EmbedModel, batch: &[Request]) -> Result<Vec<Res
 }
 
 /// Ends those of the jobs whose documents have a vector of `model` for every chunk. All have one worker.
-async fn complete_jobs(
+pub(in crate::db) async fn complete_jobs(
     db: &impl Session,
     endings: &[Ending],
     model: &EmbedModel,

@@ -49,8 +49,9 @@ WITH renewed AS (
   RETURNING j.job_id
 ),
 alive AS (
-  INSERT INTO upload_pipeline.workers AS w (id, host, commit, branch, version, environment, slots, running_jobs)
-  VALUES ($3, $6, $7, $8, $9, $10, $11, cardinality($1::uuid[]))
+  INSERT INTO upload_pipeline.workers AS w (id, host, commit, branch, version, built_at, schema_version, environment,
+    slots, running_jobs)
+  VALUES ($3, $6, $7, $8, $9, $12, $13, $10, $11, cardinality($1::uuid[]))
   ON CONFLICT (id) DO UPDATE
   SET last_seen_at = now(), running_jobs = excluded.running_jobs
 )
@@ -71,6 +72,8 @@ SELECT coalesce((SELECT array_agg(renewed.job_id) FROM renewed), '{}') AS kept,
                 (&worker.build.version, Type::TEXT),
                 (&worker.environment, Type::TEXT),
                 (&worker.slots, Type::INT4),
+                (&worker.build.built_at, Type::TIMESTAMPTZ),
+                (&worker.build.schema_version, Type::INT4),
             ],
         )
         .await?;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio_postgres::{Row, types::Type};
+use uuid::Uuid;
 
 use crate::{
     db::{
@@ -45,6 +46,8 @@ pub struct Job {
     pub started_at: Option<OffsetDateTime>,
     /// When it ended.
     pub finished_at: Option<OffsetDateTime>,
+    /// Follows the upload through logs; `None`: another program's job.
+    pub correlation_id: Option<Uuid>,
 }
 
 impl Job {
@@ -55,7 +58,8 @@ impl Job {
 }
 
 const COLUMNS: &str = "j.job_id, j.document_id, d.filename, j.status, j.state, j.retry_count, j.progress, j.cost_cents,
-  j.last_error, j.priority, j.run_at, j.created_at, j.updated_at, j.started_at, j.finished_at
+  j.last_error, j.priority, j.run_at, j.created_at, j.updated_at, j.started_at, j.finished_at,
+  j.correlation_id
 FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id";
 
@@ -78,6 +82,7 @@ fn job(row: &Row) -> Result<Job, DbError> {
         updated_at: column(row, "updated_at")?,
         started_at: column(row, "started_at")?,
         finished_at: column(row, "finished_at")?,
+        correlation_id: column(row, "correlation_id")?,
     })
 }
 

@@ -1,10 +1,11 @@
 //! An announced upload while its bytes come, and after.
 
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 use crate::{
     db::{DbError, Session, session::column},
-    domain::{UploadId, UserId},
+    domain::{JobId, UploadId, UserId},
 };
 
 /// An upload whose bytes are being sent.
@@ -22,6 +23,10 @@ pub struct Upload {
     pub stored: bool,
     /// Whether a live job waits for just these bytes: not deleted, cancelled, or replaced by a newer upload.
     pub wanted: bool,
+    /// The job that waits for them, or did.
+    pub job_id: Option<JobId>,
+    /// That job's.
+    pub correlation_id: Option<Uuid>,
 }
 
 /// The upload with this id, whoever's it is: the URL's signature stands for the user.
@@ -29,14 +34,11 @@ pub async fn get_upload(db: &impl Session, upload_id: UploadId) -> Result<Option
     let row = db
         .row(
             "-- get_upload
-SELECT u.user_id, u.storage_key, u.bytes_len, u.file_sha256, u.stored_at IS NOT NULL AS stored,
-  EXISTS (
-    SELECT
-    FROM upload_pipeline.upload_jobs AS j
-    JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
-    WHERE j.job_id = u.job_id AND d.raw_path = u.storage_key AND j.state IN ('queued', 'working', 'retryable')
-  ) AS wanted
+SELECT u.user_id, u.storage_key, u.bytes_len, u.file_sha256, u.stored_at IS NOT NULL AS stored, j.job_id, j.correlation_id,
+  coalesce(d.raw_path = u.storage_key AND j.state IN ('queued', 'working', 'retryable'), false) AS wanted
 FROM upload_pipeline.uploads AS u
+LEFT JOIN upload_pipeline.upload_jobs AS j ON j.job_id = u.job_id
+LEFT JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
 WHERE u.upload_id = $1",
             &[(&upload_id.0, Type::UUID)],
         )
@@ -49,6 +51,8 @@ WHERE u.upload_id = $1",
             file_sha256: column(&row, "file_sha256")?,
             stored: column(&row, "stored")?,
             wanted: column(&row, "wanted")?,
+            job_id: column::<Option<Uuid>>(&row, "job_id")?.map(JobId),
+            correlation_id: column(&row, "correlation_id")?,
         })
     })
     .transpose()

@@ -12,11 +12,11 @@ use uuid::Uuid;
 
 use crate::{
     clients::embedded_postgres::create_private_dir,
-    roles::dev_dir::{API_URL_FILE, TOKEN_FILE, read_dev_file},
+    roles::dev_dir::{API_URL_FILE, DATABASE_URL_FILE, SECRET_FILE, STORAGE_FOLDER, TOKEN_FILE, read_dev_file},
 };
 
 /// Files that only a running `app dev` leaves.
-const LEFT: [&str; 3] = [API_URL_FILE, TOKEN_FILE, "database.url"];
+const LEFT: [&str; 3] = [API_URL_FILE, TOKEN_FILE, DATABASE_URL_FILE];
 
 /// The data folder.
 pub(super) struct DevFolder(PathBuf);
@@ -35,7 +35,7 @@ impl DevFolder {
     }
 
     pub(super) fn storage(&self) -> PathBuf {
-        self.0.join("storage")
+        self.0.join(STORAGE_FOLDER)
     }
 
     /// Makes it, or sees that it is ours alone.
@@ -58,11 +58,11 @@ impl DevFolder {
 
     /// The secret that signs tokens; made at the first start.
     pub(super) fn secret(&self) -> anyhow::Result<String> {
-        if let Some(secret) = read_dev_file(&self.0, "secret").context("couldn't read the secret of app dev")? {
+        if let Some(secret) = read_dev_file(&self.0, SECRET_FILE).context("couldn't read the secret of app dev")? {
             return Ok(secret);
         }
         let secret = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        self.leave("secret", &secret)?;
+        self.leave(SECRET_FILE, &secret)?;
         Ok(secret)
     }
 
@@ -85,7 +85,7 @@ impl DevFolder {
                 _ => {}
             }
         }
-        drop(fs::remove_file(self.0.join("secret")));
+        drop(fs::remove_file(self.0.join(SECRET_FILE)));
         drop(fs::remove_dir(&self.0));
         Ok(())
     }

@@ -66,9 +66,22 @@ impl Fleet {
         Self { env, folder }
     }
 
+    /// Leaves a variable out for the processes started from here on.
+    pub fn unset(&mut self, name: &str) {
+        self.env.remove(name);
+    }
+
     /// Sets a variable for the processes started from here on.
     pub fn set(&mut self, name: &str, value: &str) {
         self.env.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Has workers started from here on answer probes at a port that was free a moment ago; the port.
+    pub fn set_worker_port(&mut self) -> u16 {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        self.set("WORKER_HTTP_HOST", "127.0.0.1");
+        self.set("WORKER_HTTP_PORT", &port.to_string());
+        port
     }
 
     /// The folder that stands for the object store.
@@ -83,6 +96,13 @@ impl Fleet {
         path
     }
 
+    /// A folder of this test.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    }
+
     /// Runs `app` to its end.
     pub fn run(&self, args: &[&str]) -> (ExitStatus, String, String) {
         let output = self.command(args).output().unwrap();
@@ -92,7 +112,13 @@ impl Fleet {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_app"));
-        command.args(args).env_clear().envs(&self.env).stdin(Stdio::null()).current_dir(self.folder.path());
+        command.args(args);
+        self.prepare(command)
+    }
+
+    /// Gives a command these settings, and nothing else of the test's own.
+    pub fn prepare(&self, mut command: Command) -> Command {
+        command.env_clear().envs(&self.env).stdin(Stdio::null()).current_dir(self.folder.path());
         command
     }
 
@@ -121,7 +147,7 @@ impl Fleet {
         let mut app = self.start(&["api"]);
         let line = app.wait_for("listening on http://");
         let at = line.find("http://").unwrap();
-        let root = line[at..].split_whitespace().next().unwrap().to_owned();
+        let root = line[at..].split([' ', '"']).next().unwrap().to_owned();
         (app, Client { root, token: token(USER) })
     }
 }
@@ -157,6 +183,22 @@ impl App {
     /// Its exit code, once it has ended; -1 where a signal ended it.
     pub fn exit_code(&mut self) -> Option<i32> {
         self.child.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    pub async fn wait_for_exit(&mut self) -> i32 {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(code) = self.exit_code() {
+                return code;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "it still runs after {PATIENCE:?}; the log:\n{}",
+                self.read_log().join("\n")
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Sends a signal by its name: KILL, TERM, STOP, CONT.

@@ -29,14 +29,23 @@ pub struct PgBouncer {
 impl PgBouncer {
     /// Starts a pooler to the database `dbname` of `cluster`, and waits until it takes connections.
     pub fn start(cluster: &Cluster, dbname: &str) -> Self {
+        Self::start_at(cluster, dbname, "", PORT)
+    }
+
+    /// The same, which listens on an address too.
+    pub fn start_on_tcp(cluster: &Cluster, dbname: &str, address: &str, port: u16) -> Self {
+        Self::start_at(cluster, dbname, address, port)
+    }
+
+    fn start_at(cluster: &Cluster, dbname: &str, address: &str, port: u16) -> Self {
         let folder = Scratch::new("pooler");
         let run_as = cluster.run_as().map(str::to_owned);
-        configure(folder.path(), cluster);
+        configure(folder.path(), cluster, address, port);
         let url = cluster.url(dbname);
         let (credentials, _) = url.split_once('@').unwrap();
         let host = folder.path().to_str().unwrap().replace('/', "%2F");
         let process = spawn(folder.path(), run_as.as_deref());
-        Self { url: format!("{credentials}@{host}:{PORT}/{dbname}"), process, run_as, folder }
+        Self { url: format!("{credentials}@{host}:{port}/{dbname}"), process, run_as, folder }
     }
 
     /// The connection string through the pooler.
@@ -69,14 +78,14 @@ impl Drop for PgBouncer {
 
 /// Writes the configuration into `folder`: a server that was away is tried again after 1 s instead of 15. It is readable by
 /// the account that root hands the pooler to: the cluster's.
-fn configure(folder: &Path, cluster: &Cluster) {
+fn configure(folder: &Path, cluster: &Cluster, address: &str, port: u16) {
     let server = match cluster.socket_dir() {
         Some(dir) => dir.to_str().unwrap().to_owned(),
         None => "127.0.0.1".to_owned(),
     };
     let settings = format!(
         "[databases]\n* = host='{server}' port={}\n[pgbouncer]\npool_mode = transaction\ndefault_pool_size = {POOL_SIZE}\n\
-         max_client_conn = 500\nlisten_addr =\nlisten_port = {PORT}\nunix_socket_dir = {}\nauth_type = scram-sha-256\n\
+         max_client_conn = 500\nlisten_addr = {address}\nlisten_port = {port}\nunix_socket_dir = {}\nauth_type = scram-sha-256\n\
          auth_file = {}\nadmin_users = {}\n\
          server_login_retry = 1\n",
         cluster.port(),

@@ -10,11 +10,10 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::support::certificates;
+
 /// The password of every role, with letters only, so that it stands in a URL as it is.
 pub const PASSWORD: &str = "correcthorsebattery";
-
-/// How long certificates last: the test's length would do.
-const DAYS: &str = "2";
 
 /// A running server; ends with the value.
 pub struct Server {
@@ -43,7 +42,7 @@ impl Server {
         );
         let folder = tempfile::tempdir().expect("a temporary folder");
         let owner = rustix::process::geteuid().is_root().then(server_owner);
-        make_certificates(folder.path());
+        certificates::make(folder.path());
         give_away(folder.path(), owner);
         make_cluster(&bin, folder.path(), owner);
         let (postgres, port) = start_on_free_port(&bin, folder.path(), owner);
@@ -61,7 +60,7 @@ impl Server {
     }
 
     /// Runs statements as the superuser, through the socket, each in its own transaction.
-    fn psql(&self, statements: &str) -> String {
+    pub fn psql(&self, statements: &str) -> String {
         let folder = self.folder.path().display().to_string();
         let port = self.port.to_string();
         let mut command = Command::new(self.bin.join("psql"));
@@ -128,26 +127,6 @@ fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("couldn't start {command:?}: {error}"));
     assert!(output.status.success(), "{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Two authorities, and a certificate for `localhost` from the first.
-fn make_certificates(folder: &Path) {
-    let config = "[req]\ndistinguished_name=name\n[name]\n\
-                  [ca]\nbasicConstraints=critical,CA:TRUE\nsubjectKeyIdentifier=hash\n\
-                  [server]\nbasicConstraints=critical,CA:FALSE\nsubjectAltName=DNS:localhost\n";
-    std::fs::write(folder.join("openssl.cnf"), config).expect("openssl.cnf");
-    let make = |name: &str, subject: &str, section: &str, extra: &[&str]| {
-        let mut command = Command::new("openssl");
-        command.current_dir(folder).args(["req", "-x509", "-config", "openssl.cnf", "-nodes", "-newkey", "ec"]);
-        command.args(["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", subject, "-extensions", section]);
-        command.args(["-keyout", &format!("{name}.key"), "-out", &format!("{name}.pem")]).args(extra);
-        run(&mut command);
-    };
-    let from_ca = ["-CA", "ca.pem", "-CAkey", "ca.key"];
-    make("ca", "/CN=Authority", "ca", &["-days", DAYS]);
-    make("other-ca", "/CN=Other authority", "ca", &["-days", DAYS]);
-    make("server", "/CN=localhost", "server", &[from_ca.as_slice(), &["-days", DAYS]].concat());
-    std::fs::set_permissions(folder.join("server.key"), std::fs::Permissions::from_mode(0o600)).expect("a private key");
 }
 
 fn make_cluster(bin: &Path, folder: &Path, owner: Option<Owner>) {

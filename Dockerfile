@@ -1,0 +1,69 @@
+# syntax=docker/dockerfile:1
+#
+# One image for every role: `app api` (the default), `app worker`, `app migrate`, `app check`.
+#
+#   docker build -t app --build-arg APP_COMMIT=$(git rev-parse HEAD) --build-arg APP_BRANCH=$(git branch --show-current) .
+#
+# The base images are named by version, not by digest: look a digest up with `docker buildx imagetools inspect IMAGE` and
+# put it behind the tag where a build must be repeatable to the byte. Every crate is pinned by Cargo.lock, the model by
+# its SHA-256.
+
+# --- The embedding model, 91 MB: a stage of its own, so that it is fetched once and not at every change of code.
+FROM debian:trixie-slim AS model
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates python3-pip \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY scripts/fetch scripts/lib.sh scripts/unpack.py scripts/
+COPY scripts/pins scripts/pins
+RUN APP_CACHE_DIR=/cache scripts/fetch model
+
+# --- The program. The version is the one that Cargo.toml asks for (rust-version).
+FROM rust:1.95.0-slim-trixie AS build
+WORKDIR /src
+# The dependencies first, with nothing of ours around them: they are built anew only when Cargo.lock changes.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir src \
+ && echo 'fn main() {}' | tee src/main.rs build.rs \
+ && touch src/lib.rs \
+ && cargo build --locked --release --bin app \
+ && rm -r src build.rs
+COPY build.rs LICENSE ./
+COPY scripts/lib.sh scripts/licences scripts/
+COPY scripts/pins scripts/pins
+COPY config config
+COPY migrations migrations
+COPY samples samples
+COPY src src
+# Which build it is: there is no git in here. Render hands in its own two; the others are for builds elsewhere.
+ARG RENDER_GIT_COMMIT
+ARG RENDER_GIT_BRANCH
+ARG APP_COMMIT
+ARG APP_BRANCH
+ARG SOURCE_DATE_EPOCH
+# `touch`: the files are older than what was built from the stand-ins above, and cargo goes by age.
+RUN find build.rs config migrations samples scripts src -type f -exec touch {} + \
+ && cargo build --locked --release --bin app \
+ && scripts/licences /licences
+
+# --- What is shipped: the program, its configuration, the model, the licences, and a shell for the release command.
+FROM debian:trixie-slim
+# 1000 is also the group whose members may read Render's secret files.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/* \
+ && groupadd --gid 1000 app \
+ && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin app
+COPY --from=model /cache/models /var/lib/app/models
+COPY --from=build /licences /usr/share/doc/app
+COPY config /etc/app
+COPY --from=build /src/target/release/app /usr/local/bin/app
+ENV APP_CONFIG_DIR=/etc/app \
+    EMBED_MODEL_DIR=/var/lib/app/models
+# By number, so that a platform can see that it is not root.
+USER 1000:1000
+WORKDIR /tmp
+EXPOSE 8000
+# The API answers at 127.0.0.1:$PORT/livez; a worker has a fresh row in the table `workers`.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["app", "check", "--only", "self"]
+CMD ["app", "api"]

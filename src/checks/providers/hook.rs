@@ -1,0 +1,100 @@
+//! `hook.url`: whether LlamaParse could call WEBHOOK_BASE_URL, and whom it would reach.
+
+use serde::Deserialize;
+use url::{Host, Url};
+
+use super::super::{
+    Scene,
+    finding::{Cause, Finding, Look},
+    http,
+};
+use crate::{api::BASE_PATH, build_info::BuildInfo};
+
+pub(super) const HOOK: &str = "hook.url";
+
+pub(super) static NOT_HTTPS: Cause =
+    Cause::warning(HOOK, "not_https", "LlamaParse calls back by HTTPS only. Nothing is called back yet.");
+pub(super) static IP_ADDRESS: Cause =
+    Cause::warning(HOOK, "ip_address", "LlamaParse calls back by a domain name only. Nothing is called back yet.");
+pub(super) static TOO_LONG: Cause = Cause::warning(
+    HOOK,
+    "too_long",
+    "With a job's id and its token the URL would be longer than LlamaParse takes. Nothing is called back yet.",
+);
+pub(super) static UNREACHABLE: Cause =
+    Cause::warning(HOOK, "unreachable", "Nothing of ours answers at WEBHOOK_BASE_URL. Nothing is called back yet.")
+        .waitable();
+pub(super) static OTHER_DEPLOYMENT: Cause = Cause::error(
+    HOOK,
+    "other_deployment",
+    "WEBHOOK_BASE_URL leads to another environment or commit than this one: its answers would go astray.",
+)
+.waitable();
+
+/// Source: LlamaParse, "Webhooks": shorter than 200 characters.
+const MAX_CHARS: usize = 199;
+/// `/webhook/llamaparse/{job_id}?token=…` behind the base path: a UUID, and 32 random bytes in base64.
+const TAIL_CHARS: usize = "/webhook/llamaparse/".len() + 36 + "?token=".len() + 43;
+
+/// What `/version` says, as far as it is looked at: an older or newer API may say more or less.
+#[derive(Debug, Deserialize)]
+struct Version {
+    environment: String,
+    commit: String,
+}
+
+pub(super) async fn check(scene: &Scene<'_>) -> Finding {
+    let look = Look::at(HOOK);
+    let Some(base) = &scene.config.parser.webhook_base_url else { return look.skipped("WEBHOOK_BASE_URL is not set") };
+    let place = http::shown(base);
+    if base.scheme() != "https" {
+        return look.found(&NOT_HTTPS, place, "Give the API's https:// address, as clients reach it.");
+    }
+    if !matches!(base.host(), Some(Host::Domain(_))) {
+        return look.found(&IP_ADDRESS, place, "Give a domain name.");
+    }
+    let chars = place.chars().count() + BASE_PATH.len() + TAIL_CHARS;
+    if chars > MAX_CHARS {
+        return look
+            .found(&TOO_LONG, format!("{place}: {chars} characters in all"), "Give a shorter address.")
+            .expecting(format!("{MAX_CHARS} at most"));
+    }
+    if scene.options.selection.is_before_deploy() {
+        return look.passed(format!("{place}; who answers there shows after the deploy"));
+    }
+    reach(look, scene, base, &place).await
+}
+
+async fn reach(look: Look, scene: &Scene<'_>, base: &Url, place: &str) -> Finding {
+    let url = format!("{}/version", base.as_str().trim_end_matches('/'));
+    let answer = match http::send(http::client().get(url)).await {
+        Ok(answer) => answer,
+        Err(trouble) => {
+            return look.found(&UNREACHABLE, format!("{place}: {trouble}"), "Check WEBHOOK_BASE_URL; see api.reach.");
+        }
+    };
+    let version = answer.json::<Version>().filter(|_| answer.is_success());
+    match version {
+        None => look.found(
+            &UNREACHABLE,
+            format!("{place} answered with {}, but not as our /version", answer.status),
+            "Give the address of the API itself.",
+        ),
+        Some(theirs) if is_ours(&theirs, scene.config.environment.as_str(), scene.build) => {
+            look.passed(format!("{place}: {} at {}", theirs.environment, theirs.commit))
+        }
+        Some(theirs) => look
+            .found(
+                &OTHER_DEPLOYMENT,
+                format!("{place} is {} at {}", theirs.environment, theirs.commit),
+                "Give this environment's own address; if a deploy is under way, wait for its end.",
+            )
+            .expecting(format!("{} at {}", scene.config.environment, scene.build.commit)),
+    }
+}
+
+/// A commit that one of the two does not know says nothing.
+fn is_ours(theirs: &Version, environment: &str, build: &BuildInfo) -> bool {
+    let unknown = theirs.commit == "unknown" || build.commit == "unknown";
+    theirs.environment == environment && (unknown || theirs.commit == build.commit)
+}

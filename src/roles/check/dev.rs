@@ -1,0 +1,44 @@
+//! `app check` where nothing is set up but a running `app dev`: then that is what it looks at.
+
+use std::path::Path;
+
+use crate::{
+    config::{Config, Environment, Fault, Role, Sources},
+    roles::dev_dir::{
+        API_URL_FILE, DATABASE_URL_FILE, SECRET_FILE, STORAGE_FOLDER, TOKEN_FILE, dev_dir, read_dev_file,
+    },
+};
+
+/// The settings; with those of a running `app dev` where neither a database nor an API is named. All of them or none:
+/// nothing of `app dev` is mixed with another environment.
+pub(super) fn load(sources: &Sources) -> (Config, Vec<Fault>) {
+    let (config, faults) = Config::load_lenient(Role::Check, sources);
+    let in_development = config.environment.is_development() || config.environment_is_assumed;
+    if config.database.url.is_some() || config.client.url.is_some() || !in_development {
+        return (config, faults);
+    }
+    let folder = dev_dir(&|name| std::env::var(name).ok());
+    match running(&folder, sources) {
+        Some(sources) => Config::load_lenient(Role::Check, &sources),
+        None => (config, faults),
+    }
+}
+
+/// What a running `app dev` has left in its folder.
+fn running(folder: &Path, sources: &Sources) -> Option<Sources> {
+    let left = |name: &str| read_dev_file(folder, name).ok().flatten();
+    let (database, api, token) = (left(DATABASE_URL_FILE)?, left(API_URL_FILE)?, left(TOKEN_FILE)?);
+    let sources = sources
+        .clone()
+        .with_default_environment(Environment::Development)
+        .with_value("DATABASE_URL", &database)
+        .with_value("DIRECT_URL", &database)
+        .with_value("STORAGE_URL", folder.join(STORAGE_FOLDER).display().to_string())
+        .with_value("APP_URL", &api)
+        .with_value("API_PUBLIC_URL", api)
+        .with_value("APP_TOKEN", token);
+    Some(match left(SECRET_FILE) {
+        Some(secret) => sources.with_value("SUPABASE_JWT_SECRET", secret),
+        None => sources,
+    })
+}

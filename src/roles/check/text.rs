@@ -1,0 +1,78 @@
+//! The report for a person: a line a check; under a problem what it means and what to do.
+
+use std::fmt::Write as _;
+
+use super::{super::client::render::printable, title};
+use crate::checks::{CheckStatus, Finding, Report, Verdict};
+
+/// Every check, and the sum.
+pub(super) fn whole(report: &Report, coloured: bool) -> String {
+    render(report, coloured, |_finding| true)
+}
+
+/// What is wrong or doubtful, and the sum.
+pub(super) fn problems(report: &Report, coloured: bool) -> String {
+    render(report, coloured, Finding::is_problem)
+}
+
+fn render(report: &Report, coloured: bool, shown: impl Fn(&Finding) -> bool) -> String {
+    let shown: Vec<&Finding> = report.findings.iter().filter(|finding| shown(finding)).collect();
+    let width = shown.iter().map(|finding| title(finding).chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for finding in shown {
+        line(&mut text, finding, width, coloured);
+    }
+    sum(&mut text, report);
+    text
+}
+
+fn line(text: &mut String, finding: &Finding, width: usize, coloured: bool) {
+    let (mark, colour) = match finding.status {
+        CheckStatus::Passed => ("✔", "32"),
+        CheckStatus::Warning => ("!", "33"),
+        CheckStatus::Failed => ("✖", "31"),
+        CheckStatus::Skipped => ("-", "2"),
+    };
+    let mark = if coloured { format!("\u{1b}[{colour}m{mark}\u{1b}[0m") } else { mark.to_owned() };
+    let took = match finding.status {
+        CheckStatus::Skipped => "-".to_owned(),
+        _ => format!("{} ms", finding.took.as_millis()),
+    };
+    // Writing to a String cannot fail.
+    _ = writeln!(text, "{mark} {:<width$} {took:>8}  {}", title(finding), printable(&finding.observed));
+    let Some(cause) = finding.cause else { return };
+    if let Some(expected) = &finding.expected {
+        _ = writeln!(text, "    expected: {}", printable(expected));
+    }
+    _ = writeln!(text, "    cause:    {} - {}", cause.id(), cause.why);
+    if let Some(fix) = &finding.fix {
+        _ = writeln!(text, "    fix:      {}", printable(fix));
+    }
+}
+
+fn sum(text: &mut String, report: &Report) {
+    let summary = report.summary();
+    let verdict = match report.verdict() {
+        Verdict::Passed if summary.warnings > 0 => "passed, with warnings",
+        Verdict::Passed => "passed",
+        Verdict::Failed if summary.failed == 0 => "failed: warnings count (--strict)",
+        Verdict::Failed => "failed",
+        Verdict::NotReady => "not ready in time",
+        Verdict::Interrupted => "interrupted",
+    };
+    let counts = [
+        (summary.passed, "passed"),
+        (summary.warnings, "warnings"),
+        (summary.failed, "failed"),
+        (summary.skipped, "skipped"),
+    ];
+    let counts: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    // Writing to a String cannot fail.
+    _ = writeln!(
+        text,
+        "{verdict}: {} in {:.1} s",
+        counts.join(", "),
+        std::time::Duration::from_millis(report.ms).as_secs_f64()
+    );
+}

@@ -1,0 +1,73 @@
+//! `app check`: each fault, made for real, is told by exactly its cause.
+
+mod configuration;
+mod database;
+mod network;
+mod output;
+mod schema;
+
+use std::process::ExitStatus;
+
+use serde_json::Value;
+
+use crate::support::{db::TestDb, fleet::Fleet};
+
+/// What one run of the real `app check --output json` said.
+pub struct Checked {
+    pub status: ExitStatus,
+    pub report: Value,
+}
+
+/// Runs `app check` with the fleet's settings.
+pub fn check(fleet: &Fleet, args: &[&str]) -> Checked {
+    let (status, stdout, stderr) = fleet.run(&[&["check", "--output", "json"], args].concat());
+    let report = serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}\n{stderr}"));
+    Checked { status, report }
+}
+
+impl Checked {
+    /// The ids of all causes, in order.
+    pub fn causes(&self) -> Vec<&str> {
+        self.checks().filter_map(|check| check["cause"].as_str()).collect()
+    }
+
+    pub fn checks(&self) -> impl Iterator<Item = &Value> {
+        self.report["checks"].as_array().unwrap().iter()
+    }
+
+    /// The one check of this id.
+    pub fn one(&self, id: &str) -> &Value {
+        self.checks().find(|check| check["id"] == id).unwrap_or_else(|| panic!("no {id} in {:#}", self.report))
+    }
+
+    /// Requires that exactly this cause was found and that the exit code is 1; the finding.
+    pub fn requires(&self, cause: &str) -> &Value {
+        assert_eq!(self.causes(), [cause], "{:#}", self.report);
+        assert_eq!(self.status.code(), Some(1), "{:#}", self.report);
+        self.checks().find(|check| check["cause"] == cause).unwrap()
+    }
+}
+
+/// A healthy environment without workers, to break in one way.
+pub struct Environment {
+    pub db: TestDb,
+    pub fleet: Fleet,
+}
+
+impl Environment {
+    pub async fn new() -> Self {
+        let db = TestDb::new().await;
+        let fleet = Fleet::new(&db.url, &db.url);
+        Self { db, fleet }
+    }
+
+    /// Everything but what a running deployment would answer.
+    pub fn check(&self) -> Checked {
+        check(&self.fleet, &["--pre"])
+    }
+
+    /// The same, where warnings count.
+    pub fn check_strictly(&self) -> Checked {
+        check(&self.fleet, &["--pre", "--strict"])
+    }
+}

@@ -1,0 +1,220 @@
+//! A schema, a queue and workers that are not as they should be.
+
+use app::db::shape::read_shape;
+
+use super::{Environment, check};
+use crate::support::{db::TestDb, fleet::Fleet};
+
+/// What `db.shape` compares with.
+#[tokio::test]
+async fn the_shape_is_what_the_migrations_make() {
+    let db = TestDb::new().await;
+    let lines = read_shape(&db.db.get().await.unwrap()).await.unwrap();
+    let wanted: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/db/shape.txt");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&file, wanted).unwrap();
+    } else {
+        let found = std::fs::read_to_string(&file).unwrap();
+        assert!(found == wanted, "src/db/shape.txt is out of date: run this test once with UPDATE_DOCS=1");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_database_is_named() {
+    let db = TestDb::empty().await;
+    db.run("CREATE EXTENSION vector").await;
+    check(&Fleet::new(&db.url, &db.url), &["--only", "schema"]).requires("db.schema/missing");
+}
+
+#[tokio::test]
+async fn a_database_without_the_extension_is_named() {
+    let db = TestDb::empty().await;
+    let checked = check(&Fleet::new(&db.url, &db.url), &["--only", "db.extension"]);
+    checked.requires("db.extension/not_created");
+}
+
+#[tokio::test]
+async fn each_way_in_which_migrations_differ_is_told_apart() {
+    for (sql, cause) in [
+        ("DELETE FROM upload_pipeline.schema_history WHERE version = 7", "db.schema/behind"),
+        ("UPDATE upload_pipeline.schema_history SET checksum = '1' WHERE version = 2", "db.schema/altered"),
+        (
+            "INSERT INTO upload_pipeline.schema_history (version, name, applied_on, checksum) \
+             VALUES (9999, 'from_the_future', '2026-11-22T00:00:00Z', '1')",
+            "db.schema/newer",
+        ),
+    ] {
+        let environment = Environment::new().await;
+        environment.db.run(sql).await;
+        environment.check_strictly().requires(cause);
+    }
+}
+
+#[tokio::test]
+async fn a_constraint_that_refuses_a_status_is_named_once() {
+    let environment = Environment::new().await;
+    environment
+        .db
+        .run(
+            "ALTER TABLE upload_pipeline.upload_jobs DROP CONSTRAINT ck_upload_jobs_status, \
+             ADD CONSTRAINT ck_upload_jobs_status CHECK (status <> 'embedding_queued')",
+        )
+        .await;
+    let checked = environment.check();
+    let finding = checked.requires("db.enum/status_refused");
+    assert!(finding["observed"].as_str().unwrap().contains("embedding_queued"), "{finding}");
+}
+
+#[tokio::test]
+async fn what_was_taken_away_or_changed_by_hand_is_named() {
+    for (sql, cause, named) in [
+        ("ALTER TABLE upload_pipeline.documents DROP COLUMN page_count", "db.shape/missing", "documents.page_count"),
+        ("DROP INDEX upload_pipeline.ix_upload_jobs_claim", "db.shape/missing", "ix_upload_jobs_claim"),
+        ("DROP FUNCTION upload_pipeline.claim_jobs", "db.shape/missing", "claim_jobs("),
+        (
+            "ALTER TABLE upload_pipeline.upload_jobs DISABLE TRIGGER tr_upload_jobs_notify",
+            "db.shape/changed",
+            "tr_upload_jobs_notify: disabled",
+        ),
+        ("ALTER TABLE upload_pipeline.documents DISABLE ROW LEVEL SECURITY", "db.shape/changed", "documents: open"),
+    ] {
+        let environment = Environment::new().await;
+        environment.db.run(sql).await;
+        let checked = environment.check();
+        let finding = checked.requires(cause);
+        assert!(finding["observed"].as_str().unwrap().contains(named), "{finding}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_database_has_beyond_the_schema_does_no_harm() {
+    let environment = Environment::new().await;
+    environment
+        .db
+        .run(
+            "ALTER TABLE upload_pipeline.documents ADD COLUMN tenant text; \
+             CREATE INDEX mine ON upload_pipeline.documents (tenant); CREATE TABLE upload_pipeline.ours (x int)",
+        )
+        .await;
+    let checked = environment.check_strictly();
+    assert!(checked.status.success(), "{:#}", checked.report);
+}
+
+#[tokio::test]
+async fn vectors_of_another_dimension_under_the_models_name_are_named() {
+    let environment = Environment::new().await;
+    let model = "all-MiniLM-L6-v2";
+    environment
+        .db
+        .run(&format!(
+            "INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path) \
+             VALUES ('{ID}', '{ID}', 'a.md', 'text/markdown', 1, 'a', 'a'); \
+             INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state) VALUES ('{ID}', '{ID}', 'complete', 'done'); \
+             INSERT INTO upload_pipeline.document_chunks (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, \
+               chunk_sha, embed_model, embed_version, vector_dim, embedding) \
+             VALUES ('{ID}', '{ID}', 'c', '1', 0, 'a', 'a', '{model}', '1', 3, '[1,0,0]')"
+        ))
+        .await;
+    let checked = check(&environment.fleet, &["--only", "schema"]);
+    let finding = checked.requires("db.vectors/dimension_unlike_model");
+    assert_eq!(finding["expected"], "384 components");
+}
+
+const ID: &str = "22222222-2222-4222-8222-222222222222";
+
+#[tokio::test]
+async fn each_way_in_which_the_queue_is_stuck_is_told_apart() {
+    let refuse =
+        "CREATE FUNCTION upload_pipeline.meddle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END'; ";
+    let swallow =
+        "CREATE FUNCTION upload_pipeline.meddle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; ";
+    for (sql, cause) in [
+        (
+            "ALTER TABLE upload_pipeline.upload_jobs ADD CONSTRAINT mine CHECK (priority > 5)".to_owned(),
+            "q.trip/enqueue_refused",
+        ),
+        (
+            format!(
+                "{swallow} CREATE TRIGGER a BEFORE UPDATE ON upload_pipeline.upload_jobs FOR EACH ROW \
+                     WHEN (NEW.state = 'working') EXECUTE FUNCTION upload_pipeline.meddle()"
+            ),
+            "q.trip/not_claimed",
+        ),
+        (
+            format!(
+                "{refuse} CREATE TRIGGER a BEFORE UPDATE ON upload_pipeline.upload_jobs FOR EACH ROW \
+                     WHEN (NEW.state = 'done') EXECUTE FUNCTION upload_pipeline.meddle()"
+            ),
+            "q.trip/not_completed",
+        ),
+        (
+            "ALTER TABLE upload_pipeline.upload_jobs DROP CONSTRAINT ck_upload_jobs_status, \
+             DROP CONSTRAINT ck_upload_jobs_done, ADD CONSTRAINT ck_upload_jobs_status CHECK (status <> '')"
+                .to_owned(),
+            "db.shape/missing",
+        ),
+    ] {
+        let environment = Environment::new().await;
+        environment.db.run(&sql).await;
+        check(&environment.fleet, &["--only", "db.shape,queue"]).requires(cause);
+    }
+}
+
+#[tokio::test]
+async fn a_lock_on_the_queue_is_told_apart_from_a_broken_queue() {
+    let environment = Environment::new().await;
+    environment.db.run("BEGIN; LOCK TABLE upload_pipeline.upload_jobs IN SHARE MODE").await;
+    // Reading goes on; what writes waits, and the check's own statements are bounded.
+    let checked = check(&environment.fleet, &["--only", "q.trip"]);
+    environment.db.run("ROLLBACK").await;
+    checked.requires("q.trip/blocked");
+}
+
+#[tokio::test]
+async fn a_backlog_is_told_by_its_age_its_length_and_its_dead_workers() {
+    let environment = Environment::new().await;
+    let look = || check(&environment.fleet, &["--only", "q.backlog", "--strict"]);
+    environment
+        .db
+        .run(&format!(
+            "INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path) \
+             VALUES ('{ID}', '{ID}', 'a.md', 'text/markdown', 1, 'a', 'a'); \
+             INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state) \
+             SELECT gen_random_uuid(), '{ID}', 'uploaded', 'queued' FROM generate_series(1, 101)"
+        ))
+        .await;
+    look().requires("q.backlog/many_waiting");
+    environment.db.run("UPDATE upload_pipeline.upload_jobs SET run_at = now() - interval '6 minutes'").await;
+    look().requires("q.backlog/overdue");
+    environment
+        .db
+        .run(
+            "UPDATE upload_pipeline.upload_jobs SET state = 'working', claimed_by = gen_random_uuid(), \
+             lease_expires_at = now() - interval '3 minutes'",
+        )
+        .await;
+    look().requires("q.backlog/not_taken_over");
+}
+
+#[tokio::test]
+async fn workers_are_told_by_their_absence_commit_branch_and_environment() {
+    let environment = Environment::new().await;
+    let look = |args: &[&str]| check(&environment.fleet, &[&["--only", "workers", "--strict"], args].concat());
+    look(&[]).requires("workers.alive/none_alive");
+    let worker = |commit: char, branch: &str, of: &str| {
+        format!(
+            "INSERT INTO upload_pipeline.workers (id, host, commit, branch, version, environment, slots) \
+             VALUES (gen_random_uuid(), 'h', repeat('{commit}', 40), '{branch}', '1', '{of}', 4)"
+        )
+    };
+    environment.db.run(&worker('a', "main", "development")).await;
+    assert!(look(&["--expect-commit", "aaaaaaa", "--expect-branch", "main"]).status.success());
+    look(&["--expect-commit", "bbbbbbb"]).requires("workers.commit/commit_unexpected");
+    look(&["--expect-branch", "staging"]).requires("workers.commit/branch_unexpected");
+    environment.db.run(&worker('b', "main", "development")).await;
+    look(&[]).requires("workers.commit/mixed");
+    environment.db.run(&worker('a', "main", "production")).await;
+    environment.db.run("DELETE FROM upload_pipeline.workers WHERE commit LIKE 'b%'").await;
+    look(&[]).requires("workers.environment/wrong_environment");
+}

@@ -1,0 +1,114 @@
+//! The model, the services whose keys are set, and the address that one of them would call.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::{
+    check::{Environment, check},
+    support::{
+        certificates::ServerCertificate,
+        fakes::{
+            http::{Reply, Server},
+            services::{OpenAi, llamaparse, openai},
+        },
+        fleet::Fleet,
+    },
+};
+
+#[tokio::test]
+async fn a_model_that_is_not_there_or_not_usable_is_named() {
+    let mut environment = Environment::new().await;
+    let folder = environment.fleet.folder("models");
+    environment.fleet.set("EMBED_MODEL_DIR", folder.to_str().unwrap());
+    environment.check().requires("ext.embed/model_missing");
+    let model = environment.fleet.folder("models/all-MiniLM-L6-v2");
+    std::fs::write(model.join("config.json"), br#"{"model_type": "gpt2"}"#).unwrap();
+    environment.check().requires("ext.embed/model_unusable");
+}
+
+#[tokio::test]
+async fn each_refusal_of_the_embedding_service_is_a_warning_of_its_own() {
+    for (mood, cause) in [
+        (OpenAi::KeyRefused, "ext.embed/key_refused"),
+        (OpenAi::ModelUnknown, "ext.embed/model_unknown"),
+        (OpenAi::NoQuota, "ext.embed/quota"),
+    ] {
+        let service = openai(mood);
+        let checked = strictly(
+            "ext.embed",
+            &[("OPENAI_API_KEY", "sk-for-tests-only"), ("OPENAI_API_URL", &format!("{}/v1", service.url()))],
+        );
+        let finding = checked.requires(cause);
+        assert!(!finding.to_string().contains("sk-for-tests-only"), "{finding}");
+    }
+    let service = openai(OpenAi::Well);
+    let checked =
+        strictly("ext.embed", &[("OPENAI_API_KEY", "sk-x"), ("OPENAI_API_URL", &format!("{}/v1", service.url()))]);
+    assert_eq!(checked.causes(), [""; 0], "{:#}", checked.report);
+    let checked = strictly("ext.embed", &[("OPENAI_API_KEY", "sk-x"), ("OPENAI_API_URL", &service.url())]);
+    checked.requires("ext.embed/unreachable");
+    let checked = strictly("ext.embed", &[("OPENAI_API_KEY", "sk-x"), ("OPENAI_API_URL", "http://127.0.0.1:1/v1")]);
+    checked.requires("ext.embed/unreachable");
+}
+
+#[tokio::test]
+async fn a_parsing_service_that_refuses_the_key_or_is_away_is_named() {
+    let service = llamaparse("llx-right");
+    let at = service.url();
+    let with =
+        |key: &str, url: &str| strictly("ext.parse", &[("LLAMAPARSE_API_KEY", key), ("LLAMAPARSE_API_URL", url)]);
+    assert_eq!(with("llx-right", &at).causes(), [""; 0]);
+    let refused = with("llx-another", &at);
+    assert!(!refused.requires("ext.parse/key_refused").to_string().contains("llx-another"));
+    with("llx-right", "http://127.0.0.1:1").requires("ext.parse/unreachable");
+}
+
+/// One check alone: with a key set the configuration warns that nothing uses it yet.
+fn strictly(id: &str, settings: &[(&str, &str)]) -> crate::check::Checked {
+    let mut fleet = Fleet::new("postgres://app:x@127.0.0.1:1/app", "");
+    for (name, value) in settings {
+        fleet.set(name, value);
+    }
+    check(&fleet, &["--only", id, "--strict"])
+}
+
+#[tokio::test]
+async fn a_webhook_address_that_could_not_be_called_is_named() {
+    for (url, cause) in [
+        ("http://api.example.com".to_owned(), "hook.url/not_https"),
+        ("https://203.0.113.7".to_owned(), "hook.url/ip_address"),
+        (format!("https://api.example.com/{}", "x".repeat(120)), "hook.url/too_long"),
+        ("https://localhost:1".to_owned(), "hook.url/unreachable"),
+    ] {
+        strictly("hook.url", &[("WEBHOOK_BASE_URL", &url)]).requires(cause);
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_address_of_another_deployment_is_named() {
+    let certificates = ServerCertificate::make();
+    let version = |commit: &str, environment: &str| json!({ "version": "0.1.0", "commit": commit, "branch": "main", "environment": environment });
+    let ours = "a".repeat(40);
+    for (body, cause) in [
+        (version(&ours, "development"), None),
+        (version(&"b".repeat(40), "development"), Some("hook.url/other_deployment")),
+        (version(&ours, "production"), Some("hook.url/other_deployment")),
+        (json!({ "message": "hello" }), Some("hook.url/unreachable")),
+    ] {
+        let server = Server::start_with(Some(Arc::clone(&certificates.server)), move |request| match &*request.path {
+            "/version" => Reply::json(200, &body),
+            _ => Reply::empty(404),
+        });
+        let settings = [
+            ("WEBHOOK_BASE_URL", server.url()),
+            ("SSL_CERT_FILE", certificates.ca_file()),
+            ("RENDER_GIT_COMMIT", ours.clone()),
+        ];
+        let checked = strictly("hook.url", &settings.each_ref().map(|(name, value)| (*name, value.as_str())));
+        match cause {
+            Some(cause) => _ = checked.requires(cause),
+            None => assert_eq!(checked.causes(), [""; 0], "{:#}", checked.report),
+        }
+    }
+}

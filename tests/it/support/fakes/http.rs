@@ -1,0 +1,183 @@
+//! A small HTTP/1.1 server: one request a connection, one thread each.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+/// A request, read whole.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub method: String,
+    /// Without the query.
+    pub path: String,
+    pub query: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+}
+
+/// What is answered.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// Status, media type and body.
+    Answer(u16, &'static str, Vec<u8>),
+    /// Nothing, until the server goes.
+    Silence,
+}
+
+impl Reply {
+    pub fn json(status: u16, body: &serde_json::Value) -> Self {
+        Self::Answer(status, "application/json", body.to_string().into_bytes())
+    }
+
+    pub fn text(status: u16, body: &str) -> Self {
+        Self::Answer(status, "text/plain", body.as_bytes().to_vec())
+    }
+
+    pub fn empty(status: u16) -> Self {
+        Self::Answer(status, "text/plain", Vec::new())
+    }
+}
+
+type Handler = dyn Fn(&Request) -> Reply + Send + Sync;
+
+/// Ends when dropped.
+pub struct Server {
+    address: SocketAddr,
+    scheme: &'static str,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    handler: Box<Handler>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    seen: Mutex<Vec<Request>>,
+    ended: AtomicBool,
+    end: (Mutex<()>, Condvar),
+}
+
+impl Server {
+    pub fn start(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_with(None, handler)
+    }
+
+    /// With TLS where a configuration is given; the certificate is for `localhost`.
+    pub fn start_with(
+        tls: Option<Arc<rustls::ServerConfig>>,
+        handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let shared = Arc::new(Shared {
+            handler: Box::new(handler),
+            tls,
+            seen: Mutex::default(),
+            ended: AtomicBool::new(false),
+            end: (Mutex::default(), Condvar::new()),
+        });
+        let server = Self { address, scheme, shared: shared.clone() };
+        thread::spawn(move || {
+            for socket in listener.incoming().map_while(Result::ok) {
+                if shared.ended.load(Ordering::Relaxed) {
+                    return;
+                }
+                let shared = shared.clone();
+                // A client that hangs up midway is part of the tests.
+                thread::spawn(move || drop(shared.serve(socket)));
+            }
+        });
+        server
+    }
+
+    /// `http://127.0.0.1:PORT`, or `https://localhost:PORT`.
+    pub fn url(&self) -> String {
+        let host = if self.scheme == "https" { "localhost" } else { "127.0.0.1" };
+        format!("{}://{host}:{}", self.scheme, self.address.port())
+    }
+
+    /// What has been asked so far.
+    pub fn seen(&self) -> Vec<Request> {
+        self.shared.seen.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::Relaxed);
+        let _guard = self.shared.end.0.lock().unwrap();
+        self.shared.end.1.notify_all();
+        // Wakes the thread that waits for the next connection.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+impl Shared {
+    fn serve(&self, mut socket: TcpStream) -> io::Result<()> {
+        match &self.tls {
+            None => self.answer(&mut socket),
+            Some(tls) => {
+                let session = rustls::ServerConnection::new(tls.clone()).map_err(io::Error::other)?;
+                self.answer(&mut rustls::StreamOwned::new(session, socket))
+            }
+        }
+    }
+
+    fn answer(&self, socket: &mut (impl Read + Write)) -> io::Result<()> {
+        let request = read(socket)?;
+        self.seen.lock().unwrap().push(request.clone());
+        match (self.handler)(&request) {
+            Reply::Silence => {
+                let guard = self.end.0.lock().unwrap();
+                drop(self.end.1.wait_while(guard, |()| !self.ended.load(Ordering::Relaxed)).unwrap());
+                Ok(())
+            }
+            Reply::Answer(status, kind, body) => {
+                let head = format!(
+                    "HTTP/1.1 {status} x\r\netag: \"e\"\r\nlast-modified: Sun, 22 Nov 2026 01:02:03 GMT\r\n\
+                     content-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    body.len()
+                );
+                socket.write_all(head.as_bytes())?;
+                if request.method != "HEAD" {
+                    socket.write_all(&body)?;
+                }
+                socket.flush()
+            }
+        }
+    }
+}
+
+fn read(socket: &mut impl Read) -> io::Result<Request> {
+    let mut socket = BufReader::new(socket);
+    let mut line = String::new();
+    socket.read_line(&mut line)?;
+    let mut words = line.split_whitespace().map(str::to_owned);
+    let (Some(method), Some(target)) = (words.next(), words.next()) else {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    };
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        socket.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let (path, query) = target.split_once('?').map_or((target.clone(), String::new()), |(p, q)| (p.into(), q.into()));
+    let mut request = Request { method, path, query, headers, body: Vec::new() };
+    request.body = vec![0; request.header("content-length").parse().unwrap_or(0)];
+    socket.read_exact(&mut request.body)?;
+    Ok(request)
+}

@@ -1,0 +1,136 @@
+//! An S3-compatible store with one bucket, `documents`, that can be told to fail.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use super::http::{Reply, Request, Server};
+
+const BUCKET: &str = "/storage/v1/s3/documents/";
+
+/// What is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    Nothing,
+    /// The key may read and not write.
+    DenyPut,
+    /// The key may do nothing.
+    DenyAll,
+    /// The key is not known.
+    UnknownKey,
+    /// There is no such bucket.
+    NoBucket,
+    /// Another region.
+    OtherRegion,
+    /// No answer.
+    Silence,
+    /// What is read is not what was written.
+    Garble,
+    /// A signed URL is not taken.
+    DenySigned,
+    /// The key may not delete.
+    DenyDelete,
+    /// A delete is confirmed and not done.
+    KeepDeleted,
+}
+
+pub struct S3 {
+    server: Server,
+    objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+}
+
+impl S3 {
+    pub fn start(fault: Fault) -> Self {
+        Self::behind(fault, |_request| None)
+    }
+
+    /// With another service at the same address, which is asked first.
+    pub fn behind(fault: Fault, first: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        let objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>> = Arc::default();
+        let kept = objects.clone();
+        let server = Server::start(move |request| {
+            first(request).unwrap_or_else(|| answer(fault, request, &mut kept.lock().unwrap()))
+        });
+        Self { server, objects }
+    }
+
+    /// For STORAGE_URL.
+    pub fn storage_url(&self) -> String {
+        format!("s3://documents/env?endpoint={}/storage/v1/s3", self.server.url())
+    }
+
+    /// Where the server is.
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// The keys that are there.
+    pub fn keys(&self) -> Vec<String> {
+        self.objects.lock().unwrap().keys().cloned().collect()
+    }
+
+    /// Each request as `METHOD path`, and whether it was signed by URL.
+    pub fn requests(&self) -> Vec<(String, bool)> {
+        let seen = self.server.seen();
+        seen.iter().map(|r| (format!("{} {}", r.method, r.path), r.query.contains("X-Amz-Signature"))).collect()
+    }
+}
+
+fn error(status: u16, code: &str) -> Reply {
+    let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>told to</Message></Error>");
+    Reply::Answer(status, "application/xml", body.into_bytes())
+}
+
+fn answer(fault: Fault, request: &Request, objects: &mut BTreeMap<String, Vec<u8>>) -> Reply {
+    let by_url = request.query.contains("X-Amz-Signature=");
+    if !by_url && !request.header("authorization").starts_with("AWS4-HMAC-SHA256 Credential=") {
+        return error(403, "AccessDenied");
+    }
+    let method = request.method.as_str();
+    match (fault, method) {
+        (Fault::DenyPut, "PUT") | (Fault::DenyAll, _) => return error(403, "AccessDenied"),
+        (Fault::DenySigned, "PUT") if by_url => return error(403, "SignatureDoesNotMatch"),
+        (Fault::UnknownKey, _) => return error(403, "InvalidAccessKeyId"),
+        (Fault::NoBucket, _) => return error(404, "NoSuchBucket"),
+        (Fault::OtherRegion, _) => return error(400, "AuthorizationHeaderMalformed"),
+        (Fault::Silence, _) => return Reply::Silence,
+        _ => {}
+    }
+    if (method, request.path.as_str(), request.query.as_str()) == ("POST", BUCKET.trim_end_matches('/'), "delete") {
+        return delete(fault, &String::from_utf8_lossy(&request.body), objects);
+    }
+    let Some(key) = request.path.strip_prefix(BUCKET) else { return error(404, "NoSuchBucket") };
+    let bytes = |body: Vec<u8>| Reply::Answer(200, "application/octet-stream", body);
+    match method {
+        "PUT" => {
+            objects.insert(key.to_owned(), request.body.clone());
+            Reply::empty(200)
+        }
+        "GET" | "HEAD" => match objects.get(key) {
+            Some(_) if fault == Fault::Garble => bytes(b"something else".to_vec()),
+            Some(body) => bytes(body.clone()),
+            None => error(404, "NoSuchKey"),
+        },
+        _ => error(405, "MethodNotAllowed"),
+    }
+}
+
+/// `DeleteObjects`: one line of the answer a key, a refusal too.
+fn delete(fault: Fault, body: &str, objects: &mut BTreeMap<String, Vec<u8>>) -> Reply {
+    let keys = body.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
+    let said: String = keys
+        .map(|key| match fault {
+            Fault::DenyDelete => {
+                format!("<Error><Key>{key}</Key><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
+            }
+            Fault::KeepDeleted => format!("<Deleted><Key>{key}</Key></Deleted>"),
+            _ => {
+                objects.remove(key);
+                format!("<Deleted><Key>{key}</Key></Deleted>")
+            }
+        })
+        .collect();
+    let body = format!("<?xml version=\"1.0\"?><DeleteResult>{said}</DeleteResult>");
+    Reply::Answer(200, "application/xml", body.into_bytes())
+}
