@@ -1,5 +1,9 @@
 //! The table `upload_jobs`: the queue.
 //!
+//! What is written of a job in hand names it by its id and says `state || '' = 'working'`: the plain comparison would let the
+//! planner take the index of running jobs instead of the primary key, and after an ANALYZE in a quiet moment it believes
+//! that one to be empty; each statement would then read all running jobs, and what is left of earlier ones.
+//!
 //! Time is the database's clock. A test that wants another gives `now`, which every statement here that compares
 //! times falls back from: `coalesce($1, now())`.
 

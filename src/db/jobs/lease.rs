@@ -45,7 +45,7 @@ WITH renewed AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET lease_expires_at = coalesce($4, now()) + $5 * interval '1 second'
   FROM unnest($1::uuid[], $2::bigint[]) AS held (job_id, lease_epoch)
-  WHERE j.job_id = held.job_id AND j.lease_epoch = held.lease_epoch AND j.claimed_by = $3 AND j.state = 'working'
+  WHERE j.job_id = held.job_id AND j.lease_epoch = held.lease_epoch AND j.claimed_by = $3 AND j.state || '' = 'working'
   RETURNING j.job_id
 ),
 alive AS (
@@ -112,7 +112,7 @@ pub async fn get_checkpoint(db: &impl Session, fence: Fence) -> Result<Option<(S
             "-- get_checkpoint
 SELECT j.status, j.retry_count
 FROM upload_pipeline.upload_jobs AS j
-WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state = 'working'",
+WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'",
             &[(&fence.job_id.0, Type::UUID), (&fence.worker.0, Type::UUID), (&fence.epoch, Type::INT8)],
         )
         .await?;

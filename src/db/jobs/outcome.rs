@@ -37,7 +37,7 @@ pub async fn lock_lease(tx: &impl Session, fence: Fence) -> Result<(), DbError> 
         fence,
         "-- lock_lease
 SELECT FROM upload_pipeline.upload_jobs AS j
-WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state = 'working'
+WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
 FOR UPDATE",
         fenced!(fence),
     )
@@ -65,7 +65,7 @@ pub async fn advance_job(
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET status = $4, progress = j.progress || $5, retry_count = 0, crash_count = 0, step_started_at = now(), updated_at = now()
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state = 'working' AND j.status = ANY ($9)
+  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working' AND j.status = ANY ($9)
   RETURNING j.job_id, j.document_id, j.status, j.correlation_id
 ),
 document AS (
@@ -104,7 +104,7 @@ pub async fn save_progress(db: &impl Session, fence: Fence, status: Status, prog
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET status = $4, progress = j.progress || $5, retry_count = 0, updated_at = now()
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state = 'working'
+  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
   RETURNING j.document_id, j.status
 )
 UPDATE upload_pipeline.documents AS d
@@ -125,7 +125,7 @@ WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET status = 'duplicate', state = 'done', retry_count = 0, claimed_by = NULL, lease_expires_at = NULL,
       step_started_at = NULL, finished_at = now(), updated_at = now()
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state = 'working'
+  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
     AND EXISTS (
       SELECT FROM upload_pipeline.upload_jobs AS other
       WHERE other.document_id = j.document_id AND other.status = 'complete' AND other.job_id <> j.job_id)
@@ -182,7 +182,7 @@ WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET status = $4, state = 'deadletter', last_error = $5 || {KEEP_FIRST},
       claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, finished_at = now(), updated_at = now()
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state = 'working'
+  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
   RETURNING j.job_id, j.document_id, j.status, j.correlation_id
 ),
 document AS (
@@ -212,7 +212,7 @@ WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET state = 'retryable', retry_count = j.retry_count + 1, run_at = now() + $4 * interval '1 second',
       last_error = $5 || {KEEP_FIRST}, claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, updated_at = now()
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state = 'working'
+  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
   RETURNING j.job_id, j.document_id, j.correlation_id, j.run_at
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
@@ -236,7 +236,7 @@ WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET state = 'queued', run_at = now() + $4 * interval '1 second', last_error = $5 || {KEEP_FIRST},
       claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, updated_at = now()
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state = 'working'
+  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
   RETURNING j.job_id, j.document_id, j.correlation_id, j.run_at
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
@@ -277,7 +277,7 @@ WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET state = 'queued', run_at = now() + $4 * interval '1 second', claimed_by = NULL, lease_expires_at = NULL,
       step_started_at = NULL, updated_at = now()
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state = 'working'
+  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
   RETURNING j.job_id, j.document_id, j.correlation_id, j.run_at
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)

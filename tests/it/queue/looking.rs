@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use app::{
-    db::jobs::{beat_heart, get_outlook},
-    domain::{Status, WorkerId},
+    db::{
+        Session,
+        jobs::{advance_job, beat_heart, claim_jobs, get_checkpoint, get_outlook, hand_back_job},
+    },
+    domain::{Status, Step, WorkerId},
 };
+use serde_json::json;
 
 use super::{OPTIONS, enqueue, expire, one, row_of, user};
 use crate::support::db::TestDb;
@@ -89,4 +93,32 @@ async fn neither_a_bounded_backlog_nor_the_history_is_read_by_anothers_claim() {
     .await;
     let beside = claim_buffers(&test, 2).await;
     assert!(beside < alone + 100, "a claim touched {beside} pages beside the backlog and {alone} without it");
+}
+
+/// Scans of the index of running jobs so far.
+async fn scans_of_running(test: &TestDb) -> i64 {
+    let sql = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'ix_upload_jobs_working'";
+    test.value(sql).await.parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_written_of_a_job_in_hand_is_found_by_its_id_whatever_the_statistics_say() {
+    let test = TestDb::new().await;
+    enqueue(&test, user(1), 500).await;
+    // The statistics of a quiet moment: nothing is running.
+    test.run("VACUUM ANALYZE upload_pipeline.upload_jobs").await;
+    let conn = test.db.get().await.unwrap();
+    let worker = WorkerId::generate();
+    let leases = claim_jobs(&conn, worker, 200, None, OPTIONS).await.unwrap().leases;
+    assert_eq!(leases.len(), 200);
+    conn.rows("SELECT pg_stat_force_next_flush()::text", &[]).await.unwrap();
+    let before = scans_of_running(&test).await;
+    for lease in &leases[..20] {
+        let step = Step::after(lease.status).unwrap();
+        advance_job(&conn, lease, step, Status::Parsed, &json!({}), Duration::ZERO).await.unwrap();
+        assert!(get_checkpoint(&conn, lease.fence).await.unwrap().is_some());
+        hand_back_job(&conn, lease.fence, "shutdown", Duration::ZERO).await.unwrap();
+    }
+    conn.rows("SELECT pg_stat_force_next_flush()::text", &[]).await.unwrap();
+    assert_eq!(scans_of_running(&test).await, before);
 }
