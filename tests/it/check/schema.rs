@@ -149,6 +149,14 @@ async fn each_way_in_which_the_queue_is_stuck_is_told_apart() {
             "q.trip/not_completed",
         ),
         (
+            "CREATE FUNCTION upload_pipeline.meddle() RETURNS trigger LANGUAGE plpgsql AS \
+             'BEGIN NEW.status = replace(NEW.status, ''no_such_status'', ''uploaded''); RETURN NEW; END'; \
+             CREATE TRIGGER a BEFORE INSERT ON upload_pipeline.upload_jobs FOR EACH ROW \
+             EXECUTE FUNCTION upload_pipeline.meddle()"
+                .to_owned(),
+            "q.refusal/nonsense_accepted",
+        ),
+        (
             "ALTER TABLE upload_pipeline.upload_jobs DROP CONSTRAINT ck_upload_jobs_status, \
              DROP CONSTRAINT ck_upload_jobs_done, ADD CONSTRAINT ck_upload_jobs_status CHECK (status <> '')"
                 .to_owned(),
@@ -217,4 +225,19 @@ async fn workers_are_told_by_their_absence_commit_branch_and_environment() {
     environment.db.run(&worker('a', "main", "production")).await;
     environment.db.run("DELETE FROM upload_pipeline.workers WHERE commit LIKE 'b%'").await;
     look(&[]).requires("workers.environment/wrong_environment");
+}
+
+#[tokio::test]
+async fn an_index_that_a_killed_build_left_is_named() {
+    let environment = Environment::new().await;
+    environment
+        .db
+        .run(
+            "CREATE INDEX ix_chunks_hnsw_left ON upload_pipeline.document_chunks (chunk_ord); \
+             UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'upload_pipeline.ix_chunks_hnsw_left'::regclass",
+        )
+        .await;
+    let checked = environment.check_strictly();
+    let finding = checked.requires("db.vectors/invalid_index");
+    assert!(finding["observed"].as_str().unwrap().contains("ix_chunks_hnsw_left"), "{finding}");
 }
