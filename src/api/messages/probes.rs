@@ -1,0 +1,49 @@
+//! Health and version.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// `GET /health` and `/readyz`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok` or `unavailable`.
+    pub status: String,
+    /// development, staging or production.
+    pub environment: String,
+    /// Now.
+    #[serde(with = "time::serde::rfc3339")]
+    pub timestamp: OffsetDateTime,
+    /// Version of app.
+    pub version: String,
+    /// Commit it was built from.
+    pub commit: String,
+    /// Branch of that commit.
+    pub branch: String,
+    /// When it was built; null: unknown.
+    #[serde(with = "time::serde::rfc3339::option", default)]
+    pub built_at: Option<OffsetDateTime>,
+    /// The newest migration that it knows.
+    pub schema_version: i32,
+    /// One entry a dependency: `ok`, or the reason.
+    pub checks: BTreeMap<String, String>,
+}
+
+/// `GET /version`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VersionInfo {
+    /// Version of app.
+    pub version: String,
+    /// Commit it was built from.
+    pub commit: String,
+    /// Branch of that commit.
+    pub branch: String,
+    /// When it was built; null: unknown.
+    #[serde(with = "time::serde::rfc3339::option", default)]
+    pub built_at: Option<OffsetDateTime>,
+    /// The newest migration that it knows.
+    pub schema_version: i32,
+    /// development, staging or production.
+    pub environment: String,
+}

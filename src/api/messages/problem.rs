@@ -1,0 +1,29 @@
+//! Errors.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// `application/problem+json` (RFC 9457) with our stable `code`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Problem {
+    /// `about:blank`.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// Short name of the HTTP status.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// Stable, `snake_case`; docs/errors.md lists them.
+    pub code: String,
+    /// What happened and what to do.
+    pub detail: String,
+    /// The job that stands in the way, for a conflict.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub job_id: Option<Uuid>,
+    /// The document that stands in the way, for a conflict.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub document_id: Option<Uuid>,
+    /// The id of the request, to find it in the logs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub request_id: Option<Uuid>,
+}
