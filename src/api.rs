@@ -5,9 +5,13 @@
 
 mod auth;
 mod body;
+mod conditional;
 mod documents;
 mod events;
+mod filters;
+mod form;
 mod health;
+mod idempotency;
 mod jobs;
 mod jobs_many;
 pub mod messages;

@@ -21,10 +21,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    ApiError, ApiState, Caller,
+    ApiError, ApiState, Caller, conditional,
+    filters::PageQuery,
     jobs::job_view,
     messages::EventView,
-    paging::{PageQuery, PageSize, page},
+    paging::{ListId, PageSize},
     request_id::RequestIds,
 };
 use crate::{
@@ -69,9 +70,10 @@ pub async fn get_events(
         let after = last_event_id(&request)?.unwrap_or(0);
         return Ok(live(Live::new(state.get_ref().clone(), caller.user, &job, after)));
     }
-    let (limit, after) = (query.limit(EVENTS)?, query.cursor()?.unwrap_or(0));
+    let list = ListId::new("events").with("job_id", Some(id));
+    let (limit, after) = (EVENTS.limit(query.limit)?, list.position(query.cursor.as_deref())?.unwrap_or(0));
     let rows = list_events(&conn, caller.user, id, after, limit + 1).await?;
-    Ok(HttpResponse::Ok().json(page(rows, limit, |row| row.seq.to_string(), event_view)))
+    conditional::json(&request, &list.page(rows, limit, |row| row.seq, event_view))
 }
 
 fn wants_stream(request: &HttpRequest) -> bool {

@@ -95,6 +95,9 @@ fn selection(request: RetryManyRequest) -> Result<Selection, ApiError> {
         }
         return Ok(Selection::Named(job_ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect()));
     }
+    if code.as_ref().is_some_and(|code| code.is_empty() || code.contains(char::is_control)) {
+        return invalid("`code` is no error code; docs/errors.md lists them.".to_owned());
+    }
     let failed = [Status::FailedParse, Status::FailedChunking, Status::FailedEmbedding];
     let status = status
         .map(|name| match name.parse() {
@@ -157,10 +160,10 @@ async fn redrive(
     job_id: JobId,
     from: Option<Status>,
 ) -> Result<Option<&'static str>, DbError> {
-    Ok(match redrive_owned_job(&state.db, user, job_id, from).await? {
+    Ok(match redrive_owned_job(&state.db, user, job_id, from, None).await? {
         Redriven::Queued(_) => None,
         Redriven::NotFound => Some(NOT_FOUND),
-        Redriven::Refused(_) => Some(NOT_RETRYABLE),
+        Redriven::Refused(_) | Redriven::Changed => Some(NOT_RETRYABLE),
         Redriven::TooFar(_) => Some(TOO_FAR),
         Redriven::Busy(_) => Some(BUSY),
     })

@@ -13,7 +13,9 @@ use actix_web::{
 use super::{
     ApiError, ApiState,
     auth::authenticate,
-    documents, events, health, jobs, jobs_many, metrics,
+    documents, events, health,
+    idempotency::remember,
+    jobs, jobs_many, metrics,
     problem::{from_json_error, from_path_error, from_query_error},
     search, uploads,
 };
@@ -52,26 +54,29 @@ fn open_routes(cfg: &mut ServiceConfig) {
 fn private() -> impl HttpServiceFactory {
     web::scope("")
         .wrap(from_fn(authenticate))
-        .service(on("/upload", "POST", [web::post().to(uploads::post_upload)]))
-        .service(on(
-            "/documents",
-            "GET, POST",
-            [web::get().to(documents::list_documents), web::post().to(documents::post_documents)],
-        ))
+        .service(on("/upload", "POST", [web::post().to(uploads::post_upload)]).wrap(from_fn(remember)))
+        .service(
+            on(
+                "/documents",
+                "GET, HEAD, POST",
+                get(documents::list_documents).into_iter().chain([web::post().to(documents::post_documents)]),
+            )
+            .wrap(from_fn(remember)),
+        )
         .service(on(
             "/documents/{id}",
-            "GET, DELETE",
-            [web::get().to(documents::get_document), web::delete().to(documents::delete_document)],
+            "GET, HEAD, DELETE",
+            get(documents::get_document).into_iter().chain([web::delete().to(documents::delete_document)]),
         ))
-        .service(on("/documents/{id}/chunks", "GET", [web::get().to(documents::list_chunks)]))
-        .service(on("/deletions/{id}", "GET", [web::get().to(documents::get_deletion_receipt)]))
-        .service(on("/jobs", "GET", [web::get().to(jobs::list_jobs)]))
+        .service(on("/documents/{id}/chunks", "GET, HEAD", get(documents::list_chunks)))
+        .service(on("/deletions/{id}", "GET, HEAD", get(documents::get_deletion_receipt)))
+        .service(on("/jobs", "GET, HEAD", get(jobs::list_jobs)))
         // Before the ids, or `retry` would be taken for one.
-        .service(on("/jobs/retry", "POST", [web::post().to(jobs_many::retry_jobs)]))
-        .service(on("/jobs/{id}", "GET", [web::get().to(jobs::get_job)]))
-        .service(on("/jobs/{id}/events", "GET", [web::get().to(events::get_events)]))
-        .service(on("/jobs/{id}/retry", "POST", [web::post().to(jobs::retry_job)]))
-        .service(on("/jobs/{id}/cancel", "POST", [web::post().to(jobs::cancel_job)]))
+        .service(on("/jobs/retry", "POST", [web::post().to(jobs_many::retry_jobs)]).wrap(from_fn(remember)))
+        .service(on("/jobs/{id}", "GET, HEAD", get(jobs::get_job)))
+        .service(on("/jobs/{id}/events", "GET, HEAD", get(events::get_events)))
+        .service(on("/jobs/{id}/retry", "POST", [web::post().to(jobs::retry_job)]).wrap(from_fn(remember)))
+        .service(on("/jobs/{id}/cancel", "POST", [web::post().to(jobs::cancel_job)]).wrap(from_fn(remember)))
         .service(on("/search", "POST", [web::post().to(search::post_search)]))
         .default_service(web::to(not_found))
 }

@@ -50,7 +50,8 @@ pub(super) fn build_state(
 }
 
 fn settings(config: &Config) -> anyhow::Result<ApiSettings> {
-    let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    // 0: no limit.
+    let bytes = |count: u64| usize::try_from(if count == 0 { u64::MAX } else { count }).unwrap_or(usize::MAX);
     Ok(ApiSettings {
         environment: config.environment.to_string(),
         auth: AuthSettings {
