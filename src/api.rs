@@ -5,6 +5,7 @@
 
 mod auth;
 mod body;
+mod dashboard;
 mod documents;
 mod events;
 mod health;
