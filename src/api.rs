@@ -5,7 +5,9 @@
 
 mod auth;
 mod body;
+mod body_rules;
 mod conditional;
+mod dashboard;
 mod documents;
 mod events;
 mod filters;
@@ -25,6 +27,8 @@ mod search;
 mod server;
 mod signing;
 mod state;
+mod storage_watch;
+mod streams;
 mod uploads;
 mod validate;
 
@@ -34,3 +38,4 @@ pub use problem::ApiError;
 pub use routes::{BASE_PATH, configure};
 pub use server::{ServeError, build_app, serve};
 pub use state::{ApiSettings, ApiState, AuthSettings, SecretBytes, UploadLimits};
+pub use streams::StreamLimits;

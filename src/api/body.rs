@@ -57,7 +57,9 @@ where
             Ok(Some(Ok(data))) if whole.len().saturating_add(data.len()) > limit => {
                 return Err(ApiError::too_large(
                     "body_too_large",
-                    format!("The body is larger than the {limit} bytes that this route takes. Send less, or a text as a file."),
+                    format!(
+                        "The body is larger than the {limit} bytes that this route takes. Send less, or a text as a file."
+                    ),
                 ));
             }
             Ok(Some(Ok(data))) => whole.extend_from_slice(&data),

@@ -64,7 +64,8 @@ pub fn precondition_failed() -> ApiError {
 /// The tags of a header, over all its lines; `None`: it is not there.
 fn listed(request: &HttpRequest, name: &HeaderName) -> Option<Vec<String>> {
     let lines: Vec<&str> = request.headers().get_all(name).map(|line| line.to_str().unwrap_or_default()).collect();
-    (!lines.is_empty()).then(|| lines.iter().flat_map(|line| line.split(',')).map(|tag| tag.trim().to_owned()).collect())
+    (!lines.is_empty())
+        .then(|| lines.iter().flat_map(|line| line.split(',')).map(|tag| tag.trim().to_owned()).collect())
 }
 
 #[cfg(test)]

@@ -121,10 +121,7 @@ fn moment(text: &str) -> Result<OffsetDateTime, ApiError> {
 fn kind(name: &str) -> Result<String, ApiError> {
     let known: Option<FileKind> = serde_json::from_value(name.into()).ok();
     known.map(|_kind| name.to_owned()).ok_or_else(|| {
-        ApiError::bad_request(
-            "kind_invalid",
-            "`kind` must be pdf, docx, pptx, xlsx, html, markdown or plain_text.",
-        )
+        ApiError::bad_request("kind_invalid", "`kind` must be pdf, docx, pptx, xlsx, html, markdown or plain_text.")
     })
 }
 

@@ -16,10 +16,7 @@ use actix_web::{
     http::header::{Charset, ContentDisposition, ExtendedValue},
 };
 use bytes::Bytes;
-use futures_util::{
-    Stream, StreamExt,
-    stream::Fuse,
-};
+use futures_util::{Stream, StreamExt, stream::Fuse};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 

@@ -136,7 +136,9 @@ fn key_of(request: &HttpRequest) -> Result<Option<String>, ApiError> {
     if sent.next().is_some() || !fits {
         return Err(ApiError::bad_request(
             "idempotency_key_invalid",
-            format!("Send one {KEY} of 1 to {MAX_KEY_BYTES} visible ASCII characters, new for each request: a UUID will do."),
+            format!(
+                "Send one {KEY} of 1 to {MAX_KEY_BYTES} visible ASCII characters, new for each request: a UUID will do."
+            ),
         ));
     }
     Ok(Some(text.to_owned()))

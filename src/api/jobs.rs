@@ -1,15 +1,16 @@
 //! Jobs: watching, cancelling, trying again.
 
-use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, web};
 use uuid::Uuid;
 
 use super::{
     ApiError, ApiState, BASE_PATH, Caller,
+    body_rules::is_json,
     conditional::{self, IfMatch},
     filters::JobsQuery,
     messages::{JobView, Progress, RetryRequest},
     paging::PageSize,
-    problem::json_invalid,
+    problem::{content_type_invalid, json_invalid},
     request_id::RequestIds,
 };
 use crate::{
@@ -139,6 +140,8 @@ pub async fn retry_job(
 ) -> Result<HttpResponse, ApiError> {
     let wish: RetryRequest = if body.trim_ascii().is_empty() {
         RetryRequest::default()
+    } else if !is_json(request.content_type()) {
+        return Err(content_type_invalid());
     } else {
         serde_json::from_slice(&body).map_err(|error| json_invalid(&error))?
     };

@@ -13,7 +13,8 @@ use actix_web::{
 use super::{
     ApiError, ApiState,
     auth::authenticate,
-    documents, events, health,
+    body_rules::check_body_head,
+    dashboard, documents, events, health,
     idempotency::remember,
     jobs, jobs_many, metrics,
     problem::{from_json_error, from_path_error, from_query_error},
@@ -32,10 +33,13 @@ pub fn configure(cfg: &mut ServiceConfig, state: ApiState) {
         .app_data(web::QueryConfig::default().error_handler(from_query_error))
         .app_data(web::Data::new(state));
     // Platforms probe the root; clients know the base path.
-    cfg.service(on("/", "GET, HEAD", get(index)));
+    cfg.service(on("/", "GET, HEAD", get(dashboard::page)))
+        .service(on("/dashboard.css", "GET, HEAD", get(dashboard::style)))
+        .service(on("/dashboard.js", "GET, HEAD", get(dashboard::script)));
     open_routes(cfg);
     cfg.service(
         web::scope(BASE_PATH)
+            .wrap(from_fn(check_body_head))
             .configure(open_routes)
             .service(on("/uploads/{upload_id}", "PUT", [web::put().to(uploads::put_upload)]))
             .service(private()),
@@ -97,15 +101,6 @@ where
     F::Output: actix_web::Responder + 'static,
 {
     [web::get().to(handler.clone()), web::head().to(handler)]
-}
-
-async fn index() -> HttpResponse {
-    let page = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>app</title>\
-         <p>This is the API of app. Its base path is <code>{BASE_PATH}</code>; \
-         <a href=\"/health\">/health</a> says whether it is ready.</p></html>\n"
-    );
-    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page)
 }
 
 pub(super) async fn not_found() -> Result<HttpResponse, ApiError> {

@@ -70,10 +70,12 @@ fn cors(origins: &[String]) -> Cors {
             "x-user-id",
             "last-event-id",
             "idempotency-key",
+            "if-match",
+            "if-none-match",
             "x-request-id",
             "x-correlation-id",
         ])
-        .expose_headers(["x-request-id", "x-correlation-id", "retry-after"])
+        .expose_headers(["x-request-id", "x-correlation-id", "retry-after", "location", "etag", "idempotency-replayed"])
         .max_age(3600);
     if origins.iter().any(|origin| origin == "*") {
         return cors.allow_any_origin().send_wildcard();

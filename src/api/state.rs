@@ -22,7 +22,12 @@ use crate::{
     ports::{ModelSource, ObjectStore},
 };
 
-use super::{ApiError, metrics::MetricsCache};
+use super::{
+    ApiError,
+    metrics::MetricsCache,
+    storage_watch::StorageWatch,
+    streams::{StreamLimits, Streams},
+};
 
 /// Bytes that are never shown.
 #[derive(Clone)]
@@ -105,6 +110,8 @@ pub struct ApiSettings {
     pub text_body_bytes: usize,
     /// Threads that serve requests; 0: one a core.
     pub threads: usize,
+    /// Bounds on live timelines.
+    pub streams: StreamLimits,
     /// How long open requests may take to end once the server stops.
     pub shutdown_grace: Duration,
 }
@@ -127,6 +134,8 @@ pub struct ApiState {
     pub(super) runtime: Handle,
     pub(super) notifier: Notifier,
     pub(super) metrics: MetricsCache,
+    pub(super) streams: Streams,
+    pub(super) storage: StorageWatch,
     schema_is_current: Arc<AtomicBool>,
 }
 
@@ -157,6 +166,8 @@ impl ApiState {
             runtime: Handle::current(),
             notifier: Notifier::default(),
             metrics: MetricsCache::default(),
+            streams: Streams::default(),
+            storage: StorageWatch::default(),
             schema_is_current: Arc::new(AtomicBool::new(false)),
         }
     }

@@ -25,7 +25,8 @@ use crate::{
     db::{
         idempotency::KeptAnswer,
         uploads::{
-            Content, Keep, NewUpload, QuotaReached, Registered, Upload, get_upload, mark_upload_stored, register_declared,
+            Content, Keep, NewUpload, QuotaReached, Registered, Upload, get_upload, mark_upload_stored,
+            register_declared,
         },
     },
     domain::{DocumentId, JobId, UploadId, UserId},

@@ -23,6 +23,12 @@ pub struct Http {
     pub grace: Duration,
     /// Largest JSON body in bytes; `0`: no limit.
     pub body_limit_bytes: u64,
+    /// Live timelines at a time; `0`: no limit.
+    pub event_streams: usize,
+    /// Live timelines of one user at a time; `0`: no limit.
+    pub event_streams_per_user: usize,
+    /// How long a live timeline lasts; zero: to the job's end.
+    pub event_stream_lifetime: Duration,
     /// Origins whose pages may call, as browsers write them; `*`: all.
     pub cors_origins: Vec<String>,
 }
@@ -41,6 +47,9 @@ impl Http {
             threads: r.whole("API_THREADS", 0..=1024),
             grace: r.seconds("API_GRACE", 0.0..=3600.0),
             body_limit_bytes: r.bytes("API_BODY_LIMIT"),
+            event_streams: r.whole("API_EVENT_STREAMS", 0..=100_000),
+            event_streams_per_user: r.whole("API_EVENT_STREAMS_PER_USER", 0..=100_000),
+            event_stream_lifetime: r.seconds("API_EVENT_STREAM_LIFETIME", 0.0..=86_400.0),
             cors_origins: r.required("CORS_ORIGINS", values::origins),
         }
     }

@@ -132,6 +132,12 @@ pub const VARIABLES: &[Variable] = &[
         "Seconds that running requests get at shutdown."),
     set("API_BODY_LIMIT", "http.body_limit", API, "2 MiB",
         "Largest JSON body, in bytes or with a unit; `0`: no limit."),
+    set("API_EVENT_STREAMS", "http.event_streams", API, "200",
+        "Live timelines (`text/event-stream`) that one process serves at a time; `0`: no limit."),
+    set("API_EVENT_STREAMS_PER_USER", "http.event_streams_per_user", API, "20",
+        "Live timelines of one user at a time in one process; `0`: no limit."),
+    set("API_EVENT_STREAM_LIFETIME", "http.event_stream_lifetime", API, "900",
+        "Seconds after which a live timeline ends, so that its reader connects again; `0`: it lasts to the job's end."),
     set("CORS_ORIGINS", "http.cors_origins", API, "https://app.example.com,https://admin.example.com",
         "Origins whose pages may call the API, separated by commas; `*`: all; empty: none."),
 

@@ -177,11 +177,7 @@ FOR UPDATE",
 }
 
 /// Writes the answer. `false`: another try has the key, and its answer will be the one.
-pub async fn keep_answer(
-    db: &impl Session,
-    reservation: &Reservation,
-    answer: &KeptAnswer,
-) -> Result<bool, DbError> {
+pub async fn keep_answer(db: &impl Session, reservation: &Reservation, answer: &KeptAnswer) -> Result<bool, DbError> {
     let kept = db
         .run(
             "-- keep_answer

@@ -8,7 +8,7 @@ use super::{
     wiring::{listen_address, model, open_db, open_store},
 };
 use crate::{
-    api::{self, ApiSettings, ApiState, AuthSettings, SecretBytes, UploadLimits},
+    api::{self, ApiSettings, ApiState, AuthSettings, SecretBytes, StreamLimits, UploadLimits},
     config::Config,
     db::Db,
     ports::{ModelSource, ObjectStore},
@@ -72,6 +72,11 @@ fn settings(config: &Config) -> anyhow::Result<ApiSettings> {
         json_body_bytes: bytes(config.http.body_limit_bytes),
         text_body_bytes: bytes(config.uploads.max_bytes),
         threads: config.http.threads,
+        streams: StreamLimits {
+            per_instance: config.http.event_streams,
+            per_user: config.http.event_streams_per_user,
+            lifetime: config.http.event_stream_lifetime,
+        },
         shutdown_grace: config.http.grace,
     })
 }

@@ -10,6 +10,7 @@ mod alerts;
 mod check;
 mod check_outside;
 mod correlation;
+mod dashboard;
 mod deploy;
 mod docs;
 mod embedded_postgres;

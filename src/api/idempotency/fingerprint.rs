@@ -46,11 +46,8 @@ impl Request {
             request.extensions_mut().insert(print.clone());
             return Ok(Self { head, body: Body::Form(print) });
         }
-        let limit = if request.path().ends_with("/documents") {
-            settings.text_body_bytes
-        } else {
-            settings.json_body_bytes
-        };
+        let limit =
+            if request.path().ends_with("/documents") { settings.text_body_bytes } else { settings.json_body_bytes };
         let body = read_whole(request.take_payload(), limit).await?;
         let fingerprint = digest(&head, &body);
         request.set_payload(Payload::from(body));

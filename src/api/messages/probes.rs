@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 /// `GET /health` and `/readyz`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Health {
-    /// `ok` or `unavailable`.
+    /// `ok`; `degraded` while uploads fail and all else goes on; `unavailable`.
     pub status: String,
     /// development, staging or production.
     pub environment: String,
