@@ -20,6 +20,7 @@ mod migrations;
 mod parser;
 mod queue;
 mod redrive_many;
+mod requests;
 mod retention;
 mod sql;
 mod support;
