@@ -16,6 +16,7 @@ mod health;
 mod idempotency;
 mod jobs;
 mod jobs_many;
+mod json;
 pub mod messages;
 mod metrics;
 mod paging;

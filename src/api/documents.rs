@@ -13,9 +13,9 @@ use super::{
     form::Form,
     idempotency::FormPrint,
     jobs::job_path,
+    json,
     messages::{ChunkView, DeletionReceipt, DocumentView, DocumentsAccepted, FileOutcome, TextRequest},
     paging::{ListId, PageSize},
-    problem::json_invalid,
     request_id::RequestIds,
     uploads::{new_upload, not_registered, quota_reached},
     validate,
@@ -208,9 +208,12 @@ async fn forget(state: &ApiState, upload: &NewUpload) {
 /// A text without a file.
 async fn take_text(state: &ApiState, sender: Sender, body: web::Payload) -> Result<HttpResponse, ApiError> {
     let bytes = read_whole(body, state.settings.text_body_bytes).await?;
-    let TextRequest { title, text } = serde_json::from_slice(&bytes).map_err(|error| json_invalid(&error))?;
+    let TextRequest { title, text } = json::parse(&bytes)?;
     if text.trim().is_empty() {
         return Err(ApiError::unprocessable("text_empty", "`text` is empty. Send some text."));
+    }
+    if text.contains('\0') {
+        return Err(ApiError::unprocessable("text_invalid", "`text` holds a NUL character. Leave it out."));
     }
     let title = title.trim();
     if title.is_empty() {

@@ -8,9 +8,10 @@ use super::{
     body_rules::is_json,
     conditional::{self, IfMatch},
     filters::JobsQuery,
+    json,
     messages::{JobView, Progress, RetryRequest},
     paging::PageSize,
-    problem::{content_type_invalid, json_invalid},
+    problem::content_type_invalid,
     request_id::RequestIds,
 };
 use crate::{
@@ -143,7 +144,7 @@ pub async fn retry_job(
     } else if !is_json(request.content_type()) {
         return Err(content_type_invalid());
     } else {
-        serde_json::from_slice(&body).map_err(|error| json_invalid(&error))?
+        json::parse(&body)?
     };
     let from = wish.from.as_deref().map(parse_from).transpose()?;
     let (id, seen) = (JobId(*id), IfMatch::of(&request));

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     ApiError, ApiState, Caller,
     jobs::parse_from,
+    json::Json,
     messages::{RetryManyAnswer, RetryManyRequest, SkippedJob},
 };
 use crate::{
@@ -55,9 +56,8 @@ impl Tally {
 pub async fn retry_jobs(
     state: web::Data<ApiState>,
     caller: Caller,
-    request: web::Json<RetryManyRequest>,
+    Json(request): Json<RetryManyRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let request = request.into_inner();
     let (from, dry_run) = (request.from.as_deref().map(parse_from).transpose()?, request.dry_run);
     let (candidates, mut tally, next_cursor) = pick(&state, caller.user, selection(request)?, dry_run).await?;
     for candidate in candidates {

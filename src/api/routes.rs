@@ -17,7 +17,7 @@ use super::{
     dashboard, documents, events, health,
     idempotency::remember,
     jobs, jobs_many, metrics,
-    problem::{from_json_error, from_path_error, from_query_error},
+    problem::{from_path_error, from_query_error},
     search, uploads,
 };
 
@@ -26,9 +26,7 @@ pub const BASE_PATH: &str = "/api/upload-pipeline";
 
 /// Registers every route. Anything else is a 404 problem.
 pub fn configure(cfg: &mut ServiceConfig, state: ApiState) {
-    let json = web::JsonConfig::default().limit(state.settings.json_body_bytes).error_handler(from_json_error);
-    cfg.app_data(json)
-        .app_data(web::PayloadConfig::new(state.settings.json_body_bytes))
+    cfg.app_data(web::PayloadConfig::new(state.settings.json_body_bytes))
         .app_data(web::PathConfig::default().error_handler(from_path_error))
         .app_data(web::QueryConfig::default().error_handler(from_query_error))
         .app_data(web::Data::new(state));

@@ -16,6 +16,7 @@ use super::{
     body::{Expected, store_body},
     idempotency::{self, KeyInHand},
     jobs::job_path,
+    json::Json,
     messages::{UploadAccepted, UploadRequest},
     request_id::RequestIds,
     signing::{self, Refusal, SignedQuery},
@@ -57,7 +58,7 @@ pub async fn post_upload(
     state: web::Data<ApiState>,
     caller: Caller,
     request: HttpRequest,
-    body: web::Json<UploadRequest>,
+    body: Json<UploadRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let declared = validate::upload_request(&body, state.settings.uploads)?;
     let upload = new_upload(&state, caller.user, declared.filename, declared.mime);

@@ -7,6 +7,7 @@
 )]
 
 mod alerts;
+mod api_bad_input;
 mod check;
 mod check_outside;
 mod correlation;

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{Answer, api, request, send};
-use crate::support::fleet::{Client, PATIENCE};
+use crate::{
+    support::fleet::{Client, PATIENCE},
+    watching::allow_connections,
+};
 
 /// A timeline that is being read.
 struct Timeline {
@@ -114,21 +117,12 @@ async fn a_timeline_outlives_the_connections_that_it_looks_through() {
     let job = api.client.upload_text("a", "some words").await;
     let mut live = open(ask(&api.client, &job)).await;
     live.until("event: job").await;
-    let name = api.test.url.rsplit_once('/').unwrap().1.split('?').next().unwrap().to_owned();
     for allowed in [false, true] {
-        api.test
-            .run(&format!(
-                "ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed};
-                 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
-            ))
-            .await;
-        // While it is away, at least one look fails.
+        allow_connections(&api.test.url, allowed).await;
+        // While it is away, looks fail; nothing that could be waited for tells of it.
         tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
     }
-    api.test
-        .run(&format!(
-            "UPDATE upload_pipeline.upload_jobs SET state = 'cancelled', updated_at = now() WHERE job_id = '{job}'"
-        ))
-        .await;
+    let cancelled = api.client.post(&format!("/jobs/{job}/cancel"), json!(null)).await;
+    assert_eq!(cancelled.0, 200, "{cancelled:?}");
     live.until("event: end").await;
 }
