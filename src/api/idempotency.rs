@@ -65,27 +65,32 @@ impl KeyInHand {
 
 /// Stands before the routes whose POST has an effect, behind the authentication. Requests without the header pass.
 pub async fn remember(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    if request.method() != Method::POST || !request.headers().contains_key(KEY) {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    }
+    // On its own: a client that hangs up must leave neither a key that nobody holds nor work without its answer.
+    let answer = actix_web::rt::spawn(answer_once(request, next).in_current_span());
+    answer.await.unwrap_or_else(|died| Err(ApiError::internal(died).into()))
+}
+
+async fn answer_once(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     match begin(&mut request).await {
-        Ok(Begun::Pass) => Ok(next.call(request).await?.map_into_boxed_body()),
         Ok(Begun::Answered(answer)) => Ok(request.into_response(answer)),
         Ok(Begun::Reserved(work)) => {
             request.extensions_mut().insert(work.key.clone());
-            // On its own: a client that hangs up after its request has come must not leave the work half answered.
-            let run = async move { work.run(request, next).await };
-            actix_web::rt::spawn(run.in_current_span())
-                .await
-                .unwrap_or_else(|died| Err(ApiError::internal(died).into()))
+            work.run(request, next).await
         }
         Err(error) => Ok(request.error_response(error).map_into_boxed_body()),
     }
 }
 
 enum Begun {
-    /// Not for us.
-    Pass,
     /// To be answered without any work.
     Answered(HttpResponse),
     /// The key is ours.
@@ -93,10 +98,7 @@ enum Begun {
 }
 
 async fn begin(request: &mut ServiceRequest) -> Result<Begun, ApiError> {
-    if request.method() != Method::POST {
-        return Ok(Begun::Pass);
-    }
-    let Some(key) = key_of(request.request())? else { return Ok(Begun::Pass) };
+    let key = key_of(request.request())?;
     let state = request.app_data::<web::Data<ApiState>>().cloned();
     let state = state.ok_or_else(|| ApiError::internal("the application has no state"))?;
     let user = request.extensions().get::<Caller>().map(|caller| caller.user);
@@ -127,10 +129,9 @@ async fn begin(request: &mut ServiceRequest) -> Result<Begun, ApiError> {
 }
 
 /// 1 to 255 visible ASCII characters; the quotes that the draft's string form has are no part of it.
-fn key_of(request: &HttpRequest) -> Result<Option<String>, ApiError> {
+fn key_of(request: &HttpRequest) -> Result<String, ApiError> {
     let mut sent = request.headers().get_all(KEY);
-    let Some(value) = sent.next() else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
+    let text = sent.next().and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     let fits = (1..=MAX_KEY_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if sent.next().is_some() || !fits {
@@ -141,7 +142,7 @@ fn key_of(request: &HttpRequest) -> Result<Option<String>, ApiError> {
             ),
         ));
     }
-    Ok(Some(text.to_owned()))
+    Ok(text.to_owned())
 }
 
 fn in_use(wait: Duration) -> ApiError {
@@ -271,18 +272,17 @@ mod tests {
     use super::*;
     use actix_web::test::TestRequest;
 
-    fn key(values: &[&str]) -> Result<Option<String>, &'static str> {
+    fn key(values: &[&str]) -> Result<String, &'static str> {
         let request = values.iter().fold(TestRequest::post(), |request, value| request.append_header((KEY, *value)));
         key_of(&request.to_http_request()).map_err(|error| error.code())
     }
 
     #[test]
     fn a_key_is_visible_ascii_of_bounded_length_and_alone() {
-        assert_eq!(key(&[]), Ok(None));
-        assert_eq!(key(&["a"]), Ok(Some("a".to_owned())));
-        assert_eq!(key(&["\"a-1\""]), Ok(Some("a-1".to_owned())));
+        assert_eq!(key(&["a"]), Ok("a".to_owned()));
+        assert_eq!(key(&["\"a-1\""]), Ok("a-1".to_owned()));
         let longest = "k".repeat(255);
-        assert_eq!(key(&[&longest]), Ok(Some(longest.clone())));
+        assert_eq!(key(&[&longest]), Ok(longest.clone()));
         for wrong in ["", " ", "\"\"", "two words", "\u{e9}", &format!("{longest}k")] {
             assert_eq!(key(&[wrong]), Err("idempotency_key_invalid"), "{wrong}");
         }

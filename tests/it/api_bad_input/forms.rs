@@ -63,7 +63,7 @@ async fn forms_that_are_none_are_refused_and_nothing_of_them_is_kept() {
             413,
             "form_too_large",
         ),
-        ("a form in the form", FORM, nested, 422, "mime_invalid"),
+        ("a form in the form", FORM, nested, 400, "form_invalid"),
         ("an empty file", FORM, with_end(file("filename=\"a.md\"", "")), 422, "file_empty"),
         ("a large file", FORM, with_end(file("filename=\"a.md\"", &"x".repeat(5001))), 413, "file_too_large"),
         ("an empty file name", FORM, with_end(file("filename=\"\"", "x")), 422, "filename_empty"),
