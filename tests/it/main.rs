@@ -9,6 +9,7 @@
 mod alerts;
 mod check;
 mod check_outside;
+mod contract;
 mod correlation;
 mod dashboard;
 mod deploy;
