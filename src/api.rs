@@ -7,7 +7,9 @@ mod auth;
 mod body;
 mod body_rules;
 mod conditional;
+mod contract;
 mod dashboard;
+mod docs_page;
 mod documents;
 mod events;
 mod filters;
@@ -34,6 +36,7 @@ mod uploads;
 mod validate;
 
 pub use auth::{ApiKeySecret, Caller, TokenError, issue_token};
+pub use contract::{document, document_json};
 pub use probes::{ProbeState, serve_probes};
 pub use problem::ApiError;
 pub use routes::{BASE_PATH, configure};

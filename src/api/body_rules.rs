@@ -5,7 +5,7 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        StatusCode,
+        Method, StatusCode,
         header::{self, HeaderName},
     },
     middleware::Next,
@@ -18,7 +18,9 @@ pub async fn check_body_head(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    match check(request.request()) {
+    // A body of any other method is never read.
+    let has_body = matches!(*request.method(), Method::POST | Method::PUT);
+    match if has_body { check(request.request()) } else { Ok(()) } {
         Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
         Err(error) => Ok(request.error_response(error).map_into_boxed_body()),
     }

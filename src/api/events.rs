@@ -42,7 +42,7 @@ use crate::{
     domain::{JobId, UserId},
 };
 
-const EVENTS: PageSize = PageSize { default: 100, max: 500 };
+pub(super) const EVENTS: PageSize = PageSize { default: 100, max: 500 };
 /// How often a live timeline looks. Source: ours; as often as a person can tell, two short reads each time.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often it looks at a job of which nothing is heard. Source: ours; a waiting job costs a quarter of a running one.
@@ -77,14 +77,14 @@ pub async fn get_events(
     let conn = state.conn().await?;
     let job = get_job(&conn, caller.user, id).await?.ok_or_else(|| ApiError::not_found("job"))?;
     RequestIds::join(&request, job.correlation_id);
+    let last_seen = last_event_id(&request)?;
     if wants_stream(&request) {
         drop(conn);
-        let after = last_event_id(&request)?.unwrap_or(0);
         let place = state.streams.enter(caller.user, state.settings.streams)?;
         if request.method() == Method::HEAD {
             return Ok(stream_head().finish());
         }
-        let live = Live::new(state.get_ref().clone(), place, caller.user, &job, after);
+        let live = Live::new(state.get_ref().clone(), place, caller.user, &job, last_seen.unwrap_or(0));
         return Ok(stream_head().streaming(stream::unfold(live, Live::next)));
     }
     let list = ListId::new("events").with("job_id", Some(id));

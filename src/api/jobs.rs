@@ -22,7 +22,7 @@ use crate::{
     domain::{JobId, State, Status, Step, progress::percent},
 };
 
-const JOBS: PageSize = PageSize { default: 20, max: 100 };
+pub(super) const JOBS: PageSize = PageSize { default: 20, max: 100 };
 
 /// A job as the wire has it.
 pub(super) fn job_view(job: Job) -> JobView {

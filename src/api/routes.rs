@@ -1,11 +1,13 @@
-//! The one table of routes.
+//! The one table of routes. From it come what the server answers and what the contract (`/openapi.json`) says, so that
+//! neither has what the other lacks.
 //!
-//! What is registered in [`private`] is behind [`authenticate`]; there is no other way to get a [`Caller`](super::Caller).
-//! What everybody may call is listed in [`open_routes`], and is meant to stay a short list.
+//! What is `private` is behind [`authenticate`]; there is no other way to get a [`Caller`](super::Caller). What everybody
+//! may call is `open`, and is meant to stay a short list.
+
+mod endpoint;
 
 use actix_web::{
-    HttpResponse, Resource, Route,
-    dev::HttpServiceFactory,
+    HttpResponse, Route,
     middleware::from_fn,
     web::{self, ServiceConfig},
 };
@@ -14,15 +16,51 @@ use super::{
     ApiError, ApiState,
     auth::authenticate,
     body_rules::check_body_head,
-    dashboard, documents, events, health,
-    idempotency::remember,
-    jobs, jobs_many, metrics,
+    contract, dashboard, docs_page, documents, events, health, jobs, jobs_many, metrics,
     problem::{from_path_error, from_query_error},
     search, uploads,
 };
+pub(super) use endpoint::{Access, Endpoint, on};
+use endpoint::{open, page, private, signed};
 
 /// Where the API begins.
 pub const BASE_PATH: &str = "/api/upload-pipeline";
+
+/// Every route: who may call, what answers, and where its documentation is.
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    use contract::{documents as documents_doc, jobs as jobs_doc, service, uploads as uploads_doc};
+    vec![
+        page("/").probe(dashboard::page, service::dashboard),
+        page("/dashboard.css").probe(dashboard::style, service::dashboard_style),
+        page("/dashboard.js").probe(dashboard::script, service::dashboard_script),
+        open("/health").probe(health::health, service::health),
+        open("/readyz").probe(health::health, service::readyz),
+        open("/livez").probe(health::livez, service::livez),
+        open("/version").probe(health::version, service::version),
+        open("/metrics").probe(metrics::metrics, service::metrics),
+        open("/openapi.json").probe(docs_page::openapi, service::openapi),
+        open("/docs").probe(docs_page::page, service::docs),
+        open("/docs/{file}").probe(docs_page::asset, service::docs_file),
+        signed("/uploads/{upload_id}").put(uploads::put_upload, uploads_doc::put_upload),
+        private("/upload").post_once(uploads::post_upload, uploads_doc::post_upload),
+        private("/documents")
+            .probe(documents::list_documents, documents_doc::list_documents)
+            .post_once(documents::post_documents, uploads_doc::post_documents),
+        private("/documents/{id}")
+            .probe(documents::get_document, documents_doc::get_document)
+            .delete(documents::delete_document, documents_doc::delete_document),
+        private("/documents/{id}/chunks").probe(documents::list_chunks, documents_doc::list_chunks),
+        private("/deletions/{id}").probe(documents::get_deletion_receipt, documents_doc::get_deletion),
+        private("/jobs").probe(jobs::list_jobs, jobs_doc::list_jobs),
+        // Before the ids, or `retry` would be taken for one.
+        private("/jobs/retry").post_once(jobs_many::retry_jobs, jobs_doc::retry_jobs),
+        private("/jobs/{id}").probe(jobs::get_job, jobs_doc::get_job),
+        private("/jobs/{id}/events").probe(events::get_events, jobs_doc::get_events),
+        private("/jobs/{id}/retry").post_once(jobs::retry_job, jobs_doc::retry_job),
+        private("/jobs/{id}/cancel").post_once(jobs::cancel_job, jobs_doc::cancel_job),
+        private("/search").post(search::post_search, contract::search::post_search),
+    ]
+}
 
 /// Registers every route. Anything else is a 404 problem.
 pub fn configure(cfg: &mut ServiceConfig, state: ApiState) {
@@ -31,64 +69,26 @@ pub fn configure(cfg: &mut ServiceConfig, state: ApiState) {
         .app_data(web::QueryConfig::default().error_handler(from_query_error))
         .app_data(web::Data::new(state));
     // Platforms probe the root; clients know the base path.
-    cfg.service(on("/", "GET, HEAD", get(dashboard::page)))
-        .service(on("/dashboard.css", "GET, HEAD", get(dashboard::style)))
-        .service(on("/dashboard.js", "GET, HEAD", get(dashboard::script)));
-    open_routes(cfg);
+    register(cfg, Access::Page);
+    register(cfg, Access::Open);
+    let private = web::scope("")
+        .wrap(from_fn(authenticate))
+        .configure(|cfg| register(cfg, Access::Private))
+        .default_service(web::to(not_found));
     cfg.service(
         web::scope(BASE_PATH)
             .wrap(from_fn(check_body_head))
-            .configure(open_routes)
-            .service(on("/uploads/{upload_id}", "PUT", [web::put().to(uploads::put_upload)]))
-            .service(private()),
+            .configure(|cfg| register(cfg, Access::Open))
+            .configure(|cfg| register(cfg, Access::Signed))
+            .service(private),
     );
     cfg.default_service(web::to(not_found));
 }
 
-fn open_routes(cfg: &mut ServiceConfig) {
-    cfg.service(on("/health", "GET, HEAD", get(health::health)))
-        .service(on("/readyz", "GET, HEAD", get(health::health)))
-        .service(on("/livez", "GET, HEAD", get(health::livez)))
-        .service(on("/version", "GET, HEAD", get(health::version)))
-        .service(on("/metrics", "GET, HEAD", get(metrics::metrics)));
-}
-
-fn private() -> impl HttpServiceFactory {
-    web::scope("")
-        .wrap(from_fn(authenticate))
-        .service(on("/upload", "POST", [web::post().to(uploads::post_upload)]).wrap(from_fn(remember)))
-        .service(
-            on(
-                "/documents",
-                "GET, HEAD, POST",
-                get(documents::list_documents).into_iter().chain([web::post().to(documents::post_documents)]),
-            )
-            .wrap(from_fn(remember)),
-        )
-        .service(on(
-            "/documents/{id}",
-            "GET, HEAD, DELETE",
-            get(documents::get_document).into_iter().chain([web::delete().to(documents::delete_document)]),
-        ))
-        .service(on("/documents/{id}/chunks", "GET, HEAD", get(documents::list_chunks)))
-        .service(on("/deletions/{id}", "GET, HEAD", get(documents::get_deletion_receipt)))
-        .service(on("/jobs", "GET, HEAD", get(jobs::list_jobs)))
-        // Before the ids, or `retry` would be taken for one.
-        .service(on("/jobs/retry", "POST", [web::post().to(jobs_many::retry_jobs)]).wrap(from_fn(remember)))
-        .service(on("/jobs/{id}", "GET, HEAD", get(jobs::get_job)))
-        .service(on("/jobs/{id}/events", "GET, HEAD", get(events::get_events)))
-        .service(on("/jobs/{id}/retry", "POST", [web::post().to(jobs::retry_job)]).wrap(from_fn(remember)))
-        .service(on("/jobs/{id}/cancel", "POST", [web::post().to(jobs::cancel_job)]).wrap(from_fn(remember)))
-        .service(on("/search", "POST", [web::post().to(search::post_search)]))
-        .default_service(web::to(not_found))
-}
-
-/// A path and what it takes; every other method is a 405 problem that names `allow`.
-pub(super) fn on(path: &str, allow: &'static str, routes: impl IntoIterator<Item = Route>) -> Resource {
-    routes
-        .into_iter()
-        .fold(web::resource(path), Resource::route)
-        .default_service(web::to(move || async move { Err::<HttpResponse, _>(ApiError::method_not_allowed(allow)) }))
+fn register(cfg: &mut ServiceConfig, access: Access) {
+    for endpoint in endpoints().into_iter().filter(|endpoint| endpoint.access == access) {
+        cfg.service(endpoint.into_resource());
+    }
 }
 
 /// GET, and HEAD, which probes use.

@@ -10,6 +10,7 @@ mod alerts;
 mod api_bad_input;
 mod check;
 mod check_outside;
+mod contract;
 mod correlation;
 mod dashboard;
 mod deploy;
