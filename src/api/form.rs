@@ -81,7 +81,7 @@ impl Form {
                 Ok(Some(Err(error))) => return Some(Err(self.broken(form_invalid(&error)))),
                 Err(_elapsed) => return Some(Err(self.broken(stalled()))),
             };
-            let mut part = match Part::new(field, &self.seen) {
+            let mut part = match Part::of(field, &self.seen) {
                 Ok(Kind::File(part)) => return Some(Ok(part)),
                 Ok(Kind::Other(part)) => part,
                 Err(error) => return Some(Err(self.broken(error))),
@@ -125,7 +125,7 @@ enum Kind {
 }
 
 impl Part {
-    fn new(field: Field, seen: &Rc<RefCell<Seen>>) -> Result<Kind, ApiError> {
+    fn of(field: Field, seen: &Rc<RefCell<Seen>>) -> Result<Kind, ApiError> {
         let mime = field.content_type().map_or("application/octet-stream".to_owned(), ToString::to_string);
         let filename = field.content_disposition().and_then(file_name);
         let part = |filename: String, field: Field| Self {
