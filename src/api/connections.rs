@@ -29,11 +29,11 @@ use super::Bounds;
 struct Connection {
     /// A second handle, to close it by.
     socket: StdStream,
-    use_: Mutex<Use>,
+    usage: Mutex<Usage>,
 }
 
 #[derive(Clone, Copy)]
-struct Use {
+struct Usage {
     running: u32,
     since: Instant,
 }
@@ -43,8 +43,8 @@ pub fn watch(bounds: &Bounds, socket: &dyn Any, data: &mut Extensions) {
     let Some(socket) = socket.downcast_ref::<TcpStream>() else { return };
     // Out of descriptors: the connection is served unwatched, and the bound on connections still holds.
     let Ok(twin) = socket.as_fd().try_clone_to_owned() else { return };
-    let use_ = Mutex::new(Use { running: 0, since: Instant::now() });
-    let connection = Arc::new(Connection { socket: StdStream::from(twin), use_ });
+    let usage = Mutex::new(Usage { running: 0, since: Instant::now() });
+    let connection = Arc::new(Connection { socket: StdStream::from(twin), usage });
     let limit = bounds.keep_alive + bounds.head_timeout;
     actix_web::rt::spawn(close_when_unused(Arc::downgrade(&connection), limit));
     data.insert(connection);
@@ -55,7 +55,7 @@ async fn close_when_unused(connection: Weak<Connection>, limit: Duration) {
     loop {
         tokio::time::sleep(wait).await;
         let Some(connection) = connection.upgrade() else { return };
-        let Use { running, since } = connection.now();
+        let Usage { running, since } = connection.now();
         wait = if running > 0 { limit } else { limit.saturating_sub(since.elapsed()) };
         if wait.is_zero() {
             // Closed by the other side already: fine.
@@ -66,12 +66,12 @@ async fn close_when_unused(connection: Weak<Connection>, limit: Duration) {
 }
 
 impl Connection {
-    fn now(&self) -> Use {
-        *self.use_.lock().unwrap_or_else(PoisonError::into_inner)
+    fn now(&self) -> Usage {
+        *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin(self: &Arc<Self>) -> Running {
-        self.use_.lock().unwrap_or_else(PoisonError::into_inner).running += 1;
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner).running += 1;
         Running(Arc::clone(self))
     }
 }
@@ -81,8 +81,8 @@ struct Running(Arc<Connection>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let mut now = self.0.use_.lock().unwrap_or_else(PoisonError::into_inner);
-        *now = Use { running: now.running.saturating_sub(1), since: Instant::now() };
+        let mut now = self.0.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = Usage { running: now.running.saturating_sub(1), since: Instant::now() };
     }
 }
 

@@ -23,6 +23,8 @@ use self::limiter::Limiter;
 use super::{ApiError, ApiState, BASE_PATH, Bounds, Caller, address::client_address};
 use crate::{db::uploads::get_uploads_left, domain::UserId};
 
+/// The code of an upload URL that was not made here.
+const FORGED: &str = "upload_url_invalid";
 /// A day's uploads.
 const DAY: Duration = Duration::from_secs(86_400);
 /// Addresses that are shut out are forgotten from this many on, those whose time is over first.
@@ -115,9 +117,9 @@ pub fn refuse_guessing(state: &ApiState, request: &HttpRequest) -> Result<(), Ap
     }
 }
 
-/// Counts a refused log-in against its address; past the bound, the answer says that instead.
+/// Counts a refused log-in, or a forged upload URL, against its address; past the bound, the answer says that instead.
 pub fn note_refusal(state: &ApiState, request: &HttpRequest, error: ApiError) -> ApiError {
-    let failed = error.status() == StatusCode::UNAUTHORIZED;
+    let failed = error.status() == StatusCode::UNAUTHORIZED || error.code() == FORGED;
     let (true, Some(limiter)) = (failed, &state.rates.failures) else { return error };
     let Some(address) = client_address(request, state.rates.trusted_proxies) else { return error };
     let taken = limiter.take(&address);

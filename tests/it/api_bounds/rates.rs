@@ -80,6 +80,9 @@ async fn failed_log_ins_of_an_address_are_bounded_however_it_is_spoofed() {
     }
     let (status, code) = fail(&api.client, "wrong", "2.2.2.2").await;
     assert_eq!((status, code.as_str()), (StatusCode::TOO_MANY_REQUESTS, "login_rate_limited"));
+    let forged = format!("{}?expires=1&signature=x", api.client.url(&format!("/uploads/{}", Uuid::new_v4())));
+    let forged = reqwest::Client::new().put(forged).send().await.unwrap();
+    assert_eq!(problem(forged).await.1, "login_rate_limited");
     // A key is not even looked up; a user who is let in by a token is not kept out by who shares the address.
     assert_eq!(fail(&api.client, "apk_guess", "3.3.3.3").await.1, "login_rate_limited");
     assert_eq!(get(&api.client, "/jobs").await.status(), StatusCode::OK);

@@ -77,11 +77,9 @@ fn made(args: &[&str], traditional: bool) -> Vec<u8> {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     run(&[&["genpkey", "-outform", "DER", "-out", "key.der"], args].concat());
-    if traditional {
-        run(&["rsa", "-traditional", "-inform", "DER", "-in", "key.der", "-outform", "DER", "-out", "old.der"]);
-        return std::fs::read(folder.path().join("old.der")).unwrap();
-    }
-    std::fs::read(folder.path().join("key.der")).unwrap()
+    let form = if traditional { ["rsa", "-traditional"].as_slice() } else { &["pkcs8", "-topk8", "-nocrypt"] };
+    run(&[form, &["-inform", "DER", "-in", "key.der", "-outform", "DER", "-out", "wanted.der"]].concat());
+    std::fs::read(folder.path().join("wanted.der")).unwrap()
 }
 
 /// The issuer; ends when dropped.
