@@ -8,6 +8,9 @@ mod auth;
 mod body;
 mod bounds;
 mod connections;
+mod contract;
+mod dashboard;
+mod docs_page;
 mod documents;
 mod events;
 mod health;
@@ -32,6 +35,7 @@ mod validate;
 
 pub use auth::{ApiKeySecret, Caller, KeyPolicy, TokenError, issue_token};
 pub use bounds::Bounds;
+pub use contract::{document, document_json};
 pub use probes::{ProbeState, serve_probes};
 pub use problem::ApiError;
 pub use routes::{BASE_PATH, configure};

@@ -3,12 +3,13 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -22,7 +23,9 @@ use crate::{
     ports::{KeySource, ModelSource, ObjectStore},
 };
 
-use super::{ApiError, Bounds, KeyPolicy, auth::KeyCache, metrics::MetricsCache, rates::Rates};
+use super::{
+    ApiError, Bounds, KeyPolicy, auth::KeyCache, contract::document_json, metrics::MetricsCache, rates::Rates,
+};
 
 /// Bytes that are never shown.
 #[derive(Clone)]
@@ -141,6 +144,7 @@ pub struct ApiState {
     pub(super) rates: Arc<Rates>,
     /// The public keys that users' tokens are signed with; `None`: such tokens are refused.
     pub(super) keys: Option<Arc<KeyCache>>,
+    contract: Arc<OnceLock<Result<Bytes, String>>>,
     schema_is_current: Arc<AtomicBool>,
 }
 
@@ -173,6 +177,7 @@ impl ApiState {
             rates: Arc::new(Rates::new(&settings.bounds)),
             keys: None,
             settings: Arc::new(settings),
+            contract: Arc::default(),
             schema_is_current: Arc::new(AtomicBool::new(false)),
         }
     }
@@ -183,6 +188,15 @@ impl ApiState {
         let policy = self.settings.auth.key_policy;
         self.keys = Some(Arc::new(KeyCache::new(source, policy, self.runtime.clone())));
         self
+    }
+
+    /// What `/openapi.json` answers, with this deployment's limits in it; made once.
+    pub(super) fn contract(&self) -> Result<Bytes, String> {
+        let make = || {
+            let json = document_json(&self.settings.uploads, self.build.version);
+            json.map(Bytes::from).map_err(|error| error.to_string())
+        };
+        self.contract.get_or_init(make).clone()
     }
 
     /// A connection to a schema that this build can work with. Once that was found it is not asked again: a schema
