@@ -23,6 +23,7 @@ mod signing;
 mod state;
 mod uploads;
 mod validate;
+mod webhook;
 
 pub use auth::{ApiKeySecret, Caller, TokenError, issue_token};
 pub use probes::{ProbeState, serve_probes};

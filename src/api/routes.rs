@@ -15,7 +15,7 @@ use super::{
     auth::authenticate,
     documents, events, health, jobs, jobs_many, metrics,
     problem::{from_json_error, from_path_error, from_query_error},
-    search, uploads,
+    search, uploads, webhook,
 };
 
 /// Where the API begins.
@@ -36,6 +36,7 @@ pub fn configure(cfg: &mut ServiceConfig, state: ApiState) {
         web::scope(BASE_PATH)
             .configure(open_routes)
             .service(on("/uploads/{upload_id}", "PUT", [web::put().to(uploads::put_upload)]))
+            .service(on("/webhook/llamaparse/{job_id}", "POST", [web::post().to(webhook::post_llamaparse)]))
             .service(private()),
     );
     cfg.default_service(web::to(not_found));

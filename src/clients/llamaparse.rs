@@ -141,9 +141,11 @@ impl RemoteParser for LlamaParse {
     }
 
     async fn start(&self, file_id: &str, callback: Option<&Callback>) -> Result<String, StartFailed> {
-        let request = self.http.post(format!("{}/api/v2/parse", self.base)).json(&self.configuration(file_id, callback));
+        let request =
+            self.http.post(format!("{}/api/v2/parse", self.base)).json(&self.configuration(file_id, callback));
         let response = send(ProviderCall::Start, request.timeout(ANSWER_WITHIN)).await;
-        let response = response.map_err(|refused| StartFailed { uncertain: refused.uncertain, failure: refused.here() })?;
+        let response =
+            response.map_err(|refused| StartFailed { uncertain: refused.uncertain, failure: refused.here() })?;
         // It has said yes: what follows is only about to what.
         let id = answer::read(response, SHORT_ANSWER).await.and_then(answer::id);
         id.map_err(|failure| StartFailed { failure, uncertain: true })

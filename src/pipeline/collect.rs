@@ -160,7 +160,9 @@ fn failed(why: &str) -> Failure {
     Failure::new(
         "remote_parser_failed",
         ErrorClass::Document,
-        format!("The remote parser could not read the document ({why}). Save it anew, or retry the job from `uploaded`."),
+        format!(
+            "The remote parser could not read the document ({why}). Save it anew, or retry the job from `uploaded`."
+        ),
     )
 }
 
@@ -199,7 +201,9 @@ mod tests {
     #[test]
     fn looks_are_five_to_sixty_seconds_apart_and_the_last_is_when_the_time_is_up() {
         let patience = Duration::from_secs(1800);
-        for (waited, wanted) in [(0, Some(5)), (100, Some(25)), (900, Some(60)), (1798, Some(2)), (1800, None), (9999, None)] {
+        for (waited, wanted) in
+            [(0, Some(5)), (100, Some(25)), (900, Some(60)), (1798, Some(2)), (1800, None), (9999, None)]
+        {
             assert_eq!(next_look(waited, patience), wanted.map(Duration::from_secs), "{waited}");
         }
         assert_eq!(next_look(0, Duration::from_secs(2)), Some(Duration::from_secs(2)));
@@ -211,6 +215,9 @@ mod tests {
         assert_eq!(incomplete(&text), None);
         text.unread = (3..=14).collect();
         let failure = incomplete(&text).unwrap();
-        assert!(failure.message.contains("12 of 30 pages (3, 4,") && failure.message.contains("12 and more)"), "{failure}");
+        assert!(
+            failure.message.contains("12 of 30 pages (3, 4,") && failure.message.contains("12 and more)"),
+            "{failure}"
+        );
     }
 }

@@ -110,7 +110,8 @@ impl Pipeline {
     }
 
     pub(super) async fn end_call(&self, lease: &Lease, call_id: uuid::Uuid, end: CallEnd) -> Result<(), StepError> {
-        let ended = self.db.run_tx("end_call", |tx| Box::pin(async move { end_call(&tx, lease.fence, call_id, end).await }));
+        let ended =
+            self.db.run_tx("end_call", |tx| Box::pin(async move { end_call(&tx, lease.fence, call_id, end).await }));
         Ok(ended.await?)
     }
 }

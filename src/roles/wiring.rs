@@ -7,13 +7,13 @@ use anyhow::Context as _;
 use super::Context;
 use crate::{
     api::BASE_PATH,
+    callback::CallbackKey,
     clients::{
         llamaparse::{LlamaParse, LlamaParseOptions},
         local_model::{LocalModel, LocalModelOptions},
         local_parser::{LocalParser, LocalParserOptions},
         object_storage::ObjectStorage,
     },
-    callback::CallbackKey,
     config::{Config, ParserChoice, Storage, StorageLocation},
     db::{
         ConnectTarget, Db, Listener, PoolOptions, Wakeup,

@@ -80,7 +80,8 @@ pub(super) fn id(body: Option<Vec<u8>>) -> Result<String, Failure> {
     let answer = parse(body)?;
     let id = answer.job.and_then(|job| job.id).or(answer.id).ok_or_else(invalid)?;
     // It becomes part of a URL, and a row's.
-    let plain = !id.is_empty() && id.len() <= 200 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let plain =
+        !id.is_empty() && id.len() <= 200 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     if plain { Ok(id) } else { Err(invalid()) }
 }
 
@@ -142,7 +143,8 @@ mod tests {
 
     #[test]
     fn every_status_of_both_versions_is_known_and_an_unknown_one_decides_nothing() {
-        let of = |status: &str| state(body(&format!(r#"{{"job":{{"status":"{status}","error_message":"bad\nfile."}}}}"#)));
+        let of =
+            |status: &str| state(body(&format!(r#"{{"job":{{"status":"{status}","error_message":"bad\nfile."}}}}"#)));
         for status in ["PENDING", "RUNNING", "running"] {
             assert_eq!(of(status).unwrap(), RemoteState::Waiting);
         }

@@ -93,7 +93,9 @@ pub(super) async fn refused(response: Response) -> Refused {
             Refused::new(Failure::new(
                 "remote_parser_refused",
                 ErrorClass::Document,
-                format!("LlamaParse does not take this document ({status}{said}). Save it anew, or parse it elsewhere."),
+                format!(
+                    "LlamaParse does not take this document ({status}{said}). Save it anew, or parse it elsewhere."
+                ),
             ))
         }
         other => Refused {
@@ -126,7 +128,9 @@ fn detail(body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let said = match &body["detail"] {
         Value::String(text) => printable(text),
-        Value::Array(faults) => printable(&faults.iter().filter_map(|f| f["msg"].as_str()).collect::<Vec<_>>().join("; ")),
+        Value::Array(faults) => {
+            printable(&faults.iter().filter_map(|f| f["msg"].as_str()).collect::<Vec<_>>().join("; "))
+        }
         _ => String::new(),
     };
     if said.is_empty() { said } else { format!(": {said}") }
@@ -151,7 +155,8 @@ mod tests {
 
     #[test]
     fn of_a_list_of_faults_only_the_sentences_are_taken() {
-        let body = br#"{"detail":[{"loc":["body","tier"],"msg":"Input should be fast","input":"secret"},{"msg":"Too long"}]}"#;
+        let body =
+            br#"{"detail":[{"loc":["body","tier"],"msg":"Input should be fast","input":"secret"},{"msg":"Too long"}]}"#;
         assert_eq!(detail(body), ": Input should be fast; Too long");
         assert_eq!(detail(br#"{"detail":"Unsupported."}"#), ": Unsupported");
         assert_eq!(detail(b"<html>"), "");
