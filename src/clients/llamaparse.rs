@@ -47,13 +47,24 @@ pub struct LlamaParseOptions {
     pub url: Url,
     /// How thoroughly it reads: `cost_effective`, `agentic` or `agentic_plus`.
     pub tier: String,
+    /// For an answer that is short to come.
+    pub answer_within: Duration,
+    /// For a file to go out, or a text to come in.
+    pub transfer_within: Duration,
+}
+
+impl LlamaParseOptions {
+    /// With the usual patience.
+    pub fn new(url: Url, tier: String) -> Self {
+        Self { url, tier, answer_within: ANSWER_WITHIN, transfer_within: TRANSFER_WITHIN }
+    }
 }
 
 /// A client of LlamaParse.
 pub struct LlamaParse {
     http: reqwest::Client,
     base: String,
-    tier: String,
+    options: LlamaParseOptions,
 }
 
 /// Why there is no client.
@@ -85,7 +96,7 @@ impl LlamaParse {
             .build()
             .map_err(LlamaParseError::Client)?;
         let base = options.url.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { http, base, tier: options.tier.clone() })
+        Ok(Self { http, base, options: options.clone() })
     }
 
     fn job_url(&self, job: &str) -> String {
@@ -95,7 +106,7 @@ impl LlamaParse {
 
     /// What is asked for when a job is begun.
     fn configuration(&self, file_id: &str, callback: Option<&Callback>) -> Value {
-        let mut body = json!({ "file_id": file_id, "tier": self.tier, "version": "latest" });
+        let mut body = json!({ "file_id": file_id, "tier": self.options.tier, "version": "latest" });
         if let Some(callback) = callback {
             body["webhook_configurations"] = json!([{
                 "webhook_url": callback.url.as_str(),
@@ -136,14 +147,15 @@ impl RemoteParser for LlamaParse {
             .map_err(|error| error::unheard(&error).failure)?;
         let form = Form::new().text("purpose", "parse").part("file", part);
         let request = self.http.post(format!("{}/api/v1/beta/files", self.base)).multipart(form);
-        let response = send(ProviderCall::Upload, request.timeout(TRANSFER_WITHIN)).await.map_err(Refused::here)?;
+        let response =
+            send(ProviderCall::Upload, request.timeout(self.options.transfer_within)).await.map_err(Refused::here)?;
         answer::id(answer::read(response, SHORT_ANSWER).await?)
     }
 
     async fn start(&self, file_id: &str, callback: Option<&Callback>) -> Result<String, StartFailed> {
         let request =
             self.http.post(format!("{}/api/v2/parse", self.base)).json(&self.configuration(file_id, callback));
-        let response = send(ProviderCall::Start, request.timeout(ANSWER_WITHIN)).await;
+        let response = send(ProviderCall::Start, request.timeout(self.options.answer_within)).await;
         let response =
             response.map_err(|refused| StartFailed { uncertain: refused.uncertain, failure: refused.here() })?;
         // It has said yes: what follows is only about to what.
@@ -152,7 +164,7 @@ impl RemoteParser for LlamaParse {
     }
 
     async fn look(&self, job: &str) -> Result<RemoteState, Failure> {
-        let request = self.http.get(self.job_url(job)).timeout(ANSWER_WITHIN);
+        let request = self.http.get(self.job_url(job)).timeout(self.options.answer_within);
         match send(ProviderCall::Look, request).await {
             Ok(response) => answer::state(answer::read(response, SHORT_ANSWER).await?),
             Err(refused) if refused.not_found => Ok(RemoteState::Gone),
@@ -161,7 +173,8 @@ impl RemoteParser for LlamaParse {
     }
 
     async fn fetch(&self, job: &str, max_bytes: u64) -> Result<Option<RemoteText>, Failure> {
-        let request = self.http.get(format!("{}?expand=markdown", self.job_url(job))).timeout(TRANSFER_WITHIN);
+        let request =
+            self.http.get(format!("{}?expand=markdown", self.job_url(job))).timeout(self.options.transfer_within);
         // As JSON the text is longer: two bytes for a line feed, and what is said of each page.
         let bound = max_bytes.saturating_mul(2).saturating_add(SHORT_ANSWER);
         match send(ProviderCall::Fetch, request).await {
@@ -176,7 +189,7 @@ impl RemoteParser for LlamaParse {
 
     async fn probe(&self) -> Result<(), Failure> {
         let request = self.http.get(format!("{}/api/v2/parse?page_size=1", self.base));
-        send(ProviderCall::Probe, request.timeout(ANSWER_WITHIN)).await.map(drop).map_err(Refused::here)
+        send(ProviderCall::Probe, request.timeout(self.options.answer_within)).await.map(drop).map_err(Refused::here)
     }
 }
 

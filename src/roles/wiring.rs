@@ -101,7 +101,7 @@ fn remote_parser(config: &Config) -> anyhow::Result<Option<Remote>> {
         ParserChoice::Auto => false,
         ParserChoice::LlamaParse => true,
     };
-    let options = LlamaParseOptions { url: url.clone(), tier: settings.llamaparse_tier.clone() };
+    let options = LlamaParseOptions::new(url.clone(), settings.llamaparse_tier.clone());
     let callbacks = settings.webhook_base_url.as_ref().zip(settings.webhook_secret.as_ref()).map(|(base, secret)| {
         let base = format!("{}{BASE_PATH}", base.as_str().trim_end_matches('/'));
         Callbacks { base, key: CallbackKey::new(secret.expose()) }
