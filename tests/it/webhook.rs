@@ -248,7 +248,7 @@ async fn many_webhooks_at_once_are_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_secret_nobody_is_heard() {
+async fn what_an_empty_secret_would_sign_opens_nothing() {
     let test = TestDb::new().await;
     let mut fleet = Fleet::new(&test.url, &test.url);
     fleet.set("ENVIRONMENT", "development");
