@@ -5,6 +5,9 @@
 
 mod auth;
 mod body;
+mod contract;
+mod dashboard;
+mod docs_page;
 mod documents;
 mod events;
 mod health;
@@ -26,6 +29,7 @@ mod validate;
 mod webhook;
 
 pub use auth::{ApiKeySecret, Caller, TokenError, issue_token};
+pub use contract::{document, document_json};
 pub use probes::{ProbeState, serve_probes};
 pub use problem::ApiError;
 pub use routes::{BASE_PATH, configure};

@@ -33,8 +33,8 @@ use crate::{
     domain::{DocumentId, JobId, UserId},
 };
 
-const DOCUMENTS: PageSize = PageSize { default: 20, max: 100 };
-const CHUNKS: PageSize = PageSize { default: 50, max: 200 };
+pub(super) const DOCUMENTS: PageSize = PageSize { default: 20, max: 100 };
+pub(super) const CHUNKS: PageSize = PageSize { default: 50, max: 200 };
 
 /// What became of one file.
 type Taken = Result<(JobId, DocumentId), ApiError>;

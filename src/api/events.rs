@@ -36,7 +36,7 @@ use crate::{
     domain::{JobId, UserId},
 };
 
-const EVENTS: PageSize = PageSize { default: 100, max: 500 };
+pub(super) const EVENTS: PageSize = PageSize { default: 100, max: 500 };
 /// How often a live timeline looks. Source: ours; as often as a person can tell, one short read each time.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A line at least this often, so that proxies keep the connection. Source: Render and nginx give up at 60 s or more.
@@ -65,9 +65,9 @@ pub async fn get_events(
     let conn = state.conn().await?;
     let job = get_job(&conn, caller.user, id).await?.ok_or_else(|| ApiError::not_found("job"))?;
     RequestIds::join(&request, job.correlation_id);
+    let last_seen = last_event_id(&request)?;
     if wants_stream(&request) {
-        let after = last_event_id(&request)?.unwrap_or(0);
-        return Ok(live(Live::new(state.get_ref().clone(), caller.user, &job, after)));
+        return Ok(live(Live::new(state.get_ref().clone(), caller.user, &job, last_seen.unwrap_or(0))));
     }
     let (limit, after) = (query.limit(EVENTS)?, query.cursor()?.unwrap_or(0));
     let rows = list_events(&conn, caller.user, id, after, limit + 1).await?;

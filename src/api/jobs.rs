@@ -19,7 +19,7 @@ use crate::{
     domain::{JobId, State, Status, Step, progress::percent},
 };
 
-const JOBS: PageSize = PageSize { default: 20, max: 100 };
+pub(super) const JOBS: PageSize = PageSize { default: 20, max: 100 };
 
 /// Only jobs in this state.
 #[derive(Debug, Deserialize)]

@@ -30,7 +30,7 @@ struct Inner {
     job_id: Option<Uuid>,
     document_id: Option<Uuid>,
     retry_after: Option<Duration>,
-    allow: Option<&'static str>,
+    allow: Option<String>,
     /// For the log only.
     cause: Option<String>,
 }
@@ -155,8 +155,8 @@ impl ApiError {
         if let Some(wait) = self.0.retry_after {
             response.insert_header((header::RETRY_AFTER, wait.as_secs_f64().ceil().max(1.0).to_string()));
         }
-        if let Some(allow) = self.0.allow {
-            response.insert_header((header::ALLOW, allow));
+        if let Some(allow) = &self.0.allow {
+            response.insert_header((header::ALLOW, allow.as_str()));
         }
         if self.0.status == StatusCode::UNAUTHORIZED {
             let challenge = match self.0.code {
@@ -193,7 +193,8 @@ impl ApiError {
         )
     }
 
-    pub(super) fn method_not_allowed(allow: &'static str) -> Self {
+    pub(super) fn method_not_allowed(allow: impl Into<String>) -> Self {
+        let allow = allow.into();
         let mut error =
             Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", format!("This path takes {allow} only."));
         error.0.allow = Some(allow);

@@ -1,11 +1,13 @@
-//! The one table of routes.
+//! The one table of routes. From it come what the server answers and what the contract (`/openapi.json`) says, so that
+//! neither has what the other lacks.
 //!
-//! What is registered in [`private`] is behind [`authenticate`]; there is no other way to get a [`Caller`](super::Caller).
-//! What everybody may call is listed in [`open_routes`], and is meant to stay a short list.
+//! What is `private` is behind [`authenticate`]; there is no other way to get a [`Caller`](super::Caller). What everybody
+//! may call is `open`, and is meant to stay a short list.
+
+mod endpoint;
 
 use actix_web::{
-    HttpResponse, Resource, Route,
-    dev::HttpServiceFactory,
+    HttpResponse, Route,
     middleware::from_fn,
     web::{self, ServiceConfig},
 };
@@ -13,13 +15,52 @@ use actix_web::{
 use super::{
     ApiError, ApiState,
     auth::authenticate,
-    documents, events, health, jobs, jobs_many, metrics,
+    contract, dashboard, docs_page, documents, events, health, jobs, jobs_many, metrics,
     problem::{from_json_error, from_path_error, from_query_error},
     search, uploads, webhook,
 };
+pub(super) use endpoint::{Access, Endpoint, on};
+use endpoint::{open, page, private, signed};
 
 /// Where the API begins.
 pub const BASE_PATH: &str = "/api/upload-pipeline";
+
+/// Every route: who may call, what answers, and where its documentation is.
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    use contract::{documents as documents_doc, jobs as jobs_doc, service, uploads as uploads_doc};
+    vec![
+        page("/").probe(dashboard::page, service::dashboard),
+        page("/dashboard.css").probe(dashboard::style, service::dashboard_style),
+        page("/dashboard.js").probe(dashboard::script, service::dashboard_script),
+        open("/health").probe(health::health, service::health),
+        open("/readyz").probe(health::health, service::readyz),
+        open("/livez").probe(health::livez, service::livez),
+        open("/version").probe(health::version, service::version),
+        open("/metrics").probe(metrics::metrics, service::metrics),
+        open("/openapi.json").probe(docs_page::openapi, service::openapi),
+        open("/docs").probe(docs_page::page, service::docs),
+        open("/docs/{file}").probe(docs_page::asset, service::docs_file),
+        signed("/uploads/{upload_id}").put(uploads::put_upload, uploads_doc::put_upload),
+        signed("/webhook/llamaparse/{job_id}").post(webhook::post_llamaparse, contract::webhook::post_llamaparse),
+        private("/upload").post(uploads::post_upload, uploads_doc::post_upload),
+        private("/documents")
+            .get(documents::list_documents, documents_doc::list_documents)
+            .post(documents::post_documents, uploads_doc::post_documents),
+        private("/documents/{id}")
+            .get(documents::get_document, documents_doc::get_document)
+            .delete(documents::delete_document, documents_doc::delete_document),
+        private("/documents/{id}/chunks").get(documents::list_chunks, documents_doc::list_chunks),
+        private("/deletions/{id}").get(documents::get_deletion_receipt, documents_doc::get_deletion),
+        private("/jobs").get(jobs::list_jobs, jobs_doc::list_jobs),
+        // Before the ids, or `retry` would be taken for one.
+        private("/jobs/retry").post(jobs_many::retry_jobs, jobs_doc::retry_jobs),
+        private("/jobs/{id}").get(jobs::get_job, jobs_doc::get_job),
+        private("/jobs/{id}/events").get(events::get_events, jobs_doc::get_events),
+        private("/jobs/{id}/retry").post(jobs::retry_job, jobs_doc::retry_job),
+        private("/jobs/{id}/cancel").post(jobs::cancel_job, jobs_doc::cancel_job),
+        private("/search").post(search::post_search, contract::search::post_search),
+    ]
+}
 
 /// Registers every route. Anything else is a 404 problem.
 pub fn configure(cfg: &mut ServiceConfig, state: ApiState) {
@@ -30,59 +71,25 @@ pub fn configure(cfg: &mut ServiceConfig, state: ApiState) {
         .app_data(web::QueryConfig::default().error_handler(from_query_error))
         .app_data(web::Data::new(state));
     // Platforms probe the root; clients know the base path.
-    cfg.service(on("/", "GET, HEAD", get(index)));
-    open_routes(cfg);
+    register(cfg, Access::Page);
+    register(cfg, Access::Open);
+    let private = web::scope("")
+        .wrap(from_fn(authenticate))
+        .configure(|cfg| register(cfg, Access::Private))
+        .default_service(web::to(not_found));
     cfg.service(
         web::scope(BASE_PATH)
-            .configure(open_routes)
-            .service(on("/uploads/{upload_id}", "PUT", [web::put().to(uploads::put_upload)]))
-            .service(on("/webhook/llamaparse/{job_id}", "POST", [web::post().to(webhook::post_llamaparse)]))
-            .service(private()),
+            .configure(|cfg| register(cfg, Access::Open))
+            .configure(|cfg| register(cfg, Access::Signed))
+            .service(private),
     );
     cfg.default_service(web::to(not_found));
 }
 
-fn open_routes(cfg: &mut ServiceConfig) {
-    cfg.service(on("/health", "GET, HEAD", get(health::health)))
-        .service(on("/readyz", "GET, HEAD", get(health::health)))
-        .service(on("/livez", "GET, HEAD", get(health::livez)))
-        .service(on("/version", "GET, HEAD", get(health::version)))
-        .service(on("/metrics", "GET, HEAD", get(metrics::metrics)));
-}
-
-fn private() -> impl HttpServiceFactory {
-    web::scope("")
-        .wrap(from_fn(authenticate))
-        .service(on("/upload", "POST", [web::post().to(uploads::post_upload)]))
-        .service(on(
-            "/documents",
-            "GET, POST",
-            [web::get().to(documents::list_documents), web::post().to(documents::post_documents)],
-        ))
-        .service(on(
-            "/documents/{id}",
-            "GET, DELETE",
-            [web::get().to(documents::get_document), web::delete().to(documents::delete_document)],
-        ))
-        .service(on("/documents/{id}/chunks", "GET", [web::get().to(documents::list_chunks)]))
-        .service(on("/deletions/{id}", "GET", [web::get().to(documents::get_deletion_receipt)]))
-        .service(on("/jobs", "GET", [web::get().to(jobs::list_jobs)]))
-        // Before the ids, or `retry` would be taken for one.
-        .service(on("/jobs/retry", "POST", [web::post().to(jobs_many::retry_jobs)]))
-        .service(on("/jobs/{id}", "GET", [web::get().to(jobs::get_job)]))
-        .service(on("/jobs/{id}/events", "GET", [web::get().to(events::get_events)]))
-        .service(on("/jobs/{id}/retry", "POST", [web::post().to(jobs::retry_job)]))
-        .service(on("/jobs/{id}/cancel", "POST", [web::post().to(jobs::cancel_job)]))
-        .service(on("/search", "POST", [web::post().to(search::post_search)]))
-        .default_service(web::to(not_found))
-}
-
-/// A path and what it takes; every other method is a 405 problem that names `allow`.
-pub(super) fn on(path: &str, allow: &'static str, routes: impl IntoIterator<Item = Route>) -> Resource {
-    routes
-        .into_iter()
-        .fold(web::resource(path), Resource::route)
-        .default_service(web::to(move || async move { Err::<HttpResponse, _>(ApiError::method_not_allowed(allow)) }))
+fn register(cfg: &mut ServiceConfig, access: Access) {
+    for endpoint in endpoints().into_iter().filter(|endpoint| endpoint.access == access) {
+        cfg.service(endpoint.into_resource());
+    }
 }
 
 /// GET, and HEAD, which probes use.
@@ -93,15 +100,6 @@ where
     F::Output: actix_web::Responder + 'static,
 {
     [web::get().to(handler.clone()), web::head().to(handler)]
-}
-
-async fn index() -> HttpResponse {
-    let page = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>app</title>\
-         <p>This is the API of app. Its base path is <code>{BASE_PATH}</code>; \
-         <a href=\"/health\">/health</a> says whether it is ready.</p></html>\n"
-    );
-    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page)
 }
 
 pub(super) async fn not_found() -> Result<HttpResponse, ApiError> {

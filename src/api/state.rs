@@ -3,12 +3,13 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -23,7 +24,7 @@ use crate::{
     ports::{ModelSource, ObjectStore},
 };
 
-use super::{ApiError, metrics::MetricsCache};
+use super::{ApiError, contract::document_json, metrics::MetricsCache};
 
 /// Bytes that are never shown.
 #[derive(Clone)]
@@ -130,6 +131,7 @@ pub struct ApiState {
     pub(super) runtime: Handle,
     pub(super) notifier: Notifier,
     pub(super) metrics: MetricsCache,
+    contract: Arc<OnceLock<Result<Bytes, String>>>,
     schema_is_current: Arc<AtomicBool>,
 }
 
@@ -160,8 +162,18 @@ impl ApiState {
             runtime: Handle::current(),
             notifier: Notifier::default(),
             metrics: MetricsCache::default(),
+            contract: Arc::default(),
             schema_is_current: Arc::new(AtomicBool::new(false)),
         }
+    }
+
+    /// What `/openapi.json` answers, with this deployment's limits in it; made once.
+    pub(super) fn contract(&self) -> Result<Bytes, String> {
+        let make = || {
+            let json = document_json(&self.settings.uploads, self.build.version);
+            json.map(Bytes::from).map_err(|error| error.to_string())
+        };
+        self.contract.get_or_init(make).clone()
     }
 
     /// A connection to a schema that this build can work with. Once that was found it is not asked again: a schema

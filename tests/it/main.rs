@@ -9,7 +9,9 @@
 mod alerts;
 mod check;
 mod check_outside;
+mod contract;
 mod correlation;
+mod dashboard;
 mod deploy;
 mod docs;
 mod embedded_postgres;

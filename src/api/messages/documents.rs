@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// `GET /documents/{id}`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+use crate::api::contract::{ReceiptState, StatusName};
+
+/// A document.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DocumentView {
     /// Its id.
     pub document_id: Uuid,
@@ -18,14 +21,18 @@ pub struct DocumentView {
     /// SHA-256 of the bytes.
     pub sha256: String,
     /// The status of its latest job.
+    #[schema(required, value_type = Option<StatusName>)]
     pub processing_status: Option<String>,
     /// What the file is by its content, once parsed.
+    #[schema(required)]
     pub kind: Option<String>,
     /// Pages, once parsed.
+    #[schema(required, minimum = 0)]
     pub page_count: Option<i32>,
     /// Chunks stored.
     pub chunks: i64,
     /// Its latest job.
+    #[schema(required)]
     pub job_id: Option<Uuid>,
     /// When it came.
     #[serde(with = "time::serde::rfc3339")]
@@ -35,8 +42,8 @@ pub struct DocumentView {
     pub updated_at: OffsetDateTime,
 }
 
-/// One item of `GET /documents/{id}/chunks`, in order of the text.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A passage of a document.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ChunkView {
     /// Its id.
     pub chunk_id: Uuid,
@@ -47,21 +54,24 @@ pub struct ChunkView {
     /// The passage.
     pub text: String,
     /// First page, where there are pages.
+    #[schema(required)]
     pub page_first: Option<i32>,
     /// Last page.
+    #[schema(required)]
     pub page_last: Option<i32>,
     /// Whether it has a vector.
     pub embedded: bool,
 }
 
-/// 202 answer to `DELETE /documents/{id}`, and `GET /deletions/{id}`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What is left to do of a deletion.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DeletionReceipt {
     /// The receipt.
     pub deletion_id: Uuid,
     /// The document, whose rows are gone already.
     pub document_id: Uuid,
     /// `pending` until every stored object is gone, then `done`.
+    #[schema(value_type = ReceiptState)]
     pub state: String,
     /// Objects not yet known to be gone.
     pub objects_pending: i64,

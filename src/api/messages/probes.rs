@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
-/// `GET /health` and `/readyz`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Whether a process is ready.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// `ok` or `unavailable`.
+    #[schema(pattern = "^(ok|unavailable)$")]
     pub status: String,
     /// development, staging or production.
     pub environment: String,
@@ -23,6 +25,7 @@ pub struct Health {
     pub branch: String,
     /// When it was built; null: unknown.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[schema(required)]
     pub built_at: Option<OffsetDateTime>,
     /// The newest migration that it knows.
     pub schema_version: i32,
@@ -30,8 +33,8 @@ pub struct Health {
     pub checks: BTreeMap<String, String>,
 }
 
-/// `GET /version`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Which build this is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct VersionInfo {
     /// Version of app.
     pub version: String,
@@ -41,6 +44,7 @@ pub struct VersionInfo {
     pub branch: String,
     /// When it was built; null: unknown.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[schema(required)]
     pub built_at: Option<OffsetDateTime>,
     /// The newest migration that it knows.
     pub schema_version: i32,

@@ -1,10 +1,11 @@
 //! Errors.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// `application/problem+json` (RFC 9457) with our stable `code`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// `about:blank`.
     #[serde(rename = "type", default)]
@@ -12,8 +13,10 @@ pub struct Problem {
     /// Short name of the HTTP status.
     pub title: String,
     /// HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
     /// Stable, `snake_case`; docs/errors.md lists them.
+    #[schema(pattern = "^[a-z0-9_]+$")]
     pub code: String,
     /// What happened and what to do.
     pub detail: String,

@@ -1,10 +1,11 @@
 //! Searching.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// How to search.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SearchMode {
     /// By meaning.
@@ -16,14 +17,16 @@ pub enum SearchMode {
     Hybrid,
 }
 
-/// `POST /search`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What to look for.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchRequest {
     /// A question or some words.
+    #[schema(min_length = 1, max_length = 1000, pattern = r"\S")]
     pub query: String,
     /// Hits wanted, 1 to 50; 10 when absent.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 50)]
     pub limit: Option<u32>,
     /// Hybrid when absent.
     #[serde(default)]
@@ -33,8 +36,8 @@ pub struct SearchRequest {
     pub document_id: Option<Uuid>,
 }
 
-/// Answer to [`SearchRequest`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What was found.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SearchResponse {
     /// Best first.
     pub hits: Vec<Hit>,
@@ -48,7 +51,7 @@ pub struct SearchResponse {
 }
 
 /// One hit.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Hit {
     /// The document.
     pub document_id: Uuid,
@@ -61,8 +64,10 @@ pub struct Hit {
     /// Headings above it.
     pub heading: String,
     /// First page, where there are pages.
+    #[schema(required)]
     pub page_first: Option<i32>,
     /// Last page.
+    #[schema(required)]
     pub page_last: Option<i32>,
     /// The passage.
     pub text: String,

@@ -2,29 +2,38 @@
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Problem;
 
-/// `POST /upload`: announces an upload.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A file that will come.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UploadRequest {
     /// What the person calls the file; never used as a path.
+    #[schema(
+        min_length = 1,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     pub filename: String,
     /// Size in bytes.
+    #[schema(minimum = 1)]
     pub bytes_len: u64,
     /// Media type.
+    #[schema(max_length = 255, pattern = "^[ -.0-~]+/[ -~]+$")]
     pub mime: String,
     /// SHA-256 of the bytes, 64 hex digits.
+    #[schema(min_length = 64, max_length = 64, pattern = "^[0-9A-Fa-f]{64}$")]
     pub sha256: String,
     /// Whether a parser that can should read images; kept for later parsers.
     #[serde(default)]
+    #[schema(default = false)]
     pub ocr: bool,
 }
 
-/// 201 answer to [`UploadRequest`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Where an announced file goes.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct UploadAccepted {
     /// The job to watch.
     pub job_id: Uuid,
@@ -37,26 +46,31 @@ pub struct UploadAccepted {
     pub upload_expires_at: OffsetDateTime,
 }
 
-/// `POST /documents` as JSON: text without a file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A text without a file.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TextRequest {
     /// Becomes the file name, with `.md`.
+    #[schema(
+        min_length = 1,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     pub title: String,
     /// Markdown or plain text.
+    #[schema(min_length = 1, pattern = r"\S")]
     pub text: String,
 }
 
-/// 202 answer to `POST /documents`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What became of each file.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DocumentsAccepted {
     /// One entry a file, in the order of the request.
     pub documents: Vec<FileOutcome>,
 }
 
-/// What became of one file of `POST /documents`: ids, or the problem. A duplicate has both: the problem, and the ids of
+/// What became of one file: ids, or the problem. A duplicate has both: the problem, and the ids of
 /// the document that is there already.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct FileOutcome {
     /// The name it came with.
     pub filename: String,

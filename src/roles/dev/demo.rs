@@ -1,7 +1,11 @@
 //! The first start of `app dev`: it takes in the project's own samples and answers a question from them, so that the
 //! one command has shown the main job. Done over HTTP, by the same clients that a person uses.
 
-use std::{fs, io::Write, process::ExitCode};
+use std::{
+    fs,
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 
@@ -45,7 +49,7 @@ pub(super) async fn show(
         ask(&api).await?;
     }
     if !once {
-        print(&next_steps(folder, cluster, url))?;
+        print(&next_steps(folder, cluster, url, &token))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -76,7 +80,9 @@ async fn ask(api: &ApiClient) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn next_steps(folder: &DevFolder, cluster: &Cluster, url: &str) -> String {
+fn next_steps(folder: &DevFolder, cluster: &Cluster, url: &str, token: &str) -> String {
+    // Into a person's terminal only: what is caught in a file or a log must hold no token.
+    let signed_in = if std::io::stdout().is_terminal() { format!("#token={token}") } else { String::new() };
     format!(
         "
 app dev is running, and keeps its data in {}.
@@ -86,6 +92,7 @@ app dev is running, and keeps its data in {}.
     app search \"a question\"        find the passage that answers it
     app jobs                       what was done, and what went wrong
 
+  Page    {url}/{signed_in}
   API     {url}/api/upload-pipeline   (token: {})
   psql    {}
 

@@ -1,0 +1,187 @@
+//! What scripts/bench_api.py measures the API against: handlers of actix-web that do the same query and nothing else. No
+//! authentication, no limits, no ids, no log, no checks of what came.
+//!
+//! `api_bench postgres FOLDER` runs an embedded PostgreSQL until its standard input ends, and prints its URL;
+//! `api_bench minimal PORT` serves, on the database of DATABASE_URL and with the model in EMBED_MODEL_DIR.
+
+use std::{collections::HashMap, io::Read, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+
+use actix_web::{App, HttpResponse, HttpServer, error::ErrorInternalServerError, web};
+use anyhow::{Context, bail};
+use app::{
+    api::{
+        BASE_PATH,
+        messages::{SearchMode, SearchRequest, TextRequest},
+    },
+    clients::{
+        embedded_postgres::{Cluster, ClusterOptions, find_binaries},
+        local_embedder::{LocalEmbedder, LocalEmbedderOptions},
+    },
+    db::{
+        ConnectTarget, Db, PoolOptions,
+        databases::ensure_database,
+        jobs::{Job, get_job, list_jobs},
+        migrations::get_environment_stamp,
+        search::{FoundChunk, SearchIn, list_found_chunks, search_text, search_vectors},
+        uploads::{Content, NewUpload, announce_upload, register_stored},
+        url::DatabaseUrl,
+    },
+    domain::{JobId, UploadId, UserId, fusion::fuse},
+    ports::{EmbedPriority, Embedder},
+};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use tokio::runtime::Handle;
+use uuid::Uuid;
+
+/// Source: the candidates of each ranking, and the hits of a page, as the API's own.
+const CANDIDATES: i64 = 50;
+const HITS: usize = 10;
+
+/// What the handlers share.
+struct State {
+    db: Db,
+    user: UserId,
+    store: PathBuf,
+    embedder: Arc<LocalEmbedder>,
+}
+
+type Answer = actix_web::Result<HttpResponse>;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["postgres", folder] => postgres(PathBuf::from(folder)).await,
+        ["minimal", port] => serve(port.parse().context("PORT is no number")?).await,
+        _ => bail!("usage: api_bench postgres FOLDER | api_bench minimal PORT"),
+    }
+}
+
+async fn postgres(folder: PathBuf) -> anyhow::Result<()> {
+    let env: HashMap<String, String> = std::env::vars().collect();
+    let mut options = ClusterOptions::durable(folder);
+    options.tcp = true;
+    let cluster = Cluster::start_or_adopt(find_binaries(&env)?, options).await?;
+    let maintenance = ConnectTarget::new(DatabaseUrl::parse(&cluster.url("postgres"))?, Duration::from_secs(5))?;
+    ensure_database(&maintenance, &Handle::current(), "bench").await?;
+    println!("{}", cluster.url("bench"));
+    tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
+    cluster.stop().await?;
+    Ok(())
+}
+
+async fn serve(port: u16) -> anyhow::Result<()> {
+    let variable = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set"));
+    let target = ConnectTarget::new(DatabaseUrl::parse(&variable("DATABASE_URL")?)?, Duration::from_secs(5))?;
+    let options = LocalEmbedderOptions {
+        threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        ..LocalEmbedderOptions::default()
+    };
+    let state = web::Data::new(State {
+        db: Db::open(target, PoolOptions { size: 10, ..PoolOptions::default() })?,
+        user: UserId(variable("BENCH_USER")?.parse().context("BENCH_USER is no UUID")?),
+        store: PathBuf::from(variable("BENCH_STORE")?),
+        embedder: Arc::new(LocalEmbedder::load(variable("EMBED_MODEL_DIR")?.as_ref(), options)?),
+    });
+    let build = move || {
+        App::new().app_data(state.clone()).route("/health", web::get().to(health)).service(
+            web::scope(BASE_PATH)
+                .route("/jobs", web::get().to(jobs))
+                .route("/jobs/{id}", web::get().to(job))
+                .route("/documents", web::post().to(upload))
+                .route("/search", web::post().to(search)),
+        )
+    };
+    HttpServer::new(build).bind(("127.0.0.1", port))?.run().await?;
+    Ok(())
+}
+
+async fn health(state: web::Data<State>) -> Answer {
+    let stamp = get_environment_stamp(&state.db).await.map_err(ErrorInternalServerError)?;
+    Ok(HttpResponse::Ok().json(json!({ "status": "ok", "environment": stamp })))
+}
+
+fn shown(job: &Job) -> Value {
+    json!({
+        "job_id": job.job_id.0, "document_id": job.document_id.0, "filename": job.filename,
+        "status": job.status.as_str(), "state": job.state.as_str(), "retry_count": job.retry_count,
+        "cost_cents": job.cost_cents, "last_error": job.last_error, "priority": job.priority,
+        "created_at": job.created_at.to_string(), "updated_at": job.updated_at.to_string(),
+    })
+}
+
+async fn job(state: web::Data<State>, id: web::Path<Uuid>) -> Answer {
+    let conn = state.db.get().await.map_err(ErrorInternalServerError)?;
+    let job = get_job(&conn, state.user, JobId(*id)).await.map_err(ErrorInternalServerError)?;
+    Ok(job.map_or_else(|| HttpResponse::NotFound().finish(), |job| HttpResponse::Ok().json(shown(&job))))
+}
+
+async fn jobs(state: web::Data<State>) -> Answer {
+    let conn = state.db.get().await.map_err(ErrorInternalServerError)?;
+    let jobs = list_jobs(&conn, state.user, None, None, 21).await.map_err(ErrorInternalServerError)?;
+    Ok(HttpResponse::Ok().json(json!({ "items": jobs.iter().take(20).map(shown).collect::<Vec<_>>() })))
+}
+
+async fn upload(state: web::Data<State>, body: web::Json<TextRequest>) -> Answer {
+    let upload_id = UploadId::generate();
+    let upload = NewUpload {
+        upload_id,
+        user: state.user,
+        storage_key: format!("raw/{}/{upload_id}", state.user),
+        filename: format!("{}.md", body.title),
+        mime: "text/markdown".to_owned(),
+        expires_at: OffsetDateTime::now_utc() + Duration::from_secs(3600),
+        per_day: 0,
+    };
+    let _counted = announce_upload(&state.db, &upload).await.map_err(ErrorInternalServerError)?;
+    let path = state.store.join(&upload.storage_key);
+    if let Some(folder) = path.parent() {
+        tokio::fs::create_dir_all(folder).await.map_err(ErrorInternalServerError)?;
+    }
+    tokio::fs::write(&path, &body.text).await.map_err(ErrorInternalServerError)?;
+    let digest = Sha256::digest(body.text.as_bytes());
+    let content = Content {
+        bytes_len: i64::try_from(body.text.len()).unwrap_or(i64::MAX),
+        sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        stored: true,
+        ocr: false,
+        correlation_id: Uuid::now_v7(),
+    };
+    let registered = register_stored(&state.db, &upload, &content).await.map_err(ErrorInternalServerError)?;
+    Ok(HttpResponse::Accepted().json(json!({ "registered": format!("{registered:?}") })))
+}
+
+async fn search(state: web::Data<State>, body: web::Json<SearchRequest>) -> Answer {
+    let within = SearchIn { user: state.user, document: None, limit: CANDIDATES };
+    let mut by_vector = Vec::new();
+    if body.mode != SearchMode::Text {
+        let texts = vec![body.query.clone()];
+        let vectors = state
+            .embedder
+            .embed(texts, EmbedPriority::Query)
+            .await
+            .map_err(|failure| ErrorInternalServerError(failure.to_string()))?;
+        let vector = vectors.first().ok_or_else(|| ErrorInternalServerError("no vector"))?;
+        let found = search_vectors(&state.db, state.embedder.model(), vector, within).await;
+        by_vector = found.map_err(ErrorInternalServerError)?;
+    }
+    let conn = state.db.get().await.map_err(ErrorInternalServerError)?;
+    let by_text = match body.mode {
+        SearchMode::Vector => Vec::new(),
+        SearchMode::Text | SearchMode::Hybrid => {
+            search_text(&conn, &body.query, within).await.map_err(ErrorInternalServerError)?
+        }
+    };
+    let fused = fuse(&by_vector, &by_text, HITS);
+    let ids: Vec<_> = fused.iter().map(|hit| hit.chunk_id).collect();
+    let found = list_found_chunks(&conn, state.user, &body.query, &ids).await.map_err(ErrorInternalServerError)?;
+    let hit = |chunk: &FoundChunk| {
+        json!({
+            "document_id": chunk.document_id.0, "filename": chunk.filename, "chunk_id": chunk.chunk_id.0, "ord": chunk.ord,
+            "heading": chunk.heading, "text": chunk.text, "highlight": chunk.highlight,
+        })
+    };
+    Ok(HttpResponse::Ok().json(json!({ "hits": found.iter().map(hit).collect::<Vec<_>>() })))
+}

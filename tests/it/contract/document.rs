@@ -1,0 +1,177 @@
+//! What the document says of itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use super::support::operations;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text() -> String {
+    app::api::document_json(&app::api::UploadLimits::default(), env!("CARGO_PKG_VERSION")).unwrap()
+}
+
+fn document() -> Value {
+    serde_json::from_str(&text()).unwrap()
+}
+
+/// Committed, so that a change of the contract shows where changes are read.
+#[test]
+fn docs_openapi_json_is_the_contract() {
+    let (file, text) = (root().join("docs/openapi.json"), text());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&file, text).unwrap();
+    } else {
+        assert!(
+            fs::read_to_string(&file).unwrap_or_default() == text,
+            "docs/openapi.json is out of date: run this test once with UPDATE_DOCS=1 and look at what changed"
+        );
+    }
+}
+
+#[test]
+fn every_operation_of_the_contract_is_told_whole() {
+    let document = document();
+    assert_eq!(document["openapi"].as_str().unwrap().split('.').take(2).collect::<Vec<_>>(), ["3", "1"]);
+    let mut ids = BTreeMap::new();
+    let mut faults = Vec::new();
+    for operation in operations(&document) {
+        let (name, value) = (operation.name(), operation.value);
+        for field in ["operationId", "summary", "description"] {
+            if value[field].as_str().unwrap_or_default().is_empty() {
+                faults.push(format!("{name} lacks {field}"));
+            }
+        }
+        if let Some(other) = ids.insert(value["operationId"].to_string(), name.clone()) {
+            faults.push(format!("{name} has the operationId of {other}"));
+        }
+        if value["tags"].as_array().is_none_or(Vec::is_empty) || !value["security"].is_array() {
+            faults.push(format!("{name} lacks tags or security"));
+        }
+        for parameter in value["parameters"].as_array().into_iter().flatten() {
+            if parameter["example"].is_null() || parameter["description"].is_null() {
+                faults.push(format!("{name}: the parameter {} lacks an example or a description", parameter["name"]));
+            }
+        }
+        let answers = value["responses"].as_object().unwrap();
+        faults.extend(contents(&name, "its body", &value["requestBody"]));
+        for (status, answer) in answers {
+            faults.extend(contents(&name, status, answer));
+            if answer["description"].as_str().unwrap_or_default().is_empty() {
+                faults.push(format!("{name}: {status} lacks a description"));
+            }
+        }
+        if !answers.keys().any(|status| status.starts_with('2')) {
+            faults.push(format!("{name} never ends well"));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// What lacks a schema or an example.
+fn contents(name: &str, place: &str, of: &Value) -> Vec<String> {
+    let contents = of["content"].as_object().into_iter().flatten();
+    contents
+        .filter(|(_, content)| {
+            content["schema"].is_null()
+                || (content["example"].is_null()
+                    && content["examples"].as_object().is_none_or(serde_json::Map::is_empty))
+        })
+        .map(|(kind, _)| format!("{name}: {place} as {kind} lacks a schema or an example"))
+        .collect()
+}
+
+#[test]
+fn everything_that_the_contract_refers_to_is_in_it() {
+    let document = document();
+    let mut references = BTreeSet::new();
+    collect(&document, &mut references);
+    let lost: Vec<&&str> =
+        references.iter().filter(|at| document.pointer(at.trim_start_matches('#')).is_none()).collect();
+    assert!(references.len() > 50 && lost.is_empty(), "{lost:?}");
+    let operations = operations(&document);
+    let ids: BTreeSet<&str> = operations.iter().filter_map(|one| one.value["operationId"].as_str()).collect();
+    for operation in &operations {
+        for answer in operation.value["responses"].as_object().unwrap().values() {
+            for link in answer["links"].as_object().into_iter().flatten().map(|(_, link)| link) {
+                assert!(ids.contains(link["operationId"].as_str().unwrap()), "{}: {link}", operation.name());
+            }
+        }
+    }
+}
+
+fn collect<'a>(value: &'a Value, into: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::Object(fields) => {
+            into.extend(fields.get("$ref").and_then(Value::as_str));
+            fields.values().for_each(|value| collect(value, into));
+        }
+        Value::Array(items) => items.iter().for_each(|value| collect(value, into)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Codes that no operation answers with: they are what happens beside all operations, or in front of them.
+const BESIDE: &[&str] = &["route_not_found", "method_not_allowed", "request_timeout", "bad_request", "not_found"];
+
+#[test]
+fn the_codes_of_the_contract_are_those_of_docs_errors() {
+    let document = document();
+    let mut said = BTreeSet::new();
+    for name in document["components"]["examples"].as_object().unwrap().keys() {
+        let (status, code) = name.split_once('_').unwrap();
+        said.insert((code.to_owned(), status.to_owned()));
+    }
+    let page = fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let mut documented = BTreeSet::new();
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let statuses = cells.get(2).copied().unwrap_or_default().split([',', ';']).map(str::trim);
+        for status in statuses.filter(|status| status.len() == 3 && status.bytes().all(|byte| byte.is_ascii_digit())) {
+            documented.insert((cells[0].trim_matches('`').to_owned(), status.to_owned()));
+        }
+    }
+    let only = |one: &BTreeSet<(String, String)>, other: &BTreeSet<(String, String)>| {
+        let beside = |code: &str| BESIDE.contains(&code);
+        one.difference(other).filter(|(code, _)| !beside(code)).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(only(&said, &documented), [], "docs/errors.md lacks these");
+    assert_eq!(only(&documented, &said), [], "no operation of the contract has these, which docs/errors.md lists");
+}
+
+/// A route beside the table would have no documentation.
+#[test]
+fn only_the_table_registers_routes() {
+    let mut faults = Vec::new();
+    visit(&root().join("src"), &mut |path, text| {
+        let name = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
+        // The worker's port has its own three probes, and nothing of the API.
+        if name.starts_with("src/api/routes") || name == "src/api/probes.rs" {
+            return;
+        }
+        for word in ["web::resource(", "web::scope(", "web::route(", ".route(", "ServiceConfig", ".service("] {
+            if text.contains(word) {
+                faults.push(format!("{name} has {word}"));
+            }
+        }
+    });
+    assert!(faults.is_empty(), "routes belong into src/api/routes.rs: {}", faults.join(", "));
+}
+
+fn visit(folder: &Path, look: &mut impl FnMut(&Path, &str)) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            visit(&path, look);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            look(&path, &fs::read_to_string(&path).unwrap());
+        }
+    }
+}

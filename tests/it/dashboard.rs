@@ -1,0 +1,88 @@
+//! The page at `/`: whole, from its own origin only, and closed to markup that a document or a file name brings.
+
+use crate::support::{db::TestDb, fleet::Fleet};
+
+/// What would let text from elsewhere become markup or code.
+const NEVER: [&str; 6] = ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_is_whole_and_runs_nothing_but_its_own_files() {
+    let test = TestDb::new().await;
+    let fleet = Fleet::new(&test.url, &test.url);
+    let (_api, client) = fleet.api();
+    let page = reqwest::get(format!("{}/", client.root)).await.unwrap();
+    assert_eq!(page.status(), 200);
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    let page = page.text().await.unwrap();
+    for (attribute, content_type) in [("href=\"dashboard.css", "text/css"), ("src=\"dashboard.js", "text/javascript")] {
+        assert!(page.contains(attribute), "the page lacks {attribute}");
+        let (_, file) = attribute.split_once('"').unwrap();
+        let answer = reqwest::get(format!("{}/{file}", client.root)).await.unwrap();
+        assert_eq!(answer.status(), 200, "{file}");
+        assert_eq!(answer.headers()["content-type"], format!("{content_type}; charset=utf-8").as_str());
+        assert_eq!(answer.headers()["cache-control"], "no-cache");
+        let text = answer.text().await.unwrap();
+        for word in NEVER {
+            assert!(!text.contains(word), "{file} holds {word}");
+        }
+    }
+    for inline in ["onclick=", "style=", "javascript:", "<script>", "<style>", "http://", "https://"] {
+        assert!(
+            !page.contains(inline),
+            "the page holds {inline}, which its own policy refuses or the offline machine lacks"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_asks_for_nothing_that_the_api_does_not_have() {
+    let test = TestDb::new().await;
+    let fleet = Fleet::new(&test.url, &test.url);
+    let (_api, client) = fleet.api();
+    let script = include_str!("../../src/api/dashboard/dashboard.js");
+    let id = "01890000-0000-7000-8000-000000000000";
+    let mut asked = 0;
+    for (method, template) in calls(script) {
+        let path = template.split('?').next().unwrap().split("${query}").next().unwrap();
+        let path = path.replace("${what}", "cancel");
+        let path = fill(&path, id);
+        let (status, body) = client.send(method.parse().unwrap(), &path, None).await;
+        let code = body["code"].as_str().unwrap_or_default();
+        assert!(!["route_not_found", "method_not_allowed"].contains(&code), "{method} {template}: {status} {code}");
+        asked += 1;
+    }
+    assert!(asked >= 7, "only {asked} calls were found in the script");
+}
+
+/// Method and path of every `call("METHOD", …)` and `get(…)` of the script.
+fn calls(script: &str) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    for (at, _) in script.match_indices("call(\"") {
+        let mut parts = script[at + "call(\"".len()..].splitn(2, "\", ");
+        let (method, rest) = (parts.next().unwrap(), parts.next().unwrap_or_default());
+        found.extend(quoted(rest).map(|path| (method, path)));
+    }
+    for (at, _) in script.match_indices("get(") {
+        found.extend(quoted(&script[at + "get(".len()..]).map(|path| ("GET", path)));
+    }
+    found.into_iter().filter(|(_, path)| path.starts_with('/')).collect()
+}
+
+/// The literal that `rest` begins with.
+fn quoted(rest: &str) -> Option<&str> {
+    let quote = rest.chars().next().filter(|c| ['"', '`'].contains(c))?;
+    rest[1..].split(quote).next()
+}
+
+/// The path with an id for each of its `${…}`.
+fn fill(template: &str, id: &str) -> String {
+    let mut parts = template.split("${");
+    let mut path = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        path.push_str(id);
+        path.push_str(part.split_once('}').map_or("", |(_, rest)| rest));
+    }
+    path
+}
