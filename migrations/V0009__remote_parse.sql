@@ -1,7 +1,7 @@
 -- Remote parsing: what was asked of a provider, and that it has called back.
 
 -- Written before a call that costs money: what a crash leaves `intended` is what may have been bought unheard.
-CREATE TABLE upload_pipeline.provider_calls (
+CREATE TABLE IF NOT EXISTS upload_pipeline.provider_calls (
   call_id      uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
   job_id       uuid        NOT NULL REFERENCES upload_pipeline.upload_jobs (job_id) ON DELETE CASCADE,
   provider     text        NOT NULL,
@@ -16,13 +16,13 @@ CREATE TABLE upload_pipeline.provider_calls (
     CHECK (state IN ('intended', 'accepted', 'collected', 'refused', 'failed', 'gone', 'uncertain', 'abandoned')),
   CONSTRAINT ck_provider_calls_accepted CHECK (state <> 'accepted' OR (provider_job IS NOT NULL AND accepted_at IS NOT NULL))
 );
-CREATE INDEX ix_provider_calls_job ON upload_pipeline.provider_calls (job_id);
+CREATE INDEX IF NOT EXISTS ix_provider_calls_job ON upload_pipeline.provider_calls (job_id);
 -- A job waits for one answer at a time.
-CREATE UNIQUE INDEX uq_provider_calls_open ON upload_pipeline.provider_calls (job_id) WHERE state IN ('intended', 'accepted');
+CREATE UNIQUE INDEX IF NOT EXISTS uq_provider_calls_open ON upload_pipeline.provider_calls (job_id) WHERE state IN ('intended', 'accepted');
 ALTER TABLE upload_pipeline.provider_calls ENABLE ROW LEVEL SECURITY;
 
 -- No index has it, so that to set it is a heap-only update.
-ALTER TABLE upload_pipeline.upload_jobs ADD COLUMN signalled_at timestamptz;
+ALTER TABLE upload_pipeline.upload_jobs ADD COLUMN IF NOT EXISTS signalled_at timestamptz;
 
 COMMENT ON COLUMN upload_pipeline.upload_jobs.signalled_at IS 'When a provider last called back while a worker had the job; later than claimed_at, it means that a snooze would oversleep.';
 COMMENT ON TABLE upload_pipeline.provider_calls IS 'What was asked of a provider that charges for it: one row a call, written before it.';

@@ -22,6 +22,8 @@ use crate::{
 const LOOKS: (u64, u64) = (5, 60);
 /// Answers that the provider lost, after which it is not paid again. Source: ours; once may be an expiry, twice is a pattern.
 const FORGOTTEN_AT_MOST: i64 = 1;
+/// A document is left to workers that have its parser's key for this long. Source: ours; longer than a deploy.
+const ORPHANED_AFTER_SECONDS: i64 = 3600;
 /// Pages that a message names.
 const NAMED_PAGES: usize = 10;
 
@@ -41,9 +43,13 @@ impl Pipeline {
         }
         let call = get_open_call(&conn, lease.fence).await?;
         drop(conn);
-        let mine = call.zip(self.remote.as_ref()).filter(|(call, remote)| call.provider == remote.parser.name());
-        let Some((call, remote)) = mine else {
-            // Another program's row, or one whose parser was taken away: as if it had just been uploaded.
+        // Another program's row: as if it had just been uploaded.
+        let Some(call) = call else { return self.parse_by(Step::Collect, lease, memory).await };
+        let Some(remote) = self.remote.as_ref().filter(|remote| call.provider == remote.parser.name()) else {
+            // Another worker may have the key, in a deploy that brings it; not for ever, where it was taken away.
+            if call.waited_seconds < ORPHANED_AFTER_SECONDS {
+                return Ok(waiting(Duration::from_secs(LOOKS.1)));
+            }
             return self.parse_by(Step::Collect, lease, memory).await;
         };
         if std::mem::take(&mut memory.handed_over) {

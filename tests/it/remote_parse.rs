@@ -135,16 +135,24 @@ async fn a_scan_is_read_elsewhere_and_the_webhook_brings_it_back() {
     let sent = String::from_utf8_lossy(&begun[0].file);
     assert!(sent.contains("document.pdf") && !sent.contains("scan.pdf"), "the user's name for the file stays here");
     world.provider.set(|mood| mood.status = "COMPLETED");
-    assert_eq!(begun[0].call_back(br#"{"event_type":"parse.success"}"#), 200);
+    for _ in 0..5 {
+        assert_eq!(begun[0].call_back(br#"{"event_type":"parse.success"}"#), 200);
+    }
     let ended = world.client.wait_for_end(&job).await;
     assert_eq!((&ended["status"], &ended["last_error"]), (&json!("complete"), &Value::Null), "{ended}");
     assert_eq!(world.calls(&job).await, "collected");
     let document = world.test.rows("SELECT parser, kind, page_count FROM upload_pipeline.documents").await;
     assert_eq!(document, [["llamaparse", "pdf", "2"]]);
-    let (_, found) = world.client.post("/search", json!({ "query": "Where does the otter swim?" })).await;
-    assert_eq!(found["hits"][0]["page_first"], 2, "{found}");
+    let (_, found) =
+        world.client.post("/search", json!({ "query": "Where does the otter swim?", "mode": "text" })).await;
+    let hit = &found["hits"][0];
+    assert_eq!((&hit["page_first"], &hit["page_last"]), (&json!(1), &json!(2)), "{found}");
     let logged = "SELECT count(*) || ' ' || bool_and(ip_address IS NOT NULL) FROM upload_pipeline.webhook_log";
     assert_eq!(world.test.value(logged).await, "1 true");
+    // One that comes late finds nothing to do.
+    let before = world.test.value("SELECT to_jsonb(j) FROM upload_pipeline.upload_jobs AS j").await;
+    assert_eq!(begun[0].call_back(br#"{"event_type":"parse.success","again":true}"#), 200);
+    assert_eq!(world.test.value("SELECT to_jsonb(j) FROM upload_pipeline.upload_jobs AS j").await, before);
     // Neither the text, nor the key, nor what a webhook proves itself by is in any log.
     let token = url.rsplit('=').next().unwrap();
     let secret = hook["webhook_headers"]["X-Webhook-Secret"].as_str().unwrap();
@@ -171,7 +179,7 @@ async fn documents_whose_webhooks_are_all_lost_are_complete_all_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_that_comes_before_our_own_commit_is_not_lost() {
     let world = world(&[]).await;
-    world.provider.set(|mood| mood.hasty = true);
+    world.provider.set(|mood| (mood.hasty, mood.delay) = (true, Duration::from_millis(500)));
     let _worker = world.fleet.worker();
     let job = world.upload().await;
     let ended = world.client.wait_for_end(&job).await;
@@ -181,6 +189,33 @@ async fn a_webhook_that_comes_before_our_own_commit_is_not_lost() {
          FROM upload_pipeline.events WHERE job_id = '{job}' AND code = 'waiting_for_parser' ORDER BY seq LIMIT 1"
     );
     assert_eq!(world.test.value(&parked).await, "t", "it slept although it had been called");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_the_key_leaves_what_waits_to_others_and_not_for_ever() {
+    let world = world(&[]).await;
+    world.provider.set(|mood| mood.status = "RUNNING");
+    let worker = world.fleet.worker();
+    let job = world.upload().await;
+    world.wait_until_parked(&job).await;
+    assert_eq!(worker.stop(), 0);
+    let mut fleet = world.fleet;
+    fleet.set("PARSER", "local");
+    let _keyless = fleet.worker();
+    world.test.run("UPDATE upload_pipeline.upload_jobs SET run_at = now()").await;
+    let left = format!(
+        "SELECT count(*) FROM upload_pipeline.events
+         WHERE job_id = '{job}' AND code = 'waiting_for_parser' AND (payload ->> 'run_at')::timestamptz - ts > interval '55 seconds'"
+    );
+    let deadline = Instant::now() + PATIENCE;
+    while world.test.value(&left).await != "1" {
+        assert!(Instant::now() < deadline, "it was not left alone");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    world.test.run("UPDATE upload_pipeline.provider_calls SET accepted_at = now() - interval '2 hours'").await;
+    world.test.run("UPDATE upload_pipeline.upload_jobs SET run_at = now()").await;
+    let ended = world.client.wait_for_end(&job).await;
+    assert_eq!(ended["last_error"]["code"], "no_text_layer", "{ended}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

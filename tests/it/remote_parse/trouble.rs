@@ -146,7 +146,7 @@ async fn retry(world: &World, job: &str, body: Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_cannot_be_asked_costs_no_try_until_the_time_is_up() {
-    let world = world(&[("PARSE_REMOTE_TIMEOUT", "3"), ("WORKER_MAX_RETRIES", "0")]).await;
+    let world = world(&[("PARSE_REMOTE_TIMEOUT", "8"), ("WORKER_MAX_RETRIES", "0")]).await;
     world.provider.set(|mood| mood.status = "RUNNING");
     world.provider.next(Call::Look, (0..2).map(|_| refusal(500)).chain([refusal(429)]));
     let _worker = world.fleet.worker();
