@@ -242,7 +242,8 @@ async fn what_can_be_read_here_never_leaves_unless_somebody_asks_for_it() {
     assert_eq!(ended["status"], "complete", "{ended}");
     assert_eq!(world.provider.jobs().len(), 1);
     // What is not what it says is found out here, and costs nothing.
-    let hostile = world.client.upload_file("letter.docx", mime, TWO_PAGES).await;
+    let disguised = [TWO_PAGES, b"\n% a letter\n"].concat();
+    let hostile = world.client.upload_file("letter.docx", mime, &disguised).await;
     let ended = world.client.wait_for_end(hostile["job_id"].as_str().unwrap()).await;
     assert_eq!(ended["last_error"]["code"], "type_mismatch", "{ended}");
     assert_eq!(world.provider.asked(Call::Upload), 1);
