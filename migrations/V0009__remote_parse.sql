@@ -1,4 +1,4 @@
--- Remote parsing: what was asked of a provider, and that it has called back.
+-- Remote parsing: what was asked of a provider that charges, and that it has called back.
 
 -- Written before a call that costs money: what a crash leaves `intended` is what may have been bought unheard.
 CREATE TABLE IF NOT EXISTS upload_pipeline.provider_calls (

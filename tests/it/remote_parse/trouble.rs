@@ -10,6 +10,8 @@ use crate::support::fakes::{
 
 const POST: reqwest::Method = reqwest::Method::POST;
 
+type Change = fn(&mut Mood);
+
 fn refusal(status: u16) -> Reply {
     Reply::json(status, &json!({ "detail": "told to" }))
 }
@@ -107,7 +109,7 @@ async fn each_refusal_ends_as_it_deserves_and_a_retry_goes_on_from_there() {
     assert_eq!(world.events(&job, "remote_parser_busy").await, "1");
     // The checkpoint is `parse_queued`, but that job of the provider's has ended: it is begun anew.
     let mut calls = "refused uncertain uncertain failed".to_owned();
-    let changes: [(&str, fn(&mut Mood)); 3] = [
+    let changes: [(&str, Change); 3] = [
         ("remote_parser_failed", |mood| mood.status = "EXPIRED"),
         ("remote_parser_incomplete", |mood| {
             mood.status = "PARTIAL_SUCCESS";
