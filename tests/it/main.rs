@@ -23,6 +23,7 @@ mod queue;
 mod redrive_many;
 mod remote_parse;
 mod retention;
+mod search;
 mod sql;
 mod support;
 mod tls;
