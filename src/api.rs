@@ -3,10 +3,13 @@
 //! `routes` is the one table of routes; whatever is registered under its private scope is authenticated before the
 //! handler sees it. Handlers are thin: they parse, call [`db`](crate::db) and the ports, and shape the answer.
 
+mod address;
 mod auth;
 mod body;
 mod body_rules;
+mod bounds;
 mod conditional;
+mod connections;
 mod contract;
 mod dashboard;
 mod docs_page;
@@ -21,21 +24,26 @@ mod jobs_many;
 mod json;
 pub mod messages;
 mod metrics;
+mod pace;
 mod paging;
 mod probes;
 mod problem;
+mod rates;
 mod request_id;
 mod routes;
 mod search;
 mod server;
+mod shield;
 mod signing;
 mod state;
 mod storage_watch;
 mod streams;
 mod uploads;
 mod validate;
+mod webhook;
 
-pub use auth::{ApiKeySecret, Caller, TokenError, issue_token};
+pub use auth::{ApiKeySecret, Caller, KeyPolicy, TokenError, issue_token};
+pub use bounds::Bounds;
 pub use contract::{document, document_json};
 pub use probes::{ProbeState, serve_probes};
 pub use problem::ApiError;

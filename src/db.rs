@@ -25,6 +25,7 @@ pub mod migrations;
 mod notifier;
 mod pool;
 pub mod probe;
+pub mod provider_calls;
 pub mod retention;
 pub mod search;
 pub mod server;
@@ -35,6 +36,7 @@ pub mod trial;
 mod tx;
 pub mod uploads;
 pub mod url;
+pub mod webhooks;
 pub mod work;
 pub mod workers;
 

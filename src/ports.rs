@@ -3,13 +3,17 @@
 //! Implementations live in [`clients`](crate::clients). Every error says its code, its class and, in its
 //! text, what to do; none carries document text, secrets or storage paths.
 
+mod remote_parser;
+
 use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
 
-use crate::domain::Failure;
+use crate::domain::{Failure, signing_keys::KeySet};
+
+pub use remote_parser::{Callback, RemoteParser, RemoteState, RemoteText, StartFailed};
 
 /// Bytes on their way; an `Err` item ends them.
 pub type ByteStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
@@ -107,7 +111,7 @@ pub fn page_marker(page: u32) -> String {
     format!("<!-- page {page} -->")
 }
 
-/// Turns a file into markdown.
+/// Turns a file into markdown, here and now.
 #[async_trait]
 pub trait Parser: Send + Sync {
     /// For `documents.parser` and events: `local`, `llamaparse`.
@@ -193,4 +197,11 @@ pub trait ModelSource: Send + Sync {
     async fn embedder(&self) -> Result<Arc<dyn Embedder>, Failure>;
     /// The chunker that fits the model's window, likewise.
     async fn chunker(&self) -> Result<Arc<dyn Chunker>, Failure>;
+}
+
+/// Where the issuer of users' tokens publishes its public keys.
+#[async_trait]
+pub trait KeySource: Send + Sync {
+    /// The key set as it is published now. Answers within seconds, or fails with `keys_unavailable`.
+    async fn fetch(&self) -> Result<KeySet, Failure>;
 }

@@ -18,7 +18,7 @@ use super::{
     body_rules::check_body_head,
     contract, dashboard, docs_page, documents, events, health, jobs, jobs_many, metrics,
     problem::{from_path_error, from_query_error},
-    search, uploads,
+    search, uploads, webhook,
 };
 pub(super) use endpoint::{Access, Endpoint, on};
 use endpoint::{open, page, private, signed};
@@ -42,6 +42,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         open("/docs").probe(docs_page::page, service::docs),
         open("/docs/{file}").probe(docs_page::asset, service::docs_file),
         signed("/uploads/{upload_id}").put(uploads::put_upload, uploads_doc::put_upload),
+        signed("/webhook/llamaparse/{job_id}").post(webhook::post_llamaparse, contract::webhook::post_llamaparse),
         private("/upload").post_once(uploads::post_upload, uploads_doc::post_upload),
         private("/documents")
             .probe(documents::list_documents, documents_doc::list_documents)

@@ -16,17 +16,20 @@ use url::Url;
 
 use crate::{
     build_info::BuildInfo,
+    callback::CallbackKey,
     db::{
         Conn, Db, DbError, Notifier,
         migrations::{SchemaState, get_environment_stamp, schema_state},
     },
-    ports::{ModelSource, ObjectStore},
+    ports::{KeySource, ModelSource, ObjectStore},
 };
 
 use super::{
-    ApiError,
+    ApiError, Bounds, KeyPolicy,
+    auth::KeyCache,
     contract::document_json,
     metrics::MetricsCache,
+    rates::Rates,
     storage_watch::StorageWatch,
     streams::{StreamLimits, Streams},
 };
@@ -56,12 +59,21 @@ impl fmt::Debug for SecretBytes {
 /// Whom to let in.
 #[derive(Debug, Clone)]
 pub struct AuthSettings {
-    /// Signs users' tokens (HS256); `None`: only API keys are taken.
+    /// Signs users' tokens (HS256); `None`: such tokens are refused.
     pub hs256_secret: Option<SecretBytes>,
     /// What `aud` must name.
     pub audience: String,
     /// What `iss` must be; `None`: anything.
     pub issuer: Option<String>,
+    /// When the issuer's public keys are fetched.
+    pub key_policy: KeyPolicy,
+}
+
+impl AuthSettings {
+    /// No user's token is taken, only API keys.
+    pub fn keys_only(audience: &str) -> Self {
+        Self { hs256_secret: None, audience: audience.to_owned(), issuer: None, key_policy: KeyPolicy::default() }
+    }
 }
 
 /// Bounds on uploads.
@@ -102,6 +114,8 @@ pub struct ApiSettings {
     pub uploads: UploadLimits,
     /// Signs our own upload URLs; the same in every process of a deployment.
     pub signing_secret: SecretBytes,
+    /// Checks who calls a webhook, as workers have told the parser; `None`: nobody may.
+    pub webhooks: Option<CallbackKey>,
     /// Where clients reach us; `None`: as the request's `Host` says.
     pub public_base_url: Option<Url>,
     /// Origins of browsers that may call; `*` for any.
@@ -116,6 +130,8 @@ pub struct ApiSettings {
     pub streams: StreamLimits,
     /// How long open requests may take to end once the server stops.
     pub shutdown_grace: Duration,
+    /// What one caller, address and connection may take.
+    pub bounds: Bounds,
 }
 
 /// What every handler can reach. Cheap to clone.
@@ -138,6 +154,9 @@ pub struct ApiState {
     pub(super) metrics: MetricsCache,
     pub(super) streams: Streams,
     pub(super) storage: StorageWatch,
+    pub(super) rates: Arc<Rates>,
+    /// The public keys that users' tokens are signed with; `None`: such tokens are refused.
+    pub(super) keys: Option<Arc<KeyCache>>,
     contract: Arc<OnceLock<Result<Bytes, String>>>,
     schema_is_current: Arc<AtomicBool>,
 }
@@ -163,7 +182,6 @@ impl ApiState {
             db,
             store,
             model,
-            settings: Arc::new(settings),
             build: Arc::new(build),
             stop,
             runtime: Handle::current(),
@@ -171,9 +189,20 @@ impl ApiState {
             metrics: MetricsCache::default(),
             streams: Streams::default(),
             storage: StorageWatch::default(),
+            rates: Arc::new(Rates::new(&settings.bounds)),
+            keys: None,
+            settings: Arc::new(settings),
             contract: Arc::default(),
             schema_is_current: Arc::new(AtomicBool::new(false)),
         }
+    }
+
+    /// Takes tokens that are signed with the keys of `source`, too.
+    #[must_use]
+    pub fn with_keys(mut self, source: Arc<dyn KeySource>) -> Self {
+        let policy = self.settings.auth.key_policy;
+        self.keys = Some(Arc::new(KeyCache::new(source, policy, self.runtime.clone())));
+        self
     }
 
     /// What `/openapi.json` answers, with this deployment's limits in it; made once.

@@ -18,6 +18,7 @@ use super::{
     jobs::job_path,
     json::Json,
     messages::{UploadAccepted, UploadRequest},
+    rates,
     request_id::RequestIds,
     signing::{self, Refusal, SignedQuery},
     validate,
@@ -209,7 +210,9 @@ pub async fn put_upload(
     mut body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let id = UploadId(*id);
-    let upload = signed_upload(&state, id, &query).await?;
+    rates::refuse_guessing(&state, &request)?;
+    let upload = signed_upload(&state, id, &query).await;
+    let upload = upload.map_err(|error| rates::note_refusal(&state, &request, error))?;
     RequestIds::join(&request, upload.correlation_id);
     let declared = upload.bytes_len.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
     refuse_wrong_length(&request, declared)?;

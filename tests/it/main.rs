@@ -7,7 +7,9 @@
 )]
 
 mod alerts;
+mod api_auth;
 mod api_bad_input;
+mod api_bounds;
 mod check;
 mod check_outside;
 mod contract;
@@ -22,11 +24,14 @@ mod migrations;
 mod parser;
 mod queue;
 mod redrive_many;
+mod remote_parse;
 mod requests;
 mod retention;
+mod search;
 mod sql;
 mod support;
 mod tls;
 mod torture;
 mod watching;
+mod webhook;
 mod worker;

@@ -13,6 +13,10 @@ const DETAILS: &[(&str, &str)] = &[
         "content_encoding_invalid",
         "This server takes bodies as they are, without Content-Encoding. Send the bytes uncompressed.",
     ),
+    (
+        "body_too_slow",
+        "The body came more slowly than 8192 bytes a second (API_BODY_MIN_RATE) for longer than 30 s (API_BODY_GRACE). Send it again over a better connection.",
+    ),
     ("content_type_invalid", "This route takes JSON. Send the header Content-Type: application/json."),
     (
         "cursor_invalid",
@@ -82,20 +86,32 @@ const DETAILS: &[(&str, &str)] = &[
     ("job_not_found", "There is no such job of yours. `GET /jobs` lists those there are."),
     ("job_not_retryable", "A worker has this job just now. Cancel it first, or wait for it to end."),
     ("json_invalid", "The JSON body is not what this route takes: missing field `query` at line 1 column 13."),
+    (
+        "keys_unavailable",
+        "The token cannot be verified just now: its issuer's keys cannot be fetched. Try again in a few seconds.",
+    ),
     ("last_event_id_invalid", "Last-Event-ID must be the id of an event of this job."),
     ("limit_invalid", "limit must be from 1 to 100."),
+    (
+        "login_rate_limited",
+        "Too many log-ins from your address have failed (API_LOGIN_FAILURES_PER_MINUTE). Send a token or key that is valid, when Retry-After says.",
+    ),
     ("mime_invalid", "`mime` is no media type. Send one like application/pdf."),
     ("query_empty", "`query` is empty. Ask something."),
     ("query_invalid", "The query string is not what this route takes: invalid digit found in string."),
     ("query_not_embeddable", "The model cannot read this query. Say it in other words."),
     ("query_too_long", "`query` is longer than 1000 characters. Shorten it."),
+    (
+        "rate_limited",
+        "You have made more than 600 requests a minute (API_RATE_PER_MINUTE), or too many of them at once. Come back when Retry-After says.",
+    ),
     ("retry_from_invalid", "The job has only come to parsed; `from` may name that or an earlier status."),
     ("retry_selection_invalid", "Name the jobs in `job_ids`, or say `\"all\": true` for all that failed; not both."),
     ("route_not_found", "There is nothing at this path. The API's base path is /api/upload-pipeline."),
     ("schema_behind", "The database has no schema yet. Run `app migrate`."),
     (
         "scope_missing",
-        "This key may only read; the route needs a key with the scope write. Make one with `app keys create`.",
+        "This key has the scope read; the request needs one with the scope write. Make one with `app keys create`.",
     ),
     ("sha256_invalid", "`sha256` must be the SHA-256 of the file as 64 hex digits."),
     ("size_mismatch", "The body is 120 bytes long where 100 were announced. Send the file that was announced."),
@@ -104,7 +120,7 @@ const DETAILS: &[(&str, &str)] = &[
     ("text_empty", "`text` is empty. Send some text."),
     ("title_empty", "`title` is empty. Give the text a name."),
     ("token_expired", "The token has expired. Sign in again, or refresh it."),
-    ("token_invalid", "The token was refused: its signature was made with another secret."),
+    ("token_invalid", "The token was refused: its signature was made with another key."),
     ("token_missing", "This route needs a user's token or an API key. Send the header Authorization: Bearer <token>."),
     ("too_many_files", "A request takes 20 files. Send the others in another one."),
     (
@@ -124,6 +140,12 @@ const DETAILS: &[(&str, &str)] = &[
     ("user_forbidden", "This key acts for one user, and X-User-Id names another. Leave the header out."),
     ("user_invalid", "The header X-User-Id is no UUID."),
     ("user_required", "This key acts for many users. Say for which with the header X-User-Id: <uuid>."),
+    ("webhook_expired", "This URL has expired. Nothing is lost: the job has ended, or its parser is asked."),
+    (
+        "webhook_forbidden",
+        "This URL and its X-Webhook-Secret were not given out here for this job. Call the URL exactly as it was given, with its header.",
+    ),
+    ("webhook_stalled", "The body did not come within 30 s. Send it again, or let the parser be asked."),
 ];
 
 /// What a refusal with this status means, whatever its code.
@@ -140,7 +162,7 @@ pub fn what(status: u16) -> &'static str {
         413 => "Larger than the limit that `detail` names.",
         415 => "Not a media type that this route takes.",
         422 => "Well formed, but not acceptable; `detail` says why.",
-        429 => "Too much at once, or within a day. Come back when `Retry-After` says.",
+        429 => "Too much at once, within a minute or within a day. Come back when `Retry-After` says.",
         500 => "A defect on our side. Try again; the `request_id` leads to the log.",
         503 => "Something that this depends on is away. Come back when `Retry-After` says.",
         _ => "Refused; `code` and `detail` say why.",
