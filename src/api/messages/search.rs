@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::number;
+
 /// How to search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -25,7 +27,7 @@ pub struct SearchRequest {
     #[schema(min_length = 1, max_length = 1000, pattern = r"\S")]
     pub query: String,
     /// Hits wanted, 1 to 50; 10 when absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number::whole_or_none")]
     #[schema(minimum = 1, maximum = 50)]
     pub limit: Option<u32>,
     /// Hybrid when absent.

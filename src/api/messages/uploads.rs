@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Problem;
+use super::{Problem, number};
 
 /// A file that will come.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -18,6 +18,7 @@ pub struct UploadRequest {
     )]
     pub filename: String,
     /// Size in bytes.
+    #[serde(deserialize_with = "number::whole")]
     #[schema(minimum = 1)]
     pub bytes_len: u64,
     /// Media type.
