@@ -232,7 +232,7 @@ impl Doc {
         self.refuse(StatusCode::BAD_REQUEST, &["user_required", "user_invalid"]);
         self.refuse(StatusCode::UNAUTHORIZED, &["token_missing", "token_invalid", "token_expired"]);
         self.refuse(StatusCode::FORBIDDEN, &["user_forbidden"]);
-        if !self.reads && *method != HttpMethod::Get {
+        if !self.reads && !matches!(method, HttpMethod::Get | HttpMethod::Head) {
             self.refuse(StatusCode::FORBIDDEN, &["scope_missing"]);
         }
         let user = parameter(
