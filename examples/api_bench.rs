@@ -4,9 +4,22 @@
 //! `api_bench postgres FOLDER` runs an embedded PostgreSQL until its standard input ends, and prints its URL;
 //! `api_bench minimal PORT` serves, on the database of DATABASE_URL and with the model in EMBED_MODEL_DIR.
 
-use std::{collections::HashMap, io::Read, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::{Ready, ready},
+    io::Read,
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
-use actix_web::{App, HttpResponse, HttpServer, error::ErrorInternalServerError, web};
+use actix_web::{
+    App, FromRequest, HttpRequest, HttpResponse, HttpServer,
+    dev::Payload,
+    error::{ErrorBadRequest, ErrorInternalServerError},
+    web,
+};
 use anyhow::{Context, bail};
 use app::{
     api::{
@@ -42,12 +55,24 @@ const HITS: usize = 10;
 /// What the handlers share.
 struct State {
     db: Db,
-    user: UserId,
     store: PathBuf,
     embedder: Arc<LocalEmbedder>,
 }
 
 type Answer = actix_web::Result<HttpResponse>;
+
+/// Who says to call, believed.
+struct Named(UserId);
+
+impl FromRequest for Named {
+    type Error = actix_web::Error;
+    type Future = Ready<Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let said = request.headers().get("X-User-Id").and_then(|value| value.to_str().ok()?.parse().ok());
+        ready(said.map(|id| Self(UserId(id))).ok_or_else(|| ErrorBadRequest("X-User-Id")))
+    }
+}
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -81,7 +106,6 @@ async fn serve(port: u16) -> anyhow::Result<()> {
     };
     let state = web::Data::new(State {
         db: Db::open(target, PoolOptions { size: 10, ..PoolOptions::default() })?,
-        user: UserId(variable("BENCH_USER")?.parse().context("BENCH_USER is no UUID")?),
         store: PathBuf::from(variable("BENCH_STORE")?),
         embedder: Arc::new(LocalEmbedder::load(variable("EMBED_MODEL_DIR")?.as_ref(), options)?),
     });
@@ -112,24 +136,24 @@ fn shown(job: &Job) -> Value {
     })
 }
 
-async fn job(state: web::Data<State>, id: web::Path<Uuid>) -> Answer {
+async fn job(state: web::Data<State>, user: Named, id: web::Path<Uuid>) -> Answer {
     let conn = state.db.get().await.map_err(ErrorInternalServerError)?;
-    let job = get_job(&conn, state.user, JobId(*id)).await.map_err(ErrorInternalServerError)?;
+    let job = get_job(&conn, user.0, JobId(*id)).await.map_err(ErrorInternalServerError)?;
     Ok(job.map_or_else(|| HttpResponse::NotFound().finish(), |job| HttpResponse::Ok().json(shown(&job))))
 }
 
-async fn jobs(state: web::Data<State>) -> Answer {
+async fn jobs(state: web::Data<State>, user: Named) -> Answer {
     let conn = state.db.get().await.map_err(ErrorInternalServerError)?;
-    let jobs = list_jobs(&conn, state.user, None, None, 21).await.map_err(ErrorInternalServerError)?;
+    let jobs = list_jobs(&conn, user.0, None, None, 21).await.map_err(ErrorInternalServerError)?;
     Ok(HttpResponse::Ok().json(json!({ "items": jobs.iter().take(20).map(shown).collect::<Vec<_>>() })))
 }
 
-async fn upload(state: web::Data<State>, body: web::Json<TextRequest>) -> Answer {
+async fn upload(state: web::Data<State>, user: Named, body: web::Json<TextRequest>) -> Answer {
     let upload_id = UploadId::generate();
     let upload = NewUpload {
         upload_id,
-        user: state.user,
-        storage_key: format!("raw/{}/{upload_id}", state.user),
+        user: user.0,
+        storage_key: format!("raw/{}/{upload_id}", user.0),
         filename: format!("{}.md", body.title),
         mime: "text/markdown".to_owned(),
         expires_at: OffsetDateTime::now_utc() + Duration::from_secs(3600),
@@ -153,8 +177,8 @@ async fn upload(state: web::Data<State>, body: web::Json<TextRequest>) -> Answer
     Ok(HttpResponse::Accepted().json(json!({ "registered": format!("{registered:?}") })))
 }
 
-async fn search(state: web::Data<State>, body: web::Json<SearchRequest>) -> Answer {
-    let within = SearchIn { user: state.user, document: None, limit: CANDIDATES };
+async fn search(state: web::Data<State>, user: Named, body: web::Json<SearchRequest>) -> Answer {
+    let within = SearchIn { user: user.0, document: None, limit: CANDIDATES };
     let mut by_vector = Vec::new();
     if body.mode != SearchMode::Text {
         let texts = vec![body.query.clone()];
@@ -176,7 +200,7 @@ async fn search(state: web::Data<State>, body: web::Json<SearchRequest>) -> Answ
     };
     let fused = fuse(&by_vector, &by_text, HITS);
     let ids: Vec<_> = fused.iter().map(|hit| hit.chunk_id).collect();
-    let found = list_found_chunks(&conn, state.user, &body.query, &ids).await.map_err(ErrorInternalServerError)?;
+    let found = list_found_chunks(&conn, user.0, &body.query, &ids).await.map_err(ErrorInternalServerError)?;
     let hit = |chunk: &FoundChunk| {
         json!({
             "document_id": chunk.document_id.0, "filename": chunk.filename, "chunk_id": chunk.chunk_id.0, "ord": chunk.ord,

@@ -3,8 +3,11 @@
 //! `routes` is the one table of routes; whatever is registered under its private scope is authenticated before the
 //! handler sees it. Handlers are thin: they parse, call [`db`](crate::db) and the ports, and shape the answer.
 
+mod address;
 mod auth;
 mod body;
+mod bounds;
+mod connections;
 mod contract;
 mod dashboard;
 mod docs_page;
@@ -15,19 +18,23 @@ mod jobs;
 mod jobs_many;
 pub mod messages;
 mod metrics;
+mod pace;
 mod paging;
 mod probes;
 mod problem;
+mod rates;
 mod request_id;
 mod routes;
 mod search;
 mod server;
+mod shield;
 mod signing;
 mod state;
 mod uploads;
 mod validate;
 
-pub use auth::{ApiKeySecret, Caller, TokenError, issue_token};
+pub use auth::{ApiKeySecret, Caller, KeyPolicy, TokenError, issue_token};
+pub use bounds::Bounds;
 pub use contract::{document, document_json};
 pub use probes::{ProbeState, serve_probes};
 pub use problem::ApiError;

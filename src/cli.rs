@@ -232,7 +232,8 @@ pub enum KeysAction {
     #[command(after_long_help = "Examples:\n  \
         app keys create laptop --user 6b0f9d5e-3f1c-4d6a-9a55-0d3f6c1f2b11\n  \
         app keys create backend --scope write --expires-days 90\n\n\
-        Without --user the key speaks for many: each request must then name one in X-User-Id.")]
+        Without --user the key speaks for many: each request must then name one in X-User-Id. Such a key deletes \
+        documents only with --scope admin.")]
     Create {
         /// What to call it
         name: String,
@@ -262,9 +263,9 @@ pub enum KeysAction {
 pub enum KeyScope {
     /// Look and search
     Read,
-    /// Also upload, retry, cancel and delete
+    /// Also upload, retry and cancel; with --user also delete
     Write,
-    /// Also what only operators may
+    /// Also delete documents of the users named; for keys without --user
     Admin,
 }
 

@@ -3,6 +3,7 @@
 //! Concrete clients are named only in [`roles`](crate::roles), which wires them.
 
 pub mod embedded_postgres;
+pub mod jwks;
 pub mod local_embedder;
 pub mod local_model;
 pub mod local_parser;

@@ -7,6 +7,7 @@ mod job;
 mod lease;
 pub mod progress;
 mod retry;
+pub mod signing_keys;
 mod step;
 
 pub use failure::{ErrorClass, Failure};

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
 
-use crate::domain::Failure;
+use crate::domain::{Failure, signing_keys::KeySet};
 
 /// Bytes on their way; an `Err` item ends them.
 pub type ByteStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
@@ -193,4 +193,11 @@ pub trait ModelSource: Send + Sync {
     async fn embedder(&self) -> Result<Arc<dyn Embedder>, Failure>;
     /// The chunker that fits the model's window, likewise.
     async fn chunker(&self) -> Result<Arc<dyn Chunker>, Failure>;
+}
+
+/// Where the issuer of users' tokens publishes its public keys.
+#[async_trait]
+pub trait KeySource: Send + Sync {
+    /// The key set as it is published now. Answers within seconds, or fails with `keys_unavailable`.
+    async fn fetch(&self) -> Result<KeySet, Failure>;
 }

@@ -105,7 +105,15 @@ fn selection(request: RetryManyRequest) -> Result<Selection, ApiError> {
             )),
         })
         .transpose()?;
+    if code.as_deref().is_some_and(|code| !could_be_a_code(code)) {
+        return invalid("`code` is no error code; they are short words in snake_case.".to_owned());
+    }
     Ok(Selection::Failed { code, status, behind: cursor })
+}
+
+/// Whatever any build may have written: the shape of a code, not one that is known here.
+fn could_be_a_code(text: &str) -> bool {
+    (1..=100).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// The batch's jobs, those already left out, and where the next batch goes on.

@@ -41,7 +41,7 @@ impl ApiError {
         Self(Box::new(Inner {
             status,
             code,
-            detail: detail.into(),
+            detail: bounded(detail.into()),
             job_id: None,
             document_id: None,
             retry_after: None,
@@ -129,6 +129,11 @@ impl ApiError {
         self.0.code
     }
 
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
     /// For the log: what the body does not say.
     pub(super) fn log_cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
@@ -200,6 +205,16 @@ impl ApiError {
         error.0.allow = Some(allow);
         error
     }
+}
+
+/// What a client sent is repeated only so far: an unknown field's name may be as long as a body.
+fn bounded(mut detail: String) -> String {
+    const MAX_BYTES: usize = 600;
+    if detail.len() > MAX_BYTES {
+        detail.truncate(detail.floor_char_boundary(MAX_BYTES));
+        detail.push('…');
+    }
+    detail
 }
 
 impl fmt::Display for ApiError {

@@ -1,6 +1,6 @@
 //! The HTTP server: binds before the database is known to be up, ends when told.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use actix_cors::Cors;
 use actix_web::{
@@ -10,13 +10,13 @@ use actix_web::{
     middleware::from_fn,
 };
 
-use super::{ApiState, configure, request_id::identify};
-
-/// How long an idle connection is kept.
-///
-/// Source: longer than the proxies before us keep theirs (nginx and AWS: 60 s), so that they never send a request into
-/// a connection that we are closing.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+use super::{
+    ApiState, configure,
+    connections::{occupy, watch},
+    pace::pace,
+    request_id::identify,
+    shield::shield,
+};
 
 /// Why the server did not run.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +44,7 @@ pub enum ServeError {
     Run(#[source] std::io::Error),
 }
 
-/// The application: routes, CORS and request ids. Used by [`serve`] and by tests.
+/// The application: routes, CORS, request ids and what guards them all. Used by [`serve`] and by tests.
 pub fn build_app(
     state: ApiState,
 ) -> App<
@@ -57,7 +57,14 @@ pub fn build_app(
     >,
 > {
     let cors = cors(&state.settings.cors_origins);
-    App::new().configure(|cfg| configure(cfg, state)).wrap(from_fn(identify)).wrap(cors)
+    // The last is the outermost: it sees every answer.
+    App::new()
+        .configure(|cfg| configure(cfg, state))
+        .wrap(from_fn(pace))
+        .wrap(from_fn(identify))
+        .wrap(cors)
+        .wrap(from_fn(shield))
+        .wrap(from_fn(occupy))
 }
 
 fn cors(origins: &[String]) -> Cors {
@@ -73,7 +80,15 @@ fn cors(origins: &[String]) -> Cors {
             "x-request-id",
             "x-correlation-id",
         ])
-        .expose_headers(["x-request-id", "x-correlation-id", "retry-after"])
+        .expose_headers([
+            "x-request-id",
+            "x-correlation-id",
+            "retry-after",
+            "ratelimit",
+            "ratelimit-policy",
+            "etag",
+            "location",
+        ])
         .max_age(3600);
     if origins.iter().any(|origin| origin == "*") {
         return cors.allow_any_origin().send_wildcard();
@@ -111,9 +126,17 @@ fn bind(state: ApiState, addr: SocketAddr) -> Result<(Server, SocketAddr), Serve
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
+    let bounds = state.settings.bounds;
+    let connections = match bounds.max_connections {
+        0 => usize::MAX,
+        total => total.div_ceil(threads),
+    };
     let server = HttpServer::new(move || build_app(state.clone()))
         .workers(threads)
-        .keep_alive(KEEP_ALIVE)
+        .max_connections(connections)
+        .keep_alive(bounds.keep_alive)
+        .client_request_timeout(bounds.head_timeout)
+        .on_connect(move |socket, data| watch(&bounds, socket, data))
         .shutdown_timeout(grace)
         .disable_signals()
         .bind(addr)

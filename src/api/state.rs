@@ -20,10 +20,12 @@ use crate::{
         Conn, Db, DbError, Notifier,
         migrations::{SchemaState, get_environment_stamp, schema_state},
     },
-    ports::{ModelSource, ObjectStore},
+    ports::{KeySource, ModelSource, ObjectStore},
 };
 
-use super::{ApiError, contract::document_json, metrics::MetricsCache};
+use super::{
+    ApiError, Bounds, KeyPolicy, auth::KeyCache, contract::document_json, metrics::MetricsCache, rates::Rates,
+};
 
 /// Bytes that are never shown.
 #[derive(Clone)]
@@ -50,12 +52,21 @@ impl fmt::Debug for SecretBytes {
 /// Whom to let in.
 #[derive(Debug, Clone)]
 pub struct AuthSettings {
-    /// Signs users' tokens (HS256); `None`: only API keys are taken.
+    /// Signs users' tokens (HS256); `None`: such tokens are refused.
     pub hs256_secret: Option<SecretBytes>,
     /// What `aud` must name.
     pub audience: String,
     /// What `iss` must be; `None`: anything.
     pub issuer: Option<String>,
+    /// When the issuer's public keys are fetched.
+    pub key_policy: KeyPolicy,
+}
+
+impl AuthSettings {
+    /// No user's token is taken, only API keys.
+    pub fn keys_only(audience: &str) -> Self {
+        Self { hs256_secret: None, audience: audience.to_owned(), issuer: None, key_policy: KeyPolicy::default() }
+    }
 }
 
 /// Bounds on uploads.
@@ -108,6 +119,8 @@ pub struct ApiSettings {
     pub threads: usize,
     /// How long open requests may take to end once the server stops.
     pub shutdown_grace: Duration,
+    /// What one caller, address and connection may take.
+    pub bounds: Bounds,
 }
 
 /// What every handler can reach. Cheap to clone.
@@ -128,6 +141,9 @@ pub struct ApiState {
     pub(super) runtime: Handle,
     pub(super) notifier: Notifier,
     pub(super) metrics: MetricsCache,
+    pub(super) rates: Arc<Rates>,
+    /// The public keys that users' tokens are signed with; `None`: such tokens are refused.
+    pub(super) keys: Option<Arc<KeyCache>>,
     contract: Arc<OnceLock<Result<Bytes, String>>>,
     schema_is_current: Arc<AtomicBool>,
 }
@@ -153,15 +169,25 @@ impl ApiState {
             db,
             store,
             model,
-            settings: Arc::new(settings),
             build: Arc::new(build),
             stop,
             runtime: Handle::current(),
             notifier: Notifier::default(),
             metrics: MetricsCache::default(),
+            rates: Arc::new(Rates::new(&settings.bounds)),
+            keys: None,
+            settings: Arc::new(settings),
             contract: Arc::default(),
             schema_is_current: Arc::new(AtomicBool::new(false)),
         }
+    }
+
+    /// Takes tokens that are signed with the keys of `source`, too.
+    #[must_use]
+    pub fn with_keys(mut self, source: Arc<dyn KeySource>) -> Self {
+        let policy = self.settings.auth.key_policy;
+        self.keys = Some(Arc::new(KeyCache::new(source, policy, self.runtime.clone())));
+        self
     }
 
     /// What `/openapi.json` answers, with this deployment's limits in it; made once.

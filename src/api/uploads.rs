@@ -9,6 +9,7 @@ use super::{
     ApiError, ApiState, BASE_PATH, Caller,
     body::{Expected, store_body},
     messages::{UploadAccepted, UploadRequest},
+    rates,
     request_id::RequestIds,
     signing::{self, Refusal, SignedQuery},
     validate,
@@ -123,7 +124,9 @@ pub async fn put_upload(
     mut body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let id = UploadId(*id);
-    let upload = signed_upload(&state, id, &query).await?;
+    rates::refuse_guessing(&state, &request)?;
+    let upload = signed_upload(&state, id, &query).await;
+    let upload = upload.map_err(|error| rates::note_refusal(&state, &request, error))?;
     RequestIds::join(&request, upload.correlation_id);
     let declared = upload.bytes_len.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
     refuse_wrong_length(&request, declared)?;

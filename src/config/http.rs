@@ -23,6 +23,20 @@ pub struct Http {
     pub grace: Duration,
     /// Largest JSON body in bytes; `0`: no limit.
     pub body_limit_bytes: u64,
+    /// Requests a minute that one user may make of this instance; `0`: no limit.
+    pub rate_per_minute: u32,
+    /// Failed log-ins a minute from one address; `0`: no limit.
+    pub login_failures_per_minute: u32,
+    /// Proxies before us that append to `X-Forwarded-For`; `0`: the header is not believed.
+    pub trusted_proxies: usize,
+    /// Connections held at once; `0`: no limit.
+    pub max_connections: usize,
+    /// Time that a request's head may take.
+    pub head_timeout: Duration,
+    /// Time that a body may keep us waiting beyond its minimum rate.
+    pub body_grace: Duration,
+    /// Slowest rate of a body in bytes a second; `0`: no limit.
+    pub body_min_rate: u64,
     /// Origins whose pages may call, as browsers write them; `*`: all.
     pub cors_origins: Vec<String>,
 }
@@ -41,6 +55,13 @@ impl Http {
             threads: r.whole("API_THREADS", 0..=1024),
             grace: r.seconds("API_GRACE", 0.0..=3600.0),
             body_limit_bytes: r.bytes("API_BODY_LIMIT"),
+            rate_per_minute: r.whole("API_RATE_PER_MINUTE", 0..=1_000_000),
+            login_failures_per_minute: r.whole("API_LOGIN_FAILURES_PER_MINUTE", 0..=1_000_000),
+            trusted_proxies: r.whole("API_TRUSTED_PROXIES", 0..=10),
+            max_connections: r.whole("API_MAX_CONNECTIONS", 0..=1_000_000),
+            head_timeout: r.seconds("API_HEAD_TIMEOUT", 0.1..=600.0),
+            body_grace: r.seconds("API_BODY_GRACE", 0.1..=3600.0),
+            body_min_rate: r.bytes("API_BODY_MIN_RATE"),
             cors_origins: r.required("CORS_ORIGINS", values::origins),
         }
     }

@@ -15,9 +15,9 @@ use crate::domain::UserId;
 pub enum Scope {
     /// Read and search.
     Read,
-    /// Upload, retry, cancel and delete too.
+    /// Upload, retry and cancel too; delete, where the key is one user's.
     Write,
-    /// Everything.
+    /// Delete documents of any user that it names: only for keys that are no one user's.
     Admin,
 }
 

@@ -3,6 +3,7 @@
 //! All that one user's uploads do to each other happens under one lock, held by the transaction: the day's count, and
 //! the rule for the same content again.
 
+mod left;
 mod stored;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::domain::{DocumentId, JobId, Status, UploadId, UserId};
 
+pub use left::{UploadsLeft, get_uploads_left};
 pub use stored::{Upload, delete_upload, get_upload, mark_upload_stored};
 
 /// How long a two-step upload's job sleeps before a worker first looks for its bytes.

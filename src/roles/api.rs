@@ -5,10 +5,10 @@ use std::{process::ExitCode, sync::Arc};
 use super::{
     Context,
     usable::wait_until_usable,
-    wiring::{listen_address, model, open_db, open_store},
+    wiring::{key_source, listen_address, model, open_db, open_store},
 };
 use crate::{
-    api::{self, ApiSettings, ApiState, AuthSettings, SecretBytes, UploadLimits},
+    api::{self, ApiSettings, ApiState, AuthSettings, Bounds, KeyPolicy, SecretBytes, UploadLimits},
     config::Config,
     db::Db,
     ports::{ModelSource, ObjectStore},
@@ -46,7 +46,11 @@ pub(super) fn build_state(
     model: Arc<dyn ModelSource>,
 ) -> anyhow::Result<ApiState> {
     let settings = settings(&ctx.config)?;
-    Ok(ApiState::new(db, store, model, settings, ctx.build.clone(), ctx.stop.clone()))
+    let state = ApiState::new(db, store, model, settings, ctx.build.clone(), ctx.stop.clone());
+    Ok(match key_source(&ctx.config)? {
+        Some(source) => state.with_keys(source),
+        None => state,
+    })
 }
 
 fn settings(config: &Config) -> anyhow::Result<ApiSettings> {
@@ -57,6 +61,7 @@ fn settings(config: &Config) -> anyhow::Result<ApiSettings> {
             hs256_secret: config.auth.jwt_secret.as_ref().map(|secret| SecretBytes::new(secret.expose().as_bytes())),
             audience: config.auth.audience.clone(),
             issuer: config.auth.issuer(),
+            key_policy: KeyPolicy::default(),
         },
         uploads: UploadLimits {
             max_file_bytes: config.uploads.max_bytes,
@@ -72,5 +77,15 @@ fn settings(config: &Config) -> anyhow::Result<ApiSettings> {
         text_body_bytes: bytes(config.uploads.max_bytes),
         threads: config.http.threads,
         shutdown_grace: config.http.grace,
+        bounds: Bounds {
+            requests_per_minute: config.http.rate_per_minute,
+            failures_per_minute: config.http.login_failures_per_minute,
+            trusted_proxies: config.http.trusted_proxies,
+            max_connections: config.http.max_connections,
+            head_timeout: config.http.head_timeout,
+            body_grace: config.http.body_grace,
+            body_bytes_per_second: config.http.body_min_rate,
+            ..Bounds::default()
+        },
     })
 }

@@ -10,7 +10,7 @@ use crate::{
     cli::{KeysAction, KeysArgs},
     db::{
         Db,
-        api_keys::{NewApiKey, insert_api_key, list_api_keys, revoke_api_key},
+        api_keys::{NewApiKey, Scope, insert_api_key, list_api_keys, revoke_api_key},
     },
     domain::{ErrorClass, Failure, UserId},
 };
@@ -25,16 +25,15 @@ pub async fn run(args: KeysArgs, ctx: Context) -> anyhow::Result<ExitCode> {
     refuse_wrong_environment(&db, ctx.config.environment).await?;
     match args.action {
         KeysAction::Create { name, user, scope, expires_days } => {
+            let scope: Scope = scope.as_str().parse().map_err(anyhow::Error::msg)?;
+            if scope == Scope::Admin && user.is_some() {
+                anyhow::bail!("admin is for keys that act for many users; for one user's key, write is all there is");
+            }
             let expires_at =
                 expires_days.map(|days| OffsetDateTime::now_utc() + Duration::from_secs(u64::from(days) * 24 * 3600));
             let secret = ApiKeySecret::generate().ok_or_else(no_randomness)?;
-            let key = NewApiKey {
-                name: &name,
-                key_sha256: &secret.sha256(),
-                user_id: user.map(UserId),
-                scope: scope.as_str().parse().map_err(anyhow::Error::msg)?,
-                expires_at,
-            };
+            let key =
+                NewApiKey { name: &name, key_sha256: &secret.sha256(), user_id: user.map(UserId), scope, expires_at };
             let key_id = insert_api_key(&db.get().await?, &key).await?;
             render::print(&format!("{}\n", secret.expose()))?;
             tracing::info!(key.id = %key_id, "made the API key {name:?}; it is shown this once");

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use super::Context;
 use crate::{
     clients::{
+        jwks::Jwks,
         local_model::{LocalModel, LocalModelOptions},
         local_parser::{LocalParser, LocalParserOptions},
         object_storage::ObjectStorage,
@@ -21,7 +22,7 @@ use crate::{
     },
     domain::{Failure, RetryPolicy, WorkerId},
     pipeline::{Pipeline, ScratchDir},
-    ports::{ModelSource, ObjectStore},
+    ports::{KeySource, ModelSource, ObjectStore},
     telemetry::readiness::Readiness,
     worker::{Worker, WorkerSettings},
 };
@@ -87,6 +88,14 @@ pub(super) fn model(config: &Config) -> Arc<dyn ModelSource> {
         places,
         threads: embedder.threads,
     }))
+}
+
+/// Where the project publishes its keys; `None`: no project is set.
+pub(super) fn key_source(config: &Config) -> anyhow::Result<Option<Arc<dyn KeySource>>> {
+    let Some(url) = config.auth.jwks_url() else { return Ok(None) };
+    let url = url::Url::parse(&url).context("couldn't form the URL of the project's keys")?;
+    let source = Jwks::new(url).context("couldn't set up TLS to the project of SUPABASE_URL")?;
+    Ok(Some(Arc::new(source)))
 }
 
 /// The parts of one worker.

@@ -7,6 +7,8 @@
 )]
 
 mod alerts;
+mod api_auth;
+mod api_bounds;
 mod check;
 mod check_outside;
 mod contract;

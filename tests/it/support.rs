@@ -7,3 +7,4 @@ pub mod fakes;
 pub mod fleet;
 pub mod pgbouncer;
 pub mod scratch;
+pub mod served;

@@ -142,6 +142,7 @@ impl Doc {
             body.content(kind, content)
         });
         self.refuse(StatusCode::BAD_REQUEST, &["body_incomplete"]);
+        self.refuse(StatusCode::REQUEST_TIMEOUT, &["body_too_slow"]);
         self.refuse(StatusCode::PAYLOAD_TOO_LARGE, &["body_too_large"]);
         self.body = Some(body.build());
         self
@@ -210,10 +211,10 @@ impl Doc {
             operation = operation.parameter(parameter);
         }
         for (status, answer) in self.answers {
-            operation = operation.response(status.to_string(), answered(answer, method));
+            operation = operation.response(status.to_string(), answered(answer, method, access));
         }
         for (status, codes) in &self.refusals {
-            operation = operation.response(status.to_string(), answered(problem(*status, codes), method));
+            operation = operation.response(status.to_string(), answered(problem(*status, codes), method, access));
         }
         let operation = operation.request_body(self.body).build();
         Built { operation, schemas: self.schemas, refusals: self.refusals }
@@ -226,12 +227,15 @@ impl Doc {
         }
         self.refuse(StatusCode::INTERNAL_SERVER_ERROR, &["internal_error"]);
         self.refuse(StatusCode::SERVICE_UNAVAILABLE, &["database_unavailable", "schema_behind"]);
+        self.refuse(StatusCode::TOO_MANY_REQUESTS, &["login_rate_limited"]);
         if access == Access::Signed {
             return operation.securities(Some(none));
         }
         self.refuse(StatusCode::BAD_REQUEST, &["user_required", "user_invalid"]);
         self.refuse(StatusCode::UNAUTHORIZED, &["token_missing", "token_invalid", "token_expired"]);
         self.refuse(StatusCode::FORBIDDEN, &["user_forbidden"]);
+        self.refuse(StatusCode::TOO_MANY_REQUESTS, &["rate_limited"]);
+        self.refuse(StatusCode::SERVICE_UNAVAILABLE, &["keys_unavailable"]);
         if !self.reads && !matches!(method, HttpMethod::Get | HttpMethod::Head) {
             self.refuse(StatusCode::FORBIDDEN, &["scope_missing"]);
         }
@@ -331,11 +335,10 @@ fn header_ref(name: &str) -> Ref {
 }
 
 /// What every answer has; none to HEAD has a body.
-fn answered(answer: ResponseBuilder, method: &HttpMethod) -> Response {
-    let mut answer = answer
-        .header_ref("X-Request-Id", header_ref("X-Request-Id"))
-        .header_ref("X-Correlation-Id", header_ref("X-Correlation-Id"))
-        .build();
+fn answered(answer: ResponseBuilder, method: &HttpMethod, access: Access) -> Response {
+    let limits: &[&str] = if access == Access::Private { &["RateLimit", "RateLimit-Policy"] } else { &[] };
+    let named = ["X-Request-Id", "X-Correlation-Id"].iter().chain(limits);
+    let mut answer = named.fold(answer, |answer, name| answer.header_ref(*name, header_ref(name))).build();
     if *method == HttpMethod::Head {
         answer.content.clear();
     }

@@ -105,7 +105,7 @@ fn components() -> Components {
         )
         .security_scheme(
             "api_key",
-            scheme("apk_…", "A key made with `app keys create`, for one user, or for many: then each request says for whom with `X-User-Id`. A key with the scope `read` only reads and searches."),
+            scheme("apk_…", "A key made with `app keys create`, for one user, or for many: then each request says for whom with `X-User-Id`. A key with the scope `read` only reads and searches; one for many users deletes only with the scope `admin`."),
         )
         .build();
     for (name, what, example) in [
@@ -119,6 +119,16 @@ fn components() -> Components {
             "WWW-Authenticate",
             "`Bearer`, with what was wrong with the token.",
             "Bearer error=\"invalid_token\", error_description=\"token_expired\"",
+        ),
+        (
+            "RateLimit-Policy",
+            "What is granted: how many requests at once (`q`), and in how many seconds that comes back (`w`); the day's uploads where the answer is about one. Absent where nothing is bounded.",
+            "\"requests\";q=100;w=10, \"uploads\";q=30;w=86400",
+        ),
+        (
+            "RateLimit",
+            "How much of that is left (`r`), and in how many seconds there is more (`t`).",
+            "\"requests\";r=99;t=1, \"uploads\";r=29;t=86399",
         ),
     ] {
         components.headers.insert(name.to_owned(), RefOr::T(header(what, Type::String, json!(example))));

@@ -1,49 +1,40 @@
-//! `jwt.keys`: how users log in. This build verifies HS256 tokens by a secret, and its own API keys.
-
-use serde::Deserialize;
+//! `jwt.keys`: how users log in: by the keys that their project publishes, by its older shared secret, or both.
 
 use super::super::{
     finding::{Cause, Finding, Look},
     http,
 };
-use crate::config::Config;
+use crate::{
+    config::Config,
+    domain::signing_keys::{KeySet, LeftOut, NoKeySet, Unusable},
+};
 
 pub(super) const KEYS: &str = "jwt.keys";
 
 pub(super) static NO_WAY_IN: Cause = Cause::warning(
     KEYS,
     "no_way_in",
-    "There is no SUPABASE_JWT_SECRET: users' tokens are refused, and only API keys of `app keys` can log in.",
+    "There is no SUPABASE_JWT_SECRET, and no project that publishes signing keys: users' tokens are refused, and only API \
+     keys of `app keys` can log in.",
 );
 pub(super) static JWKS_UNREACHABLE: Cause = Cause::error(
     KEYS,
     "jwks_unreachable",
-    "The project of SUPABASE_URL does not publish its keys: it is paused or gone, or the URL is another.",
+    "The project of SUPABASE_URL does not publish its keys: it is paused or gone, or the URL is another. Tokens signed with \
+     them cannot be verified.",
 )
 .waitable();
 pub(super) static ALGORITHM_UNEXPECTED: Cause = Cause::error(
     KEYS,
     "algorithm_unexpected",
-    "The project has signing keys of a kind that this build does not verify: tokens signed with them are refused.",
+    "The project publishes a key that this build does not verify tokens by: only ES256 (P-256), RS256 (2048 bits or more) \
+     and EdDSA (Ed25519) are. Tokens signed with it are refused.",
 );
 pub(super) static KID_MISSING: Cause = Cause::error(
     KEYS,
     "kid_missing",
     "A published key has no id, so that no token can say that it was signed with it.",
 );
-
-/// Source: RFC 7517, and Supabase, "JWT signing keys".
-#[derive(Debug, Deserialize)]
-struct Jwks {
-    keys: Vec<Jwk>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Jwk {
-    kid: Option<String>,
-    alg: Option<String>,
-    kty: Option<String>,
-}
 
 pub(super) async fn check(config: &Config) -> Finding {
     let look = Look::at(KEYS);
@@ -56,58 +47,66 @@ pub(super) async fn check(config: &Config) -> Finding {
         };
     };
     let answer = http::send(http::client().get(&url)).await;
-    let jwks = match &answer {
-        Ok(answer) if answer.is_success() => answer.json::<Jwks>().ok_or_else(|| "no key set in the answer".to_owned()),
+    let set = match &answer {
+        Ok(answer) if answer.is_success() => {
+            KeySet::parse(answer.text().as_bytes()).map_err(|error: NoKeySet| error.to_string())
+        }
         Ok(answer) => Err(format!("answered with {}", answer.status)),
         Err(trouble) => Err(trouble.to_string()),
     };
-    match jwks {
+    match set {
         Err(why) => {
             let place = auth.supabase_url.as_ref().map(http::shown).unwrap_or_default();
             let observed = format!("{place}/auth/v1/.well-known/jwks.json: {why}");
             look.found(&JWKS_UNREACHABLE, observed, "Check SUPABASE_URL, and in the dashboard that the project runs.")
         }
-        Ok(jwks) => judge(look, config, &jwks.keys),
+        Ok(set) => judge(look, config, &set),
     }
 }
 
-fn judge(look: Look, config: &Config, keys: &[Jwk]) -> Finding {
-    if keys.iter().any(|key| key.kid.as_deref().unwrap_or_default().is_empty()) {
-        let observed = format!("one of {} published keys has no `kid`", keys.len());
+fn judge(look: Look, config: &Config, set: &KeySet) -> Finding {
+    let unusable = |why: &dyn Fn(Unusable) -> bool| set.left_out.iter().filter(|key| why(key.why)).collect::<Vec<_>>();
+    if !unusable(&|why| why == Unusable::NoId).is_empty() {
+        let observed = format!("one of {} published keys has no `kid`", set.keys.len() + set.left_out.len());
         return look.found(&KID_MISSING, observed, "Rotate the project's signing keys: Settings, JWT keys.");
     }
-    // A project with only its old shared secret publishes nothing.
-    let others: Vec<String> = keys.iter().map(describe).collect();
+    let others = unusable(&|why| why != Unusable::OtherUse);
     if !others.is_empty() {
-        let fix = "Keep signing with the legacy JWT secret (HS256) in the project's settings, or let users log in through \
-                   a service of yours that holds an API key.";
+        let named: Vec<String> = others.into_iter().map(describe).collect();
+        let fix = "In the project's settings (JWT keys), make a standby key of ES256 or RS256, rotate to it, and revoke this one.";
         return look
-            .found(&ALGORITHM_UNEXPECTED, format!("the project publishes {}", others.join(", ")), fix)
-            .expecting("HS256");
+            .found(&ALGORITHM_UNEXPECTED, format!("the project publishes {}", named.join(", ")), fix)
+            .expecting("ES256, RS256 or EdDSA");
     }
-    match &config.auth.jwt_secret {
-        Some(secret) => {
-            look.passed(format!("the project signs with HS256; the secret has {} characters", chars(secret.expose())))
-        }
-        None if config.environment.is_development() => look.passed("API keys only"),
-        None => no_way_in(look),
+    let mut ways: Vec<String> =
+        set.keys.iter().map(|key| format!("{:?} (kid {})", key.algorithm, tidy(&key.kid))).collect();
+    if let Some(secret) = &config.auth.jwt_secret {
+        ways.push(format!("HS256 by a secret of {} characters", chars(secret.expose())));
+    }
+    match ways.is_empty() {
+        false => look.passed(ways.join(", ")),
+        true if config.environment.is_development() => look.passed("API keys only"),
+        true => no_way_in(look),
     }
 }
 
 fn no_way_in(look: Look) -> Finding {
     look.found(
         &NO_WAY_IN,
-        "SUPABASE_JWT_SECRET is not set",
-        "Set it to the project's JWT secret (Settings, JWT keys); leave it out only where all callers have API keys.",
+        "SUPABASE_JWT_SECRET is not set, and no project's key set holds a key",
+        "Set SUPABASE_URL, and in the project's settings (JWT keys) move to signing keys; or set SUPABASE_JWT_SECRET to its \
+         legacy secret. Leave both out only where all callers have API keys.",
     )
 }
 
-/// `ES256 (kid 7c1a…)`; whoever answers may write anything, so little of it is repeated.
-fn describe(key: &Jwk) -> String {
-    let tidy =
-        |text: &str| text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(12).collect::<String>();
-    let kind = key.alg.as_deref().or(key.kty.as_deref()).map_or_else(|| "a key".to_owned(), tidy);
-    format!("{kind} (kid {})", key.kid.as_deref().map(tidy).unwrap_or_default())
+/// `PS256 (kid 7c1a…): it is of …`; whoever answers may write anything, so little of it is repeated.
+fn describe(key: &LeftOut) -> String {
+    let kind = key.kind.as_deref().map_or_else(|| "a key".to_owned(), tidy);
+    format!("{kind} (kid {}): {}", key.kid.as_deref().map(tidy).unwrap_or_default(), key.why)
+}
+
+fn tidy(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(12).collect()
 }
 
 fn chars(secret: &str) -> usize {

@@ -30,19 +30,50 @@ async fn with_project(keys: Value) -> (Environment, crate::support::fakes::http:
     (environment, project)
 }
 
+/// A published key on P-256; a point that nobody signs with.
+fn key(kid: Value) -> Value {
+    let coordinate = URL_SAFE_NO_PAD.encode([7; 32]);
+    json!({ "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid, "x": coordinate, "y": coordinate })
+}
+
+fn with(mut key: Value, name: &str, value: Value) -> Value {
+    key[name] = value;
+    key
+}
+
 #[tokio::test]
-async fn a_project_that_signs_otherwise_is_named() {
-    let key = |kid: Value| json!([{ "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid }]);
+async fn a_project_whose_keys_are_not_verified_here_is_named() {
+    let known = || key("0c8a2c1e-1f0b-4aa8".into());
     for (keys, cause) in [
-        (key("0c8a2c1e-1f0b-4aa8".into()), "jwt.keys/algorithm_unexpected"),
-        (key(Value::Null), "jwt.keys/kid_missing"),
+        (json!([known(), with(known(), "crv", "P-521".into())]), "jwt.keys/algorithm_unexpected"),
+        (json!([with(known(), "d", "c2VjcmV0".into())]), "jwt.keys/algorithm_unexpected"),
+        (json!([{ "kty": "oct", "kid": "s", "k": "c2VjcmV0" }]), "jwt.keys/algorithm_unexpected"),
+        (json!([known(), key(Value::Null)]), "jwt.keys/kid_missing"),
     ] {
         let (environment, _project) = with_project(keys).await;
-        check(&environment.fleet, &["--only", "configuration,database,queue,storage,auth"]).requires(cause);
+        let checked = check(&environment.fleet, &["--only", "configuration,auth"]);
+        let finding = checked.requires(cause);
+        assert!(!finding.to_string().contains("c2VjcmV0"), "{finding}");
     }
-    let (environment, _project) = with_project(json!([])).await;
-    let checked = check(&environment.fleet, &["--only", "configuration,auth", "--strict"]);
-    assert_eq!(checked.causes(), [""; 0], "{:#}", checked.report);
+}
+
+#[tokio::test]
+async fn a_projects_signing_keys_are_a_way_in_with_or_without_a_secret() {
+    let encryption = with(key("other".into()), "use", "enc".into());
+    for keys in [json!([]), json!([key("0c8a2c1e-1f0b-4aa8".into()), encryption])] {
+        let (mut environment, _project) = with_project(keys.clone()).await;
+        let checked = check(&environment.fleet, &["--only", "configuration,auth", "--strict"]);
+        assert_eq!(checked.causes(), [""; 0], "{:#}", checked.report);
+        environment.fleet.set("SUPABASE_JWT_SECRET", "");
+        environment.fleet.set("ENVIRONMENT", "staging");
+        let checked = check(&environment.fleet, &["--only", "jwt.keys", "--strict"]);
+        if keys.as_array().unwrap().is_empty() {
+            checked.requires("jwt.keys/no_way_in");
+        } else {
+            let finding = checked.one("jwt.keys");
+            assert_eq!(finding["observed"], "ES256 (kid 0c8a2c1e-1f0)", "{finding}");
+        }
+    }
 }
 
 #[tokio::test]

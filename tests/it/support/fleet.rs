@@ -18,7 +18,7 @@ use super::scratch::Scratch;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The user of all tests that do not say otherwise.
 pub const USER: &str = "11111111-1111-4111-8111-111111111111";
-/// What their tokens are signed with.
+/// What signs the tokens of [`token`].
 pub const SECRET: &str = "a-secret-for-tests-that-is-long-enough-for-hs256";
 
 /// The settings that all processes of one test share.

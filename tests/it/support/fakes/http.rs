@@ -33,6 +33,8 @@ impl Request {
 pub enum Reply {
     /// Status, media type and body.
     Answer(u16, &'static str, Vec<u8>),
+    /// To another path of this server.
+    Redirect(&'static str),
     /// Nothing, until the server goes.
     Silence,
 }
@@ -143,6 +145,12 @@ impl Shared {
                 let guard = self.end.0.lock().unwrap();
                 drop(self.end.1.wait_while(guard, |()| !self.ended.load(Ordering::Relaxed)).unwrap());
                 Ok(())
+            }
+            Reply::Redirect(path) => {
+                let head =
+                    format!("HTTP/1.1 302 x\r\nlocation: {path}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                socket.write_all(head.as_bytes())?;
+                socket.flush()
             }
             Reply::Answer(status, kind, body) => {
                 let head = format!(

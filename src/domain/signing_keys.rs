@@ -1,0 +1,266 @@
+//! The public keys of whoever issues users' tokens, read from the key set that it publishes (JWKS, RFC 7517).
+//!
+//! What a key may verify is decided here, once, from the key alone: its type, its curve, its use. A token's header
+//! never widens that.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// More keys of one set are not read. Source: ours; a project has two or three.
+const MAX_KEYS: usize = 64;
+/// Bytes of a coordinate on P-256, and of an Ed25519 key. Source: RFC 7518, RFC 8037.
+const COORDINATE: usize = 32;
+/// Bytes of an RSA modulus. Source: what aws-lc verifies: 2048 to 8192 bits.
+const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
+
+/// A key that verifies tokens.
+#[derive(Debug, Clone)]
+pub struct SigningKey {
+    /// The name by which a token's header picks it.
+    pub kid: String,
+    /// The one algorithm that it is for.
+    pub algorithm: Algorithm,
+    /// The key itself; public.
+    pub decoding: DecodingKey,
+}
+
+/// Why a published key verifies nothing here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    /// It has no `kid`, so that no token can say that it was signed with it.
+    NoId,
+    /// It is for something else than signatures, such as encryption.
+    OtherUse,
+    /// It is secret: a private key, or a symmetric one. Whoever reads the set could sign with it.
+    Secret,
+    /// Its kind, curve or size is none of those that are verified here.
+    Unsupported,
+    /// It cannot be read, or has the `kid` of one before it.
+    Malformed,
+}
+
+/// A key that was left out.
+#[derive(Debug, Clone)]
+pub struct LeftOut {
+    /// Its name, where it has one.
+    pub kid: Option<String>,
+    /// Its algorithm or type, as published.
+    pub kind: Option<String>,
+    /// Why.
+    pub why: Unusable,
+}
+
+/// A key set as published.
+#[derive(Debug, Clone, Default)]
+pub struct KeySet {
+    /// Keys that verify tokens.
+    pub keys: Vec<SigningKey>,
+    /// Keys that do not.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// What was published is no key set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no key set in the answer")]
+pub struct NoKeySet;
+
+#[derive(Deserialize)]
+struct Published {
+    keys: Vec<Value>,
+}
+
+#[derive(Default, Deserialize)]
+struct Jwk {
+    kid: Option<String>,
+    kty: Option<String>,
+    alg: Option<String>,
+    crv: Option<String>,
+    #[serde(rename = "use")]
+    usage: Option<String>,
+    key_ops: Option<Vec<String>>,
+    x: Option<String>,
+    y: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    /// Private parts and symmetric keys. Their values are never looked at.
+    d: Option<Value>,
+    p: Option<Value>,
+    q: Option<Value>,
+    k: Option<Value>,
+}
+
+impl KeySet {
+    /// Reads what an issuer publishes. A key that cannot be used is left out and does not spoil the others.
+    ///
+    /// # Errors
+    ///
+    /// It is no JSON object with a list `keys`.
+    pub fn parse(json: &[u8]) -> Result<Self, NoKeySet> {
+        let published: Published = serde_json::from_slice(json).ok().ok_or(NoKeySet)?;
+        let mut set = Self::default();
+        for value in published.keys.into_iter().take(MAX_KEYS) {
+            let jwk: Jwk = serde_json::from_value(value).unwrap_or_default();
+            let twice = jwk.kid.as_deref().is_some_and(|kid| set.find(kid).is_some());
+            match jwk.judge() {
+                Ok(key) if !twice => set.keys.push(key),
+                Ok(_) => set.left_out.push(jwk.left_out(Unusable::Malformed)),
+                Err(why) => set.left_out.push(jwk.left_out(why)),
+            }
+        }
+        Ok(set)
+    }
+
+    /// The key of that name.
+    pub fn find(&self, kid: &str) -> Option<&SigningKey> {
+        self.keys.iter().find(|key| key.kid == kid)
+    }
+}
+
+impl Jwk {
+    fn judge(&self) -> Result<SigningKey, Unusable> {
+        let secret = [&self.d, &self.p, &self.q, &self.k].into_iter().any(Option::is_some);
+        if secret || self.kty.as_deref() == Some("oct") {
+            return Err(Unusable::Secret);
+        }
+        let kty = self.kty.as_deref().ok_or(Unusable::Malformed)?;
+        if self.usage.as_deref().is_some_and(|usage| usage != "sig")
+            || self.key_ops.as_ref().is_some_and(|ops| ops.iter().all(|op| op != "verify"))
+        {
+            return Err(Unusable::OtherUse);
+        }
+        let (algorithm, decoding) = match (kty, self.crv.as_deref(), self.alg.as_deref()) {
+            ("EC", Some("P-256"), None | Some("ES256")) => (Algorithm::ES256, self.ec()?),
+            ("OKP", Some("Ed25519"), None | Some("EdDSA" | "Ed25519")) => (Algorithm::EdDSA, self.ed25519()?),
+            ("RSA", None, None | Some("RS256")) => (Algorithm::RS256, self.rsa()?),
+            _ => return Err(Unusable::Unsupported),
+        };
+        let kid = self.kid.clone().filter(|kid| !kid.is_empty()).ok_or(Unusable::NoId)?;
+        Ok(SigningKey { kid, algorithm, decoding })
+    }
+
+    fn ec(&self) -> Result<DecodingKey, Unusable> {
+        let (x, y) = (part(self.x.as_deref())?, part(self.y.as_deref())?);
+        if bytes(x)?.len() != COORDINATE || bytes(y)?.len() != COORDINATE {
+            return Err(Unusable::Malformed);
+        }
+        DecodingKey::from_ec_components(x, y).ok().ok_or(Unusable::Malformed)
+    }
+
+    fn ed25519(&self) -> Result<DecodingKey, Unusable> {
+        let x = part(self.x.as_deref())?;
+        if bytes(x)?.len() != COORDINATE {
+            return Err(Unusable::Malformed);
+        }
+        DecodingKey::from_ed_components(x).ok().ok_or(Unusable::Malformed)
+    }
+
+    fn rsa(&self) -> Result<DecodingKey, Unusable> {
+        let (n, e) = (part(self.n.as_deref())?, part(self.e.as_deref())?);
+        if bytes(e)?.is_empty() {
+            return Err(Unusable::Malformed);
+        }
+        if !MODULUS.contains(&bytes(n)?.len()) {
+            return Err(Unusable::Unsupported);
+        }
+        DecodingKey::from_rsa_components(n, e).ok().ok_or(Unusable::Malformed)
+    }
+
+    fn left_out(self, why: Unusable) -> LeftOut {
+        LeftOut { kid: self.kid.filter(|kid| !kid.is_empty()), kind: self.alg.or(self.kty), why }
+    }
+}
+
+fn part(text: Option<&str>) -> Result<&str, Unusable> {
+    text.ok_or(Unusable::Malformed)
+}
+
+fn bytes(text: &str) -> Result<Vec<u8>, Unusable> {
+    URL_SAFE_NO_PAD.decode(text).ok().ok_or(Unusable::Malformed)
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoId => "it has no id",
+            Self::OtherUse => "it is not for signatures",
+            Self::Secret => "it is a secret key",
+            Self::Unsupported => "it is of a kind that is not verified here",
+            Self::Malformed => "it cannot be read",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn p256() -> Value {
+        let coordinate = URL_SAFE_NO_PAD.encode([7; 32]);
+        json!({ "kty": "EC", "crv": "P-256", "kid": "a", "x": coordinate, "y": coordinate })
+    }
+
+    fn with(mut key: Value, name: &str, value: Value) -> Value {
+        key[name] = value;
+        key
+    }
+
+    fn judged(key: &Value) -> Result<Algorithm, Unusable> {
+        let set = KeySet::parse(json!({ "keys": [key] }).to_string().as_bytes()).unwrap();
+        match (set.keys.first(), set.left_out.first()) {
+            (Some(key), None) => Ok(key.algorithm),
+            (None, Some(left)) => Err(left.why),
+            both => panic!("{both:?}"),
+        }
+    }
+
+    #[test]
+    fn a_keys_own_kind_decides_what_it_verifies() {
+        let modulus = |bytes: usize| URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
+        let rsa = |bytes| json!({ "kty": "RSA", "kid": "r", "n": modulus(bytes), "e": "AQAB" });
+        let ed = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "e", "x": URL_SAFE_NO_PAD.encode([1; 32]) });
+        for (key, verdict) in [
+            (p256(), Ok(Algorithm::ES256)),
+            (with(p256(), "alg", "ES256".into()), Ok(Algorithm::ES256)),
+            (with(p256(), "use", "sig".into()), Ok(Algorithm::ES256)),
+            (with(p256(), "key_ops", json!(["verify"])), Ok(Algorithm::ES256)),
+            (rsa(256), Ok(Algorithm::RS256)),
+            (ed.clone(), Ok(Algorithm::EdDSA)),
+            (with(ed, "crv", "Ed448".into()), Err(Unusable::Unsupported)),
+            (rsa(128), Err(Unusable::Unsupported)),
+            (with(rsa(256), "alg", "PS256".into()), Err(Unusable::Unsupported)),
+            (with(rsa(256), "alg", "HS256".into()), Err(Unusable::Unsupported)),
+            (with(rsa(256), "d", "AQAB".into()), Err(Unusable::Secret)),
+            (with(p256(), "crv", "P-384".into()), Err(Unusable::Unsupported)),
+            (with(p256(), "alg", "RS256".into()), Err(Unusable::Unsupported)),
+            (with(p256(), "use", "enc".into()), Err(Unusable::OtherUse)),
+            (with(p256(), "key_ops", json!(["deriveKey"])), Err(Unusable::OtherUse)),
+            (with(p256(), "kid", Value::Null), Err(Unusable::NoId)),
+            (with(p256(), "kid", "".into()), Err(Unusable::NoId)),
+            (with(p256(), "y", "AQ".into()), Err(Unusable::Malformed)),
+            (with(p256(), "x", "not base64!".into()), Err(Unusable::Malformed)),
+            (with(p256(), "d", "AQ".into()), Err(Unusable::Secret)),
+            (json!({ "kty": "oct", "kid": "o", "k": "c2VjcmV0" }), Err(Unusable::Secret)),
+            (json!("no object"), Err(Unusable::Malformed)),
+        ] {
+            assert_eq!(judged(&key), verdict, "{key}");
+        }
+    }
+
+    #[test]
+    fn one_bad_key_spoils_no_other_and_the_first_of_a_name_stands() {
+        let rsa = json!({ "kty": "RSA", "kid": "a", "n": URL_SAFE_NO_PAD.encode([0xff; 256]), "e": "AQAB" });
+        let text = json!({ "keys": [7, p256(), rsa] }).to_string();
+        let set = KeySet::parse(text.as_bytes()).unwrap();
+        assert_eq!(set.find("a").map(|key| key.algorithm), Some(Algorithm::ES256));
+        assert_eq!(set.left_out.len(), 2);
+        for text in ["", "[]", "{}", "{\"keys\":{}}"] {
+            assert_eq!(KeySet::parse(text.as_bytes()).err(), Some(NoKeySet), "{text}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Row-level security as Supabase's roles see it, for whoever comes by PostgREST instead of the API.
+
+use app::db::migrations::migrate;
+use tokio::runtime::Handle;
+
+use crate::support::db::{TestDb, target};
+
+const ONE: &str = "00000000-0000-0000-0000-000000000001";
+/// Whose own rows a user reads. Every other table and view of the schema is closed to it.
+const OWN: [&str; 4] = ["documents", "upload_jobs", "document_chunks", "events"];
+
+/// A schema with Supabase's roles, and a row of two users in each table that has users.
+async fn world() -> TestDb {
+    let test = TestDb::empty().await;
+    for role in ["authenticated", "anon"] {
+        // Roles belong to the server, not to the database; other tests do not mind them.
+        test.run(&format!(
+            "DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+        ))
+        .await;
+    }
+    migrate(&target(&test.url), &Handle::current(), "development", "test").await.unwrap();
+    test.run(
+        "INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
+         SELECT ('00000000-0000-0000-0000-0000000000d' || n)::uuid, ('00000000-0000-0000-0000-00000000000' || n)::uuid,
+           'a.md', 'text/markdown', 1, 'x', 'y' FROM generate_series(1, 2) n;
+         INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, progress, created_at, updated_at)
+         SELECT gen_random_uuid(), document_id, 'uploaded', 'queued', '{}', now(), now() FROM upload_pipeline.documents;
+         INSERT INTO upload_pipeline.document_chunks
+           (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, chunk_sha, embed_model, embed_version, vector_dim)
+         SELECT gen_random_uuid(), document_id, 'c', '1', 0, 'words', 'x', 'm', '1', 384 FROM upload_pipeline.documents;
+         INSERT INTO upload_pipeline.events (event_id, job_id, document_id, ts, type, severity, code)
+         SELECT gen_random_uuid(), job_id, document_id, now(), 'stage_started', 'info', 'uploaded' FROM upload_pipeline.upload_jobs",
+    )
+    .await;
+    test
+}
+
+async fn relations(test: &TestDb) -> Vec<String> {
+    let names = test
+        .rows(
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = 'upload_pipeline' AND c.relkind IN ('r', 'v', 'm', 'p', 'f') ORDER BY 1",
+        )
+        .await;
+    names.into_iter().map(|mut row| row.remove(0)).collect()
+}
+
+fn acting_as(role: &str, user: &str) -> String {
+    format!("BEGIN; SET LOCAL ROLE {role}; SET LOCAL request.jwt.claims = '{{\"sub\": \"{user}\"}}';")
+}
+
+async fn refused(test: &TestDb, sql: &str) {
+    let refusal = test.refusal(sql).await;
+    test.run("ROLLBACK").await;
+    assert!(refusal.contains("permission denied"), "{sql}: {refusal}");
+}
+
+#[tokio::test]
+async fn a_user_reads_its_own_rows_of_every_table_that_has_any_and_nothing_else() {
+    let test = world().await;
+    let relations = relations(&test).await;
+    assert!(OWN.iter().all(|own| relations.iter().any(|name| name == own)), "{relations:?}");
+    for name in &relations {
+        let (select, whole) = (format!("SELECT * FROM upload_pipeline.{name}"), acting_as("authenticated", ONE));
+        if !OWN.contains(&name.as_str()) {
+            refused(&test, &format!("{whole} {select}")).await;
+            continue;
+        }
+        assert!(test.rows(&select).await.len() >= 2, "{name} has nothing to hide");
+        let owner = if matches!(name.as_str(), "documents" | "upload_jobs") {
+            "user_id"
+        } else {
+            "(SELECT d.user_id FROM upload_pipeline.documents d WHERE d.document_id = t.document_id)"
+        };
+        let seen = test.rows(&format!("{whole} SELECT DISTINCT {owner} FROM upload_pipeline.{name} t; COMMIT")).await;
+        assert_eq!(seen, [[ONE]], "{name}");
+        for nobody in [
+            acting_as("authenticated", "00000000-0000-0000-0000-000000000009"),
+            "BEGIN; SET LOCAL ROLE authenticated;".to_owned(),
+        ] {
+            let seen = test.rows(&format!("{nobody} SELECT 1 FROM upload_pipeline.{name}; COMMIT")).await;
+            assert!(seen.is_empty(), "{name}: {seen:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn neither_users_nor_anon_write_anything_and_anon_reads_nothing() {
+    let test = world().await;
+    for name in relations(&test).await {
+        let kind =
+            test.value(&format!("SELECT relkind FROM pg_class WHERE oid = 'upload_pipeline.{name}'::regclass")).await;
+        for (role, rights) in
+            [("authenticated", "INSERT, UPDATE, DELETE, TRUNCATE"), ("anon", "SELECT, INSERT, UPDATE, DELETE")]
+        {
+            let has = format!("SELECT has_table_privilege('{role}', 'upload_pipeline.{name}', '{rights}')");
+            assert_eq!(test.value(&has).await, "f", "{role} on {name}");
+        }
+        if kind != "r" {
+            continue;
+        }
+        for role in ["authenticated", "anon"] {
+            let begin = acting_as(role, ONE);
+            let writes = ["INSERT INTO", "DELETE FROM", "TRUNCATE"].map(|verb| match verb {
+                "INSERT INTO" => format!("{begin} INSERT INTO upload_pipeline.{name} DEFAULT VALUES"),
+                verb => format!("{begin} {verb} upload_pipeline.{name}"),
+            });
+            for write in writes {
+                refused(&test, &write).await;
+            }
+            let column = test
+                .value(&format!(
+                    "SELECT attname FROM pg_attribute WHERE attrelid = 'upload_pipeline.{name}'::regclass AND attnum > 0
+                     AND NOT attisdropped AND attidentity = '' AND attgenerated = '' ORDER BY attnum LIMIT 1"
+                ))
+                .await;
+            refused(&test, &format!("{begin} UPDATE upload_pipeline.{name} SET {column} = {column}")).await;
+        }
+        refused(&test, &format!("{} SELECT * FROM upload_pipeline.{name}", acting_as("anon", ONE))).await;
+    }
+}
+
+#[tokio::test]
+async fn no_function_lends_its_owners_rights() {
+    let test = world().await;
+    let lenders = test
+        .rows(
+            "SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+             WHERE n.nspname = 'upload_pipeline' AND p.prosecdef",
+        )
+        .await;
+    assert!(lenders.is_empty(), "{lenders:?}");
+    let claim = "SELECT * FROM upload_pipeline.upload_jobs FOR UPDATE";
+    refused(&test, &format!("{} {claim}", acting_as("authenticated", ONE))).await;
+}

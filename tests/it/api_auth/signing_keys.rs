@@ -1,0 +1,140 @@
+//! Keys come, go and cannot be had: what becomes of the tokens signed with them.
+
+use std::time::{Duration, Instant};
+
+use app::api::KeyPolicy;
+use jsonwebtoken::Algorithm;
+
+use super::{ask, code};
+use crate::support::{
+    db::TestDb,
+    fakes::issuer::{Issuer, Mood, Signer},
+    fleet::{PATIENCE, USER},
+    served::{Plan, Served},
+};
+
+/// Everything at once, but nothing forgotten.
+const EAGER: KeyPolicy = KeyPolicy {
+    refresh_after: Duration::from_millis(50),
+    unknown_after: Duration::ZERO,
+    retry_after: Duration::ZERO,
+    keep_for: Duration::from_secs(3600),
+};
+
+async fn served(test: &TestDb, issuer: &Issuer, policy: KeyPolicy) -> Served {
+    let mut plan = Plan::new();
+    plan.settings.auth.issuer = Some(issuer.issuer());
+    plan.settings.auth.key_policy = policy;
+    plan.jwks = Some(format!("{}/.well-known/jwks.json", issuer.issuer()));
+    plan.serve(&test.url).await
+}
+
+/// Asks until the answer is this code.
+async fn wait_for(api: &Served, bearer: &str, wanted: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let said = code(&api.client, bearer).await;
+        if said == wanted {
+            return;
+        }
+        assert!(Instant::now() < deadline, "still {said}, not {wanted}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_rotate_without_a_restart() {
+    let (old, new) = (Signer::make("old", Algorithm::ES256), Signer::make("new", Algorithm::RS256));
+    let (test, issuer) = (TestDb::new().await, Issuer::start(&[&old]));
+    let api = served(&test, &issuer, EAGER).await;
+    let (by_old, by_new) = (old.sign(&issuer.claims(USER)), new.sign(&issuer.claims(USER)));
+    assert_eq!(code(&api.client, &by_old).await, "ok");
+    assert_eq!(code(&api.client, &by_new).await, "token_invalid");
+    issuer.publish(&[&old, &new]);
+    assert_eq!(code(&api.client, &by_new).await, "ok", "a new key is looked for at once");
+    assert_eq!(code(&api.client, &by_old).await, "ok");
+    issuer.publish(&[&new]);
+    wait_for(&api, &by_old, "token_invalid").await;
+    assert_eq!(code(&api.client, &by_new).await, "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_keys_do_not_make_us_ask_again_and_again() {
+    let known = Signer::make("known", Algorithm::ES256);
+    let (test, issuer) = (TestDb::new().await, Issuer::start(&[&known]));
+    let api = served(&test, &issuer, KeyPolicy::default()).await;
+    assert_eq!(code(&api.client, &known.sign(&issuer.claims(USER))).await, "ok");
+    let claims = issuer.claims(USER);
+    let asked = (0..20).map(|n| {
+        let header = serde_json::json!({ "alg": "ES256", "kid": format!("unknown {n}") });
+        let (client, bearer) = (api.client.clone(), known.sign_as(&header, &claims));
+        tokio::spawn(async move { code(&client, &bearer).await })
+    });
+    for answer in futures_util::future::join_all(asked).await {
+        assert_eq!(answer.unwrap(), "token_invalid");
+    }
+    assert_eq!(issuer.asked(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_at_once_make_one_fetch() {
+    let known = Signer::make("known", Algorithm::ES256);
+    let (test, issuer) = (TestDb::new().await, Issuer::start(&[&known]));
+    let api = served(&test, &issuer, KeyPolicy::default()).await;
+    let bearer = known.sign(&issuer.claims(USER));
+    let answers = (0..20).map(|_| {
+        let (client, bearer) = (api.client.clone(), bearer.clone());
+        tokio::spawn(async move { code(&client, &bearer).await })
+    });
+    for answer in futures_util::future::join_all(answers).await {
+        assert_eq!(answer.unwrap(), "ok");
+    }
+    assert_eq!(issuer.asked(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_issuer_is_away_known_keys_are_used_and_unknown_ones_wait() {
+    let (known, later) = (Signer::make("known", Algorithm::ES256), Signer::make("later", Algorithm::ES256));
+    let (test, issuer) = (TestDb::new().await, Issuer::start(&[&known]));
+    let api = served(&test, &issuer, EAGER).await;
+    let (by_known, by_later) = (known.sign(&issuer.claims(USER)), later.sign(&issuer.claims(USER)));
+    assert_eq!(code(&api.client, &by_known).await, "ok");
+    for mood in [Mood::Broken, Mood::Redirecting, Mood::Endless] {
+        issuer.set_mood(mood);
+        wait_for(&api, &by_later, "keys_unavailable").await;
+        assert_eq!(code(&api.client, &by_known).await, "ok", "{mood:?}");
+    }
+    issuer.publish(&[&later]);
+    issuer.set_mood(Mood::Well);
+    wait_for(&api, &by_later, "ok").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_not_used_for_ever_while_the_issuer_is_away() {
+    let known = Signer::make("known", Algorithm::ES256);
+    let (test, issuer) = (TestDb::new().await, Issuer::start(&[&known]));
+    let api = served(&test, &issuer, KeyPolicy { keep_for: Duration::from_millis(300), ..EAGER }).await;
+    let bearer = known.sign(&issuer.claims(USER));
+    assert_eq!(code(&api.client, &bearer).await, "ok");
+    issuer.set_mood(Mood::Broken);
+    wait_for(&api, &bearer, "keys_unavailable").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_could_never_be_fetched_are_a_503_that_says_when_to_come_back() {
+    let known = Signer::make("known", Algorithm::ES256);
+    let (test, issuer) = (TestDb::new().await, Issuer::start(&[&known]));
+    let bearer = known.sign(&issuer.claims(USER));
+    for mood in [Mood::Broken, Mood::Redirecting, Mood::Endless, Mood::Silent] {
+        issuer.set_mood(mood);
+        let api = served(&test, &issuer, KeyPolicy::default()).await;
+        let began = Instant::now();
+        let (status, wait, body) = ask(&api.client, &bearer, "/jobs").await;
+        assert_eq!((status.as_u16(), body["code"].as_str()), (503, Some("keys_unavailable")), "{mood:?}: {body}");
+        assert!(wait.is_some_and(|seconds| (1..=5).contains(&seconds)), "{wait:?}");
+        assert!(began.elapsed() < Duration::from_secs(20), "{mood:?} hung");
+        // HS256 and our own keys need no issuer; nor does this wait for another try.
+        let (_, _, body) = ask(&api.client, &bearer, "/jobs").await;
+        assert_eq!(body["code"], "keys_unavailable", "{mood:?}: {body}");
+    }
+}

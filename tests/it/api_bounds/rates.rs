@@ -1,0 +1,124 @@
+//! Requests a minute, and log-ins that fail.
+
+use reqwest::StatusCode;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{header, problem};
+use crate::support::{
+    db::TestDb,
+    fleet::{Client, Fleet},
+    served::Plan,
+};
+
+/// `(r, t)` of the named item of the header `RateLimit`.
+fn left(response: &reqwest::Response, name: &str) -> (u64, u64) {
+    let text = header(response, "ratelimit");
+    let item =
+        text.split(", ").find(|item| item.starts_with(&format!("\"{name}\""))).unwrap_or_else(|| panic!("{text:?}"));
+    let mut numbers = item.split(';').skip(1).map(|part| part.split_once('=').unwrap().1.parse().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
+async fn get(client: &Client, path: &str) -> reqwest::Response {
+    reqwest::Client::new().get(client.url(path)).bearer_auth(&client.token).send().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_requests_are_counted_told_and_bounded_and_another_users_are_not() {
+    let test = TestDb::new().await;
+    let mut plan = Plan::new();
+    // Three at once, and another every 3.3 s.
+    plan.settings.bounds.requests_per_minute = 18;
+    let api = plan.serve(&test.url).await;
+    for (n, path) in [(2, "/jobs"), (1, "/jobs/no-uuid"), (0, "/no/such/route")] {
+        let answer = get(&api.client, path).await;
+        assert_eq!(header(&answer, "ratelimit-policy"), "\"requests\";q=3;w=10", "{path}");
+        assert_eq!(left(&answer, "requests").0, n, "{path}");
+    }
+    let refused = get(&api.client, "/jobs").await;
+    assert_eq!(header(&refused, "ratelimit-policy"), "\"requests\";q=3;w=10");
+    let (remaining, reset) = left(&refused, "requests");
+    assert!(remaining == 0 && (1..=4).contains(&reset), "{remaining} {reset}");
+    assert_eq!(header(&refused, "retry-after"), reset.to_string());
+    let body: serde_json::Value = refused.json().await.unwrap();
+    assert_eq!((&body["status"], &body["code"]), (&429.into(), &"rate_limited".into()), "{body}");
+    assert!(body["detail"].as_str().unwrap().contains("API_RATE_PER_MINUTE"), "{body}");
+    assert_eq!(get(&api.client.as_user(&Uuid::new_v4().to_string()), "/jobs").await.status(), StatusCode::OK);
+    // What everybody may call is counted for nobody.
+    let open = reqwest::get(format!("{}/livez", api.client.root)).await.unwrap();
+    assert_eq!((open.status(), header(&open, "ratelimit")), (StatusCode::OK, ""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_counts_for_the_user_for_whom_it_acts() {
+    let test = TestDb::new().await;
+    let mut fleet = Fleet::new(&test.url, &test.url);
+    fleet.set("API_RATE_PER_MINUTE", "6");
+    let (_api, client) = fleet.api();
+    let (_, key, _) = fleet.run(&["keys", "create", "service"]);
+    let (one, two) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+    for (user, status) in [(&one, 200), (&one, 429), (&two, 200)] {
+        let request = reqwest::Client::new().get(client.url("/jobs")).bearer_auth(key.trim()).header("x-user-id", user);
+        assert_eq!(request.send().await.unwrap().status().as_u16(), status);
+    }
+}
+
+async fn fail(client: &Client, bearer: &str, forwarded: &str) -> (StatusCode, String) {
+    let request = reqwest::Client::new().get(client.url("/jobs")).bearer_auth(bearer);
+    problem(request.header("x-forwarded-for", forwarded).send().await.unwrap()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_log_ins_of_an_address_are_bounded_however_it_is_spoofed() {
+    let test = TestDb::new().await;
+    let mut plan = Plan::new();
+    plan.settings.bounds.failures_per_minute = 3;
+    let api = plan.serve(&test.url).await;
+    for n in 0..3 {
+        assert_eq!(fail(&api.client, "wrong", &format!("1.1.1.{n}")).await.1, "token_invalid");
+    }
+    let (status, code) = fail(&api.client, "wrong", "2.2.2.2").await;
+    assert_eq!((status, code.as_str()), (StatusCode::TOO_MANY_REQUESTS, "login_rate_limited"));
+    let forged = format!("{}?expires=1&signature=x", api.client.url(&format!("/uploads/{}", Uuid::new_v4())));
+    let forged = reqwest::Client::new().put(forged).send().await.unwrap();
+    assert_eq!(problem(forged).await.1, "login_rate_limited");
+    // A key is not even looked up; a user who is let in by a token is not kept out by who shares the address.
+    assert_eq!(fail(&api.client, "apk_guess", "3.3.3.3").await.1, "login_rate_limited");
+    assert_eq!(get(&api.client, "/jobs").await.status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_proxy_each_client_fails_for_itself() {
+    let test = TestDb::new().await;
+    let mut plan = Plan::new();
+    plan.settings.bounds.failures_per_minute = 1;
+    plan.settings.bounds.trusted_proxies = 1;
+    let api = plan.serve(&test.url).await;
+    for (forwarded, code) in [
+        ("9.9.9.9, 1.1.1.1", "token_invalid"),
+        ("8.8.8.8, 1.1.1.1", "login_rate_limited"),
+        ("1.1.1.1, 2.2.2.2", "token_invalid"),
+        ("2001:db8::1", "token_invalid"),
+        ("2001:db8::2", "login_rate_limited"),
+    ] {
+        assert_eq!(fail(&api.client, "wrong", forwarded).await.1, code, "{forwarded}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_right_to_ask_comes_back() {
+    let test = TestDb::new().await;
+    let mut plan = Plan::new();
+    plan.settings.bounds.requests_per_minute = 600;
+    let api = plan.serve(&test.url).await;
+    let client = reqwest::Client::new();
+    let once = || client.post(api.client.url("/search")).bearer_auth(&api.client.token).json(&json!({})).send();
+    let deadline = std::time::Instant::now() + crate::support::fleet::PATIENCE;
+    while once().await.unwrap().status() != StatusCode::TOO_MANY_REQUESTS {
+        assert!(std::time::Instant::now() < deadline, "never refused");
+    }
+    while once().await.unwrap().status() == StatusCode::TOO_MANY_REQUESTS {
+        assert!(std::time::Instant::now() < deadline, "refused for ever");
+    }
+}

@@ -1,0 +1,95 @@
+//! The API in this process, with settings that no variable has: short times, and more than one instance on a database.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use app::{
+    api::{ApiSettings, ApiState, AuthSettings, Bounds, SecretBytes, UploadLimits, serve},
+    build_info::BuildInfo,
+    clients::{
+        jwks::Jwks,
+        local_model::{LocalModel, LocalModelOptions},
+        object_storage::ObjectStorage,
+    },
+    db::{Db, PoolOptions},
+};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    db::target,
+    fleet::{Client, SECRET, USER, token},
+    scratch::Scratch,
+};
+
+/// Settings to change before it is served.
+pub struct Plan {
+    pub settings: ApiSettings,
+    /// Where users' keys are published.
+    pub jwks: Option<String>,
+}
+
+/// A served API; ends when dropped.
+pub struct Served {
+    pub address: SocketAddr,
+    pub client: Client,
+    stop: CancellationToken,
+    _storage: Scratch,
+}
+
+impl Plan {
+    /// One that takes tokens as [`token`] makes them, without bounds on rates.
+    pub fn new() -> Self {
+        let auth = AuthSettings {
+            hs256_secret: Some(SecretBytes::new(SECRET.as_bytes())),
+            ..AuthSettings::keys_only("authenticated")
+        };
+        let settings = ApiSettings {
+            environment: "development".to_owned(),
+            auth,
+            uploads: UploadLimits { uploads_per_day: 0, ..UploadLimits::default() },
+            signing_secret: SecretBytes::new(*b"a secret for signed URLs of tests"),
+            public_base_url: None,
+            cors_origins: Vec::new(),
+            json_body_bytes: 1 << 20,
+            text_body_bytes: 1 << 20,
+            threads: 1,
+            shutdown_grace: Duration::from_secs(1),
+            bounds: Bounds { requests_per_minute: 0, failures_per_minute: 0, trusted_proxies: 0, ..Bounds::default() },
+        };
+        Self { settings, jwks: None }
+    }
+
+    /// Serves it on the database at `url`.
+    pub async fn serve(self, url: &str) -> Served {
+        let storage = Scratch::new("served");
+        let folder = storage.path().join("storage");
+        std::fs::create_dir_all(&folder).unwrap();
+        let store = ObjectStorage::open(folder.to_str().unwrap(), &|_| None).unwrap();
+        let model = LocalModel::new(LocalModelOptions {
+            name: "all-MiniLM-L6-v2".to_owned(),
+            version: "1".to_owned(),
+            places: std::env::var("APP_MODEL_DIR").into_iter().map(PathBuf::from).collect(),
+            threads: 1,
+        });
+        let db = Db::open(target(url), PoolOptions::default()).unwrap();
+        let stop = CancellationToken::new();
+        let build = BuildInfo::new("test", "test", |_| None);
+        let mut state = ApiState::new(db, Arc::new(store), Arc::new(model), self.settings, build, stop.clone());
+        if let Some(jwks) = self.jwks {
+            state = state.with_keys(Arc::new(Jwks::new(jwks.parse().unwrap()).unwrap()));
+        }
+        let (bound, address) = oneshot::channel();
+        let here = "127.0.0.1:0".parse().unwrap();
+        let tell = |at| bound.send(at).expect("the test waits for it");
+        tokio::spawn(serve(state, here, tell));
+        let address = address.await.unwrap();
+        let client = Client { root: format!("http://{address}"), token: token(USER) };
+        Served { address, client, stop, _storage: storage }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
