@@ -29,17 +29,17 @@ pub const BASE_PATH: &str = "/api/upload-pipeline";
 pub(super) fn endpoints() -> Vec<Endpoint> {
     use contract::{documents as documents_doc, jobs as jobs_doc, service, uploads as uploads_doc};
     vec![
-        page("/").get(dashboard::page, service::dashboard),
-        page("/dashboard.css").get(dashboard::style, service::dashboard_style),
-        page("/dashboard.js").get(dashboard::script, service::dashboard_script),
-        open("/health").get(health::health, service::health),
-        open("/readyz").get(health::health, service::readyz),
-        open("/livez").get(health::livez, service::livez),
-        open("/version").get(health::version, service::version),
-        open("/metrics").get(metrics::metrics, service::metrics),
-        open("/openapi.json").get(docs_page::openapi, service::openapi),
-        open("/docs").get(docs_page::page, service::docs),
-        open("/docs/{file}").get(docs_page::asset, service::docs_file),
+        page("/").probe(dashboard::page, service::dashboard),
+        page("/dashboard.css").probe(dashboard::style, service::dashboard_style),
+        page("/dashboard.js").probe(dashboard::script, service::dashboard_script),
+        open("/health").probe(health::health, service::health),
+        open("/readyz").probe(health::health, service::readyz),
+        open("/livez").probe(health::livez, service::livez),
+        open("/version").probe(health::version, service::version),
+        open("/metrics").probe(metrics::metrics, service::metrics),
+        open("/openapi.json").probe(docs_page::openapi, service::openapi),
+        open("/docs").probe(docs_page::page, service::docs),
+        open("/docs/{file}").probe(docs_page::asset, service::docs_file),
         signed("/uploads/{upload_id}").put(uploads::put_upload, uploads_doc::put_upload),
         private("/upload").post(uploads::post_upload, uploads_doc::post_upload),
         private("/documents")
