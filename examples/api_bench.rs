@@ -35,7 +35,7 @@ use app::{
         databases::ensure_database,
         jobs::{Job, get_job, list_jobs},
         migrations::get_environment_stamp,
-        search::{FoundChunk, SearchIn, list_found_chunks, search_text, search_vectors},
+        search::{FoundChunk, SearchIn, get_extent, list_found_chunks, search_text, search_vectors},
         uploads::{Content, NewUpload, announce_upload, register_stored},
         url::DatabaseUrl,
     },
@@ -179,6 +179,9 @@ async fn upload(state: web::Data<State>, user: Named, body: web::Json<TextReques
 
 async fn search(state: web::Data<State>, user: Named, body: web::Json<SearchRequest>) -> Answer {
     let within = SearchIn { user: user.0, document: None, limit: CANDIDATES };
+    let conn = state.db.get().await.map_err(ErrorInternalServerError)?;
+    let extent = get_extent(&conn, within).await.map_err(ErrorInternalServerError)?;
+    drop(conn);
     let mut by_vector = Vec::new();
     if body.mode != SearchMode::Text {
         let texts = vec![body.query.clone()];
@@ -188,14 +191,14 @@ async fn search(state: web::Data<State>, user: Named, body: web::Json<SearchRequ
             .await
             .map_err(|failure| ErrorInternalServerError(failure.to_string()))?;
         let vector = vectors.first().ok_or_else(|| ErrorInternalServerError("no vector"))?;
-        let found = search_vectors(&state.db, state.embedder.model(), vector, within).await;
+        let found = search_vectors(&state.db, state.embedder.model(), vector, within, extent).await;
         by_vector = found.map_err(ErrorInternalServerError)?;
     }
     let conn = state.db.get().await.map_err(ErrorInternalServerError)?;
     let by_text = match body.mode {
         SearchMode::Vector => Vec::new(),
         SearchMode::Text | SearchMode::Hybrid => {
-            search_text(&conn, &body.query, within).await.map_err(ErrorInternalServerError)?
+            search_text(&conn, &body.query, within, extent).await.map_err(ErrorInternalServerError)?
         }
     };
     let fused = fuse(&by_vector, &by_text, HITS);

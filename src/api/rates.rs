@@ -25,6 +25,8 @@ use crate::{db::uploads::get_uploads_left, domain::UserId};
 
 /// The code of an upload URL that was not made here.
 const FORGED: &str = "upload_url_invalid";
+/// No guess, and an answer on which clients sign in again: neither counted nor replaced.
+const EXPIRED: &str = "token_expired";
 /// A day's uploads.
 const DAY: Duration = Duration::from_secs(86_400);
 /// Addresses that are shut out are forgotten from this many on, those whose time is over first.
@@ -119,7 +121,11 @@ pub fn refuse_guessing(state: &ApiState, request: &HttpRequest) -> Result<(), Ap
 
 /// Counts a refused log-in, or a forged upload URL, against its address; past the bound, the answer says that instead.
 pub fn note_refusal(state: &ApiState, request: &HttpRequest, error: ApiError) -> ApiError {
-    let failed = error.status() == StatusCode::UNAUTHORIZED || error.code() == FORGED;
+    let failed = match error.code() {
+        FORGED => true,
+        EXPIRED => false,
+        _ => error.status() == StatusCode::UNAUTHORIZED,
+    };
     let (true, Some(limiter)) = (failed, &state.rates.failures) else { return error };
     let Some(address) = client_address(request, state.rates.trusted_proxies) else { return error };
     let taken = limiter.take(&address);

@@ -9,7 +9,7 @@ use super::{
     messages::{Hit, SearchMode, SearchRequest, SearchResponse},
 };
 use crate::{
-    db::search::{FoundChunk, SearchIn, list_found_chunks, search_text, search_vectors},
+    db::search::{FoundChunk, SearchIn, get_extent, list_found_chunks, search_text, search_vectors},
     domain::{
         ChunkId, DocumentId, Failure,
         fusion::{Fused, fuse},
@@ -33,14 +33,17 @@ pub async fn post_search(
     let (query, limit) = checked(&body)?;
     let within = SearchIn { user: caller.user, document: body.document_id.map(DocumentId), limit: CANDIDATES };
     let (mode, vector) = query_vector(&state, query, body.mode).await?;
+    let conn = state.conn().await?;
+    let extent = get_extent(&conn, within).await?;
+    drop(conn);
     let by_vector = match &vector {
-        Some((embedder, vector)) => search_vectors(&state.db, embedder.model(), vector, within).await?,
+        Some((embedder, vector)) => search_vectors(&state.db, embedder.model(), vector, within, extent).await?,
         None => Vec::new(),
     };
     let conn = state.conn().await?;
     let by_text = match mode {
         SearchMode::Vector => Vec::new(),
-        SearchMode::Text | SearchMode::Hybrid => search_text(&conn, query, within).await?,
+        SearchMode::Text | SearchMode::Hybrid => search_text(&conn, query, within, extent).await?,
     };
     let fused = fuse(&by_vector, &by_text, limit);
     let ids: Vec<ChunkId> = fused.iter().map(|hit| hit.chunk_id).collect();

@@ -24,6 +24,7 @@ mod parser;
 mod queue;
 mod redrive_many;
 mod retention;
+mod search;
 mod sql;
 mod support;
 mod tls;

@@ -83,6 +83,11 @@ async fn failed_log_ins_of_an_address_are_bounded_however_it_is_spoofed() {
     let forged = format!("{}?expires=1&signature=x", api.client.url(&format!("/uploads/{}", Uuid::new_v4())));
     let forged = reqwest::Client::new().put(forged).send().await.unwrap();
     assert_eq!(problem(forged).await.1, "login_rate_limited");
+    // An expired token is no guess: its client has to hear that it must sign in again.
+    let claims = json!({ "sub": Uuid::new_v4(), "aud": "authenticated", "exp": 1_700_000_000 });
+    let key = jsonwebtoken::EncodingKey::from_secret(crate::support::fleet::SECRET.as_bytes());
+    let expired = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+    assert_eq!(fail(&api.client, &expired, "2.2.2.2").await.1, "token_expired");
     // A key is not even looked up; a user who is let in by a token is not kept out by who shares the address.
     assert_eq!(fail(&api.client, "apk_guess", "3.3.3.3").await.1, "login_rate_limited");
     assert_eq!(get(&api.client, "/jobs").await.status(), StatusCode::OK);
