@@ -78,7 +78,7 @@ impl Steps for NoSteps {
             self.seen.started.notify_one();
         }
         let to = match step {
-            Step::Parse => Status::Parsed,
+            Step::Parse | Step::Collect => Status::Parsed,
             Step::Validate => Status::ParseValidated,
             Step::Chunk => Status::ChunksStored,
             Step::Embed => Status::EmbeddingsStored,

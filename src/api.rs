@@ -32,6 +32,7 @@ mod signing;
 mod state;
 mod uploads;
 mod validate;
+mod webhook;
 
 pub use auth::{ApiKeySecret, Caller, KeyPolicy, TokenError, issue_token};
 pub use bounds::Bounds;

@@ -4,6 +4,7 @@
 
 pub mod embedded_postgres;
 pub mod jwks;
+pub mod llamaparse;
 pub mod local_embedder;
 pub mod local_model;
 pub mod local_parser;

@@ -40,7 +40,7 @@ pub use self::{
     environment::{Environment, Role},
     fault::{ConfigError, Fault},
     http::Http,
-    parser::Parser,
+    parser::{Parser, ParserChoice},
     platform::Platform,
     retention::Retention,
     secret::Secret,

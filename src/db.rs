@@ -24,6 +24,7 @@ pub mod migrations;
 mod notifier;
 mod pool;
 pub mod probe;
+pub mod provider_calls;
 pub mod retention;
 pub mod search;
 pub mod server;
@@ -34,6 +35,7 @@ pub mod trial;
 mod tx;
 pub mod uploads;
 pub mod url;
+pub mod webhooks;
 pub mod work;
 pub mod workers;
 

@@ -7,11 +7,12 @@
 //! | entry | [`cli`] |
 //! | roles | [`roles`]: one composition root a subcommand |
 //! | services | [`api`], [`checks`], [`worker`] over [`pipeline`] and [`canary`] |
-//! | domain | [`domain`] (no I/O), [`ports`] (what a test cannot own) |
+//! | domain | [`domain`] (no I/O), [`ports`] (what a test cannot own), [`callback`] (how a provider calls us back) |
 //! | infrastructure | [`db`] (the home of SQL), [`clients`], [`config`], [`telemetry`], [`shutdown`] |
 
 pub mod api;
 pub mod build_info;
+pub mod callback;
 pub mod canary;
 pub mod checks;
 pub mod cli;

@@ -4,20 +4,23 @@
 //! the lease and says what became of it.
 
 mod chunk;
+mod collect;
 mod embed;
 mod finish;
 mod parse;
+mod remote;
 mod scratch;
 mod validate;
 mod verify;
 
 use std::{sync::Arc, time::Duration};
 
+pub use remote::{Callbacks, Remote};
 pub use scratch::ScratchDir;
 
 use crate::{
     db::{Db, DbError, jobs::Completer},
-    domain::{Failure, Lease, Status, Step},
+    domain::{ErrorClass, Failure, Lease, Status, Step},
     ports::{ModelSource, ObjectStore, ParseLimits, Parser},
 };
 
@@ -27,8 +30,10 @@ pub struct Pipeline {
     pub db: Db,
     /// Where bytes are.
     pub store: Arc<dyn ObjectStore>,
-    /// What parses.
+    /// What parses here, and verifies what is parsed elsewhere.
     pub parser: Arc<dyn Parser>,
+    /// What parses elsewhere; `None`: nothing does.
+    pub remote: Option<Remote>,
     /// What cuts and embeds.
     pub model: Arc<dyn ModelSource>,
     /// Bounds of one parse.
@@ -80,6 +85,8 @@ impl From<DbError> for StepError {
 pub struct JobMemory {
     /// The markdown that the last step made or read.
     markdown: Option<String>,
+    /// The remote parser has just been given the document: it is too early to ask.
+    handed_over: bool,
 }
 
 impl Pipeline {
@@ -87,6 +94,7 @@ impl Pipeline {
     pub async fn run_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError> {
         match step {
             Step::Parse => self.parse(lease, memory).await,
+            Step::Collect => self.collect(lease, memory).await,
             Step::Validate => self.validate(lease, memory).await,
             Step::Chunk => self.chunk(lease, memory).await,
             Step::Embed => self.embed(lease).await,
@@ -94,10 +102,18 @@ impl Pipeline {
         }
     }
 
-    /// Whether what a `Configuration` failure complained of is mended: the model loads and the store answers.
+    /// Whether what a `Configuration` failure complained of is mended: the model loads, the store answers, the remote parser
+    /// takes our key. That it is away holds up only what waits for it.
     pub async fn probe(&self) -> Result<(), Failure> {
         self.model.embedder().await?;
-        self.store.head("probe").await.map(drop)
+        self.store.head("probe").await.map(drop)?;
+        match &self.remote {
+            Some(remote) => match remote.parser.probe().await {
+                Err(failure) if failure.class == ErrorClass::Configuration => Err(failure),
+                Ok(()) | Err(_) => Ok(()),
+            },
+            None => Ok(()),
+        }
     }
 }
 

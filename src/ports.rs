@@ -3,6 +3,8 @@
 //! Implementations live in [`clients`](crate::clients). Every error says its code, its class and, in its
 //! text, what to do; none carries document text, secrets or storage paths.
 
+mod remote_parser;
+
 use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -10,6 +12,8 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use crate::domain::{Failure, signing_keys::KeySet};
+
+pub use remote_parser::{Callback, RemoteParser, RemoteState, RemoteText, StartFailed};
 
 /// Bytes on their way; an `Err` item ends them.
 pub type ByteStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
@@ -107,7 +111,7 @@ pub fn page_marker(page: u32) -> String {
     format!("<!-- page {page} -->")
 }
 
-/// Turns a file into markdown.
+/// Turns a file into markdown, here and now.
 #[async_trait]
 pub trait Parser: Send + Sync {
     /// For `documents.parser` and events: `local`, `llamaparse`.

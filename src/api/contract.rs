@@ -12,6 +12,7 @@ mod samples;
 pub mod search;
 pub mod service;
 pub mod uploads;
+pub mod webhook;
 mod whole;
 
 pub use doc::Doc;

@@ -8,6 +8,7 @@ mod probes;
 mod problem;
 mod search;
 mod uploads;
+mod webhook;
 
 pub use documents::{ChunkView, DeletionReceipt, DocumentView};
 pub use jobs::{EventView, JobView, Progress, RetryManyAnswer, RetryManyRequest, RetryRequest, SkippedJob};
@@ -16,3 +17,4 @@ pub use probes::{Health, VersionInfo};
 pub use problem::Problem;
 pub use search::{Hit, SearchMode, SearchRequest, SearchResponse};
 pub use uploads::{DocumentsAccepted, FileOutcome, TextRequest, UploadAccepted, UploadRequest};
+pub use webhook::WebhookTaken;

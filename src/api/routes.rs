@@ -17,7 +17,7 @@ use super::{
     auth::authenticate,
     contract, dashboard, docs_page, documents, events, health, jobs, jobs_many, metrics,
     problem::{from_json_error, from_path_error, from_query_error},
-    search, uploads,
+    search, uploads, webhook,
 };
 pub(super) use endpoint::{Access, Endpoint, on};
 use endpoint::{open, page, private, signed};
@@ -41,6 +41,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         open("/docs").probe(docs_page::page, service::docs),
         open("/docs/{file}").probe(docs_page::asset, service::docs_file),
         signed("/uploads/{upload_id}").put(uploads::put_upload, uploads_doc::put_upload),
+        signed("/webhook/llamaparse/{job_id}").post(webhook::post_llamaparse, contract::webhook::post_llamaparse),
         private("/upload").post(uploads::post_upload, uploads_doc::post_upload),
         private("/documents")
             .get(documents::list_documents, documents_doc::list_documents)

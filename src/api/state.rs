@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::{
     build_info::BuildInfo,
+    callback::CallbackKey,
     db::{
         Conn, Db, DbError, Notifier,
         migrations::{SchemaState, get_environment_stamp, schema_state},
@@ -107,6 +108,8 @@ pub struct ApiSettings {
     pub uploads: UploadLimits,
     /// Signs our own upload URLs; the same in every process of a deployment.
     pub signing_secret: SecretBytes,
+    /// Checks who calls a webhook, as workers have told the parser; `None`: nobody may.
+    pub webhooks: Option<CallbackKey>,
     /// Where clients reach us; `None`: as the request's `Host` says.
     pub public_base_url: Option<Url>,
     /// Origins of browsers that may call; `*` for any.

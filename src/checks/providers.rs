@@ -31,6 +31,7 @@ pub(super) const GROUP: Group = Group {
         &hook::IP_ADDRESS,
         &hook::TOO_LONG,
         &hook::UNREACHABLE,
+        &hook::SECRET_DIFFERS,
         &hook::OTHER_DEPLOYMENT,
     ],
 };

@@ -14,7 +14,7 @@ mod pdf;
 mod protocol;
 mod running;
 mod text;
-mod tidy;
+pub(in crate::clients) mod tidy;
 
 use std::{
     path::{Path, PathBuf},

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::{
-    Config, Environment, Fault, Role, StorageLocation,
+    Config, Environment, Fault, ParserChoice, Role, StorageLocation,
     reader::{fault_about, is_harmless, missing},
     variable,
 };
@@ -59,6 +59,10 @@ impl Findings<'_> {
             self.need("AWS_ACCESS_KEY_ID", storage.access_key_id.is_some());
             self.need("AWS_SECRET_ACCESS_KEY", storage.secret_access_key.is_some());
         }
+        let Config { parser, .. } = self.config;
+        let (has_key, called_back) = (parser.llamaparse_api_key.is_some(), parser.webhook_base_url.is_some());
+        self.need("LLAMAPARSE_API_KEY", has_key || parser.choice != ParserChoice::LlamaParse);
+        self.need("WEBHOOK_SECRET", parser.webhook_secret.is_some() || !(has_key && called_back));
     }
 
     fn database(&mut self) {
@@ -171,14 +175,9 @@ impl Findings<'_> {
     /// In production, no stand-in on this machine may be mistaken for a service, and nothing that carries tokens may
     /// go in the clear.
     fn services(&mut self) {
-        let unused = [
-            ("LLAMAPARSE_API_KEY", self.config.parser.llamaparse_api_key.is_some(), "parses every document itself"),
-            ("OPENAI_API_KEY", self.config.embedder.openai_api_key.is_some(), "embeds with a model of its own"),
-        ];
-        for (name, is_set, instead) in unused {
-            if is_set {
-                self.warn(name, format!("is set, but this build does not call that service yet: it {instead}"), "");
-            }
+        if self.config.embedder.openai_api_key.is_some() {
+            let problem = "is set, but this build does not call that service yet: it embeds with a model of its own";
+            self.warn("OPENAI_API_KEY", problem, "");
         }
         if self.config.environment != Environment::Production {
             return;

@@ -16,6 +16,8 @@ pub struct WorkDocument {
     pub bytes_len: i64,
     /// Declared SHA-256, 64 lower-case hex digits.
     pub file_sha256: String,
+    /// Whether whoever uploaded it asked for OCR.
+    pub ocr: bool,
     /// Key of the bytes.
     pub raw_path: String,
     /// Key of the markdown, once parsed.
@@ -32,6 +34,7 @@ pub async fn get_work_document(db: &impl Session, fence: Fence) -> Result<WorkDo
         .row(
             "-- get_work_document
 SELECT d.filename, d.mime, d.bytes_len, d.file_sha256, d.raw_path, d.parsed_path,
+  j.progress -> 'ocr' = 'true' AS ocr,
   extract(epoch FROM now() - j.created_at)::float8 AS waited_seconds,
   extract(epoch FROM j.upload_expires_at - now())::float8 AS upload_expires_in_seconds
 FROM upload_pipeline.upload_jobs AS j
@@ -46,6 +49,7 @@ WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || 
         mime: column(&row, "mime")?,
         bytes_len: column(&row, "bytes_len")?,
         file_sha256: column(&row, "file_sha256")?,
+        ocr: column::<Option<bool>>(&row, "ocr")?.unwrap_or(false),
         raw_path: column(&row, "raw_path")?,
         parsed_path: column(&row, "parsed_path")?,
         waited_seconds: column(&row, "waited_seconds")?,

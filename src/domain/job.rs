@@ -56,7 +56,7 @@ names! { "status",
     Status {
         /// The row exists; the bytes may still be on their way. A worker finds and verifies them, then parses.
         Uploaded = "uploaded",
-        /// A remote parser has the document; its webhook, or asking it, moves the job on.
+        /// A remote parser has the document. A worker asks it, at the latest when its webhook comes.
         ParseQueued = "parse_queued",
         /// The parser's markdown is stored. A worker normalises and checks it.
         Parsed = "parsed",

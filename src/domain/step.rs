@@ -7,6 +7,8 @@ use super::Status;
 pub enum Step {
     /// Find the bytes, verify them, parse them (or hand them to a remote parser).
     Parse,
+    /// Ask the remote parser that has the document, and take its markdown.
+    Collect,
     /// Normalise the markdown, hash it, refuse empty text.
     Validate,
     /// Cut it into chunks.
@@ -19,13 +21,13 @@ pub enum Step {
 
 impl Step {
     /// All, in the order in which a document meets them.
-    pub const ALL: [Self; 5] = [Self::Parse, Self::Validate, Self::Chunk, Self::Embed, Self::Finish];
+    pub const ALL: [Self; 6] = [Self::Parse, Self::Collect, Self::Validate, Self::Chunk, Self::Embed, Self::Finish];
 
     /// The step that takes a document on from `status`; `None` where there is none.
     pub fn after(status: Status) -> Option<Self> {
         match status {
-            // Without a remote parser's job to ask, a document that waits for one is parsed from its bytes again.
-            Status::Uploaded | Status::ParseQueued => Some(Self::Parse),
+            Status::Uploaded => Some(Self::Parse),
+            Status::ParseQueued => Some(Self::Collect),
             Status::Parsed => Some(Self::Validate),
             Status::ParseValidated | Status::Chunking => Some(Self::Chunk),
             Status::ChunksStored | Status::EmbeddingQueued | Status::EmbeddingInProgress => Some(Self::Embed),
@@ -42,6 +44,7 @@ impl Step {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Parse => "parse",
+            Self::Collect => "collect",
             Self::Validate => "validate",
             Self::Chunk => "chunk",
             Self::Embed => "embed",
@@ -52,7 +55,7 @@ impl Step {
     /// The status of a document that failed here for good.
     pub fn failed_status(self) -> Status {
         match self {
-            Self::Parse | Self::Validate => Status::FailedParse,
+            Self::Parse | Self::Collect | Self::Validate => Status::FailedParse,
             Self::Chunk => Status::FailedChunking,
             Self::Embed | Self::Finish => Status::FailedEmbedding,
         }

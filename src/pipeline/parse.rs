@@ -20,6 +20,16 @@ use crate::{
 
 impl Pipeline {
     pub(super) async fn parse(&self, lease: &Lease, memory: &mut JobMemory) -> Result<Outcome, StepError> {
+        self.parse_by(Step::Parse, lease, memory).await
+    }
+
+    /// The same from either of the statuses that a document can be parsed from. `done`: the step in hand.
+    pub(super) async fn parse_by(
+        &self,
+        done: Step,
+        lease: &Lease,
+        memory: &mut JobMemory,
+    ) -> Result<Outcome, StepError> {
         let began = Instant::now();
         let conn = self.db.get().await?;
         if finish_duplicate(&conn, lease.fence).await? {
@@ -36,6 +46,11 @@ impl Pipeline {
             && failure.code == "type_mismatch"
         {
             self.store.delete(&document.raw_path).await?;
+        }
+        if let Some(remote) = &self.remote
+            && let Some(kind) = remote.wants(document.ocr, &parsed)
+        {
+            return self.hand_over(remote, lease, (file.path(), kind), (done, began), memory).await;
         }
         let ParsedDocument { markdown, pages, kind } = parsed?;
         let key = parsed_key(lease);
@@ -54,7 +69,7 @@ impl Pipeline {
         self.store_markdown(&key, &markdown).await?;
         memory.markdown = Some(markdown);
         let conn = self.db.get().await?;
-        advance_job(&conn, lease, Step::Parse, Status::Parsed, &json!({ "pages": pages }), began.elapsed()).await?;
+        advance_job(&conn, lease, done, Status::Parsed, &json!({ "pages": pages }), began.elapsed()).await?;
         Ok(Outcome::Advanced(Status::Parsed))
     }
 
@@ -64,7 +79,7 @@ impl Pipeline {
     }
 }
 
-fn kind_name(kind: FileKind) -> &'static str {
+pub(super) fn kind_name(kind: FileKind) -> &'static str {
     match kind {
         FileKind::Pdf => "pdf",
         FileKind::Docx => "docx",

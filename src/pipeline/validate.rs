@@ -100,7 +100,7 @@ fn normalise(markdown: &str) -> String {
 }
 
 /// Whether anything but page markers and marks is there.
-fn has_text(markdown: &str) -> bool {
+pub(super) fn has_text(markdown: &str) -> bool {
     markdown.lines().filter(|line| !line.starts_with("<!-- page ")).any(|line| line.chars().any(char::is_alphanumeric))
 }
 

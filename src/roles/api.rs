@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     api::{self, ApiSettings, ApiState, AuthSettings, Bounds, KeyPolicy, SecretBytes, UploadLimits},
+    callback::CallbackKey,
     config::Config,
     db::Db,
     ports::{ModelSource, ObjectStore},
@@ -71,6 +72,7 @@ fn settings(config: &Config) -> anyhow::Result<ApiSettings> {
             upload_expiry: config.uploads.expiry,
         },
         signing_secret: SecretBytes::new(config.storage.signing_secret()?.expose().as_bytes()),
+        webhooks: config.parser.webhook_secret.as_ref().map(|secret| CallbackKey::new(secret.expose())),
         public_base_url: config.http.public_url.clone(),
         cors_origins: config.http.cors_origins.clone(),
         json_body_bytes: bytes(config.http.body_limit_bytes),

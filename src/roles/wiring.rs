@@ -6,13 +6,16 @@ use anyhow::Context as _;
 
 use super::Context;
 use crate::{
+    api::BASE_PATH,
+    callback::CallbackKey,
     clients::{
         jwks::Jwks,
+        llamaparse::{LlamaParse, LlamaParseOptions},
         local_model::{LocalModel, LocalModelOptions},
         local_parser::{LocalParser, LocalParserOptions},
         object_storage::ObjectStorage,
     },
-    config::{Config, Storage, StorageLocation},
+    config::{Config, ParserChoice, Storage, StorageLocation},
     db::{
         ConnectTarget, Db, Listener, PoolOptions, Wakeup,
         jobs::Completer,
@@ -21,7 +24,7 @@ use crate::{
         workers::{WorkerRow, host_name},
     },
     domain::{Failure, RetryPolicy, WorkerId},
-    pipeline::{Pipeline, ScratchDir},
+    pipeline::{Callbacks, Pipeline, Remote, ScratchDir},
     ports::{KeySource, ModelSource, ObjectStore},
     telemetry::readiness::Readiness,
     worker::{Worker, WorkerSettings},
@@ -98,6 +101,24 @@ pub(super) fn key_source(config: &Config) -> anyhow::Result<Option<Arc<dyn KeySo
     Ok(Some(Arc::new(source)))
 }
 
+/// The remote parser, where there is a key for one and documents for it.
+fn remote_parser(config: &Config) -> anyhow::Result<Option<Remote>> {
+    let settings = &config.parser;
+    let (Some(key), Some(url)) = (&settings.llamaparse_api_key, &settings.llamaparse_url) else { return Ok(None) };
+    let reads_all = match settings.choice {
+        ParserChoice::Local => return Ok(None),
+        ParserChoice::Auto => false,
+        ParserChoice::LlamaParse => true,
+    };
+    let options = LlamaParseOptions::new(url.clone(), settings.llamaparse_tier.clone());
+    let callbacks = settings.webhook_base_url.as_ref().zip(settings.webhook_secret.as_ref()).map(|(base, secret)| {
+        let base = format!("{}{BASE_PATH}", base.as_str().trim_end_matches('/'));
+        Callbacks { base, key: CallbackKey::new(secret.expose()) }
+    });
+    let parser = Arc::new(LlamaParse::new(&options, key.expose())?);
+    Ok(Some(Remote { parser, reads_all, patience: settings.remote_timeout, callbacks }))
+}
+
 /// The parts of one worker.
 pub(super) struct WorkerParts {
     pub(super) db: Db,
@@ -119,6 +140,7 @@ pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<
         db: db.clone(),
         store: Arc::clone(&store),
         parser: Arc::new(LocalParser::new(LocalParserOptions::default())),
+        remote: remote_parser(&ctx.config)?,
         model,
         limits: ctx.config.parser.limits,
         scratch,

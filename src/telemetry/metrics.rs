@@ -24,7 +24,7 @@ use prometheus::{
 
 use crate::domain::{Step, Verdict};
 use labels::{CLASSES, METHODS};
-pub use labels::{ClaimOutcome, StepOutcome};
+pub use labels::{ClaimOutcome, ProviderCall, StepOutcome};
 pub use page::{CONTENT_TYPE, Metric, Page};
 pub use render::{Process, render_process};
 
@@ -54,6 +54,7 @@ pub struct Metrics {
     transaction_reruns: IntCounter,
     requests: HistogramVec,
     request_errors: IntCounterVec,
+    provider_calls: HistogramVec,
 }
 
 /// This process's own.
@@ -161,6 +162,12 @@ impl Metrics {
                 "Answers that were problems, by error code.",
                 &["code"],
             ),
+            provider_calls: make.durations_by(
+                "app_provider_call_duration_seconds",
+                "Calls of other people's services, to the head of the answer, by what was asked and by `ok` or the error code.",
+                &STEPS,
+                &["provider", "call", "outcome"],
+            ),
             registry: make.registry,
             declared: make.declared,
         }
@@ -224,6 +231,17 @@ impl Metrics {
         let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("other");
         let class = CLASSES[usize::from((status / 100).clamp(1, 5)) - 1];
         self.requests.with_label_values(&[method, route, class]).observe(took.as_secs_f64());
+    }
+
+    /// A provider was asked and answered, or did not: `ok`, or the code of the failure.
+    pub fn record_provider_call(
+        &self,
+        provider: &'static str,
+        call: ProviderCall,
+        outcome: &'static str,
+        took: Duration,
+    ) {
+        self.provider_calls.with_label_values(&[provider, call.as_str(), outcome]).observe(took.as_secs_f64());
     }
 
     /// An answer was a problem with this code.

@@ -106,6 +106,12 @@ const DETAILS: &[(&str, &str)] = &[
     ("user_forbidden", "This key acts for one user, and X-User-Id names another. Leave the header out."),
     ("user_invalid", "The header X-User-Id is no UUID."),
     ("user_required", "This key acts for many users. Say for which with the header X-User-Id: <uuid>."),
+    ("webhook_expired", "This URL has expired. Nothing is lost: the job has ended, or its parser is asked."),
+    (
+        "webhook_forbidden",
+        "This URL and its X-Webhook-Secret were not given out here for this job. Call the URL exactly as it was given, with its header.",
+    ),
+    ("webhook_stalled", "The body did not come within 30 s. Send it again, or let the parser be asked."),
 ];
 
 /// What a refusal with this status means, whatever its code.

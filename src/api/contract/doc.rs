@@ -92,6 +92,18 @@ impl Doc {
             .refuses(StatusCode::BAD_REQUEST, &["query_invalid"])
     }
 
+    /// What proves who calls: where it lacks, that is a refusal like any other.
+    pub fn proof(
+        self,
+        place: ParameterIn,
+        name: &str,
+        what: &str,
+        schema: impl Into<RefOr<Schema>>,
+        example: Value,
+    ) -> Self {
+        self.with(parameter(place, name, what, schema, example).required(Required::True))
+    }
+
     /// A list's `limit` and `cursor`.
     pub fn pages(self, size: PageSize, cursor: &str) -> Self {
         let limit = ObjectBuilder::new()

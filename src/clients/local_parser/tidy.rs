@@ -6,7 +6,7 @@ use std::borrow::Cow;
 ///
 /// Postgres stores no NUL, and a terminal obeys an escape. A line that reads like a page marker would give the text
 /// below it a page it isn't on; it is a comment, so no visible text goes with it.
-pub(super) fn tidy(text: &str) -> String {
+pub(in crate::clients) fn tidy(text: &str) -> String {
     let text = unix_lines(text);
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n').filter(|line| !is_page_marker(line)) {
@@ -49,7 +49,7 @@ fn is_page_marker(line: &str) -> bool {
 
 /// Adds `text` to `out` as paragraphs of its own: a blank line before, no space at line ends, and never two blank
 /// lines in a row.
-pub(super) fn push_paragraphs(out: &mut String, text: &str) {
+pub(in crate::clients) fn push_paragraphs(out: &mut String, text: &str) {
     let text = text.trim_matches('\n').trim_end();
     if text.is_empty() {
         return;
@@ -66,7 +66,7 @@ pub(super) fn push_paragraphs(out: &mut String, text: &str) {
 }
 
 /// Letters and digits: what a reader would miss.
-pub(super) fn letters(text: &str) -> u64 {
+pub(in crate::clients) fn letters(text: &str) -> u64 {
     text.chars().filter(|c| c.is_alphanumeric()).count() as u64
 }
 

@@ -118,11 +118,34 @@ fn development_derives_a_signing_secret_that_all_processes_share() {
 
 #[test]
 fn a_key_of_a_service_that_this_build_does_not_call_is_a_warning() {
-    let sources = with(&[("OPENAI_API_KEY", "sk-planted"), ("LLAMAPARSE_API_KEY", "llx-planted")]);
+    let sources = with(&[("OPENAI_API_KEY", "sk-planted")]);
     let config = load(Role::Worker, &sources);
     let warned: Vec<&str> = config.warnings.iter().map(|fault| fault.name.as_str()).collect();
-    assert!(warned.contains(&"OPENAI_API_KEY") && warned.contains(&"LLAMAPARSE_API_KEY"), "{warned:?}");
+    assert_eq!(warned, ["OPENAI_API_KEY"]);
     assert!(!format!("{:?}", config.warnings).contains("planted"));
+}
+
+#[test]
+fn a_parser_that_is_chosen_needs_its_key_and_one_that_calls_back_a_secret() {
+    const KEY: (&str, &str) = ("LLAMAPARSE_API_KEY", "llx-planted");
+    const HOOK: (&str, &str) = ("WEBHOOK_BASE_URL", "https://api.example.com");
+    const SECRET: (&str, &str) = ("WEBHOOK_SECRET", "0123456789abcdef0123456789abcdef");
+    let worker = |more: &[(&'static str, &'static str)]| faults(Role::Worker, &with(more));
+    assert_eq!(worker(&[("PARSER", "llamaparse")]), ["LLAMAPARSE_API_KEY"]);
+    assert_eq!(worker(&[("PARSER", "llamaparse"), KEY]), [""; 0]);
+    assert_eq!(worker(&[("PARSER", "local"), KEY]), [""; 0]);
+    assert_eq!(worker(&[("PARSER", "best")]), ["PARSER"]);
+    assert_eq!(worker(&[("LLAMAPARSE_TIER", "fast")]), ["LLAMAPARSE_TIER"]);
+    assert_eq!(worker(&[KEY, HOOK]), ["WEBHOOK_SECRET"]);
+    assert_eq!(worker(&[KEY, HOOK, ("WEBHOOK_SECRET", "short")]), ["WEBHOOK_SECRET"]);
+    assert_eq!(worker(&[KEY, HOOK, SECRET]), [""; 0]);
+    // Nobody calls back without a key, and the API checks what comes, or takes none.
+    assert_eq!(worker(&[HOOK]), [""; 0]);
+    assert_eq!(faults(Role::Api, &with(&[])), [""; 0]);
+    let laptop = Sources::of([("ENVIRONMENT", "development"), DATABASE]);
+    let (api, worker) = (load(Role::Api, &laptop), load(Role::Worker, &laptop));
+    assert!(api.parser.webhook_secret.is_some());
+    assert_eq!(api.parser.webhook_secret, worker.parser.webhook_secret);
 }
 
 #[test]
@@ -130,6 +153,8 @@ fn production_takes_no_stand_in_on_this_machine() {
     assert_eq!(faults(Role::Api, &with(&[("SUPABASE_URL", "http://localhost:54321")])), ["SUPABASE_URL"]);
     assert_eq!(faults(Role::Api, &with(&[("SUPABASE_URL", "http://auth.example.com")])), ["SUPABASE_URL"]);
     assert_eq!(faults(Role::Worker, &with(&[("LLAMAPARSE_API_URL", "http://127.0.0.1:1")])), ["LLAMAPARSE_API_URL"]);
+    assert_eq!(faults(Role::Worker, &with(&[("LLAMAPARSE_API_URL", "http://fake.internal")])), ["LLAMAPARSE_API_URL"]);
+    assert_eq!(faults(Role::Worker, &with(&[("WEBHOOK_BASE_URL", "https://localhost")])), ["WEBHOOK_BASE_URL"]);
     assert_eq!(faults(Role::Worker, &with(&[("AWS_ENDPOINT_URL", "http://[::1]:9000")])), ["AWS_ENDPOINT_URL"]);
     let staging = with(&[("ENVIRONMENT", "staging"), ("SUPABASE_URL", "http://localhost:54321")]);
     assert_eq!(faults(Role::Api, &staging), [""; 0]);

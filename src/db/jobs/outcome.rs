@@ -252,7 +252,8 @@ FROM job"
     expect_one(db, lease.fence, &sql, params).await
 }
 
-/// Parks the job for something outside; costs no try, holds no lease. `code` says what it waits for.
+/// Parks the job for something outside; costs no try, holds no lease. `code` says what it waits for. Where a webhook has come
+/// since the claim, it is due at once: what was seen before may be out of date.
 pub async fn snooze_job(db: &impl Session, fence: Fence, code: &str, delay: Duration) -> Result<(), DbError> {
     give_up_lease(db, fence, "snoozed", code, delay).await
 }
@@ -275,8 +276,8 @@ async fn give_up_lease(
         "-- give_up_lease
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
-  SET state = 'queued', run_at = now() + $4 * interval '1 second', claimed_by = NULL, lease_expires_at = NULL,
-      step_started_at = NULL, updated_at = now()
+  SET state = 'queued', claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, updated_at = now(),
+      run_at = now() + CASE WHEN j.signalled_at > j.claimed_at THEN 0 ELSE $4 END * interval '1 second'
   WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
   RETURNING j.job_id, j.document_id, j.correlation_id, j.run_at
 )

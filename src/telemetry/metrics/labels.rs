@@ -65,6 +65,34 @@ impl StepOutcome {
     }
 }
 
+/// What was asked of a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderCall {
+    /// A file was sent.
+    Upload,
+    /// A job was begun: this is what costs.
+    Start,
+    /// How a job stands.
+    Look,
+    /// The answer.
+    Fetch,
+    /// Whether the key is taken.
+    Probe,
+}
+
+impl ProviderCall {
+    /// The label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Start => "start",
+            Self::Look => "look",
+            Self::Fetch => "fetch",
+            Self::Probe => "probe",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -62,9 +62,11 @@ async fn a_parsing_service_that_refuses_the_key_or_is_away_is_named() {
     let refused = with("llx-another", &at);
     assert!(!refused.requires("ext.parse/key_refused").to_string().contains("llx-another"));
     with("llx-right", "http://127.0.0.1:1").requires("ext.parse/unreachable");
+    let settings = [("LLAMAPARSE_API_KEY", "llx-another"), ("LLAMAPARSE_API_URL", &at), ("PARSER", "local")];
+    assert_eq!(strictly("ext.parse", &settings).causes(), [""; 0], "who is not asked need not answer");
 }
 
-/// One check alone: with a key set the configuration warns that nothing uses it yet.
+/// One check alone.
 fn strictly(id: &str, settings: &[(&str, &str)]) -> crate::check::Checked {
     let mut fleet = Fleet::new("postgres://app:x@127.0.0.1:1/app", "");
     for (name, value) in settings {
@@ -90,14 +92,26 @@ async fn a_webhook_address_of_another_deployment_is_named() {
     let certificates = ServerCertificate::make();
     let version = |commit: &str, environment: &str| json!({ "version": "0.1.0", "commit": commit, "branch": "main", "environment": environment });
     let ours = "a".repeat(40);
-    for (body, cause) in [
-        (version(&ours, "development"), None),
-        (version(&"b".repeat(40), "development"), Some("hook.url/other_deployment")),
-        (version(&ours, "production"), Some("hook.url/other_deployment")),
-        (json!({ "message": "hello" }), Some("hook.url/unreachable")),
+    let (known, forbidden) = ("job_not_found", "webhook_forbidden");
+    for (body, answer, cause) in [
+        (version(&ours, "development"), known, None),
+        (version(&"b".repeat(40), "development"), known, Some("hook.url/other_deployment")),
+        (version(&ours, "production"), known, Some("hook.url/other_deployment")),
+        (json!({ "message": "hello" }), known, Some("hook.url/unreachable")),
+        // The API has another secret; and something between us and it takes no POST.
+        (version(&ours, "development"), forbidden, Some("hook.url/secret_differs")),
+        (version(&ours, "development"), "blocked", Some("hook.url/unreachable")),
     ] {
         let server = Server::start_with(Some(Arc::clone(&certificates.server)), move |request| match &*request.path {
             "/version" => Reply::json(200, &body),
+            path if path.starts_with("/api/upload-pipeline/webhook/llamaparse/") => {
+                assert!(
+                    request.method == "POST"
+                        && request.query.contains("&token=")
+                        && !request.header("x-webhook-secret").is_empty()
+                );
+                Reply::json(404, &json!({ "code": answer }))
+            }
             _ => Reply::empty(404),
         });
         let settings = [

@@ -25,8 +25,11 @@ async fn every_path_of_the_contract_is_there_and_takes_just_its_methods() {
     }
     assert!(paths.len() > 25, "{paths:?}");
     for (path, methods) in paths {
-        let url =
-            format!("{}{}", client.root, path.replace("{id}", ID).replace("{upload_id}", ID).replace("{file}", "x"));
+        let url = format!(
+            "{}{}",
+            client.root,
+            path.replace("{id}", ID).replace("{upload_id}", ID).replace("{job_id}", ID).replace("{file}", "x")
+        );
         let answer = http.patch(&url).bearer_auth(&client.token).send().await.unwrap();
         let allow = answer.headers().get("allow").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
         assert_eq!(answer.status(), 405, "{path}");

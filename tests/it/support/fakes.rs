@@ -2,5 +2,6 @@
 
 pub mod http;
 pub mod issuer;
+pub mod llamaparse;
 pub mod s3;
 pub mod services;

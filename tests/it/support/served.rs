@@ -48,6 +48,7 @@ impl Plan {
             auth,
             uploads: UploadLimits { uploads_per_day: 0, ..UploadLimits::default() },
             signing_secret: SecretBytes::new(*b"a secret for signed URLs of tests"),
+            webhooks: None,
             public_base_url: None,
             cors_origins: Vec::new(),
             json_body_bytes: 1 << 20,

@@ -1,0 +1,11 @@
+//! What a provider that calls us back is told.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The answer to a webhook, a repeated one included.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct WebhookTaken {
+    /// Always true: it need not be sent again.
+    pub taken: bool,
+}

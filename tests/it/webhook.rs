@@ -1,0 +1,261 @@
+//! Webhooks as anybody may send them: only who was asked is heard, once, and all that he can do is have a job looked at.
+
+use std::time::Duration;
+
+use app::{callback::CallbackKey, domain::JobId, ports::Callback};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::support::{
+    db::TestDb,
+    fakes::llamaparse::post,
+    fleet::{App, Client, Fleet},
+};
+
+const SECRET: &str = "a-webhook-secret-of-tests-that-is-long-enough";
+const HEADER: &str = "X-Webhook-Secret";
+/// All that a webhook may change, and what it must not.
+const JOB: &str = "SELECT status || ' ' || state || ' ' || (run_at <= now()) || ' ' || (signalled_at IS NOT NULL) FROM upload_pipeline.upload_jobs";
+
+struct World {
+    test: TestDb,
+    client: Client,
+    _api: App,
+}
+
+/// An API, and no worker that could move a job.
+async fn world() -> World {
+    let test = TestDb::new().await;
+    let mut fleet = Fleet::new(&test.url, &test.url);
+    fleet.set("WEBHOOK_SECRET", SECRET);
+    let (api, client) = fleet.api();
+    World { test, client, _api: api }
+}
+
+impl World {
+    /// A job at `status` and `state` that is not due for an hour.
+    async fn job(&self, status: &str, state: &str) -> JobId {
+        self.test.run("DELETE FROM upload_pipeline.documents").await;
+        let job = self.client.upload_text("waits", &format!("{status} {state}")).await;
+        self.test
+            .run(&format!(
+                "UPDATE upload_pipeline.upload_jobs SET status = '{status}', state = '{state}', run_at = now() + interval '1 hour'"
+            ))
+            .await;
+        JobId(job.parse().unwrap())
+    }
+
+    /// What a worker would have told the parser.
+    fn callback(&self, secret: &str, job: JobId, good_for: time::Duration) -> Callback {
+        let base = self.client.url("");
+        CallbackKey::new(secret).callback(&base, job, OffsetDateTime::now_utc() + good_for).unwrap()
+    }
+
+    fn good(&self, job: JobId) -> Callback {
+        self.callback(SECRET, job, time::Duration::HOUR)
+    }
+
+    async fn logged(&self) -> String {
+        self.test.value("SELECT count(*) FROM upload_pipeline.webhook_log").await
+    }
+}
+
+/// Sends a webhook; status, and the code of a problem.
+async fn send(url: &str, header: Option<&str>, body: impl Into<reqwest::Body>) -> (u16, String) {
+    let mut request = reqwest::Client::new().post(url).body(body);
+    if let Some(header) = header {
+        request = request.header(HEADER, header);
+    }
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let body: Value = response.json().await.unwrap();
+    (status, body["code"].as_str().unwrap_or_default().to_owned())
+}
+
+async fn call(callback: &Callback, body: &str) -> (u16, String) {
+    send(callback.url.as_str(), Some(&callback.secret), body.to_owned()).await
+}
+
+fn taken() -> (u16, String) {
+    (200, String::new())
+}
+
+fn refused(status: u16, code: &str) -> (u16, String) {
+    (status, code.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_makes_a_waiting_job_due_and_does_nothing_else() {
+    let world = world().await;
+    let job = world.job("parse_queued", "queued").await;
+    let before = "SELECT to_jsonb(j) - 'run_at' FROM upload_pipeline.upload_jobs AS j";
+    let unchanged = world.test.value(before).await;
+    assert_eq!(call(&world.good(job), r#"{"event_type":"parse.success","data":{"text":"believe me"}}"#).await, taken());
+    assert_eq!(world.test.value(JOB).await, "parse_queued queued true false");
+    assert_eq!(world.test.value(before).await, unchanged);
+    let logged =
+        world.test.rows("SELECT job_id, length(payload_hash), host(ip_address) FROM upload_pipeline.webhook_log").await;
+    assert_eq!(logged, [[job.to_string(), "64".to_owned(), "127.0.0.1".to_owned()]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_webhook_again_is_answered_alike_and_changes_nothing() {
+    let world = world().await;
+    let job = world.job("parse_queued", "queued").await;
+    let callback = world.good(job);
+    assert_eq!(call(&callback, "{}").await, taken());
+    // The worker has looked, and found that it must wait on.
+    world.test.run("UPDATE upload_pipeline.upload_jobs SET run_at = now() + interval '1 hour'").await;
+    for _ in 0..5 {
+        assert_eq!(call(&callback, "{}").await, taken());
+    }
+    assert_eq!(world.test.value(JOB).await, "parse_queued queued false false");
+    assert_eq!(world.logged().await, "1");
+    // Another event of the same job is news.
+    assert_eq!(call(&callback, r#"{"event":2}"#).await, taken());
+    assert_eq!(world.test.value(JOB).await, "parse_queued queued true false");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_does_not_wait_for_a_parser_is_left_alone() {
+    let world = world().await;
+    for (status, state, noted) in [
+        ("uploaded", "queued", false),
+        ("parsed", "queued", false),
+        ("parse_queued", "retryable", false),
+        ("parse_queued", "cancelled", false),
+        ("failed_parse", "deadletter", false),
+        ("complete", "done", false),
+        // Who has it will look once more before it lies down.
+        ("uploaded", "working", true),
+        ("parse_queued", "working", true),
+        ("chunking", "working", false),
+    ] {
+        let job = world.job(status, state).await;
+        assert_eq!(call(&world.good(job), "{}").await, taken(), "{status} {state}");
+        assert_eq!(world.test.value(JOB).await, format!("{status} {state} false {noted}"));
+        assert_eq!(world.logged().await, "1");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_was_asked_is_heard() {
+    let world = world().await;
+    let job = world.job("parse_queued", "queued").await;
+    let (good, foreign) = (world.good(job), world.good(JobId(uuid::Uuid::new_v4())));
+    let url = good.url.as_str();
+    let secret = Some(good.secret.as_str());
+    let bare = url.split('?').next().unwrap();
+    let with_query = |query: &str| format!("{bare}?{query}");
+    let expires = good.url.query().unwrap().split('&').next().unwrap().to_owned();
+    let other = world.callback("another-secret-of-32-characters-or-more", job, time::Duration::HOUR);
+    let late = world.callback(SECRET, job, -time::Duration::MINUTE);
+    for (what, url, header) in [
+        ("no header", url.to_owned(), None),
+        ("an empty header", url.to_owned(), Some("")),
+        ("the URL's token as header", url.to_owned(), url.rsplit('=').next()),
+        ("no token", bare.to_owned(), secret),
+        ("an empty token", with_query(&format!("{expires}&token=")), secret),
+        ("a token that is none", with_query(&format!("{expires}&token=%ff")), secret),
+        ("a later expiry", url.replace("expires=", "expires=9"), secret),
+        ("another job's URL", url.replace(&job.to_string(), foreign.url.path().rsplit('/').next().unwrap()), secret),
+        ("another job's header", url.to_owned(), Some(foreign.secret.as_str())),
+        ("another deployment's", other.url.to_string(), Some(other.secret.as_str())),
+    ] {
+        assert_eq!(send(&url, header, "{}").await, refused(403, "webhook_forbidden"), "{what}");
+    }
+    assert_eq!(call(&late, "{}").await, refused(403, "webhook_expired"));
+    assert_eq!(call(&foreign, "{}").await, refused(404, "job_not_found"), "rightly made, and there is no such job");
+    let (status, code) = send(&url.replace(&job.to_string(), "no-uuid"), secret, "{}").await;
+    assert_eq!((status, code.as_str()), (400, "id_invalid"));
+    // A user's login is no way in, nor is a key of the API.
+    let response = reqwest::Client::new().post(bare).bearer_auth(&world.client.token).body("{}").send().await.unwrap();
+    assert_eq!(response.status(), 403);
+    assert_eq!(reqwest::get(url).await.unwrap().status(), 405);
+    assert_eq!(world.test.value(JOB).await, "parse_queued queued false false");
+    assert_eq!(world.logged().await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_body_says_or_does_not_say_it_is_a_signal() {
+    let world = world().await;
+    for body in
+        ["", "no JSON", "{}", r#"{"status":"error"}"#, r#"{"txt":"","md":"","json":[],"images":[]}"#, "\0\u{7f}"]
+    {
+        let job = world.job("parse_queued", "queued").await;
+        assert_eq!(call(&world.good(job), body).await, taken(), "{body:?}");
+        assert_eq!(world.test.value(JOB).await, "parse_queued queued true false", "{body:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_fifty_megabytes_is_refused_unread_and_nothing_is_lost() {
+    const MEGABYTE: usize = 1 << 20;
+    let world = world().await;
+    let job = world.job("parse_queued", "queued").await;
+    let callback = world.good(job);
+    let header = [(HEADER.to_owned(), callback.secret.clone())];
+    let vast = vec![b'x'; 50 * MEGABYTE];
+    // 0: hung up on in the middle of its sending, which it was about to be told.
+    assert!([413, 0].contains(&post(callback.url.as_str(), &header, &vast)));
+    // Without a length the end is not known before it comes.
+    let pieces = (0..50).map(|_| Ok::<_, std::io::Error>(bytes::Bytes::from_static(&[b'x'; MEGABYTE])));
+    let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
+    let request = reqwest::Client::new().post(callback.url.clone()).header(HEADER, &callback.secret).body(body);
+    if let Ok(response) = request.send().await {
+        assert_eq!(response.status(), 413);
+        assert_eq!(response.json::<Value>().await.unwrap()["code"], "body_too_large");
+    }
+    // Nor is it read from whom nobody asked.
+    assert!([403, 0].contains(&post(callback.url.as_str(), &[], &vast)));
+    assert_eq!(world.logged().await, "0");
+    assert_eq!(world.test.value(JOB).await, "parse_queued queued false false");
+    // As much as may come does.
+    assert_eq!(call(&callback, &"x".repeat(MEGABYTE)).await, taken());
+    assert_eq!(world.test.value(JOB).await, "parse_queued queued true false");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_breaks_off_is_no_signal() {
+    use std::io::Write;
+    let world = world().await;
+    let job = world.job("parse_queued", "queued").await;
+    let callback = world.good(job);
+    let (host, path) = callback.url.as_str().strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut socket = std::net::TcpStream::connect(host).unwrap();
+    let head = format!(
+        "POST /{path} HTTP/1.1\r\nhost: {host}\r\n{HEADER}: {}\r\ncontent-length: 100\r\n\r\nhalf",
+        callback.secret
+    );
+    socket.write_all(head.as_bytes()).unwrap();
+    drop(socket);
+    // The whole of it is another delivery, and the first that counts.
+    assert_eq!(call(&callback, &json!({ "whole": true }).to_string()).await, taken());
+    assert_eq!(world.logged().await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_webhooks_at_once_are_one() {
+    let world = world().await;
+    let job = world.job("parse_queued", "queued").await;
+    let callback = world.good(job);
+    let calls = (0..20).map(|_| call(&callback, "{}"));
+    for answer in futures_util::future::join_all(calls).await {
+        assert_eq!(answer, taken());
+    }
+    assert_eq!(world.logged().await, "1");
+    assert_eq!(world.test.value(JOB).await, "parse_queued queued true false");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_empty_secret_would_sign_opens_nothing() {
+    let test = TestDb::new().await;
+    let mut fleet = Fleet::new(&test.url, &test.url);
+    fleet.set("ENVIRONMENT", "development");
+    let (_api, client) = fleet.api();
+    let job = JobId(client.upload_text("waits", "some text").await.parse().unwrap());
+    // Development has a secret of its own, which is not this one.
+    let expires_at = OffsetDateTime::now_utc() + Duration::from_secs(3600);
+    let callback = CallbackKey::new("").callback(&client.url(""), job, expires_at).unwrap();
+    assert_eq!(call(&callback, "{}").await, refused(403, "webhook_forbidden"));
+}
