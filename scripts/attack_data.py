@@ -32,14 +32,14 @@ class Api:
 
 def main():
     api, folder = Api(sys.argv[1]), pathlib.Path(sys.argv[2])
-    taken = []
+    taken, run = [], os.urandom(4).hex()
     for number in range(DOCUMENTS + 1):
-        text = {"title": f"attack {number}", "text": f"# Part {number}\n\nWhat is attacked must be there.\n"}
+        text = {"title": f"attack {number}", "text": f"# Part {number} of {run}\n\nWhat is attacked must be there.\n"}
         taken += api.call("POST", "/documents", text)["documents"]
     gone = api.call("DELETE", f"/documents/{taken.pop()['document_id']}")
     # Those of the first start are whole by now; those above may be anywhere.
     jobs = api.call("GET", "/jobs?limit=100")["items"]
-    body = b"what was announced"
+    body = f"what was announced by {run}".encode()
     announced = {"filename": "a.txt", "bytes_len": len(body), "mime": "text/plain", "sha256": hashlib.sha256(body).hexdigest()}
     signed = urllib.parse.urlsplit(api.call("POST", "/upload", announced)["signed_url"])
     query = urllib.parse.parse_qs(signed.query)
