@@ -33,7 +33,7 @@ use app::{
     db::{
         ConnectTarget, Db, PoolOptions,
         databases::ensure_database,
-        jobs::{Job, get_job, list_jobs},
+        jobs::{Job, JobFilter, get_job, list_jobs},
         migrations::get_environment_stamp,
         search::{FoundChunk, SearchIn, get_extent, list_found_chunks, search_text, search_vectors},
         uploads::{Content, NewUpload, announce_upload, register_stored},
@@ -144,7 +144,7 @@ async fn job(state: web::Data<State>, user: Named, id: web::Path<Uuid>) -> Answe
 
 async fn jobs(state: web::Data<State>, user: Named) -> Answer {
     let conn = state.db.get().await.map_err(ErrorInternalServerError)?;
-    let jobs = list_jobs(&conn, user.0, None, None, 21).await.map_err(ErrorInternalServerError)?;
+    let jobs = list_jobs(&conn, user.0, &JobFilter::default(), None, 21).await.map_err(ErrorInternalServerError)?;
     Ok(HttpResponse::Ok().json(json!({ "items": jobs.iter().take(20).map(shown).collect::<Vec<_>>() })))
 }
 

@@ -18,6 +18,7 @@ mod error;
 pub mod events;
 pub mod gauges;
 pub mod housekeeping;
+pub mod idempotency;
 pub mod jobs;
 mod listener;
 pub mod migrations;
@@ -39,7 +40,7 @@ pub mod webhooks;
 pub mod work;
 pub mod workers;
 
-pub use cursor::{BadCursor, Cursor};
+pub use cursor::Cursor;
 pub use error::DbError;
 pub use listener::{Listener, Wakeup, notify_workers};
 pub use notifier::Notifier;

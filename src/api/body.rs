@@ -10,18 +10,19 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use actix_web::error::PayloadError;
+use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{ApiError, ApiState, auth::hex};
+use super::{ApiError, ApiState, auth::hex, problem::from_payload_error};
 use crate::ports::{ByteStream, ObjectStore, StoredObject};
 
 /// A body that brings nothing for this long is given up.
 ///
 /// Source: ours; longer than a phone loses its network for between two cells.
-const STALLED_AFTER: Duration = Duration::from_secs(60);
+pub(super) const STALLED_AFTER: Duration = Duration::from_secs(60);
 /// Pieces on their way to the store; with the network's pieces of up to 64 KiB, the memory that an upload costs.
 const PIECES: usize = 8;
 
@@ -40,6 +41,30 @@ enum Piece {
     Data(Bytes),
     End,
     Refused,
+}
+
+/// A body of up to `limit` bytes, for what must be held whole.
+pub async fn read_whole<S>(mut body: S, limit: usize) -> Result<Bytes, ApiError>
+where
+    S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+{
+    let mut whole = BytesMut::new();
+    loop {
+        match timeout(STALLED_AFTER, body.next()).await {
+            Err(_elapsed) => return Err(stalled()),
+            Ok(None) => return Ok(whole.freeze()),
+            Ok(Some(Err(error))) => return Err(from_payload_error(&error)),
+            Ok(Some(Ok(data))) if whole.len().saturating_add(data.len()) > limit => {
+                return Err(ApiError::too_large(
+                    "body_too_large",
+                    format!(
+                        "The body is larger than the {limit} bytes that this route takes. Send less, or a text as a file."
+                    ),
+                ));
+            }
+            Ok(Some(Ok(data))) => whole.extend_from_slice(&data),
+        }
+    }
 }
 
 /// Stores `body` at `key`. Nothing is at the key when this fails.
@@ -136,7 +161,8 @@ impl Expected {
     }
 }
 
-fn stalled() -> ApiError {
+/// The client has fallen silent.
+pub(super) fn stalled() -> ApiError {
     ApiError::new(
         actix_web::http::StatusCode::REQUEST_TIMEOUT,
         "upload_stalled",

@@ -1,24 +1,21 @@
 //! Documents: taking them in in one step, listing, reading and deleting them.
 
-use actix_multipart::{Field, Multipart};
-use actix_web::{
-    HttpRequest, HttpResponse, ResponseError,
-    http::header::{self, ContentType},
-    web,
-};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, http::header, web};
 use bytes::Bytes;
-use futures_util::{
-    Stream, StreamExt,
-    stream::{self, Fuse},
-};
+use futures_util::{Stream, stream};
 use uuid::Uuid;
 
 use super::{
-    ApiError, ApiState, Caller,
-    body::{Expected, store_body},
+    ApiError, ApiState, BASE_PATH, Caller,
+    body::{Expected, read_whole, store_body},
+    conditional::{self, IfMatch},
+    filters::{DocumentsQuery, PageQuery},
+    form::Form,
+    idempotency::FormPrint,
+    jobs::job_path,
+    json,
     messages::{ChunkView, DeletionReceipt, DocumentView, DocumentsAccepted, FileOutcome, TextRequest},
-    paging::{PageQuery, PageSize, page},
-    problem::{from_payload_error, json_invalid},
+    paging::{ListId, PageSize},
     request_id::RequestIds,
     uploads::{new_upload, not_registered, quota_reached},
     validate,
@@ -27,7 +24,7 @@ use crate::{
     db::{
         Cursor,
         deletions::{Deletion, get_deletion},
-        documents::{self, Document, StoredChunk},
+        documents::{self, Deleting, Document, StoredChunk},
         uploads::{Content, NewUpload, Registered, announce_upload, delete_upload, register_stored},
     },
     domain::{DocumentId, JobId, UserId},
@@ -60,7 +57,7 @@ pub async fn post_documents(
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match kind.as_str() {
-        "multipart/form-data" => take_files(&state, sender, Multipart::new(request.headers(), body)).await,
+        "multipart/form-data" => take_files(&state, sender, &request, body).await,
         "application/json" => take_text(&state, sender, body).await,
         _ => Err(ApiError::new(
             actix_web::http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -71,37 +68,33 @@ pub async fn post_documents(
 }
 
 /// Takes every file of the form. A single one that is refused is the answer's problem; of several, each has its entry.
-async fn take_files(state: &ApiState, sender: Sender, mut form: Multipart) -> Result<HttpResponse, ApiError> {
+async fn take_files(
+    state: &ApiState,
+    sender: Sender,
+    request: &HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (mut form, max) = (Form::new(request, body), state.settings.uploads.max_files);
     let mut outcomes: Vec<(String, Taken)> = Vec::new();
-    while let Some(field) = form.next().await {
-        let field = match field {
-            Ok(field) => field,
-            Err(error) if outcomes.is_empty() => return Err(form_invalid(&error)),
+    while let Some(part) = form.next().await {
+        let mut part = match part {
+            Ok(part) => part,
+            Err(error) if outcomes.is_empty() => return Err(error),
             // Some files are taken: the client must hear of them.
             Err(error) => {
-                outcomes.push((String::new(), Err(form_invalid(&error))));
+                outcomes.push((String::new(), Err(error)));
                 break;
             }
         };
-        let mime = field.content_type().map_or("application/octet-stream".to_owned(), ToString::to_string);
-        let filename = field.content_disposition().and_then(|d| d.get_filename()).map(str::to_owned);
-        // A part that is asked for more after its end panics; fused, it says again that it has ended.
-        let mut field = field.fuse();
-        let Some(filename) = filename else {
-            if skip(&mut field, state).await.is_err() {
-                break;
-            }
-            continue;
-        };
-        let max = state.settings.uploads.max_files;
+        let (filename, mime) = (part.filename.clone(), part.mime.clone());
         if max > 0 && outcomes.len() == max {
             outcomes.push((filename, Err(too_many_files(max))));
             break;
         }
-        let outcome = take_file(state, sender, &filename, &mime, &mut field).await;
-        let broken = outcome.is_err() && skip(&mut field, state).await.is_err();
+        let outcome = take_file(state, sender, &filename, &mime, &mut part).await;
+        let skipped = if outcome.is_err() { part.read_on(state.settings.uploads.max_file_bytes).await } else { Ok(()) };
         outcomes.push((filename, outcome));
-        if broken {
+        if skipped.is_err() {
             break;
         }
     }
@@ -111,30 +104,12 @@ async fn take_files(state: &ApiState, sender: Sender, mut form: Multipart) -> Re
             "The form holds no file. Send each as a part with a file name.",
         ));
     }
+    FormPrint::leave(request, form.fingerprint());
     answer(outcomes, sender)
-}
-
-fn form_invalid(error: &impl std::fmt::Display) -> ApiError {
-    ApiError::bad_request(
-        "form_invalid",
-        format!("The form cannot be read: {error}. Send multipart/form-data as RFC 7578 says."),
-    )
 }
 
 fn too_many_files(max: usize) -> ApiError {
     ApiError::too_large("too_many_files", format!("A request takes {max} files. Send the others in another one."))
-}
-
-/// Reads on to the end of a part that is not taken, if that is not too far.
-async fn skip(field: &mut Fuse<Field>, state: &ApiState) -> Result<(), ApiError> {
-    let (mut seen, most) = (0_u64, state.settings.uploads.max_file_bytes.max(1 << 20));
-    while let Some(data) = field.next().await {
-        seen = seen.saturating_add(data.map_err(|error| form_invalid(&error))?.len() as u64);
-        if seen > most {
-            return Err(validate::file_too_large(state.settings.uploads));
-        }
-    }
-    Ok(())
 }
 
 fn answer(mut outcomes: Vec<(String, Taken)>, sender: Sender) -> Result<HttpResponse, ApiError> {
@@ -144,8 +119,13 @@ fn answer(mut outcomes: Vec<(String, Taken)>, sender: Sender) -> Result<HttpResp
         // A single file that is refused is the answer's own problem.
         outcomes.push((filename, Ok(outcome?)));
     }
-    let documents = outcomes.into_iter().map(|(filename, outcome)| file_outcome(filename, outcome, sender)).collect();
-    Ok(HttpResponse::Accepted().json(DocumentsAccepted { documents }))
+    let documents: Vec<FileOutcome> =
+        outcomes.into_iter().map(|(filename, outcome)| file_outcome(filename, outcome, sender)).collect();
+    let mut response = HttpResponse::Accepted();
+    if let [FileOutcome { job_id: Some(job), problem: None, .. }] = documents.as_slice() {
+        response.insert_header((header::LOCATION, job_path(JobId(*job))));
+    }
+    Ok(response.json(DocumentsAccepted { documents }))
 }
 
 fn file_outcome(filename: String, outcome: Taken, sender: Sender) -> FileOutcome {
@@ -227,23 +207,13 @@ async fn forget(state: &ApiState, upload: &NewUpload) {
 
 /// A text without a file.
 async fn take_text(state: &ApiState, sender: Sender, body: web::Payload) -> Result<HttpResponse, ApiError> {
-    let limit = state.settings.text_body_bytes;
-    let bytes = body
-        .to_bytes_limited(limit)
-        .await
-        .map_err(|_too_large| {
-            ApiError::too_large(
-                "body_too_large",
-                format!("The text is larger than {limit} bytes of JSON. Upload it as a file."),
-            )
-        })?
-        .map_err(|error| match error.as_error() {
-            Some(error) => from_payload_error(error),
-            None => ApiError::bad_request("body_incomplete", "The body did not arrive whole. Send it again."),
-        })?;
-    let TextRequest { title, text } = serde_json::from_slice(&bytes).map_err(|error| json_invalid(&error))?;
+    let bytes = read_whole(body, state.settings.text_body_bytes).await?;
+    let TextRequest { title, text } = json::parse(&bytes)?;
     if text.trim().is_empty() {
         return Err(ApiError::unprocessable("text_empty", "`text` is empty. Send some text."));
+    }
+    if text.contains('\0') {
+        return Err(ApiError::unprocessable("text_invalid", "`text` holds a NUL character. Leave it out."));
     }
     let title = title.trim();
     if title.is_empty() {
@@ -276,12 +246,14 @@ fn document_view(document: Document) -> DocumentView {
 pub async fn list_documents(
     state: web::Data<ApiState>,
     caller: Caller,
-    query: web::Query<PageQuery>,
+    query: web::Query<DocumentsQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let (limit, after) = (query.limit(DOCUMENTS)?, query.cursor()?);
-    let rows = documents::list_documents(&state.conn().await?, caller.user, after, limit + 1).await?;
-    let key = |row: &Document| Cursor { created_at: row.created_at, id: row.document_id.0 }.to_string();
-    Ok(HttpResponse::Ok().json(page(rows, limit, key, document_view)))
+    let (filter, list) = query.filter()?;
+    let (limit, after) = (DOCUMENTS.limit(query.limit)?, list.position(query.cursor.as_deref())?);
+    let rows = documents::list_documents(&state.conn().await?, caller.user, &filter, after, limit + 1).await?;
+    let key = |row: &Document| Cursor { created_at: row.created_at, id: row.document_id.0 };
+    conditional::json(&request, &list.page(rows, limit, key, document_view))
 }
 
 /// `GET /documents/{id}`.
@@ -289,10 +261,11 @@ pub async fn get_document(
     state: web::Data<ApiState>,
     caller: Caller,
     id: web::Path<Uuid>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let found = documents::get_document(&state.conn().await?, caller.user, DocumentId(*id)).await?;
     let document = found.ok_or_else(|| ApiError::not_found("document"))?;
-    Ok(HttpResponse::Ok().json(document_view(document)))
+    conditional::json(&request, &document_view(document))
 }
 
 /// `GET /documents/{id}/chunks`.
@@ -301,8 +274,10 @@ pub async fn list_chunks(
     caller: Caller,
     id: web::Path<Uuid>,
     query: web::Query<PageQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let (limit, after, id) = (query.limit(CHUNKS)?, query.cursor()?.unwrap_or(-1), DocumentId(*id));
+    let (id, list) = (DocumentId(*id), ListId::new("chunks").with("document_id", Some(*id)));
+    let (limit, after) = (CHUNKS.limit(query.limit)?, list.position(query.cursor.as_deref())?.unwrap_or(-1));
     let conn = state.conn().await?;
     let rows = documents::list_chunks(&conn, caller.user, id, after, limit + 1).await?;
     if rows.is_empty() && documents::get_document(&conn, caller.user, id).await?.is_none() {
@@ -317,7 +292,7 @@ pub async fn list_chunks(
         page_last: row.page_last,
         embedded: row.embedded,
     };
-    Ok(HttpResponse::Ok().json(page(rows, limit, |row| row.ord.to_string(), view)))
+    conditional::json(&request, &list.page(rows, limit, |row| row.ord, view))
 }
 
 fn receipt(deletion: Deletion) -> DeletionReceipt {
@@ -335,12 +310,20 @@ pub async fn delete_document(
     state: web::Data<ApiState>,
     caller: Caller,
     id: web::Path<Uuid>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let id = DocumentId(*id);
-    let deletion = documents::delete_document(&state.db, caller.user, id).await?;
-    let deletion = deletion.ok_or_else(|| ApiError::not_found("document"))?;
+    let (id, seen) = (DocumentId(*id), IfMatch::of(&request));
+    let as_seen = |document: &Document| seen.as_ref().is_none_or(|seen| seen.holds(&document_view(document.clone())));
+    let deleting =
+        documents::delete_expected_document(&state.db, caller.user, id, seen.as_ref().map(|_seen| &as_seen as _));
+    let deletion = match deleting.await? {
+        Deleting::Deleted(deletion) => deletion,
+        Deleting::Changed => return Err(conditional::precondition_failed()),
+        Deleting::NotFound => return Err(ApiError::not_found("document")),
+    };
     tracing::info!(document.id = %id, deletion.id = %deletion.deletion_id, "document {id} is deleted");
-    Ok(HttpResponse::Accepted().insert_header(ContentType::json()).json(receipt(deletion)))
+    let at = format!("{BASE_PATH}/deletions/{}", deletion.deletion_id);
+    Ok(HttpResponse::Accepted().insert_header((header::LOCATION, at)).json(receipt(deletion)))
 }
 
 /// `GET /deletions/{id}`.
@@ -348,7 +331,8 @@ pub async fn get_deletion_receipt(
     state: web::Data<ApiState>,
     caller: Caller,
     id: web::Path<Uuid>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let found = get_deletion(&state.conn().await?, caller.user, *id).await?;
-    Ok(HttpResponse::Ok().json(receipt(found.ok_or_else(|| ApiError::not_found("deletion"))?)))
+    conditional::json(&request, &receipt(found.ok_or_else(|| ApiError::not_found("deletion"))?))
 }

@@ -1,7 +1,8 @@
 //! A job's timeline: as a list, or live as server-sent events (WHATWG HTML, "Server-sent events").
 //!
 //! Live, each event of the job comes with its `seq` as the id, so that a client which names the last one it saw goes on
-//! behind it; `event: job` holds the job whenever it changed; `event: end` is the last.
+//! behind it; `event: job` holds the job whenever it changed; `event: end` is the last. A timeline that ends without it
+//! (it has lasted for long enough, the server stops, the database stays away) is to be asked for again.
 
 use std::{
     convert::Infallible,
@@ -10,8 +11,11 @@ use std::{
 };
 
 use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header::{self, ContentEncoding},
+    HttpRequest, HttpResponse, HttpResponseBuilder,
+    http::{
+        Method,
+        header::{self, ContentEncoding},
+    },
     web,
 };
 use bytes::Bytes;
@@ -21,11 +25,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    ApiError, ApiState, Caller,
+    ApiError, ApiState, Caller, conditional,
+    filters::PageQuery,
     jobs::job_view,
     messages::EventView,
-    paging::{PageQuery, PageSize, page},
+    paging::{ListId, PageSize},
     request_id::RequestIds,
+    streams::StreamPlace,
 };
 use crate::{
     db::{
@@ -37,8 +43,14 @@ use crate::{
 };
 
 pub(super) const EVENTS: PageSize = PageSize { default: 100, max: 500 };
-/// How often a live timeline looks. Source: ours; as often as a person can tell, one short read each time.
+/// How often a live timeline looks. Source: ours; as often as a person can tell, two short reads each time.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often it looks at a job of which nothing is heard. Source: ours; a waiting job costs a quarter of a running one.
+const LOOK_SELDOM: Duration = Duration::from_secs(2);
+/// How long the database may be away before a timeline breaks off. Source: ours; a restart, or a pool that is busy.
+const DATABASE_AWAY: Duration = Duration::from_secs(30);
+/// When a browser connects again, in milliseconds.
+const RETRY: &str = "retry: 2000\n\n";
 /// A line at least this often, so that proxies keep the connection. Source: Render and nginx give up at 60 s or more.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
 
@@ -67,11 +79,18 @@ pub async fn get_events(
     RequestIds::join(&request, job.correlation_id);
     let last_seen = last_event_id(&request)?;
     if wants_stream(&request) {
-        return Ok(live(Live::new(state.get_ref().clone(), caller.user, &job, last_seen.unwrap_or(0))));
+        drop(conn);
+        let place = state.streams.enter(caller.user, state.settings.streams)?;
+        if request.method() == Method::HEAD {
+            return Ok(stream_head().finish());
+        }
+        let live = Live::new(state.get_ref().clone(), place, caller.user, &job, last_seen.unwrap_or(0));
+        return Ok(stream_head().streaming(stream::unfold(live, Live::next)));
     }
-    let (limit, after) = (query.limit(EVENTS)?, query.cursor()?.unwrap_or(0));
+    let list = ListId::new("events").with("job_id", Some(id));
+    let (limit, after) = (EVENTS.limit(query.limit)?, list.position(query.cursor.as_deref())?.unwrap_or(0));
     let rows = list_events(&conn, caller.user, id, after, limit + 1).await?;
-    Ok(HttpResponse::Ok().json(page(rows, limit, |row| row.seq.to_string(), event_view)))
+    conditional::json(&request, &list.page(rows, limit, |row| row.seq, event_view))
 }
 
 fn wants_stream(request: &HttpRequest) -> bool {
@@ -87,13 +106,13 @@ fn last_event_id(request: &HttpRequest) -> Result<Option<i64>, ApiError> {
     })
 }
 
-fn live(live: Live) -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("text/event-stream")
+fn stream_head() -> HttpResponseBuilder {
+    let mut head = HttpResponse::Ok();
+    head.content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header(("X-Accel-Buffering", "no"))
-        .insert_header(ContentEncoding::Identity)
-        .streaming(stream::unfold(live, Live::next))
+        .insert_header(ContentEncoding::Identity);
+    head
 }
 
 /// A timeline that somebody watches. Holds no connection between two looks.
@@ -104,43 +123,93 @@ struct Live {
     correlation_id: Option<Uuid>,
     after: i64,
     shown: Option<OffsetDateTime>,
+    began: Instant,
     said_at: Instant,
+    /// Since when the database has been away.
+    away_since: Option<Instant>,
+    wait: Duration,
     started: bool,
     ended: bool,
+    /// Given back when the reader is gone.
+    _place: StreamPlace,
 }
 
 impl Live {
-    fn new(state: ApiState, user: UserId, job: &Job, after: i64) -> Self {
-        let (id, correlation_id) = (job.job_id, job.correlation_id);
-        let said_at = Instant::now();
-        Self { state, user, id, correlation_id, after, shown: None, said_at, started: false, ended: false }
+    fn new(state: ApiState, place: StreamPlace, user: UserId, job: &Job, after: i64) -> Self {
+        let now = Instant::now();
+        Self {
+            state,
+            user,
+            id: job.job_id,
+            correlation_id: job.correlation_id,
+            after,
+            shown: None,
+            began: now,
+            said_at: now,
+            away_since: None,
+            wait: LOOK_EVERY,
+            started: false,
+            ended: false,
+            _place: place,
+        }
     }
 
-    /// The next piece of text; `None` once the job has ended or the server stops.
+    /// The next piece of text; `None` once the job has ended, the timeline's time is up, or the server stops.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        if !self.started {
+            self.started = true;
+            return Some((Ok(Bytes::from_static(RETRY.as_bytes())), self));
+        }
         while !self.ended {
-            if self.started {
+            if self.shown.is_some() || self.away_since.is_some() {
                 tokio::select! {
                     () = self.state.stop.cancelled() => return None,
-                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    () = tokio::time::sleep(self.wait) => {}
                 }
             }
-            self.started = true;
+            if self.is_over() {
+                return None;
+            }
             let text = match self.look().await {
-                Ok(text) => text,
-                Err(error) => {
-                    // The client connects again and goes on behind the last event that it has.
-                    let correlation_id = self.correlation_id.map(tracing::field::display);
-                    tracing::warn!(job.id = %self.id, correlation_id, error = %error, "a live timeline of job {} breaks off", self.id);
-                    return None;
+                Ok(text) => {
+                    self.away_since = None;
+                    text
                 }
+                Err(error) if self.bears(&error) => String::new(),
+                Err(_told) => return None,
             };
-            if !text.is_empty() {
+            self.wait = if text.is_empty() { (self.wait * 2).min(LOOK_SELDOM) } else { LOOK_EVERY };
+            if let Some(text) = self.or_sign_of_life(text) {
                 self.said_at = Instant::now();
                 return Some((Ok(Bytes::from(text)), self));
             }
         }
         None
+    }
+
+    fn is_over(&self) -> bool {
+        let lifetime = self.state.settings.streams.lifetime;
+        !lifetime.is_zero() && self.began.elapsed() >= lifetime
+    }
+
+    /// Whether to go on although a look failed; a reader would only come back and make it worse.
+    fn bears(&mut self, error: &DbError) -> bool {
+        let since = *self.away_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < DATABASE_AWAY {
+            return true;
+        }
+        let correlation_id = self.correlation_id.map(tracing::field::display);
+        tracing::warn!(job.id = %self.id, correlation_id, error = %error, "a live timeline of job {} breaks off", self.id);
+        false
+    }
+
+    /// Also how a reader who is gone is noticed: the line cannot be delivered, and the timeline is dropped.
+    fn or_sign_of_life(&self, text: String) -> Option<String> {
+        match text.is_empty() {
+            false => Some(text),
+            true if self.said_at.elapsed() >= ALIVE_EVERY => Some(": alive\n\n".to_owned()),
+            true => None,
+        }
     }
 
     async fn look(&mut self) -> Result<String, DbError> {
@@ -179,9 +248,6 @@ impl Live {
                     self.ended = true;
                 }
             }
-        }
-        if text.is_empty() && self.said_at.elapsed() >= ALIVE_EVERY {
-            text.push_str(": alive\n\n");
         }
         text
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, http::header, web};
 use time::OffsetDateTime;
 
 use super::{
@@ -13,6 +13,9 @@ use crate::db::migrations::get_environment_stamp;
 
 /// A probe gets its answer within this. Source: ours; platforms wait 5 s or so.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// What a check says that has nothing to say.
+const OK: &str = "ok";
 
 /// `/livez`: this process answers. Never touches the database.
 pub async fn livez() -> HttpResponse {
@@ -31,17 +34,23 @@ pub async fn version(state: web::Data<ApiState>) -> HttpResponse {
     })
 }
 
-/// `/health` and `/readyz`: 503 with the reasons while requests could not be served.
+/// `/health` and `/readyz`: 503 with the reasons while requests could not be served. Without the object store all but
+/// uploads goes on, so that is told (`degraded`) and is no reason to take this process away.
 pub async fn health(state: web::Data<ApiState>) -> HttpResponse {
-    let checks = match tokio::time::timeout(ANSWER_WITHIN, checks(&state)).await {
-        Ok(checks) => checks,
-        Err(_elapsed) => {
-            BTreeMap::from([("database".to_owned(), format!("no answer within {} s", ANSWER_WITHIN.as_secs()))])
-        }
+    let (checks, storage) =
+        tokio::join!(tokio::time::timeout(ANSWER_WITHIN, checks(&state)), state.storage.look(state.store.as_ref()));
+    let mut checks = checks.unwrap_or_else(|_elapsed| {
+        BTreeMap::from([("database".to_owned(), format!("no answer within {} s", ANSWER_WITHIN.as_secs()))])
+    });
+    let ready = checks.values().all(|check| check == OK);
+    let status = match (ready, storage == OK) {
+        (true, true) => "ok",
+        (true, false) => "degraded",
+        (false, _) => "unavailable",
     };
-    let ready = checks.values().all(|check| check == "ok");
+    checks.insert("storage".to_owned(), storage);
     let body = Health {
-        status: if ready { "ok" } else { "unavailable" }.to_owned(),
+        status: status.to_owned(),
         environment: state.settings.environment.clone(),
         timestamp: OffsetDateTime::now_utc(),
         version: state.build.version.to_owned(),
@@ -51,11 +60,12 @@ pub async fn health(state: web::Data<ApiState>) -> HttpResponse {
         schema_version: state.build.schema_version,
         checks,
     };
-    if ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
+    let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    answer.insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }
 
 async fn checks(state: &ApiState) -> BTreeMap<String, String> {
-    let ok = || "ok".to_owned();
+    let ok = || OK.to_owned();
     let mut checks = BTreeMap::new();
     match get_environment_stamp(&state.db).await {
         Err(error) => {

@@ -1,31 +1,28 @@
 //! Jobs: watching, cancelling, trying again.
 
-use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, web};
 use uuid::Uuid;
 
 use super::{
-    ApiError, ApiState, Caller,
+    ApiError, ApiState, BASE_PATH, Caller,
+    body_rules::is_json,
+    conditional::{self, IfMatch},
+    filters::JobsQuery,
+    json,
     messages::{JobView, Progress, RetryRequest},
-    paging::{PageQuery, PageSize, page},
-    problem::json_invalid,
+    paging::PageSize,
+    problem::content_type_invalid,
     request_id::RequestIds,
 };
 use crate::{
     db::{
         Cursor,
-        jobs::{self, Job, Redriven},
+        jobs::{self, Cancelling, Job, Redriven},
     },
     domain::{JobId, State, Status, Step, progress::percent},
 };
 
 pub(super) const JOBS: PageSize = PageSize { default: 20, max: 100 };
-
-/// Only jobs in this state.
-#[derive(Debug, Deserialize)]
-pub struct StateQuery {
-    state: Option<String>,
-}
 
 /// A job as the wire has it.
 pub(super) fn job_view(job: Job) -> JobView {
@@ -57,6 +54,11 @@ pub(super) fn job_view(job: Job) -> JobView {
     }
 }
 
+/// Where a job is to be read.
+pub(super) fn job_path(id: JobId) -> String {
+    format!("{BASE_PATH}/jobs/{id}")
+}
+
 /// Rounded down, so that nothing looks finished before it is.
 fn tenths(percent: f64) -> f64 {
     (percent * 10.0).floor() / 10.0
@@ -66,18 +68,14 @@ fn tenths(percent: f64) -> f64 {
 pub async fn list_jobs(
     state: web::Data<ApiState>,
     caller: Caller,
-    query: web::Query<PageQuery>,
-    only: web::Query<StateQuery>,
+    query: web::Query<JobsQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let (limit, after) = (query.limit(JOBS)?, query.cursor()?);
-    let in_state = only
-        .state
-        .as_deref()
-        .map(|name| name.parse::<State>().map_err(|error| ApiError::bad_request("state_invalid", format!("{error}."))))
-        .transpose()?;
-    let rows = jobs::list_jobs(&state.conn().await?, caller.user, in_state, after, limit + 1).await?;
-    let key = |row: &Job| Cursor { created_at: row.created_at, id: row.job_id.0 }.to_string();
-    Ok(HttpResponse::Ok().json(page(rows, limit, key, job_view)))
+    let (filter, list) = query.filter()?;
+    let (limit, after) = (JOBS.limit(query.limit)?, list.position(query.cursor.as_deref())?);
+    let rows = jobs::list_jobs(&state.conn().await?, caller.user, &filter, after, limit + 1).await?;
+    let key = |row: &Job| Cursor { created_at: row.created_at, id: row.job_id.0 };
+    conditional::json(&request, &list.page(rows, limit, key, job_view))
 }
 
 /// `GET /jobs/{id}`.
@@ -90,7 +88,12 @@ pub async fn get_job(
     let job = jobs::get_job(&state.conn().await?, caller.user, JobId(*id)).await?;
     let job = job.ok_or_else(|| ApiError::not_found("job"))?;
     RequestIds::join(&request, job.correlation_id);
-    Ok(HttpResponse::Ok().json(job_view(job)))
+    conditional::json(&request, &job_view(job))
+}
+
+/// Whether a job still is what the client has seen, where it says so.
+fn as_seen(seen: Option<&IfMatch>) -> impl Fn(&Job) -> bool + Send + Sync {
+    move |job| seen.is_none_or(|seen| seen.holds(&job_view(job.clone())))
 }
 
 /// `POST /jobs/{id}/cancel`. Asking twice changes nothing.
@@ -100,24 +103,32 @@ pub async fn cancel_job(
     id: web::Path<Uuid>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let (conn, id) = (state.conn().await?, JobId(*id));
-    let stopped = jobs::cancel_job(&conn, caller.user, id).await?;
-    let job = jobs::get_job(&conn, caller.user, id).await?.ok_or_else(|| ApiError::not_found("job"))?;
-    RequestIds::join(&request, job.correlation_id);
-    if !stopped && job.state != State::Cancelled {
-        return Err(ApiError::conflict(
-            "job_ended",
-            format!(
-                "This job has ended ({}), so there is nothing to cancel. Delete its document to be rid of it.",
-                job.state
-            ),
-        )
-        .about(Some(id.0), Some(job.document_id.0)));
+    let (id, seen) = (JobId(*id), IfMatch::of(&request));
+    state.require_schema().await?;
+    match jobs::cancel_owned_job(&state.db, caller.user, id, Some(&as_seen(seen.as_ref()))).await? {
+        Cancelling::Stopped(job) => {
+            RequestIds::join(&request, job.correlation_id);
+            tracing::info!(job.id = %id, document.id = %job.document_id, "job {id} is cancelled by its owner");
+            Ok(HttpResponse::Ok().json(job_view(*job)))
+        }
+        Cancelling::Ended(job) if job.state == State::Cancelled => {
+            RequestIds::join(&request, job.correlation_id);
+            Ok(HttpResponse::Ok().json(job_view(*job)))
+        }
+        Cancelling::Ended(job) => {
+            RequestIds::join(&request, job.correlation_id);
+            Err(ApiError::conflict(
+                "job_ended",
+                format!(
+                    "This job has ended ({}), so there is nothing to cancel. Delete its document to be rid of it.",
+                    job.state
+                ),
+            )
+            .about(Some(id.0), Some(job.document_id.0)))
+        }
+        Cancelling::Changed => Err(conditional::precondition_failed()),
+        Cancelling::NotFound => Err(ApiError::not_found("job")),
     }
-    if stopped {
-        tracing::info!(job.id = %id, document.id = %job.document_id, "job {id} is cancelled by its owner");
-    }
-    Ok(HttpResponse::Ok().json(job_view(job)))
 }
 
 /// `POST /jobs/{id}/retry`.
@@ -130,19 +141,22 @@ pub async fn retry_job(
 ) -> Result<HttpResponse, ApiError> {
     let wish: RetryRequest = if body.trim_ascii().is_empty() {
         RetryRequest::default()
+    } else if !is_json(request.content_type()) {
+        return Err(content_type_invalid());
     } else {
-        serde_json::from_slice(&body).map_err(|error| json_invalid(&error))?
+        json::parse(&body)?
     };
     let from = wish.from.as_deref().map(parse_from).transpose()?;
-    let id = JobId(*id);
-    match jobs::redrive_owned_job(&state.db, caller.user, id, from).await? {
+    let (id, seen) = (JobId(*id), IfMatch::of(&request));
+    match jobs::redrive_owned_job(&state.db, caller.user, id, from, Some(&as_seen(seen.as_ref()))).await? {
         Redriven::Queued(job) => {
             RequestIds::join(&request, job.correlation_id);
             state.notifier.poke();
             tracing::info!(job.id = %id, document.id = %job.document_id, job.status = %job.status, "job {id} is queued again by its owner");
-            Ok(HttpResponse::Accepted().json(job_view(*job)))
+            Ok(HttpResponse::Accepted().insert_header((header::LOCATION, job_path(id))).json(job_view(*job)))
         }
         Redriven::NotFound => Err(ApiError::not_found("job")),
+        Redriven::Changed => Err(conditional::precondition_failed()),
         Redriven::TooFar(job) => {
             RequestIds::join(&request, job.correlation_id);
             let reached = job.checkpoint_reached();

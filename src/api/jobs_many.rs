@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     ApiError, ApiState, Caller,
     jobs::parse_from,
+    json::Json,
     messages::{RetryManyAnswer, RetryManyRequest, SkippedJob},
 };
 use crate::{
@@ -55,9 +56,8 @@ impl Tally {
 pub async fn retry_jobs(
     state: web::Data<ApiState>,
     caller: Caller,
-    request: web::Json<RetryManyRequest>,
+    Json(request): Json<RetryManyRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let request = request.into_inner();
     let (from, dry_run) = (request.from.as_deref().map(parse_from).transpose()?, request.dry_run);
     let (candidates, mut tally, next_cursor) = pick(&state, caller.user, selection(request)?, dry_run).await?;
     for candidate in candidates {
@@ -94,6 +94,9 @@ fn selection(request: RetryManyRequest) -> Result<Selection, ApiError> {
             return invalid(format!("At most {BATCH} jobs can be named in one request; send the others in another."));
         }
         return Ok(Selection::Named(job_ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect()));
+    }
+    if code.as_ref().is_some_and(|code| code.is_empty() || code.contains(char::is_control)) {
+        return invalid("`code` is no error code; docs/errors.md lists them.".to_owned());
     }
     let failed = [Status::FailedParse, Status::FailedChunking, Status::FailedEmbedding];
     let status = status
@@ -165,10 +168,10 @@ async fn redrive(
     job_id: JobId,
     from: Option<Status>,
 ) -> Result<Option<&'static str>, DbError> {
-    Ok(match redrive_owned_job(&state.db, user, job_id, from).await? {
+    Ok(match redrive_owned_job(&state.db, user, job_id, from, None).await? {
         Redriven::Queued(_) => None,
         Redriven::NotFound => Some(NOT_FOUND),
-        Redriven::Refused(_) => Some(NOT_RETRYABLE),
+        Redriven::Refused(_) | Redriven::Changed => Some(NOT_RETRYABLE),
         Redriven::TooFar(_) => Some(TOO_FAR),
         Redriven::Busy(_) => Some(BUSY),
     })

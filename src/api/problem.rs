@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
-    error::{JsonPayloadError, PathError, PayloadError, QueryPayloadError},
+    error::{PathError, PayloadError, QueryPayloadError},
     http::{StatusCode, header},
 };
 use uuid::Uuid;
@@ -282,22 +282,13 @@ impl ApiError {
     }
 }
 
-/// What is wrong with a JSON body.
-pub fn from_json_error(error: JsonPayloadError, _request: &HttpRequest) -> actix_web::Error {
-    let error = match error {
-        JsonPayloadError::OverflowKnownLength { limit, .. } | JsonPayloadError::Overflow { limit } => {
-            ApiError::too_large("body_too_large", format!("The JSON body is larger than {limit} bytes. Send less."))
-        }
-        JsonPayloadError::ContentType => ApiError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "content_type_invalid",
-            "This route takes JSON. Send the header Content-Type: application/json.",
-        ),
-        JsonPayloadError::Deserialize(error) => json_invalid(&error),
-        JsonPayloadError::Payload(error) => from_payload_error(&error),
-        other => ApiError::bad_request("body_invalid", format!("The body cannot be read: {other}.")),
-    };
-    error.into()
+/// A body that should be JSON and does not say so.
+pub fn content_type_invalid() -> ApiError {
+    ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "content_type_invalid",
+        "This route takes JSON. Send the header Content-Type: application/json.",
+    )
 }
 
 /// Malformed JSON, or JSON that lacks a field or has one too many: serde's message names it.

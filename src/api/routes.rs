@@ -15,8 +15,9 @@ use actix_web::{
 use super::{
     ApiError, ApiState,
     auth::authenticate,
+    body_rules::check_body_head,
     contract, dashboard, docs_page, documents, events, health, jobs, jobs_many, metrics,
-    problem::{from_json_error, from_path_error, from_query_error},
+    problem::{from_path_error, from_query_error},
     search, uploads, webhook,
 };
 pub(super) use endpoint::{Access, Endpoint, on};
@@ -29,23 +30,23 @@ pub const BASE_PATH: &str = "/api/upload-pipeline";
 pub(super) fn endpoints() -> Vec<Endpoint> {
     use contract::{documents as documents_doc, jobs as jobs_doc, service, uploads as uploads_doc};
     vec![
-        page("/").probe(dashboard::page, service::dashboard),
-        page("/dashboard.css").probe(dashboard::style, service::dashboard_style),
-        page("/dashboard.js").probe(dashboard::script, service::dashboard_script),
-        open("/health").probe(health::health, service::health),
-        open("/readyz").probe(health::health, service::readyz),
-        open("/livez").probe(health::livez, service::livez),
-        open("/version").probe(health::version, service::version),
-        open("/metrics").probe(metrics::metrics, service::metrics),
-        open("/openapi.json").probe(docs_page::openapi, service::openapi),
-        open("/docs").probe(docs_page::page, service::docs),
-        open("/docs/{file}").probe(docs_page::asset, service::docs_file),
+        page("/").get(dashboard::page, service::dashboard),
+        page("/dashboard.css").get(dashboard::style, service::dashboard_style),
+        page("/dashboard.js").get(dashboard::script, service::dashboard_script),
+        open("/health").get(health::health, service::health),
+        open("/readyz").get(health::health, service::readyz),
+        open("/livez").get(health::livez, service::livez),
+        open("/version").get(health::version, service::version),
+        open("/metrics").get(metrics::metrics, service::metrics),
+        open("/openapi.json").get(docs_page::openapi, service::openapi),
+        open("/docs").get(docs_page::page, service::docs),
+        open("/docs/{file}").get(docs_page::asset, service::docs_file),
         signed("/uploads/{upload_id}").put(uploads::put_upload, uploads_doc::put_upload),
         signed("/webhook/llamaparse/{job_id}").post(webhook::post_llamaparse, contract::webhook::post_llamaparse),
-        private("/upload").post(uploads::post_upload, uploads_doc::post_upload),
+        private("/upload").post_once(uploads::post_upload, uploads_doc::post_upload),
         private("/documents")
             .get(documents::list_documents, documents_doc::list_documents)
-            .post(documents::post_documents, uploads_doc::post_documents),
+            .post_once(documents::post_documents, uploads_doc::post_documents),
         private("/documents/{id}")
             .get(documents::get_document, documents_doc::get_document)
             .delete(documents::delete_document, documents_doc::delete_document),
@@ -53,20 +54,18 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         private("/deletions/{id}").get(documents::get_deletion_receipt, documents_doc::get_deletion),
         private("/jobs").get(jobs::list_jobs, jobs_doc::list_jobs),
         // Before the ids, or `retry` would be taken for one.
-        private("/jobs/retry").post(jobs_many::retry_jobs, jobs_doc::retry_jobs),
+        private("/jobs/retry").post_once(jobs_many::retry_jobs, jobs_doc::retry_jobs),
         private("/jobs/{id}").get(jobs::get_job, jobs_doc::get_job),
         private("/jobs/{id}/events").get(events::get_events, jobs_doc::get_events),
-        private("/jobs/{id}/retry").post(jobs::retry_job, jobs_doc::retry_job),
-        private("/jobs/{id}/cancel").post(jobs::cancel_job, jobs_doc::cancel_job),
+        private("/jobs/{id}/retry").post_once(jobs::retry_job, jobs_doc::retry_job),
+        private("/jobs/{id}/cancel").post_once(jobs::cancel_job, jobs_doc::cancel_job),
         private("/search").post(search::post_search, contract::search::post_search),
     ]
 }
 
 /// Registers every route. Anything else is a 404 problem.
 pub fn configure(cfg: &mut ServiceConfig, state: ApiState) {
-    let json = web::JsonConfig::default().limit(state.settings.json_body_bytes).error_handler(from_json_error);
-    cfg.app_data(json)
-        .app_data(web::PayloadConfig::new(state.settings.json_body_bytes))
+    cfg.app_data(web::PayloadConfig::new(state.settings.json_body_bytes))
         .app_data(web::PathConfig::default().error_handler(from_path_error))
         .app_data(web::QueryConfig::default().error_handler(from_query_error))
         .app_data(web::Data::new(state));
@@ -79,6 +78,7 @@ pub fn configure(cfg: &mut ServiceConfig, state: ApiState) {
         .default_service(web::to(not_found));
     cfg.service(
         web::scope(BASE_PATH)
+            .wrap(from_fn(check_body_head))
             .configure(|cfg| register(cfg, Access::Open))
             .configure(|cfg| register(cfg, Access::Signed))
             .service(private),

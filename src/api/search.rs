@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, web};
 
 use super::{
     ApiError, ApiState, Caller,
+    json::Json,
     messages::{Hit, SearchMode, SearchRequest, SearchResponse},
 };
 use crate::{
@@ -27,7 +28,7 @@ const MAX_QUERY_CHARS: usize = 1000;
 pub async fn post_search(
     state: web::Data<ApiState>,
     caller: Caller,
-    body: web::Json<SearchRequest>,
+    body: Json<SearchRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let began = Instant::now();
     let (query, limit) = checked(&body)?;

@@ -77,6 +77,8 @@ fn cors(origins: &[String]) -> Cors {
             "x-user-id",
             "last-event-id",
             "idempotency-key",
+            "if-match",
+            "if-none-match",
             "x-request-id",
             "x-correlation-id",
         ])
@@ -88,6 +90,7 @@ fn cors(origins: &[String]) -> Cors {
             "ratelimit-policy",
             "etag",
             "location",
+            "idempotency-replayed",
         ])
         .max_age(3600);
     if origins.iter().any(|origin| origin == "*") {

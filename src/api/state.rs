@@ -25,7 +25,13 @@ use crate::{
 };
 
 use super::{
-    ApiError, Bounds, KeyPolicy, auth::KeyCache, contract::document_json, metrics::MetricsCache, rates::Rates,
+    ApiError, Bounds, KeyPolicy,
+    auth::KeyCache,
+    contract::document_json,
+    metrics::MetricsCache,
+    rates::Rates,
+    storage_watch::StorageWatch,
+    streams::{StreamLimits, Streams},
 };
 
 /// Bytes that are never shown.
@@ -120,6 +126,8 @@ pub struct ApiSettings {
     pub text_body_bytes: usize,
     /// Threads that serve requests; 0: one a core.
     pub threads: usize,
+    /// Bounds on live timelines.
+    pub streams: StreamLimits,
     /// How long open requests may take to end once the server stops.
     pub shutdown_grace: Duration,
     /// What one caller, address and connection may take.
@@ -144,6 +152,8 @@ pub struct ApiState {
     pub(super) runtime: Handle,
     pub(super) notifier: Notifier,
     pub(super) metrics: MetricsCache,
+    pub(super) streams: Streams,
+    pub(super) storage: StorageWatch,
     pub(super) rates: Arc<Rates>,
     /// The public keys that users' tokens are signed with; `None`: such tokens are refused.
     pub(super) keys: Option<Arc<KeyCache>>,
@@ -177,6 +187,8 @@ impl ApiState {
             runtime: Handle::current(),
             notifier: Notifier::default(),
             metrics: MetricsCache::default(),
+            streams: Streams::default(),
+            storage: StorageWatch::default(),
             rates: Arc::new(Rates::new(&settings.bounds)),
             keys: None,
             settings: Arc::new(settings),

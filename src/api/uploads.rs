@@ -1,13 +1,22 @@
 //! Two-step uploads: announce the file, then PUT its bytes to the signed URL.
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use actix_web::{
+    HttpMessage, HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
 use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
     ApiError, ApiState, BASE_PATH, Caller,
     body::{Expected, store_body},
+    idempotency::{self, KeyInHand},
+    jobs::job_path,
+    json::Json,
     messages::{UploadAccepted, UploadRequest},
     rates,
     request_id::RequestIds,
@@ -15,11 +24,20 @@ use super::{
     validate,
 };
 use crate::{
-    db::uploads::{
-        Content, NewUpload, QuotaReached, Registered, Upload, get_upload, mark_upload_stored, register_declared,
+    db::{
+        idempotency::KeptAnswer,
+        uploads::{
+            Content, Keep, NewUpload, QuotaReached, Registered, Upload, get_upload, mark_upload_stored,
+            register_declared,
+        },
     },
-    domain::{UploadId, UserId},
+    domain::{DocumentId, JobId, UploadId, UserId},
 };
+
+/// Made of ids only: a file name is never a path.
+fn storage_key(user: UserId, upload_id: UploadId) -> String {
+    format!("raw/{user}/{upload_id}")
+}
 
 /// A new upload's row: its place in the store is made of ids only, and never changes.
 pub(super) fn new_upload(state: &ApiState, user: UserId, filename: String, mime: String) -> NewUpload {
@@ -28,7 +46,7 @@ pub(super) fn new_upload(state: &ApiState, user: UserId, filename: String, mime:
     NewUpload {
         upload_id,
         user,
-        storage_key: format!("raw/{user}/{upload_id}"),
+        storage_key: storage_key(user, upload_id),
         filename,
         mime,
         expires_at: OffsetDateTime::now_utc() + limits.upload_expiry,
@@ -41,7 +59,7 @@ pub async fn post_upload(
     state: web::Data<ApiState>,
     caller: Caller,
     request: HttpRequest,
-    body: web::Json<UploadRequest>,
+    body: Json<UploadRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let declared = validate::upload_request(&body, state.settings.uploads)?;
     let upload = new_upload(&state, caller.user, declared.filename, declared.mime);
@@ -52,19 +70,72 @@ pub async fn post_upload(
         ocr: body.ocr,
         correlation_id: RequestIds::of(&request).map_or_else(Uuid::now_v7, |ids| ids.correlation),
     };
-    let signed_url = signed_url(&state, &request, &upload).await?;
-    match register_declared(&state.db, &upload, &content).await? {
+    let place = Place::of(&upload);
+    let signed_url = signed_url(&state, &request, place).await?;
+    let key = KeyInHand::of(&request);
+    let fingerprint = key.as_ref().map(|key| key.fingerprint.clone()).unwrap_or_default();
+    let answer = move |job_id, document_id| kept_answer(fingerprint.clone(), place, job_id, document_id);
+    let keep = key.as_ref().map(|key| Keep { reservation: &key.reservation, answer: &answer });
+    match register_declared(&state.db, &upload, &content, keep.as_ref()).await? {
         Registered::New { job_id, document_id } => {
+            if let Some(key) = &key {
+                key.note_kept();
+            }
             tracing::info!(job.id = %job_id, document.id = %document_id, upload.id = %upload.upload_id, "job {job_id} waits for its upload");
-            Ok(HttpResponse::Created().json(UploadAccepted {
+            let answer = UploadAccepted {
                 job_id: job_id.0,
                 document_id: document_id.0,
                 signed_url,
                 upload_expires_at: upload.expires_at,
-            }))
+            };
+            Ok(HttpResponse::Created().insert_header((header::LOCATION, job_path(job_id))).json(answer))
         }
         refused => Err(not_registered(refused)),
     }
+}
+
+/// What is kept of an answer for its idempotency key: all but the signed URL, which would let whoever reads the row upload.
+#[derive(Serialize, Deserialize)]
+struct KeptUpload {
+    job_id: Uuid,
+    document_id: Uuid,
+    upload_id: Uuid,
+    #[serde(with = "time::serde::rfc3339")]
+    upload_expires_at: OffsetDateTime,
+}
+
+fn kept_answer(fingerprint: String, place: Place, job_id: JobId, document_id: DocumentId) -> KeptAnswer {
+    let kept = KeptUpload {
+        job_id: job_id.0,
+        document_id: document_id.0,
+        upload_id: place.upload_id.0,
+        upload_expires_at: place.expires_at,
+    };
+    KeptAnswer {
+        fingerprint,
+        status: StatusCode::CREATED.as_u16(),
+        location: Some(job_path(job_id)),
+        // Ids and a time cannot fail to become JSON.
+        body: serde_json::to_value(kept).unwrap_or_default(),
+    }
+}
+
+/// A kept answer as it goes out again: one to an announcement gets its signed URL back, good for as long as the first was.
+pub(super) async fn sign_again(state: &ApiState, request: &HttpRequest, kept: Value) -> Result<Value, ApiError> {
+    if kept.get("upload_id").is_none() {
+        return Ok(kept);
+    }
+    let kept: KeptUpload = serde_json::from_value(kept).map_err(ApiError::internal)?;
+    let user = request.extensions().get::<Caller>().map(|caller| caller.user);
+    let user = user.ok_or_else(|| ApiError::internal("an answer is given again to nobody"))?;
+    let place = Place { upload_id: UploadId(kept.upload_id), user, expires_at: kept.upload_expires_at };
+    let answer = UploadAccepted {
+        job_id: kept.job_id,
+        document_id: kept.document_id,
+        signed_url: signed_url(state, request, place).await?,
+        upload_expires_at: kept.upload_expires_at,
+    };
+    serde_json::to_value(answer).map_err(ApiError::internal)
 }
 
 /// Why an upload became no job.
@@ -72,6 +143,7 @@ pub(super) fn not_registered(refused: Registered) -> ApiError {
     match refused {
         Registered::Exists { job_id, document_id } => document_exists(job_id.map(|id| id.0), document_id.0),
         Registered::QuotaReached(reached) => quota_reached(reached),
+        Registered::Overtaken => idempotency::overtaken(),
         Registered::New { job_id, .. } => ApiError::internal(format!("job {job_id} was registered and refused")),
     }
 }
@@ -94,11 +166,25 @@ pub(super) fn quota_reached(reached: QuotaReached) -> ApiError {
     .retry_after(reached.retry_after)
 }
 
+/// Where an upload's bytes go, and until when.
+#[derive(Clone, Copy)]
+struct Place {
+    upload_id: UploadId,
+    user: UserId,
+    expires_at: OffsetDateTime,
+}
+
+impl Place {
+    fn of(upload: &NewUpload) -> Self {
+        Self { upload_id: upload.upload_id, user: upload.user, expires_at: upload.expires_at }
+    }
+}
+
 /// The store's own URL where it can sign; else one of ours.
-async fn signed_url(state: &ApiState, request: &HttpRequest, upload: &NewUpload) -> Result<String, ApiError> {
-    let expiry = state.settings.uploads.upload_expiry;
-    let theirs =
-        state.store.signed_put_url(&upload.storage_key, expiry).await.map_err(|failure| ApiError::storage(&failure))?;
+async fn signed_url(state: &ApiState, request: &HttpRequest, upload: Place) -> Result<String, ApiError> {
+    let left = (upload.expires_at - OffsetDateTime::now_utc()).max(time::Duration::SECOND);
+    let (key, expiry) = (storage_key(upload.user, upload.upload_id), left.try_into().map_err(ApiError::internal)?);
+    let theirs = state.store.signed_put_url(&key, expiry).await.map_err(|failure| ApiError::storage(&failure))?;
     if let Some(url) = theirs {
         return Ok(url.into());
     }
@@ -182,7 +268,7 @@ fn upload_gone() -> ApiError {
 
 /// What the header says can be refused before the first byte.
 fn refuse_wrong_length(request: &HttpRequest, declared: u64) -> Result<(), ApiError> {
-    let length = request.headers().get(actix_web::http::header::CONTENT_LENGTH);
+    let length = request.headers().get(header::CONTENT_LENGTH);
     match length.and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok()) {
         Some(length) if length != declared => {
             let status =

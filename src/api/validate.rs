@@ -14,13 +14,19 @@ pub fn filename(name: &str, limits: UploadLimits) -> Result<String, ApiError> {
             format!("The file name is longer than {} characters. Shorten it.", limits.filename_chars),
         ));
     }
-    if name.chars().any(char::is_control) {
+    if name.chars().any(|c| c.is_control() || reorders(c)) {
         return Err(ApiError::unprocessable(
             "filename_invalid",
-            "The file name holds control characters. Rename the file.",
+            "The file name holds control characters, line breaks, or marks that turn text around. Rename the file.",
         ));
     }
     Ok(name.to_owned())
+}
+
+/// Line breaks of Unicode, and marks that make text look like another (`gpj.exe` like `exe.jpg`). Letters of languages
+/// that are written from right to left need none of these.
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A media type: only its shape is checked; the worker looks at the content.
@@ -29,7 +35,10 @@ pub fn mime(text: &str) -> Result<String, ApiError> {
     let fits = text.len() <= 255
         && text.is_ascii()
         && !text.chars().any(|c| c.is_ascii_control())
-        && text.split_once('/').is_some_and(|(kind, sub)| !kind.is_empty() && !sub.is_empty());
+        && text.split_once('/').is_some_and(|(kind, sub)| {
+            // A form within a form is several files, and none of them is this one.
+            !kind.is_empty() && !sub.is_empty() && !kind.eq_ignore_ascii_case("multipart")
+        });
     if fits {
         Ok(text.to_ascii_lowercase())
     } else {
@@ -129,10 +138,13 @@ mod tests {
     #[test]
     fn each_wrong_field_has_its_own_code() {
         type Spoil = fn(&mut UploadRequest);
-        let cases: [(&str, Spoil); 9] = [
+        let cases: [(&str, Spoil); 12] = [
             ("filename_empty", |r| r.filename = "  ".to_owned()),
             ("filename_too_long", |r| r.filename = "ü".repeat(121)),
             ("filename_invalid", |r| r.filename = "a\nb".to_owned()),
+            ("filename_invalid", |r| r.filename = "a\0b".to_owned()),
+            ("filename_invalid", |r| r.filename = "annexe\u{202e}fdp.exe".to_owned()),
+            ("mime_invalid", |r| r.mime = "Multipart/mixed".to_owned()),
             ("file_empty", |r| r.bytes_len = 0),
             ("file_too_large", |r| r.bytes_len = 25 * 1024 * 1024 + 1),
             ("mime_invalid", |r| r.mime = "pdf".to_owned()),
@@ -146,7 +158,9 @@ mod tests {
             assert_eq!(upload_request(&spoiled, UploadLimits::default()).unwrap_err().code(), code);
         }
         let mut long = request();
-        long.filename = "ü".repeat(120);
-        assert!(upload_request(&long, UploadLimits::default()).is_ok());
+        for fine in ["ü".repeat(120), "\u{5d7}\u{5d5}\u{5d6}\u{5d4}.pdf".to_owned(), "../../x".to_owned()] {
+            long.filename = fine;
+            assert!(upload_request(&long, UploadLimits::default()).is_ok());
+        }
     }
 }

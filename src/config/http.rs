@@ -23,6 +23,12 @@ pub struct Http {
     pub grace: Duration,
     /// Largest JSON body in bytes; `0`: no limit.
     pub body_limit_bytes: u64,
+    /// Live timelines at a time; `0`: no limit.
+    pub event_streams: usize,
+    /// Live timelines of one user at a time; `0`: no limit.
+    pub event_streams_per_user: usize,
+    /// How long a live timeline lasts; zero: to the job's end.
+    pub event_stream_lifetime: Duration,
     /// Requests a minute that one user may make of this instance; `0`: no limit.
     pub rate_per_minute: u32,
     /// Failed log-ins a minute from one address; `0`: no limit.
@@ -55,6 +61,9 @@ impl Http {
             threads: r.whole("API_THREADS", 0..=1024),
             grace: r.seconds("API_GRACE", 0.0..=3600.0),
             body_limit_bytes: r.bytes("API_BODY_LIMIT"),
+            event_streams: r.whole("API_EVENT_STREAMS", 0..=100_000),
+            event_streams_per_user: r.whole("API_EVENT_STREAMS_PER_USER", 0..=100_000),
+            event_stream_lifetime: r.seconds("API_EVENT_STREAM_LIFETIME", 0.0..=86_400.0),
             rate_per_minute: r.whole("API_RATE_PER_MINUTE", 0..=1_000_000),
             login_failures_per_minute: r.whole("API_LOGIN_FAILURES_PER_MINUTE", 0..=1_000_000),
             trusted_proxies: r.whole("API_TRUSTED_PROXIES", 0..=10),

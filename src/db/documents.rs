@@ -13,7 +13,7 @@ use super::{
     session::column,
     uploads::lock_user_uploads,
 };
-use crate::domain::{ChunkId, DocumentId, JobId, UserId};
+use crate::domain::{ChunkId, DocumentId, JobId, Status, UserId};
 
 /// A document.
 #[derive(Debug, Clone)]
@@ -83,10 +83,23 @@ WHERE d.document_id = $1 AND d.user_id = $2"
     row.as_ref().map(document).transpose()
 }
 
-/// Up to `limit` of `user`'s documents behind `after`, newest first.
+/// Which documents of a user; what is not given, does not narrow.
+#[derive(Debug, Clone, Default)]
+pub struct DocumentFilter {
+    /// Whose latest job is at this status.
+    pub processing_status: Option<Status>,
+    /// That are this by their content.
+    pub kind: Option<String>,
+    /// Whose file name holds this, whatever the case.
+    pub filename: Option<String>,
+}
+
+/// Up to `limit` of `user`'s documents behind `after`, newest first. A filter reads on through this user's documents
+/// until the page is full, and through nobody else's.
 pub async fn list_documents(
     db: &impl Session,
     user: UserId,
+    filter: &DocumentFilter,
     after: Option<Cursor>,
     limit: i64,
 ) -> Result<Vec<Document>, DbError> {
@@ -95,8 +108,11 @@ pub async fn list_documents(
 SELECT {COLUMNS}
 WHERE d.user_id = $1
   AND (d.created_at, d.document_id) < (coalesce($2, 'infinity'), coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+  AND ($4::text IS NULL OR d.processing_status = $4)
+  AND ($5::text IS NULL OR d.kind = $5)
+  AND ($6::text IS NULL OR strpos(lower(d.filename), lower($6)) > 0)
 ORDER BY d.created_at DESC, d.document_id DESC
-LIMIT $4"
+LIMIT $7"
     );
     let rows = db
         .rows(
@@ -105,6 +121,9 @@ LIMIT $4"
                 (&user.0, Type::UUID),
                 (&after.map(|cursor| cursor.created_at), Type::TIMESTAMPTZ),
                 (&after.map(|cursor| cursor.id), Type::UUID),
+                (&filter.processing_status.map(Status::as_str), Type::TEXT),
+                (&filter.kind, Type::TEXT),
+                (&filter.filename, Type::TEXT),
                 (&limit, Type::INT8),
             ],
         )
@@ -180,18 +199,48 @@ FOR UPDATE",
     .await
 }
 
+/// What became of the wish to delete.
+#[derive(Debug, Clone, Copy)]
+pub enum Deleting {
+    /// Its rows are gone; the receipt.
+    Deleted(Deletion),
+    /// It is not as it was seen.
+    Changed,
+    /// No such document of this user.
+    NotFound,
+}
+
 /// Deletes `user`'s document with its jobs, chunks and events, and hands every object that it ever had to housekeeping.
 /// A running step is shut out by the loss of its job's row. `None`: there is no such document.
 pub async fn delete_document(db: &Db, user: UserId, id: DocumentId) -> Result<Option<Deletion>, DbError> {
+    Ok(match delete_expected_document(db, user, id, None).await? {
+        Deleting::Deleted(deletion) => Some(deletion),
+        Deleting::Changed | Deleting::NotFound => None,
+    })
+}
+
+/// As [`delete_document`], if the document is as `expected`, which is asked while no worker can change it.
+pub async fn delete_expected_document(
+    db: &Db,
+    user: UserId,
+    id: DocumentId,
+    expected: Option<&(dyn Fn(&Document) -> bool + Send + Sync)>,
+) -> Result<Deleting, DbError> {
     let deletion_id = Uuid::now_v7();
     db.run_tx("delete_document", move |tx| {
         Box::pin(async move {
             lock_user_uploads(&tx, user).await?;
             lock_jobs_of_document(&tx, id).await?;
-            let Some(mut keys) = delete_document_row(&tx, user, id).await? else { return Ok(None) };
+            if let Some(expected) = expected {
+                let Some(document) = get_document(&tx, user, id).await? else { return Ok(Deleting::NotFound) };
+                if !expected(&document) {
+                    return Ok(Deleting::Changed);
+                }
+            }
+            let Some(mut keys) = delete_document_row(&tx, user, id).await? else { return Ok(Deleting::NotFound) };
             keys.extend(forget_uploads(&tx, user, id).await?);
             insert_deletions(&tx, deletion_id, user, id, &keys).await?;
-            get_deletion(&tx, user, deletion_id).await
+            Ok(get_deletion(&tx, user, deletion_id).await?.map_or(Deleting::NotFound, Deleting::Deleted))
         })
     })
     .await

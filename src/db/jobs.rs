@@ -27,6 +27,6 @@ pub use outcome::{
     snooze_job,
 };
 pub use owner::{cancel_job, redrive_job};
-pub use read::{Job, get_job, get_live_sibling, list_jobs};
-pub use redrive::{Redriven, redrive_owned_job};
+pub use read::{Job, JobFilter, get_job, get_live_sibling, list_jobs};
+pub use redrive::{Cancelling, Expected, Redriven, cancel_owned_job, redrive_owned_job};
 pub use redrive_many::{Candidate, FailedFilter, list_candidates, list_failed_jobs};

@@ -17,6 +17,7 @@ use super::{
     Db, DbError, Session,
     deletions::insert_deletions,
     documents::lock_jobs_of_document,
+    idempotency::{KeptAnswer, Reservation, keep_answer, lock_key},
     jobs::{NewJob, enqueue_jobs},
     session::column,
 };
@@ -88,6 +89,16 @@ pub enum Registered {
     },
     /// The day's uploads are used up.
     QuotaReached(QuotaReached),
+    /// Another try of the same request has its idempotency key.
+    Overtaken,
+}
+
+/// The answer that is kept with an announcement, in its own transaction: it cannot be had a second time.
+pub struct Keep<'a> {
+    /// The key's reservation.
+    pub reservation: &'a Reservation,
+    /// The answer, once the ids are known.
+    pub answer: &'a (dyn Fn(JobId, DocumentId) -> KeptAnswer + Send + Sync),
 }
 
 /// Makes one user's uploads wait for each other until the transaction ends.
@@ -117,10 +128,20 @@ pub async fn announce_upload(db: &Db, upload: &NewUpload) -> Result<Result<(), Q
 }
 
 /// Notes an upload whose content is declared, with its document and a job that waits for the bytes.
-pub async fn register_declared(db: &Db, upload: &NewUpload, content: &Content) -> Result<Registered, DbError> {
+pub async fn register_declared(
+    db: &Db,
+    upload: &NewUpload,
+    content: &Content,
+    keep: Option<&Keep<'_>>,
+) -> Result<Registered, DbError> {
     db.run_tx("register_declared", move |tx| {
         Box::pin(async move {
             lock_user_uploads(&tx, upload.user).await?;
+            if let Some(keep) = keep
+                && !lock_key(&tx, keep.reservation).await?
+            {
+                return Ok(Registered::Overtaken);
+            }
             let before = match find_same(&tx, upload.user, content).await? {
                 Same::InTheWay(exists) => return Ok(exists),
                 Same::Free(before) => before,
@@ -129,7 +150,11 @@ pub async fn register_declared(db: &Db, upload: &NewUpload, content: &Content) -
                 return Ok(Registered::QuotaReached(reached));
             }
             insert_upload(&tx, upload).await?;
-            register(&tx, upload, content, before).await
+            let registered = register(&tx, upload, content, before).await?;
+            if let (Some(keep), Registered::New { job_id, document_id }) = (keep, registered) {
+                keep_answer(&tx, keep.reservation, &(keep.answer)(job_id, document_id)).await?;
+            }
+            Ok(registered)
         })
     })
     .await

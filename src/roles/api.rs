@@ -8,7 +8,7 @@ use super::{
     wiring::{key_source, listen_address, model, open_db, open_store},
 };
 use crate::{
-    api::{self, ApiSettings, ApiState, AuthSettings, Bounds, KeyPolicy, SecretBytes, UploadLimits},
+    api::{self, ApiSettings, ApiState, AuthSettings, Bounds, KeyPolicy, SecretBytes, StreamLimits, UploadLimits},
     callback::CallbackKey,
     config::Config,
     db::Db,
@@ -55,7 +55,8 @@ pub(super) fn build_state(
 }
 
 fn settings(config: &Config) -> anyhow::Result<ApiSettings> {
-    let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    // 0: no limit.
+    let bytes = |count: u64| usize::try_from(if count == 0 { u64::MAX } else { count }).unwrap_or(usize::MAX);
     Ok(ApiSettings {
         environment: config.environment.to_string(),
         auth: AuthSettings {
@@ -78,6 +79,11 @@ fn settings(config: &Config) -> anyhow::Result<ApiSettings> {
         json_body_bytes: bytes(config.http.body_limit_bytes),
         text_body_bytes: bytes(config.uploads.max_bytes),
         threads: config.http.threads,
+        streams: StreamLimits {
+            per_instance: config.http.event_streams,
+            per_user: config.http.event_streams_per_user,
+            lifetime: config.http.event_stream_lifetime,
+        },
         shutdown_grace: config.http.grace,
         bounds: Bounds {
             requests_per_minute: config.http.rate_per_minute,

@@ -8,6 +8,7 @@
 
 mod alerts;
 mod api_auth;
+mod api_bad_input;
 mod api_bounds;
 mod check;
 mod check_outside;
@@ -24,6 +25,7 @@ mod parser;
 mod queue;
 mod redrive_many;
 mod remote_parse;
+mod requests;
 mod retention;
 mod search;
 mod sql;

@@ -87,7 +87,7 @@ async fn metrics_are_answered_without_a_database_and_say_so() {
 }
 
 /// Shuts the database at `url` for everybody, or opens it again.
-async fn allow_connections(url: &str, allowed: bool) {
+pub async fn allow_connections(url: &str, allowed: bool) {
     let name = url.rsplit('/').next().unwrap();
     let admin = connect(&cluster().await.url("postgres")).await.unwrap();
     admin.batch_execute(&format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS {allowed}")).await.unwrap();

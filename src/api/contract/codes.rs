@@ -5,17 +5,22 @@ use serde_json::{Value, json};
 /// An example of each code's `detail`. Where limits stand in them, those are the defaults.
 const DETAILS: &[(&str, &str)] = &[
     ("body_incomplete", "The body did not arrive whole. Send it again."),
-    ("body_invalid", "The body cannot be read: stream error."),
+    (
+        "body_too_large",
+        "The body is larger than the 2097152 bytes that this route takes. Send less, or a text as a file.",
+    ),
+    (
+        "content_encoding_invalid",
+        "This server takes bodies as they are, without Content-Encoding. Send the bytes uncompressed.",
+    ),
     (
         "body_too_slow",
         "The body came more slowly than 8192 bytes a second (API_BODY_MIN_RATE) for longer than 30 s (API_BODY_GRACE). Send it again over a better connection.",
     ),
-    ("body_too_large", "The JSON body is larger than 65536 bytes. Send less."),
-    ("bad_request", "The request cannot be understood: a payload reached size limit."),
     ("content_type_invalid", "This route takes JSON. Send the header Content-Type: application/json."),
     (
         "cursor_invalid",
-        "This cursor was not given out by this list. Start again without one, then send next_cursor as it came.",
+        "This cursor was not given out by this list with these filters. Start again without one, then send next_cursor as it came.",
     ),
     ("database_unavailable", "The database cannot be reached just now. Try again in a few seconds."),
     ("deletion_not_found", "There is no such deletion of yours; the id is in the answer to DELETE."),
@@ -33,7 +38,10 @@ const DETAILS: &[(&str, &str)] = &[
         "The file is larger than 25 MiB, the most that UPLOAD_MAX_BYTES allows here. Split it or make it smaller.",
     ),
     ("filename_empty", "The file has no name. Give it one in `filename`."),
-    ("filename_invalid", "The file name holds control characters. Rename the file."),
+    (
+        "filename_invalid",
+        "The file name holds control characters, line breaks, or marks that turn text around. Rename the file.",
+    ),
     ("filename_too_long", "The file name is longer than 120 characters. Shorten it."),
     (
         "form_invalid",
@@ -43,6 +51,32 @@ const DETAILS: &[(&str, &str)] = &[
         "hash_mismatch",
         "The bytes have another SHA-256 than the one announced. Send the file that was announced, or announce this one.",
     ),
+    ("form_too_large", "The form has more than 100 parts that are no files. Send fewer."),
+    (
+        "idempotency_key_in_use",
+        "A request with this Idempotency-Key is being worked on. Send it again, unchanged, when Retry-After says.",
+    ),
+    (
+        "idempotency_key_invalid",
+        "Send one Idempotency-Key of 1 to 255 visible ASCII characters, new for each request: a UUID will do.",
+    ),
+    (
+        "idempotency_key_reused",
+        "This Idempotency-Key was sent with another request within 24 hours. Make a new one for each request.",
+    ),
+    ("kind_invalid", "`kind` must be pdf, docx, pptx, xlsx, html, markdown or plain_text."),
+    ("precondition_failed", "It has changed since you read it (If-Match). Read it again, and decide anew."),
+    ("status_invalid", "`finished` is no status; this build knows uploaded, parsed, complete."),
+    (
+        "streams_full",
+        "There are as many live timelines as API_EVENT_STREAMS allows. Close one, come back when Retry-After says, or ask without Accept: text/event-stream.",
+    ),
+    (
+        "streams_per_user",
+        "There are as many live timelines as API_EVENT_STREAMS_PER_USER allows. Close one, come back when Retry-After says, or ask without Accept: text/event-stream.",
+    ),
+    ("text_invalid", "`text` holds a NUL character. Leave it out."),
+    ("time_invalid", "Send moments as RFC 3339 says, such as 2026-11-22T09:30:00Z."),
     ("id_invalid", "The path holds what is no id: UUID parsing failed."),
     (
         "internal_error",
@@ -124,6 +158,7 @@ pub fn what(status: u16) -> &'static str {
         408 => "The request came too slowly. Send it again.",
         409 => "Something stands in the way; `job_id` and `document_id` name it.",
         410 => "What this was for is over. Begin anew.",
+        412 => "It is not as `If-Match` says that it was seen.",
         413 => "Larger than the limit that `detail` names.",
         415 => "Not a media type that this route takes.",
         422 => "Well formed, but not acceptable; `detail` says why.",

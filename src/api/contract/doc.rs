@@ -1,5 +1,7 @@
 //! The documentation of one route.
 
+mod conditions;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::http::StatusCode;
@@ -149,7 +151,7 @@ impl Doc {
         let body = RequestBodyBuilder::new().description(Some(what)).required(Some(required));
         let body = contents.into_iter().fold(body, |body, (kind, content)| {
             if kind == "application/json" {
-                self.refuse(StatusCode::BAD_REQUEST, &["json_invalid", "body_invalid"]);
+                self.refuse(StatusCode::BAD_REQUEST, &["json_invalid"]);
             }
             body.content(kind, content)
         });
@@ -218,6 +220,9 @@ impl Doc {
             HttpMethod::Head => operation.operation_id(Some(format!("head_{}", self.id))),
             _ => operation.operation_id(Some(self.id)),
         };
+        if matches!(method, HttpMethod::Post | HttpMethod::Put) {
+            self.refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, &["content_encoding_invalid", "content_type_invalid"]);
+        }
         operation = self.secure(operation, method, access);
         for parameter in request_ids().into_iter().chain(self.parameters) {
             operation = operation.parameter(parameter);

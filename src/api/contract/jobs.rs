@@ -9,8 +9,8 @@ use utoipa::{
 use uuid::Uuid;
 
 use super::{
-    Doc, StateName, Tag,
-    doc::{json_content, text_content},
+    Doc, StateName, StatusName, Tag,
+    doc::{json_content, text_content, uuid},
     samples,
 };
 use crate::api::{
@@ -27,12 +27,18 @@ pub fn list_jobs() -> Doc {
         .pages(JOBS, &samples::cursor())
         .query("state", "Only jobs in this state.", Ref::from_schema_name(StateName::name()), json!("deadletter"))
         .refers_to::<StateName>()
+        .query("status", "Only jobs at this status.", Ref::from_schema_name(StatusName::name()), json!("failed_parse"))
+        .refers_to::<StatusName>()
+        .query("document_id", "Only jobs of this document.", uuid(), json!(samples::DOCUMENT))
+        .query("created_after", "Only jobs made after this moment.", moment(), json!("2026-03-02T00:00:00Z"))
+        .query("created_before", "Only jobs made before this moment.", moment(), json!("2026-03-03T00:00:00Z"))
         .answers::<Page<JobView>>(
             StatusCode::OK,
             "A page of jobs; without `next_cursor` it is the last.",
             &[("page", samples::page(samples::job()))],
         )
-        .refuses(StatusCode::BAD_REQUEST, &["state_invalid"])
+        .tagged()
+        .refuses(StatusCode::BAD_REQUEST, &["state_invalid", "status_invalid", "id_invalid", "time_invalid"])
 }
 
 /// `POST /jobs/retry`.
@@ -60,6 +66,12 @@ pub fn get_job() -> Doc {
             "The job.",
             &[("done", samples::job()), ("queued", samples::job_queued()), ("failed", samples::job_failed())],
         )
+        .tagged()
+}
+
+/// A moment.
+fn moment() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
 }
 
 fn one(id: &'static str, summary: &'static str, description: &'static str) -> Doc {
@@ -77,9 +89,9 @@ pub fn get_events() -> Doc {
         "Read or watch a job's timeline",
         "As JSON, oldest first, a page at a time. With `Accept: text/event-stream`, live until the job has ended: each event \
          of the job with its `seq` as the id, `event: job` with the job whenever it changed, `event: end` at last. A client \
-         that was cut off sends the last id as `Last-Event-ID` and goes on behind it, as a browser's EventSource does by itself.",
+         that was cut off, or whose timeline has lasted for as long as one may, sends the last id as `Last-Event-ID` and goes on behind it, as a browser's EventSource does by itself.",
     )
-    .pages(EVENTS, "3")
+    .pages(EVENTS, &samples::cursor())
     .header("Last-Event-ID", "The last event that was seen; of the live timeline.", number, json!(3))
     .refers_to::<Page<EventView>>()
     .answers_with(
@@ -90,7 +102,10 @@ pub fn get_events() -> Doc {
             ("text/event-stream", text_content(samples::STREAM)),
         ],
     )
+    .tagged()
     .refuses(StatusCode::BAD_REQUEST, &["last_event_id_invalid"])
+    .refuses(StatusCode::TOO_MANY_REQUESTS, &["streams_per_user"])
+    .refuses(StatusCode::SERVICE_UNAVAILABLE, &["streams_full"])
 }
 
 /// `POST /jobs/{id}/retry`.
@@ -110,7 +125,8 @@ pub fn retry_job() -> Doc {
     .refers_to::<RetryRequest>()
     .answers::<JobView>(StatusCode::ACCEPTED, "The job, queued again.", &[("queued", samples::job_queued())])
     .leads_to(StatusCode::ACCEPTED, "/job_id", &["get_job", "get_events", "cancel_job"])
-    .refuses(StatusCode::BAD_REQUEST, &["bad_request"])
+    .located(StatusCode::ACCEPTED)
+    .if_match()
     .refuses(StatusCode::CONFLICT, &["document_busy", "job_not_retryable"])
     .refuses(StatusCode::UNPROCESSABLE_ENTITY, &["retry_from_invalid"])
 }
@@ -124,5 +140,6 @@ pub fn cancel_job() -> Doc {
          job can be tried again.",
     )
     .answers::<JobView>(StatusCode::OK, "The job, stopped.", &[("cancelled", samples::job_cancelled())])
+    .if_match()
     .refuses(StatusCode::CONFLICT, &["job_ended"])
 }

@@ -7,9 +7,13 @@ use time::{OffsetDateTime, macros::datetime};
 use uuid::{Uuid, uuid};
 
 use crate::{
-    api::messages::{
-        ChunkView, DeletionReceipt, DocumentView, DocumentsAccepted, EventView, FileOutcome, Health, Hit, JobView,
-        Page, Problem, Progress, RetryManyAnswer, SearchMode, SearchResponse, SkippedJob, UploadAccepted, VersionInfo,
+    api::{
+        messages::{
+            ChunkView, DeletionReceipt, DocumentView, DocumentsAccepted, EventView, FileOutcome, Health, Hit, JobView,
+            Page, Problem, Progress, RetryManyAnswer, SearchMode, SearchResponse, SkippedJob, UploadAccepted,
+            VersionInfo,
+        },
+        paging::ListId,
     },
     db::Cursor,
 };
@@ -23,6 +27,9 @@ pub const REQUEST: &str = "01939e60-6c18-7d44-8f3b-1a9c5e7d2b60";
 pub const CORRELATION: &str = "01939e60-6c18-7d44-8f3b-1a9c5e7d2b60";
 pub const SHA256: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
+pub const TAG: &str = "\"5f2a8d1c9e47b36a0f1e2d3c4b5a6978\"";
+pub const KEY: &str = "0b6f0f6e-8f0c-4b5e-9c1d-2a7e4d9b3c58";
+
 const JOB_ID: Uuid = uuid!("01939e60-6c1a-7b3e-9d5c-2f4a8b1c7d90");
 const DOCUMENT_ID: Uuid = uuid!("6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18");
 const DELETION_ID: Uuid = uuid!("01939e75-0b42-7c11-8a6d-5e9f3c2b1a07");
@@ -33,7 +40,7 @@ const FILE: &str = "household-policy.pdf";
 
 /// Of a list that goes by time.
 pub fn cursor() -> String {
-    Cursor { created_at: CAME, id: JOB_ID }.to_string()
+    ListId::new("jobs").cursor(&Cursor { created_at: CAME, id: JOB_ID })
 }
 
 pub fn upload_accepted() -> UploadAccepted {
@@ -223,12 +230,13 @@ pub fn found() -> SearchResponse {
 
 pub fn health(ready: bool) -> Health {
     let checks = if ready {
-        vec![("database", "ok"), ("environment", "ok"), ("schema", "ok")]
+        vec![("database", "ok"), ("environment", "ok"), ("schema", "ok"), ("storage", "ok")]
     } else {
         vec![
             ("database", "ok"),
             ("environment", "ok"),
             ("schema", "The database has no schema yet. Run `app migrate`."),
+            ("storage", "ok"),
         ]
     };
     Health {

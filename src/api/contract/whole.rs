@@ -24,10 +24,13 @@ then ask with `POST /search`. Large files can be announced with `POST /upload` a
 **Who calls.** `Authorization: Bearer` with a user's token or an API key. Each user sees and changes only its own; \
 somebody else's id answers 404.
 
+**Again.** A POST with an effect that was sent with an `Idempotency-Key` can be sent again: it is answered as the first time, \
+and done once. Answers to GET have an `ETag`.
+
 **Errors** are `application/problem+json` (RFC 9457). `code` is stable and meant for programs; `detail` says what happened \
 and what to do. A path that is not listed here answers 404 `route_not_found`, a method that is not, 405 `method_not_allowed`.
 
-**Lists** are pages: send `next_cursor` of the answer as `cursor`. **Times** are RFC 3339, UTC. Fields may be added to \
+**Lists** are pages: send `next_cursor` of the answer as `cursor`, with the same filters. **Times** are RFC 3339, UTC. Fields may be added to \
 answers; requests with a field that is not known are refused.";
 
 /// The document, with these limits in it.
@@ -130,6 +133,17 @@ fn components() -> Components {
             "How much of that is left (`r`), and in how many seconds there is more (`t`).",
             "\"requests\";r=99;t=1, \"uploads\";r=29;t=86399",
         ),
+    ] {
+        components.headers.insert(name.to_owned(), RefOr::T(header(what, Type::String, json!(example))));
+    }
+    for (name, what, example) in [
+        ("ETag", "Of just this answer; send it as `If-None-Match` or `If-Match`.", samples::TAG),
+        (
+            "Location",
+            "Where what was made is to be read.",
+            "/api/upload-pipeline/jobs/01939e60-6c1a-7b3e-9d5c-2f4a8b1c7d90",
+        ),
+        ("Idempotency-Replayed", "`true`: the answer was given before, to the same request with this key.", "true"),
     ] {
         components.headers.insert(name.to_owned(), RefOr::T(header(what, Type::String, json!(example))));
     }

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 /// Whether a process is ready.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Health {
-    /// `ok` or `unavailable`.
-    #[schema(pattern = "^(ok|unavailable)$")]
+    /// `ok`; `degraded` while uploads fail and all else goes on; `unavailable`.
+    #[schema(pattern = "^(ok|degraded|unavailable)$")]
     pub status: String,
     /// development, staging or production.
     pub environment: String,

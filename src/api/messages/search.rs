@@ -24,7 +24,7 @@ pub enum SearchMode {
 #[serde(deny_unknown_fields)]
 pub struct SearchRequest {
     /// A question or some words.
-    #[schema(min_length = 1, max_length = 1000, pattern = r"\S")]
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
     pub query: String,
     /// Hits wanted, 1 to 50; 10 when absent.
     #[serde(default, deserialize_with = "number::whole_or_none")]

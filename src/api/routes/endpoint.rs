@@ -2,11 +2,12 @@
 
 use actix_web::{
     FromRequest, Handler, HttpResponse, Resource, Responder, Route,
+    middleware::from_fn,
     web::{self},
 };
 use utoipa::openapi::HttpMethod;
 
-use crate::api::{ApiError, contract::Doc};
+use crate::api::{ApiError, contract::Doc, idempotency::remember};
 
 /// Who may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Endpoint {
     pub access: Access,
     methods: Vec<(HttpMethod, fn() -> Doc)>,
     routes: Vec<Route>,
+    /// Whether its POST knows `Idempotency-Key`.
+    once: bool,
 }
 
 /// At `path`, for everybody.
@@ -53,7 +56,7 @@ pub fn private(path: &'static str) -> Endpoint {
 
 impl Endpoint {
     fn new(path: &'static str, access: Access) -> Self {
-        Self { path, access, methods: Vec::new(), routes: Vec::new() }
+        Self { path, access, methods: Vec::new(), routes: Vec::new(), once: false }
     }
 
     fn on(mut self, method: HttpMethod, route: Route, doc: fn() -> Doc) -> Self {
@@ -62,25 +65,15 @@ impl Endpoint {
         self
     }
 
-    /// GET.
+    /// GET, and HEAD, which is the same without a body.
     pub fn get<F, Args>(self, handler: F, doc: fn() -> Doc) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.on(HttpMethod::Get, web::get().to(handler), doc)
-    }
-
-    /// GET, and HEAD, which probes use.
-    pub fn probe<F, Args>(self, handler: F, doc: fn() -> Doc) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
         let head = web::head().to(handler.clone());
-        self.get(handler, doc).on(HttpMethod::Head, head, doc)
+        self.on(HttpMethod::Get, web::get().to(handler), doc).on(HttpMethod::Head, head, doc)
     }
 
     /// POST.
@@ -91,6 +84,17 @@ impl Endpoint {
         F::Output: Responder + 'static,
     {
         self.on(HttpMethod::Post, web::post().to(handler), doc)
+    }
+
+    /// POST with an effect, which `Idempotency-Key` lets a client send again.
+    pub fn post_once<F, Args>(mut self, handler: F, doc: fn() -> Doc) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.once = true;
+        self.on(HttpMethod::Post, web::post().to(handler).wrap(from_fn(remember)), doc)
     }
 
     /// PUT.
@@ -115,7 +119,10 @@ impl Endpoint {
 
     /// What the contract says, by method.
     pub fn documented(&self) -> impl Iterator<Item = (HttpMethod, Doc)> {
-        self.methods.iter().map(|(method, doc)| (method.clone(), doc()))
+        self.methods.iter().map(|(method, doc)| {
+            let doc = if self.once && *method == HttpMethod::Post { doc().once() } else { doc() };
+            (method.clone(), doc)
+        })
     }
 
     /// As actix has it; every method that is not taken is a 405 problem, which names those that are.

@@ -97,11 +97,26 @@ WHERE j.job_id = $1 AND j.user_id = $2"
     row.as_ref().map(job).transpose()
 }
 
-/// Up to `limit` of `user`'s jobs behind `after`, newest first; only those in `state`, where one is given.
+/// Which jobs of a user; what is not given, does not narrow.
+#[derive(Debug, Clone, Default)]
+pub struct JobFilter {
+    /// In this state.
+    pub state: Option<State>,
+    /// At this status.
+    pub status: Option<Status>,
+    /// Of this document.
+    pub document: Option<DocumentId>,
+    /// Made after this moment.
+    pub created_after: Option<OffsetDateTime>,
+    /// Made before this moment.
+    pub created_before: Option<OffsetDateTime>,
+}
+
+/// Up to `limit` of `user`'s jobs behind `after`, newest first.
 pub async fn list_jobs(
     db: &impl Session,
     user: UserId,
-    state: Option<State>,
+    filter: &JobFilter,
     after: Option<Cursor>,
     limit: i64,
 ) -> Result<Vec<Job>, DbError> {
@@ -109,19 +124,26 @@ pub async fn list_jobs(
         "-- list_jobs
 SELECT {COLUMNS}
 WHERE j.user_id = $1
-  AND ($2::text IS NULL OR j.state = $2)
-  AND (j.created_at, j.job_id) < (coalesce($3, 'infinity'), coalesce($4, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+  AND (j.created_at, j.job_id) < (coalesce($2, 'infinity'), coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+  AND ($4::text IS NULL OR j.state = $4)
+  AND ($5::text IS NULL OR j.status = $5)
+  AND ($6::uuid IS NULL OR j.document_id = $6)
+  AND j.created_at > coalesce($7, '-infinity') AND j.created_at < coalesce($8, 'infinity')
 ORDER BY j.created_at DESC, j.job_id DESC
-LIMIT $5"
+LIMIT $9"
     );
     let rows = db
         .rows(
             &sql,
             &[
                 (&user.0, Type::UUID),
-                (&state.map(State::as_str), Type::TEXT),
                 (&after.map(|cursor| cursor.created_at), Type::TIMESTAMPTZ),
                 (&after.map(|cursor| cursor.id), Type::UUID),
+                (&filter.state.map(State::as_str), Type::TEXT),
+                (&filter.status.map(Status::as_str), Type::TEXT),
+                (&filter.document.map(|id| id.0), Type::UUID),
+                (&filter.created_after, Type::TIMESTAMPTZ),
+                (&filter.created_before, Type::TIMESTAMPTZ),
                 (&limit, Type::INT8),
             ],
         )

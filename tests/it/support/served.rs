@@ -44,6 +44,7 @@ impl Plan {
             ..AuthSettings::keys_only("authenticated")
         };
         let settings = ApiSettings {
+            streams: app::api::StreamLimits::default(),
             environment: "development".to_owned(),
             auth,
             uploads: UploadLimits { uploads_per_day: 0, ..UploadLimits::default() },

@@ -1,0 +1,156 @@
+//! The bytes of an announced upload.
+
+use super::{problem, raw};
+use crate::requests::{Api, announcement, api, files_in, send};
+
+const TEXT: &[u8] = b"# The announced text\n\nand nothing else at all";
+
+struct Announced {
+    api: Api,
+    url: String,
+    job: String,
+}
+
+async fn announced() -> Announced {
+    let api = api(&[]).await;
+    let (status, accepted) = api.client.post("/upload", announcement("a.md", TEXT)).await;
+    assert_eq!(status, 201, "{accepted}");
+    let text = |field: &str| accepted[field].as_str().unwrap().to_owned();
+    Announced { url: text("signed_url"), job: text("job_id"), api }
+}
+
+impl Announced {
+    fn nothing_is_stored(&self, after: &str) {
+        assert_eq!(files_in(&self.api.fleet.storage()), [""; 0], "{after}");
+    }
+
+    /// The head of a PUT to the signed URL, without its framing.
+    fn head(&self) -> String {
+        let path = self.url.strip_prefix(&self.api.client.root).unwrap();
+        format!("PUT {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
+    }
+
+    async fn can_still_be_sent(&self) {
+        assert_eq!(
+            self.api.test.value("SELECT count(*) FROM upload_pipeline.uploads WHERE stored_at IS NULL").await,
+            "1"
+        );
+        let put = send(reqwest::Client::new().put(&self.url).body(TEXT)).await;
+        assert_eq!(put.status, 204, "{put:?}");
+        let job = self.api.client.get(&format!("/jobs/{}", self.job)).await.1;
+        assert_eq!(job["state"], "queued", "{job}");
+        assert_eq!(files_in(&self.api.fleet.storage()).len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_not_those_announced_leave_nothing_and_the_url_goes_on_counting() {
+    let announced = announced().await;
+    let other: Vec<u8> = TEXT.iter().rev().copied().collect();
+    let http = reqwest::Client::new();
+    let stream =
+        |bytes: Vec<u8>| reqwest::Body::wrap_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(bytes)]));
+    let long = [TEXT, b"!"].concat();
+    for (name, body, status, code) in [
+        ("nothing", reqwest::Body::from(Vec::new()), 422, "size_mismatch"),
+        ("fewer", TEXT[..10].to_vec().into(), 422, "size_mismatch"),
+        ("more", long.clone().into(), 413, "size_mismatch"),
+        ("others", other.clone().into(), 422, "hash_mismatch"),
+        ("fewer, in chunks", stream(TEXT[..10].to_vec()), 422, "size_mismatch"),
+        ("more, in chunks", stream(long), 413, "size_mismatch"),
+        ("others, in chunks", stream(other), 422, "hash_mismatch"),
+    ] {
+        let answer = send(http.put(&announced.url).body(body)).await;
+        assert_eq!(problem(&answer), Ok(format!("{status} {code}")), "{name}: {answer:?}");
+        announced.nothing_is_stored(name);
+    }
+    for coding in ["gzip", "deflate"] {
+        let answer = send(http.put(&announced.url).header("content-encoding", coding).body(TEXT)).await;
+        assert_eq!(problem(&answer), Ok("415 content_encoding_invalid".to_owned()), "{answer:?}");
+    }
+    for tampered in [
+        announced.url.replace("signature=", "signature=x"),
+        announced.url.replace("expires=", "expires=9"),
+        announced.url.split("&signature").next().unwrap().to_owned(),
+    ] {
+        let answer = send(http.put(&tampered).body(TEXT)).await;
+        assert!([400, 403].contains(&answer.status), "{answer:?}");
+        problem(&answer).unwrap();
+    }
+    announced.nothing_is_stored("wrong URLs");
+    announced.can_still_be_sent().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_lies_about_its_length_or_leaves_stores_nothing() {
+    let announced = announced().await;
+    let (head, text) = (announced.head(), String::from_utf8(TEXT.to_vec()).unwrap());
+    let length = TEXT.len();
+    for (name, request, codes) in [
+        ("cut off", format!("{head}Content-Length: {length}\r\n\r\n{}", &text[..10]), ["body_incomplete", ""]),
+        ("a length too large", format!("{head}Content-Length: 999999\r\n\r\n{text}"), ["size_mismatch", ""]),
+        (
+            "chunks cut off",
+            format!("{head}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{}", &text[..10]),
+            ["body_incomplete", ""],
+        ),
+        (
+            "chunks without an end",
+            format!("{head}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{text}\r\n"),
+            ["body_incomplete", ""],
+        ),
+        (
+            "garbage for chunks",
+            format!("{head}Transfer-Encoding: chunked\r\n\r\nhello\r\n{text}"),
+            ["body_incomplete", ""],
+        ),
+        (
+            "a chunk beyond all",
+            format!("{head}Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{text}"),
+            ["body_incomplete", "size_mismatch"],
+        ),
+    ] {
+        let (status, problem, answer) = raw(&announced.api, request.as_bytes()).await;
+        assert!((400..500).contains(&status) || status == 0, "{name}: {answer}");
+        let code = problem["code"].as_str().unwrap_or_default();
+        assert!(status == 0 || codes.contains(&code), "{name}: {answer}");
+        announced.nothing_is_stored(name);
+    }
+    announced.can_still_be_sent().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_senders_at_once_leave_the_bytes_that_were_announced() {
+    let announced = announced().await;
+    let other: Vec<u8> = TEXT.iter().rev().copied().collect();
+    let put = |body: Vec<u8>| {
+        let url = announced.url.clone();
+        tokio::spawn(async move { send(reqwest::Client::new().put(url).body(body)).await })
+    };
+    let (wrong, right) = (0..4).map(|_| (put(other.clone()), put(TEXT.to_vec()))).unzip::<_, _, Vec<_>, Vec<_>>();
+    for answer in right {
+        assert_eq!(answer.await.unwrap().status, 204);
+    }
+    for answer in wrong {
+        let answer = answer.await.unwrap();
+        // Once the right bytes are there, others are read and thrown away: the sender has nothing more to do.
+        assert!(answer.status == 204 || problem(&answer) == Ok("422 hash_mismatch".to_owned()), "{answer:?}");
+    }
+    let files = files_in(&announced.api.fleet.storage());
+    assert_eq!(files.len(), 1, "{files:?}");
+    assert_eq!(std::fs::read(&files[0]).unwrap(), TEXT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_asks_first_is_told_to_go_on() {
+    let announced = announced().await;
+    let request = format!(
+        "{}Content-Length: {}\r\nExpect: 100-continue\r\n\r\n{}",
+        announced.head(),
+        TEXT.len(),
+        String::from_utf8_lossy(TEXT)
+    );
+    let (_, _, answer) = raw(&announced.api, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 100 Continue") && answer.contains("HTTP/1.1 204"), "{answer}");
+    assert_eq!(files_in(&announced.api.fleet.storage()).len(), 1);
+}

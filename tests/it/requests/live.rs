@@ -1,0 +1,128 @@
+//! Live timelines: resumed, bounded, and not ended by a database that is away for a moment.
+
+use std::time::Instant;
+
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::{Answer, api, request, send};
+use crate::{
+    support::fleet::{Client, PATIENCE},
+    watching::allow_connections,
+};
+
+/// A timeline that is being read.
+struct Timeline {
+    response: Response,
+    text: String,
+}
+
+impl Timeline {
+    /// Reads on until `wanted` has come; all that has.
+    async fn until(&mut self, wanted: &str) -> &str {
+        while !self.text.contains(wanted) {
+            let piece = timeout(PATIENCE, self.response.chunk()).await.expect("nothing came").unwrap();
+            let piece = piece.unwrap_or_else(|| panic!("it ended without {wanted:?}:\n{}", self.text));
+            self.text.push_str(std::str::from_utf8(&piece).unwrap());
+        }
+        &self.text
+    }
+
+    /// Reads to the end; all that came.
+    async fn rest(mut self) -> String {
+        while let Some(piece) = timeout(PATIENCE, self.response.chunk()).await.expect("nothing came").unwrap() {
+            self.text.push_str(std::str::from_utf8(&piece).unwrap());
+        }
+        self.text
+    }
+}
+
+fn ask(client: &Client, job: &str) -> reqwest::RequestBuilder {
+    request(client, Method::GET, &format!("/jobs/{job}/events")).header("accept", "text/event-stream")
+}
+
+async fn open(request: reqwest::RequestBuilder) -> Timeline {
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    Timeline { response, text: String::new() }
+}
+
+fn ids(text: &str) -> Vec<i64> {
+    text.lines().filter_map(|line| line.strip_prefix("id: ")).map(|id| id.parse().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeline_goes_on_behind_the_last_event_seen() {
+    let api = api(&[]).await;
+    let job = api.client.upload_text("a", "some words").await;
+    let mut live = open(ask(&api.client, &job)).await;
+    let first = live.until("event: job").await.to_owned();
+    assert!(first.starts_with("retry: ") && first.contains("event: enqueued"), "{first}");
+    assert_eq!(api.client.post(&format!("/jobs/{job}/cancel"), json!(null)).await.0, 200);
+    let whole = live.rest().await;
+    assert!(whole.trim_end().rsplit("\n\n").next().unwrap().starts_with("event: end"), "{whole}");
+    let seen = ids(&whole);
+    assert_eq!(seen.len(), 2, "{whole}");
+    let resumed = open(ask(&api.client, &job).header("Last-Event-ID", seen[0].to_string())).await.rest().await;
+    assert_eq!(ids(&resumed), seen[1..], "{resumed}");
+    for wrong in ["x", "", "1.5", "99999999999999999999"] {
+        let refused = send(ask(&api.client, &job).header("Last-Event-ID", wrong)).await;
+        assert_eq!((refused.status, refused.code()), (400, "last_event_id_invalid"), "{wrong}");
+    }
+    let head = request(&api.client, Method::HEAD, &format!("/jobs/{job}/events")).header("accept", "text/event-stream");
+    let head = send(head).await;
+    assert_eq!((head.status, head.header("content-type"), &head.body), (200, "text/event-stream", &Value::from("")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn timelines_are_bounded_and_a_place_comes_back_when_its_reader_leaves() {
+    let api = api(&[("API_EVENT_STREAMS", "2"), ("API_EVENT_STREAMS_PER_USER", "1")]).await;
+    let stranger = api.client.as_user("22222222-2222-4222-8222-222222222222");
+    let third = api.client.as_user("33333333-3333-4333-8333-333333333333");
+    let (mine, theirs) = (api.client.upload_text("a", "some words").await, stranger.upload_text("b", "words").await);
+    let others = third.upload_text("c", "words").await;
+    let mut live = open(ask(&api.client, &mine)).await;
+    live.until("event: job").await;
+    let refusal = |answer: Answer| (answer.status, answer.code().to_owned(), !answer.header("retry-after").is_empty());
+    let refused = refusal(send(ask(&api.client, &mine)).await);
+    assert_eq!(refused, (429, "streams_per_user".to_owned(), true));
+    let _second = open(ask(&stranger, &theirs)).await;
+    assert_eq!(refusal(send(ask(&third, &others)).await), (503, "streams_full".to_owned(), true));
+    assert_eq!(api.client.get(&format!("/jobs/{mine}/events")).await.0, 200, "the plain list has no such bound");
+    drop(live);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let again = ask(&api.client, &mine).send().await.unwrap();
+        if again.status() == 200 {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the place of a reader who left was never given back");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeline_ends_after_its_time_without_an_end_of_the_job() {
+    let api = api(&[("API_EVENT_STREAM_LIFETIME", "1")]).await;
+    let job = api.client.upload_text("a", "some words").await;
+    let whole = open(ask(&api.client, &job)).await.rest().await;
+    assert!(whole.contains("event: job") && !whole.contains("event: end"), "{whole}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeline_outlives_the_connections_that_it_looks_through() {
+    let api = api(&[]).await;
+    let job = api.client.upload_text("a", "some words").await;
+    let mut live = open(ask(&api.client, &job)).await;
+    live.until("event: job").await;
+    for allowed in [false, true] {
+        allow_connections(&api.test.url, allowed).await;
+        // While it is away, looks fail; nothing that could be waited for tells of it.
+        tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+    }
+    let cancelled = api.client.post(&format!("/jobs/{job}/cancel"), json!(null)).await;
+    assert_eq!(cancelled.0, 200, "{cancelled:?}");
+    live.until("event: end").await;
+}
