@@ -86,7 +86,7 @@ impl World {
     async fn wait_impatiently(&self, job: &str) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            self.test.run("UPDATE upload_pipeline.upload_jobs SET run_at = now() WHERE state IN ('queued', 'retryable') AND run_at > now()").await;
+            self.test.run("UPDATE upload_pipeline.upload_jobs SET run_at = now() WHERE state IN ('queued', 'retryable') AND run_at > now(); NOTIFY upload_jobs").await;
             let (_, body) = self.client.get(&format!("/jobs/{job}")).await;
             if body["terminal"] == true {
                 return body;
@@ -202,7 +202,7 @@ async fn a_worker_without_the_key_leaves_what_waits_to_others_and_not_for_ever()
     let mut fleet = world.fleet;
     fleet.set("PARSER", "local");
     let _keyless = fleet.worker();
-    world.test.run("UPDATE upload_pipeline.upload_jobs SET run_at = now()").await;
+    world.test.run("UPDATE upload_pipeline.upload_jobs SET run_at = now(); NOTIFY upload_jobs").await;
     let left = format!(
         "SELECT count(*) FROM upload_pipeline.events
          WHERE job_id = '{job}' AND code = 'waiting_for_parser' AND (payload ->> 'run_at')::timestamptz - ts > interval '55 seconds'"
@@ -213,7 +213,7 @@ async fn a_worker_without_the_key_leaves_what_waits_to_others_and_not_for_ever()
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     world.test.run("UPDATE upload_pipeline.provider_calls SET accepted_at = now() - interval '2 hours'").await;
-    world.test.run("UPDATE upload_pipeline.upload_jobs SET run_at = now()").await;
+    world.test.run("UPDATE upload_pipeline.upload_jobs SET run_at = now(); NOTIFY upload_jobs").await;
     let ended = world.client.wait_for_end(&job).await;
     assert_eq!(ended["last_error"]["code"], "no_text_layer", "{ended}");
 }

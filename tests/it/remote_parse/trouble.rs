@@ -48,7 +48,7 @@ async fn what_was_bought_and_written_down_is_never_bought_again() {
     let worker = world.fleet.worker();
     let job = world.upload().await;
     world.wait_until_parked(&job).await;
-    world.test.run("UPDATE upload_pipeline.upload_jobs SET run_at = now()").await;
+    world.test.run("UPDATE upload_pipeline.upload_jobs SET run_at = now(); NOTIFY upload_jobs").await;
     while world.provider.asked(Call::Fetch) == 0 {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
