@@ -2,6 +2,7 @@
 
 mod documents;
 mod jobs;
+mod number;
 mod page;
 mod probes;
 mod problem;

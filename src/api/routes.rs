@@ -30,33 +30,33 @@ pub const BASE_PATH: &str = "/api/upload-pipeline";
 pub(super) fn endpoints() -> Vec<Endpoint> {
     use contract::{documents as documents_doc, jobs as jobs_doc, service, uploads as uploads_doc};
     vec![
-        page("/").probe(dashboard::page, service::dashboard),
-        page("/dashboard.css").probe(dashboard::style, service::dashboard_style),
-        page("/dashboard.js").probe(dashboard::script, service::dashboard_script),
-        open("/health").probe(health::health, service::health),
-        open("/readyz").probe(health::health, service::readyz),
-        open("/livez").probe(health::livez, service::livez),
-        open("/version").probe(health::version, service::version),
-        open("/metrics").probe(metrics::metrics, service::metrics),
-        open("/openapi.json").probe(docs_page::openapi, service::openapi),
-        open("/docs").probe(docs_page::page, service::docs),
-        open("/docs/{file}").probe(docs_page::asset, service::docs_file),
+        page("/").get(dashboard::page, service::dashboard),
+        page("/dashboard.css").get(dashboard::style, service::dashboard_style),
+        page("/dashboard.js").get(dashboard::script, service::dashboard_script),
+        open("/health").get(health::health, service::health),
+        open("/readyz").get(health::health, service::readyz),
+        open("/livez").get(health::livez, service::livez),
+        open("/version").get(health::version, service::version),
+        open("/metrics").get(metrics::metrics, service::metrics),
+        open("/openapi.json").get(docs_page::openapi, service::openapi),
+        open("/docs").get(docs_page::page, service::docs),
+        open("/docs/{file}").get(docs_page::asset, service::docs_file),
         signed("/uploads/{upload_id}").put(uploads::put_upload, uploads_doc::put_upload),
         signed("/webhook/llamaparse/{job_id}").post(webhook::post_llamaparse, contract::webhook::post_llamaparse),
         private("/upload").post_once(uploads::post_upload, uploads_doc::post_upload),
         private("/documents")
-            .probe(documents::list_documents, documents_doc::list_documents)
+            .get(documents::list_documents, documents_doc::list_documents)
             .post_once(documents::post_documents, uploads_doc::post_documents),
         private("/documents/{id}")
-            .probe(documents::get_document, documents_doc::get_document)
+            .get(documents::get_document, documents_doc::get_document)
             .delete(documents::delete_document, documents_doc::delete_document),
-        private("/documents/{id}/chunks").probe(documents::list_chunks, documents_doc::list_chunks),
-        private("/deletions/{id}").probe(documents::get_deletion_receipt, documents_doc::get_deletion),
-        private("/jobs").probe(jobs::list_jobs, jobs_doc::list_jobs),
+        private("/documents/{id}/chunks").get(documents::list_chunks, documents_doc::list_chunks),
+        private("/deletions/{id}").get(documents::get_deletion_receipt, documents_doc::get_deletion),
+        private("/jobs").get(jobs::list_jobs, jobs_doc::list_jobs),
         // Before the ids, or `retry` would be taken for one.
         private("/jobs/retry").post_once(jobs_many::retry_jobs, jobs_doc::retry_jobs),
-        private("/jobs/{id}").probe(jobs::get_job, jobs_doc::get_job),
-        private("/jobs/{id}/events").probe(events::get_events, jobs_doc::get_events),
+        private("/jobs/{id}").get(jobs::get_job, jobs_doc::get_job),
+        private("/jobs/{id}/events").get(events::get_events, jobs_doc::get_events),
         private("/jobs/{id}/retry").post_once(jobs::retry_job, jobs_doc::retry_job),
         private("/jobs/{id}/cancel").post_once(jobs::cancel_job, jobs_doc::cancel_job),
         private("/search").post(search::post_search, contract::search::post_search),

@@ -188,11 +188,14 @@ impl Doc {
         self
     }
 
-    /// What an answer gives to go on with: `parameter` of the operation is `at` in the body, a JSON pointer.
-    pub fn leads_to(mut self, status: StatusCode, operation: &str, parameter: &str, at: &str) -> Self {
-        if let Some(answer) = self.answers.remove(&status.as_u16()) {
-            let link = Link::builder().operation_id(operation).parameter(parameter, format!("$response.body#{at}"));
-            self.answers.insert(status.as_u16(), answer.link(operation, link.build()));
+    /// What an answer gives to go on with: the id at `at` in the body, a JSON pointer, is that of these operations.
+    pub fn leads_to(mut self, status: StatusCode, at: &str, operations: &[&str]) -> Self {
+        if let Some(mut answer) = self.answers.remove(&status.as_u16()) {
+            for operation in operations {
+                let link = Link::builder().operation_id(*operation).parameter("id", format!("$response.body#{at}"));
+                answer = answer.link(*operation, link.build());
+            }
+            self.answers.insert(status.as_u16(), answer);
         }
         self
     }

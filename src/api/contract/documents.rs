@@ -73,7 +73,7 @@ pub fn delete_document() -> Doc {
     )
     .id_in_path("id", WHICH, samples::DOCUMENT)
     .answers::<DeletionReceipt>(StatusCode::ACCEPTED, "The receipt.", &[("pending", samples::receipt("pending", 2))])
-    .leads_to(StatusCode::ACCEPTED, "get_deletion_receipt", "id", "/deletion_id")
+    .leads_to(StatusCode::ACCEPTED, "/deletion_id", &["get_deletion_receipt"])
     .located(StatusCode::ACCEPTED)
     .if_match()
     .refuses(StatusCode::NOT_FOUND, &["document_not_found"])

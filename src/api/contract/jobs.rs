@@ -124,7 +124,7 @@ pub fn retry_job() -> Doc {
     )
     .refers_to::<RetryRequest>()
     .answers::<JobView>(StatusCode::ACCEPTED, "The job, queued again.", &[("queued", samples::job_queued())])
-    .leads_to(StatusCode::ACCEPTED, "get_job", "id", "/job_id")
+    .leads_to(StatusCode::ACCEPTED, "/job_id", &["get_job", "get_events", "cancel_job"])
     .located(StatusCode::ACCEPTED)
     .if_match()
     .refuses(StatusCode::CONFLICT, &["document_busy", "job_not_retryable"])

@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use serde_json::json;
-use utoipa::openapi::{Content, ContentBuilder, ObjectBuilder, Type};
+use utoipa::openapi::{Content, ContentBuilder, ObjectBuilder, Type, schema::AdditionalProperties};
 
 use super::{
     Doc, Tag,
@@ -81,7 +81,8 @@ pub fn openapi() -> Doc {
         .property("paths", ObjectBuilder::new().schema_type(Type::Object))
         .required("openapi")
         .required("info")
-        .required("paths");
+        .required("paths")
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)));
     let example = json!({ "openapi": "3.1.0", "info": { "title": "app", "version": "0.1.0" }, "paths": {} });
     let content = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
     Doc::new("openapi", Tag::Service, "This contract", "OpenAPI 3.1, made from the code that answers.").answers_with(

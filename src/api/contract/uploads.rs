@@ -16,6 +16,11 @@ use crate::api::messages::{DocumentsAccepted, TextRequest, UploadAccepted, Uploa
 /// What becomes of every upload.
 const REFUSED: &[&str] = &["filename_empty", "filename_too_long", "filename_invalid", "mime_invalid", "file_empty"];
 
+/// What can be done with the job of an upload.
+const OF_JOB: &[&str] = &["get_job", "get_events", "cancel_job", "retry_job"];
+/// And with its document.
+const OF_DOCUMENT: &[&str] = &["get_document", "list_chunks", "delete_document"];
+
 /// `POST /upload`.
 pub fn post_upload() -> Doc {
     let request = UploadRequest {
@@ -39,8 +44,8 @@ pub fn post_upload() -> Doc {
         "The job waits for the bytes.",
         &[("announced", samples::upload_accepted())],
     )
-    .leads_to(StatusCode::CREATED, "get_job", "id", "/job_id")
-    .leads_to(StatusCode::CREATED, "get_document", "id", "/document_id")
+    .leads_to(StatusCode::CREATED, "/job_id", OF_JOB)
+    .leads_to(StatusCode::CREATED, "/document_id", OF_DOCUMENT)
     .located(StatusCode::CREATED)
     .refuses(StatusCode::CONFLICT, &["document_exists"])
     .refuses(StatusCode::PAYLOAD_TOO_LARGE, &["file_too_large"])
@@ -103,9 +108,8 @@ pub fn post_documents() -> Doc {
         "Taken in; one entry a file, in the order of the request.",
         &[("one", samples::one_taken()), ("one_of_two", samples::one_of_two_taken())],
     )
-    .leads_to(StatusCode::ACCEPTED, "get_job", "id", "/documents/0/job_id")
-    .leads_to(StatusCode::ACCEPTED, "get_document", "id", "/documents/0/document_id")
-    .leads_to(StatusCode::ACCEPTED, "delete_document", "id", "/documents/0/document_id")
+    .leads_to(StatusCode::ACCEPTED, "/documents/0/job_id", OF_JOB)
+    .leads_to(StatusCode::ACCEPTED, "/documents/0/document_id", OF_DOCUMENT)
     .located(StatusCode::ACCEPTED)
     .refuses(StatusCode::BAD_REQUEST, &["form_invalid"])
     .refuses(StatusCode::REQUEST_TIMEOUT, &["upload_stalled"])

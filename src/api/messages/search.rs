@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::number;
+
 /// How to search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -22,10 +24,10 @@ pub enum SearchMode {
 #[serde(deny_unknown_fields)]
 pub struct SearchRequest {
     /// A question or some words.
-    #[schema(min_length = 1, max_length = 1000, pattern = r"\S")]
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
     pub query: String,
     /// Hits wanted, 1 to 50; 10 when absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number::whole_or_none")]
     #[schema(minimum = 1, maximum = 50)]
     pub limit: Option<u32>,
     /// Hybrid when absent.

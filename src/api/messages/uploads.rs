@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Problem;
+use super::{Problem, number};
 
 /// A file that will come.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -14,10 +14,11 @@ pub struct UploadRequest {
     /// What the person calls the file; never used as a path.
     #[schema(
         min_length = 1,
-        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*[^\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069][^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$"
     )]
     pub filename: String,
     /// Size in bytes.
+    #[serde(deserialize_with = "number::whole")]
     #[schema(minimum = 1)]
     pub bytes_len: u64,
     /// Media type.
@@ -53,11 +54,11 @@ pub struct TextRequest {
     /// Becomes the file name, with `.md`.
     #[schema(
         min_length = 1,
-        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*[^\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069][^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$"
     )]
     pub title: String,
     /// Markdown or plain text.
-    #[schema(min_length = 1, pattern = r"\S")]
+    #[schema(min_length = 1, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
     pub text: String,
 }
 

@@ -65,25 +65,15 @@ impl Endpoint {
         self
     }
 
-    /// GET.
+    /// GET, and HEAD, which is the same without a body.
     pub fn get<F, Args>(self, handler: F, doc: fn() -> Doc) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.on(HttpMethod::Get, web::get().to(handler), doc)
-    }
-
-    /// GET, and HEAD, which probes use.
-    pub fn probe<F, Args>(self, handler: F, doc: fn() -> Doc) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
         let head = web::head().to(handler.clone());
-        self.get(handler, doc).on(HttpMethod::Head, head, doc)
+        self.on(HttpMethod::Get, web::get().to(handler), doc).on(HttpMethod::Head, head, doc)
     }
 
     /// POST.

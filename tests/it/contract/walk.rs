@@ -1,0 +1,268 @@
+//! A walk over every operation of the served document, as everybody who should not get far. A new route is walked by itself:
+//! the walk reads the document, not the code.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::{
+    conform::{Answer, faults},
+    support::{Operation, join, operations},
+};
+use crate::support::{
+    db::TestDb,
+    fleet::{App, Client, Fleet, SECRET, USER},
+};
+
+/// The first user's document.
+const MINE: &str = "mine.md";
+const OTHER: &str = "22222222-2222-4222-8222-222222222222";
+
+/// A user with something of every kind, and the document.
+struct World {
+    test: TestDb,
+    fleet: Fleet,
+    client: Client,
+    document: Value,
+    ids: Ids,
+    _api: App,
+}
+
+/// What the first user has.
+struct Ids {
+    job: String,
+    document: String,
+    deletion: String,
+    upload: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let test = TestDb::new().await;
+        let fleet = Fleet::new(&test.url, &test.url);
+        let (api, client) = fleet.api();
+        let (_, document) = client.get("/openapi.json").await;
+        let ids = Ids::make(&client).await;
+        Self { test, fleet, client, document, ids, _api: api }
+    }
+
+    /// Sends the operation as the document's own examples have it, about what the first user has; its answer must be one
+    /// that the document knows.
+    async fn call(&self, operation: &Operation<'_>, token: Option<&str>) -> Answer {
+        let server = &operation.servers(&self.document)[0];
+        let mut url = format!("{}{}", self.client.root, join(server, &self.path(operation)));
+        let required = |parameter: &&Value| parameter["in"] == "query" && parameter["required"] == true;
+        for parameter in operation.value["parameters"].as_array().into_iter().flatten().filter(required) {
+            let (joint, name) = (if url.contains('?') { '&' } else { '?' }, plain(&parameter["name"]));
+            url.push_str(&format!("{joint}{name}={}", plain(&parameter["example"])));
+        }
+        let method: Method = operation.method.to_uppercase().parse().unwrap();
+        let mut request = reqwest::Client::new().request(method, url);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some((kind, body)) = self.body(operation) {
+            request = request.header("content-type", kind).body(body);
+        }
+        let answer = read(request.send().await.unwrap()).await;
+        let wrong = faults(&self.document, operation, &answer);
+        assert!(wrong.is_empty(), "{} answered {}: {wrong:?}", operation.name(), answer.status);
+        answer
+    }
+
+    fn path(&self, operation: &Operation<'_>) -> String {
+        let mut parts: Vec<String> = Vec::new();
+        for part in operation.path.split('/') {
+            let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) else {
+                parts.push(part.to_owned());
+                continue;
+            };
+            let kind = if name == "id" { parts.last().cloned().unwrap_or_default() } else { name.to_owned() };
+            parts.push(match kind.as_str() {
+                "jobs" | "job_id" => self.ids.job.clone(),
+                "documents" | "document_id" => self.ids.document.clone(),
+                "deletions" => self.ids.deletion.clone(),
+                "upload_id" => self.ids.upload.clone(),
+                _ => plain(&parameter(operation, name)["example"]),
+            });
+        }
+        parts.join("/")
+    }
+
+    /// The first example of a body that must be there, with the first user's ids in it.
+    fn body(&self, operation: &Operation<'_>) -> Option<(String, String)> {
+        let body = &operation.value["requestBody"];
+        let contents = body["content"].as_object().filter(|_| body["required"] == true)?;
+        let (kind, content) = contents.get_key_value("application/json").or_else(|| contents.iter().next())?;
+        let example = content["examples"].as_object().and_then(|examples| examples.values().next());
+        let mut body = example.map_or(&content["example"], |example| &example["value"]).clone();
+        if body["job_ids"].is_array() {
+            body["job_ids"] = json!([self.ids.job]);
+        }
+        Some((kind.clone(), plain(&body)))
+    }
+
+    /// Every row and every stored file that has to do with the first user.
+    async fn belongings(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let mine = [USER, &self.ids.job, &self.ids.document, &self.ids.deletion, &self.ids.upload];
+        let tables = self
+            .test
+            .rows("SELECT table_name FROM information_schema.tables WHERE table_schema = 'upload_pipeline' AND table_type = 'BASE TABLE'")
+            .await;
+        for table in tables.into_iter().flatten() {
+            let rows = self.test.rows(&format!("SELECT to_jsonb(t)::text FROM upload_pipeline.{table} AS t")).await;
+            let rows = rows.into_iter().flatten().filter(|row| mine.iter().any(|id| row.contains(id)));
+            found.extend(rows.map(|row| format!("{table} {row}")));
+        }
+        let folder = self.fleet.storage().join("raw").join(USER);
+        for file in std::fs::read_dir(folder).into_iter().flatten() {
+            found.insert(format!("file {}", file.unwrap().path().display()));
+        }
+        found
+    }
+}
+
+impl Ids {
+    async fn make(client: &Client) -> Self {
+        let gone = client.upload_text("gone", "# Gone\n\nsoon").await;
+        let (_, job) = client.get(&format!("/jobs/{gone}")).await;
+        let path = format!("/documents/{}", job["document_id"].as_str().unwrap());
+        let (status, receipt) = client.send(Method::DELETE, &path, None).await;
+        assert_eq!(status, 202, "{receipt}");
+        let announced = json!({ "filename": "a.txt", "bytes_len": 3, "mime": "text/plain", "sha256": "ab".repeat(32) });
+        let (status, upload) = client.post("/upload", announced).await;
+        assert_eq!(status, 201, "{upload}");
+        let signed = upload["signed_url"].as_str().unwrap();
+        let upload = signed.split("/uploads/").nth(1).unwrap().split('?').next().unwrap().to_owned();
+        let job = client.upload_text("mine", "# Mine\n\nand nobody else's").await;
+        let (_, view) = client.get(&format!("/jobs/{job}")).await;
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        Self { job, document: text(&view["document_id"]), deletion: text(&receipt["deletion_id"]), upload }
+    }
+}
+
+fn parameter<'a>(operation: &'a Operation<'_>, name: &str) -> &'a Value {
+    let parameters = operation.value["parameters"].as_array().unwrap();
+    parameters.iter().find(|parameter| parameter["name"] == name).unwrap_or_else(|| panic!("{name} is not documented"))
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+async fn read(response: reqwest::Response) -> Answer {
+    let status = response.status().as_u16();
+    let content_type = response.headers().get("content-type").map(|value| value.to_str().unwrap().to_owned());
+    let headers = response.headers().keys().map(|name| name.as_str().to_owned()).collect();
+    let text = response.text().await.unwrap();
+    Answer { status, content_type, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+}
+
+/// Whether a call of it changes nothing. Told by HTTP, and not by what the document says of scopes.
+fn reads(operation: &Operation<'_>) -> bool {
+    matches!(operation.method, "get" | "head") || operation.path == "/search"
+}
+
+/// Whether it was refused so; an answer to HEAD has no body that could say why.
+fn is(operation: &Operation<'_>, answer: &Answer, status: u16, code: &str) -> bool {
+    answer.status == status && (operation.method == "head" || answer.code() == code)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_and_an_expired_token_get_into_no_private_route() {
+    let world = World::new().await;
+    let expired = expired_token();
+    let before = world.belongings().await;
+    let mut private = 0;
+    for operation in operations(&world.document) {
+        let name = operation.name();
+        let nobody = world.call(&operation, None).await;
+        if !operation.is_private() {
+            let through = (200..300).contains(&nobody.status);
+            assert_eq!(through, reads(&operation), "{name}: {}", nobody.status);
+            continue;
+        }
+        private += 1;
+        assert!(is(&operation, &nobody, 401, "token_missing"), "{name}: {} {}", nobody.status, nobody.body);
+        assert!(nobody.headers.contains(&"www-authenticate".to_owned()), "{name}");
+        let late = world.call(&operation, Some(&expired)).await;
+        assert!(is(&operation, &late, 401, "token_expired"), "{name}: {} {}", late.status, late.body);
+    }
+    assert!(private >= 13, "only {private} private operations were found");
+    assert_eq!(world.belongings().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_user_finds_and_changes_nothing_on_any_route() {
+    let world = World::new().await;
+    let other = world.client.as_user(OTHER);
+    let before = world.belongings().await;
+    assert!(before.len() > 5, "{before:?}");
+    for operation in operations(&world.document).into_iter().filter(Operation::is_private) {
+        let (name, answer) = (operation.name(), world.call(&operation, Some(&other.token)).await);
+        let text = answer.body.to_string();
+        if operation.path.contains('{') {
+            assert_eq!(answer.status, 404, "{name}: {text}");
+            let told = operation.method == "head" || answer.code().ends_with("_not_found");
+            assert!(told, "{name}: {text}");
+        } else {
+            assert!((200..300).contains(&answer.status), "{name}: {text}");
+            for list in ["items", "hits"] {
+                // What there is, the walk itself has made for the other user by now.
+                let found = answer.body[list].as_array();
+                let theirs = found.is_none_or(|list| list.iter().all(|item| item["filename"] != MINE));
+                assert!(theirs, "{name}: {text}");
+            }
+            assert_eq!(answer.body.get("queued").unwrap_or(&json!(0)), 0, "{name}: {text}");
+        }
+        for id in [&world.ids.document, &world.ids.upload] {
+            assert!(!text.contains(id.as_str()), "{name} tells another user of {id}: {text}");
+        }
+    }
+    assert_eq!(world.belongings().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_key_reads_everything_and_changes_nothing() {
+    let world = World::new().await;
+    let (status, key, log) = world.fleet.run(&["keys", "create", "walk", "--user", USER, "--scope", "read"]);
+    assert!(status.success(), "{log}");
+    let key = key.split_whitespace().find(|word| word.starts_with("apk_")).unwrap().to_owned();
+    // The hour of a key's last use is noted.
+    assert_eq!(Client { root: world.client.root.clone(), token: key.clone() }.get("/jobs").await.0, 200);
+    let before = world.belongings().await;
+    for operation in operations(&world.document).into_iter().filter(Operation::is_private) {
+        let (name, answer) = (operation.name(), world.call(&operation, Some(&key)).await);
+        if reads(&operation) {
+            assert!((200..300).contains(&answer.status), "{name}: {}", answer.body);
+        } else {
+            assert!(is(&operation, &answer, 403, "scope_missing"), "{name}: {} {}", answer.status, answer.body);
+        }
+    }
+    assert_eq!(world.belongings().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_owner_is_answered_is_what_the_contract_says() {
+    let world = World::new().await;
+    let mut all: Vec<_> = operations(&world.document).into_iter().filter(Operation::is_private).collect();
+    // What deletes comes last.
+    all.sort_by_key(|operation| operation.method == "delete");
+    for operation in all {
+        let answer = world.call(&operation, Some(&world.client.token)).await;
+        let ended_well = (200..300).contains(&answer.status) || answer.status == 409;
+        assert!(ended_well, "{}: {}", operation.name(), answer.body);
+    }
+}
+
+/// One that was good until two minutes ago.
+fn expired_token() -> String {
+    let past = OffsetDateTime::now_utc().unix_timestamp() - 120;
+    let claims = json!({ "sub": USER, "aud": "authenticated", "exp": past });
+    let header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    jsonwebtoken::encode(&header, &claims, &key).unwrap()
+}
