@@ -24,6 +24,11 @@ impl Operation<'_> {
         let servers = if self.item["servers"].is_array() { &self.item["servers"] } else { &document["servers"] };
         servers.as_array().unwrap().iter().map(|server| server["url"].as_str().unwrap().to_owned()).collect()
     }
+
+    /// Whether a caller must say who it is.
+    pub fn is_private(&self) -> bool {
+        self.value["security"].as_array().is_some_and(|ways| !ways.is_empty())
+    }
 }
 
 /// Every operation of the document.
