@@ -210,7 +210,7 @@ def app_dev(binary):
     with tempfile.TemporaryDirectory(prefix="app-bench-", dir="/var/tmp") as outer:
         os.chmod(outer, 0o711)
         folder, log = pathlib.Path(outer, "dev"), pathlib.Path(outer, "log")
-        own = {"APP_DEV_DIR": str(folder), "API_HOST": "127.0.0.1", "API_PORT": "0", "API_REQUESTS_PER_MINUTE": "0"}
+        own = {"APP_DEV_DIR": str(folder), "API_HOST": "127.0.0.1", "API_PORT": "0", "API_RATE_PER_MINUTE": "0"}
         env = {name: value for name, value in os.environ.items() if name != "PORT"} | own | {"UPLOADS_PER_DAY": "0"}
         with open(log, "wb") as stderr:
             app = subprocess.Popen(
