@@ -214,6 +214,13 @@ def wrk(opt, folder, port, route, run):
     return {"rate": requests / micros * 1e6, "p50_ms": p50 / 1000, "p99_ms": p99 / 1000}
 
 
+def settle(postgres):
+    """Waits for what the clients that have just gone had asked for."""
+    busy = "select count(*) from pg_stat_activity where state = 'active' and pid <> pg_backend_pid() and backend_type = 'client backend'"
+    while postgres.psql(busy) != "0":
+        time.sleep(0.1)
+
+
 def routes(postgres):
     job = postgres.psql(f"select job_id from upload_pipeline.upload_jobs where user_id = '{USER}' limit 1")
 
@@ -340,9 +347,11 @@ def main():
         for turn in range(opt.rounds):
             for route in routes(postgres):
                 for who in (OURS, MINIMAL) if turn % 2 == 0 else (MINIMAL, OURS):
+                    settle(postgres)
                     found = wrk(opt, folder, ports[who], route, f"{who}-{turn}-{uuid.uuid4()}")
                     samples.append({"route": route[0], "who": who, "round": turn, **found})
                     print(f"# {turn} {route[0]} {who} {found}", file=sys.stderr)
+        settle(postgres)
         taken = uploads(process, ports[OURS])
         show(samples, taken)
         if opt.json:
