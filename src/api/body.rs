@@ -14,7 +14,10 @@ use actix_web::error::PayloadError;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
 use sha2::{Digest, Sha256};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit, mpsc},
+    time::timeout,
+};
 
 use super::{ApiError, ApiState, auth::hex, problem::from_payload_error};
 use crate::ports::{ByteStream, ObjectStore, StoredObject};
@@ -23,8 +26,11 @@ use crate::ports::{ByteStream, ObjectStore, StoredObject};
 ///
 /// Source: ours; longer than a phone loses its network for between two cells.
 pub(super) const STALLED_AFTER: Duration = Duration::from_secs(60);
-/// Pieces on their way to the store; with the network's pieces of up to 64 KiB, the memory that an upload costs.
-const PIECES: usize = 8;
+/// Pieces of one upload on their way to the store.
+const PIECES: usize = 1;
+/// Pieces of all uploads on their way, each up to 128 KiB as actix reads them: what fifty uploads at once cost beyond what
+/// their connections do. An upload that waits for room is not read on.
+static IN_FLIGHT: Semaphore = Semaphore::const_new(12);
 
 /// What the body must be.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +44,7 @@ pub struct Expected {
 }
 
 enum Piece {
-    Data(Bytes),
+    Data(Bytes, SemaphorePermit<'static>),
     End,
     Refused,
 }
@@ -114,7 +120,12 @@ where
                     return Some(too_large);
                 }
                 hasher.update(&data);
-                if sender.send(Piece::Data(data)).await.is_err() {
+                // Never closed, so this never ends the upload.
+                let Ok(room) = IN_FLIGHT.acquire().await else { return None };
+                // A piece of what was read from the network would keep all of that alive.
+                let own = Bytes::copy_from_slice(&data);
+                drop(data);
+                if sender.send(Piece::Data(own, room)).await.is_err() {
                     return None;
                 }
             }
@@ -182,9 +193,9 @@ fn stream_of(mut receiver: mpsc::Receiver<Piece>) -> ByteStream {
             return Poll::Ready(None);
         }
         let piece = ready!(receiver.poll_recv(cx));
-        ended = !matches!(piece, Some(Piece::Data(_)));
+        ended = !matches!(piece, Some(Piece::Data(..)));
         Poll::Ready(match piece {
-            Some(Piece::Data(data)) => Some(Ok(data)),
+            Some(Piece::Data(data, _room)) => Some(Ok(data)),
             Some(Piece::End) => None,
             Some(Piece::Refused) => Some(Err(io::Error::new(io::ErrorKind::InvalidData, "the body was refused"))),
             None => Some(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the request was dropped"))),

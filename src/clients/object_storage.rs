@@ -27,8 +27,8 @@ use location::Location;
 
 /// Source: S3's smallest part; services such as R2 also want all parts but the last equally long.
 const S3_PART_BYTES: usize = 5 * 1024 * 1024;
-/// A local part is one write to a file; larger ones were no faster.
-const LOCAL_PART_BYTES: usize = 256 * 1024;
+/// A local part is one write to a file; larger ones were no faster, and every upload at the same time holds one.
+const LOCAL_PART_BYTES: usize = 64 * 1024;
 /// Source: S3's limit for a key, in bytes.
 const MAX_KEY_BYTES: usize = 1024;
 /// Source: the longest life that AWS Signature Version 4 allows a signed URL.
