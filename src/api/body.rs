@@ -44,6 +44,7 @@ pub struct Expected {
 }
 
 enum Piece {
+    /// With its place among those of all uploads, which is free once the store has taken it.
     Data(Bytes, SemaphorePermit<'static>),
     End,
     Refused,
@@ -237,7 +238,8 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_request_is_no_end_of_a_body() {
         let (sender, receiver) = mpsc::channel(PIECES);
-        sender.send(Piece::Data(Bytes::from_static(b"a"))).await.unwrap();
+        let room = IN_FLIGHT.acquire().await.unwrap();
+        sender.send(Piece::Data(Bytes::from_static(b"a"), room)).await.unwrap();
         drop(sender);
         let seen: Vec<bool> = stream_of(receiver).map(|item| item.is_ok()).collect().await;
         assert_eq!(seen, [true, false]);
