@@ -209,8 +209,12 @@ mod tests {
     use super::*;
 
     async fn pumped(pieces: Vec<Result<Bytes, &'static str>>, expected: Expected) -> Option<&'static str> {
-        let (sender, _receiver) = mpsc::channel(PIECES);
-        pump(&mut stream::iter(pieces), &sender, &expected).await.map(|error| error.code())
+        let (sender, receiver) = mpsc::channel(PIECES);
+        let taken = tokio::spawn(stream_of(receiver).count());
+        let refused = pump(&mut stream::iter(pieces), &sender, &expected).await.map(|error| error.code());
+        drop(sender);
+        taken.await.unwrap();
+        refused
     }
 
     fn abc() -> Vec<Result<Bytes, &'static str>> {
