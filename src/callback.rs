@@ -7,7 +7,6 @@ use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use serde::Deserialize;
 use sha2::Sha256;
 use time::OffsetDateTime;
 use url::Url;
@@ -20,16 +19,31 @@ pub const HEADER: &str = "X-Webhook-Secret";
 const TOKEN_BYTES: usize = 16;
 /// Where the API takes webhooks, below its base path.
 pub const PATH: &str = "/webhook/llamaparse/";
-/// Characters of a callback URL behind the API's base path: the path, a UUID, a Unix time, and the token in base64.
-pub const TAIL_CHARS: usize = PATH.len() + 36 + "?expires=".len() + 10 + "&token=".len() + 22;
+/// Characters of a callback URL behind the API's base path: the path, a UUID, a Unix time, and a MAC in base64.
+pub const TAIL_CHARS: usize = PATH.len() + 36 + "/".len() + 10 + ".".len() + 22;
 
-/// What the query string of a callback URL holds.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-pub struct CallbackQuery {
+/// What a callback URL holds behind the job: `1772446504.k3Jx0eQ…`.
+#[derive(Clone, PartialEq, Eq)]
+struct Token {
     /// Unix time, in seconds, up to which it counts.
-    pub expires: i64,
-    /// The MAC, in base64url.
-    pub token: String,
+    expires: i64,
+    mac: Vec<u8>,
+}
+
+impl Token {
+    fn parse(text: &str) -> Option<Self> {
+        let (expires, mac) = text.split_once('.')?;
+        let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
+        // A shorter one would be a shorter way to guess it.
+        (mac.len() == TOKEN_BYTES).then_some(())?;
+        Some(Self { expires: expires.parse().ok()?, mac })
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.expires, URL_SAFE_NO_PAD.encode(&self.mac))
+    }
 }
 
 /// Why a callback does not count.
@@ -66,10 +80,10 @@ impl CallbackKey {
     /// What a provider is told about `job`, of the API whose base path is at `base`. `None`: the URL cannot be formed.
     pub fn callback(&self, base: &str, job: JobId, expires_at: OffsetDateTime) -> Option<Callback> {
         let expires = expires_at.unix_timestamp();
-        let token = self.mac(Purpose::Url, job, expires)?.finalize().into_bytes();
-        let token = URL_SAFE_NO_PAD.encode(token.get(..TOKEN_BYTES)?);
+        let mac = self.mac(Purpose::Url, job, expires)?.finalize().into_bytes();
+        let token = Token { expires, mac: mac.get(..TOKEN_BYTES)?.to_vec() };
         let secret = URL_SAFE_NO_PAD.encode(self.mac(Purpose::Header, job, expires)?.finalize().into_bytes());
-        let url = format!("{}{PATH}{job}?expires={expires}&token={token}", base.trim_end_matches('/'));
+        let url = format!("{}{PATH}{job}/{token}", base.trim_end_matches('/'));
         Some(Callback { url: Url::parse(&url).ok()?, header: HEADER, secret })
     }
 
@@ -78,22 +92,17 @@ impl CallbackKey {
     /// # Errors
     ///
     /// The one or the other is not right.
-    pub fn verify(&self, job: JobId, query: &CallbackQuery, header: &[u8], now: OffsetDateTime) -> Result<(), Refusal> {
-        let decode = |text: &[u8]| URL_SAFE_NO_PAD.decode(text).ok().ok_or(Refusal::Invalid);
-        let token = decode(query.token.as_bytes())?;
-        let secret = decode(header)?;
-        // A shorter one would be a shorter way to guess it.
-        if token.len() != TOKEN_BYTES {
-            return Err(Refusal::Invalid);
-        }
-        let of_url = self.mac(Purpose::Url, job, query.expires).ok_or(Refusal::Invalid)?;
-        let of_header = self.mac(Purpose::Header, job, query.expires).ok_or(Refusal::Invalid)?;
+    pub fn verify(&self, job: JobId, token: &str, header: &[u8], now: OffsetDateTime) -> Result<(), Refusal> {
+        let token = Token::parse(token).ok_or(Refusal::Invalid)?;
+        let secret = URL_SAFE_NO_PAD.decode(header).map_err(|_encoding| Refusal::Invalid)?;
+        let of_url = self.mac(Purpose::Url, job, token.expires).ok_or(Refusal::Invalid)?;
+        let of_header = self.mac(Purpose::Header, job, token.expires).ok_or(Refusal::Invalid)?;
         let (url_is_right, header_is_right) =
-            (of_url.verify_truncated_left(&token).is_ok(), of_header.verify_slice(&secret).is_ok());
+            (of_url.verify_truncated_left(&token.mac).is_ok(), of_header.verify_slice(&secret).is_ok());
         if !(url_is_right & header_is_right) {
             return Err(Refusal::Invalid);
         }
-        if now.unix_timestamp() > query.expires { Err(Refusal::Expired) } else { Ok(()) }
+        if now.unix_timestamp() > token.expires { Err(Refusal::Expired) } else { Ok(()) }
     }
 
     /// `None` never: HMAC takes keys of any length.
@@ -117,37 +126,41 @@ mod tests {
 
     const BASE: &str = "https://api.example.com/api/upload-pipeline";
 
-    fn made() -> (CallbackKey, JobId, Callback, CallbackQuery, OffsetDateTime) {
+    fn made() -> (CallbackKey, JobId, Callback, String, OffsetDateTime) {
         let (key, job, now) = (CallbackKey::new("a secret"), JobId(Uuid::from_u128(7)), OffsetDateTime::now_utc());
         let callback = key.callback(BASE, job, now + Duration::hours(1)).unwrap();
-        let mut query = callback.url.query_pairs().map(|(_, value)| value.into_owned());
-        let query = CallbackQuery { expires: query.next().unwrap().parse().unwrap(), token: query.next().unwrap() };
-        (key, job, callback, query, now)
+        let token = callback.url.path_segments().unwrap().next_back().unwrap().to_owned();
+        (key, job, callback, token, now)
     }
 
     #[test]
     fn a_callback_counts_for_its_job_until_it_expires() {
-        let (key, job, callback, query, now) = made();
+        let (key, job, callback, token, now) = made();
         let header = callback.secret.as_bytes();
-        assert_eq!(key.verify(job, &query, header, now), Ok(()));
-        assert_eq!(key.verify(job, &query, header, now + Duration::hours(2)), Err(Refusal::Expired));
-        assert_eq!(key.verify(JobId(Uuid::from_u128(8)), &query, header, now), Err(Refusal::Invalid));
-        assert_eq!(CallbackKey::new("another").verify(job, &query, header, now), Err(Refusal::Invalid));
+        assert_eq!(key.verify(job, &token, header, now), Ok(()));
+        assert_eq!(key.verify(job, &token, header, now + Duration::hours(2)), Err(Refusal::Expired));
+        assert_eq!(key.verify(JobId(Uuid::from_u128(8)), &token, header, now), Err(Refusal::Invalid));
+        assert_eq!(CallbackKey::new("another").verify(job, &token, header, now), Err(Refusal::Invalid));
     }
 
     #[test]
     fn neither_half_opens_the_door_alone_and_nothing_may_be_changed() {
-        let (key, job, callback, query, now) = made();
+        let (key, job, callback, token, now) = made();
         let header = callback.secret.as_bytes();
-        let later = CallbackQuery { expires: query.expires + 3600, ..query.clone() };
-        let short = CallbackQuery { token: query.token[..4].to_owned(), ..query.clone() };
-        let none = CallbackQuery { token: String::new(), ..query.clone() };
-        let swapped = CallbackQuery { token: callback.secret.clone(), ..query.clone() };
-        for wrong in [&later, &short, &none, &swapped] {
-            assert_eq!(key.verify(job, wrong, header, now), Err(Refusal::Invalid));
+        let (expires, mac) = token.split_once('.').unwrap();
+        for wrong in [
+            format!("9{token}"),
+            format!("{expires}.{}", &mac[..4]),
+            format!("{expires}."),
+            format!("{expires}.{}", callback.secret),
+            format!(".{mac}"),
+            expires.to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(key.verify(job, &wrong, header, now), Err(Refusal::Invalid), "{wrong}");
         }
-        for wrong in [b"".as_slice(), query.token.as_bytes(), &header[..20], b"\xff"] {
-            assert_eq!(key.verify(job, &query, wrong, now), Err(Refusal::Invalid));
+        for wrong in [b"".as_slice(), mac.as_bytes(), token.as_bytes(), &header[..20], b"\xff"] {
+            assert_eq!(key.verify(job, &token, wrong, now), Err(Refusal::Invalid));
         }
     }
 

@@ -24,6 +24,11 @@ use crate::{
     shutdown, telemetry,
 };
 
+/// Threads for what blocks: files, names of hosts, chunking. Each keeps half a megabyte for the allocator (measured).
+///
+/// Source: ours; disks and cores were busy with fewer.
+const BLOCKING_THREADS: usize = 8;
+
 /// What every role is given.
 pub struct Context {
     /// All settings.
@@ -55,8 +60,11 @@ where
     for warning in &config.warnings {
         tracing::warn!("configuration: {warning}");
     }
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("couldn't start the runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()
+        .context("couldn't start the runtime")?;
     let outcome = runtime.block_on(async {
         let stop = shutdown::listen().context("couldn't listen for signals")?;
         tracing::info!(app.version = %build, app.environment = %config.environment, config = ?config, "app {role} starts");

@@ -17,7 +17,9 @@ use actix_web::{
     web,
 };
 
-use self::{bearer::bearer, key::user_of_key, token::user_of_token};
+use time::OffsetDateTime;
+
+use self::{bearer::bearer, key::caller_of_key, token::caller_of_token};
 pub use self::{
     key::ApiKeySecret,
     key_cache::{KeyCache, KeyPolicy},
@@ -31,6 +33,8 @@ use crate::domain::UserId;
 pub struct Caller {
     /// Whose documents it sees.
     pub user: UserId,
+    /// When what it was let in by expires.
+    pub until: Option<OffsetDateTime>,
 }
 
 impl FromRequest for Caller {
@@ -72,14 +76,15 @@ pub async fn authenticate(
 
 async fn identify_caller(state: &ApiState, request: &HttpRequest) -> Result<Caller, ApiError> {
     let bearer = bearer(request)?;
-    let user = if key::is_api_key(bearer) {
+    let caller = if key::is_api_key(bearer) {
         rates::refuse_guessing(state, request)?;
-        user_of_key(state, request, bearer).await?
+        caller_of_key(state, request, bearer).await?
     } else {
-        user_of_token(&state.settings.auth, state.keys.as_ref(), bearer).await?
+        let caller = caller_of_token(&state.settings.auth, state.keys.as_ref(), bearer).await?;
+        Caller { user: key::acts_for(Some(caller.user), request)?, ..caller }
     };
     state.require_schema().await?;
-    Ok(Caller { user })
+    Ok(caller)
 }
 
 fn unauthorized(code: &'static str, detail: impl Into<String>) -> ApiError {

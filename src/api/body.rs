@@ -14,10 +14,7 @@ use actix_web::error::PayloadError;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
 use sha2::{Digest, Sha256};
-use tokio::{
-    sync::{Semaphore, SemaphorePermit, mpsc},
-    time::timeout,
-};
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{ApiError, ApiState, auth::hex, problem::from_payload_error};
 use crate::ports::{ByteStream, ObjectStore, StoredObject};
@@ -28,9 +25,6 @@ use crate::ports::{ByteStream, ObjectStore, StoredObject};
 pub(super) const STALLED_AFTER: Duration = Duration::from_secs(60);
 /// Pieces of one upload on their way to the store.
 const PIECES: usize = 1;
-/// Pieces of all uploads on their way, each up to 128 KiB as actix reads them: what fifty uploads at once cost beyond what
-/// their connections do. An upload that waits for room is not read on.
-static IN_FLIGHT: Semaphore = Semaphore::const_new(12);
 
 /// What the body must be.
 #[derive(Debug, Clone, Default)]
@@ -44,8 +38,7 @@ pub struct Expected {
 }
 
 enum Piece {
-    /// With its place among those of all uploads, which is free once the store has taken it.
-    Data(Bytes, SemaphorePermit<'static>),
+    Data(Bytes),
     End,
     Refused,
 }
@@ -121,12 +114,7 @@ where
                     return Some(too_large);
                 }
                 hasher.update(&data);
-                // Never closed, so this never ends the upload.
-                let Ok(room) = IN_FLIGHT.acquire().await else { return None };
-                // A piece of what was read from the network would keep all of that alive.
-                let own = Bytes::copy_from_slice(&data);
-                drop(data);
-                if sender.send(Piece::Data(own, room)).await.is_err() {
+                if sender.send(Piece::Data(data)).await.is_err() {
                     return None;
                 }
             }
@@ -194,9 +182,9 @@ fn stream_of(mut receiver: mpsc::Receiver<Piece>) -> ByteStream {
             return Poll::Ready(None);
         }
         let piece = ready!(receiver.poll_recv(cx));
-        ended = !matches!(piece, Some(Piece::Data(..)));
+        ended = !matches!(piece, Some(Piece::Data(_)));
         Poll::Ready(match piece {
-            Some(Piece::Data(data, _room)) => Some(Ok(data)),
+            Some(Piece::Data(data)) => Some(Ok(data)),
             Some(Piece::End) => None,
             Some(Piece::Refused) => Some(Err(io::Error::new(io::ErrorKind::InvalidData, "the body was refused"))),
             None => Some(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the request was dropped"))),
@@ -242,8 +230,7 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_request_is_no_end_of_a_body() {
         let (sender, receiver) = mpsc::channel(PIECES);
-        let room = IN_FLIGHT.acquire().await.unwrap();
-        sender.send(Piece::Data(Bytes::from_static(b"a"), room)).await.unwrap();
+        sender.send(Piece::Data(Bytes::from_static(b"a"))).await.unwrap();
         drop(sender);
         let seen: Vec<bool> = stream_of(receiver).map(|item| item.is_ok()).collect().await;
         assert_eq!(seen, [true, false]);

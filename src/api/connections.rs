@@ -6,31 +6,44 @@
 //! long an answer may stay unread. What is streamed (a job's events) counts as answering for as long as it lasts and is
 //! read: a piece that nobody takes for as long ends it.
 
+mod ahead;
+mod refusal;
+mod wire;
+
 use std::{
-    any::Any,
+    cell::Cell,
+    io::{self, Write as _},
     net::{Shutdown, TcpStream as StdStream},
     os::fd::AsFd,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    rc::{Rc, Weak},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use actix_web::{
+    HttpMessage,
     body::{BodySize, BoxBody, MessageBody},
-    dev::{Extensions, ServiceRequest, ServiceResponse},
+    dev::{ServiceRequest, ServiceResponse},
     middleware::Next,
     rt::net::TcpStream,
 };
 use bytes::Bytes;
 
+use self::ahead::{Ahead, Metered};
+pub use self::wire::Wire;
 use super::Bounds;
 
 /// A connection, as its requests and its watcher see it.
-struct Connection {
+pub struct Connection {
     /// A second handle, to close it by.
     socket: StdStream,
-    usage: Mutex<Usage>,
+    usage: Cell<Usage>,
+    ahead: Rc<Ahead>,
+    /// A request was begun and has no answer yet.
+    unanswered: Cell<bool>,
+    /// Something came while nothing was answered: the head of a request.
+    head_began: Cell<bool>,
 }
 
 #[derive(Clone, Copy)]
@@ -55,25 +68,16 @@ impl Usage {
     }
 }
 
-/// Has a new connection watched for as long as it lives. For `HttpServer::on_connect`.
-pub fn watch(bounds: &Bounds, socket: &dyn Any, data: &mut Extensions) {
-    let Some(socket) = socket.downcast_ref::<TcpStream>() else { return };
-    // Out of descriptors: the connection is served unwatched, and the bound on connections still holds.
-    let Ok(twin) = socket.as_fd().try_clone_to_owned() else { return };
-    let usage = Mutex::new(Usage::new(0));
-    let connection = Arc::new(Connection { socket: StdStream::from(twin), usage });
-    let limit = bounds.keep_alive + bounds.head_timeout;
-    actix_web::rt::spawn(close_when_unused(Arc::downgrade(&connection), limit));
-    data.insert(connection);
-}
-
 async fn close_when_unused(connection: Weak<Connection>, limit: Duration) {
     let mut wait = limit;
     loop {
         tokio::time::sleep(wait).await;
         let Some(connection) = connection.upgrade() else { return };
-        wait = connection.change(|usage| usage.left(limit));
+        wait = connection.usage.get().left(limit);
         if wait.is_zero() {
+            if connection.head_began.get() {
+                connection.tell(&refusal::of_a_slow_head());
+            }
             // Closed by the other side already: fine.
             let _closed = connection.socket.shutdown(Shutdown::Both);
             return;
@@ -82,32 +86,61 @@ async fn close_when_unused(connection: Weak<Connection>, limit: Duration) {
 }
 
 impl Connection {
-    fn change<T>(&self, change: impl FnOnce(&mut Usage) -> T) -> T {
-        change(&mut self.usage.lock().unwrap_or_else(PoisonError::into_inner))
+    fn watched(socket: &TcpStream, bounds: &Bounds) -> io::Result<Rc<Self>> {
+        let twin = StdStream::from(socket.as_fd().try_clone_to_owned()?);
+        let connection = Rc::new(Self {
+            socket: twin,
+            usage: Cell::new(Usage::new(0)),
+            ahead: Rc::new(Ahead::new()),
+            unanswered: Cell::new(false),
+            head_began: Cell::new(false),
+        });
+        actix_web::rt::spawn(close_when_unused(Rc::downgrade(&connection), bounds.keep_alive + bounds.head_timeout));
+        Ok(connection)
     }
 
-    fn begin(self: &Arc<Self>) -> Running {
-        self.change(|usage| usage.running += 1);
-        Running(Arc::clone(self))
+    fn is_answering(&self) -> bool {
+        self.usage.get().running > 0
+    }
+
+    /// Little, on a socket to which nothing waits to be written; where the client is gone, it fails.
+    fn tell(&self, refusal: &[u8]) {
+        let _written = (&self.socket).write(refusal);
+    }
+
+    fn begin(self: &Rc<Self>) -> Running {
+        let usage = self.usage.get();
+        self.usage.set(Usage { running: usage.running + 1, ..usage });
+        self.unanswered.set(true);
+        self.head_began.set(false);
+        Running(Rc::clone(self))
     }
 }
 
 /// A request that is being answered.
-struct Running(Arc<Connection>);
+struct Running(Rc<Connection>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.change(|usage| *usage = Usage::new(usage.running.saturating_sub(1)));
+        self.0.usage.set(Usage::new(self.0.usage.get().running.saturating_sub(1)));
     }
 }
 
-/// Notes on its connection that a request is being answered.
+/// Notes on its connection that a request is being answered, and meters its body.
 pub async fn occupy(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let running = request.conn_data::<Arc<Connection>>().map(Connection::begin);
+    let connection = request.conn_data::<Rc<Connection>>().cloned();
+    let running = connection.as_ref().map(Connection::begin);
+    if let Some(connection) = &connection {
+        let metered = Metered::wrap(request.take_payload(), &connection.ahead);
+        request.set_payload(metered);
+    }
     let response = next.call(request).await?;
+    if let Some(connection) = connection {
+        connection.unanswered.set(false);
+    }
     match (running, response.response().body().size()) {
         (Some(running), BodySize::Stream) => {
             Ok(response.map_body(|_, body| BoxBody::new(Streamed { body: body.boxed(), running })))
@@ -133,7 +166,8 @@ impl MessageBody for Streamed {
         let piece = Pin::new(&mut self.body).poll_next(cx);
         // The server asks for the next piece when there is room for it again.
         let unread_since = matches!(piece, Poll::Ready(Some(Ok(_)))).then(Instant::now);
-        self.running.0.change(|usage| usage.unread_since = unread_since);
+        let usage = &self.running.0.usage;
+        usage.set(Usage { unread_since, ..usage.get() });
         piece
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Live, each event of the job comes with its `seq` as the id, so that a client which names the last one it saw goes on
 //! behind it; `event: job` holds the job whenever it changed; `event: end` is the last. A timeline that ends without it
-//! (it has lasted for long enough, the server stops, the database stays away) is to be asked for again.
+//! (it has lasted for long enough, the token has expired, the server stops, the database stays away) is to be asked for again.
 
 use std::{
     convert::Infallible,
@@ -39,7 +39,7 @@ use crate::{
         events::{Event, list_events},
         jobs::{Job, get_job},
     },
-    domain::{JobId, UserId},
+    domain::JobId,
 };
 
 pub(super) const EVENTS: PageSize = PageSize { default: 100, max: 500 };
@@ -84,7 +84,7 @@ pub async fn get_events(
         if request.method() == Method::HEAD {
             return Ok(stream_head().finish());
         }
-        let live = Live::new(state.get_ref().clone(), place, caller.user, &job, last_seen.unwrap_or(0));
+        let live = Live::new(state.get_ref().clone(), place, caller, &job, last_seen.unwrap_or(0));
         return Ok(stream_head().streaming(stream::unfold(live, Live::next)));
     }
     let list = ListId::new("events").with("job_id", Some(id));
@@ -118,7 +118,7 @@ fn stream_head() -> HttpResponseBuilder {
 /// A timeline that somebody watches. Holds no connection between two looks.
 struct Live {
     state: ApiState,
-    user: UserId,
+    caller: Caller,
     id: JobId,
     correlation_id: Option<Uuid>,
     after: i64,
@@ -135,11 +135,11 @@ struct Live {
 }
 
 impl Live {
-    fn new(state: ApiState, place: StreamPlace, user: UserId, job: &Job, after: i64) -> Self {
+    fn new(state: ApiState, place: StreamPlace, caller: Caller, job: &Job, after: i64) -> Self {
         let now = Instant::now();
         Self {
             state,
-            user,
+            caller,
             id: job.job_id,
             correlation_id: job.correlation_id,
             after,
@@ -172,7 +172,9 @@ impl Live {
             }
             let text = match self.look().await {
                 Ok(text) => {
-                    self.away_since = None;
+                    if self.away_since.take().is_some() {
+                        tracing::debug!(job.id = %self.id, "the live timeline of job {} goes on", self.id);
+                    }
                     text
                 }
                 Err(error) if self.bears(&error) => String::new(),
@@ -189,12 +191,16 @@ impl Live {
 
     fn is_over(&self) -> bool {
         let lifetime = self.state.settings.streams.lifetime;
-        !lifetime.is_zero() && self.began.elapsed() >= lifetime
+        let outlived = !lifetime.is_zero() && self.began.elapsed() >= lifetime;
+        outlived || self.caller.until.is_some_and(|until| OffsetDateTime::now_utc() >= until)
     }
 
     /// Whether to go on although a look failed; a reader would only come back and make it worse.
     fn bears(&mut self, error: &DbError) -> bool {
-        let since = *self.away_since.get_or_insert_with(Instant::now);
+        let since = *self.away_since.get_or_insert_with(|| {
+            tracing::debug!(job.id = %self.id, error = %error, "the live timeline of job {} waits for the database", self.id);
+            Instant::now()
+        });
         if since.elapsed() < DATABASE_AWAY {
             return true;
         }
@@ -215,8 +221,8 @@ impl Live {
     async fn look(&mut self) -> Result<String, DbError> {
         let conn = self.state.db.get().await?;
         // The job first: once it has ended, all its events are there to be read after it.
-        let job = get_job(&conn, self.user, self.id).await?;
-        let events = list_events(&conn, self.user, self.id, self.after, EVENTS.max).await?;
+        let job = get_job(&conn, self.caller.user, self.id).await?;
+        let events = list_events(&conn, self.caller.user, self.id, self.after, EVENTS.max).await?;
         drop(conn);
         Ok(self.tell(job, events))
     }

@@ -42,7 +42,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         open("/docs").get(docs_page::page, service::docs),
         open("/docs/{file}").get(docs_page::asset, service::docs_file),
         signed("/uploads/{upload_id}").put(uploads::put_upload, uploads_doc::put_upload),
-        signed("/webhook/llamaparse/{job_id}").post(webhook::post_llamaparse, contract::webhook::post_llamaparse),
+        signed("/webhook/llamaparse/{job_id}/{token}")
+            .post(webhook::post_llamaparse, contract::webhook::post_llamaparse),
         private("/upload").post_once(uploads::post_upload, uploads_doc::post_upload),
         private("/documents")
             .get(documents::list_documents, documents_doc::list_documents)

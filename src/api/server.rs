@@ -1,18 +1,28 @@
 //! The HTTP server: binds before the database is known to be up, ends when told.
 
-use std::net::SocketAddr;
+use std::{
+    future::ready,
+    io,
+    net::{SocketAddr, TcpListener as StdListener},
+    rc::Rc,
+};
 
 use actix_cors::Cors;
+use actix_http::{HttpService, error::DispatchError};
+use actix_server::Server;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::{
-    App, HttpServer,
+    App,
     body::MessageBody,
-    dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse},
+    dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse},
     middleware::from_fn,
+    rt::net::TcpStream,
 };
+use tokio::net::TcpSocket;
 
 use super::{
     ApiState, configure,
-    connections::{occupy, watch},
+    connections::{Wire, occupy},
     pace::pace,
     request_id::identify,
     shield::shield,
@@ -27,7 +37,7 @@ pub enum ServeError {
         /// The address.
         addr: SocketAddr,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The address for a worker's probes is taken, or is not ours.
     #[error(
@@ -37,11 +47,11 @@ pub enum ServeError {
         /// The address.
         addr: SocketAddr,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The server ended by itself.
     #[error("the HTTP server failed: {0}")]
-    Run(#[source] std::io::Error),
+    Run(#[source] io::Error),
 }
 
 /// The application: routes, CORS, request ids and what guards them all. Used by [`serve`] and by tests.
@@ -124,7 +134,9 @@ pub async fn serve(
 
 /// Apart from [`serve`], whose future can then be sent to another thread: the builder cannot.
 fn bind(state: ApiState, addr: SocketAddr) -> Result<(Server, SocketAddr), ServeError> {
-    let grace = state.settings.shutdown_grace.as_secs();
+    let refuse = |source| ServeError::Bind { addr, source };
+    let listener = listen(addr).map_err(refuse)?;
+    let bound = listener.local_addr().map_err(refuse)?;
     let threads = match state.settings.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
@@ -134,16 +146,44 @@ fn bind(state: ApiState, addr: SocketAddr) -> Result<(Server, SocketAddr), Serve
         0 => usize::MAX,
         total => total.div_ceil(threads),
     };
-    let server = HttpServer::new(move || build_app(state.clone()))
+    let builder = Server::build()
         .workers(threads)
-        .max_connections(connections)
-        .keep_alive(bounds.keep_alive)
-        .client_request_timeout(bounds.head_timeout)
-        .on_connect(move |socket, data| watch(&bounds, socket, data))
-        .shutdown_timeout(grace)
-        .disable_signals()
-        .bind(addr)
-        .map_err(|source| ServeError::Bind { addr, source })?;
-    let bound = server.addrs().first().copied().unwrap_or(addr);
-    Ok((server.run(), bound))
+        .max_concurrent_connections(connections)
+        .shutdown_timeout(state.settings.shutdown_grace.as_secs())
+        .disable_signals();
+    let stopping = builder.graceful_shutdown_signal();
+    let server = builder
+        .listen("api", listener, move || {
+            let app = build_app(state.clone()).into_factory().map_err(|error| error.error_response());
+            let (stopping, stop) = (stopping.clone(), state.stop.clone());
+            let http = HttpService::build()
+                .keep_alive(bounds.keep_alive)
+                .client_request_timeout(bounds.head_timeout)
+                .graceful_shutdown_signal(move || {
+                    let stopping = stopping.clone();
+                    async move { stopping.notified().await }
+                })
+                .on_connect_ext(|wire: &Wire, data| {
+                    data.insert(Rc::clone(wire.connection()));
+                })
+                // Its host is only for requests that name none.
+                .h1(map_config(app, |()| AppConfig::default()));
+            fn_service(move |socket: TcpStream| {
+                let peer = socket.peer_addr().ok();
+                ready(Wire::new(socket, &bounds, stop.clone()).map(|wire| (wire, peer)).map_err(DispatchError::Io))
+            })
+            .and_then(http)
+        })
+        .map_err(refuse)?
+        .run();
+    Ok((server, bound))
+}
+
+/// Source of the backlog: actix-web's.
+fn listen(addr: SocketAddr) -> io::Result<StdListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // So that a restart does not wait for the connections of the last run.
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(2048)?.into_std()
 }

@@ -26,6 +26,11 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
 /// A year. Source: RFC 6797, and what browsers' preload lists ask for.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
+/// What every answer has.
+pub(super) fn headers() -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    HEADERS.into_iter()
+}
+
 /// Adds them.
 pub async fn shield(
     request: ServiceRequest,
@@ -44,7 +49,7 @@ pub async fn shield(
 
 fn insert_absent(headers: &mut HeaderMap, by_https: bool) {
     let hsts = by_https.then_some((header::STRICT_TRANSPORT_SECURITY, HSTS));
-    for (name, value) in HEADERS.into_iter().chain(hsts) {
+    for (name, value) in self::headers().chain(hsts) {
         if !headers.contains_key(&name) {
             headers.insert(name, value);
         }

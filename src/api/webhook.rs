@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{ApiError, ApiState, auth::hex, messages::WebhookTaken, problem::from_payload_error};
 use crate::{
-    callback::{CallbackQuery, HEADER, Refusal},
+    callback::{HEADER, Refusal},
     db::webhooks::{Delivery, Signalled, signal_job},
     domain::JobId,
 };
@@ -26,15 +26,16 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 /// For a body to come in. Source: ours; a megabyte over the slowest of lines.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
 
-/// `POST /webhook/llamaparse/{job_id}`.
+/// `POST /webhook/llamaparse/{job_id}/{token}`.
 pub async fn post_llamaparse(
     state: web::Data<ApiState>,
-    id: web::Path<Uuid>,
+    path: web::Path<(Uuid, String)>,
     request: HttpRequest,
     mut body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let job_id = JobId(*id);
-    authenticate(&state, job_id, &request)?;
+    let (id, token) = path.into_inner();
+    let job_id = JobId(id);
+    authenticate(&state, job_id, &token, &request)?;
     refuse_too_long(&request)?;
     let payload_hash = timeout(BODY_WITHIN, hash(&mut body)).await.map_err(|_elapsed| stalled())??;
     // Who repeats a delivery sends the same body to the same job.
@@ -53,11 +54,10 @@ pub async fn post_llamaparse(
 
 /// URL and header, together, in constant time. A job that is not known gets the same answer: whether there is one is
 /// nobody's business who cannot prove that he was told.
-fn authenticate(state: &ApiState, job: JobId, request: &HttpRequest) -> Result<(), ApiError> {
-    let query = web::Query::<CallbackQuery>::from_query(request.query_string()).ok();
+fn authenticate(state: &ApiState, job: JobId, token: &str, request: &HttpRequest) -> Result<(), ApiError> {
     let header = request.headers().get(HEADER);
-    let verified = match (&state.settings.webhooks, query, header) {
-        (Some(key), Some(query), Some(header)) => key.verify(job, &query, header.as_bytes(), OffsetDateTime::now_utc()),
+    let verified = match (&state.settings.webhooks, header) {
+        (Some(key), Some(header)) => key.verify(job, token, header.as_bytes(), OffsetDateTime::now_utc()),
         _ => Err(Refusal::Invalid),
     };
     verified.map_err(|refusal| match refusal {

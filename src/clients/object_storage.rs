@@ -1,7 +1,7 @@
 //! [`ObjectStore`] over a local folder or an S3-compatible service.
 //!
-//! Bodies are streamed: at most one part (`S3_PART_BYTES`, `LOCAL_PART_BYTES`) of an object is in memory. An object
-//! appears at its key whole or not at all. Keys and URLs never appear in a failure's text.
+//! Bodies are streamed: of each, at most `LOCAL_PART_BYTES` are in memory; of all that go to S3 a few parts of
+//! `S3_PART_BYTES`. An object appears at its key whole or not at all. Keys and URLs never appear in a failure's text.
 
 mod error;
 mod fetch;
@@ -9,6 +9,7 @@ mod location;
 mod put;
 #[cfg(test)]
 mod s3_tests;
+mod spool;
 #[cfg(test)]
 mod tests;
 
@@ -97,13 +98,6 @@ impl ObjectStorage {
         })
     }
 
-    fn part_bytes(&self) -> usize {
-        match self.kind {
-            Kind::Local(_) => LOCAL_PART_BYTES,
-            Kind::S3(_) => S3_PART_BYTES,
-        }
-    }
-
     /// Where `key` lives in the backend. Our own keys always pass; rows of other programs may hold anything.
     fn locate(&self, key: &str) -> Result<object_store::path::Path, Failure> {
         let refused = || {
@@ -155,7 +149,11 @@ impl fmt::Debug for ObjectStorage {
 #[async_trait]
 impl ObjectStore for ObjectStorage {
     async fn put(&self, key: &str, body: ByteStream, max_bytes: u64) -> Result<StoredObject, Failure> {
-        put::put(&self.backend, self.locate(key)?, body, max_bytes, self.part_bytes()).await
+        let path = self.locate(key)?;
+        match self.kind {
+            Kind::Local(_) => put::put(&self.backend, &path, body, max_bytes, LOCAL_PART_BYTES).await,
+            Kind::S3(_) => spool::put(&self.backend, &path, body, max_bytes).await,
+        }
     }
 
     async fn fetch(&self, key: &str, to: &Path) -> Result<Option<StoredObject>, Failure> {

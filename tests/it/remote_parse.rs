@@ -127,7 +127,7 @@ async fn a_scan_is_read_elsewhere_and_the_webhook_brings_it_back() {
     };
     let url = hook["webhook_url"].as_str().unwrap();
     assert!(
-        url.starts_with(&format!("{}/api/upload-pipeline/webhook/llamaparse/{job}?", world.client.root))
+        url.starts_with(&format!("{}/api/upload-pipeline/webhook/llamaparse/{job}/", world.client.root))
             && url.len() < 200,
         "{url}"
     );

@@ -23,7 +23,7 @@ pub struct Api {
     pub test: TestDb,
     pub fleet: Fleet,
     pub client: Client,
-    _api: App,
+    pub app: App,
 }
 
 pub async fn api(settings: &[(&str, &str)]) -> Api {
@@ -33,7 +33,7 @@ pub async fn api(settings: &[(&str, &str)]) -> Api {
         fleet.set(name, value);
     }
     let (app, client) = fleet.api();
-    Api { test, fleet, client, _api: app }
+    Api { test, fleet, client, app }
 }
 
 /// An answer.

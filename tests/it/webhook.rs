@@ -142,23 +142,24 @@ async fn a_job_that_does_not_wait_for_a_parser_is_left_alone() {
 async fn only_who_was_asked_is_heard() {
     let world = world().await;
     let job = world.job("parse_queued", "queued").await;
-    let (good, foreign) = (world.good(job), world.good(JobId(uuid::Uuid::new_v4())));
+    let foreign_job = JobId(uuid::Uuid::new_v4());
+    let (good, foreign) = (world.good(job), world.good(foreign_job));
     let url = good.url.as_str();
     let secret = Some(good.secret.as_str());
-    let bare = url.split('?').next().unwrap();
-    let with_query = |query: &str| format!("{bare}?{query}");
-    let expires = good.url.query().unwrap().split('&').next().unwrap().to_owned();
+    let (before, token) = url.rsplit_once('/').unwrap();
+    let with_token = |token: &str| format!("{before}/{token}");
+    let (expires, mac) = token.split_once('.').unwrap();
     let other = world.callback("another-secret-of-32-characters-or-more", job, time::Duration::HOUR);
     let late = world.callback(SECRET, job, -time::Duration::MINUTE);
     for (what, url, header) in [
         ("no header", url.to_owned(), None),
         ("an empty header", url.to_owned(), Some("")),
-        ("the URL's token as header", url.to_owned(), url.rsplit('=').next()),
-        ("no token", bare.to_owned(), secret),
-        ("an empty token", with_query(&format!("{expires}&token=")), secret),
-        ("a token that is none", with_query(&format!("{expires}&token=%ff")), secret),
-        ("a later expiry", url.replace("expires=", "expires=9"), secret),
-        ("another job's URL", url.replace(&job.to_string(), foreign.url.path().rsplit('/').next().unwrap()), secret),
+        ("the URL's token as header", url.to_owned(), Some(mac)),
+        ("half a token", with_token(expires), secret),
+        ("an empty token", with_token(&format!("{expires}.")), secret),
+        ("a token that is none", with_token(&format!("{expires}.x")), secret),
+        ("a later expiry", with_token(&format!("9{token}")), secret),
+        ("another job's URL", foreign.url.as_str().replace(&foreign_job.to_string(), &job.to_string()), secret),
         ("another job's header", url.to_owned(), Some(foreign.secret.as_str())),
         ("another deployment's", other.url.to_string(), Some(other.secret.as_str())),
     ] {
@@ -168,8 +169,15 @@ async fn only_who_was_asked_is_heard() {
     assert_eq!(call(&foreign, "{}").await, refused(404, "job_not_found"), "rightly made, and there is no such job");
     let (status, code) = send(&url.replace(&job.to_string(), "no-uuid"), secret, "{}").await;
     assert_eq!((status, code.as_str()), (400, "id_invalid"));
+    assert_eq!(send(before, secret, "{}").await, refused(401, "token_missing"), "no token at all");
     // A user's login is no way in, nor is a key of the API.
-    let response = reqwest::Client::new().post(bare).bearer_auth(&world.client.token).body("{}").send().await.unwrap();
+    let response = reqwest::Client::new()
+        .post(with_token(expires))
+        .bearer_auth(&world.client.token)
+        .body("{}")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(response.status(), 403);
     assert_eq!(reqwest::get(url).await.unwrap().status(), 405);
     assert_eq!(world.test.value(JOB).await, "parse_queued queued false false");

@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::{hex, unauthorized};
+use super::{Caller, hex, unauthorized};
 use crate::{
     api::{ApiError, ApiState, BASE_PATH},
     db::api_keys::{ApiKey, Scope, get_api_key},
@@ -24,15 +24,15 @@ pub fn is_api_key(bearer: &str) -> bool {
     bearer.starts_with(PREFIX)
 }
 
-/// The user for whom a key acts in this request, once it may do what is asked. Looked up every time, so that a key is
+/// For whom a key acts in this request, once it may do what is asked. Looked up every time, so that a key is
 /// out from the moment it is revoked.
-pub async fn user_of_key(state: &ApiState, request: &HttpRequest, key: &str) -> Result<UserId, ApiError> {
+pub async fn caller_of_key(state: &ApiState, request: &HttpRequest, key: &str) -> Result<Caller, ApiError> {
     let conn = state.conn().await?;
     let key = get_api_key(&conn, &sha256_hex(key.as_bytes())).await?;
     drop(conn);
     let key = check_key(key, OffsetDateTime::now_utc())?;
     check_scope(&key, needed_scope(&key, request))?;
-    acts_for(&key, request)
+    Ok(Caller { user: acts_for(key.user_id, request)?, until: key.expires_at })
 }
 
 fn check_key(key: Option<ApiKey>, now: OffsetDateTime) -> Result<ApiKey, ApiError> {
@@ -77,7 +77,8 @@ fn check_scope(key: &ApiKey, needed: Scope) -> Result<(), ApiError> {
     ))
 }
 
-fn acts_for(key: &ApiKey, request: &HttpRequest) -> Result<UserId, ApiError> {
+/// The one user for whom a caller may act, or whom the request names.
+pub fn acts_for(own: Option<UserId>, request: &HttpRequest) -> Result<UserId, ApiError> {
     let named =
         request
             .headers()
@@ -88,11 +89,13 @@ fn acts_for(key: &ApiKey, request: &HttpRequest) -> Result<UserId, ApiError> {
                 })
             })
             .transpose()?;
-    match (key.user_id, named) {
+    match (own, named) {
         (Some(own), Some(named)) if own != named => Err(ApiError::new(
             StatusCode::FORBIDDEN,
             "user_forbidden",
-            format!("This key acts for one user, and {USER_HEADER} names another. Leave the header out."),
+            format!(
+                "{USER_HEADER} names another user than the one for whom this token or key acts. Leave the header out."
+            ),
         )),
         (Some(own), _) => Ok(own),
         (None, Some(named)) => Ok(named),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{key_cache::KeyCache, unauthorized};
+use super::{Caller, key_cache::KeyCache, unauthorized};
 use crate::{
     api::{ApiError, AuthSettings},
     domain::UserId,
@@ -31,6 +31,8 @@ struct Claims {
 #[derive(Deserialize)]
 struct Verified {
     sub: Option<Value>,
+    /// May have a fraction (RFC 7519, "NumericDate").
+    exp: Option<Value>,
 }
 
 /// A token could not be signed.
@@ -46,19 +48,30 @@ pub fn issue_token(secret: &[u8], user: UserId, ttl: Duration, audience: &str) -
         .map_err(|error| TokenError(error.to_string()))
 }
 
-/// The user whom a token names.
-pub async fn user_of_token(auth: &AuthSettings, keys: Option<&Arc<KeyCache>>, token: &str) -> Result<UserId, ApiError> {
+/// Whom a token names.
+pub async fn caller_of_token(
+    auth: &AuthSettings,
+    keys: Option<&Arc<KeyCache>>,
+    token: &str,
+) -> Result<Caller, ApiError> {
     let said = Unverified::read(token).ok_or_else(unreadable)?;
     said.refuse_early(auth)?;
     let (algorithm, key) = choose_key(auth, keys, &said.header).await?;
     let verified = jsonwebtoken::decode::<Verified>(token, &key, &validation(auth, algorithm))
         .map_err(|error| refused(error.kind()))?;
-    verified.claims.sub.as_ref().and_then(Value::as_str).and_then(|sub| sub.parse().ok()).ok_or_else(|| {
+    let sub = verified.claims.sub.as_ref().and_then(Value::as_str);
+    let user = sub.and_then(|sub| sub.parse().ok()).ok_or_else(|| {
         unauthorized(
             "token_invalid",
             "The token's `sub` is no UUID, so it names no user. Send a token that a user signed in for.",
         )
-    })
+    })?;
+    #[expect(clippy::cast_possible_truncation, reason = "a moment beyond the calendar is none, and none is no bound")]
+    let exp = verified.claims.exp.and_then(|exp| exp.as_f64()).map(|exp| exp as i64);
+    // It counts for the whole of its last second.
+    let ends = exp.map(|exp| exp.saturating_add_unsigned(LEEWAY_SECONDS + 1));
+    let until = ends.and_then(|ends| OffsetDateTime::from_unix_timestamp(ends).ok());
+    Ok(Caller { user, until })
 }
 
 /// What a token says before anything is verified: good for refusing it, and for finding its key.

@@ -7,11 +7,9 @@ use utoipa::openapi::{ContentBuilder, KnownFormat, ObjectBuilder, Required, Sche
 use super::{Doc, Tag, samples};
 use crate::{api::messages::WebhookTaken, callback::HEADER};
 
-/// `POST /webhook/llamaparse/{job_id}`.
+/// `POST /webhook/llamaparse/{job_id}/{token}`.
 pub fn post_llamaparse() -> Doc {
     let text = || ObjectBuilder::new().schema_type(Type::String);
-    let number =
-        ObjectBuilder::new().schema_type(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)));
     let anything = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
     let anything =
         ContentBuilder::new().schema(Some(anything)).example(Some(json!("{\"event_type\":\"parse.success\"}")));
@@ -24,8 +22,7 @@ pub fn post_llamaparse() -> Doc {
          changes nothing, nor does one for a job that waits for nobody.",
     )
     .id_in_path("job_id", "Part of the URL that was given out.", samples::JOB)
-    .proof(ParameterIn::Query, "expires", "Part of the URL that was given out.", number, json!(1_772_446_504))
-    .proof(ParameterIn::Query, "token", "Part of the URL that was given out.", text(), json!("k3Jx0eQ"))
+    .proof(ParameterIn::Path, "token", "Part of the URL that was given out.", text(), json!("1772446504.k3Jx0eQ"))
     .proof(ParameterIn::Header, HEADER, "The header that was given out with the URL.", text(), json!("9vQ2mZk"))
     .takes(
         "Whatever the parser sends, 1 MiB at most; it is hashed, to know a repeated one by.",

@@ -72,6 +72,15 @@ pub(super) fn of_file(error: &io::Error, doing: &str) -> Failure {
     }
 }
 
+/// What an error of the folder for temporary files deserves, in which a body waits until it is whole.
+pub(super) fn of_spool(error: &io::Error, doing: &str) -> Failure {
+    let why = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "is full".to_owned(),
+        kind => format!("cannot be used ({kind})"),
+    };
+    unavailable(doing, &format!("the folder for temporary files (TMPDIR) {why}"))
+}
+
 /// Passes by itself, or with a hand of the operator; documents keep waiting.
 pub(super) fn unavailable(doing: &str, why: &str) -> Failure {
     let message = format!("The object storage couldn't {doing} the file: {why}. It is tried again by itself.");

@@ -1,10 +1,10 @@
 //! Streams a body to its key: one request for a small object, parts for a larger one.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use object_store::{MultipartUpload, ObjectStore as Backend, ObjectStoreExt, path::Path};
+use object_store::{MultipartUpload, ObjectStore as Backend, ObjectStoreExt, PutPayload, path::Path};
 
 use super::{Meter, error};
 use crate::{
@@ -12,26 +12,15 @@ use crate::{
     ports::{ByteStream, StoredObject},
 };
 
-const DOING: &str = "store";
+pub(super) const DOING: &str = "store";
 
-pub(super) async fn put(
-    backend: &Arc<dyn Backend>,
-    path: Path,
-    body: ByteStream,
-    max_bytes: u64,
-    part_bytes: usize,
-) -> Result<StoredObject, Failure> {
-    let mut upload = Upload { backend, path, part_bytes, buffer: BytesMut::new(), parts: Parts(None) };
-    match pump(body, max_bytes, &mut upload).await {
-        Ok(stored) => Ok(stored),
-        Err(failure) => {
-            upload.parts.abort().await;
-            Err(failure)
-        }
-    }
+/// Takes a body's pieces, in their order.
+pub(super) trait Sink {
+    async fn push(&mut self, bytes: Bytes) -> Result<(), Failure>;
 }
 
-async fn pump(mut body: ByteStream, max_bytes: u64, upload: &mut Upload<'_>) -> Result<StoredObject, Failure> {
+/// Moves the whole body to `sink`; what it was.
+pub(super) async fn pump(mut body: ByteStream, max_bytes: u64, sink: &mut impl Sink) -> Result<StoredObject, Failure> {
     let mut meter = Meter::default();
     while let Some(item) = body.next().await {
         let bytes = item.map_err(|error| interrupted(&error))?;
@@ -39,9 +28,8 @@ async fn pump(mut body: ByteStream, max_bytes: u64, upload: &mut Upload<'_>) -> 
             return Err(too_large(max_bytes));
         }
         meter.add(&bytes);
-        upload.push(bytes).await?;
+        sink.push(bytes).await?;
     }
-    upload.finish().await?;
     Ok(meter.finish())
 }
 
@@ -55,77 +43,122 @@ fn too_large(max_bytes: u64) -> Failure {
     Failure::new("file_too_large", ErrorClass::Document, message)
 }
 
-/// One object on its way.
-struct Upload<'a> {
-    backend: &'a Arc<dyn Backend>,
-    path: Path,
+/// Writes a body to its key as it comes, with less than one part of `part_bytes` in memory.
+pub(super) async fn put(
+    backend: &Arc<dyn Backend>,
+    path: &Path,
+    body: ByteStream,
+    max_bytes: u64,
     part_bytes: usize,
-    /// Less than one part.
-    buffer: BytesMut,
-    parts: Parts,
+) -> Result<StoredObject, Failure> {
+    let mut writing = Writing { parts: Parts::new(backend, path), part_bytes, buffer: BytesMut::new() };
+    let written = match pump(body, max_bytes, &mut writing).await {
+        Ok(stored) => writing.finish().await.map(|()| stored),
+        Err(failure) => Err(failure),
+    };
+    if written.is_err() {
+        writing.parts.abort().await;
+    }
+    written
 }
 
-impl Upload<'_> {
-    /// Takes `bytes`, sending a part whenever one is full. Parts go one after the other: the sender waits meanwhile,
-    /// and memory stays at one part an upload.
+/// One object on its way.
+struct Writing<'a> {
+    parts: Parts<'a>,
+    part_bytes: usize,
+    /// Less than one part. Copied: a piece that is held keeps alive what was read with it, which is far more.
+    buffer: BytesMut,
+}
+
+/// Parts go one after the other: the sender waits meanwhile.
+impl Sink for Writing<'_> {
     async fn push(&mut self, mut bytes: Bytes) -> Result<(), Failure> {
         while !bytes.is_empty() {
+            if self.buffer.is_empty() {
+                // At once: a buffer that grows leaves its smaller selves behind.
+                self.buffer = BytesMut::with_capacity(self.part_bytes);
+            }
             let room = self.part_bytes - self.buffer.len();
             self.buffer.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
             if self.buffer.len() == self.part_bytes {
-                self.send_part().await?;
+                let part = self.take();
+                self.parts.send(part).await?;
             }
         }
         Ok(())
     }
+}
 
-    async fn send_part(&mut self) -> Result<(), Failure> {
-        let part = self.buffer.split().freeze();
-        let upload = match &mut self.parts.0 {
-            Some(upload) => upload,
-            none => {
-                let upload = self.backend.put_multipart(&self.path).await.map_err(|e| error::of_store(&e, DOING))?;
-                none.insert(upload)
-            }
-        };
-        upload.put_part(part.into()).await.map_err(|e| error::of_store(&e, DOING))
+impl Writing<'_> {
+    fn take(&mut self) -> PutPayload {
+        mem::take(&mut self.buffer).freeze().into()
     }
 
     async fn finish(&mut self) -> Result<(), Failure> {
-        if self.parts.0.is_none() {
-            let whole = self.buffer.split().freeze();
-            self.backend.put(&self.path, whole.into()).await.map_err(|e| error::of_store(&e, DOING))?;
+        let last = self.take();
+        self.parts.finish(last).await
+    }
+}
+
+/// An object sent in parts, or whole where there is but one.
+pub(super) struct Parts<'a> {
+    backend: &'a Arc<dyn Backend>,
+    path: &'a Path,
+    /// Begun and not ended.
+    begun: Option<Box<dyn MultipartUpload>>,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn new(backend: &'a Arc<dyn Backend>, path: &'a Path) -> Self {
+        Self { backend, path, begun: None }
+    }
+
+    /// Sends a part; S3 wants all but the last to be equally long.
+    pub(super) async fn send(&mut self, part: PutPayload) -> Result<(), Failure> {
+        let upload = match &mut self.begun {
+            Some(upload) => upload,
+            none => {
+                let upload = self.backend.put_multipart(self.path).await.map_err(|e| error::of_store(&e, DOING))?;
+                none.insert(upload)
+            }
+        };
+        upload.put_part(part).await.map_err(|e| error::of_store(&e, DOING))
+    }
+
+    /// Sends the last part, or the whole object, and puts it in its place.
+    pub(super) async fn finish(&mut self, last: PutPayload) -> Result<(), Failure> {
+        if self.begun.is_none() {
+            self.backend.put(self.path, last).await.map_err(|e| error::of_store(&e, DOING))?;
             return Ok(());
         }
-        if !self.buffer.is_empty() {
-            self.send_part().await?;
+        if last.content_length() > 0 {
+            self.send(last).await?;
         }
-        if let Some(upload) = &mut self.parts.0 {
+        if let Some(upload) = &mut self.begun {
             upload.complete().await.map_err(|e| error::of_store(&e, DOING))?;
-            self.parts.0 = None;
+            self.begun = None;
         }
         Ok(())
     }
-}
 
-/// An upload in parts that has been begun and not ended.
-struct Parts(Option<Box<dyn MultipartUpload>>);
-
-impl Parts {
-    async fn abort(&mut self) {
-        if let Some(mut upload) = self.0.take()
-            && upload.abort().await.is_err()
-        {
-            tracing::warn!("Couldn't abort an upload in parts; the bucket's lifecycle rule has to remove it");
+    pub(super) async fn abort(&mut self) {
+        if let Some(upload) = self.begun.take() {
+            abort(upload).await;
         }
     }
 }
 
-/// A client that hangs up drops the request's future, and S3 keeps, and bills, the parts of an upload nobody aborts.
-impl Drop for Parts {
+async fn abort(mut upload: Box<dyn MultipartUpload>) {
+    if upload.abort().await.is_err() {
+        tracing::warn!("Couldn't abort an upload in parts; the bucket's lifecycle rule has to remove it");
+    }
+}
+
+/// A put that is given up midway is dropped, and S3 keeps, and bills, the parts of an upload nobody aborts.
+impl Drop for Parts<'_> {
     fn drop(&mut self) {
-        if let (Some(upload), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
-            runtime.spawn(async move { Parts(Some(upload)).abort().await });
+        if let (Some(upload), Ok(runtime)) = (self.begun.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(abort(upload));
         }
     }
 }

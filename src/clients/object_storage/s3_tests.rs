@@ -19,6 +19,9 @@ use crate::ports::storage_code;
 const CREATED: &str = "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>";
 const COMPLETED: &str = "<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>";
 
+/// A status of a script's: this request is read and never answered.
+const UNANSWERED: u16 = 0;
+
 /// Gives each request, as `METHOD target`, a status and a body.
 type Script = fn(&str) -> (u16, &'static str);
 
@@ -73,6 +76,9 @@ async fn serve(socket: TcpStream, script: Script, log: &Mutex<Vec<(String, usize
     let request = first.trim_end_matches(" HTTP/1.1\r\n").to_owned();
     let (status, body) = script(&request);
     log.lock().unwrap().push((request, bytes_len));
+    if status == UNANSWERED {
+        return std::future::pending().await;
+    }
     let answer = format!(
         "HTTP/1.1 {status} x\r\netag: e\r\nlast-modified: Sun, 22 Nov 2026 01:02:03 GMT\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -122,31 +128,54 @@ async fn a_large_object_goes_in_equal_parts() {
 }
 
 #[tokio::test]
-async fn an_upload_that_fails_midway_is_aborted() {
+async fn a_body_that_does_not_come_whole_asks_nothing_of_s3() {
     let s3 = FakeS3::start(multipart).await;
-    let failure = s3.store().put("raw/u/1", stream::iter(mebibytes(12)).boxed(), 11 * 1024 * 1024).await.unwrap_err();
-    assert_eq!(failure.code, "file_too_large");
+    let cut = || Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+    for (body, max_bytes, code) in [
+        (mebibytes(12), 11 * 1024 * 1024, "file_too_large"),
+        (mebibytes(12).into_iter().chain([cut()]).collect(), 0, "upload_interrupted"),
+    ] {
+        let failure = s3.store().put("raw/u/1", stream::iter(body).boxed(), max_bytes).await.unwrap_err();
+        assert_eq!(failure.code, code);
+    }
+    assert_eq!(s3.requests(), []);
+}
+
+#[tokio::test]
+async fn an_upload_whose_part_is_refused_is_aborted() {
+    let s3 = FakeS3::start(|request| match request {
+        _ if request.contains("partNumber=2") => (403, "<Error><Code>AccessDenied</Code></Error>"),
+        _ => multipart(request),
+    })
+    .await;
+    let failure = s3.store().put("raw/u/1", stream::iter(mebibytes(12)).boxed(), 0).await.unwrap_err();
+    assert_eq!(failure.code, storage_code::DENIED);
     let requests = s3.requests();
     assert_eq!(requests.last().unwrap().0, "DELETE /bucket/some/prefix/raw/u/1?uploadId=u1");
     assert!(!requests.iter().any(|(request, _)| request.starts_with("POST") && request.ends_with("uploadId=u1")));
 }
 
 #[tokio::test]
-async fn an_upload_whose_client_hangs_up_is_aborted() {
-    let s3 = FakeS3::start(multipart).await;
+async fn an_upload_that_is_given_up_between_two_parts_is_aborted() {
+    let s3 = FakeS3::start(|request| match request {
+        _ if request.contains("partNumber=2") => (UNANSWERED, ""),
+        _ => multipart(request),
+    })
+    .await;
     let store = s3.store();
-    let (reached, mut on_reached) = tokio::sync::mpsc::channel::<()>(1);
-    let endless = stream::iter(mebibytes(7)).chain(stream::once(async move {
-        reached.send(()).await.unwrap();
-        std::future::pending().await
-    }));
+    let seen = |begin: &'static str, part: &'static str| {
+        let s3 = &s3;
+        async move {
+            while !s3.requests().iter().any(|(request, _)| request.starts_with(begin) && request.contains(part)) {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
     tokio::select! {
-        _ = store.put("raw/u/1", endless.boxed(), 0) => unreachable!("the body never ends"),
-        _ = on_reached.recv() => {}
+        _ = store.put("raw/u/1", stream::iter(mebibytes(12)).boxed(), 0) => unreachable!("the second part is not answered"),
+        () = seen("PUT", "partNumber=2") => {}
     }
-    while !s3.requests().iter().any(|(request, _)| request.starts_with("DELETE")) {
-        tokio::task::yield_now().await;
-    }
+    seen("DELETE", "uploadId=u1").await;
 }
 
 #[tokio::test]

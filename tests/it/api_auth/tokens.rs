@@ -191,4 +191,11 @@ async fn a_malformed_header_of_any_kind_is_a_401_with_a_challenge() {
     let twice = reqwest::Client::new().get(world.client.url("/jobs")).bearer_auth(&world.client.token);
     let twice = twice.header("authorization", "Bearer x").send().await.unwrap();
     assert_eq!(twice.status().as_u16(), 401);
+    let good = hs256(SECRET.as_bytes(), None, &world.issuer.claims(USER));
+    // A user acts for nobody else, and one who tries hears so rather than sees its own documents.
+    for (named, status) in [(USER, 200), ("22222222-2222-4222-8222-222222222222", 403), ("nobody", 400)] {
+        let request = reqwest::Client::new().get(world.client.url("/jobs")).bearer_auth(&good);
+        let response = request.header("x-user-id", named).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{named}");
+    }
 }

@@ -119,7 +119,16 @@ fn collect<'a>(value: &'a Value, into: &mut BTreeSet<&'a str>) {
 }
 
 /// Codes that no operation answers with: they are what happens beside all operations, or in front of them.
-const BESIDE: &[&str] = &["route_not_found", "method_not_allowed", "request_timeout", "bad_request", "not_found"];
+const BESIDE: &[&str] = &[
+    "route_not_found",
+    "method_not_allowed",
+    "request_timeout",
+    "bad_request",
+    "not_found",
+    "request_malformed",
+    "head_too_slow",
+    "head_too_large",
+];
 
 #[test]
 fn the_codes_of_the_contract_are_those_of_docs_errors() {

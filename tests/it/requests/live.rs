@@ -2,15 +2,20 @@
 
 use std::time::Instant;
 
+use jsonwebtoken::{EncodingKey, Header};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime};
 use tokio::time::timeout;
 
 use super::{Answer, api, request, send};
 use crate::{
-    support::fleet::{Client, PATIENCE},
+    support::fleet::{Client, PATIENCE, SECRET, USER},
     watching::allow_connections,
 };
+
+/// How far an issuer's clock may be off.
+const LEEWAY: Duration = Duration::seconds(10);
 
 /// A timeline that is being read.
 struct Timeline {
@@ -112,15 +117,29 @@ async fn a_timeline_ends_after_its_time_without_an_end_of_the_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_timeline_outlives_the_connections_that_it_looks_through() {
+async fn a_timeline_ends_with_the_token_that_it_was_asked_for_with() {
     let api = api(&[]).await;
+    let job = api.client.upload_text("a", "some words").await;
+    let expires = OffsetDateTime::now_utc() - LEEWAY + Duration::seconds(3);
+    let claims = json!({ "sub": USER, "aud": "authenticated", "exp": expires.unix_timestamp() });
+    let token =
+        jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap();
+    let client = Client { root: api.client.root.clone(), token };
+    let whole = open(ask(&client, &job)).await.rest().await;
+    assert!(whole.contains("event: job") && !whole.contains("event: end"), "{whole}");
+    let refused = send(ask(&client, &job)).await;
+    assert_eq!((refused.status, refused.code()), (401, "token_expired"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeline_outlives_the_connections_that_it_looks_through() {
+    let mut api = api(&[("LOG_LEVEL", "debug")]).await;
     let job = api.client.upload_text("a", "some words").await;
     let mut live = open(ask(&api.client, &job)).await;
     live.until("event: job").await;
-    for allowed in [false, true] {
+    for (allowed, seen) in [(false, "waits for the database"), (true, "goes on")] {
         allow_connections(&api.test.url, allowed).await;
-        // While it is away, looks fail; nothing that could be waited for tells of it.
-        tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+        api.app.wait_for(&format!("the live timeline of job {job} {seen}"));
     }
     let cancelled = api.client.post(&format!("/jobs/{job}/cancel"), json!(null)).await;
     assert_eq!(cancelled.0, 200, "{cancelled:?}");

@@ -46,7 +46,7 @@ fn a_key_without_a_user_needs_one_named_and_a_users_key_takes_no_other() {
         }
         request.to_http_request()
     };
-    let code = |key: &ApiKey, request: &HttpRequest| acts_for(key, request).map_err(|error| error.code());
+    let code = |key: &ApiKey, request: &HttpRequest| acts_for(key.user_id, request).map_err(|error| error.code());
     assert_eq!(code(&key(None), &request(None)), Err("user_required"));
     assert_eq!(code(&key(None), &request(Some("me"))), Err("user_invalid"));
     assert_eq!(code(&key(None), &request(Some(&two.to_string()))), Ok(two));

@@ -31,18 +31,18 @@ fn with(claim: &str, value: Value) -> Value {
 }
 
 async fn code(auth: &AuthSettings, token: &str) -> &'static str {
-    user_of_token(auth, None, token).await.map_or_else(|error| error.code(), |_| "ok")
+    caller_of_token(auth, None, token).await.map_or_else(|error| error.code(), |_| "ok")
 }
 
 async fn detail(auth: &AuthSettings, token: &str) -> String {
-    user_of_token(auth, None, token).await.unwrap_err().problem(None).detail
+    caller_of_token(auth, None, token).await.unwrap_err().problem(None).detail
 }
 
 #[tokio::test]
 async fn an_issued_token_names_its_user() {
     let user = UserId(Uuid::now_v7());
     let token = issue_token(SECRET, user, Duration::from_secs(60), "authenticated").unwrap();
-    assert_eq!(user_of_token(&auth(), None, &token).await.unwrap(), user);
+    assert_eq!(caller_of_token(&auth(), None, &token).await.unwrap().user, user);
 }
 
 #[tokio::test]
