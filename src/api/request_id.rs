@@ -13,7 +13,7 @@ use actix_web::{
     http::header::{HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
 };
-use tracing::{Instrument, Span, field};
+use tracing::{Instrument, Level, Span, field};
 use uuid::Uuid;
 
 use super::ApiError;
@@ -67,15 +67,23 @@ pub async fn identify(
     let (id, correlation) = RequestIds::from_client(request.headers());
     let method = request.method().clone();
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
-    let span = tracing::info_span!(
-        "request",
-        request.id = %id,
-        correlation_id = %correlation,
-        request.method = %method,
-        request.route = %route,
-        status = field::Empty,
-        duration_ms = field::Empty
-    );
+    macro_rules! request_span {
+        ($level:expr) => {
+            tracing::span!(
+                $level,
+                "request",
+                request.id = %id,
+                correlation_id = %correlation,
+                request.method = %method,
+                request.route = %route,
+                status = field::Empty,
+                duration_ms = field::Empty
+            )
+        };
+    }
+    // Platforms probe and scrape every few seconds; that is not news, and its line and span cost as much as its answer.
+    let probed = is_probe(&route);
+    let span = if probed { request_span!(Level::DEBUG) } else { request_span!(Level::INFO) };
     request.extensions_mut().insert(RequestIds { request: id, correlation, span: span.clone() });
     let began = Instant::now();
     async move {
@@ -88,7 +96,7 @@ pub async fn identify(
         let span = Span::current();
         span.record("status", status);
         span.record("duration_ms", took_ms);
-        if is_probe(&route) {
+        if probed {
             tracing::debug!("{method} {route} answered {status} in {took_ms} ms");
         } else {
             tracing::info!("{method} {route} answered {status} in {took_ms} ms");
@@ -109,7 +117,6 @@ fn name_ids(response: &mut ServiceResponse<BoxBody>, request: Uuid) {
     }
 }
 
-/// Platforms probe and scrape every few seconds; that is not news.
 fn is_probe(route: &str) -> bool {
     ["/health", "/livez", "/readyz", "/metrics"].iter().any(|probe| route.ends_with(probe))
 }

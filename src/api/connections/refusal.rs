@@ -13,6 +13,9 @@ const BARE_BYTES: usize = 256;
 /// What to write instead of `buf`, where that ends in a bare refusal: a head of one of three statuses, without a body and
 /// without the id that each answer of ours has.
 pub fn explained(buf: &[u8]) -> Option<Vec<u8>> {
+    if !buf.ends_with(b"\r\n\r\n") {
+        return None;
+    }
     let from = buf.len().saturating_sub(BARE_BYTES);
     let begins = from + buf[from..].windows(7).rposition(|bytes| bytes == b"HTTP/1.")?;
     let head = std::str::from_utf8(&buf[begins..]).ok()?;
