@@ -1,5 +1,7 @@
-//! Connections that are kept and never used again, or that bring their next request a byte at a time, are closed.
+//! A connection, from its first byte to its last: how far it is read ahead ([`ahead`]), what it is told when it brings no
+//! request ([`refusal`]), and when it is closed.
 //!
+//! Connections that are kept and never used again, or that bring their next request a byte at a time, are closed.
 //! The server bounds the time that the first head on a connection may take, and how long an idle connection is kept; from
 //! the first byte of a second head on, neither. So each connection is watched: once it has answered, the next request must
 //! be there, whole head, within the time that an idle one is kept plus the time that a head may take. That bounds, too, how

@@ -28,6 +28,8 @@ pub struct Wire {
     socket: TcpStream,
     connection: Rc<Connection>,
     refusing: Option<Refusing>,
+    /// The other side has reset the connection.
+    gone: bool,
     stop: CancellationToken,
 }
 
@@ -50,7 +52,7 @@ impl Wire {
         // Events of a live timeline go out as they come.
         socket.set_nodelay(true)?;
         let connection = Connection::watched(&socket, bounds)?;
-        Ok(Self { socket, connection, refusing: None, stop })
+        Ok(Self { socket, connection, refusing: None, gone: false, stop })
     }
 
     /// What its requests may know of it.
@@ -70,6 +72,7 @@ impl AsyncRead for Wire {
             self.connection.head_began.set(true);
         }
         self.connection.ahead.read(outcome.is_ready().then_some(bytes));
+        self.gone |= matches!(outcome, Poll::Ready(Err(_)));
         outcome
     }
 }
@@ -105,7 +108,7 @@ impl AsyncWrite for Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         // The server takes a chunk that it cannot read for a client that is gone, and drops the request that it is of.
-        let broken_off = self.connection.unanswered.get() && !self.stop.is_cancelled();
+        let broken_off = self.connection.unanswered.get() && !self.gone && !self.stop.is_cancelled();
         if broken_off {
             self.connection.tell(&refusal::of_a_broken_body());
         }

@@ -67,7 +67,7 @@ async fn what_may_have_been_bought_is_told_from_what_was_not() {
     assert_eq!(client.fetch(&job, 1000).await.unwrap().unwrap().pages, 2);
     assert_eq!(client.fetch(&job, 20).await.unwrap_err().code, "parse_output_limit");
     client.probe().await.unwrap();
-    // A client that has spoken with nobody yet: on a connection that is kept, a request may have been read.
+    // Not by a connection that is kept: a request on that may have been read.
     let client = self::client(&provider);
     drop(provider);
     let failed = client.start(&file, None).await.unwrap_err();

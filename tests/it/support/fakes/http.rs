@@ -60,6 +60,8 @@ pub struct Server {
     address: SocketAddr,
     scheme: &'static str,
     shared: Arc<Shared>,
+    /// Until the listener is closed.
+    listens: Option<thread::JoinHandle<()>>,
 }
 
 struct Shared {
@@ -90,18 +92,18 @@ impl Server {
             ended: AtomicBool::new(false),
             end: (Mutex::default(), Condvar::new()),
         });
-        let server = Self { address, scheme, shared: shared.clone() };
-        thread::spawn(move || {
+        let listening = shared.clone();
+        let listens = thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
-                if shared.ended.load(Ordering::Relaxed) {
+                if listening.ended.load(Ordering::Relaxed) {
                     return;
                 }
-                let shared = shared.clone();
+                let shared = listening.clone();
                 // A client that hangs up midway is part of the tests.
                 thread::spawn(move || drop(shared.serve(socket)));
             }
         });
-        server
+        Self { address, scheme, shared, listens: Some(listens) }
     }
 
     /// `http://127.0.0.1:PORT`, or `https://localhost:PORT`.
@@ -123,6 +125,8 @@ impl Drop for Server {
         self.shared.end.1.notify_all();
         // Wakes the thread that waits for the next connection.
         drop(TcpStream::connect(self.address));
+        // From here on nobody listens: who comes is refused, not cut off.
+        drop(self.listens.take().map(thread::JoinHandle::join));
     }
 }
 
