@@ -33,7 +33,7 @@ use actix_web::{
 use bytes::Bytes;
 
 use self::ahead::{Ahead, Metered};
-pub use self::wire::Wire;
+pub use self::wire::{LINGER, Wire};
 use super::Bounds;
 
 /// A connection, as its requests and its watcher see it.

@@ -22,7 +22,7 @@ use tokio::net::TcpSocket;
 
 use super::{
     ApiState, configure,
-    connections::{Wire, occupy},
+    connections::{LINGER, Wire, occupy},
     pace::pace,
     request_id::identify,
     shield::shield,
@@ -159,6 +159,8 @@ fn bind(state: ApiState, addr: SocketAddr) -> Result<(Server, SocketAddr), Serve
             let http = HttpService::build()
                 .keep_alive(bounds.keep_alive)
                 .client_request_timeout(bounds.head_timeout)
+                // Without it, whoever still sends what was refused is cut off before it reads why.
+                .client_disconnect_timeout(LINGER)
                 .graceful_shutdown_signal(move || {
                     let stopping = stopping.clone();
                     async move { stopping.notified().await }

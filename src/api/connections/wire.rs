@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Bounds, Connection, refusal};
 
-/// How long a client may take to read why it was refused.
-const LINGER: Duration = Duration::from_secs(2);
+/// How long a client may take to read why it was refused, while what it still sends is thrown away.
+pub const LINGER: Duration = Duration::from_secs(2);
 
 /// A socket that is read no further ahead than there is room ([`super::ahead`]), and on which a refusal of the server's
 /// own has a body ([`super::refusal`]).
