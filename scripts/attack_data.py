@@ -1,9 +1,10 @@
-"""Gives an attack something real to hit: jobs, documents, a deletion, cursors and a signed upload, each kind as a dictionary
-of schemathesis in a file of its own.
+"""Gives an attack something real to hit: its own user, jobs, documents, a deletion, cursors and a signed upload, each
+kind as a dictionary of schemathesis in a file of its own.
 
     attack_data.py BASE_URL FOLDER      the token is in $ATTACK_TOKEN
 """
 
+import base64
 import hashlib
 import json
 import os
@@ -45,7 +46,10 @@ def main():
     query = urllib.parse.parse_qs(signed.query)
     events = f"/jobs/{jobs[-1]['job_id']}/events"
     chunks = f"/documents/{jobs[-1]['document_id']}/chunks"
+    claims = os.environ["ATTACK_TOKEN"].split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
     found = {
+        "users": [claims["sub"]],
         "jobs": [job["job_id"] for job in jobs],
         "documents": [job["document_id"] for job in jobs],
         "deletions": [gone["deletion_id"]],

@@ -260,7 +260,7 @@ impl Doc {
             ParameterIn::Header,
             "X-User-Id",
             "For whom to act. A key that speaks for many users needs it; leave it out otherwise.",
-            ObjectBuilder::new().schema_type(Type::String),
+            uuid(),
             json!(super::samples::USER),
         );
         self.parameters.push(user.build());
