@@ -17,7 +17,7 @@ mod read;
 mod redrive;
 mod redrive_many;
 
-pub use claim::{ClaimOptions, Claimed, Outlook, claim_jobs, claim_suspect, get_outlook, suspect_waits};
+pub use claim::{ClaimCursor, ClaimOptions, Claimed, Outlook, claim_jobs, claim_suspect, get_outlook, suspect_waits};
 pub(in crate::db) use completion::complete_jobs;
 pub use completion::{Completer, Completion, Ending};
 pub use enqueue::{NewJob, enqueue_jobs};

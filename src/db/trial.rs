@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Db, DbError, Session,
-    jobs::{ClaimOptions, Completion, Ending, claim_jobs, complete_jobs},
+    jobs::{ClaimCursor, ClaimOptions, Completion, Ending, claim_jobs, complete_jobs},
     session::column,
 };
 use crate::{
@@ -63,7 +63,7 @@ async fn trip(tx: &impl Session, job: JobId, document: Uuid) -> Result<Trip, DbE
     go_first(tx, job).await?;
     let options =
         ClaimOptions { lease: Duration::from_secs(30), max_running_per_user: 0, timeline: Timeline::Whole, now: None };
-    let claimed = match claim_jobs(tx, WorkerId::generate(), 1, None, options).await {
+    let claimed = match claim_jobs(tx, WorkerId::generate(), 1, &mut ClaimCursor::default(), options).await {
         Ok(claimed) => claimed,
         Err(error) => return Ok(Trip::NotClaimed(Some(error))),
     };

@@ -9,10 +9,10 @@ use super::{Worker, job::Left};
 use crate::{
     db::{
         Conn, DbError, Wakeup,
-        jobs::{claim_jobs, claim_suspect, get_outlook, hand_back_unheld, suspect_waits},
+        jobs::{ClaimCursor, claim_jobs, claim_suspect, get_outlook, hand_back_unheld, suspect_waits},
         workers::delete_worker,
     },
-    domain::{Lease, UserId},
+    domain::Lease,
     telemetry::{
         metrics::{ClaimOutcome, METRICS},
         readiness::Phase,
@@ -34,8 +34,8 @@ const DUE_MARGIN: Duration = Duration::from_millis(10);
 /// What the claim loop remembers from one turn to the next.
 #[derive(Default)]
 struct Turn {
-    /// The user served last; the next claim goes on behind it.
-    after: Option<UserId>,
+    /// Where the claims have come to.
+    cursor: ClaimCursor,
     /// A repeat victim runs: nothing else may.
     alone: bool,
     /// A repeat victim has waited for long: nothing more is claimed until nothing else runs.
@@ -157,8 +157,8 @@ impl Worker {
             return Ok(Vec::new());
         }
         let claimed =
-            claim_jobs(&conn, self.row.id, free.min(MAX_CLAIM), turn.after, self.settings.claim_options()).await?;
-        turn.after = claimed.served_last;
+            claim_jobs(&conn, self.row.id, free.min(MAX_CLAIM), &mut turn.cursor, self.settings.claim_options())
+                .await?;
         if !claimed.others_wait {
             return Ok(claimed.leases);
         }

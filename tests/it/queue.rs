@@ -10,8 +10,8 @@ use app::{
     db::{
         DbError,
         jobs::{
-            ClaimOptions, Failed, advance_job, beat_heart, cancel_job, claim_jobs, claim_suspect, fail_job,
-            hand_back_job, hand_back_unheld, redrive_job, release_expired_jobs, retry_job, snooze_job,
+            ClaimCursor, ClaimOptions, Failed, advance_job, beat_heart, cancel_job, claim_jobs, claim_suspect,
+            fail_job, hand_back_job, hand_back_unheld, redrive_job, release_expired_jobs, retry_job, snooze_job,
         },
         workers::WorkerRow,
     },
@@ -49,7 +49,8 @@ async fn claim(
     after: Option<UserId>,
     options: ClaimOptions,
 ) -> Vec<Lease> {
-    claim_jobs(&test.db.get().await.unwrap(), worker, slots, after, options).await.unwrap().leases
+    let mut cursor = after.map_or_else(ClaimCursor::default, ClaimCursor::after);
+    claim_jobs(&test.db.get().await.unwrap(), worker, slots, &mut cursor, options).await.unwrap().leases
 }
 
 fn row_of(id: WorkerId) -> WorkerRow {
@@ -94,7 +95,10 @@ async fn two_workers_never_claim_the_same_job() {
             let conn = db.get().await.unwrap();
             let mut mine = Vec::new();
             loop {
-                let leases = claim_jobs(&conn, WorkerId::generate(), 3, None, OPTIONS).await.unwrap().leases;
+                let leases = claim_jobs(&conn, WorkerId::generate(), 3, &mut ClaimCursor::default(), OPTIONS)
+                    .await
+                    .unwrap()
+                    .leases;
                 if leases.is_empty() {
                     return mine;
                 }

@@ -1,6 +1,9 @@
 //! Taking jobs, and knowing when to look for some again.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use crate::{
     db::{
@@ -33,49 +36,122 @@ pub struct ClaimOptions {
 pub struct Claimed {
     /// The jobs, in no particular order; their first step has begun.
     pub leases: Vec<Lease>,
-    /// The user served last; the next claim goes on behind it.
-    pub served_last: Option<UserId>,
-    /// Nothing was taken, yet jobs wait: for their time, or for a slot of their user. See [`get_outlook`].
+    /// Nothing was taken, though jobs wait: see [`get_outlook`].
     pub others_wait: bool,
 }
 
+/// How long a worker trusts where its claims left off. Source: ours; a job that was committed late waits for so long.
+const FLOORS_LAST: Duration = Duration::from_secs(1);
+
+/// Where a worker's claims have come to.
+#[derive(Debug, Default)]
+pub struct ClaimCursor {
+    /// The user served last; the next claim goes on behind it.
+    after: Option<UserId>,
+    floors: Option<Floors>,
+}
+
+/// Below these nothing was left when last looked, so a claim begins there.
+#[derive(Debug)]
+struct Floors {
+    since: Instant,
+    priority: i16,
+    due: BTreeMap<Uuid, OffsetDateTime>,
+}
+
+impl ClaimCursor {
+    /// One that goes on behind this user and knows nothing else.
+    pub fn after(user: UserId) -> Self {
+        Self { after: Some(user), floors: None }
+    }
+}
+
+impl Floors {
+    /// What was taken (priority, user, when it was due) is the first of what was due, so the next claim goes on from its last.
+    /// Floors are of one priority: `None` where more than one was served.
+    fn raised(floors: Option<Self>, taken: &[(i16, Uuid, OffsetDateTime)]) -> Option<Self> {
+        let &(priority, ..) = taken.first()?;
+        if taken.iter().any(|(of_job, ..)| *of_job != priority) {
+            return None;
+        }
+        let mut floors = floors.filter(|floors| floors.priority == priority).unwrap_or_else(|| Self {
+            since: Instant::now(),
+            priority,
+            due: BTreeMap::new(),
+        });
+        for &(_, user, run_at) in taken {
+            floors.due.entry(user).and_modify(|due| *due = run_at.max(*due)).or_insert(run_at);
+        }
+        Some(floors)
+    }
+}
+
 /// Claims up to `slots` jobs in one statement: writes owner, lease and epoch and notes that their steps begin. Fair across
-/// users, going on behind the user `after`. A job that has brought workers down is left to [`claim_suspect`].
+/// users, going on from `cursor`. A job that has brought workers down is left to [`claim_suspect`].
 ///
 /// The commit is asynchronous: after a crash of the server the claim may be gone, and then its fence fits nothing.
 pub async fn claim_jobs(
     db: &impl Session,
     worker: WorkerId,
     slots: u32,
-    after: Option<UserId>,
+    cursor: &mut ClaimCursor,
+    options: ClaimOptions,
+) -> Result<Claimed, DbError> {
+    cursor.floors.take_if(|floors| floors.since.elapsed() >= FLOORS_LAST);
+    let began_above = cursor.floors.is_some();
+    let claimed = claim_from(db, worker, slots, cursor, options).await?;
+    if began_above && claimed.leases.is_empty() {
+        return claim_from(db, worker, slots, cursor, options).await;
+    }
+    Ok(claimed)
+}
+
+/// One claim, and what the next one needs to know of it: floors only while each claim finds all that it has room for.
+async fn claim_from(
+    db: &impl Session,
+    worker: WorkerId,
+    slots: u32,
+    cursor: &mut ClaimCursor,
     options: ClaimOptions,
 ) -> Result<Claimed, DbError> {
     let (statuses, steps) = claimable();
+    let floors = cursor.floors.take();
+    let (users, dues): (Vec<Uuid>, Vec<OffsetDateTime>) = floors.iter().flat_map(|floors| &floors.due).unzip();
     let rows = db
         .rows(
             "-- claim_jobs
 SELECT c.*
-FROM upload_pipeline.claim_jobs($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, now())) AS c",
+FROM upload_pipeline.claim_jobs_from($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, now()), $10, $11, $12) AS c",
             &[
                 (&worker.0, Type::UUID),
                 (&i32::try_from(slots).unwrap_or(i32::MAX), Type::INT4),
                 (&i32::try_from(options.max_running_per_user).unwrap_or(i32::MAX), Type::INT4),
-                (&after.map(|user| user.0), Type::UUID),
+                (&cursor.after.map(|user| user.0), Type::UUID),
                 (&statuses, Type::TEXT_ARRAY),
                 (&options.timeline.is_whole().then_some(steps), Type::TEXT_ARRAY),
                 (&ALONE_AFTER_CRASHES, Type::INT4),
                 (&options.lease.as_secs_f64(), Type::FLOAT8),
                 (&options.now, Type::TIMESTAMPTZ),
+                (&floors.as_ref().map(|floors| floors.priority), Type::INT2),
+                (&users, Type::UUID_ARRAY),
+                (&dues, Type::TIMESTAMPTZ_ARRAY),
             ],
         )
         .await?;
-    let served_last = rows.first().map(|row| column(row, "served_last")).transpose()?.flatten().map(UserId);
-    let mut claimed = Claimed { leases: Vec::new(), served_last: served_last.or(after), others_wait: false };
+    let mut claimed = Claimed::default();
+    let mut taken = Vec::with_capacity(rows.len());
     for row in &rows {
+        cursor.after = column::<Option<Uuid>>(row, "served_last")?.map(UserId);
         match column::<Option<Uuid>>(row, "job_id")? {
-            Some(_) => claimed.leases.push(lease(row, worker, options.timeline)?),
+            Some(_) => {
+                taken.push((column(row, "priority")?, column(row, "user_id")?, column(row, "run_at")?));
+                claimed.leases.push(lease(row, worker, options.timeline)?);
+            }
             None => claimed.others_wait = true,
         }
+    }
+    if taken.len() >= usize::try_from(slots).unwrap_or(usize::MAX) {
+        cursor.floors = Floors::raised(floors, &taken);
     }
     Ok(claimed)
 }

@@ -160,46 +160,13 @@ pub(in crate::db) async fn complete_jobs(
     let rows = db
         .rows(
             "-- complete_jobs
-WITH counted AS MATERIALIZED (
-  SELECT d.document_id, count(c.chunk_id) AS chunks,
-    count(c.chunk_id) FILTER (WHERE c.embedding IS NOT NULL AND c.embed_model = $6 AND c.embed_version = $7 AND c.vector_dim = $8) AS embedded
-  FROM unnest($5::uuid[]) AS d (document_id)
-  LEFT JOIN upload_pipeline.document_chunks AS c ON c.document_id = d.document_id
-  GROUP BY d.document_id
-),
-job AS (
-  UPDATE upload_pipeline.upload_jobs AS j
-  SET status = 'complete', state = 'done', retry_count = 0, claimed_by = NULL, lease_expires_at = NULL,
-      step_started_at = NULL, finished_at = now(), updated_at = now(),
-      progress = j.progress || jsonb_build_object('chunks', n.chunks, 'embedded', n.embedded)
-  FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS ended (job_id, lease_epoch, took), counted AS n
-  WHERE j.job_id = ended.job_id AND j.claimed_by = $4 AND j.lease_epoch = ended.lease_epoch AND j.state || '' = 'working'
-    AND n.document_id = j.document_id AND n.chunks > 0 AND n.embedded = n.chunks
-  RETURNING j.job_id, j.document_id, j.correlation_id, ended.took
-),
-document AS (
-  UPDATE upload_pipeline.documents AS d
-  SET processing_status = 'complete', updated_at = now()
-  FROM (SELECT DISTINCT job.document_id FROM job) AS of_job
-  WHERE d.document_id = of_job.document_id
-),
-event AS (
-  INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
-  SELECT job.job_id, job.document_id, 'finalized', 'info', 'complete', jsonb_build_object('duration_ms', job.took),
-    job.correlation_id
-  FROM job
-  WHERE $9
-)
-SELECT job.job_id, NULL::uuid AS document_id, 0::bigint AS chunks, 0::bigint AS embedded
-FROM job
-UNION ALL
-SELECT NULL, n.document_id, n.chunks, n.embedded
-FROM counted AS n",
+SELECT c.*
+FROM upload_pipeline.complete_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9) AS c",
             &[
+                (&first.fence.worker.0, Type::UUID),
                 (&jobs, Type::UUID_ARRAY),
                 (&epochs, Type::INT8_ARRAY),
                 (&took, Type::INT8_ARRAY),
-                (&first.fence.worker.0, Type::UUID),
                 (&documents, Type::UUID_ARRAY),
                 (&model.name, Type::TEXT),
                 (&model.version, Type::TEXT),

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use tokio_postgres::types::Type;
 
 use crate::{
-    db::{DbError, Params, Session},
+    db::{DbError, Params, Session, session::column},
     domain::{Failure, Fence, Lease, Status, Step},
 };
 
@@ -57,42 +57,24 @@ pub async fn advance_job(
 ) -> Result<(), DbError> {
     let payload = json!({ "step": done.as_str(), "duration_ms": millis(took) });
     let next = Step::after(to).map(Step::as_str);
-    let from = done.statuses();
-    expect_one(
-        db,
-        lease.fence,
-        "-- advance_job
-WITH job AS (
-  UPDATE upload_pipeline.upload_jobs AS j
-  SET status = $4, progress = j.progress || $5, retry_count = 0, crash_count = 0, step_started_at = now(), updated_at = now()
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working' AND j.status = ANY ($9)
-  RETURNING j.job_id, j.document_id, j.status, j.correlation_id
-),
-document AS (
-  UPDATE upload_pipeline.documents AS d
-  SET processing_status = job.status, updated_at = now()
-  FROM job
-  WHERE d.document_id = job.document_id
-),
-event AS (
-  INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
-  SELECT job.job_id, job.document_id, what.type, 'info', what.code, what.payload, job.correlation_id
-  FROM job
-  CROSS JOIN (VALUES ('stage_done', $4, $6), ('stage_started', $7, NULL)) AS what (type, code, payload)
-  WHERE what.code IS NOT NULL AND $8
-)
-SELECT FROM job",
-        fenced!(
-            lease.fence,
-            (&to.as_str(), TEXT),
-            (progress, JSONB),
-            (&payload, JSONB),
-            (&next, TEXT),
-            (&lease.timeline.is_whole(), BOOL),
-            (&from, TEXT_ARRAY),
-        ),
-    )
-    .await
+    let row = db
+        .row(
+            "-- advance_job
+SELECT upload_pipeline.advance_job($1, $2, $3, $4, $5, $6, $7, $8) AS written",
+            fenced!(
+                lease.fence,
+                (&done.statuses(), TEXT_ARRAY),
+                (&to.as_str(), TEXT),
+                (progress, JSONB),
+                (&lease.timeline.is_whole().then_some(&payload), JSONB),
+                (&next, TEXT),
+            ),
+        )
+        .await?;
+    match row.map(|row| column(&row, "written")).transpose()? {
+        Some(true) => Ok(()),
+        _ => Err(DbError::LeaseLost { job_id: lease.fence.job_id }),
+    }
 }
 
 /// Merges counts into `progress` in the middle of a step. Work was committed, so tries are counted anew.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use app::{
     db::{
-        Session,
-        jobs::{advance_job, beat_heart, claim_jobs, get_checkpoint, get_outlook, hand_back_job},
+        Conn, Session,
+        jobs::{ClaimCursor, advance_job, beat_heart, claim_jobs, get_checkpoint, get_outlook, hand_back_job},
     },
-    domain::{Status, Step, WorkerId},
+    domain::{Lease, Status, Step, WorkerId},
 };
 use serde_json::json;
 
@@ -109,7 +109,7 @@ async fn what_is_written_of_a_job_in_hand_is_found_by_its_id_whatever_the_statis
     test.run("VACUUM ANALYZE upload_pipeline.upload_jobs").await;
     let conn = test.db.get().await.unwrap();
     let worker = WorkerId::generate();
-    let leases = claim_jobs(&conn, worker, 200, None, OPTIONS).await.unwrap().leases;
+    let leases = claim_jobs(&conn, worker, 200, &mut ClaimCursor::default(), OPTIONS).await.unwrap().leases;
     assert_eq!(leases.len(), 200);
     conn.rows("SELECT pg_stat_force_next_flush()::text", &[]).await.unwrap();
     let before = scans_of_running(&test).await;
@@ -121,4 +121,79 @@ async fn what_is_written_of_a_job_in_hand_is_found_by_its_id_whatever_the_statis
     }
     conn.rows("SELECT pg_stat_force_next_flush()::text", &[]).await.unwrap();
     assert_eq!(scans_of_running(&test).await, before);
+}
+
+/// Entries of the index on waiting jobs that were read so far.
+async fn waiting_entries_read(test: &TestDb, conn: &Conn) -> u64 {
+    conn.rows("SELECT pg_stat_force_next_flush()::text", &[]).await.unwrap();
+    let sql = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'ix_upload_jobs_claim'";
+    test.value(sql).await.parse().unwrap()
+}
+
+#[tokio::test]
+async fn under_a_held_snapshot_a_claim_does_not_read_what_those_before_it_took() {
+    let test = TestDb::new().await;
+    for _ in 0..30 {
+        enqueue(&test, user(1), 100).await;
+    }
+    test.run("VACUUM ANALYZE upload_pipeline.upload_jobs").await;
+    let held = test.db.get().await.unwrap();
+    held.run("BEGIN ISOLATION LEVEL REPEATABLE READ", &[]).await.unwrap();
+    held.rows("SELECT count(*) FROM upload_pipeline.upload_jobs", &[]).await.unwrap();
+
+    let (conn, worker, mut cursor) = (test.db.get().await.unwrap(), WorkerId::generate(), ClaimCursor::default());
+    let before = waiting_entries_read(&test, &conn).await;
+    for _ in 0..30 {
+        assert_eq!(claim_jobs(&conn, worker, 100, &mut cursor, OPTIONS).await.unwrap().leases.len(), 100);
+    }
+    let read = waiting_entries_read(&test, &conn).await - before;
+    held.run("ROLLBACK", &[]).await.unwrap();
+    // 3,000 jobs; without the cursor, thirty claims read what is dead four times each, which is 174,000.
+    assert!(read < 30_000, "{read} entries were read");
+}
+
+#[tokio::test]
+async fn where_claims_left_off_hides_nothing() {
+    let test = TestDb::new().await;
+    for of in [1, 3] {
+        enqueue(&test, user(of), 6).await;
+    }
+    let (conn, worker, mut cursor) = (test.db.get().await.unwrap(), WorkerId::generate(), ClaimCursor::default());
+    let served = |leases: Vec<Lease>| leases.iter().map(|lease| lease.user_id).collect::<Vec<_>>();
+    let mut claim = async || served(claim_jobs(&conn, worker, 2, &mut cursor, OPTIONS).await.unwrap().leases);
+    assert_eq!(claim().await.len(), 2);
+    // Behind the cursor now: a user between those, one after them, and a job that was committed late.
+    enqueue(&test, user(2), 1).await;
+    enqueue(&test, user(4), 1).await;
+    enqueue(&test, user(1), 1).await;
+    test.run(&format!(
+        "UPDATE upload_pipeline.upload_jobs SET run_at = now() - interval '1 hour'
+         WHERE user_id IN ('{}', '{}') OR job_id = (SELECT job_id FROM upload_pipeline.upload_jobs WHERE user_id = '{}'
+           AND state = 'queued' ORDER BY created_at DESC LIMIT 1)",
+        user(2),
+        user(4),
+        user(1)
+    ))
+    .await;
+    let mut round = claim().await;
+    round.extend(claim().await);
+    assert!(round.contains(&user(2)) && round.contains(&user(4)), "served within one round of the users: {round:?}");
+    // A higher priority is seen at once.
+    test.run(&format!(
+        "UPDATE upload_pipeline.upload_jobs SET priority = -1 WHERE job_id = (SELECT job_id FROM upload_pipeline.upload_jobs
+           WHERE user_id = '{}' AND state = 'queued' ORDER BY run_at DESC LIMIT 1)",
+        user(3)
+    ))
+    .await;
+    assert!(claim().await.contains(&user(3)));
+    let mut taken = 0;
+    loop {
+        let leases = claim().await;
+        if leases.is_empty() {
+            break;
+        }
+        taken += leases.len();
+    }
+    assert_eq!(taken, 15 - 8, "the late one as well");
+    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.upload_jobs WHERE state <> 'working'").await, "0");
 }
