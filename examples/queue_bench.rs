@@ -6,7 +6,7 @@
 //! thousand a call; `worker` runs until it is killed and prints `P HANDLED EPOCH` whenever it has handled more; `latency`
 //! times from the call to the start of the step, on an idle system.
 //!
-//! QUEUE_STEPS=all takes each job through every checkpoint of a document of its own; otherwise all jobs are for one document
+//! QUEUE_STEPS=all takes each job through every checkpoint of a document of its own; otherwise jobs are for a few documents
 //! and begin at the last checkpoint, so that a job is one step. QUEUE_TIMELINE=problems leaves out the events of what goes
 //! well. QUEUE_CONCURRENCY is jobs at once. QUEUE_BATCH is completions in one statement at the most.
 
@@ -44,7 +44,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 const USER: UserId = UserId(Uuid::from_u128(1));
-const DOCUMENT: DocumentId = DocumentId(Uuid::from_u128(2));
+/// Documents that one-step jobs are for, in turn: with one for all, each enqueue would wait for the others' lock on its row.
+const DOCUMENTS: u64 = 64;
 /// Jobs a call of the bulk enqueue.
 const BULK: usize = 1000;
 /// How long a notification may take.
@@ -106,6 +107,7 @@ struct Bench {
     first: Status,
     timeline: Timeline,
     concurrency: u32,
+    made: AtomicU64,
     seen: Arc<Seen>,
 }
 
@@ -157,11 +159,12 @@ impl Bench {
             },
             timeline: timeline.map_err(|problem| anyhow::anyhow!("QUEUE_TIMELINE {problem}"))?,
             concurrency: setting("QUEUE_CONCURRENCY").map_or(Ok(1000), |text| text.parse())?,
+            made: AtomicU64::new(0),
             seen: Arc::default(),
         })
     }
 
-    /// The schema, and one document with one chunk, which all jobs are for.
+    /// The schema, and the documents of one-step jobs with a chunk each.
     async fn setup(&self) -> anyhow::Result<()> {
         migrations::migrate(&self.target, &Handle::current(), "development", "bench").await?;
         let conn = self.db.get().await?;
@@ -169,13 +172,15 @@ impl Bench {
             format!(
                 "-- bench_document
 INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
-VALUES ('{DOCUMENT}', '{USER}', 'a.md', 'text/markdown', 1, repeat('a', 64), 'raw/bench')"
+SELECT lpad(to_hex(n), 32, '0')::uuid, '{USER}', 'a.md', 'text/markdown', 1, n::text, 'raw/bench/' || n
+FROM generate_series(1, {DOCUMENTS}) AS n"
             ),
             format!(
                 "-- bench_chunk
 INSERT INTO upload_pipeline.document_chunks (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, chunk_sha,
   embed_model, embed_version, vector_dim, embedding)
-VALUES (gen_random_uuid(), '{DOCUMENT}', 'bench', '1', 0, 'a', 'a', 'bench', '1', 2, '[1,0]')"
+SELECT gen_random_uuid(), d.document_id, 'bench', '1', 0, 'a', 'a', 'bench', '1', 2, '[1,0]'
+FROM upload_pipeline.documents AS d"
             ),
         ] {
             conn.run(&statement, &[]).await?;
@@ -184,10 +189,14 @@ VALUES (gen_random_uuid(), '{DOCUMENT}', 'bench', '1', 0, 'a', 'a', 'bench', '1'
     }
 
     fn job(&self) -> NewJob {
-        let own = self.first == Status::Uploaded;
+        let document = if self.first == Status::Uploaded {
+            Uuid::now_v7()
+        } else {
+            Uuid::from_u128(u128::from(self.made.fetch_add(1, Ordering::Relaxed) % DOCUMENTS + 1))
+        };
         NewJob {
             job_id: JobId(Uuid::now_v7()),
-            document_id: if own { DocumentId(Uuid::now_v7()) } else { DOCUMENT },
+            document_id: DocumentId(document),
             user_id: USER,
             status: self.first,
             progress: json!({}),

@@ -48,7 +48,7 @@ CREATE FUNCTION upload_pipeline.complete_jobs(
   p_jobs      uuid[],
   p_epochs    bigint[],  -- with the worker, the fences
   p_took      bigint[],  -- milliseconds of the last steps
-  p_documents uuid[],    -- of these jobs, each once
+  p_documents uuid[],    -- the job's, each
   p_model     text,
   p_version   text,
   p_dim       int,
@@ -62,19 +62,26 @@ BEGIN
     SELECT d.document_id, count(c.chunk_id) AS chunks,
       count(c.chunk_id) FILTER (WHERE c.embedding IS NOT NULL AND c.embed_model = p_model AND c.embed_version = p_version
         AND c.vector_dim = p_dim) AS embedded
-    FROM unnest(p_documents) AS d (document_id)
+    FROM (SELECT DISTINCT unnest(p_documents)) AS d (document_id)
     LEFT JOIN upload_pipeline.document_chunks AS c ON c.document_id = d.document_id
     GROUP BY d.document_id
+  ),
+  -- Jobs are to be found by their ids, not by documents, which may have had many: nothing else here fits an index.
+  ended AS MATERIALIZED (
+    SELECT e.job_id, e.lease_epoch, e.took, e.document_id, n.chunks, n.embedded
+    FROM unnest(p_jobs, p_epochs, p_took, p_documents) AS e (job_id, lease_epoch, took, document_id)
+    JOIN counted AS n ON n.document_id = e.document_id
+    WHERE n.chunks > 0 AND n.embedded = n.chunks
   ),
   job AS (
     UPDATE upload_pipeline.upload_jobs AS j
     SET status = 'complete', state = 'done', retry_count = 0, claimed_by = NULL, lease_expires_at = NULL,
         step_started_at = NULL, finished_at = now(), updated_at = now(),
-        progress = j.progress || jsonb_build_object('chunks', n.chunks, 'embedded', n.embedded)
-    FROM unnest(p_jobs, p_epochs, p_took) AS ended (job_id, lease_epoch, took), counted AS n
-    WHERE j.job_id = ended.job_id AND j.claimed_by = p_worker AND j.lease_epoch = ended.lease_epoch
-      AND j.state || '' = 'working' AND n.document_id = j.document_id AND n.chunks > 0 AND n.embedded = n.chunks
-    RETURNING j.job_id, j.document_id, j.correlation_id, ended.took
+        progress = j.progress || jsonb_build_object('chunks', e.chunks, 'embedded', e.embedded)
+    FROM ended AS e
+    WHERE j.job_id = e.job_id AND j.claimed_by = p_worker AND j.lease_epoch = e.lease_epoch
+      AND j.state || '' = 'working' AND (j.document_id = e.document_id) IS TRUE
+    RETURNING j.job_id, j.document_id, j.correlation_id, e.took
   ),
   document AS (
     UPDATE upload_pipeline.documents AS d

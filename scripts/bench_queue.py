@@ -103,7 +103,9 @@ def readable_by(user, path):
 def run_harness(opt, names, out, env, *more):
     """One run of the harness, whose tables go to standard output; its samples."""
     command = [str(opt.peers / "run"), "--rounds", str(opt.rounds), "--only", ",".join(names), "--json", str(out), *more]
-    subprocess.run(command + (["--quick"] if opt.quick else []), env={**os.environ, **env}, check=True)
+    # Where our own build is, the rivals' are not.
+    inherited = {name: value for name, value in os.environ.items() if name != "CARGO_TARGET_DIR"}
+    subprocess.run(command + (["--quick"] if opt.quick else []), env={**inherited, **env}, check=True)
     return json.loads(out.read_text())
 
 

@@ -152,9 +152,7 @@ pub(in crate::db) async fn complete_jobs(
     let Some(first) = endings.first() else { return Ok(Vec::new()) };
     let jobs: Vec<Uuid> = endings.iter().map(|ending| ending.fence.job_id.0).collect();
     let epochs: Vec<i64> = endings.iter().map(|ending| ending.fence.epoch).collect();
-    let mut documents: Vec<Uuid> = endings.iter().map(|ending| ending.document_id.0).collect();
-    documents.sort_unstable();
-    documents.dedup();
+    let documents: Vec<Uuid> = endings.iter().map(|ending| ending.document_id.0).collect();
     let took: Vec<i64> =
         endings.iter().map(|ending| i64::try_from(ending.took.as_millis()).unwrap_or(i64::MAX)).collect();
     let rows = db

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use app::{
     db::{
-        DbError,
+        DbError, Session,
         jobs::{Completer, Completion, Ending, cancel_job},
     },
     domain::{Lease, WorkerId},
@@ -56,4 +56,27 @@ async fn jobs_that_end_together_are_completed_together_each_by_its_own_right() {
         test.value("SELECT count(DISTINCT xmin::text) FROM upload_pipeline.upload_jobs WHERE state = 'done'").await;
     assert!(commits.parse::<usize>().unwrap() < 10, "{commits} commits for {done} completions");
     assert!(matches!(ends[0], Err(DbError::LeaseLost { .. }) | Ok(Completion::Missing { .. })));
+}
+
+#[tokio::test]
+async fn completions_find_their_jobs_by_id_however_many_a_document_has_had() {
+    let test = TestDb::new().await;
+    let leases = ready_to_finish(&test, 40, 40).await;
+    let conn = test.db.get().await.unwrap();
+    let scans = async || -> u64 {
+        conn.rows("SELECT pg_stat_force_next_flush()::text", &[]).await.unwrap();
+        let sql = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'ix_upload_jobs_document'";
+        test.value(sql).await.parse().unwrap()
+    };
+    let before = scans().await;
+    for lease in &leases {
+        let (fence, document) = (lease.fence, lease.document_id);
+        let sql = format!(
+            "SELECT job_id::text FROM upload_pipeline.complete_jobs('{}', '{{{}}}', '{{{}}}', '{{0}}', '{{{document}}}', 'm', '1', 2, false)
+             WHERE job_id IS NOT NULL",
+            fence.worker, fence.job_id, fence.epoch
+        );
+        assert_eq!(conn.rows(&sql, &[]).await.unwrap().len(), 1);
+    }
+    assert_eq!(scans().await, before, "the index on documents was read");
 }
