@@ -175,13 +175,12 @@ INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, byt
 SELECT lpad(to_hex(n), 32, '0')::uuid, '{USER}', 'a.md', 'text/markdown', 1, n::text, 'raw/bench/' || n
 FROM generate_series(1, {DOCUMENTS}) AS n"
             ),
-            format!(
-                "-- bench_chunk
+            "-- bench_chunk
 INSERT INTO upload_pipeline.document_chunks (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, chunk_sha,
   embed_model, embed_version, vector_dim, embedding)
 SELECT gen_random_uuid(), d.document_id, 'bench', '1', 0, 'a', 'a', 'bench', '1', 2, '[1,0]'
 FROM upload_pipeline.documents AS d"
-            ),
+            .to_owned(),
         ] {
             conn.run(&statement, &[]).await?;
         }

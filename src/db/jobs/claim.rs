@@ -18,6 +18,9 @@ use uuid::Uuid;
 
 /// A job taken over in the middle of a step this often has no neighbours at its next run: alone, it can hurt nobody.
 const ALONE_AFTER_CRASHES: i32 = 2;
+/// How long a worker trusts where its claims left off. Source: ours; a job that was committed late waits for so long.
+const FLOORS_LAST: Duration = Duration::from_secs(1);
+
 /// How to claim.
 #[derive(Debug, Clone, Copy)]
 pub struct ClaimOptions {
@@ -39,9 +42,6 @@ pub struct Claimed {
     /// Nothing was taken, though jobs wait: see [`get_outlook`].
     pub others_wait: bool,
 }
-
-/// How long a worker trusts where its claims left off. Source: ours; a job that was committed late waits for so long.
-const FLOORS_LAST: Duration = Duration::from_secs(1);
 
 /// Where a worker's claims have come to.
 #[derive(Debug, Default)]
