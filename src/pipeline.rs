@@ -69,6 +69,15 @@ pub enum StepError {
     /// The step failed; its class says what that means for the job.
     #[error(transparent)]
     Failed(#[from] Failure),
+    /// The stored bytes are not what was declared. They are removed, but only once the failure is written: whoever comes
+    /// after a crash must find what this one found.
+    #[error("{failure}")]
+    Mismatch {
+        /// Of the document, so it is final.
+        failure: Failure,
+        /// Where the bytes are.
+        key: String,
+    },
 }
 
 impl From<DbError> for StepError {

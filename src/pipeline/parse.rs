@@ -42,17 +42,15 @@ impl Pipeline {
             Found::NotYet(delay) => return Ok(Outcome::Snooze { code: "waiting_for_upload", delay }),
         };
         let parsed = self.parser.parse(file.path(), &document.mime, &document.filename, self.limits).await;
-        if let Err(failure) = &parsed
-            && failure.code == "type_mismatch"
-        {
-            self.store.delete(&document.raw_path).await?;
-        }
         if let Some(remote) = &self.remote
             && let Some(kind) = remote.wants(document.ocr, &parsed)
         {
             return self.hand_over(remote, lease, (file.path(), kind), (done, began), memory).await;
         }
-        let ParsedDocument { markdown, pages, kind } = parsed?;
+        let ParsedDocument { markdown, pages, kind } = parsed.map_err(|failure| match failure.code {
+            "type_mismatch" => StepError::Mismatch { failure, key: document.raw_path },
+            _ => failure.into(),
+        })?;
         let key = parsed_key(lease);
         let facts = ParsedFacts {
             parsed_path: &key,

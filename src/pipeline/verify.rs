@@ -1,6 +1,6 @@
 //! Finds a document's bytes and holds them against what was declared.
 //!
-//! Doing it twice is harmless: it only reads, and what it deletes (bytes that are not the declared ones) stays deleted.
+//! Doing it twice is harmless: it only reads.
 
 use std::time::Duration;
 
@@ -30,17 +30,13 @@ impl Pipeline {
         if let Some(bytes_len) = self.store.head(&document.raw_path).await?
             && let Some(failure) = size_mismatch(document, bytes_len)
         {
-            self.store.delete(&document.raw_path).await?;
-            return Err(failure.into());
+            return Err(StepError::Mismatch { failure, key: document.raw_path.clone() });
         }
         let file = ScratchFile::new(self.scratch.path());
         match self.store.fetch(&document.raw_path, file.path()).await? {
             Some(stored) => match mismatch(document, &stored) {
                 None => Ok(Found::Verified(file)),
-                Some(failure) => {
-                    self.store.delete(&document.raw_path).await?;
-                    Err(failure.into())
-                }
+                Some(failure) => Err(StepError::Mismatch { failure, key: document.raw_path.clone() }),
             },
             None => match document.upload_expires_in_seconds {
                 Some(left) if left > 0.0 => Ok(Found::NotYet(next_look(document.waited_seconds, left))),

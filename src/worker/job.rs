@@ -95,14 +95,28 @@ impl Worker {
                     tracing::info!("the lease on job {} is lost; stopped working on it", lease.fence.job_id);
                     return Left::Lost;
                 }
-                Err(StepError::Failed(failure)) => {
-                    self.refresh(&mut lease).await;
-                    let verdict = self.judge(&lease, &failure);
-                    METRICS.record_failure(step, failure.code, verdict);
-                    return self.settle(&lease, Settle::Failed(step, failure, verdict), &guard.lost).await;
+                Err(StepError::Failed(failure)) => return self.fail(lease, step, failure, guard).await,
+                Err(StepError::Mismatch { failure, key }) => {
+                    let left = self.fail(lease, step, failure, guard).await;
+                    if left == Left::Settled
+                        && let Err(failure) = self.store.delete(&key).await
+                    {
+                        tracing::warn!(
+                            error.code = failure.code,
+                            "the bytes stay until their document goes: {failure}"
+                        );
+                    }
+                    return left;
                 }
             }
         }
+    }
+
+    async fn fail(&self, mut lease: Lease, step: Step, failure: Failure, guard: &HeldGuard) -> Left {
+        self.refresh(&mut lease).await;
+        let verdict = self.judge(&lease, &failure);
+        METRICS.record_failure(step, failure.code, verdict);
+        self.settle(&lease, Settle::Failed(step, failure, verdict), &guard.lost).await
     }
 
     /// A panic is this job's failure, not the worker's.
@@ -177,7 +191,7 @@ fn outcome_of(result: &Result<Outcome, StepError>) -> StepOutcome {
         Ok(Outcome::Finished(_)) => StepOutcome::Finished,
         Ok(Outcome::Snooze { .. }) => StepOutcome::Snoozed,
         Err(StepError::LeaseLost) => StepOutcome::LeaseLost,
-        Err(StepError::Failed(_)) => StepOutcome::Failed,
+        Err(StepError::Failed(_) | StepError::Mismatch { .. }) => StepOutcome::Failed,
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{
-    cluster::cluster,
-    db::TestDb,
-    fleet::{Client, Fleet, PATIENCE, USER},
-    pgbouncer::PgBouncer,
+use crate::{
+    requests::files_in,
+    support::{
+        cluster::cluster,
+        db::TestDb,
+        fleet::{Client, Fleet, PATIENCE, USER},
+        pgbouncer::PgBouncer,
+    },
 };
 
 /// Markdown with this many sections, each a chunk or more.
@@ -79,6 +82,30 @@ async fn a_worker_killed_in_any_step_loses_and_doubles_nothing() {
         let _next = fleet.worker();
         let ended = client.wait_for_end(&job).await;
         assert_one_set_of_chunks(&test, &ended).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_before_it_could_write_what_is_wrong_leaves_the_bytes_for_the_next_to_say_it() {
+    let (test, fleet) = start().await;
+    let (_api, client) = fleet.api();
+    let wrong = client.upload_file("letter.pdf", "application/pdf", b"Dear all,").await;
+    // Whoever ends the job writes its document, too, and waits for this.
+    test.run("BEGIN; SELECT FROM upload_pipeline.documents FOR NO KEY UPDATE").await;
+    let worker = fleet.worker();
+    let waiting =
+        "FROM pg_locks WHERE NOT granted AND locktype = 'transactionid' AND transactionid = pg_current_xact_id()::xid";
+    wait_for(&test, &format!("SELECT count(*) {waiting}"), "1").await;
+    worker.kill();
+    test.run(&format!("SELECT pg_terminate_backend(pid, 5000) {waiting}; ROLLBACK")).await;
+    assert_eq!(files_in(&fleet.storage()).len(), 1);
+    let _next = fleet.worker();
+    let ended = client.wait_for_end(wrong["job_id"].as_str().unwrap()).await;
+    assert_eq!(ended["last_error"]["code"], "type_mismatch", "{ended}");
+    let deadline = Instant::now() + PATIENCE;
+    while !files_in(&fleet.storage()).is_empty() {
+        assert!(Instant::now() < deadline, "the bytes stay, though they are not what was declared");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
