@@ -58,19 +58,22 @@ LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN
   RETURN QUERY
+  -- One look for each job: any other way to put the two together could be kept as a scan of all chunks.
   WITH counted AS MATERIALIZED (
-    SELECT d.document_id, count(c.chunk_id) AS chunks,
-      count(c.chunk_id) FILTER (WHERE c.embedding IS NOT NULL AND c.embed_model = p_model AND c.embed_version = p_version
-        AND c.vector_dim = p_dim) AS embedded
-    FROM (SELECT DISTINCT unnest(p_documents)) AS d (document_id)
-    LEFT JOIN upload_pipeline.document_chunks AS c ON c.document_id = d.document_id
-    GROUP BY d.document_id
+    SELECT e.job_id, e.lease_epoch, e.took, e.document_id, n.chunks, n.embedded
+    FROM unnest(p_jobs, p_epochs, p_took, p_documents) AS e (job_id, lease_epoch, took, document_id)
+    CROSS JOIN LATERAL (
+      SELECT count(*) AS chunks,
+        count(*) FILTER (WHERE c.embedding IS NOT NULL AND c.embed_model = p_model AND c.embed_version = p_version
+          AND c.vector_dim = p_dim) AS embedded
+      FROM upload_pipeline.document_chunks AS c
+      WHERE c.document_id = e.document_id
+    ) AS n
   ),
   -- Jobs are to be found by their ids, not by documents, which may have had many: nothing else here fits an index.
   ended AS MATERIALIZED (
-    SELECT e.job_id, e.lease_epoch, e.took, e.document_id, n.chunks, n.embedded
-    FROM unnest(p_jobs, p_epochs, p_took, p_documents) AS e (job_id, lease_epoch, took, document_id)
-    JOIN counted AS n ON n.document_id = e.document_id
+    SELECT n.job_id, n.lease_epoch, n.took, n.document_id, n.chunks, n.embedded
+    FROM counted AS n
     WHERE n.chunks > 0 AND n.embedded = n.chunks
   ),
   job AS (
@@ -99,7 +102,7 @@ BEGIN
   SELECT job.job_id, NULL::uuid, 0::bigint, 0::bigint
   FROM job
   UNION ALL
-  SELECT NULL, n.document_id, n.chunks, n.embedded
+  SELECT DISTINCT NULL::uuid, n.document_id, n.chunks, n.embedded
   FROM counted AS n;
 END
 $$;
@@ -148,9 +151,11 @@ DECLARE
   v_last     uuid := p_after;
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
-  IF p_priority IS NOT NULL AND NOT EXISTS (
-    SELECT FROM upload_pipeline.upload_jobs AS j WHERE j.state IN ('queued', 'retryable') AND j.priority < p_priority
-  ) THEN
+  -- A least value can be read from the claim's index only; whether one EXISTS, a kept plan would look for in any.
+  SELECT min(j.priority) INTO v_priority
+  FROM upload_pipeline.upload_jobs AS j
+  WHERE j.state IN ('queued', 'retryable') AND j.priority < p_priority;
+  IF p_priority IS NOT NULL AND v_priority IS NULL THEN
     v_priority := p_priority;
   ELSE
     p_floor_users := '{}';
@@ -262,17 +267,3 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION upload_pipeline.claim_jobs_from IS 'Takes claimable jobs for a worker, fair across users, from where it left off; commits asynchronously.';
-
--- For builds before this one.
-CREATE OR REPLACE FUNCTION upload_pipeline.claim_jobs(
-  p_worker uuid, p_slots int, p_max_per_user int, p_after uuid, p_statuses text[], p_steps text[], p_max_crashes int,
-  p_lease double precision, p_now timestamptz
-) RETURNS TABLE (
-  job_id uuid, document_id uuid, user_id uuid, lease_epoch bigint, status text, retry_count int, progress jsonb,
-  upload_expires_at timestamptz, enqueued_by text, correlation_id uuid, served_last uuid)
-LANGUAGE sql SET search_path = pg_catalog AS $$
-  SELECT c.job_id, c.document_id, c.user_id, c.lease_epoch, c.status, c.retry_count, c.progress, c.upload_expires_at,
-    c.enqueued_by, c.correlation_id, c.served_last
-  FROM upload_pipeline.claim_jobs_from(p_worker, p_slots, p_max_per_user, p_after, p_statuses, p_steps, p_max_crashes, p_lease,
-    p_now, NULL, '{}', '{}') AS c
-$$;

@@ -358,7 +358,10 @@ async fn a_build_claims_only_what_it_knows_how_to_run() {
     .await;
     // As an older build would ask, which knows the first step only.
     let taken = test
-        .rows("SELECT status FROM upload_pipeline.claim_jobs(gen_random_uuid(), 9, 0, NULL, '{uploaded}', NULL, 2, 30, now())")
+        .rows(
+            "SELECT status FROM upload_pipeline.claim_jobs_from(
+           gen_random_uuid(), 9, 0, NULL, '{uploaded}', NULL, 2, 30, now(), NULL, '{}', '{}')",
+        )
         .await;
     assert_eq!(taken, [["uploaded"]]);
     assert_eq!(test.value("SELECT state FROM upload_pipeline.upload_jobs WHERE status = 'parsed'").await, "queued");

@@ -59,16 +59,17 @@ async fn jobs_that_end_together_are_completed_together_each_by_its_own_right() {
 }
 
 #[tokio::test]
-async fn completions_find_their_jobs_by_id_however_many_a_document_has_had() {
+async fn completions_find_their_jobs_by_id_and_read_their_own_chunks_only() {
     let test = TestDb::new().await;
     let leases = ready_to_finish(&test, 40, 40).await;
     let conn = test.db.get().await.unwrap();
-    let scans = async || -> u64 {
+    let read = async |column: &str, index: &str| -> u64 {
         conn.rows("SELECT pg_stat_force_next_flush()::text", &[]).await.unwrap();
-        let sql = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'ix_upload_jobs_document'";
-        test.value(sql).await.parse().unwrap()
+        let sql = format!("SELECT {column} FROM pg_stat_user_indexes WHERE indexrelname = '{index}'");
+        test.value(&sql).await.parse().unwrap()
     };
-    let before = scans().await;
+    let scans = read("idx_scan", "ix_upload_jobs_document").await;
+    let chunks = read("idx_tup_read", "uq_document_chunks_ord").await;
     for lease in &leases {
         let (fence, document) = (lease.fence, lease.document_id);
         let sql = format!(
@@ -78,5 +79,6 @@ async fn completions_find_their_jobs_by_id_however_many_a_document_has_had() {
         );
         assert_eq!(conn.rows(&sql, &[]).await.unwrap().len(), 1);
     }
-    assert_eq!(scans().await, before, "the index on documents was read");
+    assert_eq!(read("idx_scan", "ix_upload_jobs_document").await, scans, "the index on documents was read");
+    assert_eq!(read("idx_tup_read", "uq_document_chunks_ord").await, chunks + 40, "others' chunks were read");
 }

@@ -1,6 +1,6 @@
 //! What looking for work costs, and when it is next worth it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use app::{
     db::{
@@ -12,7 +12,7 @@ use app::{
 use serde_json::json;
 
 use super::{OPTIONS, enqueue, expire, one, row_of, user};
-use crate::support::db::TestDb;
+use crate::support::{db::TestDb, fleet::PATIENCE};
 
 #[tokio::test]
 async fn an_idle_worker_knows_when_to_look_again() {
@@ -48,15 +48,16 @@ async fn a_heartbeat_tells_when_anothers_lease_would_expire() {
     assert_eq!(now, Some(Duration::ZERO));
 }
 
-/// Buffers that one claim of `worker` touches, at the ninth time in one session: by then its plans are those kept for good.
-async fn claim_buffers(test: &TestDb, max_per_user: u32) -> u64 {
+/// Buffers that one claim touches, at the ninth time in one session: by then its plans are those kept for good. `floors`: the
+/// last three arguments.
+async fn claim_buffers(test: &TestDb, floors: &str) -> u64 {
     let statuses = Status::claimable().join(",");
     let mut touched = 0;
     for _ in 0..9 {
         let plan = test
             .rows(&format!(
-                "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT * FROM upload_pipeline.claim_jobs(
-                   gen_random_uuid(), 1, {max_per_user}, '{}', '{{{statuses}}}', NULL, 2, 30, now())",
+                "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT * FROM upload_pipeline.claim_jobs_from(
+                   gen_random_uuid(), 1, 2, '{}', '{{{statuses}}}', NULL, 2, 30, now(), {floors})",
                 user(1)
             ))
             .await;
@@ -70,8 +71,9 @@ async fn claim_buffers(test: &TestDb, max_per_user: u32) -> u64 {
 #[tokio::test]
 async fn neither_a_bounded_backlog_nor_the_history_is_read_by_anothers_claim() {
     let test = TestDb::new().await;
-    enqueue(&test, user(2), 20).await;
-    let alone = claim_buffers(&test, 2).await;
+    enqueue(&test, user(2), 40).await;
+    let nowhere = "NULL, '{}', '{}'";
+    let alone = claim_buffers(&test, nowhere).await;
     enqueue(&test, user(1), 10_000).await;
     enqueue(&test, user(3), 10_000).await;
     test.run(&format!(
@@ -91,8 +93,10 @@ async fn neither_a_bounded_backlog_nor_the_history_is_read_by_anothers_claim() {
         "UPDATE upload_pipeline.upload_jobs SET state = 'queued' WHERE state = 'working' AND claimed_by IS NOT NULL",
     )
     .await;
-    let beside = claim_buffers(&test, 2).await;
+    let beside = claim_buffers(&test, nowhere).await;
     assert!(beside < alone + 100, "a claim touched {beside} pages beside the backlog and {alone} without it");
+    let from_floor = claim_buffers(&test, &format!("0::smallint, '{{{}}}', '{{-infinity}}'", user(1))).await;
+    assert!(from_floor < alone + 100, "a claim touched {from_floor} pages from where it left off");
 }
 
 /// Scans of the index of running jobs so far.
@@ -149,11 +153,11 @@ async fn under_a_held_snapshot_a_claim_does_not_read_what_those_before_it_took()
     let read = waiting_entries_read(&test, &conn).await - before;
     held.run("ROLLBACK", &[]).await.unwrap();
     // 3,000 jobs; without the cursor, thirty claims read what is dead four times each, which is 174,000.
-    assert!(read < 30_000, "{read} entries were read");
+    assert!(read < 87_000, "{read} entries were read");
 }
 
 #[tokio::test]
-async fn where_claims_left_off_hides_nothing() {
+async fn where_claims_left_off_hides_no_user_and_no_priority() {
     let test = TestDb::new().await;
     for of in [1, 3] {
         enqueue(&test, user(of), 6).await;
@@ -162,17 +166,14 @@ async fn where_claims_left_off_hides_nothing() {
     let served = |leases: Vec<Lease>| leases.iter().map(|lease| lease.user_id).collect::<Vec<_>>();
     let mut claim = async || served(claim_jobs(&conn, worker, 2, &mut cursor, OPTIONS).await.unwrap().leases);
     assert_eq!(claim().await.len(), 2);
-    // Behind the cursor now: a user between those, one after them, and a job that was committed late.
+    // A user between those and one after them, both due before the first.
     enqueue(&test, user(2), 1).await;
     enqueue(&test, user(4), 1).await;
-    enqueue(&test, user(1), 1).await;
     test.run(&format!(
         "UPDATE upload_pipeline.upload_jobs SET run_at = now() - interval '1 hour'
-         WHERE user_id IN ('{}', '{}') OR job_id = (SELECT job_id FROM upload_pipeline.upload_jobs WHERE user_id = '{}'
-           AND state = 'queued' ORDER BY created_at DESC LIMIT 1)",
+         WHERE user_id IN ('{}', '{}')",
         user(2),
-        user(4),
-        user(1)
+        user(4)
     ))
     .await;
     let mut round = claim().await;
@@ -186,14 +187,61 @@ async fn where_claims_left_off_hides_nothing() {
     ))
     .await;
     assert!(claim().await.contains(&user(3)));
-    let mut taken = 0;
-    loop {
-        let leases = claim().await;
-        if leases.is_empty() {
-            break;
-        }
-        taken += leases.len();
+    let urgent = "SELECT state FROM upload_pipeline.upload_jobs WHERE priority = -1";
+    assert_eq!(test.value(urgent).await, "working");
+}
+
+/// One user's backlog, its first job taken, and one that was committed late: due before that.
+async fn late_behind_the_first(test: &TestDb, conn: &Conn, worker: WorkerId) -> (ClaimCursor, String) {
+    let mut cursor = ClaimCursor::default();
+    enqueue(test, user(1), 6).await;
+    assert_eq!(claim_jobs(conn, worker, 1, &mut cursor, OPTIONS).await.unwrap().leases.len(), 1);
+    let late = test
+        .value(
+            "UPDATE upload_pipeline.upload_jobs SET run_at = now() - interval '1 hour'
+             WHERE job_id = (SELECT max(job_id::text)::uuid FROM upload_pipeline.upload_jobs WHERE state = 'queued')
+             RETURNING job_id",
+        )
+        .await;
+    (cursor, late)
+}
+
+#[tokio::test]
+async fn a_job_committed_late_is_found_at_the_latest_when_nothing_else_is_left() {
+    let test = TestDb::new().await;
+    let (conn, worker) = (test.db.get().await.unwrap(), WorkerId::generate());
+    let (mut cursor, _late) = late_behind_the_first(&test, &conn, worker).await;
+    for _ in 0..5 {
+        assert_eq!(claim_jobs(&conn, worker, 1, &mut cursor, OPTIONS).await.unwrap().leases.len(), 1);
     }
-    assert_eq!(taken, 15 - 8, "the late one as well");
     assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.upload_jobs WHERE state <> 'working'").await, "0");
+}
+
+#[tokio::test]
+async fn a_job_committed_late_is_found_while_a_backlog_lasts() {
+    let test = TestDb::new().await;
+    let (conn, worker, began) = (test.db.get().await.unwrap(), WorkerId::generate(), Instant::now());
+    let (mut cursor, late) = late_behind_the_first(&test, &conn, worker).await;
+    loop {
+        let leases = claim_jobs(&conn, worker, 1, &mut cursor, OPTIONS).await.unwrap().leases;
+        let [lease] = leases.as_slice() else { panic!("the backlog never ends: {leases:?}") };
+        if lease.fence.job_id.to_string() == late {
+            // As long as a worker goes on from where it left off, and no longer.
+            assert!(began.elapsed() >= Duration::from_secs(1));
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "the late one starves");
+        hand_back_job(&conn, lease.fence, "shutdown", Duration::ZERO).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_job_due_since_ever_is_claimed_like_any_other() {
+    let test = TestDb::new().await;
+    enqueue(&test, user(1), 3).await;
+    test.run("UPDATE upload_pipeline.upload_jobs SET run_at = '-infinity'").await;
+    let (conn, worker, mut cursor) = (test.db.get().await.unwrap(), WorkerId::generate(), ClaimCursor::default());
+    for _ in 0..3 {
+        assert_eq!(claim_jobs(&conn, worker, 1, &mut cursor, OPTIONS).await.unwrap().leases.len(), 1);
+    }
 }
