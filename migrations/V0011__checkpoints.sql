@@ -90,7 +90,7 @@ BEGIN
     UPDATE upload_pipeline.documents AS d
     SET processing_status = 'complete', updated_at = now()
     FROM (SELECT DISTINCT job.document_id FROM job) AS of_job
-    WHERE d.document_id = of_job.document_id
+    WHERE d.document_id = of_job.document_id AND d.processing_status IS DISTINCT FROM 'complete'
   ),
   event AS (
     INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
