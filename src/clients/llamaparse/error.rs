@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Response, StatusCode, header::RETRY_AFTER};
 use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 use super::answer;
 use crate::domain::{ErrorClass, Failure};
@@ -116,10 +117,17 @@ pub(super) fn unavailable(why: &str) -> Failure {
     )
 }
 
-/// The header in seconds. As a date it is passed over: the wait is then our own.
 fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    wait_until(response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim(), OffsetDateTime::now_utc())
+}
+
+/// The header's two forms: seconds, or a date. Source: RFC 9110, 10.2.3.
+fn wait_until(retry_after: &str, now: OffsetDateTime) -> Option<Duration> {
+    if let Ok(seconds) = retry_after.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = OffsetDateTime::parse(retry_after, &Rfc2822).ok()?;
+    Some((date - now).try_into().unwrap_or_default())
 }
 
 /// What FastAPI says in `detail`: a sentence, or a list of faults, of which only the sentences are taken: they also repeat
@@ -151,6 +159,17 @@ mod tests {
         let hostile = format!("bad\n\u{1b}[31m{}", "x".repeat(500));
         let line = printable(&hostile);
         assert!(line.chars().count() <= MAX_CHARS && !line.chars().any(char::is_control), "{line:?}");
+    }
+
+    #[test]
+    fn a_provider_names_its_wait_in_seconds_or_as_a_date() {
+        let now = OffsetDateTime::from_unix_timestamp(784_111_777).unwrap();
+        let wait = |header| wait_until(header, now).map(|wait| wait.as_secs());
+        assert_eq!(wait("120"), Some(120));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:51:37 GMT"), Some(120));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:07 GMT"), Some(0), "past");
+        assert_eq!(wait("soon"), None);
+        assert_eq!(wait("-1"), None);
     }
 
     #[test]
