@@ -18,6 +18,7 @@ use actix_web::{
 };
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use self::{bearer::bearer, key::caller_of_key, token::caller_of_token};
 pub use self::{
@@ -35,6 +36,8 @@ pub struct Caller {
     pub user: UserId,
     /// When what it was let in by expires.
     pub until: Option<OffsetDateTime>,
+    /// The API key that let it in; `None`: a token did.
+    pub key: Option<Uuid>,
 }
 
 impl FromRequest for Caller {

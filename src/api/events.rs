@@ -2,7 +2,8 @@
 //!
 //! Live, each event of the job comes with its `seq` as the id, so that a client which names the last one it saw goes on
 //! behind it; `event: job` holds the job whenever it changed; `event: end` is the last. A timeline that ends without it
-//! (it has lasted for long enough, the token has expired, the server stops, the database stays away) is to be asked for again.
+//! (it has lasted for long enough, the token has expired, the key was revoked, the server stops, the database stays away) is to
+//! be asked for again.
 
 use std::{
     convert::Infallible,
@@ -36,6 +37,7 @@ use super::{
 use crate::{
     db::{
         DbError,
+        api_keys::is_api_key_revoked,
         events::{Event, list_events},
         jobs::{Job, get_job},
     },
@@ -171,7 +173,8 @@ impl Live {
                 return None;
             }
             let text = match self.look().await {
-                Ok(text) => {
+                Ok(None) => return None,
+                Ok(Some(text)) => {
                     if self.away_since.take().is_some() {
                         tracing::debug!(job.id = %self.id, "the live timeline of job {} goes on", self.id);
                     }
@@ -218,13 +221,19 @@ impl Live {
         }
     }
 
-    async fn look(&mut self) -> Result<String, DbError> {
+    /// What is new; `None`: the reader's key was revoked.
+    async fn look(&mut self) -> Result<Option<String>, DbError> {
         let conn = self.state.db.get().await?;
+        if let Some(key) = self.caller.key
+            && is_api_key_revoked(&conn, key).await?
+        {
+            return Ok(None);
+        }
         // The job first: once it has ended, all its events are there to be read after it.
         let job = get_job(&conn, self.caller.user, self.id).await?;
         let events = list_events(&conn, self.caller.user, self.id, self.after, EVENTS.max).await?;
         drop(conn);
-        Ok(self.tell(job, events))
+        Ok(Some(self.tell(job, events)))
     }
 
     /// What there is to say.

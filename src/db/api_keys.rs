@@ -153,6 +153,19 @@ ORDER BY k.created_at DESC, k.key_id DESC",
     rows.iter().map(api_key).collect()
 }
 
+/// Whether a key has been revoked, or is gone, since it let somebody in.
+pub async fn is_api_key_revoked(db: &impl Session, key_id: Uuid) -> Result<bool, DbError> {
+    let valid = db
+        .run(
+            "-- is_api_key_revoked
+SELECT FROM upload_pipeline.api_keys AS k
+WHERE k.key_id = $1 AND k.revoked_at IS NULL",
+            &[(&key_id, Type::UUID)],
+        )
+        .await?;
+    Ok(valid == 0)
+}
+
 /// Revokes a key at once; whether there was such a key that was not revoked yet.
 pub async fn revoke_api_key(db: &impl Session, key_id: Uuid) -> Result<bool, DbError> {
     let revoked = db

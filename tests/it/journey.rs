@@ -227,11 +227,9 @@ async fn bad_requests_have_their_own_codes_and_nobody_gets_in_without_a_token() 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_uploads_searches_and_manages_keys() {
     let mut world = world(&[]).await;
-    let (status, key, stderr) =
-        world.fleet.run(&["keys", "create", "ci", "--user", "33333333-3333-4333-8333-333333333333"]);
-    assert!(status.success(), "{stderr}");
+    let key = world.fleet.create_key(&["ci", "--user", "33333333-3333-4333-8333-333333333333"]);
     world.fleet.set("APP_URL", &world.client.root.clone());
-    world.fleet.set("APP_TOKEN", key.trim());
+    world.fleet.set("APP_TOKEN", &key);
     let file = world.fleet.file("lighthouse.md", b"# Lighthouse\n\nThe lamp turns once in twelve seconds.\n");
     let empty = world.fleet.file("empty.pdf", b"");
     let (status, stdout, stderr) =

@@ -32,7 +32,7 @@ pub async fn caller_of_key(state: &ApiState, request: &HttpRequest, key: &str) -
     drop(conn);
     let key = check_key(key, OffsetDateTime::now_utc())?;
     check_scope(&key, needed_scope(&key, request))?;
-    Ok(Caller { user: acts_for(key.user_id, request)?, until: key.expires_at })
+    Ok(Caller { user: acts_for(key.user_id, request)?, until: key.expires_at, key: Some(key.key_id) })
 }
 
 fn check_key(key: Option<ApiKey>, now: OffsetDateTime) -> Result<ApiKey, ApiError> {

@@ -71,7 +71,7 @@ pub async fn caller_of_token(
     // It counts for the whole of its last second.
     let ends = exp.map(|exp| exp.saturating_add_unsigned(LEEWAY_SECONDS + 1));
     let until = ends.and_then(|ends| OffsetDateTime::from_unix_timestamp(ends).ok());
-    Ok(Caller { user, until })
+    Ok(Caller { user, until, key: None })
 }
 
 /// What a token says before anything is verified: good for refusing it, and for finding its key.

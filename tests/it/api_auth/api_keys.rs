@@ -10,12 +10,6 @@ use crate::support::{
     fleet::{Client, Fleet, USER},
 };
 
-fn create(fleet: &Fleet, args: &[&str]) -> String {
-    let (status, stdout, stderr) = fleet.run(&[&["keys", "create"], args].concat());
-    assert!(status.success(), "{stderr}");
-    stdout.trim().to_owned()
-}
-
 /// Status and code of a request with this key, for `user` where named.
 async fn send(client: &Client, key: &str, user: Option<&str>, method: Method, path: &str) -> (u16, String) {
     let mut request = reqwest::Client::new().request(method.clone(), client.url(path)).bearer_auth(key);
@@ -36,7 +30,7 @@ async fn a_key_is_known_by_its_hash_used_to_the_hour_and_out_once_revoked_or_exp
     let test = TestDb::new().await;
     let fleet = Fleet::new(&test.url, &test.url);
     let (_api, client) = fleet.api();
-    let key = create(&fleet, &["laptop", "--user", USER]);
+    let key = fleet.create_key(&["laptop", "--user", USER]);
     assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.api_keys WHERE last_used_at IS NULL").await, "1");
     let whole = test.rows("SELECT * FROM upload_pipeline.api_keys").await;
     assert!(!format!("{whole:?}").contains(&key[4..]), "the key itself is stored: {whole:?}");
@@ -59,7 +53,7 @@ async fn a_key_is_known_by_its_hash_used_to_the_hour_and_out_once_revoked_or_exp
     assert!(fleet.run(&["keys", "revoke", &id]).0.success());
     assert_eq!(code(&client, &key).await, "token_invalid");
     assert!(!fleet.run(&["keys", "revoke", &id]).0.success(), "a revoked key cannot be revoked again");
-    let days = create(&fleet, &["guest", "--user", USER, "--expires-days", "1"]);
+    let days = fleet.create_key(&["guest", "--user", USER, "--expires-days", "1"]);
     assert_eq!(code(&client, &days).await, "ok");
     assert_eq!(
         test.value("SELECT expires_at BETWEEN now() + interval '23 hours' AND now() + interval '25 hours' FROM upload_pipeline.api_keys WHERE name = 'guest'").await,
@@ -76,7 +70,7 @@ async fn each_scope_holds_the_one_before_and_admin_deletes_for_users_that_it_nam
     let missing = (404, "document_not_found".to_owned());
     let lacking = (403, "scope_missing".to_owned());
     let taken = (202, "-".to_owned());
-    let of_many = |scope: &str| create(&fleet, &["service", "--scope", scope]);
+    let of_many = |scope: &str| fleet.create_key(&["service", "--scope", scope]);
     let (read, write, admin) = (of_many("read"), of_many("write"), of_many("admin"));
     for (key, may_write, may_delete) in [(&read, false, false), (&write, true, false), (&admin, true, true)] {
         assert_eq!(send(&client, key, Some(USER), Method::GET, "/documents").await.0, 200);
@@ -89,7 +83,7 @@ async fn each_scope_holds_the_one_before_and_admin_deletes_for_users_that_it_nam
     }
     // A user's own key deletes what is the user's; there is nothing that admin would add, so it is not made.
     let (read, write) =
-        (create(&fleet, &["r", "--user", USER, "--scope", "read"]), create(&fleet, &["w", "--user", USER]));
+        (fleet.create_key(&["r", "--user", USER, "--scope", "read"]), fleet.create_key(&["w", "--user", USER]));
     assert_eq!(send(&client, &read, None, Method::DELETE, &nothing).await, lacking);
     assert_eq!(send(&client, &write, None, Method::DELETE, &nothing).await, missing);
     let other = Uuid::new_v4().to_string();

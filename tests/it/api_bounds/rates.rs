@@ -56,10 +56,10 @@ async fn a_key_counts_for_the_user_for_whom_it_acts() {
     let mut fleet = Fleet::new(&test.url, &test.url);
     fleet.set("API_RATE_PER_MINUTE", "6");
     let (_api, client) = fleet.api();
-    let (_, key, _) = fleet.run(&["keys", "create", "service"]);
+    let key = fleet.create_key(&["service"]);
     let (one, two) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
     for (user, status) in [(&one, 200), (&one, 429), (&two, 200)] {
-        let request = reqwest::Client::new().get(client.url("/jobs")).bearer_auth(key.trim()).header("x-user-id", user);
+        let request = reqwest::Client::new().get(client.url("/jobs")).bearer_auth(&key).header("x-user-id", user);
         assert_eq!(request.send().await.unwrap().status().as_u16(), status);
     }
 }

@@ -132,6 +132,22 @@ async fn a_timeline_ends_with_the_token_that_it_was_asked_for_with() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_timeline_ends_once_its_key_is_revoked() {
+    let api = api(&[]).await;
+    let job = api.client.upload_text("a", "some words").await;
+    let token = api.fleet.create_key(&["watcher", "--user", USER]);
+    let client = Client { root: api.client.root.clone(), token };
+    let mut live = open(ask(&client, &job)).await;
+    live.until("event: job").await;
+    let id = api.test.value("SELECT key_id FROM upload_pipeline.api_keys").await;
+    assert!(api.fleet.run(&["keys", "revoke", &id]).0.success());
+    let whole = live.rest().await;
+    assert!(!whole.contains("event: end"), "{whole}");
+    let refused = send(ask(&client, &job)).await;
+    assert_eq!((refused.status, refused.code()), (401, "token_invalid"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_timeline_outlives_the_connections_that_it_looks_through() {
     let mut api = api(&[("LOG_LEVEL", "debug")]).await;
     let job = api.client.upload_text("a", "some words").await;

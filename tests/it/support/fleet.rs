@@ -111,6 +111,13 @@ impl Fleet {
         (output.status, text(output.stdout), text(output.stderr))
     }
 
+    /// A new API key; `args` as `app keys create` takes them.
+    pub fn create_key(&self, args: &[&str]) -> String {
+        let (status, key, said) = self.run(&[&["keys", "create"], args].concat());
+        assert!(status.success(), "{said}");
+        key.trim().to_owned()
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_app"));
         command.args(args);
