@@ -154,7 +154,7 @@ async fn a_scan_is_read_elsewhere_and_the_webhook_brings_it_back() {
     assert_eq!(begun[0].call_back(br#"{"event_type":"parse.success","again":true}"#), 200);
     assert_eq!(world.test.value("SELECT to_jsonb(j) FROM upload_pipeline.upload_jobs AS j").await, before);
     // Neither the text, nor the key, nor what a webhook proves itself by is in any log.
-    let token = url.rsplit('=').next().unwrap();
+    let token = url.rsplit('/').next().unwrap();
     let secret = hook["webhook_headers"]["X-Webhook-Secret"].as_str().unwrap();
     let log = worker.read_log().join("\n");
     for secret in [KEY, token, secret, "heron", "otter"] {

@@ -193,11 +193,14 @@ impl App {
         self.child.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))
     }
 
-    /// Waits until it has ended by itself; its exit code.
+    /// Waits until it has ended by itself; its exit code. The log is whole then.
     pub async fn wait_for_exit(&mut self) -> i32 {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(code) = self.exit_code() {
+                while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                    self.log.push(line);
+                }
                 return code;
             }
             assert!(
