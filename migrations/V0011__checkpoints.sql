@@ -1,6 +1,7 @@
 -- A job's way as calls: an unnamed statement is planned anew each time that it is sent, which cost more than all that these
--- write. The plans of a function are kept by the session, also behind a pooler. Sequential scans are off, since a plan made
--- while a table is empty is kept as well.
+-- write. The plans of a function are kept by the session, also behind a pooler: generic ones, by name, because the server would
+-- plan for each array anew that is shorter than it guesses. Sequential scans are off, since a plan made while a table is empty
+-- is kept as well.
 
 -- The next checkpoint, and the step after it begins. It goes forward only: a statement that was held up on its way, and whose
 -- run the worker has given up, does not take a later one back. Whether it was written; false: the lease is lost.
@@ -14,7 +15,7 @@ CREATE FUNCTION upload_pipeline.advance_job(
   p_done     jsonb,   -- what the event tells of the step; null: no event is written
   p_next     text     -- the step that begins
 ) RETURNS boolean
-LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   v_document    uuid;
   v_correlation uuid;
@@ -54,7 +55,7 @@ CREATE FUNCTION upload_pipeline.complete_jobs(
   p_dim       int,
   p_timeline  boolean    -- whether events are written
 ) RETURNS TABLE (job_id uuid, document_id uuid, chunks bigint, embedded bigint)
-LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
   RETURN QUERY
@@ -128,7 +129,7 @@ CREATE FUNCTION upload_pipeline.claim_jobs_from(
 ) RETURNS TABLE (
   job_id uuid, document_id uuid, user_id uuid, lease_epoch bigint, status text, retry_count int, progress jsonb,
   upload_expires_at timestamptz, enqueued_by text, correlation_id uuid, priority smallint, run_at timestamptz, served_last uuid)
-LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   c_first    CONSTANT uuid := '00000000-0000-0000-0000-000000000000';

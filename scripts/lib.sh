@@ -34,5 +34,8 @@ need_toolchain() {
         die "there is no C compiler (cc) here, which the TLS library is built with: install gcc (apt-get install gcc libc6-dev) or, on macOS, run xcode-select --install"
 }
 
-# Where cargo puts the binaries of the profile that people run.
-target_dir() { printf '%s/fast\n' "${CARGO_TARGET_DIR:-$root/target}"; }
+# The cargo profile that everything is built with: the one that people run, or `ci`.
+profile=${APP_PROFILE:-fast}
+
+# Where cargo puts its binaries.
+target_dir() { printf '%s/%s\n' "${CARGO_TARGET_DIR:-$root/target}" "$profile"; }
