@@ -118,7 +118,13 @@ async fn serve(ctx: Context, folder: &DevFolder, cluster: &Cluster, once: bool) 
     });
     let show = async {
         let Ok(address) = bound.await else { return Ok(ExitCode::FAILURE) };
-        let shown = demo::show(&ctx, folder, cluster, &format!("http://{address}"), once).await;
+        let url = format!("http://{address}");
+        // Told to stop, it must neither go on asking an API that has stopped nor complain of it.
+        let shown = tokio::select! {
+            shown = demo::show(&ctx, folder, cluster, &url, once) => Some(shown),
+            () = ctx.stop.cancelled() => None,
+        };
+        let shown = shown.filter(|_| !ctx.stop.is_cancelled()).unwrap_or_else(|| interrupted(once));
         if once || shown.is_err() {
             ctx.stop.cancel();
         }
@@ -127,6 +133,12 @@ async fn serve(ctx: Context, folder: &DevFolder, cluster: &Cluster, once: bool) 
     let (served, (), shown) = tokio::join!(server, worker.run(ctx.stop.clone()), show);
     served?;
     shown
+}
+
+/// The jobs of samples that were handed over are there at the next start.
+fn interrupted(once: bool) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(!once, "stopped before the samples were searchable");
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn prepare_database(ctx: &Context, cluster: &Cluster) -> anyhow::Result<()> {
