@@ -11,7 +11,10 @@ mod job;
 pub mod retention;
 mod watch;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
@@ -92,6 +95,8 @@ pub struct Worker {
     wakeup: Option<Wakeup>,
     held: Arc<Held>,
     readiness: Arc<Readiness>,
+    /// It was said that another process goes by this worker's id.
+    twin_told: AtomicBool,
 }
 
 impl Worker {
@@ -105,7 +110,7 @@ impl Worker {
         wakeup: Option<Wakeup>,
     ) -> Self {
         let (held, readiness) = (Arc::new(Held::default()), Arc::new(Readiness::default()));
-        Self { db, store, steps, row, settings, wakeup, held, readiness }
+        Self { db, store, steps, row, settings, wakeup, held, readiness, twin_told: AtomicBool::new(false) }
     }
 
     /// The same worker, which says in `readiness` whether it claims.

@@ -226,7 +226,7 @@ pub async fn save_vectors(
         Box::pin(async move {
             lock_lease(&tx, fence).await?;
             update_vectors(&tx, model, batch).await?;
-            save_progress(&tx, fence, Status::EmbeddingInProgress, progress).await
+            save_progress(&tx, fence, Step::Embed, Status::EmbeddingInProgress, progress).await
         })
     })
     .await

@@ -149,12 +149,12 @@ pub async fn get_gauges(db: &impl Session) -> Result<Gauges, DbError> {
 pub const COUNT_JOBS: &str = "-- count_jobs
 WITH counted AS (
   SELECT j.state, j.status, j.user_id, count(*) AS jobs, count(*) FILTER (WHERE j.run_at <= now()) AS due_jobs,
-    min(j.run_at) AS first_run_at, NULL::timestamptz AS first_claimed_at
+    min(greatest(j.run_at, '2000-01-01Z')) AS first_run_at, NULL::timestamptz AS first_claimed_at
   FROM upload_pipeline.upload_jobs AS j
   WHERE j.state IN ('queued', 'retryable')
   GROUP BY j.state, j.status, j.user_id
   UNION ALL
-  SELECT j.state, j.status, NULL, count(*), 0, NULL, min(j.claimed_at)
+  SELECT j.state, j.status, NULL, count(*), 0, NULL, min(greatest(j.claimed_at, '2000-01-01Z'))
   FROM upload_pipeline.upload_jobs AS j
   WHERE j.state = 'working'
   GROUP BY j.state, j.status

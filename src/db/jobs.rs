@@ -21,7 +21,7 @@ pub use claim::{ClaimCursor, ClaimOptions, Claimed, Outlook, claim_jobs, claim_s
 pub(in crate::db) use completion::complete_jobs;
 pub use completion::{Completer, Completion, Ending};
 pub use enqueue::{NewJob, enqueue_jobs};
-pub use lease::{Beat, beat_heart, get_checkpoint, hand_back_unheld, release_expired_jobs};
+pub use lease::{Beat, beat_heart, get_checkpoint, hand_back_unheld, raise_epoch, release_expired_jobs};
 pub use outcome::{
     Failed, advance_job, fail_job, finish_duplicate, hand_back_job, lock_lease, pause_job, retry_job, save_progress,
     snooze_job,

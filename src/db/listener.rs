@@ -75,7 +75,10 @@ impl Listener {
                 () = stop.cancelled() => return,
                 ended = self.listen(&mut wait) => ended,
             };
-            self.proven.send_replace(false);
+            if self.proven.send_replace(false) {
+                // It has said since that it listens: whatever ended that is news, if it is the same as the time before, too.
+                said.clear();
+            }
             // Whatever came while nobody listened is found by a look at the table.
             self.news.notify_one();
             if ended != said {
@@ -95,12 +98,16 @@ impl Listener {
     /// One connection, from its opening to its end; why it ended.
     async fn listen(&self, wait: &mut Duration) -> String {
         match probe::probe_session_mode(&self.target, &self.runtime).await {
-            Ok(probe::SessionMode::Session) => {}
             Ok(probe::SessionMode::Transaction) => {
                 *wait = RECHECK;
                 return "the URL leads to a pooler in transaction mode, which does not carry LISTEN".to_owned();
             }
-            Err(error) => return error.to_string(),
+            other => {
+                *wait = (*wait).min(MAX_RECONNECT);
+                if let Err(error) = other {
+                    return error.to_string();
+                }
+            }
         }
         let (heard, mut notifications) = tokio::sync::mpsc::unbounded_channel();
         let client = match self.connect(heard).await {

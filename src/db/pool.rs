@@ -209,7 +209,7 @@ impl Db {
 
     async fn try_get(&self, asked: Instant) -> Result<Conn, DbError> {
         match self.pool.get().await {
-            Ok(client) => Ok(Conn(client)),
+            Ok(client) => Ok(Conn::new(client)),
             Err(PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle)) => Err(DbError::Pool(format!(
                 "the server did not answer within {} s; is it up, and a pooler before it able to reach it?",
                 self.wait.as_secs_f64()

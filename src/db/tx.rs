@@ -4,7 +4,7 @@ use std::{future::Future, marker::PhantomData, pin::Pin, time::Duration};
 
 use tokio_postgres::{Row, types::Type};
 
-use super::{Db, DbError, Params, Session};
+use super::{Db, DbError, Params, Session, session::Pending};
 use crate::telemetry::metrics::METRICS;
 
 /// How often a transaction is run again after a serialization failure or a deadlock.
@@ -24,16 +24,19 @@ SELECT set_config('idle_in_transaction_session_timeout', $1, true), set_config('
 #[derive(Clone, Copy)]
 pub struct Tx<'t, 'env: 't> {
     inner: &'t deadpool_postgres::Transaction<'t>,
+    pending: &'t Pending,
     env: PhantomData<&'env ()>,
 }
 
 impl Session for Tx<'_, '_> {
     async fn rows(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, DbError> {
-        self.inner.query_typed(sql, params).await.map_err(|error| DbError::statement(sql, &error))
+        let answer = self.pending.answer(self.inner.query_typed(sql, params)).await;
+        answer.map_err(|error| DbError::statement(sql, &error))
     }
 
     async fn run(&self, sql: &str, params: Params<'_>) -> Result<u64, DbError> {
-        self.inner.execute_typed(sql, params).await.map_err(|error| DbError::statement(sql, &error))
+        let answer = self.pending.answer(self.inner.execute_typed(sql, params)).await;
+        answer.map_err(|error| DbError::statement(sql, &error))
     }
 }
 
@@ -75,12 +78,12 @@ impl Db {
         T: Send,
     {
         let mut conn = self.get().await?;
-        let tx = conn.0.transaction().await.map_err(|error| DbError::statement(name, &error))?;
-        let inner = Tx { inner: &tx, env: PhantomData };
+        let (tx, pending) = conn.begin(name).await?;
+        let inner = Tx { inner: &tx, pending, env: PhantomData };
         let bound = format!("{}ms", patience.as_millis());
         inner.run(BOUND_STATEMENTS, &[(&IDLE_TIMEOUT, Type::TEXT), (&bound, Type::TEXT)]).await?;
         let result = body(inner).await;
-        tx.rollback().await.map_err(|error| DbError::statement(name, &error))?;
+        pending.answer(tx.rollback()).await.map_err(|error| DbError::statement(name, &error))?;
         result
     }
 
@@ -90,13 +93,13 @@ impl Db {
         T: Send,
     {
         let mut conn = self.get().await?;
-        let tx = conn.0.transaction().await.map_err(|error| DbError::statement(name, &error))?;
+        let (tx, pending) = conn.begin(name).await?;
         // A process that is frozen in the middle would hold its rows for as long as it stays so: nobody could take its jobs
         // over. The server ends such a session, and with it the transaction.
-        let inner = Tx { inner: &tx, env: PhantomData };
+        let inner = Tx { inner: &tx, pending, env: PhantomData };
         inner.run(BOUND_IDLE, &[(&IDLE_TIMEOUT, Type::TEXT)]).await?;
         let value = body(inner).await?;
-        tx.commit().await.map_err(|error| DbError::statement(name, &error))?;
+        pending.answer(tx.commit()).await.map_err(|error| DbError::statement(name, &error))?;
         Ok(value)
     }
 }

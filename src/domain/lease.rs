@@ -1,7 +1,5 @@
 //! Holding work means holding a [`Lease`]: whatever advances, fails or hands back a job takes one.
 
-use serde_json::Value;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{DocumentId, JobId, Status, UserId};
@@ -76,12 +74,6 @@ pub struct Lease {
     pub status: Status,
     /// Tries that failed since that checkpoint.
     pub retry_count: i32,
-    /// Counts so far.
-    pub progress: Value,
-    /// Until then the bytes may still come; `None` where they must be there already.
-    pub upload_expires_at: Option<OffsetDateTime>,
-    /// `None`: somebody else's INSERT.
-    pub enqueued_by: Option<String>,
     /// Follows the upload through logs.
     pub correlation_id: Option<Uuid>,
     /// What is written of its way.

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Outcome, Pipeline, StepError};
 use crate::{
     db::jobs::{Completion, Ending, save_progress},
-    domain::{ErrorClass, Failure, Lease, Status},
+    domain::{ErrorClass, Failure, Lease, Status, Step},
 };
 
 impl Pipeline {
@@ -28,7 +28,7 @@ impl Pipeline {
             Completion::Missing { chunks, embedded } => {
                 let progress = json!({ "chunks": chunks, "embedded": embedded });
                 let conn = self.db.get().await?;
-                save_progress(&conn, lease.fence, Status::EmbeddingInProgress, &progress).await?;
+                save_progress(&conn, lease.fence, Step::Finish, Status::EmbeddingInProgress, &progress).await?;
                 Ok(Outcome::Advanced(Status::EmbeddingInProgress))
             }
         }

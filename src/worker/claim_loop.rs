@@ -25,6 +25,10 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 const SUSPECT_PATIENCE: Duration = Duration::from_secs(30);
 /// Kept of the grace for handing back what did not finish.
 const HAND_BACK_TIME: Duration = Duration::from_secs(3);
+/// How long a claim that is under way at shutdown may take. Source: ours; it takes milliseconds where the server answers.
+const CLAIM_TIME: Duration = Duration::from_secs(3);
+/// For saying goodbye, once all else is done.
+const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
 /// Jobs in one claim. Source: ours, the highest WORKER_CONCURRENCY; other values were not measured.
 const MAX_CLAIM: u32 = 1000;
@@ -60,17 +64,27 @@ impl Worker {
         let (worker, token) = (Arc::clone(&self), ended.clone());
         loops.spawn(async move { worker.housekeeping_loop(token).await });
 
+        let told_at = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                stop.cancelled().await;
+                Instant::now()
+            }
+        });
+
         let drain = CancellationToken::new();
         let mut running = JoinSet::new();
         self.claim_loop(&stop, &drain, &freed, &mut running).await;
         self.readiness.enter(Phase::Draining);
-        self.drain(&drain, &mut running).await;
+        let told_at = told_at.await.unwrap_or_else(|_| Instant::now());
+        self.drain(&drain, &mut running, told_at + self.settings.grace).await;
         ended.cancel();
-        while loops.join_next().await.is_some() {}
-        if let Ok(conn) = self.db.get().await
-            && let Err(error) = delete_worker(&conn, self.row.id).await
-        {
-            tracing::debug!(error = %error, "couldn't take the worker's row away");
+        // Heartbeats have nothing left to keep. A sweep goes on at its next turn, wherever it is left.
+        loops.shutdown().await;
+        let goodbye =
+            tokio::time::timeout(GOODBYE_TIME, async { delete_worker(&self.db.get().await?, self.row.id).await });
+        if !matches!(goodbye.await, Ok(Ok(()))) {
+            tracing::debug!("couldn't take the worker's row away");
         }
         tracing::info!("the worker has stopped");
     }
@@ -85,10 +99,16 @@ impl Worker {
         let mut turn = Turn::default();
         while !stop.is_cancelled() {
             while let Some(left) = running.try_join_next() {
-                self.note(left.unwrap_or(Left::Lost), stop).await;
+                self.note(left.unwrap_or(Left::Lost), running, stop).await;
             }
             turn.alone &= !running.is_empty();
-            let claimed = self.claim(&mut turn, running.len()).await;
+            let claimed = tokio::select! {
+                claimed = self.claim(&mut turn, running.len()) => claimed,
+                () = stopped_for(stop, CLAIM_TIME) => {
+                    tracing::warn!("a claim was not answered; what it may have taken waits for its lease to expire");
+                    return;
+                }
+            };
             if !claimed.is_empty() {
                 for lease in claimed {
                     let (worker, drain, guard) = (Arc::clone(self), drain.clone(), self.held.hold(lease.fence));
@@ -99,7 +119,7 @@ impl Worker {
             let wait = self.wait_time(&turn, running.len());
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(left) = running.join_next() => self.note(left.unwrap_or(Left::Lost), stop).await,
+                Some(left) = running.join_next() => self.note(left.unwrap_or(Left::Lost), running, stop).await,
                 () = self.news() => {}
                 () = freed.notified() => {}
                 () = tokio::time::sleep(wait) => {}
@@ -202,8 +222,9 @@ impl Worker {
         }
     }
 
-    /// A worker that is set up wrongly claims nothing until a probe says that it is mended.
-    async fn note(&self, left: Left, stop: &CancellationToken) {
+    /// A worker that is set up wrongly claims nothing until a probe says that it is mended. What ended meanwhile for the same
+    /// reason needs no probe of its own: should it not be mended, the next job says so.
+    async fn note(&self, left: Left, running: &mut JoinSet<Left>, stop: &CancellationToken) {
         let Left::Misconfigured(failure) = left else { return };
         self.readiness.enter(Phase::Misconfigured);
         tracing::error!(error.code = failure.code, "not claiming until this is mended: {failure}");
@@ -217,21 +238,21 @@ impl Worker {
                 Err(still) => tracing::debug!(error.code = still.code, "still set up wrongly: {still}"),
             }
         }
+        while running.try_join_next().is_some() {}
         tracing::info!("mended; claiming again");
     }
 
-    async fn drain(&self, drain: &CancellationToken, running: &mut JoinSet<Left>) {
+    async fn drain(&self, drain: &CancellationToken, running: &mut JoinSet<Left>, deadline: Instant) {
         if !running.is_empty() {
             tracing::info!(jobs = running.len(), "stopping: finishing what runs, claiming nothing more");
         }
-        let patience = self.settings.grace.saturating_sub(HAND_BACK_TIME);
-        if self.join_until(running, Instant::now() + patience).await {
+        if self.join_until(running, deadline - HAND_BACK_TIME.min(self.settings.grace)).await {
             return;
         }
         tracing::info!(jobs = running.len(), "the grace period ends; handing back what runs");
         drain.cancel();
-        let all_back = self.join_until(running, Instant::now() + HAND_BACK_TIME).await;
-        self.tell_others().await;
+        let all_back = self.join_until(running, deadline).await;
+        let _they_poll = tokio::time::timeout(GOODBYE_TIME, self.tell_others()).await;
         if !all_back {
             tracing::warn!(jobs = running.len(), "couldn't hand everything back; the leases will expire");
         }
@@ -259,6 +280,12 @@ impl Worker {
         futures_util::future::join_all(jobs).await;
         Ok(count)
     }
+}
+
+/// Once `stop` was cancelled that long ago.
+async fn stopped_for(stop: &CancellationToken, patience: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(patience).await;
 }
 
 fn record(claimed: &Result<Vec<Lease>, DbError>, took: Duration) {

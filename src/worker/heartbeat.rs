@@ -1,7 +1,10 @@
 //! Keeps the leases of all jobs in hand by one statement, says that the worker is alive, and frees jobs whose lease has
 //! expired: each heartbeat says when the first could, so nobody looks before.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -25,14 +28,14 @@ impl Worker {
     pub(super) async fn heartbeat_loop(&self, stop: CancellationToken, freed: &tokio::sync::Notify) {
         let mut beat = tokio::time::interval(self.settings.heartbeat);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut failing = false;
+        let (mut failing, mut not_looking) = (false, false);
         let mut next_expiry = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = beat.tick() => next_expiry = self.beat(&mut failing).await,
                 () = sleep_or_never(next_expiry) => {
-                    self.release(freed).await;
+                    self.release(freed, &mut not_looking).await;
                     next_expiry = None;
                 }
             }
@@ -70,20 +73,42 @@ impl Worker {
         let conn = self.db.get().await?;
         let beat = beat_heart(&conn, &self.row, &fences, self.settings.claim_options()).await?;
         self.held.renew(&fences, &beat.kept, began);
+        if let Some(host) = beat.twin
+            && !self.twin_told.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(
+                worker.id = %self.row.id,
+                "another process, on host {host}, goes by this worker's id, which is made anew at each start: is this the copy of a \
+                 running machine? Restart one of the two; until then each may hand back what the other has claimed"
+            );
+        }
         Ok(beat.next_expiry)
     }
 
-    /// Frees what has expired and tells the other workers, since this one may have no slot for it.
-    async fn release(&self, freed: &tokio::sync::Notify) {
-        match self.release_once().await {
-            Ok(0) => {}
-            Ok(jobs) => {
+    /// Frees what has expired and tells the other workers, since this one may have no slot for it. The next heartbeat waits
+    /// for it no longer than for an earlier one.
+    async fn release(&self, freed: &tokio::sync::Notify, failing: &mut bool) {
+        let released = tokio::time::timeout(self.settings.heartbeat, async {
+            let jobs = self.release_once().await?;
+            if jobs > 0 {
                 tracing::warn!(jobs, "took over jobs whose worker died");
                 freed.notify_one();
                 self.tell_others().await;
             }
-            Err(error) => tracing::debug!(error = %error, "couldn't look for expired leases"),
+            Ok::<_, DbError>(())
+        });
+        let error = match released.await {
+            Ok(Ok(())) => {
+                *failing = false;
+                return;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", self.settings.heartbeat.as_secs_f64()),
+        };
+        if !*failing {
+            tracing::warn!(error = %error, "couldn't take over jobs whose lease has expired; trying again with each heartbeat");
         }
+        *failing = true;
     }
 
     /// One look for expired leases; how many jobs were freed.

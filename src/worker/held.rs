@@ -18,41 +18,65 @@ struct HeldJob {
     renewed_at: Instant,
 }
 
+/// How long a run that ended without an answer is remembered. Source: ours; longer than a statement stays on its way.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
 /// All jobs in hand. A job has more than one entry only while an older run of it, told that it is lost, has not ended.
 #[derive(Default)]
 pub(super) struct Held {
     jobs: Mutex<HashMap<JobId, Vec<HeldJob>>>,
+    /// Of runs that ended without hearing what became of their jobs: a statement of theirs may still be on its way.
+    unsettled: Mutex<Vec<(Fence, Instant)>>,
 }
 
 /// Keeps a job among those in hand; dropping it, also by a panic, ends its heartbeats.
 pub(super) struct HeldGuard {
     held: Arc<Held>,
-    job_id: JobId,
     ended: CancellationToken,
     /// Cancelled when the lease is lost.
     pub(super) lost: CancellationToken,
+    fence: Fence,
     /// Older runs of the same job in this process.
     older: Vec<CancellationToken>,
+    /// This process has had the very same fence before: a crash of the server lost that claim, but not what was sent under it.
+    pub(super) again: bool,
+    /// What became of the job was written, and the answer heard.
+    pub(super) settled: bool,
 }
 
 impl HeldGuard {
-    /// Waits until no older run of the job is left in this process: a crash of the server can lose the older claim, and
-    /// then both carry the very same fence.
+    /// Waits until no older run of the job is left in this process.
     pub(super) async fn be_the_only_one(&self) {
         for ended in &self.older {
             ended.cancelled().await;
         }
+    }
+
+    /// Goes on under the claim's new fence, once no older run is left.
+    pub(super) fn renumber(&mut self, fence: Fence) {
+        let older = std::mem::replace(&mut self.fence, fence);
+        let mut jobs = self.held.lock();
+        for run in jobs.get_mut(&fence.job_id).into_iter().flatten().filter(|run| run.fence == older) {
+            run.fence = fence;
+            run.renewed_at = Instant::now();
+        }
+        self.again = false;
     }
 }
 
 impl Drop for HeldGuard {
     fn drop(&mut self) {
         let mut jobs = self.held.lock();
+        if !self.settled {
+            let mut unsettled = self.held.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
+            unsettled.retain(|(_, since)| since.elapsed() < REMEMBERED);
+            unsettled.push((self.fence, Instant::now()));
+        }
         self.ended.cancel();
-        if let Some(runs) = jobs.get_mut(&self.job_id) {
+        if let Some(runs) = jobs.get_mut(&self.fence.job_id) {
             runs.retain(|run| !run.ended.is_cancelled());
             if runs.is_empty() {
-                jobs.remove(&self.job_id);
+                jobs.remove(&self.fence.job_id);
             }
         }
     }
@@ -68,14 +92,17 @@ impl Held {
     pub(super) fn hold(self: &Arc<Self>, fence: Fence) -> HeldGuard {
         let (lost, ended) = (CancellationToken::new(), CancellationToken::new());
         let mut jobs = self.lock();
+        let unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
         let runs = jobs.entry(fence.job_id).or_default();
+        let had = runs.iter().map(|run| run.fence).chain(unsettled.iter().map(|(had, _)| *had));
+        let again = had.into_iter().any(|had| had == fence);
         let older = runs.iter().map(|run| run.ended.clone()).collect();
         for run in runs.iter() {
             run.lost.cancel();
         }
         runs.push(HeldJob { fence, lost: lost.clone(), ended: ended.clone(), renewed_at: Instant::now() });
-        drop(jobs);
-        HeldGuard { held: Arc::clone(self), job_id: fence.job_id, ended, lost, older }
+        drop((unsettled, jobs));
+        HeldGuard { held: Arc::clone(self), ended, lost, fence, older, again, settled: false }
     }
 
     /// The fences of the jobs in hand, as far as is known.
@@ -159,6 +186,22 @@ mod tests {
         drop(older);
         newest.be_the_only_one().await;
         assert_eq!(held.fences(), [fence(1)], "the older run's end is not the newer one's");
+    }
+
+    #[test]
+    fn a_fence_that_was_had_before_is_known_unless_its_job_was_settled() {
+        let held = Arc::new(Held::default());
+        let older = held.hold(fence(1));
+        let mut newer = held.hold(fence(1));
+        assert!(!older.again && newer.again);
+        drop(older);
+        newer.renumber(fence(2));
+        assert!(!newer.again);
+        assert_eq!(held.fences(), [fence(2)]);
+        assert!(held.hold(fence(1)).again, "a statement of the first run may still be on its way");
+        newer.settled = true;
+        drop(newer);
+        assert!(!held.hold(fence(2)).again);
     }
 
     #[test]

@@ -13,9 +13,9 @@ use super::{Worker, held::HeldGuard};
 use crate::{
     db::{
         DbError,
-        jobs::{Failed, fail_job, get_checkpoint, hand_back_job, pause_job, retry_job, snooze_job},
+        jobs::{Failed, fail_job, get_checkpoint, hand_back_job, pause_job, raise_epoch, retry_job, snooze_job},
     },
-    domain::{ErrorClass, Failure, Lease, Step, Verdict},
+    domain::{ErrorClass, Failure, Fence, Lease, Status, Step, Verdict},
     pipeline::{JobMemory, Outcome, StepError},
     telemetry::metrics::{METRICS, StepOutcome},
 };
@@ -45,18 +45,34 @@ enum Settle {
 
 impl Worker {
     /// Works on the job until it ends, is parked, fails, is lost, or `drain` says to hand it back.
-    pub(super) async fn run_job(&self, lease: Lease, guard: HeldGuard, drain: &CancellationToken) -> Left {
+    pub(super) async fn run_job(&self, lease: Lease, mut guard: HeldGuard, drain: &CancellationToken) -> Left {
         let span = tracing::info_span!(
             "job",
             job.id = %lease.fence.job_id,
             document.id = %lease.document_id,
             correlation_id = lease.correlation_id.map(tracing::field::display),
         );
-        self.run_steps(lease, &guard, drain).instrument(span).await
+        let left = self.run_steps(lease, &mut guard, drain).instrument(span).await;
+        guard.settled = left != Left::Lost;
+        left
     }
 
-    async fn run_steps(&self, mut lease: Lease, guard: &HeldGuard, drain: &CancellationToken) -> Left {
+    async fn run_steps(&self, mut lease: Lease, guard: &mut HeldGuard, drain: &CancellationToken) -> Left {
         let mut memory = JobMemory::default();
+        if guard.again {
+            let raised = tokio::select! {
+                biased;
+                () = guard.lost.cancelled() => None,
+                () = drain.cancelled() => None,
+                raised = async {
+                    guard.be_the_only_one().await;
+                    self.raise_epoch(lease.fence).await
+                } => raised,
+            };
+            let Some((fence, status, retry_count)) = raised else { return Left::Lost };
+            guard.renumber(fence);
+            lease = Lease { fence, status, retry_count, ..lease };
+        }
         loop {
             let Some(step) = Step::after(lease.status) else {
                 // The claim takes no such status; a row changed by hand between the two is left to its lease.
@@ -108,6 +124,21 @@ impl Worker {
                     }
                     return left;
                 }
+            }
+        }
+    }
+
+    /// The claim under a fence of its own; `None`: it is lost.
+    async fn raise_epoch(&self, fence: Fence) -> Option<(Fence, Status, i32)> {
+        loop {
+            let raised = match self.db.get().await {
+                Ok(conn) => raise_epoch(&conn, fence).await,
+                Err(error) => Err(error),
+            };
+            match raised {
+                Ok(raised) => return Some(raised),
+                Err(DbError::LeaseLost { .. }) => return None,
+                Err(_) => tokio::time::sleep(SETTLE_RETRY).await,
             }
         }
     }

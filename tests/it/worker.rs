@@ -27,6 +27,8 @@ fn markdown(sections: usize) -> String {
 async fn wait_for(test: &TestDb, sql: &str, wanted: &str) {
     let deadline = Instant::now() + PATIENCE;
     loop {
+        // Within a transaction, what others do is looked up once.
+        test.run("SELECT pg_stat_clear_snapshot()").await;
         let got = test.value(sql).await;
         if got == wanted {
             return;
@@ -146,6 +148,86 @@ async fn sigterm_hands_back_what_runs_without_costing_a_try() {
     assert_eq!(api.stop(), 0);
 }
 
+/// Waits until a statement of this name waits for a lock.
+async fn wait_for_waiting(test: &TestDb, statement: &str) {
+    let waiting = format!(
+        "SELECT count(*) > 0 FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '-- {statement}%'"
+    );
+    wait_for(test, &waiting, "t").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_is_not_answered_does_not_outlast_the_grace_period() {
+    let (test, mut fleet) = start().await;
+    fleet.set("WORKER_GRACE", "4");
+    let mut worker = fleet.worker();
+    worker.wait_for("listening for new jobs");
+    test.run("BEGIN; LOCK TABLE upload_pipeline.upload_jobs IN ACCESS EXCLUSIVE MODE").await;
+    wait_for_waiting(&test, "claim_jobs").await;
+    worker.signal("TERM");
+    assert_eq!(worker.wait_for_exit().await, 0);
+    worker.wait_for("a claim was not answered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_takeover_that_waits_for_a_lock_keeps_no_heartbeat_waiting() {
+    let (test, fleet) = start().await;
+    test.run(&format!(
+        "INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
+         VALUES ('00000000-0000-0000-0000-0000000000d1', '{USER}', 'a.pdf', 'application/pdf', 1, 'x', 'raw/nowhere');
+         INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, claimed_by, lease_expires_at, step_started_at, crash_count)
+         VALUES (gen_random_uuid(), '00000000-0000-0000-0000-0000000000d1', 'uploaded', 'working', gen_random_uuid(), now(), now(), 2)"
+    ))
+    .await;
+    test.run("BEGIN; SELECT FROM upload_pipeline.documents FOR NO KEY UPDATE").await;
+    let mut worker = fleet.worker();
+    wait_for_waiting(&test, "release_expired_jobs").await;
+    let seen = test.value("SELECT last_seen_at FROM upload_pipeline.workers").await;
+    wait_for(&test, &format!("SELECT last_seen_at > '{seen}' FROM upload_pipeline.workers"), "t").await;
+    worker.wait_for("couldn't take over jobs");
+    test.run("ROLLBACK").await;
+    wait_for(&test, "SELECT state FROM upload_pipeline.upload_jobs", "deadletter").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_cancelled_while_it_runs_is_dropped_in_the_middle_of_its_step() {
+    let (test, fleet) = start().await;
+    let (_api, client) = fleet.api();
+    let mut worker = fleet.worker();
+    test.run("BEGIN; LOCK TABLE upload_pipeline.document_chunks IN ACCESS EXCLUSIVE MODE").await;
+    let job = client.upload_text("cancelled", &markdown(3)).await;
+    let blocked = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'upload_pipeline.document_chunks'::regclass";
+    wait_for(&test, blocked, "t").await;
+    let (status, cancelled) = client.post(&format!("/jobs/{job}/cancel"), serde_json::json!({})).await;
+    assert_eq!((status, &cancelled["state"]), (200, &"cancelled".into()), "{cancelled}");
+    // What the step waits for is not there yet: a heartbeat has told it.
+    worker.wait_for("is lost");
+    test.run("ROLLBACK").await;
+    assert_eq!(client.get(&format!("/jobs/{job}")).await.1["state"], "cancelled");
+    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.document_chunks").await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_listener_listens_again_and_says_so_each_time() {
+    let (test, mut fleet) = start().await;
+    // Only a notification finds a job in time.
+    fleet.set("WORKER_POLL_INTERVAL", "600");
+    fleet.set("WORKER_LISTEN_POLL_INTERVAL", "600");
+    let (_api, client) = fleet.api();
+    let mut worker = fleet.worker();
+    worker.wait_for("listening for new jobs; they start at once");
+    for round in 0..2 {
+        let listener = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+        assert_eq!(test.value(&format!("SELECT pg_terminate_backend(pid, 5000) {listener}")).await, "t");
+        worker.log.clear();
+        worker.wait_for("not listening for new jobs");
+        worker.wait_for("listening for new jobs; they start at once");
+        let job = client.upload_text(&format!("heard {round}"), &markdown(round + 1)).await;
+        assert_eq!(client.wait_for_end(&job).await["status"], "complete");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_insert_starts_at_once_and_fails_with_the_reason_when_there_is_no_file() {
     let (test, mut fleet) = start().await;
@@ -237,9 +319,12 @@ async fn a_process_of_another_environment_exits_2_and_writes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_model_burns_no_try_and_says_what_to_do_until_it_is_there() {
+    const JOBS: usize = 8;
     let (test, mut fleet) = start().await;
     let (_api, client) = fleet.api();
-    fleet.set("EMBED_MODEL_DIR", "/nonexistent/model");
+    let (real, place) = (std::env::var("APP_MODEL_DIR").unwrap(), fleet.folder("models").join("late"));
+    fleet.set("EMBED_MODEL_DIR", place.to_str().unwrap());
+    fleet.set("WORKER_CONCURRENCY", &JOBS.to_string());
     let mut worker = fleet.worker();
     let job = client.upload_text("no model", "# Some text\n\nto embed").await;
     worker.wait_for("not claiming until this is mended");
@@ -249,6 +334,20 @@ async fn a_missing_model_burns_no_try_and_says_what_to_do_until_it_is_there() {
     assert!(seen["last_error"]["message"].as_str().unwrap().contains("scripts/fetch"), "{seen}");
     let events = test.rows("SELECT type, code FROM upload_pipeline.events WHERE code = 'model_missing'").await;
     assert_eq!(events, [["handed_back", "model_missing"]]);
+    test.run("DELETE FROM upload_pipeline.documents").await;
+    drop(worker);
+    // Many that fail at once are mended at once.
+    for n in 0..JOBS {
+        let user = format!("11111111-1111-4111-8111-{n:012}");
+        client.as_user(&user).upload_text(&format!("late {n}"), "# Some text\n\nto embed").await;
+    }
+    let mut worker = fleet.worker();
+    let failed = "SELECT count(DISTINCT job_id) FROM upload_pipeline.events WHERE code = 'model_missing'";
+    wait_for(&test, failed, &JOBS.to_string()).await;
+    std::os::unix::fs::symlink(real, place).unwrap();
+    wait_for(&test, "SELECT count(*) FROM upload_pipeline.upload_jobs WHERE status = 'complete'", &JOBS.to_string())
+        .await;
+    worker.wait_for("mended; claiming again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use crate::state::{Claim, PROCESSES, Phase, Row, WorkerId, World};
+use crate::state::{Begin, Claim, PROCESSES, Phase, Row, WorkerId, World};
 
 impl<const JOBS: usize> Hash for World<JOBS> {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -72,7 +72,9 @@ impl<const JOBS: usize> Code<'_, JOBS> {
         for run in &world.processes[by].runs {
             let job = usize::from(run.job);
             let (kind, write) = match run.phase {
-                Phase::Behind => (0, None),
+                Phase::Behind(Begin::Step) => (0, None),
+                Phase::Behind(Begin::Raise) => (4, None),
+                Phase::Raising => (5, None),
                 Phase::Working => (1, None),
                 Phase::Sent(write) => (2, Some(write)),
                 Phase::Unsure(write) => (3, Some(write)),

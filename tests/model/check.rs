@@ -98,6 +98,7 @@ fn describe(world: &World<1>, action: Action) -> String {
             format!("The server runs {} that was sent under {:?}", words(late.write), late.claim)
         }
         Action::TakeOver { .. } => "The lease expires and the job is taken over".to_owned(),
+        Action::GiveBack { by, .. } => format!("{:?} gives back the job, which it does not know of", name(by)),
         Action::Cancel { .. } => "The owner cancels the job".to_owned(),
         Action::Redrive { .. } => "The owner redrives the job".to_owned(),
         Action::Flush => "The claim reaches the disk".to_owned(),
@@ -113,5 +114,6 @@ fn words(write: Write) -> String {
         Write::Retry => "`retry`".to_owned(),
         Write::Fail => "`fail`".to_owned(),
         Write::HandBack => "`hand back`".to_owned(),
+        Write::Raise => "`raise epoch`".to_owned(),
     }
 }

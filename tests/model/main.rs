@@ -39,11 +39,11 @@ const PROTOCOL: Protocol = Protocol {
     checks_state: true,
     cancel_shuts_out: true,
     waits_for_commit: true,
-    checks_checkpoint: false,
+    checks_checkpoint: true,
     given_up_after: GIVEN_UP_AFTER_CRASHES,
     takes_over: true,
-    reclaim: Reclaim::AfterTheOlder,
-    statements_outlive_runs: false,
+    reclaim: Reclaim::UnderANewEpoch,
+    statements_outlive_runs: true,
     budget: SMALL,
 };
 
@@ -93,6 +93,8 @@ fn every_promise_holds_for_two_jobs_that_share_the_log() {
 fn without_the_fence_a_worker_that_lost_its_lease_writes() {
     let budget = Budget { cancels: 1, ..NOTHING };
     let broken = Protocol { checks_owner: false, checks_epoch: false, budget, ..PROTOCOL };
+    assert_breaks(broken, &[FENCED, ONE_RUN]);
+    let broken = Protocol { checks_checkpoint: false, ..broken };
     assert_breaks(broken, &[FENCED, ONE_RUN, CHECKPOINTS_STAY]);
     let trace = counterexample(broken, CHECKPOINTS_STAY);
     assert!(DOCS.contains(&trace), "docs/queue-model.md must show this trace");
@@ -102,18 +104,18 @@ fn without_the_fence_a_worker_that_lost_its_lease_writes() {
 fn without_fence_and_state_finished_jobs_are_written_again() {
     let budget = Budget { cancels: 1, ..NOTHING };
     let broken = Protocol { checks_owner: false, checks_epoch: false, checks_state: false, budget, ..PROTOCOL };
-    assert_breaks(broken, &[FENCED, ONE_RUN, CHECKPOINTS_STAY, TERMINAL_STAYS, CANCELLED_STAYS, COMPLETED_ONCE]);
+    assert_breaks(broken, &[FENCED, ONE_RUN, TERMINAL_STAYS, CANCELLED_STAYS, COMPLETED_ONCE]);
 }
 
 #[test]
 fn without_the_epoch_an_older_claim_of_the_same_worker_writes() {
     let budget = Budget { hand_backs: 1, ..NOTHING };
-    assert_breaks(Protocol { checks_epoch: false, budget, ..PROTOCOL }, &[FENCED, CHECKPOINTS_STAY]);
+    assert_breaks(Protocol { checks_epoch: false, budget, ..PROTOCOL }, &[FENCED, ONE_RUN]);
 }
 
 #[test]
 fn without_the_owner_a_claim_that_a_crash_took_back_writes() {
-    assert_breaks(Protocol { checks_owner: false, ..PROTOCOL }, &[FENCED, ONE_RUN, CHECKPOINTS_STAY]);
+    assert_breaks(Protocol { checks_owner: false, ..PROTOCOL }, &[FENCED, ONE_RUN]);
 }
 
 #[test]
@@ -125,25 +127,29 @@ fn without_crashes_the_epoch_alone_would_be_a_fence() {
 #[test]
 fn without_waiting_for_the_older_run_two_runs_share_a_fence() {
     let budget = Budget { crashes: 1, ..NOTHING };
-    assert_breaks(Protocol { reclaim: Reclaim::Nothing, budget, ..PROTOCOL }, &[ONE_RUN, CHECKPOINTS_STAY]);
+    assert_breaks(Protocol { reclaim: Reclaim::Nothing, budget, ..PROTOCOL }, &[ONE_RUN]);
 }
 
 #[test]
-fn a_statement_that_outlives_its_run_may_take_back_a_checkpoint() {
-    let broken = Protocol { statements_outlive_runs: true, ..PROTOCOL };
+fn without_a_new_epoch_a_statement_that_outlives_its_run_writes_for_the_next() {
+    assert_breaks(Protocol { reclaim: Reclaim::AfterTheOlder, ..PROTOCOL }, &[ONE_RUN]);
+}
+
+#[test]
+fn without_a_new_epoch_an_advance_that_does_not_name_its_checkpoint_takes_one_back() {
+    let broken = Protocol { reclaim: Reclaim::AfterTheOlder, checks_checkpoint: false, ..PROTOCOL };
     assert_breaks(broken, &[ONE_RUN, CHECKPOINTS_STAY]);
 }
 
 #[test]
-fn an_advance_that_names_its_checkpoint_keeps_a_statement_that_outlives_its_run_from_harm() {
-    let broken = Protocol { statements_outlive_runs: true, checks_checkpoint: true, ..PROTOCOL };
-    assert_breaks(broken, &[ONE_RUN]);
+fn a_new_epoch_alone_keeps_checkpoints() {
+    assert_breaks(Protocol { checks_checkpoint: false, ..PROTOCOL }, &[]);
 }
 
 #[test]
-fn a_statement_that_outlives_its_run_is_harmless_where_no_claim_is_lost() {
-    let budget = Budget { crashes: 0, kills: 1, cuts: 1, ..SMALL };
-    assert_breaks(Protocol { statements_outlive_runs: true, budget, ..PROTOCOL }, &[]);
+fn waiting_for_the_older_runs_answer_would_do_as_well() {
+    let other = Protocol { reclaim: Reclaim::AfterTheOlder, statements_outlive_runs: false, ..PROTOCOL };
+    assert_breaks(other, &[]);
 }
 
 #[test]
@@ -167,7 +173,7 @@ fn a_cancel_that_nothing_guards_is_overwritten() {
 fn without_waiting_for_commits_a_crash_takes_back_what_was_promised() {
     let budget = Budget { crashes: 1, hand_backs: 1, ..NOTHING };
     let broken = Protocol { waits_for_commit: false, given_up_after: 1, budget, ..PROTOCOL };
-    assert_breaks(broken, &[CHECKPOINTS_STAY, HAND_BACK_IS_FREE, COMPLETED_ONCE, ONLY_CLAIMS_ARE_LOST]);
+    assert_breaks(broken, &[HAND_BACK_IS_FREE, COMPLETED_ONCE, ONLY_CLAIMS_ARE_LOST]);
 }
 
 #[test]

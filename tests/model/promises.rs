@@ -105,13 +105,12 @@ pub(crate) fn properties<const JOBS: usize>() -> Vec<Property<Queue<JOBS>>> {
     ]
 }
 
-/// Claims whose runs or statements may still send or run something, with their jobs.
+/// Claims whose runs or statements may still send or run something but the raising of the epoch, with their jobs.
 fn runs<const JOBS: usize>(world: &World<JOBS>) -> impl Iterator<Item = (usize, Claim)> {
     let running = world.processes.iter().flat_map(|process| &process.runs);
-    running
-        .filter(|run| run.phase != Phase::Behind)
-        .map(|run| (usize::from(run.job), run.claim))
-        .chain(world.late.iter().map(|late| (usize::from(late.job), late.claim)))
+    running.filter(|run| run.phase.works()).map(|run| (usize::from(run.job), run.claim)).chain(
+        world.late.iter().filter(|late| late.write != Write::Raise).map(|late| (usize::from(late.job), late.claim)),
+    )
 }
 
 fn at_most_one_run_can_write<const JOBS: usize>(protocol: &Protocol, world: &World<JOBS>) -> bool {
@@ -154,7 +153,8 @@ fn next_of<const JOBS: usize>(protocol: &Protocol, world: &World<JOBS>, by: usiz
     for (at, run) in world.processes[by].runs.iter().enumerate() {
         let holds = protocol.lets_write(&world.rows[usize::from(run.job)], run.claim);
         match run.phase {
-            Phase::Behind => {}
+            Phase::Behind(_) => {}
+            Phase::Raising => return Some(Action::Send { by, run: at, write: Write::Raise }),
             Phase::Sent(_) => return Some(Action::Execute { by, run: at, heard: true }),
             Phase::Unsure(write) => return Some(Action::Send { by, run: at, write }),
             Phase::Working if holds => return Some(Action::Send { by, run: at, write: next_write(run.status) }),

@@ -15,8 +15,10 @@ use crate::{
 pub(crate) enum Reclaim {
     /// Runs both.
     Nothing,
-    /// Tells the older run to stop and begins the new one when the older has ended. Source: `src/worker/held.rs`.
+    /// Tells the older run to stop and begins the new one when the older has ended.
     AfterTheOlder,
+    /// Does that, too, and where an older run had the very same fence begins by raising the epoch. Source: `src/worker/held.rs`.
+    UnderANewEpoch,
 }
 
 /// The protocol, each part of which a test may take away.
@@ -32,7 +34,7 @@ pub(crate) struct Protocol {
     pub(crate) cancel_shuts_out: bool,
     /// Every commit but a claim's is waited for.
     pub(crate) waits_for_commit: bool,
-    /// An advance names the checkpoint that it comes from, as no statement does today.
+    /// An advance names the checkpoint that it comes from.
     pub(crate) checks_checkpoint: bool,
     /// At this many takeovers a job is given up.
     pub(crate) given_up_after: u8,
@@ -87,6 +89,11 @@ pub(crate) enum Action {
     },
     /// A lease expires and a worker sees it. It may do so at any moment: a heartbeat may be late by any time.
     TakeOver {
+        job: usize,
+    },
+    /// A process gives back what it has claimed and does not know of: `hand_back_unheld`.
+    GiveBack {
+        by: usize,
         job: usize,
     },
     Cancel {
@@ -160,6 +167,7 @@ impl<const JOBS: usize> World<JOBS> {
                 self.write(protocol, usize::from(job), claim, write);
             }
             Action::TakeOver { job } => self.take_over(protocol, job),
+            Action::GiveBack { job, .. } => self.give_back(protocol, job),
             Action::Cancel { job } => {
                 self.left.cancels -= 1;
                 self.cancel(protocol, job);
@@ -183,7 +191,8 @@ impl<const JOBS: usize> World<JOBS> {
     fn push_actions_of_run(&self, protocol: &Protocol, by: usize, at: usize, actions: &mut Vec<Action>) {
         let run = self.processes[by].runs[at];
         match run.phase {
-            Phase::Behind => {}
+            Phase::Behind(_) => {}
+            Phase::Raising => actions.push(Action::Send { by, run: at, write: Write::Raise }),
             Phase::Working => {
                 actions.push(Action::Send { by, run: at, write: next_write(run.status) });
                 if self.left.failures > 0 {
@@ -222,6 +231,13 @@ impl<const JOBS: usize> World<JOBS> {
             }
             JobState::Working if protocol.takes_over => actions.push(Action::TakeOver { job }),
             _ => {}
+        }
+        for by in 0..PROCESSES {
+            let process = &self.processes[by];
+            let knows = process.runs.iter().any(|run| usize::from(run.job) == job);
+            if row.state == JobState::Working && row.owner == Some(process.id) && !knows {
+                actions.push(Action::GiveBack { by, job });
+            }
         }
         if !row.is_terminal() && self.left.cancels > 0 {
             actions.push(Action::Cancel { job });

@@ -61,6 +61,14 @@ impl<const JOBS: usize> World<JOBS> {
         self.commit(protocol);
     }
 
+    /// `hand_back_unheld`.
+    pub(crate) fn give_back(&mut self, protocol: &Protocol, job: usize) {
+        let row = &mut self.rows[job];
+        row.state = JobState::Waiting;
+        row.owner = None;
+        self.commit(protocol);
+    }
+
     /// `cancel_job`.
     pub(crate) fn cancel(&mut self, protocol: &Protocol, job: usize) {
         let row = &mut self.rows[job];
@@ -121,6 +129,7 @@ fn written(row: Row, write: Write) -> Row {
         Write::Advance(to) => Row { status: to, ..row },
         Write::Complete => Row { state: JobState::Done, status: CHECKPOINTS, owner: None, ..row },
         Write::Fail => Row { state: JobState::Deadletter, owner: None, ..row },
+        Write::Raise => Row { epoch: row.epoch + 1, ..row },
         Write::Retry | Write::HandBack => Row { state: JobState::Waiting, owner: None, ..row },
     }
 }

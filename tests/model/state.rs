@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A job is done after this many checkpoints, the last of which is written by the statement that completes it.
 pub(crate) const CHECKPOINTS: u8 = 3;
-/// The takeover that gives the job up. Source: `GIVEN_UP_AFTER_CRASHES` of `src/db/jobs/claim.rs`.
+/// The takeover that gives the job up. Source: `GIVEN_UP_AFTER_CRASHES` of `src/db/jobs/lease.rs`.
 pub(crate) const GIVEN_UP_AFTER_CRASHES: u8 = 3;
 /// Processes; each may die and come again under a new id.
 pub(crate) const PROCESSES: usize = 2;
@@ -91,6 +91,8 @@ pub(crate) enum Write {
     Fail,
     /// `give_up_lease`: hand back, snooze, pause.
     HandBack,
+    /// `raise_epoch`: the claim goes on under a fence that no statement before it carries.
+    Raise,
 }
 
 impl Write {
@@ -102,6 +104,7 @@ impl Write {
             Self::Retry => 101,
             Self::Fail => 102,
             Self::HandBack => 103,
+            Self::Raise => 104,
         }
     }
 }
@@ -109,14 +112,39 @@ impl Write {
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
-    /// Claimed, and waits until the process's older run of the job has ended.
-    Behind,
+    /// Claimed, and waits until the process's older run of the job has ended; then it begins with this.
+    Behind(Begin),
+    /// Claimed under a fence that this process had before: nothing is done under it but raising the epoch.
+    Raising,
     /// In a step.
     Working,
     /// A statement is under way.
     Sent(Write),
     /// It does not know what became of its last statement; this is what it sends next.
     Unsure(Write),
+}
+
+/// What a run begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Begin {
+    Step,
+    Raise,
+}
+
+impl Begin {
+    pub(crate) fn phase(self) -> Phase {
+        match self {
+            Self::Step => Phase::Working,
+            Self::Raise => Phase::Raising,
+        }
+    }
+}
+
+impl Phase {
+    /// It does its own work, and not only makes sure that nobody else can.
+    pub(crate) fn works(self) -> bool {
+        !matches!(self, Self::Behind(_) | Self::Raising | Self::Sent(Write::Raise) | Self::Unsure(Write::Raise))
+    }
 }
 
 /// What a process has in memory of a job that it claimed.

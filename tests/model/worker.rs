@@ -2,7 +2,7 @@
 
 use crate::{
     protocol::{Protocol, Reclaim},
-    state::{Claim, Late, PROCESSES, Phase, Process, Run, WorkerId, World, Write},
+    state::{Begin, Claim, Late, PROCESSES, Phase, Process, Run, WorkerId, World, Write},
 };
 
 impl<const JOBS: usize> World<JOBS> {
@@ -17,9 +17,9 @@ impl<const JOBS: usize> World<JOBS> {
         let job = runs.remove(run).job;
         let mut of_job = runs.iter_mut().filter(|run| run.job == job);
         if let (Some(next), None) = (of_job.next(), of_job.next())
-            && next.phase == Phase::Behind
+            && let Phase::Behind(begin) = next.phase
         {
-            next.phase = Phase::Working;
+            next.phase = begin.phase();
         }
     }
 
@@ -32,26 +32,40 @@ impl<const JOBS: usize> World<JOBS> {
                 self.late(late);
                 self.end(by, at);
             }
-            Phase::Behind | Phase::Working | Phase::Unsure(_) => self.end(by, at),
+            Phase::Behind(_) | Phase::Raising | Phase::Working | Phase::Unsure(_) => self.end(by, at),
         }
     }
 
     pub(crate) fn hold(&mut self, protocol: &Protocol, by: usize, job: usize, claim: Claim) {
         let run = Run { job: job as u8, claim, status: self.rows[job].status, phase: Phase::Working, stopping: false };
         let is_older = |run: &Run| usize::from(run.job) == job;
-        self.processes[by].runs.push(run);
+        // A run in hand, or one that ended before its last statement was answered.
+        let begin = match protocol.reclaim {
+            Reclaim::UnderANewEpoch if self.had_before(by, job, claim) => Begin::Raise,
+            _ => Begin::Step,
+        };
+        self.processes[by].runs.push(Run { phase: begin.phase(), ..run });
         if protocol.reclaim == Reclaim::Nothing {
             return;
         }
         let newest = self.processes[by].runs.len() - 1;
         if self.processes[by].runs[..newest].iter().any(is_older) {
-            self.processes[by].runs[newest].phase = Phase::Behind;
+            self.processes[by].runs[newest].phase = Phase::Behind(begin);
         }
         for at in (0..newest).rev() {
             if is_older(&self.processes[by].runs[at]) {
                 self.stop(protocol, by, at);
             }
         }
+    }
+
+    /// Whether the process remembers a claim of the job with this very fence.
+    fn had_before(&self, by: usize, job: usize, claim: Claim) -> bool {
+        let same = |of_job: u8, other: Claim| {
+            usize::from(of_job) == job && other.worker == claim.worker && other.epoch == claim.epoch
+        };
+        self.processes[by].runs.iter().any(|run| same(run.job, run.claim))
+            || self.late.iter().any(|late| same(late.job, late.claim))
     }
 
     /// The statement of a run reaches the server.
@@ -70,6 +84,13 @@ impl<const JOBS: usize> World<JOBS> {
                 run.status = to;
                 run.phase = Phase::Working;
             }
+            Write::Raise if changed && !run.stopping => {
+                let status = self.rows[job].status;
+                let run = &mut self.processes[by].runs[at];
+                run.claim.epoch += 1;
+                run.status = status;
+                run.phase = Phase::Working;
+            }
             Write::HandBack if changed => {
                 self.history.handed_back[job] = Some(run.claim);
                 self.end(by, at);
@@ -82,7 +103,7 @@ impl<const JOBS: usize> World<JOBS> {
     fn unanswered(&mut self, by: usize, at: usize, write: Write) {
         let next = match write {
             Write::Advance(_) | Write::Complete => Write::Retry,
-            Write::Retry | Write::Fail | Write::HandBack => write,
+            Write::Retry | Write::Fail | Write::HandBack | Write::Raise => write,
         };
         let run = &mut self.processes[by].runs[at];
         if run.stopping {

@@ -198,8 +198,7 @@ claimed AS (
       updated_at = coalesce($1, now())
   FROM picked
   WHERE j.job_id = picked.job_id
-  RETURNING j.job_id, j.document_id, j.user_id, j.lease_epoch, j.status, j.retry_count, j.progress, j.upload_expires_at,
-    j.enqueued_by, j.correlation_id
+  RETURNING j.job_id, j.document_id, j.user_id, j.lease_epoch, j.status, j.retry_count, j.correlation_id
 ),
 started AS (
   INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
@@ -252,7 +251,8 @@ WITH RECURSIVE waiting AS (
   ) AS following
 )
 SELECT
-  (SELECT extract(epoch FROM min(due.run_at) - now())::float8
+  -- No difference to an infinity: servers before version 17 refuse it.
+  (SELECT extract(epoch FROM min(least(due.run_at, now() + interval '1 day')) - now())::float8
    FROM waiting AS w
    CROSS JOIN LATERAL (
      SELECT j.run_at
@@ -292,6 +292,7 @@ SELECT EXISTS (
     row.map_or(Ok(false), |row| column(&row, "waits"))
 }
 
+/// Of columns that hold what a claim or a CHECK has put there: one that could not be read would fail the claim of all its neighbours.
 fn lease(row: &Row, worker: WorkerId, timeline: Timeline) -> Result<Lease, DbError> {
     let fence = Fence { job_id: JobId(column(row, "job_id")?), worker, epoch: column(row, "lease_epoch")? };
     Ok(Lease {
@@ -300,9 +301,6 @@ fn lease(row: &Row, worker: WorkerId, timeline: Timeline) -> Result<Lease, DbErr
         user_id: UserId(column(row, "user_id")?),
         status: parsed(row, "status")?,
         retry_count: column(row, "retry_count")?,
-        progress: column(row, "progress")?,
-        upload_expires_at: column(row, "upload_expires_at")?,
-        enqueued_by: column(row, "enqueued_by")?,
         correlation_id: column(row, "correlation_id")?,
         timeline,
     })

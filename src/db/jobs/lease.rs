@@ -26,6 +26,8 @@ pub struct Beat {
     pub kept: Vec<JobId>,
     /// Until the first lease of another worker expires, if it is not renewed before; `None`: no other has any.
     pub next_expiry: Option<Duration>,
+    /// The host of another process that goes by the same worker's id.
+    pub twin: Option<String>,
 }
 
 /// Renews the leases of all jobs in hand, says that the worker is alive (making its row where it is gone) and looks when
@@ -56,9 +58,11 @@ alive AS (
   SET last_seen_at = now(), running_jobs = excluded.running_jobs
 )
 SELECT coalesce((SELECT array_agg(renewed.job_id) FROM renewed), '{}') AS kept,
-  (SELECT extract(epoch FROM min(coalesce(o.lease_expires_at, now())) - now())::float8
+  -- No difference to an infinity: servers before version 17 refuse it.
+  (SELECT extract(epoch FROM min(least(greatest(o.lease_expires_at, now()), now() + interval '1 day')) - now())::float8
    FROM upload_pipeline.upload_jobs AS o
    WHERE o.state = 'working' AND o.claimed_by IS DISTINCT FROM $3) AS next_expiry,
+  (SELECT w.host FROM upload_pipeline.workers AS w WHERE w.id = $3 AND (w.host, w.commit) <> ($6, $7)) AS twin,
   set_config('synchronous_commit', 'off', true) AS commits",
             &[
                 (&jobs, Type::UUID_ARRAY),
@@ -77,11 +81,12 @@ SELECT coalesce((SELECT array_agg(renewed.job_id) FROM renewed), '{}') AS kept,
             ],
         )
         .await?;
-    let Some(row) = row else { return Ok(Beat { kept: Vec::new(), next_expiry: None }) };
+    let Some(row) = row else { return Ok(Beat { kept: Vec::new(), next_expiry: None, twin: None }) };
     let seconds: Option<f64> = column(&row, "next_expiry")?;
     Ok(Beat {
         kept: column::<Vec<Uuid>>(&row, "kept")?.into_iter().map(JobId).collect(),
         next_expiry: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
+        twin: column(&row, "twin")?,
     })
 }
 
@@ -103,6 +108,25 @@ FROM job",
         &[(&worker.0, Type::UUID), (&held, Type::UUID_ARRAY)],
     )
     .await
+}
+
+/// Gives a claim the next epoch, so that no statement sent under the one it has can write any more; the new fence, with the
+/// checkpoint that it goes on from. For a claim that carries the fence of an earlier one of the same process: a crash of the
+/// server had lost that.
+pub async fn raise_epoch(db: &impl Session, fence: Fence) -> Result<(Fence, Status, i32), DbError> {
+    let row = db
+        .row(
+            "-- raise_epoch
+UPDATE upload_pipeline.upload_jobs AS j
+SET lease_epoch = j.lease_epoch + 1, updated_at = now()
+WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
+RETURNING j.lease_epoch, j.status, j.retry_count",
+            &[(&fence.job_id.0, Type::UUID), (&fence.worker.0, Type::UUID), (&fence.epoch, Type::INT8)],
+        )
+        .await?
+        .ok_or(DbError::LeaseLost { job_id: fence.job_id })?;
+    let raised = Fence { epoch: column(&row, "lease_epoch")?, ..fence };
+    Ok((raised, parsed(&row, "status")?, column(&row, "retry_count")?))
 }
 
 /// The checkpoint of a job in hand and the tries since; `None`: the lease is lost.
@@ -127,7 +151,7 @@ pub async fn release_expired_jobs(db: &impl Session, limit: i64, now: Option<Off
         "-- release_expired_jobs
 WITH expired AS (
   SELECT e.job_id, e.claimed_by, e.step_started_at IS NOT NULL AS begun,
-    e.step_started_at IS NOT NULL AND e.crash_count + 1 >= $3 AS given_up
+    e.step_started_at IS NOT NULL AND e.crash_count >= $3 - 1 AS given_up
   FROM upload_pipeline.upload_jobs AS e
   WHERE e.state = 'working' AND coalesce(e.lease_expires_at, '-infinity') < coalesce($1, now())
   LIMIT $2
@@ -141,8 +165,8 @@ released AS (
         WHEN j.status IN ('uploaded', 'parse_queued', 'parsed') THEN 'failed_parse'
         WHEN j.status IN ('parse_validated', 'chunking') THEN 'failed_chunking'
         ELSE 'failed_embedding' END,
-      retry_count = j.retry_count + x.begun::int,
-      crash_count = j.crash_count + x.begun::int,
+      retry_count = least(j.retry_count, 2147483646) + x.begun::int,
+      crash_count = least(j.crash_count, 2147483646) + x.begun::int,
       last_error = CASE WHEN NOT x.begun THEN j.last_error ELSE jsonb_build_object(
           'code', 'worker_died',
           'class', 'transient',

@@ -77,8 +77,14 @@ SELECT upload_pipeline.advance_job($1, $2, $3, $4, $5, $6, $7, $8) AS written",
     }
 }
 
-/// Merges counts into `progress` in the middle of a step. Work was committed, so tries are counted anew.
-pub async fn save_progress(db: &impl Session, fence: Fence, status: Status, progress: &Value) -> Result<(), DbError> {
+/// Merges counts into `progress` in the middle of `step`, in which the job must be. Work was committed, so tries are counted anew.
+pub async fn save_progress(
+    db: &impl Session,
+    fence: Fence,
+    step: Step,
+    status: Status,
+    progress: &Value,
+) -> Result<(), DbError> {
     expect_one(
         db,
         fence,
@@ -86,14 +92,14 @@ pub async fn save_progress(db: &impl Session, fence: Fence, status: Status, prog
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET status = $4, progress = j.progress || $5, retry_count = 0, updated_at = now()
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
+  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working' AND j.status = ANY ($6)
   RETURNING j.document_id, j.status
 )
 UPDATE upload_pipeline.documents AS d
 SET processing_status = job.status, updated_at = now()
 FROM job
 WHERE d.document_id = job.document_id",
-        fenced!(fence, (&status.as_str(), TEXT), (progress, JSONB)),
+        fenced!(fence, (&status.as_str(), TEXT), (progress, JSONB), (&step.statuses(), TEXT_ARRAY)),
     )
     .await
 }
@@ -192,7 +198,7 @@ pub async fn retry_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, del
         "-- retry_job
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
-  SET state = 'retryable', retry_count = j.retry_count + 1, run_at = now() + $4 * interval '1 second',
+  SET state = 'retryable', retry_count = least(j.retry_count, 2147483646) + 1, run_at = now() + $4 * interval '1 second',
       last_error = $5 || {KEEP_FIRST}, claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, updated_at = now()
   WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
   RETURNING j.job_id, j.document_id, j.correlation_id, j.run_at

@@ -29,8 +29,8 @@ FROM job",
     Ok(stopped > 0)
 }
 
-/// Queues an ended or waiting job again: from `from`, else from the checkpoint it failed at. Tries and crashes are
-/// counted anew; the first failure stays in `last_error`. Whether it was queued; `false`: no such job of `user`,
+/// Queues an ended or waiting job again: from `from`, else from the checkpoint it failed at, or from the beginning where what is
+/// written there is none to go on from. Tries and crashes are counted anew; the first failure stays in `last_error`. Whether it was queued; `false`: no such job of `user`,
 /// it is running, or it is done and `from` was not given.
 pub async fn redrive_job(db: &impl Session, user: UserId, job: JobId, from: Option<Status>) -> Result<bool, DbError> {
     let queued = db
@@ -39,7 +39,10 @@ pub async fn redrive_job(db: &impl Session, user: UserId, job: JobId, from: Opti
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET state = 'queued',
-      status = coalesce($3, CASE WHEN j.state = 'deadletter' THEN coalesce(j.last_error ->> 'checkpoint', 'uploaded') ELSE j.status END),
+      status = coalesce($3, CASE
+        WHEN j.state <> 'deadletter' THEN j.status
+        WHEN j.last_error ->> 'checkpoint' = ANY ($4) THEN j.last_error ->> 'checkpoint'
+        ELSE 'uploaded' END),
       retry_count = 0, crash_count = 0, run_at = now(), finished_at = NULL,
       upload_expires_at = CASE WHEN j.upload_expires_at > now() THEN j.upload_expires_at END,
       lease_epoch = j.lease_epoch + 1, claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, updated_at = now()
@@ -55,7 +58,12 @@ document AS (
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
 SELECT job.job_id, job.document_id, 'redriven', 'info', job.status, job.correlation_id
 FROM job",
-            &[(&job.0, Type::UUID), (&user.0, Type::UUID), (&from.map(Status::as_str), Type::TEXT)],
+            &[
+                (&job.0, Type::UUID),
+                (&user.0, Type::UUID),
+                (&from.map(Status::as_str), Type::TEXT),
+                (&Status::claimable(), Type::TEXT_ARRAY),
+            ],
         )
         .await?;
     Ok(queued > 0)

@@ -8,9 +8,9 @@ use uuid::Uuid;
 use crate::{
     db::{
         Cursor, DbError, Session,
-        session::{column, parsed},
+        session::{column, moment, optional_moment, parsed},
     },
-    domain::{DocumentId, JobId, State, Status, UserId, progress::Counts},
+    domain::{DocumentId, JobId, State, Status, Step, UserId, progress::Counts},
 };
 
 /// A job, with the name of its file.
@@ -51,9 +51,10 @@ pub struct Job {
 }
 
 impl Job {
-    /// The status that a `failed_*` replaced.
+    /// The status that a `failed_*` replaced, if it is one to go on from.
     pub fn checkpoint(&self) -> Option<Status> {
-        self.last_error.as_ref()?.get("checkpoint")?.as_str()?.parse().ok()
+        let written: Status = self.last_error.as_ref()?.get("checkpoint")?.as_str()?.parse().ok()?;
+        Step::after(written).map(|_| written)
     }
 }
 
@@ -63,8 +64,9 @@ const COLUMNS: &str = "j.job_id, j.document_id, d.filename, j.status, j.state, j
 FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id";
 
+/// Whatever was written by hand must not hide the jobs beside it: JSON that cannot be read counts as none.
 fn job(row: &Row) -> Result<Job, DbError> {
-    let progress: Value = column(row, "progress")?;
+    let progress: Value = column(row, "progress").unwrap_or_default();
     let count = |key: &str| progress.get(key).and_then(Value::as_i64);
     Ok(Job {
         job_id: JobId(column(row, "job_id")?),
@@ -75,13 +77,13 @@ fn job(row: &Row) -> Result<Job, DbError> {
         retry_count: column(row, "retry_count")?,
         counts: Counts { pages: count("pages"), chunks: count("chunks"), embedded: count("embedded") },
         cost_cents: column(row, "cost_cents")?,
-        last_error: column(row, "last_error")?,
+        last_error: column(row, "last_error").unwrap_or_default(),
         priority: column(row, "priority")?,
-        run_at: column(row, "run_at")?,
-        created_at: column(row, "created_at")?,
-        updated_at: column(row, "updated_at")?,
-        started_at: column(row, "started_at")?,
-        finished_at: column(row, "finished_at")?,
+        run_at: moment(row, "run_at")?,
+        created_at: moment(row, "created_at")?,
+        updated_at: moment(row, "updated_at")?,
+        started_at: optional_moment(row, "started_at")?,
+        finished_at: optional_moment(row, "finished_at")?,
         correlation_id: column(row, "correlation_id")?,
     })
 }
@@ -128,7 +130,7 @@ WHERE j.user_id = $1
   AND ($4::text IS NULL OR j.state = $4)
   AND ($5::text IS NULL OR j.status = $5)
   AND ($6::uuid IS NULL OR j.document_id = $6)
-  AND j.created_at > coalesce($7, '-infinity') AND j.created_at < coalesce($8, 'infinity')
+  AND ($7::timestamptz IS NULL OR j.created_at > $7) AND ($8::timestamptz IS NULL OR j.created_at < $8)
 ORDER BY j.created_at DESC, j.job_id DESC
 LIMIT $9"
     );

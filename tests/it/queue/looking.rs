@@ -48,8 +48,8 @@ async fn a_heartbeat_tells_when_anothers_lease_would_expire() {
     assert_eq!(now, Some(Duration::ZERO));
 }
 
-/// Buffers that one claim touches, at the ninth time in one session: by then its plans are those kept for good. `floors`: the
-/// last three arguments.
+/// Buffers that the claim of one job of the second user touches, at the ninth time in one session: by then its plans are those
+/// kept for good. `floors`: the last three arguments.
 async fn claim_buffers(test: &TestDb, floors: &str) -> u64 {
     let statuses = Status::claimable().join(",");
     let mut touched = 0;
@@ -63,6 +63,13 @@ async fn claim_buffers(test: &TestDb, floors: &str) -> u64 {
             .await;
         let plan: serde_json::Value = serde_json::from_str(&plan[0][0]).unwrap();
         let plan = &plan[0]["Plan"];
+        assert_eq!(plan["Actual Rows"].as_f64(), Some(1.0), "{plan}");
+        test.run(&format!(
+            "UPDATE upload_pipeline.upload_jobs SET state = 'done', status = 'complete', claimed_by = NULL
+             WHERE state = 'working' AND user_id = '{}'",
+            user(2)
+        ))
+        .await;
         touched = plan["Shared Hit Blocks"].as_u64().unwrap() + plan["Shared Read Blocks"].as_u64().unwrap();
     }
     touched
@@ -89,10 +96,6 @@ async fn neither_a_bounded_backlog_nor_the_history_is_read_by_anothers_claim() {
     ))
     .await;
     test.run("VACUUM ANALYZE upload_pipeline.upload_jobs").await;
-    test.run(
-        "UPDATE upload_pipeline.upload_jobs SET state = 'queued' WHERE state = 'working' AND claimed_by IS NOT NULL",
-    )
-    .await;
     let beside = claim_buffers(&test, nowhere).await;
     assert!(beside < alone + 100, "a claim touched {beside} pages beside the backlog and {alone} without it");
     let from_floor = claim_buffers(&test, &format!("0::smallint, '{{{}}}', '{{-infinity}}'", user(1))).await;

@@ -50,6 +50,25 @@ async fn page_through(test: &TestDb, client: &Client, path: &str, id: &str) -> V
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_was_written_by_hand_hides_no_other() {
+    let api = api(&[]).await;
+    fill(&api.test, 3, 0, "row").await;
+    api.test
+        .run(
+            "UPDATE upload_pipeline.upload_jobs
+             SET progress = (repeat('{\"a\":', 200) || '1e400' || repeat('}', 200))::jsonb, last_error = progress, run_at = '-infinity',
+               created_at = 'infinity', finished_at = '20000-01-01'
+             WHERE job_id = (SELECT min(job_id::text)::uuid FROM upload_pipeline.upload_jobs)",
+        )
+        .await;
+    let (status, page) = api.client.get("/jobs").await;
+    assert_eq!((status, page["items"].as_array().map(Vec::len)), (200, Some(3)), "{page}");
+    let first = &page["items"][0];
+    assert_eq!(first["created_at"], "9999-12-31T23:59:59Z", "{first}");
+    assert_eq!(api.client.get(&format!("/jobs/{}", first["job_id"].as_str().unwrap())).await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn paging_shows_every_row_once_while_others_come_in() {
     let api = api(&[]).await;
     fill(&api.test, 250, 3600, "old").await;

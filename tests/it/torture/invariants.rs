@@ -72,7 +72,9 @@ WHERE NOT EXISTS (SELECT FROM upload_pipeline.upload_jobs AS k WHERE k.document_
         name: "two claims at once: by owner and epoch",
         sql: "SELECT h.job_id, h.old_state, h.state, h.old_epoch, h.epoch, h.old_owner, h.owner FROM torture.history AS h
 WHERE h.epoch < h.old_epoch
-  OR (h.state = 'working' AND h.old_state = 'working' AND (h.owner, h.epoch) IS DISTINCT FROM (h.old_owner, h.old_epoch))
+  -- A claim made again after a crash had lost it raises its epoch, and nothing else with it.
+  OR (h.state = 'working' AND h.old_state = 'working' AND (h.owner, h.epoch) IS DISTINCT FROM (h.old_owner, h.old_epoch)
+    AND (h.owner, h.epoch, h.status) IS DISTINCT FROM (h.old_owner, h.old_epoch + 1, h.old_status))
   OR (h.state = 'working' AND h.old_state <> 'working' AND (h.epoch <> h.old_epoch + 1 OR h.owner IS NULL
     OR h.old_owner IS NOT NULL OR h.old_state NOT IN ('queued', 'retryable')))
   OR (h.state <> 'working' AND h.owner IS NOT NULL)",

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{
-    LEASE, TAKEOVER_LIMIT, TAKEOVER_LOOK,
+    HEARTBEAT, LEASE, TAKEOVER_LIMIT,
     chaos::{Chaos, Dealt},
     invariants::{Checked, check},
     stack::rows,
@@ -30,6 +30,8 @@ pub struct Report {
     figures: Vec<(String, String)>,
     invariants: Vec<Checked>,
     evidence: String,
+    /// Jobs that were taken over.
+    pub takeovers: usize,
 }
 
 impl Report {
@@ -45,7 +47,8 @@ impl Report {
         figures.extend(counted_figures(url).await);
         let ends = rows(url, ENDS).await;
         let evidence = collect_evidence(url, &invariants, &chaos.log).await;
-        Self { heading, blows: chaos.dealt.clone(), ends, figures, invariants, evidence }
+        let takeovers = takeovers.len();
+        Self { heading, blows: chaos.dealt.clone(), ends, figures, invariants, evidence, takeovers }
     }
 
     /// Nothing is lost, doubled, stuck or otherwise broken.
@@ -61,7 +64,7 @@ FROM upload_pipeline.upload_jobs AS j GROUP BY 1, 2, 3 ORDER BY 4 DESC";
 fn takeover_figures(takeovers: &[Takeover]) -> Vec<(String, String)> {
     let worst = takeovers.iter().map(|takeover| takeover.seconds).fold(0.0, f64::max);
     let with_outages = takeovers.iter().map(|takeover| takeover.with_outages).fold(0.0, f64::max);
-    let allowed = format!("{} lease + {} look + slack", LEASE.as_secs_f64(), TAKEOVER_LOOK.as_secs_f64());
+    let allowed = format!("{} lease + {} heartbeat + slack", LEASE.as_secs_f64(), HEARTBEAT.as_secs_f64());
     vec![
         ("takeovers".to_owned(), takeovers.len().to_string()),
         ("worst takeover".to_owned(), format!("{worst:.1} s ({:.1} s: {allowed})", TAKEOVER_LIMIT.as_secs_f64())),
