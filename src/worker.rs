@@ -12,11 +12,12 @@ pub mod retention;
 mod watch;
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use time::OffsetDateTime;
 
 use crate::{
     db::{Db, Wakeup, jobs::ClaimOptions, retention::Retention, workers::WorkerRow},
@@ -95,8 +96,8 @@ pub struct Worker {
     wakeup: Option<Wakeup>,
     held: Arc<Held>,
     readiness: Arc<Readiness>,
-    /// It was said that another process goes by this worker's id.
-    twin_told: AtomicBool,
+    /// When the worker's row says that it was last alive, where its last heartbeat was answered: nobody else writes that.
+    last_beat: Mutex<Option<OffsetDateTime>>,
 }
 
 impl Worker {
@@ -110,7 +111,7 @@ impl Worker {
         wakeup: Option<Wakeup>,
     ) -> Self {
         let (held, readiness) = (Arc::new(Held::default()), Arc::new(Readiness::default()));
-        Self { db, store, steps, row, settings, wakeup, held, readiness, twin_told: AtomicBool::new(false) }
+        Self { db, store, steps, row, settings, wakeup, held, readiness, last_beat: Mutex::default() }
     }
 
     /// The same worker, which says in `readiness` whether it claims.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     Cursor, Db, DbError, Session,
     deletions::{Deletion, get_deletion, insert_deletions},
-    session::column,
+    session::{column, moment},
     uploads::lock_user_uploads,
 };
 use crate::domain::{ChunkId, DocumentId, JobId, Status, UserId};
@@ -67,8 +67,8 @@ fn document(row: &Row) -> Result<Document, DbError> {
         page_count: column(row, "page_count")?,
         chunks: column(row, "chunks")?,
         job_id: column::<Option<Uuid>>(row, "job_id")?.map(JobId),
-        created_at: column(row, "created_at")?,
-        updated_at: column(row, "updated_at")?,
+        created_at: moment(row, "created_at")?,
+        updated_at: moment(row, "updated_at")?,
     })
 }
 

@@ -154,7 +154,7 @@ WITH counted AS (
   WHERE j.state IN ('queued', 'retryable')
   GROUP BY j.state, j.status, j.user_id
   UNION ALL
-  SELECT j.state, j.status, NULL, count(*), 0, NULL, min(greatest(j.claimed_at, '2000-01-01Z'))
+  SELECT j.state, j.status, NULL, count(*), 0, NULL, min(least(greatest(j.claimed_at, '2000-01-01Z'), now())) FILTER (WHERE j.claimed_at IS NOT NULL)
   FROM upload_pipeline.upload_jobs AS j
   WHERE j.state = 'working'
   GROUP BY j.state, j.status

@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,6 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::{
     Conn, DbError,
     connect_error::classify,
+    session::Home,
     tls::{TlsError, make_tls},
     url::{DatabaseUrl, TlsMode},
 };
@@ -136,6 +138,7 @@ pub struct Db {
     pool: Pool,
     target: ConnectTarget,
     wait: Duration,
+    home: Arc<Home>,
 }
 
 impl fmt::Debug for Db {
@@ -193,7 +196,8 @@ impl Db {
             }))
             .build()
             .map_err(|error| DbError::Pool(error.to_string()))?;
-        Ok(Self { pool, target, wait: options.wait })
+        let home = Arc::new(Home { runtime: Handle::current(), tls: target.tls.clone() });
+        Ok(Self { pool, target, wait: options.wait, home })
     }
 
     /// A connection for a few statements. Give it back (drop it) before any other waiting.
@@ -209,7 +213,7 @@ impl Db {
 
     async fn try_get(&self, asked: Instant) -> Result<Conn, DbError> {
         match self.pool.get().await {
-            Ok(client) => Ok(Conn::new(client)),
+            Ok(client) => Ok(Conn::new(client, Arc::clone(&self.home))),
             Err(PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle)) => Err(DbError::Pool(format!(
                 "the server did not answer within {} s; is it up, and a pooler before it able to reach it?",
                 self.wait.as_secs_f64()

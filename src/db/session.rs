@@ -2,18 +2,21 @@
 
 use std::{
     future::Future,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use time::{OffsetDateTime, macros::datetime};
 use tokio::runtime::Handle;
 use tokio_postgres::{
-    Row,
+    CancelToken, NoTls, Row,
     types::{FromSql, ToSql, Type},
 };
 
-use super::DbError;
+use super::{DbError, Tls};
 
 /// How long an answer that nobody waits for may take before its connection is closed instead. Source: ours.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -41,6 +44,29 @@ pub trait Session: Send + Sync {
 pub struct Conn {
     client: Option<deadpool_postgres::Client>,
     pending: Pending,
+    home: Arc<Home>,
+}
+
+/// Where a connection is looked after that nobody waits for.
+pub(super) struct Home {
+    /// The main runtime: it outlives those of the HTTP server.
+    pub(super) runtime: Handle,
+    pub(super) tls: Tls,
+}
+
+impl Home {
+    /// Asks the server to end what it is at. Whether it did is not known; the connection is closed after this.
+    async fn cancel(&self, token: CancelToken) {
+        let asked = async {
+            match &self.tls {
+                Tls::Off => token.cancel_query(NoTls).await,
+                Tls::On(tls) => token.cancel_query(tls.clone()).await,
+            }
+        };
+        if !matches!(tokio::time::timeout(ANSWER_WITHIN, asked).await, Ok(Ok(()))) {
+            tracing::debug!("couldn't ask the server to end a statement that nobody waits for");
+        }
+    }
 }
 
 /// How many statements are under way.
@@ -62,8 +88,8 @@ impl Pending {
 }
 
 impl Conn {
-    pub(super) fn new(client: deadpool_postgres::Client) -> Self {
-        Self { client: Some(client), pending: Pending::default() }
+    pub(super) fn new(client: deadpool_postgres::Client, home: Arc<Home>) -> Self {
+        Self { client: Some(client), pending: Pending::default(), home }
     }
 
     fn client(&self) -> Result<&deadpool_postgres::Client, DbError> {
@@ -75,7 +101,7 @@ impl Conn {
         &mut self,
         name: &str,
     ) -> Result<(deadpool_postgres::Transaction<'_>, &Pending), DbError> {
-        let Self { client, pending } = self;
+        let Self { client, pending, .. } = self;
         let client = client.as_mut().ok_or_else(given_back)?;
         let begun = pending.answer(client.transaction()).await;
         Ok((begun.map_err(|error| DbError::statement(name, &error))?, pending))
@@ -90,14 +116,13 @@ fn given_back() -> DbError {
 impl Drop for Conn {
     fn drop(&mut self) {
         let Some(client) = self.client.take().filter(|_| !self.pending.is_empty()) else { return };
-        let Ok(runtime) = Handle::try_current() else {
-            drop(deadpool_postgres::Client::take(client));
-            return;
-        };
-        runtime.spawn(async move {
+        let home = Arc::clone(&self.home);
+        self.home.runtime.spawn(async move {
             // An empty statement is answered once the one before it is.
             let answered = tokio::time::timeout(ANSWER_WITHIN, client.batch_execute("")).await;
             if !matches!(answered, Ok(Ok(()))) {
+                // A server that waits for a lock does not see that its client has left.
+                home.cancel(client.cancel_token()).await;
                 drop(deadpool_postgres::Client::take(client));
             }
         });

@@ -63,6 +63,19 @@ impl Step {
 }
 
 impl Step {
+    /// The checkpoints that this step may end at; none: what ends a job is no checkpoint.
+    pub fn checkpoints(self) -> &'static [Status] {
+        match self {
+            Self::Parse => &[Status::Parsed, Status::ParseQueued],
+            // Handed over anew where the provider has forgotten it.
+            Self::Collect => &[Status::Parsed, Status::ParseQueued],
+            Self::Validate => &[Status::ParseValidated],
+            Self::Chunk => &[Status::ChunksStored],
+            Self::Embed => &[Status::EmbeddingsStored],
+            Self::Finish => &[],
+        }
+    }
+
     /// The statuses that this step takes a document on from.
     pub fn statuses(self) -> Vec<&'static str> {
         let mine = Status::ALL.iter().filter(|status| Self::after(**status) == Some(self));
@@ -90,6 +103,16 @@ mod tests {
     fn every_status_is_either_terminal_or_has_a_step() {
         for status in Status::ALL {
             assert_eq!(status.is_terminal(), Step::after(*status).is_none(), "{status}");
+        }
+    }
+
+    #[test]
+    fn behind_each_checkpoint_lies_a_step_that_is_no_earlier_one() {
+        let place = |step| Step::ALL.iter().position(|other| *other == step).unwrap();
+        for step in Step::ALL {
+            for checkpoint in step.checkpoints() {
+                assert!(place(Step::after(*checkpoint).unwrap()) >= place(step), "{step:?} ends at {checkpoint}");
+            }
         }
     }
 }

@@ -117,7 +117,10 @@ async fn serve(ctx: Context, folder: &DevFolder, cluster: &Cluster, once: bool) 
         let _nobody_waits = on_bound.send(address);
     });
     let show = async {
-        let Ok(address) = bound.await else { return Ok(ExitCode::FAILURE) };
+        let Ok(address) = bound.await else {
+            ctx.stop.cancel();
+            return Ok(ExitCode::FAILURE);
+        };
         let url = format!("http://{address}");
         // Told to stop, it must neither go on asking an API that has stopped nor complain of it.
         let shown = tokio::select! {

@@ -27,7 +27,7 @@ const SUSPECT_PATIENCE: Duration = Duration::from_secs(30);
 const HAND_BACK_TIME: Duration = Duration::from_secs(3);
 /// How long a claim that is under way at shutdown may take. Source: ours; it takes milliseconds where the server answers.
 const CLAIM_TIME: Duration = Duration::from_secs(3);
-/// For saying goodbye, once all else is done.
+/// Kept of the grace for telling the others and taking the worker's row away.
 const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
 /// Jobs in one claim. Source: ours, the highest WORKER_CONCURRENCY; other values were not measured.
@@ -77,13 +77,13 @@ impl Worker {
         self.claim_loop(&stop, &drain, &freed, &mut running).await;
         self.readiness.enter(Phase::Draining);
         let told_at = told_at.await.unwrap_or_else(|_| Instant::now());
-        self.drain(&drain, &mut running, told_at + self.settings.grace).await;
+        let deadline = told_at + self.settings.grace.saturating_sub(GOODBYE_TIME);
+        self.drain(&drain, &mut running, deadline).await;
         ended.cancel();
         // Heartbeats have nothing left to keep. A sweep goes on at its next turn, wherever it is left.
         loops.shutdown().await;
-        let goodbye =
-            tokio::time::timeout(GOODBYE_TIME, async { delete_worker(&self.db.get().await?, self.row.id).await });
-        if !matches!(goodbye.await, Ok(Ok(()))) {
+        let goodbye = async { delete_worker(&self.db.get().await?, self.row.id).await };
+        if !matches!(tokio::time::timeout(GOODBYE_TIME / 2, goodbye).await, Ok(Ok(()))) {
             tracing::debug!("couldn't take the worker's row away");
         }
         tracing::info!("the worker has stopped");
@@ -233,7 +233,11 @@ impl Worker {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(PROBE_INTERVAL) => {}
             }
-            match self.steps.probe().await {
+            let probed = tokio::select! {
+                () = stop.cancelled() => return,
+                probed = self.steps.probe() => probed,
+            };
+            match probed {
                 Ok(()) => break,
                 Err(still) => tracing::debug!(error.code = still.code, "still set up wrongly: {still}"),
             }
@@ -242,17 +246,19 @@ impl Worker {
         tracing::info!("mended; claiming again");
     }
 
+    /// Lets what runs end until shortly before `deadline`, and hands the rest back, for which there is a moment in any case.
     async fn drain(&self, drain: &CancellationToken, running: &mut JoinSet<Left>, deadline: Instant) {
         if !running.is_empty() {
             tracing::info!(jobs = running.len(), "stopping: finishing what runs, claiming nothing more");
         }
-        if self.join_until(running, deadline - HAND_BACK_TIME.min(self.settings.grace)).await {
+        let patience = deadline.saturating_duration_since(Instant::now()).saturating_sub(HAND_BACK_TIME);
+        if self.join_until(running, Instant::now() + patience).await {
             return;
         }
         tracing::info!(jobs = running.len(), "the grace period ends; handing back what runs");
         drain.cancel();
-        let all_back = self.join_until(running, deadline).await;
-        let _they_poll = tokio::time::timeout(GOODBYE_TIME, self.tell_others()).await;
+        let all_back = self.join_until(running, deadline.max(Instant::now() + HAND_BACK_TIME)).await;
+        let _they_poll = tokio::time::timeout(GOODBYE_TIME / 2, self.tell_others()).await;
         if !all_back {
             tracing::warn!(jobs = running.len(), "couldn't hand everything back; the leases will expire");
         }

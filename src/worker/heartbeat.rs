@@ -2,7 +2,7 @@
 //! expired: each heartbeat says when the first could, so nobody looks before.
 
 use std::{
-    sync::atomic::Ordering,
+    sync::PoisonError,
     time::{Duration, Instant},
 };
 
@@ -69,19 +69,20 @@ impl Worker {
     /// One heartbeat; until the first lease of another worker expires, if it is not renewed before.
     pub async fn beat_once(&self) -> Result<Option<Duration>, DbError> {
         let began = Instant::now();
-        let fences = self.held.fences();
+        let fences = self.held.renewable();
+        // Not known again until this one is answered.
+        let last_beat = self.last_beat.lock().unwrap_or_else(PoisonError::into_inner).take();
         let conn = self.db.get().await?;
         let beat = beat_heart(&conn, &self.row, &fences, self.settings.claim_options()).await?;
         self.held.renew(&fences, &beat.kept, began);
-        if let Some(host) = beat.twin
-            && !self.twin_told.swap(true, Ordering::Relaxed)
-        {
+        if last_beat.is_some() && beat.seen_before.is_some() && beat.seen_before != last_beat {
             tracing::error!(
                 worker.id = %self.row.id,
-                "another process, on host {host}, goes by this worker's id, which is made anew at each start: is this the copy of a \
-                 running machine? Restart one of the two; until then each may hand back what the other has claimed"
+                "another process goes by this worker's id, which is made anew at each start: is this the copy of a running machine? \
+                 Restart both; until then they may undo each other's work"
             );
         }
+        *self.last_beat.lock().unwrap_or_else(PoisonError::into_inner) = beat.seen_at;
         Ok(beat.next_expiry)
     }
 

@@ -16,6 +16,8 @@ struct HeldJob {
     lost: CancellationToken,
     ended: CancellationToken,
     renewed_at: Instant,
+    /// Its claim is being given another epoch, which renews its lease, too.
+    raising: bool,
 }
 
 /// How long a run that ended without an answer is remembered. Source: ours; longer than a statement stays on its way.
@@ -52,13 +54,14 @@ impl HeldGuard {
         }
     }
 
-    /// Goes on under the claim's new fence, once no older run is left.
-    pub(super) fn renumber(&mut self, fence: Fence) {
+    /// Goes on under the claim's new fence, which was asked for at `began`, once no older run is left.
+    pub(super) fn renumber(&mut self, fence: Fence, began: Instant) {
         let older = std::mem::replace(&mut self.fence, fence);
         let mut jobs = self.held.lock();
         for run in jobs.get_mut(&fence.job_id).into_iter().flatten().filter(|run| run.fence == older) {
             run.fence = fence;
-            run.renewed_at = Instant::now();
+            run.renewed_at = began;
+            run.raising = false;
         }
         self.again = false;
     }
@@ -100,15 +103,25 @@ impl Held {
         for run in runs.iter() {
             run.lost.cancel();
         }
-        runs.push(HeldJob { fence, lost: lost.clone(), ended: ended.clone(), renewed_at: Instant::now() });
+        let renewed_at = Instant::now();
+        runs.push(HeldJob { fence, lost: lost.clone(), ended: ended.clone(), renewed_at, raising: again });
         drop((unsettled, jobs));
         HeldGuard { held: Arc::clone(self), ended, lost, fence, older, again, settled: false }
     }
 
     /// The fences of the jobs in hand, as far as is known.
     pub(super) fn fences(&self) -> Vec<Fence> {
+        self.fences_of(|_| true)
+    }
+
+    /// Those that a heartbeat renews.
+    pub(super) fn renewable(&self) -> Vec<Fence> {
+        self.fences_of(|run| !run.raising)
+    }
+
+    fn fences_of(&self, wanted: impl Fn(&HeldJob) -> bool) -> Vec<Fence> {
         let jobs = self.lock();
-        jobs.values().flatten().filter(|run| !run.lost.is_cancelled()).map(|run| run.fence).collect()
+        jobs.values().flatten().filter(|run| !run.lost.is_cancelled() && wanted(run)).map(|run| run.fence).collect()
     }
 
     /// After a heartbeat that began at `began` for `asked` and renewed `kept`: the others of `asked` are lost.
@@ -195,9 +208,10 @@ mod tests {
         let mut newer = held.hold(fence(1));
         assert!(!older.again && newer.again);
         drop(older);
-        newer.renumber(fence(2));
+        assert_eq!((held.fences(), held.renewable()), (vec![fence(1)], vec![]), "it is being raised");
+        newer.renumber(fence(2), Instant::now());
         assert!(!newer.again);
-        assert_eq!(held.fences(), [fence(2)]);
+        assert_eq!(held.renewable(), [fence(2)]);
         assert!(held.hold(fence(1)).again, "a statement of the first run may still be on its way");
         newer.settled = true;
         drop(newer);

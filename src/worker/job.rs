@@ -60,17 +60,17 @@ impl Worker {
     async fn run_steps(&self, mut lease: Lease, guard: &mut HeldGuard, drain: &CancellationToken) -> Left {
         let mut memory = JobMemory::default();
         if guard.again {
-            let raised = tokio::select! {
+            let (raised, began) = tokio::select! {
                 biased;
-                () = guard.lost.cancelled() => None,
-                () = drain.cancelled() => None,
+                () = guard.lost.cancelled() => return Left::Lost,
+                // Not given up for a drain, which hands the job back under the new fence.
                 raised = async {
                     guard.be_the_only_one().await;
                     self.raise_epoch(lease.fence).await
                 } => raised,
             };
             let Some((fence, status, retry_count)) = raised else { return Left::Lost };
-            guard.renumber(fence);
+            guard.renumber(fence, began);
             lease = Lease { fence, status, retry_count, ..lease };
         }
         loop {
@@ -128,16 +128,17 @@ impl Worker {
         }
     }
 
-    /// The claim under a fence of its own; `None`: it is lost.
-    async fn raise_epoch(&self, fence: Fence) -> Option<(Fence, Status, i32)> {
+    /// The claim under a fence of its own, and since when it has that; `None`: it is lost.
+    async fn raise_epoch(&self, fence: Fence) -> (Option<(Fence, Status, i32)>, Instant) {
         loop {
+            let began = Instant::now();
             let raised = match self.db.get().await {
-                Ok(conn) => raise_epoch(&conn, fence).await,
+                Ok(conn) => raise_epoch(&conn, fence, self.settings.lease).await,
                 Err(error) => Err(error),
             };
             match raised {
-                Ok(raised) => return Some(raised),
-                Err(DbError::LeaseLost { .. }) => return None,
+                Ok(raised) => return (Some(raised), began),
+                Err(DbError::LeaseLost { .. }) => return (None, began),
                 Err(_) => tokio::time::sleep(SETTLE_RETRY).await,
             }
         }

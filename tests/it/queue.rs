@@ -3,16 +3,16 @@
 mod ending;
 mod fairness;
 mod looking;
+mod mishaps;
 
 use std::{collections::HashSet, time::Duration};
 
 use app::{
     db::{
-        Db, DbError, PoolOptions, Session,
+        DbError, Session,
         jobs::{
             ClaimCursor, ClaimOptions, Failed, advance_job, beat_heart, cancel_job, claim_jobs, claim_suspect,
-            fail_job, get_outlook, hand_back_job, hand_back_unheld, raise_epoch, redrive_job, release_expired_jobs,
-            retry_job, snooze_job,
+            fail_job, hand_back_job, hand_back_unheld, redrive_job, release_expired_jobs, retry_job, snooze_job,
         },
         workers::WorkerRow,
     },
@@ -21,7 +21,7 @@ use app::{
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::db::{TestDb, target};
+use crate::support::db::TestDb;
 
 const OPTIONS: ClaimOptions =
     ClaimOptions { lease: Duration::from_secs(30), max_running_per_user: 0, timeline: Timeline::Whole, now: None };
@@ -228,75 +228,6 @@ async fn a_redrive_resumes_at_the_checkpoint_and_keeps_the_first_reason() {
 }
 
 #[tokio::test]
-async fn a_redrive_begins_anew_where_no_checkpoint_is_written_that_it_could_go_on_from() {
-    let test = TestDb::new().await;
-    let conn = test.db.get().await.unwrap();
-    let (_, lease) = one(&test).await;
-    for checkpoint in ["half_done", "complete", "failed_parse"] {
-        test.run(&format!(
-            "UPDATE upload_pipeline.upload_jobs
-             SET state = 'deadletter', status = 'failed_embedding', last_error = '{{\"checkpoint\": \"{checkpoint}\"}}'"
-        ))
-        .await;
-        assert!(redrive_job(&conn, user(1), lease.fence.job_id, None).await.unwrap());
-        assert_eq!(state(&test, lease.fence.job_id).await, ("uploaded".into(), "queued".into()), "{checkpoint}");
-    }
-}
-
-#[tokio::test]
-async fn what_was_written_by_hand_holds_no_other_job_up() {
-    let test = TestDb::new().await;
-    enqueue(&test, user(1), 2).await;
-    test.run(
-        "UPDATE upload_pipeline.upload_jobs
-         SET progress = (repeat('{\"a\":', 200) || '1e400' || repeat('}', 200))::jsonb, upload_expires_at = 'infinity',
-           retry_count = 2147483647, run_at = '-infinity'
-         WHERE job_id = (SELECT min(job_id::text)::uuid FROM upload_pipeline.upload_jobs)",
-    )
-    .await;
-    assert_eq!(claim(&test, WorkerId::generate(), 2, None, OPTIONS).await.len(), 2);
-    test.run("UPDATE upload_pipeline.upload_jobs SET lease_expires_at = '-infinity'").await;
-    let beat = beat_heart(&test.db.get().await.unwrap(), &row_of(WorkerId::generate()), &[], OPTIONS).await.unwrap();
-    assert_eq!(beat.next_expiry, Some(Duration::ZERO));
-    assert_eq!(release(&test).await, 2);
-    test.run("UPDATE upload_pipeline.upload_jobs SET run_at = 'infinity'").await;
-    let outlook = get_outlook(&test.db.get().await.unwrap()).await.unwrap();
-    assert!(outlook.next_due.is_some_and(|due| due > Duration::from_secs(3600)), "{outlook:?}");
-}
-
-#[tokio::test]
-async fn a_claim_made_again_under_its_old_fence_shuts_out_what_was_sent_under_it() {
-    let test = TestDb::new().await;
-    let (_, old) = one(&test).await;
-    let conn = test.db.get().await.unwrap();
-    let (raised, status, tries) = raise_epoch(&conn, old.fence).await.unwrap();
-    assert_eq!((raised.epoch, status, tries), (old.fence.epoch + 1, Status::Uploaded, 0));
-    let late = advance_job(&conn, &old, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await;
-    assert!(matches!(late, Err(DbError::LeaseLost { .. })));
-    assert!(matches!(raise_epoch(&conn, old.fence).await, Err(DbError::LeaseLost { .. })));
-    let new = Lease { fence: raised, ..old };
-    advance_job(&conn, &new, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_worker_hears_of_another_that_goes_by_its_id() {
-    let test = TestDb::new().await;
-    let (worker, lease) = one(&test).await;
-    let conn = test.db.get().await.unwrap();
-    let here = row_of(worker);
-    let there = WorkerRow { host: "there".into(), ..here.clone() };
-    assert_eq!(beat_heart(&conn, &here, &[lease.fence], OPTIONS).await.unwrap().twin, None);
-    assert_eq!(beat_heart(&conn, &here, &[lease.fence], OPTIONS).await.unwrap().twin, None);
-    let twin = beat_heart(&conn, &there, &[], OPTIONS).await.unwrap();
-    assert_eq!(twin.twin.as_deref(), Some("here"));
-    // It takes what the other has in hand for a claim that it never heard of, and the fence keeps the two apart.
-    assert_eq!(hand_back_unheld(&conn, worker, &[]).await.unwrap(), 1);
-    assert_eq!(claim(&test, worker, 1, None, OPTIONS).await.len(), 1);
-    let advanced = advance_job(&conn, &lease, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await;
-    assert!(matches!(advanced, Err(DbError::LeaseLost { .. })));
-}
-
-#[tokio::test]
 async fn a_snooze_and_a_hand_back_cost_no_try() {
     let test = TestDb::new().await;
     let (worker, lease) = one(&test).await;
@@ -385,6 +316,10 @@ async fn a_checkpoint_that_was_held_up_does_not_take_a_later_one_back() {
     advance_job(&conn, &lease, Step::Validate, Status::ParseValidated, &json!({}), Duration::ZERO).await.unwrap();
     let late = advance_job(&conn, &lease, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await;
     assert!(matches!(late, Err(DbError::LeaseLost { .. })));
+    for impossible in [Status::Complete, Status::Uploaded, Status::FailedParse, Status::EmbeddingsStored] {
+        let refused = advance_job(&conn, &lease, Step::Chunk, impossible, &json!({}), Duration::ZERO).await;
+        assert!(matches!(refused, Err(DbError::Row { .. })), "{refused:?}");
+    }
     assert_eq!(state(&test, lease.fence.job_id).await.0, "parse_validated");
 }
 
@@ -414,35 +349,6 @@ async fn a_transaction_that_waits_for_its_process_is_ended_by_the_server() {
         .await
         .unwrap();
     assert_eq!(bound, "15s");
-}
-
-#[tokio::test]
-async fn a_connection_whose_statement_was_given_up_is_not_handed_out_before_it_is_answered() {
-    let test = TestDb::new().await;
-    let db = Db::open(target(&test.url), PoolOptions { size: 2, ..PoolOptions::default() }).unwrap();
-    test.run("SELECT pg_advisory_lock(7)").await;
-    let given_up = db.get().await.unwrap();
-    let hangs = given_up.run("-- hang\nSELECT pg_advisory_lock(7)::text", &[]);
-    let waiting = async {
-        let held_up = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'";
-        while test.value(held_up).await != "1" {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::select! {
-        answer = hangs => panic!("the lock was not held: {answer:?}"),
-        () = waiting => {}
-    }
-    drop(given_up);
-    // Another connection, though the one given back last comes first.
-    let other = db.get().await.unwrap();
-    let answered = tokio::time::timeout(Duration::from_secs(4), other.run("SELECT 1 AS one", &[])).await;
-    assert_eq!(answered.expect("it waits for the lock").unwrap(), 1);
-    drop(other);
-    test.run("SELECT pg_advisory_unlock(7)").await;
-    while db.pool_status().idle < 2 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 #[tokio::test]

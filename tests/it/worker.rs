@@ -1,5 +1,7 @@
 //! Whole processes: `app worker` and `app api` killed, frozen, stopped, and cut off, on a real database.
 
+mod stopping;
+
 use std::time::{Duration, Instant};
 
 use crate::{
@@ -131,81 +133,32 @@ async fn a_frozen_worker_is_replaced_and_changes_nothing_when_it_wakes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_hands_back_what_runs_without_costing_a_try() {
+async fn a_status_written_by_hand_that_does_not_fit_its_document_ends_with_the_reason_and_the_worker_goes_on() {
     let (test, mut fleet) = start().await;
-    fleet.set("WORKER_GRACE", "3.2");
-    let (api, client) = fleet.api();
-    let worker = fleet.worker();
-    let job = client.upload_text("handed back", &markdown(400)).await;
-    let status = format!("SELECT status FROM upload_pipeline.upload_jobs WHERE job_id = '{job}'");
-    wait_for(&test, &status, "embedding_in_progress").await;
-    let began = Instant::now();
-    assert_eq!(worker.stop(), 0);
-    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
-    let left = "SELECT state || ' ' || retry_count || ' ' || crash_count FROM upload_pipeline.upload_jobs";
-    assert_eq!(test.value(left).await, "queued 0 0");
-    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.workers").await, "0");
-    assert_eq!(api.stop(), 0);
-}
-
-/// Waits until a statement of this name waits for a lock.
-async fn wait_for_waiting(test: &TestDb, statement: &str) {
-    let waiting = format!(
-        "SELECT count(*) > 0 FROM pg_stat_activity
-         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '-- {statement}%'"
-    );
-    wait_for(test, &waiting, "t").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_is_not_answered_does_not_outlast_the_grace_period() {
-    let (test, mut fleet) = start().await;
-    fleet.set("WORKER_GRACE", "4");
-    let mut worker = fleet.worker();
-    worker.wait_for("listening for new jobs");
-    test.run("BEGIN; LOCK TABLE upload_pipeline.upload_jobs IN ACCESS EXCLUSIVE MODE").await;
-    wait_for_waiting(&test, "claim_jobs").await;
-    worker.signal("TERM");
-    assert_eq!(worker.wait_for_exit().await, 0);
-    worker.wait_for("a claim was not answered");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_takeover_that_waits_for_a_lock_keeps_no_heartbeat_waiting() {
-    let (test, fleet) = start().await;
-    test.run(&format!(
-        "INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
-         VALUES ('00000000-0000-0000-0000-0000000000d1', '{USER}', 'a.pdf', 'application/pdf', 1, 'x', 'raw/nowhere');
-         INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, claimed_by, lease_expires_at, step_started_at, crash_count)
-         VALUES (gen_random_uuid(), '00000000-0000-0000-0000-0000000000d1', 'uploaded', 'working', gen_random_uuid(), now(), now(), 2)"
-    ))
-    .await;
-    test.run("BEGIN; SELECT FROM upload_pipeline.documents FOR NO KEY UPDATE").await;
-    let mut worker = fleet.worker();
-    wait_for_waiting(&test, "release_expired_jobs").await;
-    let seen = test.value("SELECT last_seen_at FROM upload_pipeline.workers").await;
-    wait_for(&test, &format!("SELECT last_seen_at > '{seen}' FROM upload_pipeline.workers"), "t").await;
-    worker.wait_for("couldn't take over jobs");
-    test.run("ROLLBACK").await;
-    wait_for(&test, "SELECT state FROM upload_pipeline.upload_jobs", "deadletter").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_cancelled_while_it_runs_is_dropped_in_the_middle_of_its_step() {
-    let (test, fleet) = start().await;
+    // Nobody notifies of an UPDATE by hand.
+    fleet.set("WORKER_LISTEN_POLL_INTERVAL", "0.5");
     let (_api, client) = fleet.api();
-    let mut worker = fleet.worker();
-    test.run("BEGIN; LOCK TABLE upload_pipeline.document_chunks IN ACCESS EXCLUSIVE MODE").await;
-    let job = client.upload_text("cancelled", &markdown(3)).await;
-    let blocked = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'upload_pipeline.document_chunks'::regclass";
-    wait_for(&test, blocked, "t").await;
-    let (status, cancelled) = client.post(&format!("/jobs/{job}/cancel"), serde_json::json!({})).await;
-    assert_eq!((status, &cancelled["state"]), (200, &"cancelled".into()), "{cancelled}");
-    // What the step waits for is not there yet: a heartbeat has told it.
-    worker.wait_for("is lost");
-    test.run("ROLLBACK").await;
-    assert_eq!(client.get(&format!("/jobs/{job}")).await.1["state"], "cancelled");
-    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.document_chunks").await, "0");
+    let _worker = fleet.worker();
+    let job = client.upload_text("by hand", &markdown(2)).await;
+    assert_eq!(client.wait_for_end(&job).await["status"], "complete");
+    let parsed: Vec<_> = files_in(&fleet.storage()).into_iter().filter(|file| file.contains("/parsed/")).collect();
+    assert_eq!(parsed.len(), 1, "{parsed:?}");
+    std::fs::remove_file(&parsed[0]).unwrap();
+    test.run("DELETE FROM upload_pipeline.document_chunks").await;
+    for (status, code) in [
+        ("embeddings_stored", "chunks_missing"),
+        ("parsed", "parsed_text_missing"),
+        ("parse_validated", "parsed_text_missing"),
+    ] {
+        test.run(&format!(
+            "UPDATE upload_pipeline.upload_jobs SET state = 'queued', status = '{status}', finished_at = NULL, run_at = now()"
+        ))
+        .await;
+        let ended = client.wait_for_end(&job).await;
+        assert_eq!((&ended["state"], &ended["last_error"]["code"]), (&"deadletter".into(), &code.into()), "{ended}");
+    }
+    let other = client.upload_text("another", &markdown(3)).await;
+    assert_eq!(client.wait_for_end(&other).await["status"], "complete");
 }
 
 #[tokio::test(flavor = "multi_thread")]

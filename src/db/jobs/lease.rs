@@ -26,8 +26,10 @@ pub struct Beat {
     pub kept: Vec<JobId>,
     /// Until the first lease of another worker expires, if it is not renewed before; `None`: no other has any.
     pub next_expiry: Option<Duration>,
-    /// The host of another process that goes by the same worker's id.
-    pub twin: Option<String>,
+    /// When the worker's row said before that it was alive.
+    pub seen_before: Option<OffsetDateTime>,
+    /// What it says now.
+    pub seen_at: Option<OffsetDateTime>,
 }
 
 /// Renews the leases of all jobs in hand, says that the worker is alive (making its row where it is gone) and looks when
@@ -62,7 +64,7 @@ SELECT coalesce((SELECT array_agg(renewed.job_id) FROM renewed), '{}') AS kept,
   (SELECT extract(epoch FROM min(least(greatest(o.lease_expires_at, now()), now() + interval '1 day')) - now())::float8
    FROM upload_pipeline.upload_jobs AS o
    WHERE o.state = 'working' AND o.claimed_by IS DISTINCT FROM $3) AS next_expiry,
-  (SELECT w.host FROM upload_pipeline.workers AS w WHERE w.id = $3 AND (w.host, w.commit) <> ($6, $7)) AS twin,
+  (SELECT w.last_seen_at FROM upload_pipeline.workers AS w WHERE w.id = $3) AS seen_before, now() AS seen_at,
   set_config('synchronous_commit', 'off', true) AS commits",
             &[
                 (&jobs, Type::UUID_ARRAY),
@@ -81,12 +83,15 @@ SELECT coalesce((SELECT array_agg(renewed.job_id) FROM renewed), '{}') AS kept,
             ],
         )
         .await?;
-    let Some(row) = row else { return Ok(Beat { kept: Vec::new(), next_expiry: None, twin: None }) };
+    let Some(row) = row else {
+        return Ok(Beat { kept: Vec::new(), next_expiry: None, seen_before: None, seen_at: None });
+    };
     let seconds: Option<f64> = column(&row, "next_expiry")?;
     Ok(Beat {
         kept: column::<Vec<Uuid>>(&row, "kept")?.into_iter().map(JobId).collect(),
         next_expiry: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
-        twin: column(&row, "twin")?,
+        seen_before: column(&row, "seen_before")?,
+        seen_at: column(&row, "seen_at")?,
     })
 }
 
@@ -111,17 +116,22 @@ FROM job",
 }
 
 /// Gives a claim the next epoch, so that no statement sent under the one it has can write any more; the new fence, with the
-/// checkpoint that it goes on from. For a claim that carries the fence of an earlier one of the same process: a crash of the
-/// server had lost that.
-pub async fn raise_epoch(db: &impl Session, fence: Fence) -> Result<(Fence, Status, i32), DbError> {
+/// checkpoint that it goes on from; renews the lease. For a claim that carries the fence of an earlier one of the same process: a
+/// crash of the server had lost that. Asked again where the answer was lost, it says the same.
+pub async fn raise_epoch(db: &impl Session, fence: Fence, lease: Duration) -> Result<(Fence, Status, i32), DbError> {
     let row = db
         .row(
             "-- raise_epoch
 UPDATE upload_pipeline.upload_jobs AS j
-SET lease_epoch = j.lease_epoch + 1, updated_at = now()
-WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
+SET lease_epoch = $3 + 1, lease_expires_at = now() + $4 * interval '1 second', updated_at = now()
+WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch IN ($3, $3 + 1) AND j.state || '' = 'working'
 RETURNING j.lease_epoch, j.status, j.retry_count",
-            &[(&fence.job_id.0, Type::UUID), (&fence.worker.0, Type::UUID), (&fence.epoch, Type::INT8)],
+            &[
+                (&fence.job_id.0, Type::UUID),
+                (&fence.worker.0, Type::UUID),
+                (&fence.epoch, Type::INT8),
+                (&lease.as_secs_f64(), Type::FLOAT8),
+            ],
         )
         .await?
         .ok_or(DbError::LeaseLost { job_id: fence.job_id })?;

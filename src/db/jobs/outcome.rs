@@ -55,6 +55,12 @@ pub async fn advance_job(
     progress: &Value,
     took: Duration,
 ) -> Result<(), DbError> {
+    if !done.checkpoints().contains(&to) {
+        return Err(DbError::Row {
+            statement: "advance_job".to_owned(),
+            message: format!("the step {} does not end at {to}", done.as_str()),
+        });
+    }
     let payload = json!({ "step": done.as_str(), "duration_ms": millis(took) });
     let next = Step::after(to).map(Step::as_str);
     let row = db

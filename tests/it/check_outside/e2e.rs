@@ -86,8 +86,8 @@ async fn without_a_database_the_token_will_do_and_its_document_is_deleted() {
     assert_eq!(db.value("SELECT count(*) FROM upload_pipeline.documents").await, "0");
 }
 
-/// An `app dev` that has begun to serve, in a folder of its own; nothing else is set up.
-async fn app_dev(data: &Scratch) -> (Fleet, App) {
+/// For an `app dev` in a folder of its own; nothing else is set up.
+fn dev_fleet(data: &Scratch) -> Fleet {
     let mut fleet = Fleet::new("", "");
     for name in ["DATABASE_URL", "DIRECT_URL", "STORAGE_URL", "SUPABASE_JWT_SECRET", "ENVIRONMENT"] {
         fleet.unset(name);
@@ -99,6 +99,12 @@ async fn app_dev(data: &Scratch) -> (Fleet, App) {
             fleet.set(name, value);
         }
     }
+    fleet
+}
+
+/// An `app dev` that has begun to serve.
+async fn app_dev(data: &Scratch) -> (Fleet, App) {
+    let fleet = dev_fleet(data);
     let dev = fleet.start(&["dev"]);
     let deadline = Instant::now() + PATIENCE;
     while !data.path().join("token").exists() {
@@ -125,6 +131,16 @@ async fn app_dev_stops_when_told_to_though_it_takes_its_samples_in() {
     let data = Scratch::new("dev");
     let (_fleet, dev) = app_dev(&data).await;
     assert_eq!(dev.stop(), 0, "it waited for an API that had stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn app_dev_ends_where_its_port_is_taken() {
+    let data = Scratch::new("dev");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut fleet = dev_fleet(&data);
+    fleet.set("API_PORT", &taken.local_addr().unwrap().port().to_string());
+    let mut dev = fleet.start(&["dev"]);
+    assert_eq!(dev.wait_for_exit().await, 1, "{:?}", dev.log);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,7 +79,10 @@ impl Fleet {
 
     /// Has workers started from here on answer probes at a port that was free a moment ago; the port.
     pub fn set_worker_port(&mut self) -> u16 {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // Below those that the system gives to whoever asks for any, as every API of a test does.
+        let port = std::iter::repeat_with(|| 20_000 + (uuid::Uuid::new_v4().as_u128() % 10_000) as u16)
+            .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+            .unwrap();
         self.set("WORKER_HTTP_HOST", "127.0.0.1");
         self.set("WORKER_HTTP_PORT", &port.to_string());
         port

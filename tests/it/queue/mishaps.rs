@@ -1,0 +1,125 @@
+//! Rows that no program of ours writes, claims that a crash took back, ids used twice, statements that hang.
+
+use std::time::Duration;
+
+use app::{
+    db::{
+        Db, DbError, PoolOptions, Session,
+        housekeeping::{delete_stale_workers, take_sweep_turn},
+        jobs::{advance_job, beat_heart, get_outlook, hand_back_unheld, raise_epoch, redrive_job},
+    },
+    domain::{Lease, Status, Step, WorkerId},
+};
+use serde_json::json;
+
+use super::{OPTIONS, claim, enqueue, one, release, row_of, state, user};
+use crate::support::db::{TestDb, target};
+
+#[tokio::test]
+async fn a_redrive_begins_anew_where_no_checkpoint_is_written_that_it_could_go_on_from() {
+    let test = TestDb::new().await;
+    let conn = test.db.get().await.unwrap();
+    let (_, lease) = one(&test).await;
+    for checkpoint in ["half_done", "complete", "failed_parse"] {
+        test.run(&format!(
+            "UPDATE upload_pipeline.upload_jobs
+             SET state = 'deadletter', status = 'failed_embedding', last_error = '{{\"checkpoint\": \"{checkpoint}\"}}'"
+        ))
+        .await;
+        assert!(redrive_job(&conn, user(1), lease.fence.job_id, None).await.unwrap());
+        assert_eq!(state(&test, lease.fence.job_id).await, ("uploaded".into(), "queued".into()), "{checkpoint}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_by_hand_holds_no_other_job_up() {
+    let test = TestDb::new().await;
+    enqueue(&test, user(1), 2).await;
+    test.run(
+        "UPDATE upload_pipeline.upload_jobs
+         SET progress = (repeat('{\"a\":', 200) || '1e400' || repeat('}', 200))::jsonb, upload_expires_at = 'infinity',
+           retry_count = 2147483647, run_at = '-infinity'
+         WHERE job_id = (SELECT min(job_id::text)::uuid FROM upload_pipeline.upload_jobs)",
+    )
+    .await;
+    assert_eq!(claim(&test, WorkerId::generate(), 2, None, OPTIONS).await.len(), 2);
+    test.run("UPDATE upload_pipeline.upload_jobs SET lease_expires_at = '-infinity'").await;
+    let beat = beat_heart(&test.db.get().await.unwrap(), &row_of(WorkerId::generate()), &[], OPTIONS).await.unwrap();
+    assert_eq!(beat.next_expiry, Some(Duration::ZERO));
+    assert_eq!(release(&test).await, 2);
+    test.run("UPDATE upload_pipeline.upload_jobs SET run_at = 'infinity'").await;
+    let outlook = get_outlook(&test.db.get().await.unwrap()).await.unwrap();
+    assert!(outlook.next_due.is_some_and(|due| due > Duration::from_secs(3600)), "{outlook:?}");
+}
+
+#[tokio::test]
+async fn a_claim_made_again_under_its_old_fence_shuts_out_what_was_sent_under_it() {
+    let test = TestDb::new().await;
+    let (_, old) = one(&test).await;
+    let conn = test.db.get().await.unwrap();
+    let (raised, status, tries) = raise_epoch(&conn, old.fence, OPTIONS.lease).await.unwrap();
+    assert_eq!((raised.epoch, status, tries), (old.fence.epoch + 1, Status::Uploaded, 0));
+    let late = advance_job(&conn, &old, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await;
+    assert!(matches!(late, Err(DbError::LeaseLost { .. })));
+    let again = raise_epoch(&conn, old.fence, OPTIONS.lease).await.unwrap();
+    assert_eq!(again, (raised, status, tries), "the answer may have been lost");
+    let new = Lease { fence: raised, ..old };
+    advance_job(&conn, &new, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_workers_of_one_id_are_told_apart_by_their_claims() {
+    let test = TestDb::new().await;
+    let (worker, lease) = one(&test).await;
+    let conn = test.db.get().await.unwrap();
+    // It takes what the other has in hand for a claim that it never heard of, and the fence keeps the two apart.
+    assert_eq!(hand_back_unheld(&conn, worker, &[]).await.unwrap(), 1);
+    assert_eq!(claim(&test, worker, 1, None, OPTIONS).await.len(), 1);
+    let advanced = advance_job(&conn, &lease, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await;
+    assert!(matches!(advanced, Err(DbError::LeaseLost { .. })));
+}
+
+#[tokio::test]
+async fn a_connection_whose_statement_was_given_up_is_not_handed_out_before_it_is_answered() {
+    let test = TestDb::new().await;
+    let db = Db::open(target(&test.url), PoolOptions { size: 2, ..PoolOptions::default() }).unwrap();
+    test.run("SELECT pg_advisory_lock(7)").await;
+    let given_up = db.get().await.unwrap();
+    let hangs = given_up.run("-- hang\nSELECT pg_advisory_lock(7)::text", &[]);
+    let waiting = async {
+        let held_up = "SELECT count(*) FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+             WHERE NOT l.granted AND l.locktype = 'advisory' AND d.datname = current_database()";
+        while test.value(held_up).await != "1" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        answer = hangs => panic!("the lock was not held: {answer:?}"),
+        () = waiting => {}
+    }
+    drop(given_up);
+    // Another connection, though the one given back last comes first.
+    let other = db.get().await.unwrap();
+    let answered = tokio::time::timeout(Duration::from_secs(4), other.run("SELECT 1 AS one", &[])).await;
+    assert_eq!(answered.expect("it waits for the lock").unwrap(), 1);
+    drop(other);
+    test.run("SELECT pg_advisory_unlock(7)").await;
+    while db.pool_status().idle < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn housekeeping_is_one_workers_turn_and_forgets_those_that_are_gone() {
+    let test = TestDb::new().await;
+    let conn = test.db.get().await.unwrap();
+    test.run("UPDATE upload_pipeline.housekeeping SET next_run_at = now()").await;
+    assert!(take_sweep_turn(&conn, Duration::from_secs(300)).await.unwrap());
+    assert!(!take_sweep_turn(&conn, Duration::from_secs(300)).await.unwrap(), "it was another's turn");
+    for id in [WorkerId::generate(), WorkerId::generate()] {
+        beat_heart(&conn, &row_of(id), &[], OPTIONS).await.unwrap();
+        test.run("UPDATE upload_pipeline.workers SET last_seen_at = last_seen_at - interval '200 seconds'").await;
+    }
+    assert_eq!(delete_stale_workers(&conn, Duration::from_secs(300)).await.unwrap(), 1);
+    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.workers").await, "1");
+}
