@@ -80,7 +80,9 @@ fn start(once: bool, folder: &DevFolder, sources: &Sources, build: &BuildInfo) -
         .with_value("SUPABASE_JWT_SECRET", folder.secret()?)
         .with_fallback("API_HOST", "127.0.0.1")
         .with_fallback("API_PORT", "0")
-        .with_fallback("LOG_LEVEL", "warn");
+        .with_fallback("LOG_LEVEL", "warn")
+        // A person waits for it to end; what is handed back goes on at the next start.
+        .with_fallback("WORKER_GRACE", "5");
     folder.leave(DATABASE_URL_FILE, &url)?;
     let outcome = super::run(Role::Dev, &sources, build, |ctx| async { serve(ctx, folder, &cluster, once).await });
     folder.forget();
@@ -111,6 +113,9 @@ async fn serve(ctx: Context, folder: &DevFolder, cluster: &Cluster, once: bool) 
     let state = build_state(&ctx, db.clone(), Arc::clone(&store), Arc::clone(&model))?;
     let parts = WorkerParts { db, store, model, wakeup: Some(start_listener(&ctx)?), readiness: Arc::default() };
     let worker = build_worker(&ctx, parts)?;
+    if !once {
+        tokio::spawn(demo::tell_when_stopping(ctx.stop.clone(), ctx.config.worker.grace));
+    }
     let (on_bound, bound) = oneshot::channel();
     let address = listen_address(&ctx.config)?;
     let server = api::serve(state, address, move |address| {

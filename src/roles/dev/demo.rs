@@ -5,9 +5,11 @@ use std::{
     fs,
     io::{IsTerminal, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
 
 use super::{Context, DevFolder, token};
 use crate::{
@@ -103,6 +105,15 @@ app dev is running, and keeps its data in {}.
         cluster.psql_hint(super::DATABASE),
         std::env::current_exe().map_or_else(|_| "app".to_owned(), |path| path.display().to_string()),
     )
+}
+
+/// Its log says only what is wrong, and a person who pressed Ctrl-C looks for an answer.
+pub(super) async fn tell_when_stopping(stop: CancellationToken, grace: Duration) {
+    stop.cancelled().await;
+    let _nobody_reads = print(&format!(
+        "\nStopping: jobs get {} s; what is not done then goes on at the next start. Ctrl-C again ends at once.\n",
+        grace.as_secs()
+    ));
 }
 
 /// A closed stdout is no reason to stop serving.
