@@ -18,22 +18,30 @@ COPY scripts/fetch scripts/lib.sh scripts/unpack.py scripts/
 COPY scripts/pins scripts/pins
 RUN APP_CACHE_DIR=/cache scripts/fetch model
 
+# --- The manifests of the workspace: what the dependencies are, and nothing that changes with the code.
+FROM debian:trixie-slim AS manifests
+WORKDIR /src
+COPY Cargo.toml Cargo.lock ./
+COPY crates crates
+RUN find crates -type f ! -name Cargo.toml -delete
+
 # --- The program. The version is the one that Cargo.toml asks for (rust-version).
 FROM rust:1.95.0-slim-trixie AS build
 WORKDIR /src
-# The dependencies first, with nothing of ours around them: they are built anew only when Cargo.lock changes.
-COPY Cargo.toml Cargo.lock ./
-RUN mkdir src \
+# The dependencies first, with empty crates around them: they are built again only when a manifest changes.
+COPY --from=manifests /src ./
+RUN mkdir -p src \
  && echo 'fn main() {}' | tee src/main.rs build.rs \
- && touch src/lib.rs \
+ && for crate in . crates/*; do mkdir -p $crate/src && touch $crate/src/lib.rs; done \
  && cargo build --locked --release --bin app \
- && rm -r src build.rs
+ && rm -r src build.rs crates
 COPY build.rs LICENSE ./
 COPY scripts/lib.sh scripts/licences scripts/
 COPY scripts/pins scripts/pins
 COPY config config
 COPY migrations migrations
 COPY samples samples
+COPY crates crates
 COPY src src
 # Which build it is: there is no git in here. Render hands in its own two; the others are for builds elsewhere.
 ARG RENDER_GIT_COMMIT
@@ -42,7 +50,7 @@ ARG APP_COMMIT
 ARG APP_BRANCH
 ARG SOURCE_DATE_EPOCH
 # `touch`: the files are older than what was built from the stand-ins above, and cargo goes by age.
-RUN find build.rs config migrations samples scripts src -type f -exec touch {} + \
+RUN find build.rs config crates migrations samples scripts src -type f -exec touch {} + \
  && cargo build --locked --release --bin app \
  && scripts/licences /licences
 

@@ -1,16 +1,16 @@
-//! Bakes into the program which build it is: commit, branch, time, and the newest migration. Only main.rs reads the first
-//! three, so that a commit changes nothing in the library and its incremental build is short.
+//! Bakes into the program which build it is: commit, branch and time. Only main.rs reads them, so that a commit changes
+//! nothing in the libraries and the next build is short.
 
 use std::{
-    env, fs,
+    env,
     path::Path,
     process::Command,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 /// What the program is made of; the build time is that of their last change, and a commit is theirs only as it stands.
-const SOURCES: [&str; 8] =
-    ["src", "config", "migrations", "samples", "scripts/pins", "build.rs", "Cargo.toml", "Cargo.lock"];
+const SOURCES: [&str; 9] =
+    ["src", "crates", "config", "migrations", "samples", "scripts/pins", "build.rs", "Cargo.toml", "Cargo.lock"];
 /// Where commit and branch come from, in this order, before git is asked. An image is built without `.git`.
 const COMMIT: [&str; 2] = ["RENDER_GIT_COMMIT", "APP_COMMIT"];
 const BRANCH: [&str; 2] = ["RENDER_GIT_BRANCH", "APP_BRANCH"];
@@ -33,7 +33,6 @@ fn main() {
     bake("COMMIT", given(&COMMIT, lookup).or_else(commit));
     bake("BRANCH", given(&BRANCH, lookup).or_else(|| git(&["rev-parse", "--abbrev-ref", "HEAD"])));
     bake("TIME", built_at(lookup).map(|seconds| seconds.to_string()));
-    bake("SCHEMA", newest_migration(Path::new("migrations")).map(|version| version.to_string()));
 }
 
 fn bake(name: &str, value: Option<String>) {
@@ -57,12 +56,6 @@ fn commit() -> Option<String> {
 pub fn built_at(lookup: impl Fn(&str) -> Option<String>) -> Option<u64> {
     let told = lookup("SOURCE_DATE_EPOCH").and_then(|text| text.trim().parse().ok());
     told.or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs()))
-}
-
-/// The number of the newest migration: `V0008__name.sql` is 8.
-pub fn newest_migration(folder: &Path) -> Option<u32> {
-    let names = fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names.filter_map(|name| name.strip_prefix('V')?.split_once("__")?.0.parse().ok()).max()
 }
 
 fn git(args: &[&str]) -> Option<String> {

@@ -21,29 +21,23 @@ use actix_web::{
     web,
 };
 use anyhow::{Context, bail};
-use app::{
-    api::{
-        BASE_PATH,
-        messages::{SearchMode, SearchRequest, TextRequest},
-    },
-    clients::{
-        embedded_postgres::{Cluster, ClusterOptions, find_binaries},
-        local_embedder::{LocalEmbedder, LocalEmbedderOptions},
-    },
-    db::{
-        ConnectTarget, Db, PoolOptions,
-        databases::ensure_database,
-        jobs::{Job, JobFilter, get_job, list_jobs},
-        migrations::get_environment_stamp,
-        search::{FoundChunk, SearchIn, get_extent, list_found_chunks, search_text, search_vectors},
-        uploads::{Content, NewUpload, announce_upload, register_stored},
-        url::DatabaseUrl,
-    },
-    domain::{JobId, UploadId, UserId, fusion::fuse},
+use domain::{
+    JobId, UploadId, UserId,
+    fusion::fuse,
     ports::{EmbedPriority, Embedder},
 };
+use embedded_postgres::{Cluster, ClusterOptions, find_binaries};
+use embedder::{LocalEmbedder, LocalEmbedderOptions};
+use messages::{BASE_PATH, SearchMode, SearchRequest, TextRequest};
+use pg::{ConnectTarget, Db, PoolOptions, databases::ensure_database, url::DatabaseUrl};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use store::{
+    jobs::{Job, JobFilter, get_job, list_jobs},
+    migrations::get_environment_stamp,
+    search::{FoundChunk, SearchIn, get_extent, list_found_chunks, search_text, search_vectors},
+    uploads::{Content, NewUpload, announce_upload, register_stored},
+};
 use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use uuid::Uuid;

@@ -6,10 +6,8 @@
 use std::{io::BufRead, num::NonZeroUsize, path::PathBuf};
 
 use anyhow::{Context, bail};
-use app::{
-    clients::local_embedder::{LocalEmbedder, LocalEmbedderOptions},
-    ports::{EmbedPriority, Embedder},
-};
+use domain::ports::{EmbedPriority, Embedder};
+use embedder::{LocalEmbedder, LocalEmbedderOptions};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {

@@ -20,24 +20,23 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use app::{
-    build_info::BuildInfo,
-    clients::object_storage::ObjectStorage,
-    db::{
-        ConnectTarget, Db, Listener, Notifier, PoolOptions, Session,
-        jobs::{Completer, Completion, Ending, NewJob, advance_job, enqueue_jobs},
-        migrations,
-        retention::Retention,
-        url::DatabaseUrl,
-        workers::WorkerRow,
-    },
-    domain::{DocumentId, Failure, JobId, Lease, RetryPolicy, Status, Step, Timeline, UserId, WorkerId},
-    pipeline::{JobMemory, Outcome, StepError},
-    ports::EmbedModel,
-    worker::{Steps, Worker, WorkerSettings},
-};
 use async_trait::async_trait;
+use domain::{
+    DocumentId, Failure, JobId, Lease, RetryPolicy, Status, Step, Timeline, UserId, WorkerId, build_info::BuildInfo,
+    ports::EmbedModel,
+};
+use pg::{ConnectTarget, Db, PoolOptions, Session, url::DatabaseUrl};
+use pipeline::{JobMemory, Outcome, StepError};
+use providers::object_storage::ObjectStorage;
+use queue::{Steps, Worker, WorkerSettings};
 use serde_json::{Value, json};
+use store::{
+    Listener, Notifier,
+    jobs::{Completer, Completion, Ending, NewJob, advance_job, enqueue_jobs},
+    migrations,
+    retention::Retention,
+    workers::WorkerRow,
+};
 use tokio::{runtime::Handle, sync::Notify};
 use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
@@ -294,7 +293,7 @@ FROM unnest($1::uuid[]) AS d (id)",
         let row = WorkerRow {
             id: WorkerId::generate(),
             host: "bench".to_owned(),
-            build: BuildInfo::new("unknown", "unknown", |_| None),
+            build: BuildInfo::new("unknown", "unknown", migrations::SCHEMA_VERSION, |_| None),
             environment: "development".to_owned(),
             slots: i32::try_from(self.concurrency)?,
         };

@@ -14,7 +14,7 @@ LINUX = os.path.isdir("/proc/self")
 LOOK_SECONDS = 0.01 if LINUX else 0.1
 # How often to look at those that stay: summing up PostgreSQL's pages takes it some milliseconds.
 LOOK_AT_OTHERS_SECONDS = 0.25
-# The argument of a parser child. Source: CHILD_COMMAND in src/clients/local_parser.rs.
+# The argument of a parser child. Source: CHILD_COMMAND in crates/readers.
 PARSE_CHILD = b"parse-child"
 
 

@@ -1,6 +1,5 @@
 //! The command line: types only, no behaviour.
 
-mod client;
 #[cfg(test)]
 mod tests;
 
@@ -10,9 +9,9 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use url::Url;
 use uuid::Uuid;
 
-use crate::checks::Selection;
+use check::Selection;
 
-pub use client::{
+pub use client::args::{
     CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs, SearchArgs, SearchModeArg, UploadArgs,
 };
 

@@ -3,13 +3,11 @@
 use std::{io::Write, process::ExitCode, sync::OnceLock};
 
 use app::{
-    build_info::BuildInfo,
     cli::{self, Command},
-    clients::local_parser,
-    config::{ConfigError, Role, Sources},
-    domain::{ErrorClass, Failure},
-    roles::{self, client},
+    roles,
 };
+use config::{ConfigError, Role, Sources};
+use domain::{ErrorClass, Failure, build_info::BuildInfo};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -19,11 +17,14 @@ const EXIT_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
     // Before anything else: the child that parses hostile files has no runtime and no configuration.
-    if std::env::args_os().nth(1).is_some_and(|command| command == local_parser::CHILD_COMMAND) {
-        return local_parser::run_child();
+    if std::env::args_os().nth(1).is_some_and(|command| command == readers::CHILD_COMMAND) {
+        return readers::run_child();
     }
     static VERSION: OnceLock<String> = OnceLock::new();
-    let build = BuildInfo::new(env!("APP_BUILD_COMMIT"), env!("APP_BUILD_BRANCH"), |name| std::env::var(name).ok())
+    let build =
+        BuildInfo::new(env!("APP_BUILD_COMMIT"), env!("APP_BUILD_BRANCH"), store::migrations::SCHEMA_VERSION, |name| {
+            std::env::var(name).ok()
+        })
         .with_built_at(env!("APP_BUILD_TIME"));
     let cli = cli::parse(VERSION.get_or_init(|| build.to_string()));
     run(cli.command, &build).unwrap_or_else(|error| report(&error))
@@ -45,7 +46,7 @@ fn run(command: Command, build: &BuildInfo) -> anyhow::Result<ExitCode> {
         Command::Keys(args) => roles::run(Role::Keys, &sources, build, |ctx| roles::keys::run(args, ctx)),
         Command::Parse(args) => roles::parse::run(args, &sources),
         // Handled before the runtime; this arm is for a `parse-child` behind other words.
-        Command::ParseChild => Ok(local_parser::run_child()),
+        Command::ParseChild => Ok(readers::run_child()),
     }
 }
 

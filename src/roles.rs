@@ -2,9 +2,7 @@
 
 pub mod api;
 pub mod check;
-pub mod client;
 pub mod dev;
-pub mod dev_dir;
 pub mod keys;
 pub mod migrate;
 pub mod parse;
@@ -18,11 +16,10 @@ use anyhow::Context as _;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    build_info::BuildInfo,
-    config::{Config, Role, Sources},
-    shutdown, telemetry,
-};
+use crate::shutdown;
+use config::{Config, Role, Sources};
+use domain::build_info::BuildInfo;
+use telemetry;
 
 /// Threads for what blocks: files, names of hosts, chunking. Each keeps half a megabyte for the allocator (measured).
 ///

@@ -52,7 +52,7 @@ fn the_parsers_child_is_hidden_and_works() {
 fn jobs_lists_when_no_action_is_named() {
     let Command::Jobs(jobs) = parse("app jobs --state deadletter").unwrap().command else { panic!() };
     assert!(jobs.action.is_none());
-    assert_eq!(jobs.list.state, Some(crate::domain::State::Deadletter));
+    assert_eq!(jobs.list.state, Some(domain::State::Deadletter));
     let Command::Jobs(jobs) = parse("app jobs list --limit 3").unwrap().command else { panic!() };
     assert!(matches!(jobs.action, Some(JobsAction::List(JobsListArgs { limit: 3, .. }))));
 }

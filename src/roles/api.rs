@@ -7,13 +7,13 @@ use super::{
     usable::wait_until_usable,
     wiring::{key_source, listen_address, model, open_db, open_store},
 };
-use crate::{
-    api::{self, ApiSettings, ApiState, AuthSettings, Bounds, KeyPolicy, SecretBytes, StreamLimits, UploadLimits},
+use api::{self, ApiSettings, ApiState, AuthSettings, Bounds, KeyPolicy, SecretBytes, StreamLimits, UploadLimits};
+use config::Config;
+use domain::{
     callback::CallbackKey,
-    config::Config,
-    db::Db,
     ports::{ModelSource, ObjectStore},
 };
+use pg::Db;
 
 /// Serves until it is told to stop. It listens at once and answers 503 until the database can be used.
 ///

@@ -14,17 +14,15 @@ use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    client::render,
-    wiring::{model, open_store},
-};
+use super::wiring::{model, open_store};
 use crate::{
-    build_info::BuildInfo,
-    checks::{CheckOptions, Finding, Report, Scene, Selection, Verdict, run_checks},
     cli::{CheckArgs, CheckOutput},
-    config::{Config, Sources},
     shutdown,
 };
+use check::{CheckOptions, Finding, Report, Scene, Selection, Verdict, run_checks};
+use client::render;
+use config::{Config, Sources};
+use domain::build_info::BuildInfo;
 
 /// What is wrong could pass by itself, and did not within `--wait`.
 const EXIT_NOT_READY: u8 = 3;

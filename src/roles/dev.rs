@@ -14,19 +14,17 @@ use tokio::sync::oneshot;
 use super::{
     Context,
     api::build_state,
-    dev_dir::{DATABASE_URL_FILE, dev_dir},
     wiring::{WorkerParts, build_worker, connect_target, listen_address, model, open_db, open_store, start_listener},
 };
-use crate::{
-    api::{self, issue_token},
-    build_info::BuildInfo,
-    cli::{DevAction, DevArgs},
-    clients::embedded_postgres::{self, Cluster, ClusterOptions, Stopped, find_binaries},
-    config::{Environment, Role, Sources},
-    db::{databases::ensure_database, migrations::migrate, url::DatabaseUrl},
-    domain::UserId,
-};
+use crate::cli::{DevAction, DevArgs};
+use api::{self, issue_token};
+use client::dev_dir::{DATABASE_URL_FILE, dev_dir};
+use config::{Environment, Role, Sources};
+use domain::{UserId, build_info::BuildInfo};
+use embedded_postgres::{self, Cluster, ClusterOptions, Stopped, find_binaries};
 use folder::DevFolder;
+use pg::{databases::ensure_database, url::DatabaseUrl};
+use store::migrations::migrate;
 
 /// Who owns the documents of `app dev`. Source: arbitrary, ours; always the same, so that a restart finds them again.
 const DEV_USER: UserId = UserId(uuid::Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_0001));
@@ -42,8 +40,8 @@ const DATABASE: &str = "app";
 pub fn run(args: DevArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
     let folder = DevFolder::new(dev_dir(&|name| std::env::var(name).ok()));
     match args.action {
-        Some(DevAction::Stop) => super::client::run(stop(&folder)),
-        Some(DevAction::Reset) => super::client::run(reset(&folder)),
+        Some(DevAction::Stop) => client::run(stop(&folder)),
+        Some(DevAction::Reset) => client::run(reset(&folder)),
         None => start(args.once, &folder, sources, build),
     }
 }
@@ -55,14 +53,14 @@ async fn stop(folder: &DevFolder) -> anyhow::Result<ExitCode> {
         Stopped::WasNotRunning => "nothing was running",
         Stopped::InUse => "an `app dev` still runs; end it with Ctrl-C, and the database ends with it",
     };
-    super::client::render::print(&format!("{said}\n"))?;
+    client::render::print(&format!("{said}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn reset(folder: &DevFolder) -> anyhow::Result<ExitCode> {
     embedded_postgres::reset(&folder.postgres()).await?;
     folder.erase()?;
-    super::client::render::print("erased the documents, the jobs and the database of this checkout's `app dev`\n")?;
+    client::render::print("erased the documents, the jobs and the database of this checkout's `app dev`\n")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,10 +7,8 @@ use super::{
     usable::wrong_environment,
     wiring::{connect_target, open_db_at},
 };
-use crate::{
-    cli::MigrateArgs,
-    db::migrations::{MigrateError, MigrationStatus, list_migrations, migrate, migrate_and_move_stamp},
-};
+use crate::cli::MigrateArgs;
+use store::migrations::{MigrateError, MigrationStatus, list_migrations, migrate, migrate_and_move_stamp};
 
 /// Brings the schema up to date, or says what it would do.
 ///

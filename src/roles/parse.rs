@@ -2,13 +2,11 @@
 
 use std::process::ExitCode;
 
-use super::client::render;
-use crate::{
-    cli::ParseArgs,
-    clients::local_parser::{LocalParser, LocalParserOptions},
-    config::{Config, Role, Sources},
-    ports::Parser,
-};
+use crate::cli::ParseArgs;
+use client::render;
+use config::{Config, Role, Sources};
+use domain::ports::Parser;
+use readers::{LocalParser, LocalParserOptions};
 
 /// Parses the file as a worker does and prints the markdown.
 ///
@@ -18,7 +16,7 @@ use crate::{
 pub fn run(args: ParseArgs, sources: &Sources) -> anyhow::Result<ExitCode> {
     let limits = Config::load(Role::Client, sources)?.parser.limits;
     let filename = args.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    super::client::run(async move {
+    client::run(async move {
         let parser = LocalParser::new(LocalParserOptions::default());
         let document = parser.parse(&args.file, "", &filename, limits).await?;
         render::print(&document.markdown)?;

@@ -4,14 +4,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    config::Environment,
-    db::{
-        Db, DbError,
-        migrations::{SchemaState, get_environment_stamp, schema_state},
-    },
-    domain::{ErrorClass, Failure},
-};
+use config::Environment;
+use domain::{ErrorClass, Failure};
+use pg::{Db, DbError};
+use store::migrations::{SchemaState, get_environment_stamp, schema_state};
 
 /// Between two looks. Source: ours; a release step that has just migrated is noticed soon.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);

@@ -5,30 +5,30 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::Context as _;
 
 use super::Context;
-use crate::{
-    api::BASE_PATH,
+use config::{Config, ParserChoice, Storage, StorageLocation};
+use domain::{
+    Failure, RetryPolicy, WorkerId,
     callback::CallbackKey,
-    clients::{
-        jwks::Jwks,
-        llamaparse::{LlamaParse, LlamaParseOptions},
-        local_model::{LocalModel, LocalModelOptions},
-        local_parser::{LocalParser, LocalParserOptions},
-        object_storage::ObjectStorage,
-    },
-    config::{Config, ParserChoice, Storage, StorageLocation},
-    db::{
-        ConnectTarget, Db, Listener, PoolOptions, Wakeup,
-        jobs::Completer,
-        retention::Retention,
-        url::DatabaseUrl,
-        workers::{WorkerRow, host_name},
-    },
-    domain::{Failure, RetryPolicy, WorkerId},
-    pipeline::{Callbacks, Pipeline, Remote, ScratchDir},
     ports::{KeySource, ModelSource, ObjectStore},
-    telemetry::readiness::Readiness,
-    worker::{Worker, WorkerSettings},
 };
+use embedder::{LocalModel, LocalModelOptions};
+use messages::BASE_PATH;
+use pg::{ConnectTarget, Db, PoolOptions, url::DatabaseUrl};
+use pipeline::{Callbacks, Pipeline, Remote, ScratchDir};
+use providers::{
+    jwks::Jwks,
+    llamaparse::{LlamaParse, LlamaParseOptions},
+    object_storage::ObjectStorage,
+};
+use queue::{Worker, WorkerSettings};
+use readers::{LocalParser, LocalParserOptions};
+use store::{
+    Listener, Wakeup,
+    jobs::Completer,
+    retention::Retention,
+    workers::{WorkerRow, host_name},
+};
+use telemetry::readiness::Readiness;
 
 /// Where models are looked for when EMBED_MODEL_DIR does not say: what `scripts/fetch` fills, then what the image holds.
 const MODEL_PLACES: [&str; 2] = [".cache/models", "/var/lib/app/models"];
@@ -207,7 +207,7 @@ fn address(variable: &str, host: &str, port: u16) -> anyhow::Result<SocketAddr> 
         .ok_or_else(|| {
             Failure::new(
                 "address_invalid",
-                crate::domain::ErrorClass::Configuration,
+                domain::ErrorClass::Configuration,
                 format!("{variable} `{host}` is no address of this machine; use 0.0.0.0 for all of them."),
             )
         })

@@ -9,11 +9,9 @@ use super::{
     usable::wait_until_usable,
     wiring::{WorkerParts, build_worker, model, open_db, open_store, probe_address, start_listener},
 };
-use crate::{
-    api::{ProbeState, serve_probes},
-    db::Db,
-    telemetry::readiness::Readiness,
-};
+use api::{ProbeState, serve_probes};
+use pg::Db;
+use telemetry::readiness::Readiness;
 
 /// Works until it is told to stop; waits for a database that it may use. Where it has a port, it says there how it is, from
 /// before the database is known to be up until the last job has ended.

@@ -66,11 +66,11 @@ fn the_scan_finds_a_code_in_every_kind_of_place() {
 /// The catalogue, below the words of docs/checks.md that people write.
 #[test]
 fn docs_checks_lists_every_cause_of_app_check() {
-    const MARKER: &str = "<!-- from the catalogue in src/checks; UPDATE_DOCS=1 writes it -->\n";
+    const MARKER: &str = "<!-- from the catalogue in crates/check; UPDATE_DOCS=1 writes it -->\n";
     let file = root().join("docs/checks.md");
     let page = fs::read_to_string(&file).unwrap();
     let (words, _) = page.split_once(MARKER).unwrap();
-    let wanted = format!("{words}{MARKER}{}", app::checks::render_markdown());
+    let wanted = format!("{words}{MARKER}{}", check::render_markdown());
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&file, wanted).unwrap();
     } else {
@@ -92,7 +92,7 @@ fn documented() -> BTreeSet<String> {
 
 fn sources() -> Vec<Source> {
     let mut files = Vec::new();
-    for folder in ["src", "migrations"] {
+    for folder in ["src", "crates", "migrations"] {
         collect(&root().join(folder), &mut files);
     }
     files.sort();
@@ -103,7 +103,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         // The contract repeats codes; that one stands there does not make it one that can occur.
-        let repeats = path.file_stem().is_some_and(|stem| stem == "tests") || path.ends_with("src/api/contract");
+        let repeats = path.file_stem().is_some_and(|stem| stem == "tests") || path.ends_with("api/src/contract");
         if repeats {
             continue;
         }
@@ -132,7 +132,7 @@ fn codes(sources: &[Source]) -> BTreeMap<String, String> {
             CODE_FIRST.iter().flat_map(|marker| after(text, marker)).filter_map(literal).collect();
         codes.extend(after(text, "'code', '").filter_map(|rest| rest.split('\'').next()));
         codes.extend(after(text, "fn code(").flat_map(arms));
-        if source.path.starts_with("src/api") {
+        if source.path.starts_with("crates/api") {
             codes.extend(CODE_FIRST_IN_API.iter().flat_map(|marker| after(text, marker)).filter_map(literal));
             codes.extend(CODE_SECOND_IN_API.iter().flat_map(|marker| after(text, marker)).filter_map(second));
             codes.extend(after(text, "(").filter_map(literal).filter(|code| code.ends_with("not_found")));

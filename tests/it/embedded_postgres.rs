@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use app::clients::embedded_postgres::{
+use embedded_postgres::{
     Binaries, Cluster, ClusterOptions, EmbeddedError, Stopped, find_binaries, reset, stop_running,
 };
 use rustix::process::{Pid, Signal, kill_process};

@@ -1,10 +1,10 @@
 //! The figures behind `/metrics`: right, and at the price of what they count.
 
-use app::db::{
+use serde_json::Value;
+use store::{
     events::{COUNT_RECENT_EVENTS, RECENT_EVENTS, RECENT_SECONDS, count_recent_events},
     gauges::{COUNT_JOBS, get_gauges, get_oldest_transaction},
 };
-use serde_json::Value;
 
 use crate::support::{cluster::connect, db::TestDb, fleet::Fleet};
 

@@ -1,6 +1,6 @@
 //! `app migrate`: from nothing, again, twice at once, and over what the system being replaced left.
 
-use app::db::migrations::{MigrateError, SchemaState, list_migrations, migrate, schema_state};
+use store::migrations::{MigrateError, SchemaState, list_migrations, migrate, schema_state};
 use tokio::runtime::Handle;
 
 use crate::support::db::{TestDb, target};

@@ -11,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-use app::{
-    clients::local_parser::{LocalParser, LocalParserOptions},
-    domain::Failure,
+use domain::{
+    Failure,
     ports::{ParseLimits, ParsedDocument, Parser},
 };
+use readers::{LocalParser, LocalParserOptions};
 
 /// Generous, for a busy machine; tests that are about a limit set it.
 const LIMITS: ParseLimits =

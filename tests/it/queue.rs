@@ -7,18 +7,16 @@ mod mishaps;
 
 use std::{collections::HashSet, time::Duration};
 
-use app::{
-    db::{
-        DbError, Session,
-        jobs::{
-            ClaimCursor, ClaimOptions, Failed, advance_job, beat_heart, cancel_job, claim_jobs, claim_suspect,
-            fail_job, hand_back_job, hand_back_unheld, redrive_job, release_expired_jobs, retry_job, snooze_job,
-        },
-        workers::WorkerRow,
-    },
-    domain::{ErrorClass, Failure, JobId, Lease, Status, Step, Timeline, UserId, WorkerId},
-};
+use domain::{ErrorClass, Failure, JobId, Lease, Status, Step, Timeline, UserId, WorkerId};
+use pg::{DbError, Session};
 use serde_json::json;
+use store::{
+    jobs::{
+        ClaimCursor, ClaimOptions, Failed, advance_job, beat_heart, cancel_job, claim_jobs, claim_suspect, fail_job,
+        hand_back_job, hand_back_unheld, redrive_job, release_expired_jobs, retry_job, snooze_job,
+    },
+    workers::WorkerRow,
+};
 use uuid::Uuid;
 
 use crate::support::db::TestDb;
@@ -55,7 +53,7 @@ async fn claim(
 }
 
 fn row_of(id: WorkerId) -> WorkerRow {
-    let build = app::build_info::BuildInfo::new("c0ffee", "main", |_| None);
+    let build = domain::build_info::BuildInfo::new("c0ffee", "main", store::migrations::SCHEMA_VERSION, |_| None);
     WorkerRow { id, host: "here".into(), build, environment: "development".into(), slots: 4 }
 }
 

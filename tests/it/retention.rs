@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use app::{
-    db::{
-        documents::delete_document,
-        housekeeping::{keep_uploads_in_use, list_abandoned_uploads},
-        retention::Retention,
-    },
-    domain::{DocumentId, UserId},
-    worker::retention::delete_old,
+use domain::{DocumentId, UserId};
+use queue::retention::delete_old;
+use store::{
+    documents::delete_document,
+    housekeeping::{keep_uploads_in_use, list_abandoned_uploads},
+    retention::Retention,
 };
 use uuid::Uuid;
 

@@ -1,10 +1,7 @@
 //! Searching by the two ways that there are: each passage of a user with few, the indexes for a user with many.
 
-use app::{
-    db::search::{Extent, SearchIn, get_extent, search_text, search_vectors},
-    domain::{ChunkId, UserId},
-    ports::EmbedModel,
-};
+use domain::{ChunkId, UserId, ports::EmbedModel};
+use store::search::{Extent, SearchIn, get_extent, search_text, search_vectors};
 use uuid::Uuid;
 
 use crate::support::db::TestDb;

@@ -1,7 +1,7 @@
 //! TLS and login against a real Postgres with a private authority. The server's certificate names `localhost`, so
 //! that `127.0.0.1` is the same server under a wrong name.
 
-use app::db::{connect_error::classify, tls::make_tls, url::DatabaseUrl};
+use pg::{connect_error::classify, tls::make_tls, url::DatabaseUrl};
 
 pub mod server;
 

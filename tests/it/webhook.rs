@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use app::{callback::CallbackKey, domain::JobId, ports::Callback};
+use domain::{JobId, callback::CallbackKey, ports::Callback};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 

@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use crate::{
-    config::{Config, Environment, Fault, Role, Sources},
-    roles::dev_dir::{
-        API_URL_FILE, DATABASE_URL_FILE, SECRET_FILE, STORAGE_FOLDER, TOKEN_FILE, dev_dir, read_dev_file,
-    },
+use client::dev_dir::{
+    API_URL_FILE, DATABASE_URL_FILE, SECRET_FILE, STORAGE_FOLDER, TOKEN_FILE, dev_dir, read_dev_file,
 };
+use config::{Config, Environment, Fault, Role, Sources};
 
 /// The settings; with those of a running `app dev` where neither a database nor an API is named. All of them or none:
 /// nothing of `app dev` is mixed with another environment.

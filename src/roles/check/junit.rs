@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::title;
-use crate::checks::{CheckStatus, Finding, GROUPS, Report, group_of};
+use check::{CheckStatus, Finding, GROUPS, Report, group_of};
 
 /// The XML document. A warning is a failure only where warnings count (`--strict`), else it is in `system-out`.
 pub(super) fn render(report: &Report) -> String {

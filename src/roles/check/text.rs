@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{super::client::render::printable, title};
-use crate::checks::{CheckStatus, Finding, Report, Verdict};
+use super::title;
+use check::{CheckStatus, Finding, Report, Verdict};
+use client::render::printable;
 
 /// Every check, and the sum.
 pub(super) fn whole(report: &Report, coloured: bool) -> String {

@@ -12,15 +12,14 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, DevFolder, token};
-use crate::{
-    api::messages::{DocumentView, Page, SearchMode, SearchRequest, SearchResponse},
-    cli::UploadArgs,
-    clients::embedded_postgres::Cluster,
-    roles::{
-        client::{ApiClient, render, search, upload},
-        dev_dir::{API_URL_FILE, TOKEN_FILE},
-    },
+use crate::cli::UploadArgs;
+use client::{
+    ApiClient,
+    dev_dir::{API_URL_FILE, TOKEN_FILE},
+    render, search, upload,
 };
+use embedded_postgres::Cluster;
+use messages::{DocumentView, Page, SearchMode, SearchRequest, SearchResponse};
 
 /// The project's own documents, carried along so that they are there wherever the program is.
 const SAMPLES: [(&str, &[u8]); 4] = [

@@ -10,10 +10,8 @@ use std::{
 use anyhow::Context as _;
 use uuid::Uuid;
 
-use crate::{
-    clients::embedded_postgres::create_private_dir,
-    roles::dev_dir::{API_URL_FILE, DATABASE_URL_FILE, SECRET_FILE, STORAGE_FOLDER, TOKEN_FILE, read_dev_file},
-};
+use client::dev_dir::{API_URL_FILE, DATABASE_URL_FILE, SECRET_FILE, STORAGE_FOLDER, TOKEN_FILE, read_dev_file};
+use embedded_postgres::create_private_dir;
 
 /// Files that only a running `app dev` leaves.
 const LEFT: [&str; 3] = [API_URL_FILE, TOKEN_FILE, DATABASE_URL_FILE];

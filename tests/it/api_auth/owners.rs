@@ -96,11 +96,11 @@ async fn nothing_private_is_answered_to_nobody() {
     }
 }
 
-/// Functions of `src/db` that take a user, with the statements in them: each statement compares an owner.
+/// Functions of the crate `store` that take a user, with the statements in them: each statement compares an owner.
 #[test]
 fn every_statement_run_for_a_user_names_the_owner() {
     let mut looked_at = 0;
-    for folder in ["src/db", "src/db/jobs", "src/db/uploads"] {
+    for folder in ["crates/store/src", "crates/store/src/jobs", "crates/store/src/uploads"] {
         for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
             let path = file.unwrap().path();
             if path.extension().is_none_or(|extension| extension != "rs") {

@@ -1,6 +1,6 @@
 //! Row-level security as Supabase's roles see it, for whoever comes by PostgREST instead of the API.
 
-use app::db::migrations::migrate;
+use store::migrations::migrate;
 use tokio::runtime::Handle;
 
 use crate::support::db::{TestDb, target};

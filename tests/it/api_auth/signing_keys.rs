@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use app::api::KeyPolicy;
+use api::KeyPolicy;
 use jsonwebtoken::Algorithm;
 
 use super::{ask, code};

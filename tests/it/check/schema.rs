@@ -1,6 +1,6 @@
 //! A schema, a queue and workers that are not as they should be.
 
-use app::db::shape::read_shape;
+use store::shape::read_shape;
 
 use super::{Environment, check};
 use crate::support::{db::TestDb, fleet::Fleet};
@@ -11,12 +11,12 @@ async fn the_shape_is_what_the_migrations_make() {
     let db = TestDb::new().await;
     let lines = read_shape(&db.db.get().await.unwrap()).await.unwrap();
     let wanted: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/db/shape.txt");
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/store/src/shape.txt");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&file, wanted).unwrap();
     } else {
         let found = std::fs::read_to_string(&file).unwrap();
-        assert!(found == wanted, "src/db/shape.txt is out of date: run this test once with UPDATE_DOCS=1");
+        assert!(found == wanted, "crates/store/src/shape.txt is out of date: run this test once with UPDATE_DOCS=1");
     }
 }
 

@@ -2,10 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use app::{
-    canary::{self, Store},
-    clients::object_storage::ObjectStorage,
-};
+use canary::{self, Store};
+use providers::object_storage::ObjectStorage;
 
 use super::e2e::{assert_nothing_left, files_in, rows_left};
 use crate::{

@@ -25,8 +25,8 @@ async fn a_machine_is_alive_by_its_api_or_else_by_its_worker() {
         )
     };
     environment.db.run(&worker("another-host", "0")).await;
-    environment.db.run(&worker(&app::db::workers::host_name(), "2 minutes")).await;
+    environment.db.run(&worker(&store::workers::host_name(), "2 minutes")).await;
     look(&environment.fleet).requires("self.alive/nobody_alive");
-    environment.db.run(&worker(&app::db::workers::host_name(), "10 seconds")).await;
+    environment.db.run(&worker(&store::workers::host_name(), "10 seconds")).await;
     assert!(look(&environment.fleet).status.success());
 }

@@ -15,7 +15,7 @@ fn root() -> PathBuf {
 }
 
 fn text() -> String {
-    app::api::document_json(&app::api::UploadLimits::default(), env!("CARGO_PKG_VERSION")).unwrap()
+    api::document_json(&api::UploadLimits::default(), env!("CARGO_PKG_VERSION")).unwrap()
 }
 
 fn document() -> Value {
@@ -159,10 +159,10 @@ fn the_codes_of_the_contract_are_those_of_docs_errors() {
 #[test]
 fn only_the_table_registers_routes() {
     let mut faults = Vec::new();
-    visit(&root().join("src"), &mut |path, text| {
+    visit(&root().join("crates/api/src"), &mut |path, text| {
         let name = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
         // The worker's port has its own three probes, and nothing of the API.
-        if name.starts_with("src/api/routes") || name == "src/api/probes.rs" {
+        if name.starts_with("crates/api/src/routes") || name == "crates/api/src/probes.rs" {
             return;
         }
         for word in ["web::resource(", "web::scope(", "web::route(", ".route(", "ServiceConfig", ".service("] {
@@ -171,7 +171,7 @@ fn only_the_table_registers_routes() {
             }
         }
     });
-    assert!(faults.is_empty(), "routes belong into src/api/routes.rs: {}", faults.join(", "));
+    assert!(faults.is_empty(), "routes belong into crates/api/src/routes.rs: {}", faults.join(", "));
 }
 
 fn visit(folder: &Path, look: &mut impl FnMut(&Path, &str)) {

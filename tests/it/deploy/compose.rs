@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use app::{
-    cli::{Cli, Command},
-    config::{Config, Role, Sources, StorageLocation, variable},
-};
+use app::cli::{Cli, Command};
 use clap::Parser;
+use config::{Config, Role, Sources, StorageLocation, variable};
 use serde_json::Value;
 
 use super::yaml::{entries, items, load, text};

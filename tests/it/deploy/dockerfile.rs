@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use app::config::{Secrecy, variable};
+use config::{Secrecy, variable};
 
 use super::yaml::read;
 
@@ -126,6 +126,7 @@ fn what_is_copied_is_there() {
     let made = BTreeMap::from([
         (("model", "/cache/models"), "APP_CACHE_DIR=/cache scripts/fetch model"),
         (("build", "/licences"), "scripts/licences /licences"),
+        (("manifests", "/src"), "find crates -type f ! -name Cargo.toml -delete"),
         (("build", "/src/target/release/app"), "cargo build --locked --release --bin app"),
     ]);
     let stages = stages();
@@ -136,7 +137,7 @@ fn what_is_copied_is_there() {
             let recipe = made.get(&(from.as_str(), path.as_str())).unwrap_or_else(|| panic!("nothing makes {path}"));
             let source = stages.iter().find(|stage| stage.name == from).unwrap();
             assert!(source.all("RUN").any(|run| run.contains(recipe)), "{from} does not run {recipe}");
-            assert!(path.starts_with("/src/") <= (source.all("WORKDIR").next() == Some("/src")));
+            assert!(path.starts_with("/src") <= (source.all("WORKDIR").next() == Some("/src")));
             taken += 1;
         }
         for path in from_project {
@@ -169,7 +170,9 @@ fn what_the_program_has_in_it_is_in_the_build() {
     let build = stages.iter().find(|stage| stage.name == "build").unwrap();
     let (_, copied) = copies(build);
     let mut files = Vec::new();
-    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    for folder in ["src", "crates"] {
+        collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut files);
+    }
     let mut included = 0;
     for file in files {
         let text = fs::read_to_string(&file).unwrap();

@@ -6,11 +6,9 @@ mod rules;
 
 use std::collections::BTreeMap;
 
-use app::{
-    cli::{Cli, Command},
-    config::{Config, Role, Secrecy, Sources, variable},
-};
+use app::cli::{Cli, Command};
 use clap::Parser;
+use config::{Config, Role, Secrecy, Sources, variable};
 use serde_json::Value;
 
 use super::yaml::{entries, items, load, parse, read, text};

@@ -1,6 +1,6 @@
 //! Moving the stamp of a database on purpose.
 
-use app::db::migrations::{MigrateError, get_environment_stamp, migrate_and_move_stamp};
+use store::migrations::{MigrateError, get_environment_stamp, migrate_and_move_stamp};
 use tokio::runtime::Handle;
 
 use crate::support::{

@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use app::{
-    domain::{ErrorClass, Failure},
+use domain::{
+    ErrorClass, Failure,
     ports::{ParseLimits, Parser},
 };
 use rustix::process::{Pid, test_kill_process};

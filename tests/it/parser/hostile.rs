@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use app::{domain::ErrorClass, ports::ParseLimits};
+use domain::{ErrorClass, ports::ParseLimits};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::{LIMITS, parse_limited, refusal};

@@ -1,6 +1,6 @@
 //! Documents as people send them.
 
-use app::ports::{FileKind, page_marker};
+use domain::ports::{FileKind, page_marker};
 
 use super::parse;
 

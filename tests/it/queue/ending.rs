@@ -2,14 +2,9 @@
 
 use std::time::Duration;
 
-use app::{
-    db::{
-        DbError, Session,
-        jobs::{Completer, Completion, Ending, cancel_job},
-    },
-    domain::{Lease, WorkerId},
-    ports::EmbedModel,
-};
+use domain::{Lease, WorkerId, ports::EmbedModel};
+use pg::{DbError, Session};
+use store::jobs::{Completer, Completion, Ending, cancel_job};
 
 use super::{OPTIONS, claim, enqueue, user};
 use crate::support::db::TestDb;

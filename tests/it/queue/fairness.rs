@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use app::{
-    db::jobs::{ClaimOptions, hand_back_job},
-    domain::WorkerId,
-};
+use domain::WorkerId;
+use store::jobs::{ClaimOptions, hand_back_job};
 
 use super::{OPTIONS, claim, enqueue, user};
 use crate::support::db::TestDb;

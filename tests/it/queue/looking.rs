@@ -2,14 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use app::{
-    db::{
-        Conn, Session,
-        jobs::{ClaimCursor, advance_job, beat_heart, claim_jobs, get_checkpoint, get_outlook, hand_back_job},
-    },
-    domain::{Lease, Status, Step, WorkerId},
-};
+use domain::{Lease, Status, Step, WorkerId};
+use pg::{Conn, Session};
 use serde_json::json;
+use store::jobs::{ClaimCursor, advance_job, beat_heart, claim_jobs, get_checkpoint, get_outlook, hand_back_job};
 
 use super::{OPTIONS, enqueue, expire, one, row_of, user};
 use crate::support::{db::TestDb, fleet::PATIENCE};

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use app::{
-    db::{
-        Db, DbError, PoolOptions, Session,
-        housekeeping::{delete_stale_workers, take_sweep_turn},
-        jobs::{advance_job, beat_heart, get_outlook, hand_back_unheld, raise_epoch, redrive_job},
-    },
-    domain::{Lease, Status, Step, WorkerId},
-};
+use domain::{Lease, Status, Step, WorkerId};
+use pg::{Db, DbError, PoolOptions, Session};
 use serde_json::json;
+use store::{
+    housekeeping::{delete_stale_workers, take_sweep_turn},
+    jobs::{advance_job, beat_heart, get_outlook, hand_back_unheld, raise_epoch, redrive_job},
+};
 
 use super::{OPTIONS, claim, enqueue, one, release, row_of, state, user};
 use crate::support::db::{TestDb, target};

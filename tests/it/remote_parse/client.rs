@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use app::{
-    clients::llamaparse::{LlamaParse, LlamaParseOptions},
-    domain::ErrorClass,
+use domain::{
+    ErrorClass,
     ports::{RemoteParser, RemoteState},
 };
+use providers::llamaparse::{LlamaParse, LlamaParseOptions};
 use serde_json::json;
 
 use crate::support::{

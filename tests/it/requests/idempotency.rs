@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
-use app::{
-    db::{
-        idempotency::{KeptAnswer, Reservation},
-        uploads::{Content, Keep, NewUpload, Registered, register_declared},
-    },
-    domain::{UploadId, UserId},
-};
+use domain::{UploadId, UserId};
 use reqwest::{
     Method,
     multipart::{Form, Part},
 };
 use serde_json::{Value, json};
+use store::{
+    idempotency::{KeptAnswer, Reservation},
+    uploads::{Content, Keep, NewUpload, Registered, register_declared},
+};
 use uuid::Uuid;
 
 use super::{Answer, announcement, api, files_in, request, send};

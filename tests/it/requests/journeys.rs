@@ -2,19 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use app::{
-    build_info::BuildInfo,
-    clients::object_storage::ObjectStorage,
-    db::{retention::Retention, workers::WorkerRow},
-    domain::{Failure, Lease, RetryPolicy, Step, Timeline, WorkerId},
-    pipeline::{JobMemory, Outcome, StepError},
-    worker::{Steps, Worker, WorkerSettings},
-};
+use domain::{Failure, Lease, RetryPolicy, Step, Timeline, WorkerId, build_info::BuildInfo};
+use pipeline::{JobMemory, Outcome, StepError};
+use providers::object_storage::ObjectStorage;
+use queue::{Steps, Worker, WorkerSettings};
 use reqwest::{
     Method,
     multipart::{Form, Part},
 };
 use serde_json::{Value, json};
+use store::{retention::Retention, workers::WorkerRow};
 
 use super::{Api, announcement, api, files_in, request, send};
 
@@ -135,7 +132,7 @@ fn housekeeper(api: &Api) -> Worker {
     let row = WorkerRow {
         id: WorkerId::generate(),
         host: "test".to_owned(),
-        build: BuildInfo::new("test", "test", |_| None),
+        build: BuildInfo::new("test", "test", store::migrations::SCHEMA_VERSION, |_| None),
         environment: "development".to_owned(),
         slots: 1,
     };

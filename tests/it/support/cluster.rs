@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs, path::Path};
 
-use app::clients::embedded_postgres::{Cluster, ClusterOptions, default_folder, find_binaries};
+use embedded_postgres::{Cluster, ClusterOptions, default_folder, find_binaries};
 use tokio::sync::OnceCell;
 
 const CHECKOUT: &str = env!("CARGO_MANIFEST_DIR");

@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use app::db::{ConnectTarget, Db, PoolOptions, migrations, url::DatabaseUrl};
+use pg::{ConnectTarget, Db, PoolOptions, url::DatabaseUrl};
+use store::migrations;
 use tokio::runtime::Handle;
 use tokio_postgres::{Client, SimpleQueryMessage};
 use uuid::Uuid;
@@ -108,7 +109,7 @@ async fn cluster_url() -> String {
 /// The migrated template, made once for each set of migrations by whichever test comes first.
 async fn ensure_template() -> String {
     let mut hasher = DefaultHasher::new();
-    for folder in ["migrations", "src/db"] {
+    for folder in ["migrations", "crates/store/src"] {
         let mut files: Vec<_> = std::fs::read_dir(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
             .unwrap()
             .map(|entry| entry.unwrap().path())

@@ -165,8 +165,8 @@ impl Fleet {
 
 /// A user's token, good for an hour.
 pub fn token(user: &str) -> String {
-    let user = app::domain::UserId(user.parse().unwrap());
-    app::api::issue_token(SECRET.as_bytes(), user, Duration::from_secs(3600), "authenticated").unwrap()
+    let user = domain::UserId(user.parse().unwrap());
+    api::issue_token(SECRET.as_bytes(), user, Duration::from_secs(3600), "authenticated").unwrap()
 }
 
 impl App {

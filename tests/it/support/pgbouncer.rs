@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use app::clients::embedded_postgres::Cluster;
+use embedded_postgres::Cluster;
 
 use super::scratch::Scratch;
 

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use app::clients::embedded_postgres;
+use embedded_postgres;
 
 /// Ends its server and erases itself when dropped.
 pub struct Scratch {

@@ -2,16 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use app::{
-    api::{ApiSettings, ApiState, AuthSettings, Bounds, SecretBytes, UploadLimits, serve},
-    build_info::BuildInfo,
-    clients::{
-        jwks::Jwks,
-        local_model::{LocalModel, LocalModelOptions},
-        object_storage::ObjectStorage,
-    },
-    db::{Db, PoolOptions},
-};
+use api::{ApiSettings, ApiState, AuthSettings, Bounds, SecretBytes, UploadLimits, serve};
+use domain::build_info::BuildInfo;
+use embedder::{LocalModel, LocalModelOptions};
+use pg::{Db, PoolOptions};
+use providers::{jwks::Jwks, object_storage::ObjectStorage};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +39,7 @@ impl Plan {
             ..AuthSettings::keys_only("authenticated")
         };
         let settings = ApiSettings {
-            streams: app::api::StreamLimits::default(),
+            streams: api::StreamLimits::default(),
             environment: "development".to_owned(),
             auth,
             uploads: UploadLimits { uploads_per_day: 0, ..UploadLimits::default() },
@@ -75,7 +70,7 @@ impl Plan {
         });
         let db = Db::open(target(url), PoolOptions::default()).unwrap();
         let stop = CancellationToken::new();
-        let build = BuildInfo::new("test", "test", |_| None);
+        let build = BuildInfo::new("test", "test", store::migrations::SCHEMA_VERSION, |_| None);
         let mut state = ApiState::new(db, Arc::new(store), Arc::new(model), self.settings, build, stop.clone());
         if let Some(jwks) = self.jwks {
             state = state.with_keys(Arc::new(Jwks::new(jwks.parse().unwrap()).unwrap()));

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use app::clients::embedded_postgres::{Cluster, ClusterOptions, find_binaries};
+use embedded_postgres::{Cluster, ClusterOptions, find_binaries};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tokio_postgres::SimpleQueryMessage;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use app::config::{Secrecy, variable};
+use config::{Secrecy, variable};
 use serde_json::Value;
 
 use crate::deploy::yaml::{entries, items, text};

@@ -1,0 +1,178 @@
+//! All findings of one run, as `--output json` prints them, and what they come to.
+
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::{
+    catalogue::group_of,
+    finding::{CheckStatus, Finding},
+};
+use config::Environment;
+use domain::build_info::BuildInfo;
+
+/// Version of the JSON's shape: docs/check-output.schema.json. Keys may be added within a version.
+const SCHEMA_VERSION: u32 = 2;
+
+/// What a run comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing is wrong that counts.
+    Passed,
+    /// Something is.
+    Failed,
+    /// What is wrong could pass by itself and did not within `--wait`.
+    NotReady,
+    /// INT or TERM came before everything was looked at.
+    Interrupted,
+}
+
+/// How many findings ended how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// As they should be.
+    pub passed: usize,
+    /// Somebody should look.
+    pub warnings: usize,
+    /// Do not work.
+    pub failed: usize,
+    /// Not looked at.
+    pub skipped: usize,
+}
+
+/// All findings of one run.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// In the order of the catalogue.
+    pub findings: Vec<Finding>,
+    /// When the run began.
+    pub started_at: OffsetDateTime,
+    /// How long it took, in milliseconds, waiting included.
+    pub ms: u64,
+    /// Whether warnings count as failures.
+    pub strict: bool,
+    /// Whether `--wait` ran out.
+    pub waited_in_vain: bool,
+    /// Whether INT or TERM came.
+    pub interrupted: bool,
+}
+
+impl Report {
+    /// How many ended how.
+    pub fn summary(&self) -> Summary {
+        let count = |status| self.findings.iter().filter(|finding| finding.status == status).count();
+        Summary {
+            passed: count(CheckStatus::Passed),
+            warnings: count(CheckStatus::Warning),
+            failed: count(CheckStatus::Failed),
+            skipped: count(CheckStatus::Skipped),
+        }
+    }
+
+    /// What counts as wrong.
+    pub fn problems(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.is_failure() || (self.strict && finding.is_problem()))
+    }
+
+    /// What it comes to.
+    pub fn verdict(&self) -> Verdict {
+        if self.interrupted {
+            Verdict::Interrupted
+        } else if self.problems().next().is_none() {
+            Verdict::Passed
+        } else if self.waited_in_vain && self.may_pass() {
+            Verdict::NotReady
+        } else {
+            Verdict::Failed
+        }
+    }
+
+    /// Whether all that is wrong could pass by itself.
+    pub fn may_pass(&self) -> bool {
+        self.problems().all(|finding| finding.cause.is_some_and(|cause| cause.waitable))
+    }
+
+    /// The JSON document.
+    pub fn to_json(&self, environment: Environment, build: &BuildInfo) -> serde_json::Value {
+        let checks: Vec<_> = self.findings.iter().map(CheckJson::of).collect();
+        serde_json::json!({
+            "schema_version": SCHEMA_VERSION,
+            "verdict": self.verdict(),
+            "environment": environment.as_str(),
+            "version": build.version,
+            "commit": build.commit,
+            "branch": build.branch,
+            "started_at": self.started_at.format(&time::format_description::well_known::Rfc3339).ok(),
+            "ms": self.ms,
+            "strict": self.strict,
+            "summary": self.summary(),
+            "checks": checks,
+        })
+    }
+}
+
+/// One element of `checks`.
+#[derive(Serialize)]
+struct CheckJson<'a> {
+    id: &'a str,
+    group: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    status: CheckStatus,
+    ms: u64,
+    observed: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<&'a str>,
+}
+
+impl<'a> CheckJson<'a> {
+    fn of(finding: &'a Finding) -> Self {
+        Self {
+            id: finding.id,
+            group: group_of(finding.id),
+            subject: finding.subject.as_deref(),
+            status: finding.status,
+            ms: u64::try_from(finding.took.as_millis()).unwrap_or(u64::MAX),
+            observed: &finding.observed,
+            expected: finding.expected.as_deref(),
+            cause: finding.cause.map(super::Cause::id),
+            why: finding.cause.map(|cause| cause.why),
+            fix: finding.fix.as_deref(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::{Cause, Look};
+
+    static BROKEN: Cause = Cause::error("db.login", "broken", "It is broken.");
+    static SLOW: Cause = Cause::error("db.login", "slow", "It is slow.").waitable();
+    static ODD: Cause = Cause::warning("db.login", "odd", "It is odd.");
+
+    fn report(causes: &[&'static Cause], strict: bool, waited_in_vain: bool) -> Report {
+        let findings = causes.iter().map(|cause| Look::at("db.login").found(cause, "seen", "mend")).collect();
+        Report { findings, started_at: OffsetDateTime::UNIX_EPOCH, ms: 0, strict, waited_in_vain, interrupted: false }
+    }
+
+    #[test]
+    fn a_warning_counts_only_when_strict_and_never_hides_an_error() {
+        assert_eq!(report(&[&ODD], false, false).verdict(), Verdict::Passed);
+        assert_eq!(report(&[&ODD], true, false).verdict(), Verdict::Failed);
+        assert_eq!(report(&[&ODD, &BROKEN], false, false).verdict(), Verdict::Failed);
+    }
+
+    #[test]
+    fn not_ready_means_that_all_that_is_wrong_could_have_passed() {
+        assert_eq!(report(&[&SLOW], false, true).verdict(), Verdict::NotReady);
+        assert_eq!(report(&[&SLOW, &BROKEN], false, true).verdict(), Verdict::Failed);
+        assert_eq!(report(&[&SLOW], false, false).verdict(), Verdict::Failed);
+    }
+}

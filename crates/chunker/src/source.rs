@@ -1,0 +1,186 @@
+//! The text to cut: page markers taken out and remembered, leaders and blank lines squeezed.
+
+use std::ops::Range;
+
+use domain::ports::page_marker;
+
+/// Runs of fill characters this long or longer are squeezed.
+const MIN_FILL_RUN: usize = 6;
+/// What lines are filled with: leaders, which may stand apart, and rules.
+const FILL: [char; 6] = ['.', '…', '·', '_', '-', '='];
+const LEADERS: [char; 3] = ['.', '…', '·'];
+/// What a squeezed run keeps: enough for markdown to mean the same (`---`, `===`, `...`).
+const KEPT_FILL: usize = 3;
+
+/// A document's text without page markers, and the page of each of its bytes.
+pub(super) struct Source {
+    /// Lines joined by `\n`; never more than one blank line in a row, none at either end.
+    pub text: String,
+    /// Where each page's text begins, in order of the text. Empty where the format has no pages.
+    pages: Vec<(usize, i32)>,
+}
+
+impl Source {
+    /// Reads `markdown`. What is left out: page markers, blank lines after the first of a run, and all but
+    /// three of a run of fill characters, as between a table of contents' titles and page numbers: the
+    /// model would read each dot as a word.
+    pub fn new(markdown: &str) -> Self {
+        let mut source = Self { text: String::with_capacity(markdown.len()), pages: Vec::new() };
+        let (mut blank, mut page, mut last_line) = (false, None, 0);
+        for line in markdown.lines() {
+            if let Some(number) = marked_page(line) {
+                page = Some(number);
+                blank = true;
+            } else if line.trim().is_empty() {
+                blank = true;
+            } else {
+                if !source.text.is_empty() {
+                    let joins = page.is_some() && runs_on(&source.text[last_line..], line);
+                    source.text.push_str(if blank && !joins { "\n\n" } else { "\n" });
+                }
+                last_line = source.text.len();
+                source.pages.extend(page.take().map(|number| (last_line, number)));
+                push_squeezed(&mut source.text, line);
+                blank = false;
+            }
+        }
+        source
+    }
+
+    /// The first and last page that `range` stands on.
+    pub fn pages(&self, range: &Range<usize>) -> Option<(i32, i32)> {
+        let first = self.pages.partition_point(|&(start, _)| start <= range.start).saturating_sub(1);
+        let past = self.pages.partition_point(|&(start, _)| start < range.end);
+        // Least and greatest, not first and last: a text may number its pages in any order.
+        let numbers = || self.pages.get(first..past).unwrap_or_default().iter().map(|&(_, page)| page);
+        Some((numbers().min()?, numbers().max()?))
+    }
+}
+
+/// The page that `line` marks, where it is the line that [`page_marker`] writes.
+fn marked_page(line: &str) -> Option<i32> {
+    let line = line.trim();
+    let number: u32 = line.strip_prefix("<!-- page ")?.strip_suffix(" -->")?.parse().ok()?;
+    (page_marker(number) == line).then(|| i32::try_from(number).ok()).flatten()
+}
+
+/// Whether `next`, the first line of a page, goes on with the sentence that `last` leaves open.
+fn runs_on(last: &str, next: &str) -> bool {
+    let end = last.trim_end_matches(|c: char| c.is_whitespace() || "*_\"'”’)".contains(c));
+    let open = end.chars().next_back().is_some_and(|c| c.is_alphanumeric() || ",-–".contains(c));
+    let prose = !last.trim_start().starts_with(['#', '|', '<', '`', '~']);
+    open && prose && next.chars().next().is_some_and(char::is_lowercase)
+}
+
+/// Appends `line` to `out`, long runs of leaders cut to three.
+fn push_squeezed(out: &mut String, line: &str) {
+    let (mut copied, mut at) = (0, 0);
+    while let Some(found) = line[at..].find(FILL) {
+        at += found;
+        let run = FillRun::at(line, at);
+        if run.is_fill(line) {
+            out.push_str(&line[copied..run.kept_end]);
+            copied = run.end;
+        }
+        at = run.end;
+    }
+    out.push_str(&line[copied..]);
+}
+
+/// A run of one fill character, each perhaps escaped; leader dots may stand apart.
+struct FillRun {
+    leader: bool,
+    count: usize,
+    start: usize,
+    /// Ends of the run, and of its first three characters.
+    end: usize,
+    kept_end: usize,
+}
+
+impl FillRun {
+    /// The run whose first character stands in `line` at `start`.
+    fn at(line: &str, start: usize) -> Self {
+        let fill = line[start..].chars().next().unwrap_or(' ');
+        let leader = LEADERS.contains(&fill);
+        let start = if line[..start].ends_with('\\') { start - 1 } else { start };
+        let mut run = Self { leader, count: 0, start, end: start, kept_end: start };
+        let mut at = start;
+        loop {
+            let rest = line[at..].strip_prefix('\\').unwrap_or(&line[at..]);
+            let Some(after) = rest.strip_prefix(fill) else { return run };
+            run.end = line.len() - after.len();
+            run.count += 1;
+            if run.count <= KEPT_FILL {
+                run.kept_end = run.end;
+            }
+            let gap = if leader { after.bytes().take(2).take_while(|&byte| byte == b' ').count() } else { 0 };
+            at = run.end + gap;
+        }
+    }
+
+    /// Whether it carries no meaning: long, and not a part of a name, as a row of underscores may be.
+    fn is_fill(&self, line: &str) -> bool {
+        let named =
+            line[..self.start].ends_with(char::is_alphanumeric) && line[self.end..].starts_with(char::is_alphanumeric);
+        self.count >= MIN_FILL_RUN && (self.leader || !named)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn squeezed(line: &str) -> String {
+        let mut out = String::new();
+        push_squeezed(&mut out, line);
+        out
+    }
+
+    #[test]
+    fn markers_become_pages_and_leave_the_text() {
+        let source = Source::new("<!-- page 1 -->\n\n# A\n\n<!-- page 2 -->\n<!-- page 3 -->\n\n\n\nThe end.\n");
+        assert_eq!(source.text, "# A\n\nThe end.");
+        assert_eq!(source.pages(&(0..3)), Some((1, 1)));
+        assert_eq!(source.pages(&(5..9)), Some((3, 3)));
+        assert_eq!(source.pages(&(0..9)), Some((1, 3)));
+    }
+
+    #[test]
+    fn a_text_without_markers_has_no_pages() {
+        assert_eq!(Source::new("one\n\ntwo").pages(&(0..3)), None);
+    }
+
+    #[test]
+    fn text_before_the_first_marker_takes_the_first_page_it_reaches() {
+        let source = Source::new("Cover.\n\n<!-- page 2 -->\n\nText.");
+        assert_eq!(source.pages(&(0..6)), None);
+        assert_eq!(source.pages(&(0..10)), Some((2, 2)));
+    }
+
+    #[test]
+    fn what_only_looks_like_a_marker_stays() {
+        let text = "see <!-- page 4 -->\n<!-- page 04 -->\n<!-- page 99999999999 -->\n<!-- page x -->";
+        assert_eq!(Source::new(text).text, text);
+    }
+
+    #[test]
+    fn a_sentence_goes_on_across_the_page_break_and_a_new_one_does_not() {
+        assert_eq!(Source::new("the plan\n\n<!-- page 2 -->\n\npays half.").text, "the plan\npays half.");
+        assert_eq!(Source::new("the plan.\n\n<!-- page 2 -->\n\npays half.").text, "the plan.\n\npays half.");
+        assert_eq!(Source::new("the plan\n\n<!-- page 2 -->\n\nPays half.").text, "the plan\n\nPays half.");
+        assert_eq!(Source::new("# the plan\n\n<!-- page 2 -->\n\npays half.").text, "# the plan\n\npays half.");
+    }
+
+    #[test]
+    fn leaders_and_rules_are_squeezed_and_words_are_not() {
+        assert_eq!(squeezed("Drugs  . . . . . . . . . 12 |"), "Drugs  . . . 12 |");
+        assert_eq!(squeezed("Drugs.........12"), "Drugs...12");
+        assert_eq!(squeezed("| -------- | :------: |"), "| --- | :---: |");
+        assert_eq!(squeezed(r"Name \_\_\_\_\_\_\_\_ Date ________"), r"Name \_\_\_ Date ___");
+        assert_eq!(
+            squeezed("a________b, 1.2.3.4.5.6.7, x-y-z-a-b-c-d, ..... wait…"),
+            "a________b, 1.2.3.4.5.6.7, x-y-z-a-b-c-d, ..... wait…"
+        );
+        assert_eq!(squeezed(r"C:\dir\__init__ \\\\\\\\"), r"C:\dir\__init__ \\\\\\\\");
+    }
+}

@@ -1,0 +1,197 @@
+//! Arguments of the commands that talk to a running API.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use uuid::Uuid;
+
+use domain::{State, Status};
+use messages::SearchMode;
+
+const CONNECTION: &str = "Which API: APP_URL and APP_TOKEN (a user's token or an API key; APP_USER_ID with a key that speaks for \
+many).\nWithout them, the `app dev` that runs for this checkout.";
+
+/// `app upload`.
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("Examples:\n  \
+    app upload report.pdf                    watch it until it is searchable\n  \
+    app upload contracts/ notes.md           every file in a folder, and one more\n  \
+    app upload --json *.pdf > outcome.json   for a script\n  \
+    app upload --no-wait big.pdf             hand it over and leave\n\n\
+    A file that fails does not stop the others. What is there already is shown as such, and is no failure.\n\
+    Exit codes: 0 every file is searchable (with --no-wait: handed over), 1 some file failed, 2 wrong arguments.\n\n{CONNECTION}"))]
+pub struct UploadArgs {
+    /// Files, or folders (the files directly inside, except hidden ones)
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Wait until every file is searchable or has failed (the default)
+    #[arg(long, overrides_with = "no_wait")]
+    pub wait: bool,
+    /// Leave as soon as the bytes are handed over
+    #[arg(long, overrides_with = "wait")]
+    pub no_wait: bool,
+    /// Announce each file, then put its bytes where the API says (the default)
+    #[arg(long, conflicts_with = "one_step")]
+    pub two_step: bool,
+    /// Send each file to the API in a single request
+    #[arg(long)]
+    pub one_step: bool,
+    /// Print the outcome as a JSON array
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `app jobs`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, after_long_help = format!("Examples:\n  \
+    app jobs                                 the latest jobs\n  \
+    app jobs list --state deadletter         those that need a person\n  \
+    app jobs show 0192f0c1-…                 one job, and why it failed\n  \
+    app jobs retry 0192f0c1-…                from where it stopped\n  \
+    app jobs retry --all --dry-run           how many a retry of all that failed would take up\n\n{CONNECTION}"))]
+pub struct JobsArgs {
+    /// What to do; `list` when absent.
+    #[command(subcommand)]
+    pub action: Option<JobsAction>,
+    /// How to list, where no action is named.
+    #[command(flatten)]
+    pub list: JobsListArgs,
+}
+
+/// `app jobs list`.
+#[derive(Debug, Clone, Args)]
+pub struct JobsListArgs {
+    /// Only jobs in this state: queued, working, retryable, done, deadletter, cancelled
+    #[arg(long, value_name = "STATE")]
+    pub state: Option<State>,
+    /// At most this many
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `app jobs …`.
+#[derive(Debug, Subcommand)]
+pub enum JobsAction {
+    /// List your jobs, the latest first
+    #[command(after_long_help = "Examples:\n  app jobs list\n  app jobs list --state working --json")]
+    List(JobsListArgs),
+    /// Everything about one job
+    #[command(after_long_help = "Example:\n  app jobs show 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10")]
+    Show(JobArgs),
+    /// What happened to a job, in order
+    #[command(after_long_help = "Example:\n  app jobs events 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10")]
+    Events(JobArgs),
+    /// Take up failed or cancelled jobs again: one, several, or all that failed
+    #[command(after_long_help = "Examples:\n  \
+        app jobs retry 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10\n  \
+        app jobs retry 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10 --from parsed    cut and embed anew\n  \
+        app jobs retry --all --dry-run                     how many would be taken up\n  \
+        app jobs retry --all --code storage_unavailable    those that failed for one reason\n  \
+        app jobs retry --all --status failed_parse         those that failed in one stage\n\n\
+        --all leaves out a job whose document has a later one. Of several jobs, those that cannot be taken up are \
+        counted, with the reason, and do not stop the others.\n\
+        Exit codes: 0 (for one job named alone: it was queued), 1 failed, 2 wrong arguments.")]
+    Retry(RetryArgs),
+    /// Stop one or several jobs; one that runs stops within a heartbeat
+    #[command(
+        after_long_help = "Examples:\n  app jobs cancel 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10\n  app jobs cancel ID ID ID"
+    )]
+    Cancel(CancelArgs),
+}
+
+/// `app jobs retry`.
+#[derive(Debug, Clone, Args)]
+pub struct RetryArgs {
+    /// Ids, from `app jobs`
+    #[arg(value_name = "ID", required_unless_present = "all")]
+    pub job_ids: Vec<Uuid>,
+    /// An earlier status to begin from, instead of the last good one
+    #[arg(long, value_name = "STATUS")]
+    pub from: Option<Status>,
+    /// All of your jobs that failed
+    #[arg(long, conflicts_with = "job_ids")]
+    pub all: bool,
+    /// With --all: only those whose last failure has this code
+    #[arg(long, value_name = "CODE", requires = "all", conflicts_with = "job_ids")]
+    pub code: Option<String>,
+    /// With --all: only those at this status: failed_parse, failed_chunking, failed_embedding
+    #[arg(long, value_name = "STATUS", requires = "all", conflicts_with = "job_ids")]
+    pub status: Option<Status>,
+    /// Change nothing; say how many would be queued
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `app jobs cancel`.
+#[derive(Debug, Clone, Args)]
+pub struct CancelArgs {
+    /// Ids, from `app jobs`
+    #[arg(value_name = "ID", required = true)]
+    pub job_ids: Vec<Uuid>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// One job.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct JobArgs {
+    /// The job's id, from `app jobs`
+    #[arg(value_name = "ID")]
+    pub job_id: Uuid,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `app search`.
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("Examples:\n  \
+    app search \"what does the policy exclude?\"\n  \
+    app search --mode text --limit 20 deductible\n  \
+    app search --json \"notice period\" | jq '.hits[0].text'\n\n\
+    Exit codes: 0 (also when nothing was found), 1 failed, 2 wrong arguments.\n\n{CONNECTION}"))]
+pub struct SearchArgs {
+    /// A question or some words
+    #[arg(required = true, value_name = "QUESTION")]
+    pub query: Vec<String>,
+    /// Hits wanted
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub limit: u32,
+    /// By meaning, by words, or both
+    #[arg(long, value_enum, default_value_t = SearchModeArg::Hybrid)]
+    pub mode: SearchModeArg,
+    /// Only in this document
+    #[arg(long, value_name = "ID")]
+    pub document: Option<Uuid>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to search, as the command line names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SearchModeArg {
+    /// By meaning and by words
+    Hybrid,
+    /// By meaning
+    Vector,
+    /// By words
+    Text,
+}
+
+impl From<SearchModeArg> for SearchMode {
+    fn from(mode: SearchModeArg) -> Self {
+        match mode {
+            SearchModeArg::Hybrid => Self::Hybrid,
+            SearchModeArg::Vector => Self::Vector,
+            SearchModeArg::Text => Self::Text,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Which API, with which token: the environment, else a running `app dev`.
+
+use anyhow::Context;
+use url::Url;
+
+use super::http::ApiClient;
+use crate::dev_dir::{API_URL_FILE, TOKEN_FILE, dev_dir, read_dev_file};
+use domain::{ErrorClass, Failure, build_info::BuildInfo};
+
+type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The client that the process's environment describes.
+pub(super) fn connect(build: &BuildInfo) -> anyhow::Result<ApiClient> {
+    let target = Target::find(&|name| std::env::var(name).ok())?;
+    ApiClient::new(target, build)
+}
+
+/// Where to go, and as whom.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// Without the base path, without a slash at its end.
+    pub(super) root: String,
+    pub(super) token: String,
+    /// For a key that speaks for many.
+    pub(super) user_id: Option<String>,
+    /// Where the token comes from, for the sentence about a refused one.
+    pub(super) token_from: String,
+}
+
+impl Target {
+    fn find(env: Env<'_>) -> anyhow::Result<Self> {
+        let set = |name: &str| env(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let user_id = set("APP_USER_ID");
+        let (url, token) = (set("APP_URL"), set("APP_TOKEN"));
+        if url.is_some() && token.is_none() {
+            return Err(
+                not_configured("APP_URL is set, but APP_TOKEN is missing: a user's token or an API key.").into()
+            );
+        }
+        let folder = dev_dir(env);
+        let left = |name: &str| {
+            let file = folder.join(name);
+            read_dev_file(&folder, name).with_context(|| format!("couldn't read {}", file.display()))
+        };
+        let Some(url) = url.map_or_else(|| left(API_URL_FILE), |url| Ok(Some(url)))? else {
+            return Err(nothing_known().into());
+        };
+        let (token, token_from) = match token {
+            Some(token) => (token, "APP_TOKEN".to_owned()),
+            None => match left(TOKEN_FILE)? {
+                Some(token) => (token, format!("{}, where `app dev` left it", folder.join(TOKEN_FILE).display())),
+                None => return Err(nothing_known().into()),
+            },
+        };
+        Ok(Self { root: root_of(&url)?, token, user_id, token_from })
+    }
+}
+
+fn nothing_known() -> Failure {
+    not_configured("No API is known. Start `scripts/dev` in this checkout, or set APP_URL and APP_TOKEN.")
+}
+
+fn not_configured(message: &str) -> Failure {
+    Failure::new("client_not_configured", ErrorClass::Configuration, message)
+}
+
+/// `url` may name the API with or without its base path.
+fn root_of(url: &str) -> Result<String, Failure> {
+    let parsed = Url::parse(url)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some())
+        .ok_or_else(|| not_configured("APP_URL must look like https://host, or http://127.0.0.1:8000."))?;
+    let path = parsed.path().trim_end_matches('/');
+    let path = path.strip_suffix(super::http::BASE_PATH).unwrap_or(path);
+    Ok(format!("{}{path}", parsed.origin().ascii_serialization()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(variables: &[(&str, &str)]) -> anyhow::Result<Target> {
+        let variables: std::collections::HashMap<String, String> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Target::find(&|name| variables.get(name).cloned())
+    }
+
+    #[test]
+    fn the_environment_wins_over_what_app_dev_left() {
+        let folder = std::env::temp_dir().join(format!("app-connect-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("api.url"), "http://127.0.0.1:4000\n").unwrap();
+        std::fs::write(folder.join("token"), "left\n").unwrap();
+        let dev = ("APP_DEV_DIR", folder.to_str().unwrap());
+        let left = find(&[dev]).unwrap();
+        let named = find(&[dev, ("APP_URL", "https://api.example/"), ("APP_TOKEN", "mine")]).unwrap();
+        let mixed = find(&[dev, ("APP_TOKEN", "mine")]).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!((&*left.root, &*left.token), ("http://127.0.0.1:4000", "left"));
+        assert_eq!((&*named.root, &*named.token), ("https://api.example", "mine"));
+        assert_eq!((&*mixed.root, &*mixed.token), ("http://127.0.0.1:4000", "mine"));
+    }
+
+    #[test]
+    fn without_either_the_sentence_says_what_to_do_and_the_class_is_configuration() {
+        let error = find(&[("APP_DEV_DIR", "/nonexistent/app-dev")]).unwrap_err();
+        assert_eq!(error.downcast_ref::<Failure>().unwrap().class, ErrorClass::Configuration);
+        assert!(error.to_string().contains("scripts/dev") && error.to_string().contains("APP_URL"), "{error}");
+    }
+
+    #[test]
+    fn the_token_of_app_dev_never_goes_to_another_api() {
+        let error = find(&[("APP_URL", "https://api.example")]).unwrap_err();
+        assert!(error.to_string().contains("APP_TOKEN is missing"), "{error}");
+    }
+
+    #[test]
+    fn the_base_path_may_be_part_of_the_url_or_not() {
+        for url in ["https://a.example/x", "https://a.example/x/", "https://a.example/x/api/upload-pipeline/"] {
+            assert_eq!(root_of(url).unwrap(), "https://a.example/x", "{url}");
+        }
+        for url in ["a.example", "ftp://a.example", "localhost:8000", ""] {
+            assert!(root_of(url).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! `app jobs`: list, show, events, retry, cancel.
+
+mod many;
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::{
+    connect::connect,
+    http::{ApiClient, ClientError},
+    render::{self, printable},
+};
+use crate::args::{CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs};
+use domain::{Status, build_info::BuildInfo};
+use messages::{EventView, JobView, Page};
+
+/// The API gives pages of this many at most.
+const PAGE: u32 = 100;
+
+/// Runs one of the actions.
+///
+/// # Errors
+///
+/// Where the API is not known, does not answer or refuses.
+pub async fn run(args: JobsArgs, build: &BuildInfo) -> anyhow::Result<ExitCode> {
+    let api = connect(build)?;
+    match args.action.unwrap_or(JobsAction::List(args.list)) {
+        JobsAction::List(list) => list_jobs(&api, &list).await?,
+        JobsAction::Show(job) => show_job(&api, job).await?,
+        JobsAction::Events(job) => show_events(&api, job).await?,
+        JobsAction::Retry(args) => retry(&api, args).await?,
+        JobsAction::Cancel(args) => return cancel(&api, args).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One job that is named alone is shown as it is then; of several, or of all, the counts.
+async fn retry(api: &ApiClient, args: RetryArgs) -> anyhow::Result<()> {
+    match args.job_ids.as_slice() {
+        [job_id] if !args.dry_run => {
+            let job = JobArgs { job_id: *job_id, json: args.json };
+            change_job(api, job, "retry", retry_body(args.from)).await
+        }
+        _ => many::retry(api, args).await,
+    }
+}
+
+async fn cancel(api: &ApiClient, args: CancelArgs) -> anyhow::Result<ExitCode> {
+    match args.job_ids.as_slice() {
+        [job_id] => {
+            change_job(api, JobArgs { job_id: *job_id, json: args.json }, "cancel", json!({})).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => many::cancel(api, &args).await,
+    }
+}
+
+async fn list_jobs(api: &ApiClient, args: &JobsListArgs) -> anyhow::Result<()> {
+    let mut query = vec![];
+    if let Some(state) = args.state {
+        query.push(("state", state.to_string()));
+    }
+    let jobs: Vec<JobView> = pages(api, "/jobs", query, Some(args.limit)).await?;
+    if args.json {
+        return render::print_json(&jobs);
+    }
+    if jobs.is_empty() {
+        return Ok(render::print("No jobs. `app upload FILE` makes one.\n")?);
+    }
+    Ok(render::print(&render::table(
+        &["JOB", "FILE", "STATUS", "STATE", "DONE", "CHANGED (UTC)", "ERROR"],
+        jobs.iter().map(row),
+    ))?)
+}
+
+/// Every item of a list, or the first `limit`.
+async fn pages<T: serde::de::DeserializeOwned>(
+    api: &ApiClient,
+    path: &str,
+    query: Vec<(&str, String)>,
+    limit: Option<u32>,
+) -> Result<Vec<T>, ClientError> {
+    let wanted = limit.map_or(usize::MAX, |limit| limit as usize);
+    let mut items: Vec<T> = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let mut query = query.clone();
+        let missing = wanted.saturating_sub(items.len());
+        query.push(("limit", missing.min(PAGE as usize).to_string()));
+        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
+        let page: Page<T> = api.get(path, &query).await?;
+        items.extend(page.items);
+        cursor = page.next_cursor;
+        if cursor.is_none() || items.len() >= wanted {
+            items.truncate(wanted);
+            return Ok(items);
+        }
+    }
+}
+
+fn row(job: &JobView) -> Vec<String> {
+    vec![
+        job.job_id.to_string(),
+        job.filename.clone(),
+        job.status.clone(),
+        job.state.clone(),
+        format!("{:.0} %", job.progress.total_pct),
+        render::moment(job.updated_at),
+        error_of(job).map(|(code, _)| code).unwrap_or_default(),
+    ]
+}
+
+/// Code and sentence of the last failure, where the job has not got over it.
+pub(super) fn error_of(job: &JobView) -> Option<(String, String)> {
+    let error = job.last_error.as_ref().filter(|error| !error.is_null() && job.state != "done")?;
+    let field = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some((field("code"), field("message")))
+}
+
+async fn show_job(api: &ApiClient, args: JobArgs) -> anyhow::Result<()> {
+    let job: JobView = api.get(&format!("/jobs/{}", args.job_id), &[]).await?;
+    if args.json { render::print_json(&job) } else { Ok(render::print(&job_as_text(&job))?) }
+}
+
+fn job_as_text(job: &JobView) -> String {
+    let count = |n: Option<i64>| n.map(|n| n.to_string());
+    let moment = |at: Option<time::OffsetDateTime>| at.map(render::moment);
+    let error = error_of(job);
+    let next = job.run_at.filter(|_| !job.terminal);
+    let fields = [
+        ("job", Some(job.job_id.to_string())),
+        ("document", Some(job.document_id.to_string())),
+        ("file", Some(job.filename.clone())),
+        ("status", Some(job.status.clone())),
+        ("state", Some(job.state.clone())),
+        ("done", Some(format!("{:.0} %", job.progress.total_pct))),
+        ("pages", count(job.progress.pages)),
+        ("chunks", count(job.progress.chunks)),
+        ("embedded", count(job.progress.embedded)),
+        ("failed tries", (job.retry_count > 0).then(|| job.retry_count.to_string())),
+        ("error", error.as_ref().map(|(code, _)| code.clone())),
+        ("", error.map(|(_, message)| message)),
+        ("cost", (job.cost_cents > 0.0).then(|| format!("{:.2} US cents", job.cost_cents))),
+        ("next look", moment(next)),
+        ("created", moment(Some(job.created_at))),
+        ("started", moment(job.started_at)),
+        ("finished", moment(job.finished_at)),
+    ];
+    let shown = fields.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value)));
+    shown.map(|(name, value)| format!("{name:<12}  {}\n", printable(value))).collect()
+}
+
+async fn show_events(api: &ApiClient, args: JobArgs) -> anyhow::Result<()> {
+    let events: Vec<EventView> = pages(api, &format!("/jobs/{}/events", args.job_id), vec![], None).await?;
+    if args.json {
+        return render::print_json(&events);
+    }
+    let rows = events.iter().map(|event| {
+        let payload = event.payload.as_ref().filter(|payload| !payload.is_null());
+        let payload = payload.map(Value::to_string).filter(|text| text != "{}").unwrap_or_default();
+        vec![render::moment(event.ts), event.severity.clone(), event.kind.clone(), event.code.clone(), payload]
+    });
+    Ok(render::print(&render::table(&["TIME (UTC)", "SEVERITY", "EVENT", "CODE", "DETAILS"], rows))?)
+}
+
+fn retry_body(from: Option<Status>) -> Value {
+    from.map_or_else(|| json!({}), |from| json!({ "from": from }))
+}
+
+/// Asks for a change, then shows the job as it is now.
+async fn change_job(api: &ApiClient, args: JobArgs, change: &str, body: Value) -> anyhow::Result<()> {
+    let _answer: Value = api.post(&format!("/jobs/{}/{change}", args.job_id), &body).await?;
+    show_job(api, args).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(state: &str, last_error: Value) -> JobView {
+        serde_json::from_value(json!({
+            "job_id": "0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10", "document_id": "0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f11",
+            "filename": "a\u{1b}.pdf", "status": "failed_parse", "state": state, "terminal": true, "retry_count": 0,
+            "progress": { "stage_pct": 0.0, "total_pct": 12.4, "pages": 3 }, "cost_cents": 0.0,
+            "last_error": last_error, "priority": 0,
+            "created_at": "2026-11-22T01:02:03Z", "updated_at": "2026-11-22T01:02:04Z"
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_failed_job_shows_code_and_sentence() {
+        let text = job_as_text(&job("deadletter", json!({ "code": "encrypted", "message": "It needs a password." })));
+        assert!(text.contains("error         encrypted\n              It needs a password.\n"), "{text}");
+        assert!(text.contains("pages         3\n") && !text.contains("chunks") && !text.contains('\x1b'), "{text}");
+    }
+
+    #[test]
+    fn an_error_that_a_retry_got_over_is_not_shown() {
+        assert_eq!(error_of(&job("done", json!({ "code": "x", "message": "y" }))), None);
+        assert_eq!(error_of(&job("queued", Value::Null)), None);
+    }
+
+    #[test]
+    fn a_retry_names_the_status_as_the_wire_does() {
+        assert_eq!(retry_body(None), json!({}));
+        assert_eq!(retry_body(Some(Status::ParseValidated)), json!({ "from": "parse_validated" }));
+    }
+}

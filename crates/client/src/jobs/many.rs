@@ -1,0 +1,134 @@
+//! Many jobs: asks batch by batch until there is no more, and counts.
+
+use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
+
+use serde_json::{Value, json};
+
+use super::super::{
+    http::{ApiClient, ClientError},
+    render::{self, printable},
+};
+use crate::args::{CancelArgs, RetryArgs};
+use messages::{RetryManyAnswer, RetryManyRequest, SkippedJob};
+
+/// Jobs that one request may name.
+const NAMED: usize = 100;
+/// Left-out jobs that are listed for a person; the counts are of all.
+const LISTED: usize = 20;
+
+/// Retries the jobs named, or all that failed, and prints what became of them.
+pub(super) async fn retry(api: &ApiClient, args: RetryArgs) -> anyhow::Result<()> {
+    let request = RetryManyRequest {
+        job_ids: Vec::new(),
+        all: args.all,
+        code: args.code,
+        status: args.status.map(|status| status.to_string()),
+        from: args.from.map(|status| status.to_string()),
+        dry_run: args.dry_run,
+        cursor: None,
+    };
+    let mut total = RetryManyAnswer { dry_run: args.dry_run, ..RetryManyAnswer::default() };
+    if args.all {
+        retry_all(api, request, &mut total).await?;
+    } else {
+        for ids in args.job_ids.chunks(NAMED) {
+            let request = RetryManyRequest { job_ids: ids.to_vec(), ..request.clone() };
+            add(&mut total, api.post("/jobs/retry", &request).await?);
+        }
+    }
+    if args.json { render::print_json(&total) } else { Ok(render::print(&as_text(&total))?) }
+}
+
+async fn retry_all(
+    api: &ApiClient,
+    mut request: RetryManyRequest,
+    total: &mut RetryManyAnswer,
+) -> Result<(), ClientError> {
+    loop {
+        let answer: RetryManyAnswer = api.post("/jobs/retry", &request).await?;
+        request.cursor = answer.next_cursor;
+        add(total, answer);
+        if request.cursor.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+fn add(total: &mut RetryManyAnswer, answer: RetryManyAnswer) {
+    total.queued += answer.queued;
+    total.skipped.extend(answer.skipped);
+    for (code, jobs) in answer.reasons {
+        *total.reasons.entry(code).or_default() += jobs;
+    }
+}
+
+fn as_text(total: &RetryManyAnswer) -> String {
+    let mut text = match (total.dry_run, total.queued) {
+        (true, jobs) => format!("{jobs} jobs would be queued; nothing was changed.\n"),
+        (false, jobs) => format!("{jobs} jobs queued.\n"),
+    };
+    for (code, jobs) in &total.reasons {
+        // Writing to a String cannot fail.
+        _ = writeln!(text, "{jobs} left out: {} ({})", printable(code), why(code));
+    }
+    for SkippedJob { job_id, code } in total.skipped.iter().take(LISTED) {
+        _ = writeln!(text, "  {job_id}  {}", printable(code));
+    }
+    if let Some(more) = total.skipped.len().checked_sub(LISTED).filter(|more| *more > 0) {
+        _ = writeln!(text, "  and {more} more; --json lists them all");
+    }
+    text
+}
+
+fn why(code: &str) -> &'static str {
+    match code {
+        "job_superseded" => "a later job of the document has taken its place",
+        "document_busy" => "another job of the document has not ended",
+        "job_not_found" => "no such job of yours",
+        "job_not_retryable" => "running, or done and no --from was given",
+        "retry_from_invalid" => "it has not come as far as --from",
+        _ => "see docs/errors.md",
+    }
+}
+
+/// Cancels each; those that have ended already do not stop the others. Exit code 1 when one could not be cancelled.
+pub(super) async fn cancel(api: &ApiClient, args: &CancelArgs) -> anyhow::Result<ExitCode> {
+    let (mut cancelled, mut refused) = (0_u64, BTreeMap::new());
+    for job_id in &args.job_ids {
+        match api.post::<_, Value>(&format!("/jobs/{job_id}/cancel"), &json!({})).await {
+            Ok(_job) => cancelled += 1,
+            Err(ClientError::Refused { problem, .. }) if problem.status < 429 => {
+                refused.insert(job_id.to_string(), problem.code);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if args.json {
+        render::print_json(&json!({ "cancelled": cancelled, "refused": refused }))?;
+    } else {
+        let lines: String = refused.iter().map(|(id, code)| format!("  {id}  {}\n", printable(code))).collect();
+        render::print(&format!("{cancelled} jobs cancelled.\n{lines}"))?;
+    }
+    Ok(if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counts_of_all_batches_are_added_and_the_reasons_named() {
+        let batch = |queued, id: u128| RetryManyAnswer {
+            queued,
+            skipped: vec![SkippedJob { job_id: uuid::Uuid::from_u128(id), code: "document_busy".to_owned() }],
+            reasons: BTreeMap::from([("document_busy".to_owned(), 1)]),
+            ..RetryManyAnswer::default()
+        };
+        let mut total = RetryManyAnswer::default();
+        add(&mut total, batch(100, 1));
+        add(&mut total, batch(7, 2));
+        let text = as_text(&total);
+        assert!(text.starts_with("107 jobs queued.\n2 left out: document_busy (another job"), "{text}");
+        assert_eq!(text.lines().count(), 4, "{text}");
+    }
+}

@@ -1,0 +1,140 @@
+//! `app search`.
+
+use std::process::ExitCode;
+
+use anstyle::Style;
+
+use super::{
+    connect::connect,
+    render::{self, Passage, printable},
+};
+use crate::args::SearchArgs;
+use domain::build_info::BuildInfo;
+use messages::{Hit, SearchRequest, SearchResponse};
+
+const TITLE: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(anstyle::AnsiColor::Cyan)));
+const DIM: Style = Style::new().dimmed();
+const INDENT: &str = "   ";
+/// Of a passage without highlight, which may be long.
+const EXCERPT_CHARS: usize = 400;
+
+/// Asks, and prints the hits.
+///
+/// # Errors
+///
+/// Where the API is not known, does not answer or refuses.
+pub async fn run(args: SearchArgs, build: &BuildInfo) -> anyhow::Result<ExitCode> {
+    let request = SearchRequest {
+        query: args.query.join(" "),
+        limit: Some(args.limit),
+        mode: args.mode.into(),
+        document_id: args.document,
+    };
+    let answer: SearchResponse = connect(build)?.post("/search", &request).await?;
+    if args.json {
+        render::print_json(&answer)?;
+    } else {
+        render::print(&render_hits(&answer))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The hits for a person, as wide and as coloured as stdout takes it.
+pub fn render_hits(answer: &SearchResponse) -> String {
+    hits_as_text(answer, render::prose_columns(), render::stdout_is_coloured())
+}
+
+fn hits_as_text(answer: &SearchResponse, columns: usize, coloured: bool) -> String {
+    if answer.hits.is_empty() {
+        return "Nothing found. Only complete documents are searched; `app jobs` shows what is on its way.\n"
+            .to_owned();
+    }
+    let hits: Vec<String> =
+        answer.hits.iter().enumerate().map(|(i, hit)| hit_as_text(i + 1, hit, columns, coloured)).collect();
+    hits.join("\n")
+}
+
+fn hit_as_text(rank: usize, hit: &Hit, columns: usize, coloured: bool) -> String {
+    let pages = pages(hit).map(|pages| format!("{DIM}, {pages}{DIM:#}")).unwrap_or_default();
+    let mut text = format!("{rank}. {TITLE}{}{TITLE:#}{pages}\n", printable(&hit.filename));
+    if !hit.heading.is_empty() {
+        text.push_str(&format!("{INDENT}{DIM}{}{DIM:#}\n", printable(&hit.heading)));
+    }
+    let excerpt: String;
+    let passage = if hit.highlight.trim().is_empty() {
+        excerpt = shortened(&hit.text);
+        &excerpt
+    } else {
+        &hit.highlight
+    };
+    text.push_str(&Passage(passage).render(INDENT, columns, coloured));
+    text
+}
+
+fn pages(hit: &Hit) -> Option<String> {
+    match (hit.page_first, hit.page_last) {
+        (Some(first), Some(last)) if last > first => Some(format!("pages {first}–{last}")),
+        (Some(page), _) | (None, Some(page)) => Some(format!("page {page}")),
+        (None, None) => None,
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let mut short: String = text.chars().take(EXCERPT_CHARS).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use messages::SearchMode;
+
+    fn hit(page_first: Option<i32>, page_last: Option<i32>, highlight: &str) -> Hit {
+        Hit {
+            document_id: uuid::Uuid::nil(),
+            filename: "policy.pdf".into(),
+            chunk_id: uuid::Uuid::nil(),
+            ord: 3,
+            heading: "Cover > Exclusions".into(),
+            page_first,
+            page_last,
+            text: "The whole passage.".into(),
+            highlight: highlight.into(),
+            score: 0.1,
+            vector_rank: Some(1),
+            text_rank: None,
+        }
+    }
+
+    fn text(hits: Vec<Hit>) -> String {
+        let answer = SearchResponse { hits, mode: SearchMode::Hybrid, model: None, took_ms: 1.0 };
+        anstream::adapter::strip_str(&hits_as_text(&answer, 80, false)).to_string()
+    }
+
+    #[test]
+    fn a_hit_shows_rank_file_pages_heading_and_passage() {
+        let shown = text(vec![hit(Some(2), Some(3), "floods are **excluded**"), hit(None, None, "")]);
+        let lines: Vec<_> = shown.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "1. policy.pdf, pages 2–3",
+                "   Cover > Exclusions",
+                "   floods are **excluded**",
+                "",
+                "2. policy.pdf",
+                "   Cover > Exclusions",
+                "   The whole passage."
+            ]
+        );
+    }
+
+    #[test]
+    fn one_page_is_one_page_and_nothing_found_is_a_sentence() {
+        assert!(text(vec![hit(Some(7), Some(7), "x")]).starts_with("1. policy.pdf, page 7\n"));
+        assert!(text(vec![]).starts_with("Nothing found."));
+    }
+}

@@ -1,0 +1,143 @@
+//! What became of each file.
+
+use std::path::Path;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{jobs::error_of, render};
+use messages::JobView;
+
+/// One line of the table, one object of `--json`.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct FileReport {
+    /// As it was named, or found in a folder.
+    pub(super) file: String,
+    /// Whether what was asked for was reached.
+    pub(super) ok: bool,
+    /// The job's status, or `already there`, `handed over`, `failed`.
+    pub(super) status: String,
+    pub(super) job_id: Option<Uuid>,
+    document_id: Option<Uuid>,
+    pages: Option<i64>,
+    chunks: Option<i64>,
+    /// From first to last, in seconds.
+    pub(super) seconds: f64,
+    code: Option<String>,
+    error: Option<String>,
+}
+
+impl FileReport {
+    fn new(path: &Path, ok: bool, status: &str) -> Self {
+        Self {
+            file: path.display().to_string(),
+            ok,
+            status: status.to_owned(),
+            job_id: None,
+            document_id: None,
+            pages: None,
+            chunks: None,
+            seconds: 0.0,
+            code: None,
+            error: None,
+        }
+    }
+
+    pub(super) fn failed(path: &Path, code: &str, why: String) -> Self {
+        Self { code: Some(code.to_owned()), error: Some(why), ..Self::new(path, false, "failed") }
+    }
+
+    pub(super) fn already_there(path: &Path) -> Self {
+        Self::new(path, true, "already there")
+    }
+
+    pub(super) fn handed_over(path: &Path, job_id: Uuid) -> Self {
+        Self { job_id: Some(job_id), ..Self::new(path, true, "handed over") }
+    }
+
+    /// The report of a job that has ended.
+    pub(super) fn of_job(path: &Path, job: &JobView) -> Self {
+        let ok = matches!(job.status.as_str(), "complete" | "duplicate") && job.state == "done";
+        let (code, error) = error_of(job).filter(|_| !ok).unzip();
+        let status = if ok || job.state == "deadletter" { &job.status } else { &job.state };
+        Self {
+            job_id: Some(job.job_id),
+            document_id: Some(job.document_id),
+            pages: job.progress.pages,
+            chunks: job.progress.chunks,
+            error,
+            code,
+            ..Self::new(path, ok, status)
+        }
+    }
+
+    /// A document that was complete before this upload is shown as such.
+    pub(super) fn finished(mut self, before: bool) -> Self {
+        if before && self.ok {
+            "already there".clone_into(&mut self.status);
+        }
+        self
+    }
+}
+
+/// The table for people.
+pub(super) fn table(reports: &[FileReport]) -> String {
+    let count = |n: Option<i64>| n.map(|n| n.to_string()).unwrap_or_default();
+    let rows = reports.iter().map(|report| {
+        let error = match (&report.error, &report.code) {
+            // The server's sentences carry the code at their end already; those of a job do not.
+            (Some(error), Some(code)) if !error.contains(code.as_str()) => format!("{error} [{code}]"),
+            (Some(error), _) => error.clone(),
+            (None, _) => String::new(),
+        };
+        vec![
+            report.file.clone(),
+            report.status.clone(),
+            count(report.pages),
+            count(report.chunks),
+            format!("{:.1}", report.seconds),
+            error,
+        ]
+    });
+    render::table(&["FILE", "STATUS", "PAGES", "CHUNKS", "SECONDS", "ERROR"], rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(status: &str, state: &str) -> JobView {
+        serde_json::from_value(serde_json::json!({
+            "job_id": Uuid::nil(), "document_id": Uuid::nil(), "filename": "a.pdf", "status": status, "state": state,
+            "terminal": true, "retry_count": 0, "cost_cents": 0.0, "priority": 0,
+            "progress": { "stage_pct": 0.0, "total_pct": 0.0, "pages": 3, "chunks": 9 },
+            "last_error": { "code": "encrypted", "message": "It needs a password." },
+            "created_at": "2026-11-22T01:02:03Z", "updated_at": "2026-11-22T01:02:04Z"
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_a_searchable_document_is_a_success() {
+        let ok = |status, state| FileReport::of_job(Path::new("a.pdf"), &job(status, state)).ok;
+        assert!(ok("complete", "done") && ok("duplicate", "done"));
+        assert!(!ok("failed_parse", "deadletter") && !ok("parsed", "cancelled"));
+    }
+
+    #[test]
+    fn a_failed_job_shows_sentence_and_code_and_a_cancelled_one_its_state() {
+        let failed = FileReport::of_job(Path::new("a.pdf"), &job("failed_parse", "deadletter"));
+        let cancelled = FileReport::of_job(Path::new("b.pdf"), &job("parsed", "cancelled"));
+        let text = table(&[failed, cancelled]);
+        assert!(text.contains("failed_parse") && text.contains("It needs a password. [encrypted]"), "{text}");
+        assert!(text.lines().any(|line| line.contains("b.pdf") && line.contains("cancelled")), "{text}");
+    }
+
+    #[test]
+    fn a_document_that_was_there_is_shown_as_such_and_is_a_success() {
+        let before = FileReport::of_job(Path::new("a.pdf"), &job("complete", "done")).finished(true);
+        assert_eq!((before.ok, &*before.status), (true, "already there"));
+        let failed = FileReport::of_job(Path::new("a.pdf"), &job("failed_parse", "deadletter")).finished(true);
+        assert_eq!((failed.ok, &*failed.status), (false, "failed_parse"));
+    }
+}

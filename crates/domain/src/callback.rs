@@ -1,0 +1,173 @@
+//! How a provider calls us back: a URL that is good for one job and one time, and a header that goes with it.
+//!
+//! Workers make both, the API checks both; all they share is WEBHOOK_SECRET, which itself goes nowhere. Each is an HMAC with
+//! a purpose of its own, so that whoever reads a URL in some proxy's log does not know the header.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use time::OffsetDateTime;
+use url::Url;
+
+use crate::{JobId, ports::Callback};
+
+/// The header by which a provider proves, beside the URL, that we have asked it.
+pub const HEADER: &str = "X-Webhook-Secret";
+/// Of the MAC in a URL, in bytes: 128 bits are beyond guessing, and LlamaParse takes no URL of 200 characters or more.
+const TOKEN_BYTES: usize = 16;
+/// Where the API takes webhooks, below its base path.
+pub const PATH: &str = "/webhook/llamaparse/";
+/// Characters of a callback URL behind the API's base path: the path, a UUID, a Unix time, and a MAC in base64.
+pub const TAIL_CHARS: usize = PATH.len() + 36 + "/".len() + 10 + ".".len() + 22;
+
+/// What a callback URL holds behind the job: `1772446504.k3Jx0eQ…`.
+#[derive(Clone, PartialEq, Eq)]
+struct Token {
+    /// Unix time, in seconds, up to which it counts.
+    expires: i64,
+    mac: Vec<u8>,
+}
+
+impl Token {
+    fn parse(text: &str) -> Option<Self> {
+        let (expires, mac) = text.split_once('.')?;
+        let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
+        // A shorter one would be a shorter way to guess it.
+        (mac.len() == TOKEN_BYTES).then_some(())?;
+        Some(Self { expires: expires.parse().ok()?, mac })
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.expires, URL_SAFE_NO_PAD.encode(&self.mac))
+    }
+}
+
+/// Why a callback does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Made by somebody else, for another job, or changed.
+    Invalid,
+    /// Ours, but too late.
+    Expired,
+}
+
+/// Makes and checks callbacks.
+#[derive(Clone)]
+pub struct CallbackKey(Vec<u8>);
+
+impl fmt::Debug for CallbackKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Purpose {
+    Url,
+    Header,
+}
+
+impl CallbackKey {
+    /// From WEBHOOK_SECRET.
+    pub fn new(secret: &str) -> Self {
+        Self(secret.as_bytes().to_vec())
+    }
+
+    /// What a provider is told about `job`, of the API whose base path is at `base`. `None`: the URL cannot be formed.
+    pub fn callback(&self, base: &str, job: JobId, expires_at: OffsetDateTime) -> Option<Callback> {
+        let expires = expires_at.unix_timestamp();
+        let mac = self.mac(Purpose::Url, job, expires)?.finalize().into_bytes();
+        let token = Token { expires, mac: mac.get(..TOKEN_BYTES)?.to_vec() };
+        let secret = URL_SAFE_NO_PAD.encode(self.mac(Purpose::Header, job, expires)?.finalize().into_bytes());
+        let url = format!("{}{PATH}{job}/{token}", base.trim_end_matches('/'));
+        Some(Callback { url: Url::parse(&url).ok()?, header: HEADER, secret })
+    }
+
+    /// Checks what came with a webhook for `job`, in constant time, and only then its expiry.
+    ///
+    /// # Errors
+    ///
+    /// The one or the other is not right.
+    pub fn verify(&self, job: JobId, token: &str, header: &[u8], now: OffsetDateTime) -> Result<(), Refusal> {
+        let token = Token::parse(token).ok_or(Refusal::Invalid)?;
+        let secret = URL_SAFE_NO_PAD.decode(header).map_err(|_encoding| Refusal::Invalid)?;
+        let of_url = self.mac(Purpose::Url, job, token.expires).ok_or(Refusal::Invalid)?;
+        let of_header = self.mac(Purpose::Header, job, token.expires).ok_or(Refusal::Invalid)?;
+        let (url_is_right, header_is_right) =
+            (of_url.verify_truncated_left(&token.mac).is_ok(), of_header.verify_slice(&secret).is_ok());
+        if !(url_is_right & header_is_right) {
+            return Err(Refusal::Invalid);
+        }
+        if now.unix_timestamp() > token.expires { Err(Refusal::Expired) } else { Ok(()) }
+    }
+
+    /// `None` never: HMAC takes keys of any length.
+    fn mac(&self, purpose: Purpose, job: JobId, expires: i64) -> Option<Hmac<Sha256>> {
+        let purpose = match purpose {
+            Purpose::Url => "webhook url",
+            Purpose::Header => "webhook header",
+        };
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
+        mac.update(format!("{purpose}\nllamaparse\n{job}\n{expires}").as_bytes());
+        Some(mac)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::Duration;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const BASE: &str = "https://api.example.com/api/upload-pipeline";
+
+    fn made() -> (CallbackKey, JobId, Callback, String, OffsetDateTime) {
+        let (key, job, now) = (CallbackKey::new("a secret"), JobId(Uuid::from_u128(7)), OffsetDateTime::now_utc());
+        let callback = key.callback(BASE, job, now + Duration::hours(1)).unwrap();
+        let token = callback.url.path_segments().unwrap().next_back().unwrap().to_owned();
+        (key, job, callback, token, now)
+    }
+
+    #[test]
+    fn a_callback_counts_for_its_job_until_it_expires() {
+        let (key, job, callback, token, now) = made();
+        let header = callback.secret.as_bytes();
+        assert_eq!(key.verify(job, &token, header, now), Ok(()));
+        assert_eq!(key.verify(job, &token, header, now + Duration::hours(2)), Err(Refusal::Expired));
+        assert_eq!(key.verify(JobId(Uuid::from_u128(8)), &token, header, now), Err(Refusal::Invalid));
+        assert_eq!(CallbackKey::new("another").verify(job, &token, header, now), Err(Refusal::Invalid));
+    }
+
+    #[test]
+    fn neither_half_opens_the_door_alone_and_nothing_may_be_changed() {
+        let (key, job, callback, token, now) = made();
+        let header = callback.secret.as_bytes();
+        let (expires, mac) = token.split_once('.').unwrap();
+        for wrong in [
+            format!("9{token}"),
+            format!("{expires}.{}", &mac[..4]),
+            format!("{expires}."),
+            format!("{expires}.{}", callback.secret),
+            format!(".{mac}"),
+            expires.to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(key.verify(job, &wrong, header, now), Err(Refusal::Invalid), "{wrong}");
+        }
+        for wrong in [b"".as_slice(), mac.as_bytes(), token.as_bytes(), &header[..20], b"\xff"] {
+            assert_eq!(key.verify(job, &token, wrong, now), Err(Refusal::Invalid));
+        }
+    }
+
+    #[test]
+    fn the_url_is_as_long_as_it_is_said_to_be_and_holds_no_secret() {
+        let (_, _, callback, _, _) = made();
+        assert_eq!(callback.url.as_str().len(), BASE.len() + TAIL_CHARS);
+        assert!(!callback.url.as_str().contains(&callback.secret));
+    }
+}

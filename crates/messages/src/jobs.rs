@@ -1,0 +1,169 @@
+//! Jobs and their timelines.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::names::{EventTypeName, FailedName, LastError, ResumeName, SeverityName, StateName, StatusName};
+
+/// How to try a job again; an empty body will do.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryRequest {
+    /// The status to go on from, no further than the job had come; the last good checkpoint when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ResumeName>)]
+    pub from: Option<String>,
+}
+
+/// Which jobs to try again: those named, or all of the caller's that failed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryManyRequest {
+    /// These jobs; 100 at most.
+    #[schema(max_items = 100)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub job_ids: Vec<Uuid>,
+    /// All failed jobs, a batch a call.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub all: bool,
+    /// With `all`: only those whose last failure has this code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// With `all`: only those at this status, a `failed_*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<FailedName>)]
+    pub status: Option<String>,
+    /// Where each goes on from, as for a single one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ResumeName>)]
+    pub from: Option<String>,
+    /// Changes nothing, and says what would be queued.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub dry_run: bool,
+    /// With `all`: `next_cursor` of the answer before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Uuid>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct RetryManyAnswer {
+    /// Whether this only says what would be.
+    pub dry_run: bool,
+    /// Jobs queued in this call.
+    pub queued: u64,
+    /// Jobs left out in this call.
+    pub skipped: Vec<SkippedJob>,
+    /// How many of those by code.
+    pub reasons: BTreeMap<String, u64>,
+    /// Give it as `cursor` for the next batch; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next_cursor: Option<Uuid>,
+}
+
+/// A job that was not queued again.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct SkippedJob {
+    /// The job.
+    pub job_id: Uuid,
+    /// Why, as an error code.
+    pub code: String,
+}
+
+/// How far a job has come, from counted rows.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// Of the stage in hand, 0 to 100.
+    #[schema(minimum = 0, maximum = 100)]
+    pub stage_pct: f64,
+    /// Of the whole job, 0 to 100.
+    #[schema(minimum = 0, maximum = 100)]
+    pub total_pct: f64,
+    /// Pages of the document, once parsed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pages: Option<i64>,
+    /// Chunks stored.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub chunks: Option<i64>,
+    /// Chunks with a vector.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub embedded: Option<i64>,
+}
+
+/// A job: a document on its way.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JobView {
+    /// Its id.
+    pub job_id: Uuid,
+    /// The document.
+    pub document_id: Uuid,
+    /// The document's file name.
+    pub filename: String,
+    /// The checkpoint.
+    #[schema(value_type = StatusName)]
+    pub status: String,
+    /// Who has it; `done`, `deadletter` and `cancelled` are terminal.
+    #[schema(value_type = StateName)]
+    pub state: String,
+    /// Whether nothing more will happen by itself.
+    pub terminal: bool,
+    /// Failed tries since the last checkpoint.
+    #[schema(minimum = 0)]
+    pub retry_count: i32,
+    /// Counts.
+    pub progress: Progress,
+    /// What providers charged, in US cents.
+    pub cost_cents: f64,
+    /// The last failure: code, message, class, checkpoint, and `first`.
+    #[schema(required, value_type = Option<LastError>)]
+    pub last_error: Option<Value>,
+    /// Lower goes first.
+    pub priority: i16,
+    /// The next try or look, while it waits.
+    #[serde(with = "time::serde::rfc3339::option", default)]
+    #[schema(required)]
+    pub run_at: Option<OffsetDateTime>,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When it last changed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+    /// When a worker first claimed it.
+    #[serde(with = "time::serde::rfc3339::option", default)]
+    #[schema(required)]
+    pub started_at: Option<OffsetDateTime>,
+    /// When it ended.
+    #[serde(with = "time::serde::rfc3339::option", default)]
+    #[schema(required)]
+    pub finished_at: Option<OffsetDateTime>,
+}
+
+/// One event of a job's timeline.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct EventView {
+    /// Ascending within a job; the id of the server-sent event.
+    pub seq: i64,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub ts: OffsetDateTime,
+    /// What kind of thing.
+    #[serde(rename = "type")]
+    #[schema(value_type = EventTypeName)]
+    pub kind: String,
+    /// `info`, `warn` or `error`.
+    #[schema(value_type = SeverityName)]
+    pub severity: String,
+    /// Status or failure code.
+    pub code: String,
+    /// Counts, durations, messages.
+    #[schema(required, value_type = Option<Object>)]
+    pub payload: Option<Value>,
+}

@@ -1,0 +1,28 @@
+//! The JSON bodies of the HTTP contract, shared by the server, the command-line client and `app check`. Times are RFC 3339, UTC.
+//!
+//! *Must not know:* how a body is made or sent: no HTTP, no database. A field here is a promise to every client, so it is
+//! added, never renamed.
+
+mod documents;
+mod jobs;
+mod names;
+mod number;
+mod page;
+mod probes;
+mod problem;
+mod search;
+mod uploads;
+mod webhook;
+
+pub use documents::{ChunkView, DeletionReceipt, DocumentView};
+pub use jobs::{EventView, JobView, Progress, RetryManyAnswer, RetryManyRequest, RetryRequest, SkippedJob};
+pub use names::{EventTypeName, FailedName, LastError, ReceiptState, ResumeName, SeverityName, StateName, StatusName};
+pub use page::Page;
+pub use probes::{Health, VersionInfo};
+pub use problem::Problem;
+pub use search::{Hit, SearchMode, SearchRequest, SearchResponse};
+pub use uploads::{DocumentsAccepted, FileOutcome, TextRequest, UploadAccepted, UploadRequest};
+pub use webhook::WebhookTaken;
+
+/// Where the API begins.
+pub const BASE_PATH: &str = "/api/upload-pipeline";

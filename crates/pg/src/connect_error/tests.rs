@@ -1,0 +1,175 @@
+//! Against servers of a few lines each: what they answer is what Postgres and its poolers send.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::*;
+use crate::tls::make_tls;
+
+async fn connect(text: &str) -> ConnectProblem {
+    let url = DatabaseUrl::parse(text).unwrap();
+    let tls = make_tls(url.tls_mode(), url.ca_file()).unwrap();
+    match url.to_config().connect_timeout(Duration::from_secs(5)).connect(tls).await {
+        Ok(_) => panic!("{url} let us in"),
+        Err(error) => classify(&error, &url),
+    }
+}
+
+/// The port of a server that reads one message, sends `answer` and hangs up.
+async fn server_saying(answer: Vec<u8>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut first = [0; 512];
+        let _length = socket.read(&mut first).await.unwrap();
+        socket.write_all(&answer).await.unwrap();
+        // Closing with unread bytes would reset the connection before the answer is read.
+        let _end = socket.read(&mut first).await;
+    });
+    port
+}
+
+fn error_response(code: &str, message: &str) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (kind, text) in [(b'S', "FATAL"), (b'V', "FATAL"), (b'C', code), (b'M', message)] {
+        body.push(kind);
+        body.extend_from_slice(text.as_bytes());
+        body.push(0);
+    }
+    body.push(0);
+    let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+    [b"E".as_slice(), &length, &body].concat()
+}
+
+#[tokio::test]
+async fn a_closed_port_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let problem = connect(&format!("postgres://app:hunter22@127.0.0.1:{port}/x")).await;
+    assert_eq!(problem.code(), "unreachable");
+    assert!(problem.cause.is_retryable());
+    assert!(problem.what.contains(&format!("127.0.0.1:{port}")), "{problem}");
+}
+
+#[tokio::test]
+async fn a_missing_socket_is_unreachable() {
+    let folder = tempfile::tempdir().unwrap();
+    let problem = connect(&format!("postgres://app:pw@/x?host={}", folder.path().display())).await;
+    assert_eq!(problem.code(), "unreachable");
+    assert!(problem.why.contains("socket"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_name_without_address_is_dns() {
+    assert_eq!(connect("postgres://app:pw@no-such-host.invalid/x").await.code(), "dns");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_named_so() {
+    let port = server_saying(b"N".to_vec()).await;
+    let problem = connect(&format!("postgres://app:pw@127.0.0.1:{port}/x?sslmode=require")).await;
+    assert_eq!(problem.code(), "tls_unsupported");
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_unreachable() {
+    let port = server_saying(Vec::new()).await;
+    let text = format!("postgres://app:pw@127.0.0.1:{port}/x?sslmode=require");
+    let url = DatabaseUrl::parse(&text).unwrap();
+    // The server waits for more bytes, so the time limit is what ends this.
+    let config = url.to_config();
+    let attempt = config.connect(make_tls(url.tls_mode(), None).unwrap());
+    let Err(elapsed) = tokio::time::timeout(Duration::from_millis(20), attempt).await else { panic!("it answered") };
+    assert_eq!(classify(&elapsed, &url).code(), "unreachable");
+}
+
+#[tokio::test]
+async fn answers_of_servers_and_poolers_have_their_causes() {
+    for (code, message, cause) in [
+        ("XX000", "Tenant or user not found", "pooler_tenant_unknown"),
+        ("XX000", "(ENOTFOUND) tenant/user postgres.abc not found", "pooler_tenant_unknown"),
+        ("XX000", "MaxClientsInSessionMode: max clients reached", "too_many_connections"),
+        ("08P01", "no more connections allowed (max_client_conn)", "too_many_connections"),
+        ("53300", "sorry, too many clients already", "too_many_connections"),
+        ("28P01", "password authentication failed for user \"app\"", "auth_failed"),
+        ("28000", "role \"app\" does not exist", "role_missing"),
+        (
+            "28000",
+            "no pg_hba.conf entry for host \"10.0.0.1\", user \"a\", database \"x\", no encryption",
+            "tls_required",
+        ),
+        ("28000", "no pg_hba.conf entry for host \"10.0.0.1\", user \"a\", database \"x\", SSL off", "tls_required"),
+        ("28000", "connection is insecure (try using `sslmode=require`)", "tls_required"),
+        (
+            "28000",
+            "no pg_hba.conf entry for host \"10.0.0.1\", user \"a\", database \"x\", SSL encryption",
+            "access_refused",
+        ),
+        ("3D000", "database \"x\" does not exist", "database_missing"),
+        ("57P03", "the database system is starting up", "not_ready"),
+        ("XX000", "something new", "database_error"),
+    ] {
+        let port = server_saying(error_response(code, message)).await;
+        let problem = connect(&format!("postgres://app:pw@127.0.0.1:{port}/x")).await;
+        assert_eq!(problem.code(), cause, "{message}");
+        assert!(problem.what.contains(message), "{problem}");
+    }
+}
+
+#[test]
+fn a_direct_supabase_host_without_ipv6_gets_the_pooler_spelt_out() {
+    let url = DatabaseUrl::parse("postgres://postgres:hunter22@db.abcdefgh.supabase.co:5432/postgres").unwrap();
+    for error in [
+        io::Error::from(io::ErrorKind::NetworkUnreachable),
+        io::Error::from(io::ErrorKind::AddrNotAvailable),
+        io::Error::from_raw_os_error(97),
+    ] {
+        let problem = classify(&error, &url);
+        assert_eq!(problem.code(), "ipv6_only");
+        assert!(!problem.cause.is_retryable());
+        assert!(problem.fix.contains("postgres.abcdefgh:***@aws-0-REGION.pooler.supabase.com:6543"), "{problem}");
+    }
+}
+
+#[test]
+fn an_unreachable_ipv4_address_is_not_about_ipv6() {
+    let url = DatabaseUrl::parse("postgres://app@192.0.2.1/x").unwrap();
+    assert_eq!(classify(&io::Error::from(io::ErrorKind::NetworkUnreachable), &url).code(), "unreachable");
+}
+
+#[test]
+fn a_password_that_the_server_repeats_is_blotted_out() {
+    let url = DatabaseUrl::parse("postgres://app:hunter22@db.example.com/x").unwrap();
+    let problem = classify(&io::Error::other("bad startup packet: app hunter22"), &url);
+    assert!(problem.what.contains("app ***"), "{problem}");
+    assert!(!format!("{problem} {problem:?}").contains("hunter22"));
+}
+
+#[test]
+fn the_cause_is_found_below_other_errors() {
+    let url = DatabaseUrl::parse("postgres://app@db.example.com/x").unwrap();
+    let inner = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+    let error = anyhow::Error::from(io::Error::new(io::ErrorKind::InvalidData, inner)).context("couldn't connect");
+    assert_eq!(classify(error.as_ref(), &url).code(), "tls_untrusted");
+}
+
+#[test]
+fn faults_of_certificates_are_told_apart() {
+    use rustls::{CertificateError, Error::InvalidCertificate};
+    let url = DatabaseUrl::parse("postgres://app@db.example.com/x").unwrap();
+    for (error, code) in [
+        (InvalidCertificate(CertificateError::Expired), "tls_expired"),
+        (InvalidCertificate(CertificateError::NotValidYet), "tls_expired"),
+        (InvalidCertificate(CertificateError::NotValidForName), "tls_name_mismatch"),
+        (InvalidCertificate(CertificateError::BadSignature), "tls_untrusted"),
+        (rustls::Error::HandshakeNotComplete, "tls_failed"),
+    ] {
+        assert_eq!(classify(&error, &url).code(), code);
+    }
+}

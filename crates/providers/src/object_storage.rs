@@ -1,0 +1,207 @@
+//! [`ObjectStore`] over a local folder or an S3-compatible service.
+//!
+//! Bodies are streamed: of each, at most `LOCAL_PART_BYTES` are in memory; of all that go to S3 a few parts of
+//! `S3_PART_BYTES`. An object appears at its key whole or not at all. Keys and URLs never appear in a failure's text.
+
+mod error;
+mod fetch;
+mod location;
+mod put;
+#[cfg(test)]
+mod s3_tests;
+mod spool;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, path::Path, path::PathBuf, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use object_store::{ObjectStore as Backend, ObjectStoreExt, aws::AmazonS3, local::LocalFileSystem, signer::Signer};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use domain::{
+    ErrorClass, Failure,
+    ports::{ByteStream, ObjectStore, StoredObject},
+};
+use location::Location;
+
+/// Source: S3's smallest part; services such as R2 also want all parts but the last equally long.
+const S3_PART_BYTES: usize = 5 * 1024 * 1024;
+/// A local part is one write to a file; larger ones were no faster, and every upload at the same time holds one.
+const LOCAL_PART_BYTES: usize = 64 * 1024;
+/// Source: S3's limit for a key, in bytes.
+const MAX_KEY_BYTES: usize = 1024;
+/// Source: the longest life that AWS Signature Version 4 allows a signed URL.
+const MAX_SIGNED_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The object store that `STORAGE_URL` names.
+#[derive(Clone)]
+pub struct ObjectStorage {
+    backend: Arc<dyn Backend>,
+    kind: Kind,
+    /// Put before every key; empty, or ending in `/`.
+    prefix: String,
+    shown_as: String,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Local(LocalFileSystem),
+    S3(Arc<AmazonS3>),
+}
+
+impl ObjectStorage {
+    /// Opens the store that `url` names, without talking to it yet:
+    ///
+    /// - `file:///abs/folder`, or a plain path: a folder, made (mode 0700) where it is missing;
+    /// - `s3://bucket/prefix?region=…&endpoint=…`: S3, or what speaks like it, in path style. `lookup` is asked for the
+    ///   usual `AWS_*` variables. An endpoint may be plain `http` on the loopback address only.
+    ///
+    /// Call it on the main runtime: that one will drive the connections to S3, so that a busy HTTP worker thread
+    /// cannot stall them.
+    ///
+    /// # Errors
+    ///
+    /// `storage_misconfigured`, of class [`ErrorClass::Configuration`].
+    pub fn open(url: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+        match Location::parse(url, lookup)? {
+            Location::Folder(folder) => Self::open_folder(folder),
+            Location::S3(s3) => {
+                let store = Arc::new(s3.connect(lookup)?);
+                let shown_as = s3.to_string();
+                Ok(Self { backend: store.clone(), kind: Kind::S3(store), prefix: s3.prefix, shown_as })
+            }
+        }
+    }
+
+    fn open_folder(folder: PathBuf) -> Result<Self, Failure> {
+        use std::os::unix::fs::DirBuilderExt;
+        let refuse = |what: &str, kind: std::io::ErrorKind| {
+            location::misconfigured(format!("couldn't {what} the storage folder that STORAGE_URL names: {kind}"))
+        };
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .map_err(|error| refuse("make", error.kind()))?;
+        let folder = folder.canonicalize().map_err(|error| refuse("open", error.kind()))?;
+        // With fsync, what the API has acknowledged survives a power cut, as it would in S3.
+        let store = LocalFileSystem::new_with_prefix(&folder)
+            .map_err(|_io| refuse("open", std::io::ErrorKind::InvalidInput))?
+            .with_fsync(true);
+        Ok(Self {
+            backend: Arc::new(store.clone()),
+            kind: Kind::Local(store),
+            prefix: String::new(),
+            shown_as: format!("folder {}", folder.display()),
+        })
+    }
+
+    /// Where `key` lives in the backend. Our own keys always pass; rows of other programs may hold anything.
+    fn locate(&self, key: &str) -> Result<object_store::path::Path, Failure> {
+        let refused = || {
+            Failure::new(
+                "storage_key_invalid",
+                ErrorClass::Document,
+                "The row names a place that no stored file can have; upload the file again.",
+            )
+        };
+        if key.is_empty() || key.starts_with('/') || key.ends_with('/') || key.len() > MAX_KEY_BYTES {
+            return Err(refused());
+        }
+        let path = object_store::path::Path::parse(format!("{}{key}", self.prefix)).map_err(|_text| refused())?;
+        if let Kind::Local(store) = &self.kind {
+            store.path_to_filesystem(&path).map_err(|_text| refused())?;
+        }
+        Ok(path)
+    }
+
+    /// Removes what a killed process left half written beside a local object.
+    async fn remove_staged(store: &LocalFileSystem, path: &object_store::path::Path) -> Result<(), Failure> {
+        let Ok(file) = store.path_to_filesystem(path) else { return Ok(()) };
+        for n in 1.. {
+            let mut staged = file.clone().into_os_string();
+            staged.push(format!("#{n}"));
+            match tokio::fs::remove_file(&staged).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
+                Err(error) => return Err(error::of_file(&error, "delete")),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Names the store for a log line, without secrets.
+impl fmt::Display for ObjectStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown_as)
+    }
+}
+
+impl fmt::Debug for ObjectStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ObjectStorage").field(&self.shown_as).finish()
+    }
+}
+
+#[async_trait]
+impl ObjectStore for ObjectStorage {
+    async fn put(&self, key: &str, body: ByteStream, max_bytes: u64) -> Result<StoredObject, Failure> {
+        let path = self.locate(key)?;
+        match self.kind {
+            Kind::Local(_) => put::put(&self.backend, &path, body, max_bytes, LOCAL_PART_BYTES).await,
+            Kind::S3(_) => spool::put(&self.backend, &path, body, max_bytes).await,
+        }
+    }
+
+    async fn fetch(&self, key: &str, to: &Path) -> Result<Option<StoredObject>, Failure> {
+        fetch::fetch(&*self.backend, &self.locate(key)?, to).await
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<u64>, Failure> {
+        let found = self.backend.head(&self.locate(key)?).await;
+        Ok(error::unless_missing(found, "look for")?.map(|meta| meta.size))
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), Failure> {
+        let path = self.locate(key)?;
+        error::unless_missing(self.backend.delete(&path).await, "delete")?;
+        match &self.kind {
+            Kind::Local(store) => Self::remove_staged(store, &path).await,
+            Kind::S3(_) => Ok(()),
+        }
+    }
+
+    async fn signed_put_url(&self, key: &str, expires_in: Duration) -> Result<Option<Url>, Failure> {
+        let path = self.locate(key)?;
+        match &self.kind {
+            Kind::Local(_) => Ok(None),
+            Kind::S3(store) => store
+                .signed_url(reqwest::Method::PUT, &path, expires_in.min(MAX_SIGNED_LIFE))
+                .await
+                .map(Some)
+                .map_err(|error| error::of_store(&error, "sign an upload to")),
+        }
+    }
+}
+
+/// Counts and hashes what goes by.
+#[derive(Default)]
+struct Meter {
+    bytes_len: u64,
+    sha256: Sha256,
+}
+
+impl Meter {
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes_len += bytes.len() as u64;
+        self.sha256.update(bytes);
+    }
+
+    fn finish(self) -> StoredObject {
+        let sha256 = self.sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        StoredObject { bytes_len: self.bytes_len, sha256 }
+    }
+}

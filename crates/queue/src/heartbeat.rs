@@ -1,0 +1,146 @@
+//! Keeps the leases of all jobs in hand by one statement, says that the worker is alive, and frees jobs whose lease has
+//! expired: each heartbeat says when the first could, so nobody looks before.
+
+use std::{
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Worker;
+use pg::DbError;
+use store::{
+    jobs::{beat_heart, release_expired_jobs},
+    notify_workers,
+};
+use telemetry::metrics::METRICS;
+
+/// Expired jobs freed by one statement. Source: ours; more than a fleet has slots is more than one look needs.
+const RELEASE_LIMIT: i64 = 100;
+/// Behind the end of a lease: so that looking at that very moment does not come a hair too early.
+const EXPIRY_MARGIN: Duration = Duration::from_millis(50);
+
+impl Worker {
+    /// Beats until `stop`, which comes after the last job has ended. `freed` hears of jobs that were taken over.
+    pub(super) async fn heartbeat_loop(&self, stop: CancellationToken, freed: &tokio::sync::Notify) {
+        let mut beat = tokio::time::interval(self.settings.heartbeat);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut failing, mut not_looking) = (false, false);
+        let mut next_expiry = None;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = beat.tick() => next_expiry = self.beat(&mut failing).await,
+                () = sleep_or_never(next_expiry) => {
+                    self.release(freed, &mut not_looking).await;
+                    next_expiry = None;
+                }
+            }
+        }
+    }
+
+    /// One heartbeat, with what is to be done and said when it fails; when the first lease of another worker may expire.
+    async fn beat(&self, failing: &mut bool) -> Option<tokio::time::Instant> {
+        let beaten = tokio::time::timeout(self.settings.heartbeat, self.beat_once()).await;
+        let error = match beaten {
+            Ok(Ok(next_expiry)) => {
+                if *failing {
+                    tracing::info!("the heartbeat works again");
+                }
+                *failing = false;
+                self.readiness.note_heartbeat(true);
+                return next_expiry.map(|expiry| tokio::time::Instant::now() + expiry + EXPIRY_MARGIN);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", self.settings.heartbeat.as_secs()),
+        };
+        self.readiness.note_heartbeat(false);
+        self.held.drop_expired(self.settings.lease);
+        if !*failing {
+            tracing::warn!(error = %error, "the heartbeat fails; jobs in hand stop when their lease has expired");
+        }
+        *failing = true;
+        None
+    }
+
+    /// One heartbeat; until the first lease of another worker expires, if it is not renewed before.
+    pub async fn beat_once(&self) -> Result<Option<Duration>, DbError> {
+        let began = Instant::now();
+        let fences = self.held.renewable();
+        // Not known again until this one is answered.
+        let last_beat = self.last_beat.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let conn = self.db.get().await?;
+        let beat = beat_heart(&conn, &self.row, &fences, self.settings.claim_options()).await?;
+        self.held.renew(&fences, &beat.kept, began);
+        if last_beat.is_some() && beat.seen_before.is_some() && beat.seen_before != last_beat {
+            tracing::error!(
+                worker.id = %self.row.id,
+                "another process goes by this worker's id, which is made anew at each start: is this the copy of a running machine? \
+                 Restart both; until then they may undo each other's work"
+            );
+        }
+        *self.last_beat.lock().unwrap_or_else(PoisonError::into_inner) = beat.seen_at;
+        Ok(beat.next_expiry)
+    }
+
+    /// Frees what has expired and tells the other workers, since this one may have no slot for it. The next heartbeat waits
+    /// for it no longer than for an earlier one.
+    async fn release(&self, freed: &tokio::sync::Notify, failing: &mut bool) {
+        let released = tokio::time::timeout(self.settings.heartbeat, async {
+            let jobs = self.release_once().await?;
+            if jobs > 0 {
+                tracing::warn!(jobs, "took over jobs whose worker died");
+                freed.notify_one();
+                self.tell_others().await;
+            }
+            Ok::<_, DbError>(())
+        });
+        let error = match released.await {
+            Ok(Ok(())) => {
+                *failing = false;
+                return;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", self.settings.heartbeat.as_secs_f64()),
+        };
+        if !*failing {
+            tracing::warn!(error = %error, "couldn't take over jobs whose lease has expired; trying again with each heartbeat");
+        }
+        *failing = true;
+    }
+
+    /// One look for expired leases; how many jobs were freed.
+    pub async fn release_once(&self) -> Result<u64, DbError> {
+        let conn = self.db.get().await?;
+        let mut freed = 0;
+        loop {
+            let jobs = release_expired_jobs(&conn, RELEASE_LIMIT, None).await?;
+            METRICS.record_taken_over(jobs);
+            freed += jobs;
+            if jobs < u64::try_from(RELEASE_LIMIT).unwrap_or(u64::MAX) {
+                return Ok(freed);
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// Wakes whoever listens: there is work that this process will not do.
+    pub(super) async fn tell_others(&self) {
+        let told = match self.db.get().await {
+            Ok(conn) => notify_workers(&conn).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = told {
+            tracing::debug!(error = %error, "couldn't wake the other workers; they find the jobs when they poll");
+        }
+    }
+}
+
+async fn sleep_or_never(until: Option<tokio::time::Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}

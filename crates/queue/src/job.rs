@@ -1,0 +1,238 @@
+//! One job from its claim to whatever becomes of it.
+
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
+
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::{Worker, held::HeldGuard};
+use domain::{ErrorClass, Failure, Fence, Lease, Status, Step, Verdict};
+use pg::DbError;
+use pipeline::{JobMemory, Outcome, StepError};
+use store::jobs::{Failed, fail_job, get_checkpoint, hand_back_job, pause_job, raise_epoch, retry_job, snooze_job};
+use telemetry::metrics::{METRICS, StepOutcome};
+
+/// A configuration failure gives the job back for this long, so that a worker that is set up rightly may take it.
+const PAUSE: Duration = Duration::from_secs(10);
+/// Between two tries to write what became of a job.
+const SETTLE_RETRY: Duration = Duration::from_millis(500);
+
+/// How a job left this worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It ended, was parked or waits for another try.
+    Settled,
+    /// Somebody else has it, or it was cancelled.
+    Lost,
+    /// This worker is set up wrongly and must not claim more until that is mended.
+    Misconfigured(Failure),
+}
+
+/// What is to be written of a job at its end here.
+enum Settle {
+    Snooze(&'static str, Duration),
+    HandBack(&'static str),
+    Failed(Step, Failure, Verdict),
+}
+
+impl Worker {
+    /// Works on the job until it ends, is parked, fails, is lost, or `drain` says to hand it back.
+    pub(super) async fn run_job(&self, lease: Lease, mut guard: HeldGuard, drain: &CancellationToken) -> Left {
+        let span = tracing::info_span!(
+            "job",
+            job.id = %lease.fence.job_id,
+            document.id = %lease.document_id,
+            correlation_id = lease.correlation_id.map(tracing::field::display),
+        );
+        let left = self.run_steps(lease, &mut guard, drain).instrument(span).await;
+        guard.settled = left != Left::Lost;
+        left
+    }
+
+    async fn run_steps(&self, mut lease: Lease, guard: &mut HeldGuard, drain: &CancellationToken) -> Left {
+        let mut memory = JobMemory::default();
+        if guard.again {
+            let (raised, began) = tokio::select! {
+                biased;
+                () = guard.lost.cancelled() => return Left::Lost,
+                // Not given up for a drain, which hands the job back under the new fence.
+                raised = async {
+                    guard.be_the_only_one().await;
+                    self.raise_epoch(lease.fence).await
+                } => raised,
+            };
+            let Some((fence, status, retry_count)) = raised else { return Left::Lost };
+            guard.renumber(fence, began);
+            lease = Lease { fence, status, retry_count, ..lease };
+        }
+        loop {
+            let Some(step) = Step::after(lease.status) else {
+                // The claim takes no such status; a row changed by hand between the two is left to its lease.
+                tracing::warn!(job.status = %lease.status, "a job without a next step was claimed; leaving it");
+                return Left::Lost;
+            };
+            let began = Instant::now();
+            let work = async {
+                guard.be_the_only_one().await;
+                self.run_step(&lease, step, &mut memory).await
+            };
+            let result = tokio::select! {
+                biased;
+                () = guard.lost.cancelled() => Err(StepError::LeaseLost),
+                () = drain.cancelled() => {
+                    METRICS.record_step(step, StepOutcome::HandedBack, began.elapsed());
+                    return self.settle(&lease, Settle::HandBack("shutdown"), &guard.lost).await;
+                }
+                result = work => result,
+            };
+            METRICS.record_step(step, outcome_of(&result), began.elapsed());
+            match result {
+                Ok(Outcome::Advanced(status)) => {
+                    tracing::debug!(job.step = step.as_str(), job.status = %status, "step done");
+                    lease.status = status;
+                    lease.retry_count = 0;
+                }
+                Ok(Outcome::Finished(status)) => {
+                    tracing::info!(job.status = %status, "job {} is {status}", lease.fence.job_id);
+                    return Left::Settled;
+                }
+                Ok(Outcome::Snooze { code, delay }) => {
+                    return self.settle(&lease, Settle::Snooze(code, delay), &guard.lost).await;
+                }
+                Err(StepError::LeaseLost) => {
+                    tracing::info!("the lease on job {} is lost; stopped working on it", lease.fence.job_id);
+                    return Left::Lost;
+                }
+                Err(StepError::Failed(failure)) => return self.fail(lease, step, failure, guard).await,
+                Err(StepError::Mismatch { failure, key }) => {
+                    let left = self.fail(lease, step, failure, guard).await;
+                    if left == Left::Settled
+                        && let Err(failure) = self.store.delete(&key).await
+                    {
+                        tracing::warn!(
+                            error.code = failure.code,
+                            "the bytes stay until their document goes: {failure}"
+                        );
+                    }
+                    return left;
+                }
+            }
+        }
+    }
+
+    /// The claim under a fence of its own, and since when it has that; `None`: it is lost.
+    async fn raise_epoch(&self, fence: Fence) -> (Option<(Fence, Status, i32)>, Instant) {
+        loop {
+            let began = Instant::now();
+            let raised = match self.db.get().await {
+                Ok(conn) => raise_epoch(&conn, fence, self.settings.lease).await,
+                Err(error) => Err(error),
+            };
+            match raised {
+                Ok(raised) => return (Some(raised), began),
+                Err(DbError::LeaseLost { .. }) => return (None, began),
+                Err(_) => tokio::time::sleep(SETTLE_RETRY).await,
+            }
+        }
+    }
+
+    async fn fail(&self, mut lease: Lease, step: Step, failure: Failure, guard: &HeldGuard) -> Left {
+        self.refresh(&mut lease).await;
+        let verdict = self.judge(&lease, &failure);
+        METRICS.record_failure(step, failure.code, verdict);
+        self.settle(&lease, Settle::Failed(step, failure, verdict), &guard.lost).await
+    }
+
+    /// A panic is this job's failure, not the worker's.
+    async fn run_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError> {
+        let span = tracing::info_span!("step", job.step = step.as_str());
+        let work = AssertUnwindSafe(self.steps.run_step(lease, step, memory)).catch_unwind().instrument(span);
+        work.await.unwrap_or_else(|_| {
+            Err(StepError::Failed(Failure::new(
+                "step_panicked",
+                ErrorClass::Transient,
+                "The worker met a defect of its own in this step; its log has the place. Other jobs are not affected.",
+            )))
+        })
+    }
+
+    /// The checkpoint as it is: the embed step writes one with each batch, and the answer to a checkpoint that was
+    /// written may have been lost on its way. What is recorded of a failure, and the tries it is judged by, must be that.
+    async fn refresh(&self, lease: &mut Lease) {
+        let Ok(conn) = self.db.get().await else { return };
+        if let Ok(Some((status, retry_count))) = get_checkpoint(&conn, lease.fence).await {
+            lease.status = status;
+            lease.retry_count = retry_count;
+        }
+    }
+
+    fn judge(&self, lease: &Lease, failure: &Failure) -> Verdict {
+        self.settings.retry.decide(failure, u32::try_from(lease.retry_count).unwrap_or(0), fastrand::f64())
+    }
+
+    /// Writes what becomes of the job; tries again for as long as the lease can hold, since a job that is not settled
+    /// would have to wait for it to expire.
+    async fn settle(&self, lease: &Lease, how: Settle, lost: &CancellationToken) -> Left {
+        log_failure(lease, &how);
+        let deadline = tokio::time::Instant::now() + self.settings.lease;
+        loop {
+            match self.write(lease, &how).await {
+                Ok(()) => break,
+                Err(DbError::LeaseLost { .. }) => return Left::Lost,
+                Err(error) if lost.is_cancelled() || tokio::time::Instant::now() >= deadline => {
+                    tracing::warn!(error = %error, "couldn't write what became of job {}; its lease will expire", lease.fence.job_id);
+                    return Left::Lost;
+                }
+                Err(_) => tokio::time::sleep(SETTLE_RETRY).await,
+            }
+        }
+        match how {
+            Settle::Failed(_, failure, Verdict::Pause) => Left::Misconfigured(failure),
+            _ => Left::Settled,
+        }
+    }
+
+    async fn write(&self, lease: &Lease, how: &Settle) -> Result<(), DbError> {
+        let conn = self.db.get().await?;
+        match how {
+            Settle::Snooze(code, delay) => snooze_job(&conn, lease.fence, code, *delay).await,
+            Settle::HandBack(code) => hand_back_job(&conn, lease.fence, code, Duration::ZERO).await,
+            Settle::Failed(step, failure, verdict) => {
+                let failed = Failed { failure, step: *step };
+                match verdict {
+                    Verdict::Retry(delay) => retry_job(&conn, lease, failed, *delay).await,
+                    Verdict::Deadletter => fail_job(&conn, lease, failed).await,
+                    Verdict::Pause => pause_job(&conn, lease, failed, PAUSE).await,
+                }
+            }
+        }
+    }
+}
+
+fn outcome_of(result: &Result<Outcome, StepError>) -> StepOutcome {
+    match result {
+        Ok(Outcome::Advanced(_)) => StepOutcome::Advanced,
+        Ok(Outcome::Finished(_)) => StepOutcome::Finished,
+        Ok(Outcome::Snooze { .. }) => StepOutcome::Snoozed,
+        Err(StepError::LeaseLost) => StepOutcome::LeaseLost,
+        Err(StepError::Failed(_) | StepError::Mismatch { .. }) => StepOutcome::Failed,
+    }
+}
+
+/// Once, where it is handled.
+fn log_failure(lease: &Lease, how: &Settle) {
+    let Settle::Failed(step, failure, verdict) = how else { return };
+    tracing::warn!(
+        error.code = failure.code,
+        error.class = failure.class.as_str(),
+        job.step = step.as_str(),
+        verdict = ?verdict,
+        "job {} failed at {}: {failure}",
+        lease.fence.job_id,
+        step.as_str(),
+    );
+}

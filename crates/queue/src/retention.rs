@@ -1,0 +1,78 @@
+//! Retention: deletes what has been kept for long enough, in batches, for a bounded time at a turn.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use pg::{Db, DbError};
+use store::retention::{
+    Retention, Swept, delete_old_events, delete_old_receipts, delete_old_webhooks, delete_superseded_jobs,
+    get_jobs_position, save_jobs_position,
+};
+
+/// Rows a statement deletes. Source: ours; tens of milliseconds, so that neither locks nor the vacuum's horizon are held.
+const BATCH: i64 = 1000;
+/// Jobs a statement looks at: each that goes takes its events along.
+const JOBS_BATCH: i64 = 500;
+
+/// What one turn deleted, in rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Of `events`; those that went with their job are not counted.
+    pub events: i64,
+    /// Of `webhook_log`.
+    pub webhooks: i64,
+    /// Of `upload_jobs`.
+    pub jobs: i64,
+    /// Of `storage_deletions`.
+    pub receipts: i64,
+}
+
+/// Deletes what `keep` says is old enough, for about `budget` for each kind of thing; what is left waits for the next turn.
+pub async fn delete_old(db: &Db, keep: Retention, budget: Duration) -> Result<Deleted, DbError> {
+    let mut deleted = Deleted::default();
+    if keep.events_days > 0 {
+        let batch = |from| async move { delete_old_events(&db.get().await?, keep.events_days, from, BATCH).await };
+        (deleted.events, _) = in_batches(None, budget, batch).await?;
+    }
+    if keep.webhooks_days > 0 {
+        let batch = |from| async move { delete_old_webhooks(&db.get().await?, keep.webhooks_days, from, BATCH).await };
+        (deleted.webhooks, _) = in_batches(None, budget, batch).await?;
+    }
+    if keep.receipts_days > 0 {
+        let batch = |from| async move { delete_old_receipts(&db.get().await?, keep.receipts_days, from, BATCH).await };
+        (deleted.receipts, _) = in_batches(None, budget, batch).await?;
+    }
+    if keep.jobs_days > 0 {
+        deleted.jobs = delete_jobs(db, keep.jobs_days, budget).await?;
+    }
+    Ok(deleted)
+}
+
+/// The look over ended jobs takes as many turns as it needs, and then rests for a day.
+async fn delete_jobs(db: &Db, keep_days: u32, budget: Duration) -> Result<i64, DbError> {
+    let Some(start) = get_jobs_position(&db.get().await?).await? else { return Ok(0) };
+    let batch = |behind| async move { delete_superseded_jobs(&db.get().await?, keep_days, behind, JOBS_BATCH).await };
+    let (deleted, next) = in_batches(start, budget, batch).await?;
+    save_jobs_position(&db.get().await?, next).await?;
+    Ok(deleted)
+}
+
+/// Runs one batch after the other, each on a connection that it gives back. What was deleted, and where to go on.
+async fn in_batches<T, F, Fut>(start: Option<T>, budget: Duration, mut batch: F) -> Result<(i64, Option<T>), DbError>
+where
+    T: Copy,
+    F: FnMut(Option<T>) -> Fut,
+    Fut: Future<Output = Result<Swept<T>, DbError>>,
+{
+    let (began, mut at, mut deleted) = (Instant::now(), start, 0);
+    loop {
+        let swept = batch(at).await?;
+        deleted += swept.deleted;
+        at = swept.next;
+        if at.is_none() || began.elapsed() >= budget {
+            return Ok((deleted, at));
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Why a parse failed, as data: the child names the fault, the parent writes the sentence.
+//!
+//! A child that a document has taken over can therefore pick a wrong fault, but not put the document's
+//! text, or a text of its own, into logs and `last_error`.
+
+use serde::{Deserialize, Serialize};
+
+use domain::{ErrorClass, Failure};
+
+/// What a file is, in a few words for a sentence: "a PNG image".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Named(String);
+
+impl Named {
+    /// Longest name, in characters; every name of ours is shorter.
+    const MAX_CHARS: usize = 80;
+
+    /// A name made safe to print: short, one line, plain ASCII.
+    pub(super) fn new(name: &str) -> Self {
+        let plain = |c: &char| c.is_ascii_graphic() || *c == ' ';
+        Self(name.chars().filter(plain).take(Self::MAX_CHARS).collect())
+    }
+
+    /// The same name, made safe again: it may come from the child.
+    fn checked(&self) -> Self {
+        Self::new(&self.0)
+    }
+}
+
+impl std::fmt::Display for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a parse failed. The text of each is the failure's message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Fault {
+    #[error("The file is empty (0 bytes). Upload it again from its source.")]
+    Empty,
+    #[error("The file ends too early: a part of it is missing. Upload it again from its source.")]
+    Truncated,
+    #[error("The file is damaged and can't be read. Open it where it was made, save it anew and upload that.")]
+    Corrupt,
+    #[error("The file needs a password to open. Remove the password and upload it again.")]
+    Encrypted,
+    #[error(
+        "The PDF holds next to no text ({letters} letters on {pages} pages): its pages are pictures, or blank. Run OCR \
+         over it, or upload it with OCR switched on."
+    )]
+    NoTextLayer { letters: u64, pages: u32 },
+    #[error(
+        "The file was declared as {declared}, but its content is {found}. Upload the right file, or name its real type."
+    )]
+    TypeMismatch { declared: Named, found: Named },
+    #[error(
+        "The file is {found}, which can't be read here. Upload a PDF, DOCX, PPTX, XLSX, HTML, Markdown or text file."
+    )]
+    UnsupportedType { found: Named },
+    #[error("The document has {actual} pages; the limit is {limit}. Split it, or ask for a higher limit.")]
+    PageLimit { limit: u32, actual: u32 },
+    #[error(
+        "The file unpacks to more than {limit_bytes} bytes, the limit for an archive. Upload a file without such content."
+    )]
+    ArchiveTooLarge { limit_bytes: u64 },
+    #[error("The document's text is longer than {limit_bytes} bytes, the limit. Split the document.")]
+    OutputLimit { limit_bytes: u64 },
+    #[error(
+        "Parsing took longer than {limit_ms} ms, the limit. Split the document, or save it anew in a simpler form."
+    )]
+    Timeout { limit_ms: u64 },
+    #[error(
+        "Parsing needed more than {limit_bytes} bytes of memory, the limit. Split the document, or save it anew in a simpler form."
+    )]
+    Memory { limit_bytes: u64 },
+    #[error("The system killed the parser, most likely because the machine ran out of memory. It will be tried again.")]
+    Killed,
+    #[error("The parser broke on this file ({how}). The file is probably damaged: save it anew and upload that.")]
+    Crashed { how: Named },
+    #[error("The parser couldn't be started or couldn't read the file ({why}). It will be tried again.")]
+    Unavailable { why: Named },
+}
+
+impl Fault {
+    /// A crash, named.
+    pub(super) fn crashed(how: &str) -> Self {
+        Self::Crashed { how: Named::new(how) }
+    }
+
+    /// A parser that never got to the document, with the reason.
+    pub(super) fn unavailable(why: &str) -> Self {
+        Self::Unavailable { why: Named::new(why) }
+    }
+
+    /// A file of a type that is not parsed.
+    pub(super) fn unsupported(found: &str) -> Self {
+        Self::UnsupportedType { found: Named::new(found) }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "file_empty",
+            Self::Truncated => "file_truncated",
+            Self::Corrupt => "file_corrupt",
+            Self::Encrypted => "file_encrypted",
+            Self::NoTextLayer { .. } => "no_text_layer",
+            Self::TypeMismatch { .. } => "type_mismatch",
+            Self::UnsupportedType { .. } => "unsupported_type",
+            Self::PageLimit { .. } => "page_limit",
+            Self::ArchiveTooLarge { .. } => "archive_too_large",
+            Self::OutputLimit { .. } => "parse_output_limit",
+            Self::Timeout { .. } => "parse_timeout",
+            Self::Memory { .. } | Self::Killed => "parse_memory",
+            Self::Crashed { .. } => "parse_crashed",
+            Self::Unavailable { .. } => "parser_unavailable",
+        }
+    }
+
+    /// Killed from outside is the machine's doing, perhaps a neighbour's: the one end of a child that may pass.
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Killed | Self::Unavailable { .. } => ErrorClass::Transient,
+            Self::Empty
+            | Self::Truncated
+            | Self::Corrupt
+            | Self::Encrypted
+            | Self::NoTextLayer { .. }
+            | Self::TypeMismatch { .. }
+            | Self::UnsupportedType { .. }
+            | Self::PageLimit { .. }
+            | Self::ArchiveTooLarge { .. }
+            | Self::OutputLimit { .. }
+            | Self::Timeout { .. }
+            | Self::Memory { .. }
+            | Self::Crashed { .. } => ErrorClass::Document,
+        }
+    }
+
+    /// The fault with every name in it made safe to print.
+    fn checked(self) -> Self {
+        match self {
+            Self::TypeMismatch { declared, found } => {
+                Self::TypeMismatch { declared: declared.checked(), found: found.checked() }
+            }
+            Self::UnsupportedType { found } => Self::UnsupportedType { found: found.checked() },
+            Self::Crashed { how } => Self::Crashed { how: how.checked() },
+            Self::Unavailable { why } => Self::Unavailable { why: why.checked() },
+            other => other,
+        }
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        let fault = fault.checked();
+        Failure::new(fault.code(), fault.class(), fault.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_from_the_child_is_one_short_plain_line() {
+        let hostile = Named(format!("secret\n\u{1b}[31m{}", "x".repeat(500)));
+        let failure = Failure::from(Fault::Crashed { how: hostile });
+        assert!(failure.message.chars().all(|c| c.is_ascii_graphic() || c == ' '), "{}", failure.message);
+        assert!(failure.message.len() < 250, "{}", failure.message);
+    }
+
+    #[test]
+    fn only_faults_of_the_machine_are_tried_again() {
+        assert!(Failure::from(Fault::unavailable("no memory")).class.is_retryable());
+        assert!(Failure::from(Fault::Killed).class.is_retryable());
+        assert!(!Failure::from(Fault::Memory { limit_bytes: 1 }).class.is_retryable());
+        assert!(!Failure::from(Fault::Timeout { limit_ms: 1 }).class.is_retryable());
+    }
+
+    #[test]
+    fn a_limit_is_named_with_what_was_found() {
+        let failure = Failure::from(Fault::PageLimit { limit: 500, actual: 812 });
+        assert_eq!(failure.code, "page_limit");
+        assert!(failure.message.contains("812") && failure.message.contains("500"), "{}", failure.message);
+    }
+}

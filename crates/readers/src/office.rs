@@ -1,0 +1,126 @@
+//! Word, PowerPoint and Excel files (Office Open XML) to markdown. Slides and sheets count as pages.
+
+use std::{
+    collections::HashMap,
+    io::{self, Cursor, Read},
+};
+
+use undoc::{
+    Document, Error, ErrorKind, FormatType,
+    docx::DocxParser,
+    pptx::PptxParser,
+    render::{self, RenderOptions},
+    xlsx::XlsxParser,
+};
+use zip::{ZipArchive, result::ZipError};
+
+use super::{fault::Fault, protocol::Limits};
+use domain::markdown;
+use domain::ports::{FileKind, page_marker};
+
+/// What an office file may unpack to, in bytes: eight times the largest upload, and far from the memory limit.
+const MAX_UNPACKED_BYTES: u64 = 200 << 20;
+/// Parts an office file may have; a large presentation has a few thousand.
+const MAX_PARTS: usize = 20_000;
+
+/// An office file's parts, by name.
+pub(super) fn open(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, Fault> {
+    ZipArchive::new(Cursor::new(bytes)).map_err(|error| match error {
+        // The directory of a zip archive stands at its end.
+        ZipError::InvalidArchive(_) | ZipError::Io(_) => Fault::Truncated,
+        _ => Fault::Corrupt,
+    })
+}
+
+/// Which office format the archive holds, by where its main part lies; `None` for any other archive.
+pub(super) fn kind_of<R: Read + io::Seek>(archive: &ZipArchive<R>) -> Option<FileKind> {
+    archive.index_for_name("[Content_Types].xml")?;
+    let holds = |folder: &str| archive.file_names().any(|name| name.starts_with(folder));
+    [("word/", FileKind::Docx), ("ppt/", FileKind::Pptx), ("xl/", FileKind::Xlsx)]
+        .into_iter()
+        .find(|(folder, _)| holds(folder))
+        .map(|(_, kind)| kind)
+}
+
+/// The document's markdown and how many slides or sheets it has (0 for a text document).
+pub(super) fn to_markdown(bytes: Vec<u8>, kind: FileKind, limits: &Limits) -> Result<(String, u32), Fault> {
+    check_unpacked_size(&bytes)?;
+    let mut document = match kind {
+        FileKind::Pptx => PptxParser::from_bytes(bytes).and_then(|mut parser| parser.parse()),
+        FileKind::Xlsx => XlsxParser::from_bytes(bytes).and_then(|mut parser| parser.parse()),
+        FileKind::Docx | FileKind::Pdf | FileKind::Html | FileKind::Markdown | FileKind::PlainText => {
+            DocxParser::from_bytes(bytes).and_then(|mut parser| parser.parse())
+        }
+    }
+    .map_err(|error| fault_of(&error))?;
+    if kind == FileKind::Pptx {
+        // "Slide 3": its page says so already, and its title is part of the slide.
+        document.sections.iter_mut().for_each(|slide| slide.name = None);
+    }
+    match document.format {
+        FormatType::Pptx | FormatType::Xlsx => render_pages(&document, limits),
+        _ => {
+            let markdown = render::to_markdown(&document, &options()).map_err(|error| fault_of(&error))?;
+            Ok((markdown::tidy(&markdown), 0))
+        }
+    }
+}
+
+/// Nobody stores the pictures, so nothing may point at them.
+fn options() -> RenderOptions {
+    RenderOptions::new().with_images(false).with_max_heading(6)
+}
+
+fn render_pages(document: &Document, limits: &Limits) -> Result<(String, u32), Fault> {
+    let pages = limits.check_pages(document.sections.len())?;
+    let (options, no_pictures) = (options(), HashMap::new());
+    let mut markdown = String::new();
+    for (number, section) in (1..).zip(&document.sections) {
+        // As the first of its document: a later one would begin with a rule.
+        let text = render::render_section_to_string(section, 0, document.format, &options, &no_pictures);
+        markdown::push_paragraphs(&mut markdown, &page_marker(number));
+        markdown::push_paragraphs(&mut markdown, &markdown::tidy(&text));
+        limits.check_output(markdown.len())?;
+    }
+    Ok((markdown, pages))
+}
+
+/// Refuses an archive that unpacks to too much, by what its directory says and by what really comes out of it:
+/// a directory may lie, and its entries may share the same bytes.
+fn check_unpacked_size(bytes: &[u8]) -> Result<(), Fault> {
+    let too_large = Fault::ArchiveTooLarge { limit_bytes: MAX_UNPACKED_BYTES };
+    let mut archive = open(bytes)?;
+    if archive.len() > MAX_PARTS {
+        return Err(too_large);
+    }
+    let mut declared = 0_u64;
+    for index in 0..archive.len() {
+        let part = archive.by_index_raw(index).map_err(|error| part_fault(&error))?;
+        declared = declared.saturating_add(part.size());
+    }
+    if declared > MAX_UNPACKED_BYTES {
+        return Err(too_large);
+    }
+    let mut left = MAX_UNPACKED_BYTES;
+    for index in 0..archive.len() {
+        let part = archive.by_index(index).map_err(|error| part_fault(&error))?;
+        let size = io::copy(&mut part.take(left + 1), &mut io::sink()).map_err(|_unreadable| Fault::Corrupt)?;
+        left = left.checked_sub(size).ok_or_else(|| too_large.clone())?;
+    }
+    Ok(())
+}
+
+fn part_fault(error: &ZipError) -> Fault {
+    match error {
+        ZipError::UnsupportedArchive(reason) if *reason == ZipError::PASSWORD_REQUIRED => Fault::Encrypted,
+        ZipError::InvalidPassword => Fault::Encrypted,
+        _ => Fault::Corrupt,
+    }
+}
+
+fn fault_of(error: &Error) -> Fault {
+    match error.kind() {
+        ErrorKind::Encrypted => Fault::Encrypted,
+        _ => Fault::Corrupt,
+    }
+}

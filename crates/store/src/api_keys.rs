@@ -1,0 +1,181 @@
+//! The table `api_keys`: keys as hashes, for programs that act for one user or for many.
+
+use time::OffsetDateTime;
+use tokio_postgres::{Row, types::Type};
+use uuid::Uuid;
+
+use domain::UserId;
+use pg::{
+    DbError, Session,
+    session::{column, parsed},
+};
+
+/// What a key may do; each includes the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Read and search.
+    Read,
+    /// Upload, retry and cancel too; delete, where the key is one user's.
+    Write,
+    /// Delete documents of any user that it names: only for keys that are no one user's.
+    Admin,
+}
+
+impl Scope {
+    /// The name in the table and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Scope {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        [Self::Read, Self::Write, Self::Admin]
+            .into_iter()
+            .find(|scope| scope.as_str() == name)
+            .ok_or_else(|| format!("`{name}` is no scope; there are read, write and admin"))
+    }
+}
+
+/// A key, without what is secret about it.
+#[derive(Debug, Clone)]
+pub struct ApiKey {
+    /// Its id; not secret.
+    pub key_id: Uuid,
+    /// What a person calls it.
+    pub name: String,
+    /// The user it acts for; `None`: the caller names one.
+    pub user_id: Option<UserId>,
+    /// What it may do.
+    pub scope: Scope,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// Refused from then on; `None`: never.
+    pub expires_at: Option<OffsetDateTime>,
+    /// When it was revoked; `None`: valid.
+    pub revoked_at: Option<OffsetDateTime>,
+    /// Last use, to the hour.
+    pub last_used_at: Option<OffsetDateTime>,
+}
+
+fn api_key(row: &Row) -> Result<ApiKey, DbError> {
+    Ok(ApiKey {
+        key_id: column(row, "key_id")?,
+        name: column(row, "name")?,
+        user_id: column::<Option<Uuid>>(row, "user_id")?.map(UserId),
+        scope: parsed(row, "scopes")?,
+        created_at: column(row, "created_at")?,
+        expires_at: column(row, "expires_at")?,
+        revoked_at: column(row, "revoked_at")?,
+        last_used_at: column(row, "last_used_at")?,
+    })
+}
+
+/// The key with this SHA-256 (64 lower-case hex digits), and the note that it was used: once an hour, so that a busy
+/// key costs no write a request. The caller checks expiry and revocation.
+pub async fn get_api_key(db: &impl Session, key_sha256: &str) -> Result<Option<ApiKey>, DbError> {
+    let row = db
+        .row(
+            "-- get_api_key
+WITH used AS (
+  UPDATE upload_pipeline.api_keys AS k
+  SET last_used_at = date_trunc('hour', now())
+  WHERE k.key_sha256 = $1 AND k.revoked_at IS NULL
+    AND k.last_used_at IS DISTINCT FROM date_trunc('hour', now())
+)
+SELECT k.key_id, k.name, k.user_id, k.scopes, k.created_at, k.expires_at, k.revoked_at, k.last_used_at
+FROM upload_pipeline.api_keys AS k
+WHERE k.key_sha256 = $1",
+            &[(&key_sha256, Type::TEXT)],
+        )
+        .await?;
+    row.as_ref().map(api_key).transpose()
+}
+
+/// A key to be.
+#[derive(Debug, Clone)]
+pub struct NewApiKey<'a> {
+    /// What a person calls it.
+    pub name: &'a str,
+    /// SHA-256 of the whole key, 64 lower-case hex digits.
+    pub key_sha256: &'a str,
+    /// The user it acts for; `None`: the caller names one.
+    pub user_id: Option<UserId>,
+    /// What it may do.
+    pub scope: Scope,
+    /// Refused from then on; `None`: never.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// Adds a key; its id.
+pub async fn insert_api_key(db: &impl Session, key: &NewApiKey<'_>) -> Result<Uuid, DbError> {
+    let key_id = Uuid::now_v7();
+    db.run(
+        "-- insert_api_key
+INSERT INTO upload_pipeline.api_keys (key_id, name, key_sha256, user_id, scopes, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6)",
+        &[
+            (&key_id, Type::UUID),
+            (&key.name, Type::TEXT),
+            (&key.key_sha256, Type::TEXT),
+            (&key.user_id.map(|user| user.0), Type::UUID),
+            (&key.scope.as_str(), Type::TEXT),
+            (&key.expires_at, Type::TIMESTAMPTZ),
+        ],
+    )
+    .await?;
+    Ok(key_id)
+}
+
+/// All keys, newest first, revoked ones included.
+pub async fn list_api_keys(db: &impl Session) -> Result<Vec<ApiKey>, DbError> {
+    let rows = db
+        .rows(
+            "-- list_api_keys
+SELECT k.key_id, k.name, k.user_id, k.scopes, k.created_at, k.expires_at, k.revoked_at, k.last_used_at
+FROM upload_pipeline.api_keys AS k
+ORDER BY k.created_at DESC, k.key_id DESC",
+            &[],
+        )
+        .await?;
+    rows.iter().map(api_key).collect()
+}
+
+/// Whether a key has been revoked, or is gone, since it let somebody in.
+pub async fn is_api_key_revoked(db: &impl Session, key_id: Uuid) -> Result<bool, DbError> {
+    let valid = db
+        .run(
+            "-- is_api_key_revoked
+SELECT FROM upload_pipeline.api_keys AS k
+WHERE k.key_id = $1 AND k.revoked_at IS NULL",
+            &[(&key_id, Type::UUID)],
+        )
+        .await?;
+    Ok(valid == 0)
+}
+
+/// Revokes a key at once; whether there was such a key that was not revoked yet.
+pub async fn revoke_api_key(db: &impl Session, key_id: Uuid) -> Result<bool, DbError> {
+    let revoked = db
+        .run(
+            "-- revoke_api_key
+UPDATE upload_pipeline.api_keys AS k
+SET revoked_at = now()
+WHERE k.key_id = $1 AND k.revoked_at IS NULL",
+            &[(&key_id, Type::UUID)],
+        )
+        .await?;
+    Ok(revoked > 0)
+}

@@ -1,0 +1,189 @@
+//! The rows of one user that are nobody's: what `app check` leaves for a moment while it tries the system out.
+
+use std::time::Duration;
+
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use domain::{DocumentId, UserId};
+use pg::{DbError, Session, session::column};
+
+/// `user`'s documents that are older than `age`.
+pub async fn list_canary_documents(db: &impl Session, user: UserId, age: Duration) -> Result<Vec<DocumentId>, DbError> {
+    let rows = db
+        .rows(
+            "-- list_canary_documents
+SELECT d.document_id
+FROM upload_pipeline.documents AS d
+WHERE d.user_id = $1 AND d.created_at < now() - $2 * interval '1 second'
+ORDER BY d.created_at
+LIMIT 100",
+            &[(&user.0, Type::UUID), (&age.as_secs_f64(), Type::FLOAT8)],
+        )
+        .await?;
+    rows.iter().map(|row| Ok(DocumentId(column(row, "document_id")?))).collect()
+}
+
+/// Stops the document's jobs that no worker has in hand, so that none takes them up.
+pub async fn cancel_waiting_canary(db: &impl Session, user: UserId, document: DocumentId) -> Result<u64, DbError> {
+    db.run(
+        "-- cancel_waiting_canary
+UPDATE upload_pipeline.upload_jobs AS j
+SET state = 'cancelled', lease_epoch = j.lease_epoch + 1, finished_at = now(), updated_at = now()
+WHERE j.document_id = $1 AND j.user_id = $2 AND j.state IN ('queued', 'retryable')",
+        &[(&document.0, Type::UUID), (&user.0, Type::UUID)],
+    )
+    .await
+}
+
+/// Who might still write for a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CanaryHolders {
+    /// Jobs that a worker has in hand.
+    pub held: i64,
+    /// Jobs that were taken over from a worker that fell silent, and may wake.
+    pub taken_over: i64,
+}
+
+/// Who might still write for a document. A lease that ran out a minute ago holds nothing.
+pub async fn count_canary_holders(db: &impl Session, document: DocumentId) -> Result<CanaryHolders, DbError> {
+    let row = db
+        .row(
+            "-- count_canary_holders
+SELECT count(*) FILTER (WHERE j.state = 'working' AND j.lease_expires_at > now() - interval '1 minute') AS held,
+  count(*) FILTER (WHERE j.crash_count > 0) AS taken_over
+FROM upload_pipeline.upload_jobs AS j
+WHERE j.document_id = $1",
+            &[(&document.0, Type::UUID)],
+        )
+        .await?
+        .ok_or_else(|| DbError::row("count_canary_holders", &"no row"))?;
+    Ok(CanaryHolders { held: column(&row, "held")?, taken_over: column(&row, "taken_over")? })
+}
+
+/// Takes the document's jobs away from whoever has them in hand; how long the longest lease would still have held. By
+/// then at the latest its worker has dropped the step.
+pub async fn cancel_held_canary(db: &impl Session, user: UserId, document: DocumentId) -> Result<Duration, DbError> {
+    let rows = db
+        .rows(
+            "-- cancel_held_canary
+WITH held AS (
+  SELECT j.job_id, j.lease_expires_at
+  FROM upload_pipeline.upload_jobs AS j
+  WHERE j.document_id = $1 AND j.user_id = $2 AND j.state = 'working'
+  FOR UPDATE
+)
+UPDATE upload_pipeline.upload_jobs AS j
+SET state = 'cancelled', lease_epoch = j.lease_epoch + 1, claimed_by = NULL, lease_expires_at = NULL,
+    step_started_at = NULL, finished_at = now(), updated_at = now()
+FROM held
+WHERE j.job_id = held.job_id
+RETURNING coalesce(extract(epoch FROM held.lease_expires_at - now()), 0)::float8 AS seconds",
+            &[(&document.0, Type::UUID), (&user.0, Type::UUID)],
+        )
+        .await?;
+    let seconds = rows.iter().map(|row| column::<f64>(row, "seconds")).collect::<Result<Vec<_>, _>>()?;
+    let longest = seconds.into_iter().fold(0.0, f64::max);
+    Ok(Duration::try_from_secs_f64(longest).unwrap_or(Duration::MAX))
+}
+
+/// An object of a canary, and the row that knows of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CanaryObject {
+    /// Its key.
+    pub storage_key: String,
+    /// Whether it is known to be gone.
+    pub gone: bool,
+}
+
+fn canary_object(row: &tokio_postgres::Row) -> Result<CanaryObject, DbError> {
+    Ok(CanaryObject { storage_key: column(row, "storage_key")?, gone: column(row, "gone")? })
+}
+
+/// Objects of `user`'s deleted documents: of this one, or, where none is named, of those deleted before `age`.
+pub async fn list_canary_deletions(
+    db: &impl Session,
+    user: UserId,
+    document: Option<DocumentId>,
+    age: Duration,
+) -> Result<Vec<CanaryObject>, DbError> {
+    let rows = db
+        .rows(
+            "-- list_canary_deletions
+SELECT s.storage_key, s.deleted_at IS NOT NULL AS gone
+FROM upload_pipeline.storage_deletions AS s
+WHERE s.user_id = $1
+  AND CASE WHEN $2::uuid IS NULL THEN s.requested_at < now() - $3 * interval '1 second' ELSE s.document_id = $2 END
+LIMIT 500",
+            &[
+                (&user.0, Type::UUID),
+                (&document.map(|document| document.0), Type::UUID),
+                (&age.as_secs_f64(), Type::FLOAT8),
+            ],
+        )
+        .await?;
+    rows.iter().map(canary_object).collect()
+}
+
+/// `user`'s uploads that are older than `age` and no document's.
+pub async fn list_canary_uploads(db: &impl Session, user: UserId, age: Duration) -> Result<Vec<CanaryObject>, DbError> {
+    let rows = db
+        .rows(
+            "-- list_canary_uploads
+SELECT u.storage_key, false AS gone
+FROM upload_pipeline.uploads AS u
+WHERE u.user_id = $1 AND u.created_at < now() - $2 * interval '1 second'
+  AND NOT EXISTS (SELECT FROM upload_pipeline.documents AS d WHERE d.document_id = u.document_id)
+LIMIT 500",
+            &[(&user.0, Type::UUID), (&age.as_secs_f64(), Type::FLOAT8)],
+        )
+        .await?;
+    rows.iter().map(canary_object).collect()
+}
+
+/// Forgets an object that is gone: its receipt, and the upload that brought it.
+pub async fn forget_canary_object(db: &impl Session, user: UserId, storage_key: &str) -> Result<(), DbError> {
+    db.run(
+        "-- forget_canary_object
+WITH receipt AS (
+  DELETE FROM upload_pipeline.storage_deletions AS s
+  WHERE s.user_id = $1 AND s.storage_key = $2
+)
+DELETE FROM upload_pipeline.uploads AS u
+WHERE u.user_id = $1 AND u.storage_key = $2",
+        &[(&user.0, Type::UUID), (&storage_key, Type::TEXT)],
+    )
+    .await
+    .map(drop)
+}
+
+/// Removes one of `user`'s keys, or, where none is named, all that are older than `age`.
+pub async fn delete_canary_keys(
+    db: &impl Session,
+    user: UserId,
+    key_id: Option<Uuid>,
+    age: Duration,
+) -> Result<u64, DbError> {
+    db.run(
+        "-- delete_canary_keys
+DELETE FROM upload_pipeline.api_keys AS k
+WHERE k.user_id = $1
+  AND CASE WHEN $2::uuid IS NULL THEN k.created_at < now() - $3 * interval '1 second' ELSE k.key_id = $2 END",
+        &[(&user.0, Type::UUID), (&key_id, Type::UUID), (&age.as_secs_f64(), Type::FLOAT8)],
+    )
+    .await
+}
+
+/// Where the bytes of a document lie.
+pub async fn get_canary_key(db: &impl Session, user: UserId, document: DocumentId) -> Result<Option<String>, DbError> {
+    let row = db
+        .row(
+            "-- get_canary_key
+SELECT d.raw_path
+FROM upload_pipeline.documents AS d
+WHERE d.user_id = $1 AND d.document_id = $2",
+            &[(&user.0, Type::UUID), (&document.0, Type::UUID)],
+        )
+        .await?;
+    row.map(|row| column(&row, "raw_path")).transpose()
+}

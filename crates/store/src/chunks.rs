@@ -1,0 +1,263 @@
+//! The table `document_chunks`, as the worker writes it.
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::jobs::{advance_job, lock_lease, save_progress};
+use domain::{
+    ChunkId, DocumentId, Fence, Lease, Status, Step,
+    ports::{Chunk, EmbedModel},
+};
+use pg::{Db, DbError, Session, session::column};
+
+/// Rows an INSERT carries. Source: ours; large enough that round trips do not count, small enough for one message.
+const ROWS_PER_INSERT: usize = 500;
+
+/// What cut the chunks.
+#[derive(Debug, Clone, Copy)]
+pub struct ChunkerId<'a> {
+    /// For `chunker_name`.
+    pub name: &'a str,
+    /// For `chunker_version`.
+    pub version: &'a str,
+}
+
+/// Makes `chunks` the document's only chunks and writes the checkpoint, in one transaction under the lease. A chunk
+/// whose text is what it was keeps its vector.
+pub async fn replace_chunks(
+    db: &Db,
+    lease: &Lease,
+    chunker: ChunkerId<'_>,
+    chunks: &[Chunk],
+    took: Duration,
+) -> Result<(), DbError> {
+    db.run_tx("replace_chunks", |tx| {
+        Box::pin(async move {
+            lock_lease(&tx, lease.fence).await?;
+            delete_other_chunks(&tx, lease.document_id, chunker, chunks.len()).await?;
+            for (index, part) in chunks.chunks(ROWS_PER_INSERT).enumerate() {
+                upsert_chunks(&tx, lease.document_id, chunker, index * ROWS_PER_INSERT, part).await?;
+            }
+            let progress = json!({ "chunks": chunks.len() });
+            advance_job(&tx, lease, Step::Chunk, Status::ChunksStored, &progress, took).await
+        })
+    })
+    .await
+}
+
+async fn delete_other_chunks(
+    tx: &impl Session,
+    document: DocumentId,
+    chunker: ChunkerId<'_>,
+    keep: usize,
+) -> Result<(), DbError> {
+    tx.run(
+        "-- delete_other_chunks
+DELETE FROM upload_pipeline.document_chunks AS c
+WHERE c.document_id = $1 AND (c.chunker_name <> $2 OR c.chunker_version <> $3 OR c.chunk_ord >= $4)",
+        &[
+            (&document.0, Type::UUID),
+            (&chunker.name, Type::TEXT),
+            (&chunker.version, Type::TEXT),
+            (&ordinal(keep), Type::INT4),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+async fn upsert_chunks(
+    tx: &impl Session,
+    document: DocumentId,
+    chunker: ChunkerId<'_>,
+    first: usize,
+    chunks: &[Chunk],
+) -> Result<(), DbError> {
+    let ords: Vec<i32> = (first..first + chunks.len()).map(ordinal).collect();
+    let ids: Vec<Uuid> = ords.iter().map(|ord| ChunkId::of(document, chunker.name, chunker.version, *ord).0).collect();
+    let texts: Vec<&str> = chunks.iter().map(|chunk| chunk.text.as_str()).collect();
+    let headings: Vec<&str> = chunks.iter().map(|chunk| chunk.heading.as_str()).collect();
+    let shas: Vec<String> = chunks.iter().map(chunk_sha).collect();
+    let page_firsts: Vec<Option<i32>> = chunks.iter().map(|chunk| chunk.page_first).collect();
+    let page_lasts: Vec<Option<i32>> = chunks.iter().map(|chunk| chunk.page_last).collect();
+    let tokens: Vec<i32> = chunks.iter().map(|chunk| chunk.token_count).collect();
+    tx.run(
+        "-- upsert_chunks
+INSERT INTO upload_pipeline.document_chunks AS c
+  (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, heading, chunk_sha, page_first, page_last, token_count)
+SELECT n.chunk_id, $1, $2, $3, n.chunk_ord, n.text, n.heading, n.chunk_sha, n.page_first, n.page_last, n.token_count
+FROM unnest($4::uuid[], $5::int[], $6::text[], $7::text[], $8::text[], $9::int[], $10::int[], $11::int[])
+  AS n (chunk_id, chunk_ord, text, heading, chunk_sha, page_first, page_last, token_count)
+ON CONFLICT (document_id, chunker_name, chunker_version, chunk_ord) DO UPDATE
+SET text = excluded.text,
+    heading = excluded.heading,
+    chunk_sha = excluded.chunk_sha,
+    page_first = excluded.page_first,
+    page_last = excluded.page_last,
+    token_count = excluded.token_count,
+    embedding = CASE WHEN c.chunk_sha = excluded.chunk_sha THEN c.embedding END,
+    embed_model = CASE WHEN c.chunk_sha = excluded.chunk_sha THEN c.embed_model END,
+    embed_version = CASE WHEN c.chunk_sha = excluded.chunk_sha THEN c.embed_version END,
+    vector_dim = CASE WHEN c.chunk_sha = excluded.chunk_sha THEN c.vector_dim END,
+    embed_updated_at = CASE WHEN c.chunk_sha = excluded.chunk_sha THEN c.embed_updated_at END,
+    updated_at = now()",
+        &[
+            (&document.0, Type::UUID),
+            (&chunker.name, Type::TEXT),
+            (&chunker.version, Type::TEXT),
+            (&ids, Type::UUID_ARRAY),
+            (&ords, Type::INT4_ARRAY),
+            (&texts, Type::TEXT_ARRAY),
+            (&headings, Type::TEXT_ARRAY),
+            (&shas, Type::TEXT_ARRAY),
+            (&page_firsts, Type::INT4_ARRAY),
+            (&page_lasts, Type::INT4_ARRAY),
+            (&tokens, Type::INT4_ARRAY),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+/// SHA-256 of what is embedded, so that a chunk is embedded again only when that changed.
+fn chunk_sha(chunk: &Chunk) -> String {
+    hex(&Sha256::digest(format!("{}\n{}", chunk.heading, chunk.text).as_bytes()))
+}
+
+/// Lower-case hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Unwrap safety: none needed; writing to a String cannot fail, and its result carries nothing.
+        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+        text
+    })
+}
+
+fn ordinal(index: usize) -> i32 {
+    i32::try_from(index).unwrap_or(i32::MAX)
+}
+
+/// A chunk that has no vector of the active model yet.
+#[derive(Debug, Clone)]
+pub struct PendingChunk {
+    /// Its id.
+    pub chunk_id: ChunkId,
+    /// Headings above it.
+    pub heading: String,
+    /// The passage.
+    pub text: String,
+    /// To see, when the vector is written, that the text is still the one that was embedded.
+    pub chunk_sha: String,
+}
+
+/// The first `limit` chunks, in order of the text, that have no vector of `model`.
+pub async fn list_pending_chunks(
+    db: &impl Session,
+    document: DocumentId,
+    model: &EmbedModel,
+    limit: i64,
+) -> Result<Vec<PendingChunk>, DbError> {
+    let rows = db
+        .rows(
+            "-- list_pending_chunks
+SELECT c.chunk_id, c.heading, c.text, c.chunk_sha
+FROM upload_pipeline.document_chunks AS c
+WHERE c.document_id = $1
+  AND (c.embedding IS NULL OR c.embed_model <> $2 OR c.embed_version <> $3 OR c.vector_dim <> $4)
+ORDER BY c.chunk_ord
+LIMIT $5",
+            &[
+                (&document.0, Type::UUID),
+                (&model.name, Type::TEXT),
+                (&model.version, Type::TEXT),
+                (&ordinal(model.dim), Type::INT4),
+                (&limit, Type::INT8),
+            ],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(PendingChunk {
+                chunk_id: ChunkId(column(row, "chunk_id")?),
+                heading: column(row, "heading")?,
+                text: column(row, "text")?,
+                chunk_sha: column(row, "chunk_sha")?,
+            })
+        })
+        .collect()
+}
+
+/// How many chunks a document has, and how many have a vector of `model`.
+pub async fn count_chunks(db: &impl Session, document: DocumentId, model: &EmbedModel) -> Result<(i64, i64), DbError> {
+    let row = db
+        .row(
+            "-- count_chunks
+SELECT count(*) AS chunks,
+  count(*) FILTER (WHERE c.embedding IS NOT NULL AND c.embed_model = $2 AND c.embed_version = $3 AND c.vector_dim = $4) AS embedded
+FROM upload_pipeline.document_chunks AS c
+WHERE c.document_id = $1",
+            &[
+                (&document.0, Type::UUID),
+                (&model.name, Type::TEXT),
+                (&model.version, Type::TEXT),
+                (&ordinal(model.dim), Type::INT4),
+            ],
+        )
+        .await?;
+    row.map_or(Ok((0, 0)), |row| Ok((column(&row, "chunks")?, column(&row, "embedded")?)))
+}
+
+/// Commits one batch of vectors and the counts, in one transaction under the lease: what was embedded is never
+/// embedded again.
+pub async fn save_vectors(
+    db: &Db,
+    fence: Fence,
+    model: &EmbedModel,
+    batch: &[(PendingChunk, Vec<f32>)],
+    progress: &serde_json::Value,
+) -> Result<(), DbError> {
+    db.run_tx("save_vectors", |tx| {
+        Box::pin(async move {
+            lock_lease(&tx, fence).await?;
+            update_vectors(&tx, model, batch).await?;
+            save_progress(&tx, fence, Step::Embed, Status::EmbeddingInProgress, progress).await
+        })
+    })
+    .await
+}
+
+/// The vectors go as one flat array and are cut up again by the server: nested arrays have no built-in parameter form.
+async fn update_vectors(
+    tx: &impl Session,
+    model: &EmbedModel,
+    batch: &[(PendingChunk, Vec<f32>)],
+) -> Result<(), DbError> {
+    let ids: Vec<Uuid> = batch.iter().map(|(chunk, _)| chunk.chunk_id.0).collect();
+    let shas: Vec<&str> = batch.iter().map(|(chunk, _)| chunk.chunk_sha.as_str()).collect();
+    let flat: Vec<f32> = batch.iter().flat_map(|(_, vector)| vector.iter().copied()).collect();
+    tx.run(
+        "-- update_vectors
+UPDATE upload_pipeline.document_chunks AS c
+SET embedding = ($3::real[])[(n.i - 1) * $6 + 1 : n.i * $6]::vector,
+    embed_model = $4,
+    embed_version = $5,
+    vector_dim = $6,
+    embed_updated_at = now(),
+    updated_at = now()
+FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS n (chunk_id, chunk_sha, i)
+WHERE c.chunk_id = n.chunk_id AND c.chunk_sha = n.chunk_sha",
+        &[
+            (&ids, Type::UUID_ARRAY),
+            (&shas, Type::TEXT_ARRAY),
+            (&flat, Type::FLOAT4_ARRAY),
+            (&model.name, Type::TEXT),
+            (&model.version, Type::TEXT),
+            (&ordinal(model.dim), Type::INT4),
+        ],
+    )
+    .await
+    .map(drop)
+}

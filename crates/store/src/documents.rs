@@ -1,0 +1,286 @@
+//! The table `documents` and its chunks, as their owner sees them, and deleting them.
+//!
+//! Whoever holds more than one row here locks the user's uploads first, then the document's jobs, then the document:
+//! a worker's statements take a job before its document, too.
+
+use time::OffsetDateTime;
+use tokio_postgres::{Row, types::Type};
+use uuid::Uuid;
+
+use super::{
+    Cursor,
+    deletions::{Deletion, get_deletion, insert_deletions},
+    uploads::lock_user_uploads,
+};
+use domain::{ChunkId, DocumentId, JobId, Status, UserId};
+use pg::{
+    Db, DbError, Session,
+    session::{column, moment},
+};
+
+/// A document.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Its id.
+    pub document_id: DocumentId,
+    /// As the client named it.
+    pub filename: String,
+    /// Declared media type.
+    pub mime: String,
+    /// Size in bytes.
+    pub bytes_len: i64,
+    /// SHA-256 of the bytes.
+    pub file_sha256: String,
+    /// The status of its latest job.
+    pub processing_status: Option<String>,
+    /// What the file is by its content, once parsed.
+    pub kind: Option<String>,
+    /// Pages, once parsed.
+    pub page_count: Option<i32>,
+    /// Chunks stored.
+    pub chunks: i64,
+    /// Its latest job.
+    pub job_id: Option<JobId>,
+    /// When it came.
+    pub created_at: OffsetDateTime,
+    /// When it last changed.
+    pub updated_at: OffsetDateTime,
+}
+
+const COLUMNS: &str =
+    "d.document_id, d.filename, d.mime, d.bytes_len, d.file_sha256, d.processing_status, d.kind, d.page_count,
+  (SELECT count(*) FROM upload_pipeline.document_chunks AS c WHERE c.document_id = d.document_id) AS chunks,
+  (SELECT j.job_id
+   FROM upload_pipeline.upload_jobs AS j
+   WHERE j.document_id = d.document_id
+   ORDER BY j.created_at DESC, j.job_id DESC
+   LIMIT 1) AS job_id,
+  d.created_at, d.updated_at
+FROM upload_pipeline.documents AS d";
+
+fn document(row: &Row) -> Result<Document, DbError> {
+    Ok(Document {
+        document_id: DocumentId(column(row, "document_id")?),
+        filename: column(row, "filename")?,
+        mime: column(row, "mime")?,
+        bytes_len: column(row, "bytes_len")?,
+        file_sha256: column(row, "file_sha256")?,
+        processing_status: column(row, "processing_status")?,
+        kind: column(row, "kind")?,
+        page_count: column(row, "page_count")?,
+        chunks: column(row, "chunks")?,
+        job_id: column::<Option<Uuid>>(row, "job_id")?.map(JobId),
+        created_at: moment(row, "created_at")?,
+        updated_at: moment(row, "updated_at")?,
+    })
+}
+
+/// `user`'s document with this id.
+pub async fn get_document(db: &impl Session, user: UserId, id: DocumentId) -> Result<Option<Document>, DbError> {
+    let sql = format!(
+        "-- get_document
+SELECT {COLUMNS}
+WHERE d.document_id = $1 AND d.user_id = $2"
+    );
+    let row = db.row(&sql, &[(&id.0, Type::UUID), (&user.0, Type::UUID)]).await?;
+    row.as_ref().map(document).transpose()
+}
+
+/// Which documents of a user; what is not given, does not narrow.
+#[derive(Debug, Clone, Default)]
+pub struct DocumentFilter {
+    /// Whose latest job is at this status.
+    pub processing_status: Option<Status>,
+    /// That are this by their content.
+    pub kind: Option<String>,
+    /// Whose file name holds this, whatever the case.
+    pub filename: Option<String>,
+}
+
+/// Up to `limit` of `user`'s documents behind `after`, newest first. A filter reads on through this user's documents
+/// until the page is full, and through nobody else's.
+pub async fn list_documents(
+    db: &impl Session,
+    user: UserId,
+    filter: &DocumentFilter,
+    after: Option<Cursor>,
+    limit: i64,
+) -> Result<Vec<Document>, DbError> {
+    let sql = format!(
+        "-- list_documents
+SELECT {COLUMNS}
+WHERE d.user_id = $1
+  AND (d.created_at, d.document_id) < (coalesce($2, 'infinity'), coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+  AND ($4::text IS NULL OR d.processing_status = $4)
+  AND ($5::text IS NULL OR d.kind = $5)
+  AND ($6::text IS NULL OR strpos(lower(d.filename), lower($6)) > 0)
+ORDER BY d.created_at DESC, d.document_id DESC
+LIMIT $7"
+    );
+    let rows = db
+        .rows(
+            &sql,
+            &[
+                (&user.0, Type::UUID),
+                (&after.map(|cursor| cursor.created_at), Type::TIMESTAMPTZ),
+                (&after.map(|cursor| cursor.id), Type::UUID),
+                (&filter.processing_status.map(Status::as_str), Type::TEXT),
+                (&filter.kind, Type::TEXT),
+                (&filter.filename, Type::TEXT),
+                (&limit, Type::INT8),
+            ],
+        )
+        .await?;
+    rows.iter().map(document).collect()
+}
+
+/// A passage of a document.
+#[derive(Debug, Clone)]
+pub struct StoredChunk {
+    /// Its id.
+    pub chunk_id: ChunkId,
+    /// Its place, from 0.
+    pub ord: i32,
+    /// Headings above it.
+    pub heading: String,
+    /// The passage.
+    pub text: String,
+    /// First page, where there are pages.
+    pub page_first: Option<i32>,
+    /// Last page.
+    pub page_last: Option<i32>,
+    /// Whether it has a vector.
+    pub embedded: bool,
+}
+
+/// Up to `limit` chunks of `user`'s document behind the place `after` (-1: from the first), in order of the text.
+pub async fn list_chunks(
+    db: &impl Session,
+    user: UserId,
+    id: DocumentId,
+    after: i32,
+    limit: i64,
+) -> Result<Vec<StoredChunk>, DbError> {
+    let rows = db
+        .rows(
+            "-- list_chunks
+SELECT c.chunk_id, c.chunk_ord, c.heading, c.text, c.page_first, c.page_last, c.embedding IS NOT NULL AS embedded
+FROM upload_pipeline.document_chunks AS c
+JOIN upload_pipeline.documents AS d ON d.document_id = c.document_id
+WHERE c.document_id = $1 AND d.user_id = $2 AND c.chunk_ord > $3
+ORDER BY c.chunk_ord
+LIMIT $4",
+            &[(&id.0, Type::UUID), (&user.0, Type::UUID), (&after, Type::INT4), (&limit, Type::INT8)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(StoredChunk {
+                chunk_id: ChunkId(column(row, "chunk_id")?),
+                ord: column(row, "chunk_ord")?,
+                heading: column(row, "heading")?,
+                text: column(row, "text")?,
+                page_first: column(row, "page_first")?,
+                page_last: column(row, "page_last")?,
+                embedded: column(row, "embedded")?,
+            })
+        })
+        .collect()
+}
+
+/// Holds all jobs of a document until the transaction ends.
+pub async fn lock_jobs_of_document(tx: &impl Session, id: DocumentId) -> Result<u64, DbError> {
+    tx.run(
+        "-- lock_jobs_of_document
+SELECT j.job_id
+FROM upload_pipeline.upload_jobs AS j
+WHERE j.document_id = $1
+ORDER BY j.job_id
+FOR UPDATE",
+        &[(&id.0, Type::UUID)],
+    )
+    .await
+}
+
+/// What became of the wish to delete.
+#[derive(Debug, Clone, Copy)]
+pub enum Deleting {
+    /// Its rows are gone; the receipt.
+    Deleted(Deletion),
+    /// It is not as it was seen.
+    Changed,
+    /// No such document of this user.
+    NotFound,
+}
+
+/// Deletes `user`'s document with its jobs, chunks and events, and hands every object that it ever had to housekeeping.
+/// A running step is shut out by the loss of its job's row. `None`: there is no such document.
+pub async fn delete_document(db: &Db, user: UserId, id: DocumentId) -> Result<Option<Deletion>, DbError> {
+    Ok(match delete_expected_document(db, user, id, None).await? {
+        Deleting::Deleted(deletion) => Some(deletion),
+        Deleting::Changed | Deleting::NotFound => None,
+    })
+}
+
+/// As [`delete_document`], if the document is as `expected`, which is asked while no worker can change it.
+pub async fn delete_expected_document(
+    db: &Db,
+    user: UserId,
+    id: DocumentId,
+    expected: Option<&(dyn Fn(&Document) -> bool + Send + Sync)>,
+) -> Result<Deleting, DbError> {
+    let deletion_id = Uuid::now_v7();
+    db.run_tx("delete_document", move |tx| {
+        Box::pin(async move {
+            lock_user_uploads(&tx, user).await?;
+            lock_jobs_of_document(&tx, id).await?;
+            if let Some(expected) = expected {
+                let Some(document) = get_document(&tx, user, id).await? else { return Ok(Deleting::NotFound) };
+                if !expected(&document) {
+                    return Ok(Deleting::Changed);
+                }
+            }
+            let Some(mut keys) = delete_document_row(&tx, user, id).await? else { return Ok(Deleting::NotFound) };
+            keys.extend(forget_uploads(&tx, user, id).await?);
+            insert_deletions(&tx, deletion_id, user, id, &keys).await?;
+            Ok(get_deletion(&tx, user, deletion_id).await?.map_or(Deleting::NotFound, Deleting::Deleted))
+        })
+    })
+    .await
+}
+
+/// The row goes, and by cascade its jobs, chunks and events; the keys that it named.
+async fn delete_document_row(tx: &impl Session, user: UserId, id: DocumentId) -> Result<Option<Vec<String>>, DbError> {
+    let row = tx
+        .row(
+            "-- delete_document_row
+DELETE FROM upload_pipeline.documents AS d
+WHERE d.document_id = $1 AND d.user_id = $2
+RETURNING d.raw_path, d.parsed_path",
+            &[(&id.0, Type::UUID), (&user.0, Type::UUID)],
+        )
+        .await?;
+    row.map(|row| {
+        let raw: String = column(&row, "raw_path")?;
+        let parsed: Option<String> = column(&row, "parsed_path")?;
+        Ok(std::iter::once(raw).chain(parsed).collect())
+    })
+    .transpose()
+}
+
+/// Takes out of a document's uploads what they say about it; their keys. The rows stay until they expire: they count
+/// against the day's uploads, and let housekeeping find an object that a slow PUT stores only now.
+async fn forget_uploads(tx: &impl Session, user: UserId, id: DocumentId) -> Result<Vec<String>, DbError> {
+    let rows = tx
+        .rows(
+            "-- forget_uploads
+UPDATE upload_pipeline.uploads AS u
+SET document_id = NULL, job_id = NULL, filename = '', mime = '', bytes_len = NULL, file_sha256 = NULL,
+    expires_at = least(u.expires_at, now() + interval '1 day')
+WHERE u.user_id = $1 AND u.document_id = $2
+RETURNING u.storage_key",
+            &[(&user.0, Type::UUID), (&id.0, Type::UUID)],
+        )
+        .await?;
+    rows.iter().map(|row| column(row, "storage_key")).collect()
+}

@@ -1,0 +1,112 @@
+//! The table `events`: the timeline of jobs. Rows are written by the statements of what happened.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use tokio_postgres::{Row, types::Type};
+
+use domain::{JobId, UserId};
+use pg::{DbError, Session, session::column};
+
+/// How far back events are counted, in seconds. Source: ours; an alert that looks for this long is quick and not jumpy.
+pub const RECENT_SECONDS: u32 = 300;
+/// Events read at the most. Source: measured; some 2000 jobs' worth, 15 ms.
+pub const RECENT_EVENTS: i64 = 20_000;
+
+/// One thing that happened to a job.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Ascending within a job.
+    pub seq: i64,
+    /// When.
+    pub ts: OffsetDateTime,
+    /// What kind of thing.
+    pub kind: String,
+    /// `info`, `warn` or `error`.
+    pub severity: String,
+    /// Status or failure code.
+    pub code: String,
+    /// Counts, durations, messages.
+    pub payload: Option<Value>,
+}
+
+fn event(row: &Row) -> Result<Event, DbError> {
+    Ok(Event {
+        seq: column(row, "seq")?,
+        ts: column(row, "ts")?,
+        kind: column(row, "type")?,
+        severity: column(row, "severity")?,
+        code: column(row, "code")?,
+        payload: column(row, "payload")?,
+    })
+}
+
+/// Up to `limit` events of `user`'s job behind `after`, oldest first. Empty, too, for a job of somebody else.
+pub async fn list_events(
+    db: &impl Session,
+    user: UserId,
+    job: JobId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Event>, DbError> {
+    let rows = db
+        .rows(
+            "-- list_events
+SELECT e.seq, e.ts, e.type, e.severity, e.code, e.payload
+FROM upload_pipeline.events AS e
+JOIN upload_pipeline.upload_jobs AS j ON j.job_id = e.job_id
+WHERE e.job_id = $1 AND j.user_id = $2 AND e.seq > $3
+ORDER BY e.seq
+LIMIT $4",
+            &[(&job.0, Type::UUID), (&user.0, Type::UUID), (&after, Type::INT8), (&limit, Type::INT8)],
+        )
+        .await?;
+    rows.iter().map(event).collect()
+}
+
+/// Events of one type and class of error, of the last [`RECENT_SECONDS`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecentEvents {
+    /// `finalized`, `retry`, `error`, `taken_over`, or `handed_back` by a worker that is set up wrongly.
+    pub kind: String,
+    /// `transient`, `quota`, `document` or `configuration`; empty where the event has none.
+    pub class: String,
+    /// How many.
+    pub events: i64,
+}
+
+/// The statement that counts recent events; a test asks the planner about it. The newest are read and no more than a bounded
+/// number of them: where there are more, each kind's share is what is left to compare. What a class of another program's
+/// making would be called is not repeated.
+pub const COUNT_RECENT_EVENTS: &str = "-- count_recent_events
+WITH recent AS MATERIALIZED (
+  SELECT e.type, e.severity, e.payload
+  FROM upload_pipeline.events AS e
+  WHERE e.ts > now() - $1 * interval '1 second'
+  ORDER BY e.ts DESC
+  LIMIT $2
+),
+problem AS (
+  SELECT r.type, r.payload ->> 'class' AS class
+  FROM recent AS r
+  WHERE r.type IN ('finalized', 'retry', 'error', 'taken_over') OR (r.type = 'handed_back' AND r.severity = 'error')
+)
+SELECT p.type, CASE WHEN p.class IN ('transient', 'quota', 'document', 'configuration') THEN p.class ELSE '' END AS class,
+  count(*) AS events
+FROM problem AS p
+GROUP BY 1, 2
+ORDER BY 1, 2";
+
+/// What became of jobs in the last minutes.
+pub async fn count_recent_events(db: &impl Session) -> Result<Vec<RecentEvents>, DbError> {
+    let params = (f64::from(RECENT_SECONDS), RECENT_EVENTS);
+    let rows = db.rows(COUNT_RECENT_EVENTS, &[(&params.0, Type::FLOAT8), (&params.1, Type::INT8)]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(RecentEvents {
+                kind: column(row, "type")?,
+                class: column(row, "class")?,
+                events: column(row, "events")?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,181 @@
+//! Chores that any worker does: the one that moves `next_run_at` has the turn, which a pooler carries.
+
+use std::time::Duration;
+
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use pg::{DbError, Session, session::column};
+
+/// Takes the turn for the sweep, if it is due; the next is due after `every`.
+pub async fn take_sweep_turn(db: &impl Session, every: Duration) -> Result<bool, DbError> {
+    let taken = db
+        .run(
+            "-- take_sweep_turn
+UPDATE upload_pipeline.housekeeping AS h
+SET next_run_at = now() + $1 * interval '1 second', last_run_at = now()
+WHERE h.task = 'sweep' AND h.next_run_at <= now()",
+            &[(&every.as_secs_f64(), Type::FLOAT8)],
+        )
+        .await?;
+    Ok(taken > 0)
+}
+
+/// Takes away the rows of workers that have not been seen for `after`.
+pub async fn delete_stale_workers(db: &impl Session, after: Duration) -> Result<u64, DbError> {
+    db.run(
+        "-- delete_stale_workers
+DELETE FROM upload_pipeline.workers AS w
+WHERE w.last_seen_at < now() - $1 * interval '1 second'",
+        &[(&after.as_secs_f64(), Type::FLOAT8)],
+    )
+    .await
+}
+
+/// An expired upload whose object no document refers to.
+#[derive(Debug, Clone)]
+pub struct AbandonedUpload {
+    /// The upload.
+    pub upload_id: Uuid,
+    /// Its object, if there is one.
+    pub storage_key: String,
+}
+
+/// Expired uploads whose object nothing refers to, and that no live job waits for; at most `limit`.
+pub async fn list_abandoned_uploads(db: &impl Session, limit: i64) -> Result<Vec<AbandonedUpload>, DbError> {
+    let rows = db
+        .rows(
+            "-- list_abandoned_uploads
+SELECT u.upload_id, u.storage_key
+FROM upload_pipeline.uploads AS u
+WHERE u.expires_at < now() - interval '1 minute'
+  AND NOT EXISTS (
+    SELECT FROM upload_pipeline.documents AS d
+    WHERE d.document_id = u.document_id AND d.raw_path = u.storage_key)
+ORDER BY u.expires_at
+LIMIT $1",
+            &[(&limit, Type::INT8)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(AbandonedUpload { upload_id: column(row, "upload_id")?, storage_key: column(row, "storage_key")? })
+        })
+        .collect()
+}
+
+/// Forgets an upload whose object is gone; one of the last 24 hours still counts towards its user's limit, and goes then.
+pub async fn forget_upload(db: &impl Session, upload_id: Uuid) -> Result<(), DbError> {
+    db.run(
+        "-- forget_upload
+WITH recent AS (
+  UPDATE upload_pipeline.uploads AS u
+  SET expires_at = u.created_at + interval '1 day'
+  WHERE u.upload_id = $1 AND u.created_at > now() - interval '1 day'
+)
+DELETE FROM upload_pipeline.uploads AS u
+WHERE u.upload_id = $1 AND u.created_at <= now() - interval '1 day'",
+        &[(&upload_id, Type::UUID)],
+    )
+    .await
+    .map(drop)
+}
+
+/// An object whose document was deleted.
+#[derive(Debug, Clone)]
+pub struct DueDeletion {
+    /// The receipt.
+    pub deletion_id: Uuid,
+    /// The object.
+    pub storage_key: String,
+}
+
+/// Objects whose deletion is due; at most `limit`.
+pub async fn list_due_deletions(db: &impl Session, limit: i64) -> Result<Vec<DueDeletion>, DbError> {
+    let rows = db
+        .rows(
+            "-- list_due_deletions
+SELECT s.deletion_id, s.storage_key
+FROM upload_pipeline.storage_deletions AS s
+WHERE s.deleted_at IS NULL AND s.delete_at <= now()
+ORDER BY s.delete_at
+LIMIT $1",
+            &[(&limit, Type::INT8)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(DueDeletion { deletion_id: column(row, "deletion_id")?, storage_key: column(row, "storage_key")? })
+        })
+        .collect()
+}
+
+/// Notes one pass over an object: after the last it is gone for good, else the next is due after `again_in`, when no
+/// step that was running at the first can write any more.
+pub async fn note_deletion_pass(db: &impl Session, due: &DueDeletion, again_in: Duration) -> Result<(), DbError> {
+    db.run(
+        "-- note_deletion_pass
+UPDATE upload_pipeline.storage_deletions AS s
+SET passes_left = s.passes_left - 1,
+    delete_at = now() + $3 * interval '1 second',
+    deleted_at = CASE WHEN s.passes_left <= 1 THEN now() END
+WHERE s.deletion_id = $1 AND s.storage_key = $2 AND s.deleted_at IS NULL",
+        &[(&due.deletion_id, Type::UUID), (&due.storage_key, Type::TEXT), (&again_in.as_secs_f64(), Type::FLOAT8)],
+    )
+    .await
+    .map(drop)
+}
+
+/// Puts the deletion of an object that could not be removed off, so that it holds no other up.
+pub async fn put_deletion_off(db: &impl Session, due: &DueDeletion, again_in: Duration) -> Result<(), DbError> {
+    db.run(
+        "-- put_deletion_off
+UPDATE upload_pipeline.storage_deletions AS s
+SET delete_at = now() + $3 * interval '1 second'
+WHERE s.deletion_id = $1 AND s.storage_key = $2 AND s.deleted_at IS NULL",
+        &[(&due.deletion_id, Type::UUID), (&due.storage_key, Type::TEXT), (&again_in.as_secs_f64(), Type::FLOAT8)],
+    )
+    .await
+    .map(drop)
+}
+
+/// Forgets up to `limit` answers that are no longer repeated; how many.
+pub async fn delete_expired_idempotency_keys(db: &impl Session, limit: i64) -> Result<u64, DbError> {
+    db.run(
+        "-- delete_expired_idempotency_keys
+WITH due AS (
+  SELECT k.user_id, k.route, k.key
+  FROM upload_pipeline.idempotency_keys AS k
+  WHERE k.expires_at < now()
+  ORDER BY k.expires_at
+  LIMIT $1
+)
+DELETE FROM upload_pipeline.idempotency_keys AS k
+USING due
+WHERE k.user_id = due.user_id AND k.route = due.route AND k.key = due.key",
+        &[(&limit, Type::INT8)],
+    )
+    .await
+}
+
+/// Takes the expiry off up to `limit` uploads whose object is a document's: deleting the document, or a newer upload of
+/// it, puts one on again. Without it each sweep would read them all again. How many.
+pub async fn keep_uploads_in_use(db: &impl Session, limit: i64) -> Result<u64, DbError> {
+    db.run(
+        "-- keep_uploads_in_use
+WITH used AS (
+  SELECT u.upload_id
+  FROM upload_pipeline.uploads AS u
+  JOIN upload_pipeline.documents AS d ON d.document_id = u.document_id AND d.raw_path = u.storage_key
+  WHERE u.expires_at < now() - interval '1 minute'
+  ORDER BY u.expires_at
+  LIMIT $1
+)
+UPDATE upload_pipeline.uploads AS u
+SET expires_at = 'infinity'
+FROM used
+WHERE u.upload_id = used.upload_id",
+        &[(&limit, Type::INT8)],
+    )
+    .await
+}

@@ -1,0 +1,217 @@
+//! The table `idempotency_keys`: which requests have been answered, and how.
+//!
+//! A key is reserved before the work and its answer written after it. A reservation is a short lease: whoever dies
+//! with it holds the key up for no longer than that, and a try that comes too late cannot write its answer.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use domain::UserId;
+use pg::{DbError, Session, session::column};
+
+/// A request's hold on its key. The key is the user's, for one route.
+#[derive(Debug, Clone)]
+pub struct Reservation {
+    /// Whose request.
+    pub user: UserId,
+    /// Method and pattern of the route.
+    pub route: String,
+    /// The client's key.
+    pub key: String,
+    /// This try, new at each.
+    pub attempt: Uuid,
+}
+
+/// An answer to give again.
+#[derive(Debug, Clone)]
+pub struct KeptAnswer {
+    /// Of the request that was answered so.
+    pub fingerprint: String,
+    /// HTTP status.
+    pub status: u16,
+    /// Header `Location`.
+    pub location: Option<String>,
+    /// The body.
+    pub body: Value,
+}
+
+/// Who has a key.
+#[derive(Debug, Clone)]
+pub enum Holder {
+    /// This try, from now on.
+    Us,
+    /// Another try, which is still at work.
+    Other {
+        /// Its request, where that is known already.
+        fingerprint: Option<String>,
+        /// How long it may go on without a sign of life.
+        wait: Duration,
+    },
+    /// The work is done.
+    Answered(KeptAnswer),
+}
+
+/// Times that a key is looked at again when it changes between two statements.
+const LOOKS: usize = 3;
+
+/// Reserves the key for `lease`, unless it is answered or in hand. `fingerprint`: of the request, where it is known before
+/// the work; a try that died is taken over by its own request only. The key is forgotten after `keep`.
+pub async fn reserve_key(
+    db: &impl Session,
+    reservation: &Reservation,
+    fingerprint: Option<&str>,
+    lease: Duration,
+    keep: Duration,
+) -> Result<Holder, DbError> {
+    for _ in 0..LOOKS {
+        if insert_idempotency_key(db, reservation, fingerprint, lease, keep).await? {
+            return Ok(Holder::Us);
+        }
+        // Given back between the two statements: another look.
+        if let Some(holder) = get_idempotency_key(db, reservation).await? {
+            return Ok(holder);
+        }
+    }
+    Ok(Holder::Other { fingerprint: None, wait: Duration::from_secs(1) })
+}
+
+async fn insert_idempotency_key(
+    db: &impl Session,
+    reservation: &Reservation,
+    fingerprint: Option<&str>,
+    lease: Duration,
+    keep: Duration,
+) -> Result<bool, DbError> {
+    let reserved = db
+        .run(
+            "-- insert_idempotency_key
+INSERT INTO upload_pipeline.idempotency_keys AS k (user_id, route, key, attempt, body_sha256, locked_until, expires_at)
+VALUES ($1, $2, $3, $4, coalesce($5, ''), now() + $6 * interval '1 second', now() + $7 * interval '1 second')
+ON CONFLICT (user_id, route, key) DO UPDATE
+SET attempt = excluded.attempt, body_sha256 = excluded.body_sha256, locked_until = excluded.locked_until,
+    status = NULL, response = NULL, location = NULL, created_at = now(), expires_at = excluded.expires_at
+WHERE k.expires_at <= now()
+   OR (k.status IS NULL AND coalesce(k.locked_until <= now(), true)
+       AND (k.body_sha256 = '' OR excluded.body_sha256 = '' OR k.body_sha256 = excluded.body_sha256))",
+            &[
+                (&reservation.user.0, Type::UUID),
+                (&reservation.route, Type::TEXT),
+                (&reservation.key, Type::TEXT),
+                (&reservation.attempt, Type::UUID),
+                (&fingerprint, Type::TEXT),
+                (&lease.as_secs_f64(), Type::FLOAT8),
+                (&keep.as_secs_f64(), Type::FLOAT8),
+            ],
+        )
+        .await?;
+    Ok(reserved > 0)
+}
+
+async fn get_idempotency_key(db: &impl Session, reservation: &Reservation) -> Result<Option<Holder>, DbError> {
+    let row = db
+        .row(
+            "-- get_idempotency_key
+SELECT k.body_sha256, k.status, k.location, k.response,
+  greatest(extract(epoch FROM k.locked_until - now()), 1)::float8 AS wait_seconds
+FROM upload_pipeline.idempotency_keys AS k
+WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3",
+            &[(&reservation.user.0, Type::UUID), (&reservation.route, Type::TEXT), (&reservation.key, Type::TEXT)],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let fingerprint: String = column(&row, "body_sha256")?;
+    let status: Option<i32> = column(&row, "status")?;
+    let Some(status) = status.and_then(|status| u16::try_from(status).ok()) else {
+        let wait: Option<f64> = column(&row, "wait_seconds")?;
+        return Ok(Some(Holder::Other {
+            fingerprint: (!fingerprint.is_empty()).then_some(fingerprint),
+            wait: Duration::try_from_secs_f64(wait.unwrap_or(1.0)).unwrap_or(Duration::from_secs(1)),
+        }));
+    };
+    let body: Option<Value> = column(&row, "response")?;
+    let (location, body) = (column(&row, "location")?, body.unwrap_or(Value::Null));
+    Ok(Some(Holder::Answered(KeptAnswer { fingerprint, status, location, body })))
+}
+
+/// Holds the key for another `lease` while the work goes on. `false`: another try has it.
+pub async fn renew_key(db: &impl Session, reservation: &Reservation, lease: Duration) -> Result<bool, DbError> {
+    let renewed = db
+        .run(
+            "-- renew_idempotency_key
+UPDATE upload_pipeline.idempotency_keys AS k
+SET locked_until = now() + $5 * interval '1 second'
+WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3 AND k.attempt = $4 AND k.status IS NULL",
+            &[
+                (&reservation.user.0, Type::UUID),
+                (&reservation.route, Type::TEXT),
+                (&reservation.key, Type::TEXT),
+                (&reservation.attempt, Type::UUID),
+                (&lease.as_secs_f64(), Type::FLOAT8),
+            ],
+        )
+        .await?;
+    Ok(renewed > 0)
+}
+
+/// Locks the key's row until the transaction ends, so that the answer can be written in it. `false`: another try has it.
+pub async fn lock_key(tx: &impl Session, reservation: &Reservation) -> Result<bool, DbError> {
+    let held = tx
+        .run(
+            "-- lock_idempotency_key
+SELECT k.key
+FROM upload_pipeline.idempotency_keys AS k
+WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3 AND k.attempt = $4 AND k.status IS NULL
+FOR UPDATE",
+            &[
+                (&reservation.user.0, Type::UUID),
+                (&reservation.route, Type::TEXT),
+                (&reservation.key, Type::TEXT),
+                (&reservation.attempt, Type::UUID),
+            ],
+        )
+        .await?;
+    Ok(held > 0)
+}
+
+/// Writes the answer. `false`: another try has the key, and its answer will be the one.
+pub async fn keep_answer(db: &impl Session, reservation: &Reservation, answer: &KeptAnswer) -> Result<bool, DbError> {
+    let kept = db
+        .run(
+            "-- keep_answer
+UPDATE upload_pipeline.idempotency_keys AS k
+SET body_sha256 = $5, status = $6, location = $7, response = $8, locked_until = NULL
+WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3 AND k.attempt = $4 AND k.status IS NULL",
+            &[
+                (&reservation.user.0, Type::UUID),
+                (&reservation.route, Type::TEXT),
+                (&reservation.key, Type::TEXT),
+                (&reservation.attempt, Type::UUID),
+                (&answer.fingerprint, Type::TEXT),
+                (&i32::from(answer.status), Type::INT4),
+                (&answer.location, Type::TEXT),
+                (&answer.body, Type::JSONB),
+            ],
+        )
+        .await?;
+    Ok(kept > 0)
+}
+
+/// Gives the key back: nothing was done under it.
+pub async fn release_key(db: &impl Session, reservation: &Reservation) -> Result<(), DbError> {
+    db.run(
+        "-- release_idempotency_key
+DELETE FROM upload_pipeline.idempotency_keys AS k
+WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3 AND k.attempt = $4 AND k.status IS NULL",
+        &[
+            (&reservation.user.0, Type::UUID),
+            (&reservation.route, Type::TEXT),
+            (&reservation.key, Type::TEXT),
+            (&reservation.attempt, Type::UUID),
+        ],
+    )
+    .await
+    .map(drop)
+}

@@ -1,0 +1,200 @@
+//! Ending jobs as `complete`: the one guarded statement, for however many end at the same time.
+//!
+//! One completion is one commit, and a commit costs a flush of the log. While one is being written, those that come
+//! meanwhile wait for it and then share the next: a lone one waits for nothing.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use domain::{DocumentId, Fence, Lease, ports::EmbedModel};
+use pg::{Db, DbError, Session, session::column};
+
+/// Completions in one statement. Source: ours, as many as a worker may have jobs. Measured in docs/performance.md: twenty
+/// times as quick as one each; values between were not measured.
+const MAX_BATCH: usize = 1000;
+
+/// A job that has done its last step.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending {
+    fence: Fence,
+    document_id: DocumentId,
+    took: Duration,
+    whole_timeline: bool,
+}
+
+impl Ending {
+    /// The end of the job in hand; `took`: how long its last step ran.
+    pub fn of(lease: &Lease, took: Duration) -> Self {
+        Self { fence: lease.fence, document_id: lease.document_id, took, whole_timeline: lease.timeline.is_whole() }
+    }
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completion {
+    /// The document is complete.
+    Done,
+    /// Some chunks have no vector of the active model: the document goes back to the embed step.
+    Missing {
+        /// Chunks of the document.
+        chunks: i64,
+        /// Those with a vector of the active model.
+        embedded: i64,
+    },
+}
+
+struct Request {
+    ending: Ending,
+    answer: oneshot::Sender<Result<Completion, DbError>>,
+}
+
+/// Ends jobs whose every chunk has a vector of `model`.
+pub struct Completer {
+    db: Db,
+    max_batch: usize,
+    requests: OnceLock<mpsc::UnboundedSender<Request>>,
+}
+
+impl Completer {
+    /// One for a worker process.
+    pub fn new(db: Db) -> Self {
+        Self::with_batch(db, MAX_BATCH)
+    }
+
+    /// The same, with at most `max_batch` completions in one statement; one and more.
+    pub fn with_batch(db: Db, max_batch: usize) -> Self {
+        Self { db, max_batch, requests: OnceLock::new() }
+    }
+
+    /// Ends the job as `complete`, which takes a vector of `model` for every chunk, counted in the same statement.
+    ///
+    /// # Errors
+    ///
+    /// The lease is lost, or the database does not answer. A caller that stops waiting changes nothing: what was asked is
+    /// still written, if the lease holds.
+    pub async fn complete(&self, ending: Ending, model: &EmbedModel) -> Result<Completion, DbError> {
+        let (answer, answered) = oneshot::channel();
+        let request = Request { ending, answer };
+        let requests = self.requests.get_or_init(|| {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            tokio::spawn(write_all(self.db.clone(), model.clone(), receiver, self.max_batch));
+            sender
+        });
+        // A writer that is gone took the runtime with it; nobody is left to tell.
+        let _ = requests.send(request);
+        answered.await.unwrap_or(Err(DbError::LeaseLost { job_id: ending.fence.job_id }))
+    }
+}
+
+/// Writes what comes, as much at once as has come. Ends with the last sender.
+async fn write_all(db: Db, model: EmbedModel, mut requests: mpsc::UnboundedReceiver<Request>, max_batch: usize) {
+    let mut batch = Vec::new();
+    while requests.recv_many(&mut batch, max_batch).await > 0 {
+        // Whoever is about to ask may join.
+        tokio::task::yield_now().await;
+        while batch.len() < max_batch
+            && let Ok(request) = requests.try_recv()
+        {
+            batch.push(request);
+        }
+        let batch = std::mem::take(&mut batch);
+        match write(&db, &model, &batch).await {
+            Err(DbError::Statement { sqlstate: Some(_), .. }) if batch.len() > 1 => {
+                // The server refused: whatever is wrong with one is not the others' fault.
+                for request in batch {
+                    let result = write(&db, &model, std::slice::from_ref(&request)).await;
+                    answer(vec![request], result);
+                }
+            }
+            result => answer(batch, result),
+        }
+    }
+}
+
+fn answer(batch: Vec<Request>, result: Result<Vec<Result<Completion, DbError>>, DbError>) {
+    match result {
+        Ok(completions) => {
+            for (request, completion) in batch.into_iter().zip(completions) {
+                let _ = request.answer.send(completion);
+            }
+        }
+        Err(error) => {
+            for request in batch {
+                let _ = request.answer.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+/// The completions of the batch, in its order.
+async fn write(db: &Db, model: &EmbedModel, batch: &[Request]) -> Result<Vec<Result<Completion, DbError>>, DbError> {
+    let endings: Vec<Ending> = batch.iter().map(|request| request.ending).collect();
+    let conn = db.get().await?;
+    complete_jobs(&conn, &endings, model).await
+}
+
+/// Ends those of the jobs whose documents have a vector of `model` for every chunk. All have one worker.
+pub async fn complete_jobs(
+    db: &impl Session,
+    endings: &[Ending],
+    model: &EmbedModel,
+) -> Result<Vec<Result<Completion, DbError>>, DbError> {
+    let Some(first) = endings.first() else { return Ok(Vec::new()) };
+    let jobs: Vec<Uuid> = endings.iter().map(|ending| ending.fence.job_id.0).collect();
+    let epochs: Vec<i64> = endings.iter().map(|ending| ending.fence.epoch).collect();
+    let documents: Vec<Uuid> = endings.iter().map(|ending| ending.document_id.0).collect();
+    let took: Vec<i64> =
+        endings.iter().map(|ending| i64::try_from(ending.took.as_millis()).unwrap_or(i64::MAX)).collect();
+    let rows = db
+        .rows(
+            "-- complete_jobs
+SELECT c.*
+FROM upload_pipeline.complete_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9) AS c",
+            &[
+                (&first.fence.worker.0, Type::UUID),
+                (&jobs, Type::UUID_ARRAY),
+                (&epochs, Type::INT8_ARRAY),
+                (&took, Type::INT8_ARRAY),
+                (&documents, Type::UUID_ARRAY),
+                (&model.name, Type::TEXT),
+                (&model.version, Type::TEXT),
+                (&i32::try_from(model.dim).unwrap_or(i32::MAX), Type::INT4),
+                (&first.whole_timeline, Type::BOOL),
+            ],
+        )
+        .await?;
+    let mut done = HashSet::new();
+    let mut counted = HashMap::new();
+    for row in &rows {
+        match column::<Option<Uuid>>(row, "job_id")? {
+            Some(job) => {
+                done.insert(job);
+            }
+            None => {
+                let document: Uuid = column(row, "document_id")?;
+                counted.insert(document, (column::<i64>(row, "chunks")?, column::<i64>(row, "embedded")?));
+            }
+        }
+    }
+    Ok(endings.iter().map(|ending| judge(ending, &done, &counted)).collect())
+}
+
+fn judge(ending: &Ending, done: &HashSet<Uuid>, counted: &HashMap<Uuid, (i64, i64)>) -> Result<Completion, DbError> {
+    if done.contains(&ending.fence.job_id.0) {
+        return Ok(Completion::Done);
+    }
+    let (chunks, embedded) = counted.get(&ending.document_id.0).copied().unwrap_or((0, 0));
+    if chunks == embedded && chunks > 0 {
+        // All is there, yet the job was not ended: the lease is lost. Where something is missing, the lease may be
+        // lost as well; what the caller writes of that says so.
+        return Err(DbError::LeaseLost { job_id: ending.fence.job_id });
+    }
+    Ok(Completion::Missing { chunks, embedded })
+}

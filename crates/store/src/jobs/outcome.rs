@@ -1,0 +1,286 @@
+//! What becomes of a job in hand. Every statement carries the fence and expects one row; none means the lease is lost.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use tokio_postgres::types::Type;
+
+use domain::{Failure, Fence, Lease, Status, Step};
+use pg::{DbError, Params, Session, session::column};
+
+/// The fence as the first three parameters of a statement.
+macro_rules! fenced {
+    ($fence:expr $(, ($value:expr, $type:ident))* $(,)?) => {
+        &[
+            (&$fence.job_id.0, Type::UUID),
+            (&$fence.worker.0, Type::UUID),
+            (&$fence.epoch, Type::INT8),
+            $(($value, Type::$type),)*
+        ]
+    };
+}
+
+async fn expect_one(db: &impl Session, fence: Fence, sql: &str, params: Params<'_>) -> Result<(), DbError> {
+    match db.run(sql, params).await? {
+        0 => Err(DbError::LeaseLost { job_id: fence.job_id }),
+        _ => Ok(()),
+    }
+}
+
+/// Holds the job's row until the transaction ends, so that what it writes elsewhere is written under a live lease.
+pub async fn lock_lease(tx: &impl Session, fence: Fence) -> Result<(), DbError> {
+    expect_one(
+        tx,
+        fence,
+        "-- lock_lease
+SELECT FROM upload_pipeline.upload_jobs AS j
+WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
+FOR UPDATE",
+        fenced!(fence),
+    )
+    .await
+}
+
+/// Writes the next checkpoint and begins the step after it. Tries and crashes are counted anew from here. It goes forward only: a
+/// statement that was held up on its way, and whose run the worker has given up, does not take a later one back.
+/// `progress` is merged into the job's counts; `took` is how long the step ran.
+pub async fn advance_job(
+    db: &impl Session,
+    lease: &Lease,
+    done: Step,
+    to: Status,
+    progress: &Value,
+    took: Duration,
+) -> Result<(), DbError> {
+    if !done.checkpoints().contains(&to) {
+        return Err(DbError::Row {
+            statement: "advance_job".to_owned(),
+            message: format!("the step {} does not end at {to}", done.as_str()),
+        });
+    }
+    let payload = json!({ "step": done.as_str(), "duration_ms": millis(took) });
+    let next = Step::after(to).map(Step::as_str);
+    let row = db
+        .row(
+            "-- advance_job
+SELECT upload_pipeline.advance_job($1, $2, $3, $4, $5, $6, $7, $8) AS written",
+            fenced!(
+                lease.fence,
+                (&done.statuses(), TEXT_ARRAY),
+                (&to.as_str(), TEXT),
+                (progress, JSONB),
+                (&lease.timeline.is_whole().then_some(&payload), JSONB),
+                (&next, TEXT),
+            ),
+        )
+        .await?;
+    match row.map(|row| column(&row, "written")).transpose()? {
+        Some(true) => Ok(()),
+        _ => Err(DbError::LeaseLost { job_id: lease.fence.job_id }),
+    }
+}
+
+/// Merges counts into `progress` in the middle of `step`, in which the job must be. Work was committed, so tries are counted anew.
+pub async fn save_progress(
+    db: &impl Session,
+    fence: Fence,
+    step: Step,
+    status: Status,
+    progress: &Value,
+) -> Result<(), DbError> {
+    expect_one(
+        db,
+        fence,
+        "-- save_progress
+WITH job AS (
+  UPDATE upload_pipeline.upload_jobs AS j
+  SET status = $4, progress = j.progress || $5, retry_count = 0, updated_at = now()
+  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working' AND j.status = ANY ($6)
+  RETURNING j.document_id, j.status
+)
+UPDATE upload_pipeline.documents AS d
+SET processing_status = job.status, updated_at = now()
+FROM job
+WHERE d.document_id = job.document_id",
+        fenced!(fence, (&status.as_str(), TEXT), (progress, JSONB), (&step.statuses(), TEXT_ARRAY)),
+    )
+    .await
+}
+
+/// Ends the job as `duplicate` if another job has completed its document already; whether it did.
+pub async fn finish_duplicate(db: &impl Session, fence: Fence) -> Result<bool, DbError> {
+    let ended = db
+        .run(
+            "-- finish_duplicate
+WITH job AS (
+  UPDATE upload_pipeline.upload_jobs AS j
+  SET status = 'duplicate', state = 'done', retry_count = 0, claimed_by = NULL, lease_expires_at = NULL,
+      step_started_at = NULL, finished_at = now(), updated_at = now()
+  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
+    AND EXISTS (
+      SELECT FROM upload_pipeline.upload_jobs AS other
+      WHERE other.document_id = j.document_id AND other.status = 'complete' AND other.job_id <> j.job_id)
+    AND EXISTS (SELECT FROM upload_pipeline.document_chunks AS c WHERE c.document_id = j.document_id)
+  RETURNING j.job_id, j.document_id, j.correlation_id
+),
+document AS (
+  UPDATE upload_pipeline.documents AS d
+  SET processing_status = 'complete', updated_at = now()
+  FROM job
+  WHERE d.document_id = job.document_id
+)
+INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
+SELECT job.job_id, job.document_id, 'finalized', 'info', 'duplicate', job.correlation_id
+FROM job",
+            fenced!(fence),
+        )
+        .await?;
+    Ok(ended > 0)
+}
+
+/// A failure as the columns `last_error` and `events.payload` hold it.
+#[derive(Debug, Clone, Copy)]
+pub struct Failed<'a> {
+    /// What went wrong.
+    pub failure: &'a Failure,
+    /// In which step.
+    pub step: Step,
+}
+
+impl Failed<'_> {
+    fn last_error(&self, lease: &Lease) -> Value {
+        json!({
+            "code": self.failure.code,
+            "class": self.failure.class.as_str(),
+            "message": self.failure.message,
+            "step": self.step.as_str(),
+            "status": lease.status.as_str(),
+            "checkpoint": lease.status.as_str(),
+            "at": OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339).ok(),
+        })
+    }
+}
+
+/// `last_error` with the first failure of the job kept beside the newest.
+const KEEP_FIRST: &str = "CASE WHEN j.last_error IS NULL THEN '{}'::jsonb
+        ELSE jsonb_build_object('first', coalesce(j.last_error -> 'first', j.last_error)) END";
+
+/// Gives the job up: `failed_*` and `deadletter`, with the checkpoint to resume from in `last_error`.
+pub async fn fail_job(db: &impl Session, lease: &Lease, failed: Failed<'_>) -> Result<(), DbError> {
+    let sql = format!(
+        "-- fail_job
+WITH job AS (
+  UPDATE upload_pipeline.upload_jobs AS j
+  SET status = $4, state = 'deadletter', last_error = $5 || {KEEP_FIRST},
+      claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, finished_at = now(), updated_at = now()
+  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
+  RETURNING j.job_id, j.document_id, j.status, j.correlation_id
+),
+document AS (
+  UPDATE upload_pipeline.documents AS d
+  SET processing_status = job.status, updated_at = now()
+  FROM job
+  WHERE d.document_id = job.document_id
+)
+INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
+SELECT job.job_id, job.document_id, 'error', 'error', $6, $5, job.correlation_id
+FROM job"
+    );
+    let params: Params<'_> = fenced!(
+        lease.fence,
+        (&failed.step.failed_status().as_str(), TEXT),
+        (&failed.last_error(lease), JSONB),
+        (&failed.failure.code, TEXT),
+    );
+    expect_one(db, lease.fence, &sql, params).await
+}
+
+/// Has the job tried again after `delay`; costs a try. Its status stays.
+pub async fn retry_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, delay: Duration) -> Result<(), DbError> {
+    let sql = format!(
+        "-- retry_job
+WITH job AS (
+  UPDATE upload_pipeline.upload_jobs AS j
+  SET state = 'retryable', retry_count = least(j.retry_count, 2147483646) + 1, run_at = now() + $4 * interval '1 second',
+      last_error = $5 || {KEEP_FIRST}, claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, updated_at = now()
+  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
+  RETURNING j.job_id, j.document_id, j.correlation_id, j.run_at
+)
+INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
+SELECT job.job_id, job.document_id, 'retry', 'warn', $6, $5 || jsonb_build_object('run_at', job.run_at), job.correlation_id
+FROM job"
+    );
+    let params: Params<'_> = fenced!(
+        lease.fence,
+        (&delay.as_secs_f64(), FLOAT8),
+        (&failed.last_error(lease), JSONB),
+        (&failed.failure.code, TEXT),
+    );
+    expect_one(db, lease.fence, &sql, params).await
+}
+
+/// Gives the job back because this process is set up wrongly: the reason is written, no try is charged.
+pub async fn pause_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, delay: Duration) -> Result<(), DbError> {
+    let sql = format!(
+        "-- pause_job
+WITH job AS (
+  UPDATE upload_pipeline.upload_jobs AS j
+  SET state = 'queued', run_at = now() + $4 * interval '1 second', last_error = $5 || {KEEP_FIRST},
+      claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, updated_at = now()
+  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
+  RETURNING j.job_id, j.document_id, j.correlation_id, j.run_at
+)
+INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
+SELECT job.job_id, job.document_id, 'handed_back', 'error', $6, $5 || jsonb_build_object('run_at', job.run_at), job.correlation_id
+FROM job"
+    );
+    let params: Params<'_> = fenced!(
+        lease.fence,
+        (&delay.as_secs_f64(), FLOAT8),
+        (&failed.last_error(lease), JSONB),
+        (&failed.failure.code, TEXT),
+    );
+    expect_one(db, lease.fence, &sql, params).await
+}
+
+/// Parks the job for something outside; costs no try, holds no lease. `code` says what it waits for. Where a webhook has come
+/// since the claim, it is due at once: what was seen before may be out of date.
+pub async fn snooze_job(db: &impl Session, fence: Fence, code: &str, delay: Duration) -> Result<(), DbError> {
+    give_up_lease(db, fence, "snoozed", code, delay).await
+}
+
+/// Gives the job back as it was, for any worker to claim after `delay`; costs no try.
+pub async fn hand_back_job(db: &impl Session, fence: Fence, code: &str, delay: Duration) -> Result<(), DbError> {
+    give_up_lease(db, fence, "handed_back", code, delay).await
+}
+
+async fn give_up_lease(
+    db: &impl Session,
+    fence: Fence,
+    event: &str,
+    code: &str,
+    delay: Duration,
+) -> Result<(), DbError> {
+    expect_one(
+        db,
+        fence,
+        "-- give_up_lease
+WITH job AS (
+  UPDATE upload_pipeline.upload_jobs AS j
+  SET state = 'queued', claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, updated_at = now(),
+      run_at = now() + CASE WHEN j.signalled_at > j.claimed_at THEN 0 ELSE $4 END * interval '1 second'
+  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
+  RETURNING j.job_id, j.document_id, j.correlation_id, j.run_at
+)
+INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
+SELECT job.job_id, job.document_id, $5, 'info', $6, jsonb_build_object('run_at', job.run_at), job.correlation_id
+FROM job",
+        fenced!(fence, (&delay.as_secs_f64(), FLOAT8), (&event, TEXT), (&code, TEXT)),
+    )
+    .await
+}
+
+fn millis(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,68 @@
+//! What the owner of a document may ask of its job: cancel it, have it tried again.
+
+use tokio_postgres::types::Type;
+
+use domain::{JobId, Status, UserId};
+use pg::{DbError, Session};
+
+/// Stops a job that has not ended: the raised epoch shuts its worker out at once, the next heartbeat tells it so.
+/// Whether it was stopped; `false`: there is no such job of `user`, or it has ended.
+pub async fn cancel_job(db: &impl Session, user: UserId, job: JobId) -> Result<bool, DbError> {
+    let stopped = db
+        .run(
+            "-- cancel_job
+WITH job AS (
+  UPDATE upload_pipeline.upload_jobs AS j
+  SET state = 'cancelled', lease_epoch = j.lease_epoch + 1, claimed_by = NULL, lease_expires_at = NULL,
+      step_started_at = NULL, finished_at = now(), updated_at = now()
+  WHERE j.job_id = $1 AND j.user_id = $2 AND j.state IN ('queued', 'working', 'retryable')
+  RETURNING j.job_id, j.document_id, j.status, j.correlation_id
+)
+INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
+SELECT job.job_id, job.document_id, 'cancelled', 'info', job.status, job.correlation_id
+FROM job",
+            &[(&job.0, Type::UUID), (&user.0, Type::UUID)],
+        )
+        .await?;
+    Ok(stopped > 0)
+}
+
+/// Queues an ended or waiting job again: from `from`, else from the checkpoint it failed at, or from the beginning where what is
+/// written there is none to go on from. Tries and crashes are counted anew; the first failure stays in `last_error`. Whether it was queued; `false`: no such job of `user`,
+/// it is running, or it is done and `from` was not given.
+pub async fn redrive_job(db: &impl Session, user: UserId, job: JobId, from: Option<Status>) -> Result<bool, DbError> {
+    let queued = db
+        .run(
+            "-- redrive_job
+WITH job AS (
+  UPDATE upload_pipeline.upload_jobs AS j
+  SET state = 'queued',
+      status = coalesce($3, CASE
+        WHEN j.state <> 'deadletter' THEN j.status
+        WHEN j.last_error ->> 'checkpoint' = ANY ($4) THEN j.last_error ->> 'checkpoint'
+        ELSE 'uploaded' END),
+      retry_count = 0, crash_count = 0, run_at = now(), finished_at = NULL,
+      upload_expires_at = CASE WHEN j.upload_expires_at > now() THEN j.upload_expires_at END,
+      lease_epoch = j.lease_epoch + 1, claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, updated_at = now()
+  WHERE j.job_id = $1 AND j.user_id = $2 AND j.state <> 'working' AND (j.state <> 'done' OR $3 IS NOT NULL)
+  RETURNING j.job_id, j.document_id, j.status, j.correlation_id
+),
+document AS (
+  UPDATE upload_pipeline.documents AS d
+  SET processing_status = job.status, updated_at = now()
+  FROM job
+  WHERE d.document_id = job.document_id
+)
+INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
+SELECT job.job_id, job.document_id, 'redriven', 'info', job.status, job.correlation_id
+FROM job",
+            &[
+                (&job.0, Type::UUID),
+                (&user.0, Type::UUID),
+                (&from.map(Status::as_str), Type::TEXT),
+                (&Status::claimable(), Type::TEXT_ARRAY),
+            ],
+        )
+        .await?;
+    Ok(queued > 0)
+}

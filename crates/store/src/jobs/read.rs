@@ -1,0 +1,170 @@
+//! Jobs as their owner sees them.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use tokio_postgres::{Row, types::Type};
+use uuid::Uuid;
+
+use crate::Cursor;
+use domain::{DocumentId, JobId, State, Status, Step, UserId, progress::Counts};
+use pg::{
+    DbError, Session,
+    session::{column, moment, optional_moment, parsed},
+};
+
+/// A job, with the name of its file.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its id.
+    pub job_id: JobId,
+    /// The document.
+    pub document_id: DocumentId,
+    /// The document's file name.
+    pub filename: String,
+    /// The checkpoint.
+    pub status: Status,
+    /// Who has it.
+    pub state: State,
+    /// Failed tries since the last checkpoint.
+    pub retry_count: i32,
+    /// What was counted so far.
+    pub counts: Counts,
+    /// What providers charged, in US cents.
+    pub cost_cents: f64,
+    /// The last failure, with the first one of the job.
+    pub last_error: Option<Value>,
+    /// Lower goes first.
+    pub priority: i16,
+    /// The next try or look, while it waits.
+    pub run_at: OffsetDateTime,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When it last changed.
+    pub updated_at: OffsetDateTime,
+    /// When a worker first claimed it.
+    pub started_at: Option<OffsetDateTime>,
+    /// When it ended.
+    pub finished_at: Option<OffsetDateTime>,
+    /// Follows the upload through logs; `None`: another program's job.
+    pub correlation_id: Option<Uuid>,
+}
+
+impl Job {
+    /// The status that a `failed_*` replaced, if it is one to go on from.
+    pub fn checkpoint(&self) -> Option<Status> {
+        let written: Status = self.last_error.as_ref()?.get("checkpoint")?.as_str()?.parse().ok()?;
+        Step::after(written).map(|_| written)
+    }
+}
+
+const COLUMNS: &str = "j.job_id, j.document_id, d.filename, j.status, j.state, j.retry_count, j.progress, j.cost_cents,
+  j.last_error, j.priority, j.run_at, j.created_at, j.updated_at, j.started_at, j.finished_at,
+  j.correlation_id
+FROM upload_pipeline.upload_jobs AS j
+JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id";
+
+/// Whatever was written by hand must not hide the jobs beside it: JSON that cannot be read counts as none.
+fn job(row: &Row) -> Result<Job, DbError> {
+    let progress: Value = column(row, "progress").unwrap_or_default();
+    let count = |key: &str| progress.get(key).and_then(Value::as_i64);
+    Ok(Job {
+        job_id: JobId(column(row, "job_id")?),
+        document_id: DocumentId(column(row, "document_id")?),
+        filename: column(row, "filename")?,
+        status: parsed(row, "status")?,
+        state: parsed(row, "state")?,
+        retry_count: column(row, "retry_count")?,
+        counts: Counts { pages: count("pages"), chunks: count("chunks"), embedded: count("embedded") },
+        cost_cents: column(row, "cost_cents")?,
+        last_error: column(row, "last_error").unwrap_or_default(),
+        priority: column(row, "priority")?,
+        run_at: moment(row, "run_at")?,
+        created_at: moment(row, "created_at")?,
+        updated_at: moment(row, "updated_at")?,
+        started_at: optional_moment(row, "started_at")?,
+        finished_at: optional_moment(row, "finished_at")?,
+        correlation_id: column(row, "correlation_id")?,
+    })
+}
+
+/// `user`'s job with this id.
+pub async fn get_job(db: &impl Session, user: UserId, job_id: JobId) -> Result<Option<Job>, DbError> {
+    let sql = format!(
+        "-- get_job
+SELECT {COLUMNS}
+WHERE j.job_id = $1 AND j.user_id = $2"
+    );
+    let row = db.row(&sql, &[(&job_id.0, Type::UUID), (&user.0, Type::UUID)]).await?;
+    row.as_ref().map(job).transpose()
+}
+
+/// Which jobs of a user; what is not given, does not narrow.
+#[derive(Debug, Clone, Default)]
+pub struct JobFilter {
+    /// In this state.
+    pub state: Option<State>,
+    /// At this status.
+    pub status: Option<Status>,
+    /// Of this document.
+    pub document: Option<DocumentId>,
+    /// Made after this moment.
+    pub created_after: Option<OffsetDateTime>,
+    /// Made before this moment.
+    pub created_before: Option<OffsetDateTime>,
+}
+
+/// Up to `limit` of `user`'s jobs behind `after`, newest first.
+pub async fn list_jobs(
+    db: &impl Session,
+    user: UserId,
+    filter: &JobFilter,
+    after: Option<Cursor>,
+    limit: i64,
+) -> Result<Vec<Job>, DbError> {
+    let sql = format!(
+        "-- list_jobs
+SELECT {COLUMNS}
+WHERE j.user_id = $1
+  AND (j.created_at, j.job_id) < (coalesce($2, 'infinity'), coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+  AND ($4::text IS NULL OR j.state = $4)
+  AND ($5::text IS NULL OR j.status = $5)
+  AND ($6::uuid IS NULL OR j.document_id = $6)
+  AND ($7::timestamptz IS NULL OR j.created_at > $7) AND ($8::timestamptz IS NULL OR j.created_at < $8)
+ORDER BY j.created_at DESC, j.job_id DESC
+LIMIT $9"
+    );
+    let rows = db
+        .rows(
+            &sql,
+            &[
+                (&user.0, Type::UUID),
+                (&after.map(|cursor| cursor.created_at), Type::TIMESTAMPTZ),
+                (&after.map(|cursor| cursor.id), Type::UUID),
+                (&filter.state.map(State::as_str), Type::TEXT),
+                (&filter.status.map(Status::as_str), Type::TEXT),
+                (&filter.document.map(|id| id.0), Type::UUID),
+                (&filter.created_after, Type::TIMESTAMPTZ),
+                (&filter.created_before, Type::TIMESTAMPTZ),
+                (&limit, Type::INT8),
+            ],
+        )
+        .await?;
+    rows.iter().map(job).collect()
+}
+
+/// Another job of the same document that has not ended: two would do the same work twice.
+pub async fn get_live_sibling(db: &impl Session, job_id: JobId) -> Result<Option<JobId>, DbError> {
+    let row = db
+        .row(
+            "-- get_live_sibling
+SELECT other.job_id
+FROM upload_pipeline.upload_jobs AS j
+JOIN upload_pipeline.upload_jobs AS other ON other.document_id = j.document_id
+WHERE j.job_id = $1 AND other.job_id <> j.job_id AND other.state IN ('queued', 'working', 'retryable')
+ORDER BY other.created_at DESC
+LIMIT 1",
+            &[(&job_id.0, Type::UUID)],
+        )
+        .await?;
+    row.map(|row| column(&row, "job_id").map(JobId)).transpose()
+}

@@ -1,0 +1,114 @@
+//! Changing a job for its owner with everything held that could change it meanwhile: cancelling what was seen, trying
+//! again without a second live job of the document.
+
+use crate::documents::lock_jobs_of_document;
+use domain::{JobId, Status, UserId};
+use pg::{Db, DbError};
+
+use super::{Job, cancel_job, get_job, get_live_sibling, redrive_job};
+
+/// Whether a job is as its owner saw it; asked while nothing can change it.
+pub type Expected<'a> = Option<&'a (dyn Fn(&Job) -> bool + Send + Sync)>;
+
+/// What became of the wish to cancel.
+#[derive(Debug, Clone)]
+pub enum Cancelling {
+    /// Stopped; the job as it is now.
+    Stopped(Box<Job>),
+    /// It had ended; the job as it is.
+    Ended(Box<Job>),
+    /// It is not as it was seen.
+    Changed,
+    /// No such job of this user.
+    NotFound,
+}
+
+/// Stops `user`'s job if it has not ended and is as `expected`.
+pub async fn cancel_owned_job(
+    db: &Db,
+    user: UserId,
+    job_id: JobId,
+    expected: Expected<'_>,
+) -> Result<Cancelling, DbError> {
+    db.run_tx("cancel_owned_job", move |tx| {
+        Box::pin(async move {
+            let Some(job) = get_job(&tx, user, job_id).await? else { return Ok(Cancelling::NotFound) };
+            lock_jobs_of_document(&tx, job.document_id).await?;
+            // Read again now that nothing can change it.
+            let Some(job) = get_job(&tx, user, job_id).await? else { return Ok(Cancelling::NotFound) };
+            if expected.is_some_and(|expected| !expected(&job)) {
+                return Ok(Cancelling::Changed);
+            }
+            if !cancel_job(&tx, user, job_id).await? {
+                return Ok(Cancelling::Ended(Box::new(job)));
+            }
+            Ok(get_job(&tx, user, job_id).await?.map_or(Cancelling::NotFound, |job| Cancelling::Stopped(Box::new(job))))
+        })
+    })
+    .await
+}
+
+/// What became of the wish to try again.
+#[derive(Debug, Clone)]
+pub enum Redriven {
+    /// Queued; the job as it is now.
+    Queued(Box<Job>),
+    /// No such job of this user.
+    NotFound,
+    /// Running, or done and no earlier status was named; the job as it is.
+    Refused(Box<Job>),
+    /// `from` lies behind what was reached; the job as it is.
+    TooFar(Box<Job>),
+    /// Another job of the document has not ended.
+    Busy(JobId),
+    /// It is not as it was seen.
+    Changed,
+}
+
+/// Queues `user`'s job again, from `from` or from its last good checkpoint, if it is as `expected`.
+pub async fn redrive_owned_job(
+    db: &Db,
+    user: UserId,
+    job_id: JobId,
+    from: Option<Status>,
+    expected: Expected<'_>,
+) -> Result<Redriven, DbError> {
+    db.run_tx("redrive_owned_job", move |tx| {
+        Box::pin(async move {
+            let Some(job) = get_job(&tx, user, job_id).await? else { return Ok(Redriven::NotFound) };
+            lock_jobs_of_document(&tx, job.document_id).await?;
+            // Read again now that nothing can change it.
+            let Some(job) = get_job(&tx, user, job_id).await? else { return Ok(Redriven::NotFound) };
+            if expected.is_some_and(|expected| !expected(&job)) {
+                return Ok(Redriven::Changed);
+            }
+            if from.is_some_and(|from| place(from) > place(job.checkpoint_reached())) {
+                return Ok(Redriven::TooFar(Box::new(job)));
+            }
+            if let Some(sibling) = get_live_sibling(&tx, job_id).await? {
+                return Ok(Redriven::Busy(sibling));
+            }
+            if !redrive_job(&tx, user, job_id, from).await? {
+                return Ok(Redriven::Refused(Box::new(job)));
+            }
+            Ok(get_job(&tx, user, job_id).await?.map_or(Redriven::NotFound, |job| Redriven::Queued(Box::new(job))))
+        })
+    })
+    .await
+}
+
+fn place(status: Status) -> usize {
+    Status::ALL.iter().position(|other| *other == status).unwrap_or(0)
+}
+
+impl Job {
+    /// How far the document has come for good: for a failed job, the status that `failed_*` replaced.
+    pub fn checkpoint_reached(&self) -> Status {
+        match self.status {
+            Status::FailedParse | Status::FailedChunking | Status::FailedEmbedding => {
+                self.checkpoint().unwrap_or(Status::Uploaded)
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Which of a user's jobs a redrive of many would take up; each is then redriven for itself.
+
+use tokio_postgres::{Row, types::Type};
+use uuid::Uuid;
+
+use domain::{JobId, State, Status, UserId};
+use pg::{
+    DbError, Session,
+    session::{column, parsed},
+};
+
+/// A job that was asked for, and what stands in its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// The job.
+    pub job_id: JobId,
+    /// Who has it.
+    pub state: State,
+    /// Another job of its document has not ended.
+    pub busy: bool,
+    /// A later job of its document has taken its place.
+    pub superseded: bool,
+}
+
+/// Which failed jobs; `None`: whatever it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FailedFilter<'a> {
+    /// The code of the last failure.
+    pub code: Option<&'a str>,
+    /// `failed_parse`, `failed_chunking` or `failed_embedding`.
+    pub status: Option<Status>,
+}
+
+const CANDIDATES: &str = "
+SELECT p.job_id, p.state,
+  EXISTS (
+    SELECT FROM upload_pipeline.upload_jobs AS live
+    WHERE live.document_id = p.document_id AND live.job_id <> p.job_id AND live.state IN ('queued', 'working', 'retryable')
+  ) AS busy,
+  EXISTS (
+    SELECT FROM upload_pipeline.upload_jobs AS newer
+    WHERE newer.document_id = p.document_id AND (newer.created_at, newer.job_id) > (p.created_at, p.job_id)
+  ) AS superseded
+FROM picked AS p
+ORDER BY p.job_id";
+
+fn candidate(row: &Row) -> Result<Candidate, DbError> {
+    Ok(Candidate {
+        job_id: JobId(column(row, "job_id")?),
+        state: parsed(row, "state")?,
+        busy: column(row, "busy")?,
+        superseded: column(row, "superseded")?,
+    })
+}
+
+/// Up to `limit` of `user`'s failed jobs behind `behind`, by id. Reads that user's failed jobs only.
+pub async fn list_failed_jobs(
+    db: &impl Session,
+    user: UserId,
+    filter: FailedFilter<'_>,
+    behind: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Candidate>, DbError> {
+    let sql = format!(
+        "-- list_failed_jobs
+WITH picked AS MATERIALIZED (
+  SELECT j.job_id, j.document_id, j.created_at, j.state
+  FROM upload_pipeline.upload_jobs AS j
+  WHERE j.user_id = $1 AND j.state = 'deadletter'
+    AND j.job_id > coalesce($2, '00000000-0000-0000-0000-000000000000'::uuid)
+    AND ($3::text IS NULL OR j.last_error ->> 'code' = $3)
+    AND ($4::text IS NULL OR j.status = $4)
+  ORDER BY j.job_id
+  LIMIT $5
+){CANDIDATES}"
+    );
+    let rows = db
+        .rows(
+            &sql,
+            &[
+                (&user.0, Type::UUID),
+                (&behind, Type::UUID),
+                (&filter.code, Type::TEXT),
+                (&filter.status.map(Status::as_str), Type::TEXT),
+                (&limit, Type::INT8),
+            ],
+        )
+        .await?;
+    rows.iter().map(candidate).collect()
+}
+
+/// Those of `jobs` that are `user`'s.
+pub async fn list_candidates(db: &impl Session, user: UserId, jobs: &[Uuid]) -> Result<Vec<Candidate>, DbError> {
+    let sql = format!(
+        "-- list_candidates
+WITH picked AS MATERIALIZED (
+  SELECT j.job_id, j.document_id, j.created_at, j.state
+  FROM upload_pipeline.upload_jobs AS j
+  WHERE j.job_id = ANY ($2) AND j.user_id = $1
+){CANDIDATES}"
+    );
+    let rows = db.rows(&sql, &[(&user.0, Type::UUID), (&jobs, Type::UUID_ARRAY)]).await?;
+    rows.iter().map(candidate).collect()
+}

@@ -1,0 +1,173 @@
+//! LISTEN on a session of its own: new jobs wake the worker at once where that works. Polling stays the truth.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+};
+use tokio_postgres::{Client, types::Type};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use pg::{ConnectTarget, DbError, message_of, probe};
+
+/// The channel that the trigger on `upload_jobs` and the API notify.
+pub const CHANNEL: &str = "upload_jobs";
+
+/// How long the listener waits for its own notification before it takes LISTEN as not working.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two looks at a URL that leads to a transaction-mode pooler, which may be mended while this runs.
+const RECHECK: Duration = Duration::from_secs(600);
+/// Longest wait before it connects again.
+const MAX_RECONNECT: Duration = Duration::from_secs(30);
+
+/// What a listener tells its worker.
+#[derive(Debug, Clone)]
+pub struct Wakeup {
+    news: Arc<Notify>,
+    proven: watch::Receiver<bool>,
+}
+
+impl Wakeup {
+    /// Whether notifications were just proven to arrive, so that polling may slow down.
+    pub fn is_proven(&self) -> bool {
+        *self.proven.borrow()
+    }
+
+    /// Waits until notifications are proven to arrive.
+    pub async fn proven(&self) {
+        let mut proven = self.proven.clone();
+        if proven.wait_for(|proven| *proven).await.is_err() {
+            // The listener is gone; it will not prove anything any more.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until something may have changed. News that came while nobody waited are kept.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+}
+
+/// Listens for new jobs until it is cancelled, connecting again whenever the connection is lost.
+pub struct Listener {
+    target: ConnectTarget,
+    runtime: Handle,
+    news: Arc<Notify>,
+    proven: watch::Sender<bool>,
+}
+
+impl Listener {
+    /// A listener for `target`, which must give a session (see [`probe::probe_session_mode`]).
+    pub fn new(target: ConnectTarget, runtime: Handle) -> (Self, Wakeup) {
+        let news = Arc::new(Notify::new());
+        let (proven, receiver) = watch::channel(false);
+        (Self { target, runtime, news: Arc::clone(&news), proven }, Wakeup { news, proven: receiver })
+    }
+
+    /// Runs until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut wait = Duration::from_secs(1);
+        let mut said = String::new();
+        loop {
+            let ended = tokio::select! {
+                () = stop.cancelled() => return,
+                ended = self.listen(&mut wait) => ended,
+            };
+            if self.proven.send_replace(false) {
+                // It has said since that it listens: whatever ended that is news, if it is the same as the time before, too.
+                said.clear();
+            }
+            // Whatever came while nobody listened is found by a look at the table.
+            self.news.notify_one();
+            if ended != said {
+                tracing::warn!("not listening for new jobs; the worker polls meanwhile: {ended}");
+                said = ended;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            if wait < MAX_RECONNECT {
+                wait = (wait * 2).min(MAX_RECONNECT);
+            }
+        }
+    }
+
+    /// One connection, from its opening to its end; why it ended.
+    async fn listen(&self, wait: &mut Duration) -> String {
+        match probe::probe_session_mode(&self.target, &self.runtime).await {
+            Ok(probe::SessionMode::Transaction) => {
+                *wait = RECHECK;
+                return "the URL leads to a pooler in transaction mode, which does not carry LISTEN".to_owned();
+            }
+            other => {
+                *wait = (*wait).min(MAX_RECONNECT);
+                if let Err(error) = other {
+                    return error.to_string();
+                }
+            }
+        }
+        let (heard, mut notifications) = tokio::sync::mpsc::unbounded_channel();
+        let client = match self.target.connect_listening(&self.runtime, heard).await {
+            Ok(client) => client,
+            Err(error) => return error.to_string(),
+        };
+        if let Err(error) = self.prove(&client, &mut notifications).await {
+            return error;
+        }
+        tracing::info!("listening for new jobs; they start at once");
+        *wait = Duration::from_secs(1);
+        self.proven.send_replace(true);
+        self.news.notify_one();
+        while notifications.recv().await.is_some() {
+            self.news.notify_one();
+        }
+        "the connection was lost".to_owned()
+    }
+
+    /// Sends a notification from another connection and waits for it here.
+    async fn prove(
+        &self,
+        client: &Client,
+        notifications: &mut tokio::sync::mpsc::UnboundedReceiver<String>,
+    ) -> Result<(), String> {
+        client.batch_execute("LISTEN upload_jobs").await.map_err(|error| message_of(&error))?;
+        let token = Uuid::new_v4().to_string();
+        let other = probe::connect(&self.target, &self.runtime).await.map_err(|error| error.to_string())?;
+        other
+            .execute_typed(
+                "-- probe_notify
+SELECT pg_notify($1, $2)",
+                &[(&CHANNEL, Type::TEXT), (&token, Type::TEXT)],
+            )
+            .await
+            .map_err(|error| message_of(&error))?;
+        let arrived = async {
+            while let Some(payload) = notifications.recv().await {
+                if payload == token {
+                    return true;
+                }
+            }
+            false
+        };
+        match tokio::time::timeout(PROBE_TIMEOUT, arrived).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("the connection was lost".to_owned()),
+            Err(_) => Err("a notification of its own did not arrive within 2 s".to_owned()),
+        }
+    }
+}
+
+/// Wakes all listening workers, once for however many jobs were just committed. Nothing of it must last, so nobody
+/// waits for it to be written.
+pub async fn notify_workers(db: &impl pg::Session) -> Result<(), DbError> {
+    db.run(
+        "-- notify_workers
+SELECT pg_notify($1, ''), set_config('synchronous_commit', 'off', true) AS commits",
+        &[(&CHANNEL, Type::TEXT)],
+    )
+    .await
+    .map(drop)
+}

@@ -1,0 +1,289 @@
+//! Bringing the schema up to date, and knowing whether it is.
+
+mod error;
+mod stamp;
+
+use std::time::{Duration, Instant};
+
+use refinery::{Migration, Runner};
+use tokio::runtime::Handle;
+use tokio_postgres::{Client, types::Type};
+
+use pg::{ConnectTarget, Db, DbError, Session, probe, session::column};
+
+pub use error::MigrateError;
+pub use stamp::get_environment_stamp;
+
+mod embedded {
+    refinery::embed_migrations!("../../migrations");
+}
+
+/// The newest migration that this build knows, as its number: `V0008__…` is 8.
+pub const SCHEMA_VERSION: i32 = match i32::from_str_radix(env!("NEWEST_MIGRATION"), 10) {
+    Ok(version) => version,
+    Err(_) => 0,
+};
+
+/// Where the applied migrations are written down.
+const HISTORY: &str = "upload_pipeline.schema_history";
+/// Key of the advisory lock that one `app migrate` holds while it works. Source: arbitrary, ours.
+const LOCK_KEY: i64 = 0x6c8a_1e6e_1f0b_4aa8;
+/// How long a second `app migrate` waits for the first.
+const LOCK_DEADLINE: Duration = Duration::from_secs(120);
+/// A model with fewer vectors than this is searched exactly, which is as quick and misses nothing.
+///
+/// Source: ours; an exact search reads one user's vectors only, and 10,000 of 384 components take about 10 ms.
+const HNSW_FROM_ROWS: i64 = 10_000;
+
+const ROW_SECURITY: &str = include_str!("row_security.sql");
+
+/// What the schema of a database is to this build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SchemaState {
+    /// Never migrated.
+    Missing,
+    /// These migrations are not applied yet.
+    Behind(Vec<String>),
+    /// As this build knows it, or newer: additive changes of a newer build do no harm.
+    Current,
+}
+
+/// A migration and whether it is applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationStatus {
+    /// `V0001__documents_and_jobs`.
+    pub name: String,
+    /// When it was applied; `None`: pending.
+    pub applied_on: Option<String>,
+    /// Whether the applied text is another than this build's.
+    pub altered: bool,
+    /// Its SQL; `None` for one that only a newer build knows.
+    pub sql: Option<String>,
+}
+
+/// What `app migrate` did.
+#[derive(Debug, Clone, Default)]
+pub struct MigrateReport {
+    /// Names of the migrations that were applied now.
+    pub applied: Vec<String>,
+    /// Indexes that were built now.
+    pub indexes: Vec<String>,
+}
+
+fn runner() -> Runner {
+    let mut runner = embedded::migrations::runner();
+    runner.set_migration_table_name(HISTORY);
+    runner
+}
+
+fn name(migration: &Migration) -> String {
+    format!("V{:04}__{}", migration.version(), migration.name())
+}
+
+/// Applies what is missing, ensures policies and indexes, and stamps the database with `environment`.
+/// Safe to run twice, also at once. `target` must give a session.
+pub async fn migrate(
+    target: &ConnectTarget,
+    runtime: &Handle,
+    environment: &str,
+    by: &str,
+) -> Result<MigrateReport, MigrateError> {
+    bring_up_to_date(target, runtime, environment, None, by).await
+}
+
+/// The same for a database that belongs to `from` and is to belong to `environment` from now on: the stamp is moved last,
+/// and written down. A copy may be older than this build, so the one cannot be had without the other.
+pub async fn migrate_and_move_stamp(
+    target: &ConnectTarget,
+    runtime: &Handle,
+    from: &str,
+    environment: &str,
+    by: &str,
+) -> Result<MigrateReport, MigrateError> {
+    bring_up_to_date(target, runtime, environment, Some(from), by).await
+}
+
+async fn bring_up_to_date(
+    target: &ConnectTarget,
+    runtime: &Handle,
+    environment: &str,
+    from: Option<&str>,
+    by: &str,
+) -> Result<MigrateReport, MigrateError> {
+    if probe::probe_session_mode(target, runtime).await? == probe::SessionMode::Transaction {
+        return Err(MigrateError::TransactionMode);
+    }
+    let mut client = probe::connect(target, runtime).await?;
+    take_lock(&client).await?;
+    stamp::check_stamp(&client, environment, from).await?;
+    batch(&client, "-- create_schema\nCREATE SCHEMA IF NOT EXISTS upload_pipeline").await?;
+    let report = runner().run_async(&mut client).await.map_err(|error| MigrateError::Migration(explain(&error)))?;
+    batch(&client, &format!("-- close_history\nALTER TABLE {HISTORY} ENABLE ROW LEVEL SECURITY")).await?;
+    batch(&client, ROW_SECURITY).await?;
+    let indexes = ensure_vector_indexes(&client).await?;
+    match from {
+        Some(from) => stamp::move_stamp(&client, from, environment, by).await?,
+        None => stamp::stamp(&client, environment, by).await?,
+    }
+    Ok(MigrateReport { applied: report.applied_migrations().iter().map(name).collect(), indexes })
+}
+
+/// Polls for the lock: a session that waits in `pg_advisory_lock` holds a snapshot, for which an index that the other
+/// builds concurrently would wait in turn.
+async fn take_lock(client: &Client) -> Result<(), MigrateError> {
+    let began = Instant::now();
+    loop {
+        let sql = "-- take_migration_lock
+SELECT pg_try_advisory_lock($1) AS taken";
+        let row = client
+            .query_typed_one(sql, &[(&LOCK_KEY, Type::INT8)])
+            .await
+            .map_err(|error| DbError::statement(sql, &error))?;
+        if column(&row, "taken")? {
+            return Ok(());
+        }
+        if began.elapsed() > LOCK_DEADLINE {
+            return Err(MigrateError::Locked(began.elapsed().as_secs()));
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+async fn batch(client: &Client, sql: &str) -> Result<(), DbError> {
+    client.batch_execute(sql).await.map_err(|error| DbError::statement(sql, &error))
+}
+
+/// What refinery says, with the server's detail and hint, which hold the rows to look at.
+fn explain(error: &refinery::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(db) = cause.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::as_db_error) {
+            text = format!("{text}\n{}", db.message());
+            for more in [db.detail(), db.hint()].into_iter().flatten() {
+                text = format!("{text}\n{more}");
+            }
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// A partial HNSW index for each model that has enough vectors, built without locking writers out. One that a killed
+/// build left invalid is dropped first.
+async fn ensure_vector_indexes(client: &Client) -> Result<Vec<String>, DbError> {
+    let sql = "-- list_unindexed_models
+SELECT m.embed_model, m.vector_dim, 'ix_chunks_hnsw_' || substr(md5(m.embed_model || ':' || m.vector_dim), 1, 12) AS index_name,
+  coalesce(NOT i.indisvalid, false) AS broken
+FROM (
+  SELECT c.embed_model, c.vector_dim
+  FROM upload_pipeline.document_chunks AS c
+  WHERE c.embedding IS NOT NULL
+  GROUP BY c.embed_model, c.vector_dim
+  HAVING count(*) >= $1
+) AS m
+LEFT JOIN pg_index AS i
+  ON i.indexrelid = to_regclass('upload_pipeline.ix_chunks_hnsw_' || substr(md5(m.embed_model || ':' || m.vector_dim), 1, 12))
+WHERE (i.indexrelid IS NULL OR NOT i.indisvalid) AND m.vector_dim <= 2000";
+    let rows = client
+        .query_typed(sql, &[(&HNSW_FROM_ROWS, Type::INT8)])
+        .await
+        .map_err(|error| DbError::statement(sql, &error))?;
+    let mut built = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (model, dim): (String, i32) = (column(&row, "embed_model")?, column(&row, "vector_dim")?);
+        let index: String = column(&row, "index_name")?;
+        if column(&row, "broken")? {
+            batch(client, &format!("-- drop_broken_index\nDROP INDEX CONCURRENTLY upload_pipeline.{index}")).await?;
+        }
+        let model = model.replace('\'', "''");
+        batch(
+            client,
+            &format!(
+                "-- build_vector_index
+CREATE INDEX CONCURRENTLY IF NOT EXISTS {index} ON upload_pipeline.document_chunks
+USING hnsw ((embedding::vector({dim})) vector_cosine_ops)
+WHERE embed_model = '{model}' AND vector_dim = {dim} AND embedding IS NOT NULL"
+            ),
+        )
+        .await?;
+        built.push(index);
+    }
+    Ok(built)
+}
+
+/// Every migration that this build or the database knows, in order.
+pub async fn list_migrations(db: &Db) -> Result<Vec<MigrationStatus>, DbError> {
+    let applied = applied(db).await?;
+    let runner = runner();
+    let mut all: Vec<MigrationStatus> = runner
+        .get_migrations()
+        .iter()
+        .map(|ours| {
+            let found = applied.iter().find(|a| a.version == i64::from(ours.version()));
+            MigrationStatus {
+                name: name(ours),
+                applied_on: found.map(|a| a.applied_on.clone()),
+                altered: found.is_some_and(|a| a.checksum != ours.checksum().to_string()),
+                sql: ours.sql().map(str::to_owned),
+            }
+        })
+        .collect();
+    all.extend(
+        applied.iter().filter(|a| !runner.get_migrations().iter().any(|m| i64::from(m.version()) == a.version)).map(
+            |a| MigrationStatus {
+                name: format!("V{:04}__{}", a.version, a.name),
+                applied_on: Some(a.applied_on.clone()),
+                altered: false,
+                sql: None,
+            },
+        ),
+    );
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+struct Applied {
+    version: i64,
+    name: String,
+    applied_on: String,
+    checksum: String,
+}
+
+async fn applied(db: &Db) -> Result<Vec<Applied>, DbError> {
+    let conn = db.get().await?;
+    let rows = conn
+        .rows(
+            "-- list_applied_migrations
+SELECT h.version::bigint AS version, h.name::text AS name, h.applied_on::text AS applied_on, h.checksum::text AS checksum
+FROM upload_pipeline.schema_history AS h
+ORDER BY h.version",
+            &[],
+        )
+        .await;
+    let rows = match rows {
+        Err(error) if error.is_schema_missing() => return Ok(Vec::new()),
+        other => other?,
+    };
+    rows.iter()
+        .map(|row| {
+            Ok(Applied {
+                version: column(row, "version")?,
+                name: column(row, "name")?,
+                applied_on: column(row, "applied_on")?,
+                checksum: column(row, "checksum")?,
+            })
+        })
+        .collect()
+}
+
+/// Whether the schema is one that this build can work with.
+pub async fn schema_state(db: &Db) -> Result<SchemaState, DbError> {
+    let all = list_migrations(db).await?;
+    let pending: Vec<String> = all.iter().filter(|m| m.applied_on.is_none()).map(|m| m.name.clone()).collect();
+    Ok(match pending.len() {
+        0 => SchemaState::Current,
+        n if n == all.len() => SchemaState::Missing,
+        _ => SchemaState::Behind(pending),
+    })
+}

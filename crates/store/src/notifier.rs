@@ -1,0 +1,43 @@
+//! One NOTIFY for however many jobs were just committed: NOTIFY takes one lock for all committing sessions.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::listener::notify_workers;
+use pg::Db;
+
+/// Least time between two notifications.
+///
+/// Source: ours; short against the milliseconds in which a job starts, and still one notification for a burst of commits.
+const GAP: Duration = Duration::from_millis(1);
+
+/// Asks for a notification.
+#[derive(Clone, Default)]
+pub struct Notifier(Arc<Notify>);
+
+impl Notifier {
+    /// Says that a job was committed. Costs nothing; the notification follows.
+    pub fn poke(&self) {
+        self.0.notify_one();
+    }
+
+    /// Sends the notifications until `stop`. One that fails is only logged: workers poll, too.
+    pub async fn run(self, db: Db, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.0.notified() => {}
+            }
+            let sent = match db.get().await {
+                Ok(conn) => notify_workers(&conn).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = sent {
+                tracing::warn!(error = %error, "couldn't wake the workers; they find the job when they poll");
+            }
+            tokio::time::sleep(GAP).await;
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The table `provider_calls`: what was asked of a provider that charges for it.
+//!
+//! A row precedes the call. One that a crash leaves `intended` may have been bought unheard; whoever asks again closes it as
+//! `uncertain` and says so in the job's timeline.
+
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::jobs::lock_lease;
+use domain::{Fence, Lease};
+use pg::{DbError, Session, session::column};
+
+/// A provider's job that a document waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenCall {
+    /// Its id.
+    pub call_id: Uuid,
+    /// Who has the document.
+    pub provider: String,
+    /// The provider's id of the job.
+    pub provider_job: String,
+    /// What the file is by its content.
+    pub kind: String,
+    /// Seconds since the provider accepted.
+    pub waited_seconds: i64,
+    /// Calls for this job that the provider has forgotten.
+    pub forgotten: i64,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallEnd {
+    /// Its answer is stored.
+    Collected,
+    /// The provider took nothing.
+    Refused,
+    /// The provider could not read the document.
+    Failed,
+    /// The provider has forgotten the job.
+    Gone,
+}
+
+impl CallEnd {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Collected => "collected",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// Writes down that `provider` is about to be asked; the call's id. A call of an earlier run that nobody heard the end of is
+/// closed as uncertain, with an event; one that was accepted is abandoned. For a transaction.
+pub async fn begin_call(tx: &impl Session, lease: &Lease, provider: &str, kind: &str) -> Result<Uuid, DbError> {
+    lock_lease(tx, lease.fence).await?;
+    tx.run(
+        "-- close_open_calls
+WITH closed AS (
+  UPDATE upload_pipeline.provider_calls AS c
+  SET state = CASE c.state WHEN 'intended' THEN 'uncertain' ELSE 'abandoned' END, ended_at = now()
+  WHERE c.job_id = $1 AND c.state IN ('intended', 'accepted')
+  RETURNING c.call_id, c.job_id, c.provider, c.state, c.intended_at
+)
+INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
+SELECT j.job_id, j.document_id, 'retry', 'warn', 'provider_call_uncertain', jsonb_build_object(
+    'class', 'transient',
+    'message', 'Nobody heard whether the provider took this document the last time. It is asked again, so it may charge twice.',
+    'provider', closed.provider,
+    'call_id', closed.call_id,
+    'asked_at', closed.intended_at),
+  j.correlation_id
+FROM closed
+JOIN upload_pipeline.upload_jobs AS j ON j.job_id = closed.job_id
+WHERE closed.state = 'uncertain'",
+        &[(&lease.fence.job_id.0, Type::UUID)],
+    )
+    .await?;
+    let call_id = Uuid::new_v4();
+    tx.run(
+        "-- insert_call
+INSERT INTO upload_pipeline.provider_calls (call_id, job_id, provider, kind, lease_epoch)
+VALUES ($1, $2, $3, $4, $5)",
+        &[
+            (&call_id, Type::UUID),
+            (&lease.fence.job_id.0, Type::UUID),
+            (&provider, Type::TEXT),
+            (&kind, Type::TEXT),
+            (&lease.fence.epoch, Type::INT8),
+        ],
+    )
+    .await?;
+    Ok(call_id)
+}
+
+/// Writes down that the provider has the document. For a transaction, with the job's next checkpoint.
+pub async fn accept_call(tx: &impl Session, fence: Fence, call_id: Uuid, provider_job: &str) -> Result<(), DbError> {
+    lock_lease(tx, fence).await?;
+    tx.run(
+        "-- accept_call
+UPDATE upload_pipeline.provider_calls AS c
+SET state = 'accepted', provider_job = $2, accepted_at = now()
+WHERE c.call_id = $1 AND c.state = 'intended'",
+        &[(&call_id, Type::UUID), (&provider_job, Type::TEXT)],
+    )
+    .await
+    .map(drop)
+}
+
+/// Writes down how a call ended. One that the provider has forgotten is told in the timeline: it is paid for again. For a
+/// transaction.
+pub async fn end_call(tx: &impl Session, fence: Fence, call_id: Uuid, end: CallEnd) -> Result<(), DbError> {
+    lock_lease(tx, fence).await?;
+    tx.run(
+        "-- end_call
+WITH ended AS (
+  UPDATE upload_pipeline.provider_calls AS c
+  SET state = $2, ended_at = now()
+  WHERE c.call_id = $1 AND c.state IN ('intended', 'accepted')
+  RETURNING c.call_id, c.job_id, c.provider, c.state, c.accepted_at
+)
+INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
+SELECT j.job_id, j.document_id, 'retry', 'warn', 'provider_call_gone', jsonb_build_object(
+    'class', 'transient',
+    'message', 'The provider no longer knows the job that it had accepted.',
+    'provider', ended.provider,
+    'call_id', ended.call_id,
+    'accepted_at', ended.accepted_at),
+  j.correlation_id
+FROM ended
+JOIN upload_pipeline.upload_jobs AS j ON j.job_id = ended.job_id
+WHERE ended.state = 'gone'",
+        &[(&call_id, Type::UUID), (&end.as_str(), Type::TEXT)],
+    )
+    .await
+    .map(drop)
+}
+
+/// The provider's job that a job in hand waits for; `None`: there is none to ask, or the lease is lost.
+pub async fn get_open_call(db: &impl Session, fence: Fence) -> Result<Option<OpenCall>, DbError> {
+    let row = db
+        .row(
+            "-- get_open_call
+SELECT c.call_id, c.provider, c.provider_job, c.kind,
+  floor(extract(epoch FROM now() - c.accepted_at))::bigint AS waited_seconds,
+  (SELECT count(*) FROM upload_pipeline.provider_calls AS g WHERE g.job_id = c.job_id AND g.state = 'gone') AS forgotten
+FROM upload_pipeline.provider_calls AS c
+JOIN upload_pipeline.upload_jobs AS j ON j.job_id = c.job_id
+WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working' AND c.state = 'accepted'",
+            &[(&fence.job_id.0, Type::UUID), (&fence.worker.0, Type::UUID), (&fence.epoch, Type::INT8)],
+        )
+        .await?;
+    row.map(|row| {
+        Ok(OpenCall {
+            call_id: column(&row, "call_id")?,
+            provider: column(&row, "provider")?,
+            provider_job: column(&row, "provider_job")?,
+            kind: column(&row, "kind")?,
+            waited_seconds: column(&row, "waited_seconds")?,
+            forgotten: column(&row, "forgotten")?,
+        })
+    })
+    .transpose()
+}

@@ -1,0 +1,140 @@
+//! By meaning.
+
+use tokio_postgres::types::Type;
+
+use super::{Extent, SearchIn};
+use domain::{ChunkId, ports::EmbedModel};
+use pg::{Db, DbError, Session, session::column};
+
+/// How far the index looks at the least. Source: pgvector's default is 40, less than the candidates that are fused.
+const EF_SEARCH: &str = "200";
+
+/// The best chunks by meaning: exactly for a user with few passages, else through the model's index.
+pub async fn search_vectors(
+    db: &Db,
+    model: &EmbedModel,
+    vector: &[f32],
+    within: SearchIn,
+    extent: Extent,
+) -> Result<Vec<ChunkId>, DbError> {
+    match extent {
+        Extent::Few => search_vectors_exact(&db.get().await?, model, vector, within).await,
+        Extent::Many => {
+            db.run_tx("search_vectors", move |tx| {
+                Box::pin(async move {
+                    set_index_options(&tx).await?;
+                    search_vectors_indexed(&tx, model, vector, within).await
+                })
+            })
+            .await
+        }
+    }
+}
+
+fn dim(model: &EmbedModel) -> i32 {
+    i32::try_from(model.dim).unwrap_or(i32::MAX)
+}
+
+/// Compares every vector of the user. The candidates are a step of their own, so that the planner cannot reach for the
+/// index, which would look at other users' vectors first and could miss some of these.
+async fn search_vectors_exact(
+    db: &impl Session,
+    model: &EmbedModel,
+    vector: &[f32],
+    within: SearchIn,
+) -> Result<Vec<ChunkId>, DbError> {
+    let dim = dim(model);
+    let sql = format!(
+        "-- search_vectors_exact
+WITH candidates AS MATERIALIZED (
+  SELECT c.chunk_id, c.embedding::vector({dim}) <=> $1::real[]::vector({dim}) AS distance
+  FROM upload_pipeline.documents AS d
+  JOIN upload_pipeline.document_chunks AS c ON c.document_id = d.document_id
+  WHERE d.user_id = $2 AND d.processing_status = 'complete' AND ($3::uuid IS NULL OR d.document_id = $3)
+    AND c.embed_model = $5 AND c.embed_version = $6 AND c.vector_dim = {dim} AND c.embedding IS NOT NULL
+)
+SELECT k.chunk_id
+FROM candidates AS k
+ORDER BY k.distance, k.chunk_id
+LIMIT $4"
+    );
+    let rows = db
+        .rows(
+            &sql,
+            &[
+                (&vector, Type::FLOAT4_ARRAY),
+                (&within.user.0, Type::UUID),
+                (&within.document.map(|id| id.0), Type::UUID),
+                (&within.limit, Type::INT8),
+                (&model.name, Type::TEXT),
+                (&model.version, Type::TEXT),
+            ],
+        )
+        .await?;
+    rows.iter().map(|row| column(row, "chunk_id").map(ChunkId)).collect()
+}
+
+/// Lets the index look further, and go on looking while the filter leaves too few: pgvector 0.8 and later can.
+async fn set_index_options(tx: &impl Session) -> Result<(), DbError> {
+    tx.run(
+        "-- set_index_options
+SELECT set_config('hnsw.ef_search', $1, true),
+  CASE WHEN string_to_array(e.extversion, '.')::int[] >= '{0,8}'::int[]
+    THEN set_config('hnsw.iterative_scan', 'relaxed_order', true) END
+FROM pg_extension AS e
+WHERE e.extname = 'vector'",
+        &[(&EF_SEARCH, Type::TEXT)],
+    )
+    .await
+    .map(drop)
+}
+
+/// Asks the model's index, whose expression and condition this repeats to the letter (`migrations::ensure_vector_indexes`);
+/// hence the model's name as a literal. What comes in relaxed order is put in order outside; `+ 0` keeps the planner from
+/// believing that it is in order already.
+async fn search_vectors_indexed(
+    tx: &impl Session,
+    model: &EmbedModel,
+    vector: &[f32],
+    within: SearchIn,
+) -> Result<Vec<ChunkId>, DbError> {
+    let dim = dim(model);
+    let name = quote_literal(&model.name);
+    let sql = format!(
+        "-- search_vectors_indexed
+WITH nearest AS MATERIALIZED (
+  SELECT c.chunk_id, c.embedding::vector({dim}) <=> $1::real[]::vector({dim}) AS distance
+  FROM upload_pipeline.document_chunks AS c
+  WHERE c.embed_model = {name} AND c.vector_dim = {dim} AND c.embedding IS NOT NULL AND c.embed_version = $5
+    AND EXISTS (
+      SELECT
+      FROM upload_pipeline.documents AS d
+      WHERE d.document_id = c.document_id AND d.user_id = $2 AND d.processing_status = 'complete'
+        AND ($3::uuid IS NULL OR d.document_id = $3))
+  ORDER BY c.embedding::vector({dim}) <=> $1::real[]::vector({dim})
+  LIMIT $4
+)
+SELECT k.chunk_id
+FROM nearest AS k
+ORDER BY k.distance + 0, k.chunk_id"
+    );
+    let rows = tx
+        .rows(
+            &sql,
+            &[
+                (&vector, Type::FLOAT4_ARRAY),
+                (&within.user.0, Type::UUID),
+                (&within.document.map(|id| id.0), Type::UUID),
+                (&within.limit, Type::INT8),
+                (&model.version, Type::TEXT),
+            ],
+        )
+        .await?;
+    rows.iter().map(|row| column(row, "chunk_id").map(ChunkId)).collect()
+}
+
+/// A string as an SQL literal that means the same whatever `standard_conforming_strings` says.
+fn quote_literal(text: &str) -> String {
+    let quoted = text.replace('\\', r"\\").replace('\'', "''");
+    if text.contains('\\') { format!("E'{quoted}'") } else { format!("'{quoted}'") }
+}

@@ -1,0 +1,268 @@
+//! Trials on the real tables, in transactions that are rolled back: whether the queue carries a job from its INSERT to
+//! its end, and whether the constraints take and refuse what they should.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::jobs::{ClaimCursor, ClaimOptions, Completion, Ending, claim_jobs, complete_jobs};
+use domain::{JobId, State, Status, Timeline, WorkerId, ports::EmbedModel};
+use pg::{Db, DbError, Session, session::column};
+
+/// A statement of a trial that takes longer waits for somebody's lock.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Goes before every other job, whatever waits.
+const FIRST: i16 = i16::MIN;
+
+/// Names the sessions that others wait for, for a person to run.
+pub const LIST_BLOCKERS: &str = "SELECT a.pid, a.state, a.query FROM pg_stat_activity AS a WHERE a.pid IN (SELECT \
+    unnest(pg_blocking_pids(w.pid)) FROM pg_stat_activity AS w)";
+
+/// How far a trial job came.
+#[derive(Debug)]
+pub enum Trip {
+    /// All the way.
+    Done,
+    /// The INSERT of the contract was refused.
+    Refused(DbError),
+    /// It was inserted, and the claim failed or did not give it.
+    NotClaimed(Option<DbError>),
+    /// It was claimed, and could not be ended as complete.
+    NotCompleted(Option<DbError>),
+}
+
+/// Takes a job through the queue: inserted as another program would, claimed, its lease held, completed.
+///
+/// # Errors
+///
+/// The database does not answer, or the trial could not begin.
+pub async fn run_queue_trip(db: &Db) -> Result<Trip, DbError> {
+    db.run_rolled_back("queue_trip", PATIENCE, |tx| {
+        Box::pin(async move {
+            let job = JobId(Uuid::now_v7());
+            let document = insert_document(&tx).await?;
+            Ok(match trip(&tx, job, document).await {
+                Ok(trip) => trip,
+                Err(error) => Trip::Refused(error),
+            })
+        })
+    })
+    .await
+}
+
+async fn trip(tx: &impl Session, job: JobId, document: Uuid) -> Result<Trip, DbError> {
+    insert_job(tx, job, document, Status::EmbeddingsStored.as_str(), State::Queued.as_str()).await?;
+    go_first(tx, job).await?;
+    let options =
+        ClaimOptions { lease: Duration::from_secs(30), max_running_per_user: 0, timeline: Timeline::Whole, now: None };
+    let claimed = match claim_jobs(tx, WorkerId::generate(), 1, &mut ClaimCursor::default(), options).await {
+        Ok(claimed) => claimed,
+        Err(error) => return Ok(Trip::NotClaimed(Some(error))),
+    };
+    let Some(lease) = claimed.leases.into_iter().find(|lease| lease.fence.job_id == job) else {
+        return Ok(Trip::NotClaimed(None));
+    };
+    let model = EmbedModel { name: "check".to_owned(), version: "1".to_owned(), dim: 2, max_tokens: 2 };
+    Ok(match complete_jobs(tx, &[Ending::of(&lease, Duration::ZERO)], &model).await {
+        Ok(completions) if matches!(completions.as_slice(), [Ok(Completion::Done)]) => Trip::Done,
+        Ok(_) => Trip::NotCompleted(None),
+        Err(error) => Trip::NotCompleted(Some(error)),
+    })
+}
+
+/// A document with one chunk and its vector, whose model is `check`.
+async fn insert_document(tx: &impl Session) -> Result<Uuid, DbError> {
+    let document = Uuid::new_v4();
+    tx.run(
+        "-- trial_document
+WITH document AS (
+  INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
+  VALUES ($1, $1, 'check.md', 'text/markdown', 1, $1::text, 'check/' || $1)
+)
+INSERT INTO upload_pipeline.document_chunks (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, chunk_sha,
+  embed_model, embed_version, vector_dim, embedding)
+VALUES ($1, $1, 'check', '1', 0, 'check', 'check', 'check', '1', 2, '[1,0]')",
+        &[(&document, Type::UUID)],
+    )
+    .await?;
+    Ok(document)
+}
+
+/// The INSERT that the database contract promises to be enough.
+async fn insert_job(tx: &impl Session, job: JobId, document: Uuid, status: &str, state: &str) -> Result<(), DbError> {
+    tx.run(
+        "-- trial_job
+INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, progress, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, NOW(), NOW())",
+        &[
+            (&job.0, Type::UUID),
+            (&document, Type::UUID),
+            (&status, Type::TEXT),
+            (&state, Type::TEXT),
+            (&json!({}), Type::JSONB),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+async fn go_first(tx: &impl Session, job: JobId) -> Result<(), DbError> {
+    tx.run(
+        "-- trial_priority
+UPDATE upload_pipeline.upload_jobs AS j
+SET priority = $2
+WHERE j.job_id = $1",
+        &[(&job.0, Type::UUID), (&FIRST, Type::INT2)],
+    )
+    .await
+    .map(drop)
+}
+
+/// A pair that a job may be written with.
+pub type Pair = (Status, State);
+
+/// Every pair of status and state that this build can write.
+pub fn writable_pairs() -> Vec<Pair> {
+    let live = [State::Queued, State::Working, State::Retryable, State::Cancelled];
+    let pairs_of = |status: &Status| match status {
+        Status::Complete | Status::Duplicate => vec![(*status, State::Done)],
+        Status::FailedParse | Status::FailedChunking | Status::FailedEmbedding => vec![(*status, State::Deadletter)],
+        _ => live.map(|state| (*status, state)).to_vec(),
+    };
+    Status::ALL.iter().flat_map(pairs_of).collect()
+}
+
+/// The pairs of [`writable_pairs`] that the database refuses, with what it says.
+///
+/// # Errors
+///
+/// The database does not answer.
+pub async fn list_refused_pairs(db: &Db) -> Result<Vec<(Pair, String)>, DbError> {
+    // All at once, which is what a healthy database takes; one by one only where it refuses.
+    if insert_pairs(db, &writable_pairs()).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut refused = Vec::new();
+    for pair in writable_pairs() {
+        if let Some(says) = insert_pairs(db, &[pair]).await? {
+            refused.push((pair, says));
+        }
+    }
+    Ok(refused)
+}
+
+/// What the database says to jobs with these pairs; `None`: it takes them.
+async fn insert_pairs(db: &Db, pairs: &[Pair]) -> Result<Option<String>, DbError> {
+    let statuses: Vec<&str> = pairs.iter().map(|(status, _)| status.as_str()).collect();
+    let states: Vec<&str> = pairs.iter().map(|(_, state)| state.as_str()).collect();
+    let inserted = db
+        .run_rolled_back("trial_pairs", PATIENCE, |tx| {
+            let (statuses, states) = (statuses.clone(), states.clone());
+            Box::pin(async move {
+                let document = insert_document(&tx).await?;
+                tx.run(
+                    "-- trial_pairs
+INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, progress)
+SELECT gen_random_uuid(), $1, pair.status, pair.state, '{}'
+FROM unnest($2::text[], $3::text[]) AS pair (status, state)",
+                    &[(&document, Type::UUID), (&statuses, Type::TEXT_ARRAY), (&states, Type::TEXT_ARRAY)],
+                )
+                .await
+            })
+        })
+        .await;
+    refusal(inserted.map(drop))
+}
+
+/// What a job must not be: each with the words for it.
+const MALFORMED: [(&str, &str, &str); 3] = [
+    ("a status that nobody knows", "no_such_status", "queued"),
+    ("a state that nobody knows", "uploaded", "no_such_state"),
+    ("a status that does not fit its state", "uploaded", "done"),
+];
+
+/// The malformed jobs that the database takes, in words.
+///
+/// # Errors
+///
+/// The database does not answer.
+pub async fn list_accepted_nonsense(db: &Db) -> Result<Vec<&'static str>, DbError> {
+    let mut accepted = Vec::new();
+    for (what, status, state) in MALFORMED {
+        let inserted = db
+            .run_rolled_back("trial_nonsense", PATIENCE, |tx| {
+                Box::pin(async move {
+                    let document = insert_document(&tx).await?;
+                    insert_job(&tx, JobId(Uuid::now_v7()), document, status, state).await
+                })
+            })
+            .await;
+        if refusal(inserted)?.is_none() {
+            accepted.push(what);
+        }
+    }
+    Ok(accepted)
+}
+
+/// A refusal of a row is an answer; anything else an error.
+fn refusal(result: Result<(), DbError>) -> Result<Option<String>, DbError> {
+    match result {
+        Ok(()) => Ok(None),
+        Err(DbError::Statement { sqlstate: Some(code), message, .. }) if code.code().starts_with("23") => {
+            Ok(Some(message))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// How the vectors that are there agree with the active model.
+#[derive(Debug, Clone)]
+pub struct VectorFacts {
+    /// Dimensions of the vectors of this model's name, among the chunks looked at.
+    pub dims: Vec<i32>,
+    /// Partial indexes on vectors that are not valid.
+    pub invalid_indexes: Vec<String>,
+}
+
+/// Looks at the chunks of the documents changed last, and at the vector indexes.
+///
+/// # Errors
+///
+/// The database does not answer.
+pub async fn get_vector_facts(db: &impl Session, model: &str) -> Result<VectorFacts, DbError> {
+    let row = db
+        .row(
+            "-- get_vector_facts
+SELECT
+  ARRAY(
+    SELECT DISTINCT c.vector_dim
+    FROM (
+      SELECT j.document_id
+      FROM upload_pipeline.upload_jobs AS j
+      WHERE j.status = 'complete'
+      ORDER BY j.job_id DESC
+      LIMIT 20
+    ) AS latest
+    CROSS JOIN LATERAL (
+      SELECT x.vector_dim
+      FROM upload_pipeline.document_chunks AS x
+      WHERE x.document_id = latest.document_id AND x.embed_model = $1 AND x.vector_dim IS NOT NULL
+      LIMIT 20
+    ) AS c
+    ORDER BY 1
+  ) AS dims,
+  ARRAY(
+    SELECT i.relname::text
+    FROM pg_index AS x
+    JOIN pg_class AS i ON i.oid = x.indexrelid
+    WHERE x.indrelid = 'upload_pipeline.document_chunks'::regclass AND NOT x.indisvalid
+    ORDER BY 1
+  ) AS invalid_indexes",
+            &[(&model, Type::TEXT)],
+        )
+        .await?
+        .ok_or_else(|| DbError::row("get_vector_facts", &"no row"))?;
+    Ok(VectorFacts { dims: column(&row, "dims")?, invalid_indexes: column(&row, "invalid_indexes")? })
+}

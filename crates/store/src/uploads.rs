@@ -1,0 +1,383 @@
+//! The table `uploads`, and how an upload becomes a document and its job.
+//!
+//! All that one user's uploads do to each other happens under one lock, held by the transaction: the day's count, and
+//! the rule for the same content again.
+
+mod left;
+mod stored;
+
+use std::time::Duration;
+
+use serde_json::json;
+use time::OffsetDateTime;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::{
+    deletions::insert_deletions,
+    documents::lock_jobs_of_document,
+    idempotency::{KeptAnswer, Reservation, keep_answer, lock_key},
+    jobs::{NewJob, enqueue_jobs},
+};
+use domain::{DocumentId, JobId, Status, UploadId, UserId};
+use pg::{Db, DbError, Session, session::column};
+
+pub use left::{UploadsLeft, get_uploads_left};
+pub use stored::{Upload, delete_upload, get_upload, mark_upload_stored};
+
+/// How long a two-step upload's job sleeps before a worker first looks for its bytes.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
+
+/// An upload that is about to be promised a place.
+#[derive(Debug, Clone)]
+pub struct NewUpload {
+    /// Its id.
+    pub upload_id: UploadId,
+    /// Who uploads.
+    pub user: UserId,
+    /// Where the bytes go.
+    pub storage_key: String,
+    /// As the client names it.
+    pub filename: String,
+    /// The declared media type.
+    pub mime: String,
+    /// After that the object is removed if no document refers to it.
+    pub expires_at: OffsetDateTime,
+    /// Uploads a user may begin within 24 hours; 0 = no bound.
+    pub per_day: u32,
+}
+
+/// The content of an upload: declared, or counted while it was stored.
+#[derive(Debug, Clone)]
+pub struct Content {
+    /// Size in bytes.
+    pub bytes_len: i64,
+    /// SHA-256, 64 lower-case hex digits.
+    pub sha256: String,
+    /// Whether the bytes are there already.
+    pub stored: bool,
+    /// Whether the client asked for images to be read.
+    pub ocr: bool,
+    /// Follows the upload through logs.
+    pub correlation_id: Uuid,
+}
+
+/// The day's uploads are used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaReached {
+    /// When the next one is possible.
+    pub retry_after: Duration,
+}
+
+/// What became of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registered {
+    /// A document has a new job.
+    New {
+        /// The job.
+        job_id: JobId,
+        /// The document.
+        document_id: DocumentId,
+    },
+    /// The user has this content: complete, or on its way.
+    Exists {
+        /// The job that has it, or had it last.
+        job_id: Option<JobId>,
+        /// The document.
+        document_id: DocumentId,
+    },
+    /// The day's uploads are used up.
+    QuotaReached(QuotaReached),
+    /// Another try of the same request has its idempotency key.
+    Overtaken,
+}
+
+/// The answer that is kept with an announcement, in its own transaction: it cannot be had a second time.
+pub struct Keep<'a> {
+    /// The key's reservation.
+    pub reservation: &'a Reservation,
+    /// The answer, once the ids are known.
+    pub answer: &'a (dyn Fn(JobId, DocumentId) -> KeptAnswer + Send + Sync),
+}
+
+/// Makes one user's uploads wait for each other until the transaction ends.
+pub async fn lock_user_uploads(tx: &impl Session, user: UserId) -> Result<(), DbError> {
+    tx.run(
+        "-- lock_user_uploads
+SELECT pg_advisory_xact_lock(hashtextextended('uploads:' || $1::text, 0))::text AS locked",
+        &[(&user.0.to_string(), Type::TEXT)],
+    )
+    .await
+    .map(drop)
+}
+
+/// Notes an upload before its first byte, unless the day's uploads are used up.
+pub async fn announce_upload(db: &Db, upload: &NewUpload) -> Result<Result<(), QuotaReached>, DbError> {
+    db.run_tx("announce_upload", move |tx| {
+        Box::pin(async move {
+            lock_user_uploads(&tx, upload.user).await?;
+            if let Some(reached) = get_quota_reached(&tx, upload.user, upload.per_day).await? {
+                return Ok(Err(reached));
+            }
+            insert_upload(&tx, upload).await?;
+            Ok(Ok(()))
+        })
+    })
+    .await
+}
+
+/// Notes an upload whose content is declared, with its document and a job that waits for the bytes.
+pub async fn register_declared(
+    db: &Db,
+    upload: &NewUpload,
+    content: &Content,
+    keep: Option<&Keep<'_>>,
+) -> Result<Registered, DbError> {
+    db.run_tx("register_declared", move |tx| {
+        Box::pin(async move {
+            lock_user_uploads(&tx, upload.user).await?;
+            if let Some(keep) = keep
+                && !lock_key(&tx, keep.reservation).await?
+            {
+                return Ok(Registered::Overtaken);
+            }
+            let before = match find_same(&tx, upload.user, content).await? {
+                Same::InTheWay(exists) => return Ok(exists),
+                Same::Free(before) => before,
+            };
+            if let Some(reached) = get_quota_reached(&tx, upload.user, upload.per_day).await? {
+                return Ok(Registered::QuotaReached(reached));
+            }
+            insert_upload(&tx, upload).await?;
+            let registered = register(&tx, upload, content, before).await?;
+            if let (Some(keep), Registered::New { job_id, document_id }) = (keep, registered) {
+                keep_answer(&tx, keep.reservation, &(keep.answer)(job_id, document_id)).await?;
+            }
+            Ok(registered)
+        })
+    })
+    .await
+}
+
+/// Makes a document and a job of an announced upload whose bytes are stored. Where the content exists already, nothing
+/// is changed: the caller deletes the object and the upload.
+pub async fn register_stored(db: &Db, upload: &NewUpload, content: &Content) -> Result<Registered, DbError> {
+    db.run_tx("register_stored", move |tx| {
+        Box::pin(async move {
+            lock_user_uploads(&tx, upload.user).await?;
+            match find_same(&tx, upload.user, content).await? {
+                Same::InTheWay(exists) => Ok(exists),
+                Same::Free(before) => register(&tx, upload, content, before).await,
+            }
+        })
+    })
+    .await
+}
+
+/// Whether the user has the content already.
+enum Same {
+    /// Complete or on its way: refused.
+    InTheWay(Registered),
+    /// Not there (`None`), or from a job that ended badly: its document is used again.
+    Free(Option<Before>),
+}
+
+/// A document whose earlier jobs ended badly.
+struct Before {
+    document_id: DocumentId,
+    keys: Vec<String>,
+}
+
+async fn find_same(tx: &impl Session, user: UserId, content: &Content) -> Result<Same, DbError> {
+    lock_jobs_of_document(tx, DocumentId::of(user, &content.sha256)).await?;
+    let row = tx
+        .row(
+            "-- find_same
+SELECT d.document_id, d.raw_path, d.parsed_path,
+  coalesce(d.processing_status IN ('complete', 'duplicate'), false) OR live.job_id IS NOT NULL AS in_the_way,
+  coalesce(live.job_id, latest.job_id) AS job_id
+FROM upload_pipeline.documents AS d
+LEFT JOIN LATERAL (
+  SELECT j.job_id
+  FROM upload_pipeline.upload_jobs AS j
+  WHERE j.document_id = d.document_id AND j.state IN ('queued', 'working', 'retryable')
+  ORDER BY j.created_at DESC
+  LIMIT 1
+) AS live ON true
+LEFT JOIN LATERAL (
+  SELECT j.job_id
+  FROM upload_pipeline.upload_jobs AS j
+  WHERE j.document_id = d.document_id
+  ORDER BY (j.status = 'complete') DESC, j.created_at DESC
+  LIMIT 1
+) AS latest ON true
+WHERE d.user_id = $1 AND d.file_sha256 = $2
+FOR UPDATE OF d",
+            &[(&user.0, Type::UUID), (&content.sha256, Type::TEXT)],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(Same::Free(None)) };
+    let document_id = DocumentId(column(&row, "document_id")?);
+    if column(&row, "in_the_way")? {
+        let job_id = column::<Option<Uuid>>(&row, "job_id")?.map(JobId);
+        return Ok(Same::InTheWay(Registered::Exists { job_id, document_id }));
+    }
+    let raw: String = column(&row, "raw_path")?;
+    let parsed: Option<String> = column(&row, "parsed_path")?;
+    Ok(Same::Free(Some(Before { document_id, keys: std::iter::once(raw).chain(parsed).collect() })))
+}
+
+/// When the bound of uploads within 24 hours is reached: how long until the oldest that counts no longer does.
+async fn get_quota_reached(tx: &impl Session, user: UserId, per_day: u32) -> Result<Option<QuotaReached>, DbError> {
+    if per_day == 0 {
+        return Ok(None);
+    }
+    let row = tx
+        .row(
+            "-- get_quota_reached
+SELECT extract(epoch FROM u.created_at + interval '1 day' - now())::float8 AS wait_seconds
+FROM upload_pipeline.uploads AS u
+WHERE u.user_id = $1 AND u.created_at > now() - interval '1 day'
+ORDER BY u.created_at DESC
+OFFSET $2
+LIMIT 1",
+            &[(&user.0, Type::UUID), (&(i64::from(per_day) - 1), Type::INT8)],
+        )
+        .await?;
+    row.map(|row| {
+        let wait: f64 = column(&row, "wait_seconds")?;
+        Ok(QuotaReached {
+            retry_after: Duration::try_from_secs_f64(wait.max(1.0)).unwrap_or(Duration::from_secs(86_400)),
+        })
+    })
+    .transpose()
+}
+
+async fn insert_upload(tx: &impl Session, upload: &NewUpload) -> Result<(), DbError> {
+    tx.run(
+        "-- insert_upload
+INSERT INTO upload_pipeline.uploads (upload_id, user_id, storage_key, filename, mime, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6)",
+        &[
+            (&upload.upload_id.0, Type::UUID),
+            (&upload.user.0, Type::UUID),
+            (&upload.storage_key, Type::TEXT),
+            (&upload.filename, Type::TEXT),
+            (&upload.mime, Type::TEXT),
+            (&upload.expires_at, Type::TIMESTAMPTZ),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+async fn register(
+    tx: &impl Session,
+    upload: &NewUpload,
+    content: &Content,
+    before: Option<Before>,
+) -> Result<Registered, DbError> {
+    let job_id = JobId::generate();
+    let document_id = match before {
+        Some(Before { document_id, keys }) => {
+            insert_deletions(tx, Uuid::now_v7(), upload.user, document_id, &keys).await?;
+            expire_uploads(tx, upload.user, document_id).await?;
+            document_id
+        }
+        None => DocumentId::of(upload.user, &content.sha256),
+    };
+    insert_document_and_job(tx, upload, content, document_id, job_id).await?;
+    link_upload(tx, upload.upload_id, content, document_id, job_id).await?;
+    Ok(Registered::New { job_id, document_id })
+}
+
+/// Has the document's earlier uploads forgotten by housekeeping, now that a newer one takes their place.
+async fn expire_uploads(tx: &impl Session, user: UserId, document_id: DocumentId) -> Result<(), DbError> {
+    tx.run(
+        "-- expire_uploads
+UPDATE upload_pipeline.uploads AS u
+SET expires_at = least(u.expires_at, now() + interval '1 day')
+WHERE u.user_id = $1 AND u.document_id = $2",
+        &[(&user.0, Type::UUID), (&document_id.0, Type::UUID)],
+    )
+    .await
+    .map(drop)
+}
+
+async fn insert_document_and_job(
+    tx: &impl Session,
+    upload: &NewUpload,
+    content: &Content,
+    document_id: DocumentId,
+    job_id: JobId,
+) -> Result<(), DbError> {
+    insert_document(tx, upload, content, document_id).await?;
+    let (delay, upload_expires_at) =
+        if content.stored { (Duration::ZERO, None) } else { (FIRST_LOOK, Some(upload.expires_at)) };
+    let job = NewJob {
+        job_id,
+        document_id,
+        user_id: upload.user,
+        status: Status::Uploaded,
+        progress: if content.ocr { json!({ "ocr": true }) } else { json!({}) },
+        delay,
+        upload_expires_at,
+        correlation_id: Some(content.correlation_id),
+        event: Some(json!({ "bytes_len": content.bytes_len })),
+    };
+    enqueue_jobs(tx, &[job]).await
+}
+
+async fn insert_document(
+    tx: &impl Session,
+    upload: &NewUpload,
+    content: &Content,
+    document_id: DocumentId,
+) -> Result<(), DbError> {
+    tx.run(
+        "-- insert_document
+INSERT INTO upload_pipeline.documents
+  (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path, processing_status)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 'uploaded')
+ON CONFLICT (document_id) DO UPDATE
+SET filename = excluded.filename, mime = excluded.mime, bytes_len = excluded.bytes_len, raw_path = excluded.raw_path,
+    parsed_path = NULL, parsed_sha256 = NULL, kind = NULL, parser = NULL, page_count = NULL,
+    processing_status = excluded.processing_status, updated_at = now()",
+        &[
+            (&document_id.0, Type::UUID),
+            (&upload.user.0, Type::UUID),
+            (&upload.filename, Type::TEXT),
+            (&upload.mime, Type::TEXT),
+            (&content.bytes_len, Type::INT8),
+            (&content.sha256, Type::TEXT),
+            (&upload.storage_key, Type::TEXT),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+async fn link_upload(
+    tx: &impl Session,
+    upload_id: UploadId,
+    content: &Content,
+    document_id: DocumentId,
+    job_id: JobId,
+) -> Result<(), DbError> {
+    tx.run(
+        "-- link_upload
+UPDATE upload_pipeline.uploads AS u
+SET document_id = $2, job_id = $3, bytes_len = $4, file_sha256 = $5, stored_at = CASE WHEN $6 THEN now() END
+WHERE u.upload_id = $1",
+        &[
+            (&upload_id.0, Type::UUID),
+            (&document_id.0, Type::UUID),
+            (&job_id.0, Type::UUID),
+            (&content.bytes_len, Type::INT8),
+            (&content.sha256, Type::TEXT),
+            (&content.stored, Type::BOOL),
+        ],
+    )
+    .await
+    .map(drop)
+}

@@ -1,0 +1,86 @@
+//! The table `webhook_log`: webhooks that were taken, each once.
+
+use std::net::IpAddr;
+
+use tokio_postgres::types::Type;
+
+use domain::JobId;
+use pg::{DbError, Session, session::column};
+
+/// A webhook whose sender was found to be right.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery<'a> {
+    /// Names this delivery and every repetition of it.
+    pub webhook_id: &'a str,
+    /// The job that its URL names.
+    pub job_id: JobId,
+    /// Who sent it, as far as is known.
+    pub ip_address: Option<IpAddr>,
+    /// SHA-256 of the body, 64 lower-case hex digits.
+    pub payload_hash: &'a str,
+}
+
+/// What a webhook did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signalled {
+    /// The job waited, and is due now.
+    Woken,
+    /// A worker has the job and will look once more.
+    Noted,
+    /// The job waits for no provider.
+    Nothing,
+    /// The same delivery was taken before.
+    Replayed,
+    /// There is no such job.
+    NoJob,
+}
+
+/// Writes the webhook down and, where it is a new one, has its job looked at now. It changes no status and takes nothing from
+/// the body: what became of the document, the worker asks the provider. A job that does not wait for a provider is left alone.
+pub async fn signal_job(db: &impl Session, delivery: Delivery<'_>) -> Result<Signalled, DbError> {
+    // EXISTS, not the foreign key's refusal: a job that is deleted in between fails the INSERT, which is a 5xx and a retry.
+    let row = db
+        .row(
+            "-- signal_job
+WITH job AS MATERIALIZED (
+  SELECT j.job_id
+  FROM upload_pipeline.upload_jobs AS j
+  WHERE j.job_id = $2
+),
+logged AS (
+  INSERT INTO upload_pipeline.webhook_log (webhook_id, job_id, ip_address, payload_hash)
+  SELECT $1, job.job_id, $3, $4
+  FROM job
+  ON CONFLICT (webhook_id) DO NOTHING
+  RETURNING job_id
+),
+signalled AS (
+  UPDATE upload_pipeline.upload_jobs AS j
+  SET run_at = CASE WHEN j.state = 'queued' THEN least(j.run_at, now()) ELSE j.run_at END,
+      signalled_at = CASE WHEN j.state = 'working' THEN clock_timestamp() ELSE j.signalled_at END
+  FROM logged
+  WHERE j.job_id = logged.job_id
+    AND ((j.state = 'queued' AND j.status = 'parse_queued')
+      OR (j.state = 'working' AND j.status IN ('uploaded', 'parse_queued')))
+  RETURNING j.state
+)
+SELECT EXISTS (SELECT FROM job) AS found, EXISTS (SELECT FROM logged) AS is_new,
+  (SELECT signalled.state FROM signalled) AS state",
+            &[
+                (&delivery.webhook_id, Type::TEXT),
+                (&delivery.job_id.0, Type::UUID),
+                (&delivery.ip_address, Type::INET),
+                (&delivery.payload_hash, Type::TEXT),
+            ],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(Signalled::NoJob) };
+    let state: Option<&str> = column(&row, "state")?;
+    Ok(match (column(&row, "found")?, column(&row, "is_new")?, state) {
+        (false, ..) => Signalled::NoJob,
+        (true, false, _) => Signalled::Replayed,
+        (true, true, Some("queued")) => Signalled::Woken,
+        (true, true, Some(_)) => Signalled::Noted,
+        (true, true, None) => Signalled::Nothing,
+    })
+}

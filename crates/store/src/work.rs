@@ -1,0 +1,127 @@
+//! What a worker reads and writes of `documents`.
+
+use tokio_postgres::types::Type;
+
+use super::jobs::lock_lease;
+use domain::Fence;
+use pg::{DbError, Session, session::column};
+
+/// A document as the worker meets it.
+#[derive(Debug, Clone)]
+pub struct WorkDocument {
+    /// As the client named it.
+    pub filename: String,
+    /// Declared media type.
+    pub mime: String,
+    /// Declared size in bytes.
+    pub bytes_len: i64,
+    /// Declared SHA-256, 64 lower-case hex digits.
+    pub file_sha256: String,
+    /// Whether whoever uploaded it asked for OCR.
+    pub ocr: bool,
+    /// Key of the bytes.
+    pub raw_path: String,
+    /// Key of the markdown, once parsed.
+    pub parsed_path: Option<String>,
+    /// Seconds since the job was made.
+    pub waited_seconds: f64,
+    /// Seconds until the upload expires, negative once it has; `None`: the bytes must be there already.
+    pub upload_expires_in_seconds: Option<f64>,
+}
+
+/// The document of a job in hand; `None` when the lease is lost.
+pub async fn get_work_document(db: &impl Session, fence: Fence) -> Result<WorkDocument, DbError> {
+    let row = db
+        .row(
+            "-- get_work_document
+SELECT d.filename, d.mime, d.bytes_len, d.file_sha256, d.raw_path, d.parsed_path,
+  j.progress -> 'ocr' = 'true' AS ocr,
+  extract(epoch FROM now() - j.created_at)::float8 AS waited_seconds,
+  extract(epoch FROM j.upload_expires_at - now())::float8 AS upload_expires_in_seconds
+FROM upload_pipeline.upload_jobs AS j
+JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
+WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'",
+            &[(&fence.job_id.0, Type::UUID), (&fence.worker.0, Type::UUID), (&fence.epoch, Type::INT8)],
+        )
+        .await?
+        .ok_or(DbError::LeaseLost { job_id: fence.job_id })?;
+    Ok(WorkDocument {
+        filename: column(&row, "filename")?,
+        mime: column(&row, "mime")?,
+        bytes_len: column(&row, "bytes_len")?,
+        file_sha256: column(&row, "file_sha256")?,
+        ocr: column::<Option<bool>>(&row, "ocr")?.unwrap_or(false),
+        raw_path: column(&row, "raw_path")?,
+        parsed_path: column(&row, "parsed_path")?,
+        waited_seconds: column(&row, "waited_seconds")?,
+        upload_expires_in_seconds: column(&row, "upload_expires_in_seconds")?,
+    })
+}
+
+/// What parsing found out about a document.
+#[derive(Debug, Clone)]
+pub struct ParsedFacts<'a> {
+    /// Key that the markdown is about to be stored under.
+    pub parsed_path: &'a str,
+    /// What the file is by its content.
+    pub kind: &'a str,
+    /// What parsed it.
+    pub parser: &'a str,
+    /// Pages, slides or sheets.
+    pub page_count: i32,
+}
+
+/// Writes down where the markdown will be, before its first byte, so that deleting the document finds it. The markdown
+/// of an older job goes to housekeeping, and the upload, which is a document now, no longer expires.
+pub async fn save_parsed_facts(tx: &impl Session, fence: Fence, facts: &ParsedFacts<'_>) -> Result<(), DbError> {
+    lock_lease(tx, fence).await?;
+    tx.run(
+        "-- save_parsed_facts
+WITH older AS (
+  SELECT d.document_id, d.user_id, d.raw_path, d.parsed_path
+  FROM upload_pipeline.upload_jobs AS j
+  JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
+  WHERE j.job_id = $1
+),
+replaced AS (
+  INSERT INTO upload_pipeline.storage_deletions (deletion_id, user_id, document_id, storage_key)
+  SELECT gen_random_uuid(), o.user_id, o.document_id, o.parsed_path
+  FROM older AS o
+  WHERE o.parsed_path <> '' AND o.parsed_path <> $2
+),
+kept AS (
+  UPDATE upload_pipeline.uploads AS u
+  SET expires_at = 'infinity'
+  FROM older AS o
+  WHERE u.storage_key = o.raw_path
+)
+UPDATE upload_pipeline.documents AS d
+SET parsed_path = $2, kind = $3, parser = $4, page_count = $5, parsed_sha256 = NULL, updated_at = now()
+FROM older AS o
+WHERE d.document_id = o.document_id",
+        &[
+            (&fence.job_id.0, Type::UUID),
+            (&facts.parsed_path, Type::TEXT),
+            (&facts.kind, Type::TEXT),
+            (&facts.parser, Type::TEXT),
+            (&facts.page_count, Type::INT4),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+/// Writes down the hash of the normalised markdown.
+pub async fn save_parsed_sha256(tx: &impl Session, fence: Fence, sha256: &str) -> Result<(), DbError> {
+    lock_lease(tx, fence).await?;
+    tx.run(
+        "-- save_parsed_sha256
+UPDATE upload_pipeline.documents AS d
+SET parsed_sha256 = $2, updated_at = now()
+FROM upload_pipeline.upload_jobs AS j
+WHERE j.job_id = $1 AND d.document_id = j.document_id",
+        &[(&fence.job_id.0, Type::UUID), (&sha256, Type::TEXT)],
+    )
+    .await
+    .map(drop)
+}
