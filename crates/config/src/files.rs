@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use ::config::{ConfigError as ParseError, File, FileFormat, Map, Source, Value, ValueKind};
+use config_rs::{ConfigError as ParseError, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::{environment::Environment, fault::Fault, near, reader::is_harmless, variables::VARIABLES};
 

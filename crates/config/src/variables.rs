@@ -97,7 +97,7 @@ pub const VARIABLES: &[Variable] = &[
     env("APP_CONFIG_DIR", ALL, "/etc/app",
         "Folder of `default.toml` and `{environment}.toml`. Default: `config` in the working folder, else the copies in the program."),
     set("LOG_LEVEL", "telemetry.log_level", ALL, "info",
-        "What is logged: `error`, `warn`, `info`, `debug`, `trace` or `off`, and per module, as in `info,app::worker=debug`."),
+        "What is logged: `error`, `warn`, `info`, `debug`, `trace` or `off`, and per module, as in `info,app_queue=debug`."),
     set("LOG_FORMAT", "telemetry.log_format", ALL, "json",
         "`text` for people, `json` for one object a line."),
 

@@ -70,7 +70,7 @@ pub enum LogSettingError {
     SetUpTwice,
 }
 
-/// A checked filter, such as `info` or `info,app::worker=debug`.
+/// A checked filter, such as `info` or `info,app_queue=debug`.
 ///
 /// The names that Python's logging uses (`WARNING`, `CRITICAL`) are taken too, since deployments carry them over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,7 +157,7 @@ mod tests {
             ("WARNING", "warn"),
             ("critical", "error"),
             ("off", "off"),
-            ("info, app::worker=TRACE", "info,app::worker=trace"),
+            ("info, app_queue=TRACE", "info,app_queue=trace"),
         ] {
             assert_eq!(given.parse::<LogFilter>().unwrap().to_string(), kept);
         }

@@ -52,14 +52,14 @@ mod tests {
         assert!(lines[1]["message"].as_str().unwrap().contains("a fixed message"), "{}", lines[1]);
         for line in &lines {
             assert_eq!((&line["job.id"], &line["level"]), (&"j1".into(), &"ERROR".into()), "{line}");
-            assert!(line["panic.at"].as_str().unwrap().starts_with("src/telemetry/panics.rs:"), "{line}");
+            assert!(line["panic.at"].as_str().unwrap().starts_with("telemetry/src/panics.rs:"), "{line}");
         }
     }
 
     #[test]
     fn a_place_says_nothing_of_the_machine_that_built_it() {
         for (path, shown) in [
-            ("src/worker/job.rs", "src/worker/job.rs"),
+            ("crates/queue/src/job.rs", "queue/src/job.rs"),
             ("/home/builder/.cargo/registry/src/index/unpdf-0.52.1/src/page/mod.rs", "unpdf-0.52.1/src/page/mod.rs"),
             ("/rustc/abc/library/core/src/str/mod.rs", "core/src/str/mod.rs"),
         ] {
