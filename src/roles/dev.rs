@@ -22,7 +22,7 @@ use crate::{
     build_info::BuildInfo,
     cli::{DevAction, DevArgs},
     clients::embedded_postgres::{self, Cluster, ClusterOptions, Stopped, find_binaries},
-    config::{Environment, Role, Sources},
+    config::{Config, Environment, Role, Sources},
     db::{databases::ensure_database, migrations::migrate, url::DatabaseUrl},
     domain::UserId,
 };
@@ -40,7 +40,9 @@ const DATABASE: &str = "app";
 /// No PostgreSQL, a data folder that cannot be used, a port that is taken; for `--once` a sample that did not become
 /// searchable.
 pub fn run(args: DevArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
-    let folder = DevFolder::new(dev_dir(&|name| std::env::var(name).ok()));
+    let sources = &sources.clone().with_default_environment(Environment::Development);
+    let named = Config::load_lenient(Role::Dev, sources).0.client.dev_dir;
+    let folder = DevFolder::new(dev_dir(named.as_deref()));
     match args.action {
         Some(DevAction::Stop) => super::client::run(stop(&folder)),
         Some(DevAction::Reset) => super::client::run(reset(&folder)),
@@ -73,7 +75,6 @@ fn start(once: bool, folder: &DevFolder, sources: &Sources, build: &BuildInfo) -
     let url = cluster.url(DATABASE);
     let sources = sources
         .clone()
-        .with_default_environment(Environment::Development)
         .with_value("DATABASE_URL", &url)
         .with_value("DIRECT_URL", &url)
         .with_value("STORAGE_URL", folder.storage().display().to_string())

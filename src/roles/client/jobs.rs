@@ -15,6 +15,7 @@ use crate::{
     api::messages::{EventView, JobView, Page},
     build_info::BuildInfo,
     cli::{CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs},
+    config::Sources,
     domain::Status,
 };
 
@@ -26,8 +27,8 @@ const PAGE: u32 = 100;
 /// # Errors
 ///
 /// Where the API is not known, does not answer or refuses.
-pub async fn run(args: JobsArgs, build: &BuildInfo) -> anyhow::Result<ExitCode> {
-    let api = connect(build)?;
+pub async fn run(args: JobsArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
+    let api = connect(sources, build)?;
     match args.action.unwrap_or(JobsAction::List(args.list)) {
         JobsAction::List(list) => list_jobs(&api, &list).await?,
         JobsAction::Show(job) => show_job(&api, job).await?,

@@ -12,6 +12,7 @@ use crate::{
     api::messages::{Hit, SearchRequest, SearchResponse},
     build_info::BuildInfo,
     cli::SearchArgs,
+    config::Sources,
 };
 
 const TITLE: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(anstyle::AnsiColor::Cyan)));
@@ -25,14 +26,14 @@ const EXCERPT_CHARS: usize = 400;
 /// # Errors
 ///
 /// Where the API is not known, does not answer or refuses.
-pub async fn run(args: SearchArgs, build: &BuildInfo) -> anyhow::Result<ExitCode> {
+pub async fn run(args: SearchArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
     let request = SearchRequest {
         query: args.query.join(" "),
         limit: Some(args.limit),
         mode: args.mode.into(),
         document_id: args.document,
     };
-    let answer: SearchResponse = connect(build)?.post("/search", &request).await?;
+    let answer: SearchResponse = connect(sources, build)?.post("/search", &request).await?;
     if args.json {
         render::print_json(&answer)?;
     } else {

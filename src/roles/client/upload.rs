@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
 
 use super::{connect::connect, http::ApiClient, render};
-use crate::{build_info::BuildInfo, cli::UploadArgs};
+use crate::{build_info::BuildInfo, cli::UploadArgs, config::Sources};
 use files::Found;
 use journey::{Journey, Way};
 use progress::Board;
@@ -28,8 +28,8 @@ const IN_HAND: usize = 16;
 /// # Errors
 ///
 /// Where no API is known, or stdout cannot be written. What befalls a file is in its report.
-pub async fn run(args: UploadArgs, build: &BuildInfo) -> anyhow::Result<ExitCode> {
-    let all_well = upload(connect(build)?, args, build).await?;
+pub async fn run(args: UploadArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
+    let all_well = upload(connect(sources, build)?, args, build).await?;
     Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

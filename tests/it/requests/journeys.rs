@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use app::{
     build_info::BuildInfo,
     clients::object_storage::ObjectStorage,
+    config::StorageLocation,
     db::{retention::Retention, workers::WorkerRow},
     domain::{Failure, Lease, RetryPolicy, Step, Timeline, WorkerId},
     pipeline::{JobMemory, Outcome, StepError},
@@ -131,7 +132,7 @@ impl Steps for NoSteps {
 
 /// A worker for its housekeeping alone.
 fn housekeeper(api: &Api) -> Worker {
-    let store = ObjectStorage::open(api.fleet.storage().to_str().unwrap(), &|_| None).unwrap();
+    let store = ObjectStorage::open(&StorageLocation::Folder(api.fleet.storage()), None).unwrap();
     let row = WorkerRow {
         id: WorkerId::generate(),
         host: "test".to_owned(),

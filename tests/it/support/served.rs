@@ -10,6 +10,7 @@ use app::{
         local_model::{LocalModel, LocalModelOptions},
         object_storage::ObjectStorage,
     },
+    config::StorageLocation,
     db::{Db, PoolOptions},
 };
 use tokio::sync::oneshot;
@@ -66,7 +67,7 @@ impl Plan {
         let storage = Scratch::new("served");
         let folder = storage.path().join("storage");
         std::fs::create_dir_all(&folder).unwrap();
-        let store = ObjectStorage::open(folder.to_str().unwrap(), &|_| None).unwrap();
+        let store = ObjectStorage::open(&StorageLocation::Folder(folder), None).unwrap();
         let model = LocalModel::new(LocalModelOptions {
             name: "all-MiniLM-L6-v2".to_owned(),
             version: "1".to_owned(),
