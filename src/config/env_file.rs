@@ -1,6 +1,6 @@
 //! The `.env` file, which is read in development only.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use super::{environment::Environment, fault::Fault, sections::Telemetry, sources::Sources};
 
@@ -41,21 +41,17 @@ fn parse(path: &Path, faults: &mut Vec<Fault>) -> BTreeMap<String, String> {
         match entry {
             Ok((name, value)) => {
                 last.clone_from(&name);
-                if !value.trim().is_empty() {
-                    values.insert(name, value);
-                }
+                values.insert(name, value);
             }
             // The error repeats the line, which may hold a secret.
-            Err(dotenvy::Error::LineParse(..)) => fault(format!("has a line after {last} that cannot be read")),
-            Err(dotenvy::Error::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
-                fault(format!("has a line after {last} that is not UTF-8 text"));
-                break;
-            }
             Err(error) => {
-                fault(format!("cannot be read on after {last}: {error}"));
-                break;
+                fault(format!("has a line after {last} that cannot be read"));
+                if matches!(error, dotenvy::Error::Io(_)) {
+                    break;
+                }
             }
         }
     }
+    values.retain(|_, value| !value.trim().is_empty());
     values
 }

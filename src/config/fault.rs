@@ -58,7 +58,8 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Whether the value of an open setting may be repeated: a secret may have been put into the wrong variable.
-pub(crate) fn is_harmless(text: &str) -> bool {
-    text.len() <= 80 && !text.contains("://") && !text.contains('@')
+/// An open setting's value behind a colon; nothing where it could be a secret that was put into the wrong variable.
+pub(crate) fn shown(text: &str) -> String {
+    let is_harmless = text.len() <= 80 && !text.contains("://") && !text.contains('@');
+    if is_harmless { format!(": `{text}`") } else { String::new() }
 }

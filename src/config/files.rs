@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, io, path::Path};
 
-use ::config::{ConfigError as ParseError, File, FileFormat, Map, Source, Value, ValueKind};
+use ::config::{File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::{
     environment::Environment,
-    fault::{Fault, is_harmless},
+    fault::{Fault, shown},
     layers::Setting,
     near,
     sections::{Telemetry, variables},
@@ -30,8 +30,7 @@ pub(crate) fn read(folder: Option<(&Path, bool)>, environment: Environment, faul
     if let Some((path, true)) = folder
         && !path.is_dir()
     {
-        let named = path.to_str().filter(|path| is_harmless(path)).map(|path| format!(": `{path}`"));
-        let problem = format!("names a folder that does not exist{}", named.unwrap_or_default());
+        let problem = format!("names a folder that does not exist{}", shown(&path.to_string_lossy()));
         let fix = "Correct it, or leave it out to use the files in the program.";
         faults.push(Fault::new(Telemetry::APP_CONFIG_DIR.name, problem, fix));
     }
@@ -61,22 +60,13 @@ pub(crate) fn parse(text: &str, place: &str, faults: &mut Vec<Fault>) -> Setting
     match File::from_str(text, FileFormat::Toml).collect() {
         Ok(table) => flatten("", table, place, &mut settings, faults),
         Err(error) => {
-            let problem = format!("is no TOML file: {}", without_source(&error));
+            // The first line says where and what; those below it repeat the file, which may hold a secret.
+            let error = error.to_string();
+            let problem = format!("is no TOML file: {}", error.lines().next().unwrap_or_default());
             faults.push(Fault::new(place, problem, "Mend the line named."));
         }
     }
     settings
-}
-
-/// The first and the last line of a TOML error: where, and what. Between them it repeats the file.
-fn without_source(error: &ParseError) -> String {
-    let text = match error {
-        ParseError::FileParse { cause, .. } => cause.to_string(),
-        other => other.to_string(),
-    };
-    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
-    let (first, last) = (lines.next().unwrap_or("unknown error"), lines.next_back());
-    last.map_or_else(|| first.to_owned(), |last| format!("{first}: {last}"))
 }
 
 fn flatten(above: &str, table: Map<String, Value>, place: &str, settings: &mut Settings, faults: &mut Vec<Fault>) {

@@ -2,7 +2,7 @@
 
 use super::{
     environment::Environment,
-    fault::{Fault, is_harmless},
+    fault::{Fault, shown},
     layers::{ENVIRONMENT_LAYER, Layers, Setting},
     setting::{Secrecy, Variable},
 };
@@ -49,9 +49,10 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn fault_of(variable: &Variable, setting: &Setting, mut problem: String) -> Fault {
-    if variable.secrecy == Secrecy::Open && is_harmless(&setting.text) {
-        problem = format!("{problem}: `{}`", setting.text);
-    }
-    Fault::new(variable.name, problem, variable.assignment()).at(&setting.place)
+fn fault_of(variable: &Variable, setting: &Setting, problem: String) -> Fault {
+    let shown = match variable.secrecy {
+        Secrecy::Open => shown(&setting.text),
+        Secrecy::Secret => String::new(),
+    };
+    Fault::new(variable.name, problem + &shown, variable.assignment()).at(&setting.place)
 }

@@ -28,7 +28,20 @@ pub use self::{
     worker::Worker,
 };
 
-use super::setting::{Group, Variable};
+// What the sections are written in.
+use std::{path::PathBuf, time::Duration};
+
+use url::Url;
+
+use super::{
+    environment::{Environment, named, roles},
+    fault::{ConfigError, Fault},
+    location::StorageLocation,
+    reader::Reader,
+    secret::Secret,
+    setting::{Group, Secrecy, Variable, settings},
+    values::*,
+};
 
 /// Every section's settings, in the order of the documentation.
 pub(crate) static GROUPS: [Group; 12] = [

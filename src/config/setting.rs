@@ -84,20 +84,20 @@ macro_rules! settings {
         }
 
         impl $section {
-            $(pub(crate) const $name: $crate::config::setting::Variable = $crate::config::setting::Variable {
+            $(pub(crate) const $name: Variable = Variable {
                 name: stringify!($name),
                 key: settings!(@key $kind $table $field $($key)?),
                 default: settings!(@default $kind $text),
                 example: settings!(@example $text $($example)?),
-                roles: $crate::config::environment::roles::$roles,
+                roles: roles::$roles,
                 secrecy: settings!(@secrecy $kind),
                 doc: concat!($($meaning),+),
             };)+
 
-            pub(crate) const GROUP: $crate::config::setting::Group =
-                $crate::config::setting::Group { title: $title, variables: &[$(Self::$name),+] };
+            pub(crate) const GROUP: Group =
+                Group { title: $title, variables: &[$(Self::$name),+] };
 
-            pub(crate) fn read(reader: &mut $crate::config::reader::Reader<'_>) -> Self {
+            pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
                 Self {
                     $($field: settings!(@read $kind reader, &Self::$name, $parse),)+
                     $($extra: <$extra_type>::default(),)*
@@ -120,8 +120,8 @@ macro_rules! settings {
     (@example $text:literal) => { $text };
     (@example $text:literal $example:literal) => { $example };
 
-    (@secrecy secret) => { $crate::config::setting::Secrecy::Secret };
-    (@secrecy $kind:ident) => { $crate::config::setting::Secrecy::Open };
+    (@secrecy secret) => { Secrecy::Secret };
+    (@secrecy $kind:ident) => { Secrecy::Open };
 
     (@read default $reader:ident, $variable:expr, $parse:expr) => { $reader.required($variable, $parse) };
     (@read late $reader:ident, $variable:expr, $parse:expr) => { None };

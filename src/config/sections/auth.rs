@@ -1,10 +1,4 @@
-use url::Url;
-
-use crate::config::{
-    secret::Secret,
-    setting::settings,
-    values::{name, service_url},
-};
+use super::*;
 
 settings! {
     /// Whose tokens are taken.

@@ -1,15 +1,5 @@
-use std::{path::PathBuf, time::Duration};
-
-use url::Url;
-
-use crate::{
-    config::{
-        secret::Secret,
-        setting::settings,
-        values::{parsed, path, seconds, secret, service_url},
-    },
-    domain::UserId,
-};
+use super::*;
+use crate::domain::UserId;
 
 settings! {
     /// Which API the command line talks to, and where `app dev` keeps its data.

@@ -1,13 +1,5 @@
-use std::{path::PathBuf, time::Duration};
-
-use crate::{
-    config::{
-        fault::{ConfigError, Fault},
-        setting::settings,
-        values::{parsed, path, seconds, whole},
-    },
-    db::url::DatabaseUrl,
-};
+use super::*;
+use crate::db::url::DatabaseUrl;
 
 settings! {
     /// How to reach Postgres.

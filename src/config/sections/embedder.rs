@@ -1,9 +1,4 @@
-use std::path::PathBuf;
-
-use crate::config::{
-    setting::settings,
-    values::{name, path, whole},
-};
+use super::*;
 
 settings! {
     /// The model that turns texts into vectors.

@@ -1,12 +1,4 @@
-use std::time::Duration;
-
-use url::Url;
-
-use crate::config::{
-    reader::Reader,
-    setting::settings,
-    values::{bytes, name, origins, seconds, service_url, whole},
-};
+use super::*;
 
 settings! {
     /// How the API listens and what it bounds.

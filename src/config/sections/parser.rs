@@ -1,17 +1,5 @@
-use std::time::Duration;
-
-use url::Url;
-
-use crate::{
-    config::{
-        environment::{Environment, named},
-        reader::Reader,
-        secret::Secret,
-        setting::settings,
-        values::{bytes, long_secret, parsed, seconds, secret, service_url, whole},
-    },
-    ports::ParseLimits,
-};
+use super::*;
+use crate::ports::ParseLimits;
 
 named! {
     /// Which documents go to LlamaParse. All are verified and read here first.

@@ -1,11 +1,4 @@
-use std::time::Duration;
-
-use url::Url;
-
-use crate::config::{
-    setting::settings,
-    values::{name, seconds, service_url, whole},
-};
+use super::*;
 
 settings! {
     /// What the platform says about this process, and how it stops it.

@@ -1,4 +1,4 @@
-use crate::config::{setting::settings, values::days};
+use super::*;
 
 settings! {
     /// How long ended jobs, their events and receipts are kept.

@@ -1,15 +1,6 @@
 use sha2::{Digest, Sha256};
-use url::Url;
 
-use crate::config::{
-    environment::Environment,
-    fault::{ConfigError, Fault},
-    location::StorageLocation,
-    reader::Reader,
-    secret::Secret,
-    setting::settings,
-    values::{flag, long_secret, name, secret, service_url},
-};
+use super::*;
 
 settings! {
     /// Where documents are kept.

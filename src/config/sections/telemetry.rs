@@ -1,13 +1,5 @@
-use std::path::PathBuf;
-
-use crate::{
-    config::{
-        environment::Environment,
-        setting::settings,
-        values::{parsed, path},
-    },
-    telemetry::{LogFilter, LogFormat},
-};
+use super::*;
+use crate::telemetry::{LogFilter, LogFormat};
 
 settings! {
     /// Which deployment this is, and what is logged.

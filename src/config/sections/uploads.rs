@@ -1,9 +1,4 @@
-use std::time::Duration;
-
-use crate::config::{
-    setting::settings,
-    values::{bytes, seconds, whole},
-};
+use super::*;
 
 settings! {
     /// What may be uploaded. The API refuses by what is declared, the worker by what has come.

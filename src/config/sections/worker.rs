@@ -1,9 +1,4 @@
-use std::time::Duration;
-
-use crate::config::{
-    setting::settings,
-    values::{name, seconds, whole},
-};
+use super::*;
 
 settings! {
     /// How a worker claims, keeps and retries jobs.
