@@ -4,7 +4,8 @@
 //! as built in), `.env` in development, the environment's variables. Each setting is declared once, in its section,
 //! from which its reader, docs/configuration.md, `.env.example` and config/default.toml come.
 //!
-//! It knows the types of settings (a Postgres URL, a log filter) and nothing of what is done with them.
+//! *Must not know:* what the settings are for. It opens no connection and no file except its own; the environment is
+//! handed in, so tests set no variables of the process.
 
 mod describe;
 mod env_file;

@@ -55,7 +55,7 @@ impl Storage {
     }
 }
 
-/// The same in every process of a laptop that shares a store, and no secret to anyone who reads this.
+/// The same in every process of a laptop that shares a store; anyone who has this code can compute it.
 fn derived_secret(location: Option<&StorageLocation>) -> Secret<String> {
     let digest = Sha256::digest(format!("app development upload URLs: {location:?}"));
     Secret::new(digest.iter().map(|byte| format!("{byte:02x}")).collect())

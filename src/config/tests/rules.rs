@@ -151,7 +151,7 @@ fn a_parser_that_is_chosen_needs_its_key_and_one_that_calls_back_a_secret() {
     assert_eq!(worker(&[KEY, HOOK]), ["WEBHOOK_SECRET"]);
     assert_eq!(worker(&[KEY, HOOK, ("WEBHOOK_SECRET", "short")]), ["WEBHOOK_SECRET"]);
     assert_eq!(worker(&[KEY, HOOK, SECRET]), [""; 0]);
-    // Nobody calls back without a key, and the API checks what comes, or takes none.
+    // Without a key, LlamaParse has no document and calls no webhook; the API checks each call, or takes none.
     assert_eq!(worker(&[HOOK]), [""; 0]);
     assert_eq!(faults(Role::Api, &with(&[])), [""; 0]);
     let laptop = Sources::of([("ENVIRONMENT", "development"), DATABASE]);
