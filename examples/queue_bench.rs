@@ -319,7 +319,7 @@ FROM unnest($1::uuid[]) AS d (id)",
         let (listener, wakeup) = Listener::new(self.target.clone(), Handle::current());
         tokio::spawn(listener.run(stop.clone()));
         let folder = std::env::temp_dir().join("queue_bench");
-        let store = Arc::new(ObjectStorage::open(&folder.display().to_string(), &|_| None)?);
+        let store = Arc::new(ObjectStorage::open(&config::StorageLocation::Folder(folder.clone()), None)?);
         let worker = Arc::new(Worker::new(self.db.clone(), store, Arc::new(steps), row, settings, Some(wakeup)));
         tokio::spawn(worker.run(stop));
         Ok(())

@@ -40,9 +40,9 @@ fn run(command: Command, build: &BuildInfo) -> anyhow::Result<ExitCode> {
         Command::Migrate(args) => roles::run(Role::Migrate, &sources, build, |ctx| roles::migrate::run(args, ctx)),
         Command::Check(args) => roles::check::run(args, &sources, build),
         Command::Dev(args) => roles::dev::run(args, &sources, build),
-        Command::Upload(args) => client::run(client::upload::run(args, build)),
-        Command::Jobs(args) => client::run(client::jobs::run(args, build)),
-        Command::Search(args) => client::run(client::search::run(args, build)),
+        Command::Upload(args) => client::run(client::upload::run(args, &sources, build)),
+        Command::Jobs(args) => client::run(client::jobs::run(args, &sources, build)),
+        Command::Search(args) => client::run(client::search::run(args, &sources, build)),
         Command::Keys(args) => roles::run(Role::Keys, &sources, build, |ctx| roles::keys::run(args, ctx)),
         Command::Parse(args) => roles::parse::run(args, &sources),
         // Handled before the runtime; this arm is for a `parse-child` behind other words.

@@ -53,7 +53,7 @@ where
     F: Future<Output = anyhow::Result<ExitCode>>,
 {
     let config = Config::load(role, sources)?;
-    telemetry::init(&config.telemetry.filter, config.telemetry.format, role.as_str())?;
+    telemetry::init(&config.telemetry.log_level, config.telemetry.log_format, role.as_str())?;
     for warning in &config.warnings {
         tracing::warn!("configuration: {warning}");
     }

@@ -19,7 +19,7 @@ use super::{
 use crate::cli::{DevAction, DevArgs};
 use api::{self, issue_token};
 use client::dev_dir::{DATABASE_URL_FILE, dev_dir};
-use config::{Environment, Role, Sources};
+use config::{Config, Environment, Role, Sources};
 use domain::{UserId, build_info::BuildInfo};
 use embedded_postgres::{self, Cluster, ClusterOptions, Stopped, find_binaries};
 use folder::DevFolder;
@@ -38,7 +38,9 @@ const DATABASE: &str = "app";
 /// No PostgreSQL, a data folder that cannot be used, a port that is taken; for `--once` a sample that did not become
 /// searchable.
 pub fn run(args: DevArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
-    let folder = DevFolder::new(dev_dir(&|name| std::env::var(name).ok()));
+    let sources = &sources.clone().with_default_environment(Environment::Development);
+    let named = Config::load_lenient(Role::Dev, sources).0.client.dev_dir;
+    let folder = DevFolder::new(dev_dir(named.as_deref()));
     match args.action {
         Some(DevAction::Stop) => client::run(stop(&folder)),
         Some(DevAction::Reset) => client::run(reset(&folder)),
@@ -71,7 +73,6 @@ fn start(once: bool, folder: &DevFolder, sources: &Sources, build: &BuildInfo) -
     let url = cluster.url(DATABASE);
     let sources = sources
         .clone()
-        .with_default_environment(Environment::Development)
         .with_value("DATABASE_URL", &url)
         .with_value("DIRECT_URL", &url)
         .with_value("STORAGE_URL", folder.storage().display().to_string())

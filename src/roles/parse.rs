@@ -14,7 +14,7 @@ use readers::{LocalParser, LocalParserOptions};
 ///
 /// The parser's failure.
 pub fn run(args: ParseArgs, sources: &Sources) -> anyhow::Result<ExitCode> {
-    let limits = Config::load(Role::Client, sources)?.parser.limits;
+    let limits = Config::load(Role::Client, sources)?.parser.limits();
     let filename = args.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     client::run(async move {
         let parser = LocalParser::new(LocalParserOptions::default());

@@ -5,9 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::Context as _;
 
 use super::Context;
-use config::{Config, ParserChoice, Storage, StorageLocation};
+use config::{Config, ParserChoice, Storage};
 use domain::{
-    Failure, RetryPolicy, WorkerId,
+    Failure, RetryPolicy, Timeline, WorkerId,
     callback::CallbackKey,
     ports::{KeySource, ModelSource, ObjectStore},
 };
@@ -18,7 +18,7 @@ use pipeline::{Callbacks, Pipeline, Remote, ScratchDir};
 use providers::{
     jwks::Jwks,
     llamaparse::{LlamaParse, LlamaParseOptions},
-    object_storage::ObjectStorage,
+    object_storage::{Credentials, ObjectStorage},
 };
 use queue::{Worker, WorkerSettings};
 use readers::{LocalParser, LocalParserOptions};
@@ -58,24 +58,10 @@ pub(super) fn open_db_at(config: &Config, url: &DatabaseUrl) -> anyhow::Result<D
 
 /// The object store that STORAGE_URL names. Call it on the main runtime.
 pub(super) fn open_store(storage: &Storage) -> anyhow::Result<Arc<dyn ObjectStore>> {
-    let url = match storage.location()? {
-        StorageLocation::Folder(folder) => folder.display().to_string(),
-        StorageLocation::S3(s3) => {
-            let mut url =
-                url::Url::parse(&format!("s3://{}/{}", s3.bucket, s3.prefix)).context("couldn't form the S3 URL")?;
-            url.query_pairs_mut().append_pair("region", &s3.region);
-            if let Some(endpoint) = &s3.endpoint {
-                url.query_pairs_mut().append_pair("endpoint", endpoint.as_str());
-            }
-            url.into()
-        }
-    };
-    let keys = |name: &str| match name {
-        "AWS_ACCESS_KEY_ID" => storage.access_key_id.as_ref().map(|key| key.expose().clone()),
-        "AWS_SECRET_ACCESS_KEY" => storage.secret_access_key.as_ref().map(|key| key.expose().clone()),
-        _ => None,
-    };
-    Ok(Arc::new(ObjectStorage::open(&url, &keys)?))
+    let credentials = storage.access_key_id.as_ref().zip(storage.secret_access_key.as_ref());
+    let credentials =
+        credentials.map(|(id, secret)| Credentials { access_key_id: id.expose(), secret_access_key: secret.expose() });
+    Ok(Arc::new(ObjectStorage::open(storage.location()?, credentials)?))
 }
 
 /// The model, which loads when it is first used.
@@ -142,7 +128,7 @@ pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<
         parser: Arc::new(LocalParser::new(LocalParserOptions::default())),
         remote: remote_parser(&ctx.config)?,
         model,
-        limits: ctx.config.parser.limits,
+        limits: ctx.config.parser.limits(),
         scratch,
         completer: Completer::new(db.clone()),
     };
@@ -161,7 +147,7 @@ pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<
         listen_poll_interval: settings.listen_poll_interval,
         grace: settings.grace,
         max_running_per_user: settings.max_running_jobs_per_user,
-        timeline: settings.timeline,
+        timeline: Timeline::default(),
         retry: RetryPolicy {
             max_retries: settings.max_retries,
             base_delay: settings.retry_base_delay,

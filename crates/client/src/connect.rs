@@ -5,14 +5,13 @@ use url::Url;
 
 use super::http::ApiClient;
 use crate::dev_dir::{API_URL_FILE, TOKEN_FILE, dev_dir, read_dev_file};
-use domain::{ErrorClass, Failure, build_info::BuildInfo};
+use config::{Client, Config, Role, Sources};
+use domain::{ErrorClass, Failure, UserId, build_info::BuildInfo};
 
-type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// The client that the process's environment describes.
-pub(super) fn connect(build: &BuildInfo) -> anyhow::Result<ApiClient> {
-    let target = Target::find(&|name| std::env::var(name).ok())?;
-    ApiClient::new(target, build)
+/// The client that the process's environment describes. The files of the working folder may be another program's.
+pub(super) fn connect(sources: &Sources, build: &BuildInfo) -> anyhow::Result<ApiClient> {
+    let config = Config::load(Role::Client, &sources.clone().without_working_folder())?;
+    ApiClient::new(Target::find(&config.client)?, build)
 }
 
 /// Where to go, and as whom.
@@ -22,37 +21,35 @@ pub(super) struct Target {
     pub(super) root: String,
     pub(super) token: String,
     /// For a key that speaks for many.
-    pub(super) user_id: Option<String>,
+    pub(super) user_id: Option<UserId>,
     /// Where the token comes from, for the sentence about a refused one.
     pub(super) token_from: String,
 }
 
 impl Target {
-    fn find(env: Env<'_>) -> anyhow::Result<Self> {
-        let set = |name: &str| env(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let user_id = set("APP_USER_ID");
-        let (url, token) = (set("APP_URL"), set("APP_TOKEN"));
-        if url.is_some() && token.is_none() {
+    fn find(client: &Client) -> anyhow::Result<Self> {
+        if client.url.is_some() && client.token.is_none() {
             return Err(
                 not_configured("APP_URL is set, but APP_TOKEN is missing: a user's token or an API key.").into()
             );
         }
-        let folder = dev_dir(env);
+        let folder = dev_dir(client.dev_dir.as_deref());
         let left = |name: &str| {
             let file = folder.join(name);
             read_dev_file(&folder, name).with_context(|| format!("couldn't read {}", file.display()))
         };
-        let Some(url) = url.map_or_else(|| left(API_URL_FILE), |url| Ok(Some(url)))? else {
+        let left_url = || left(API_URL_FILE)?.map(|url| url.parse().context("`app dev` left no URL")).transpose();
+        let Some(url) = client.url.clone().map_or_else(left_url, |url| Ok(Some(url)))? else {
             return Err(nothing_known().into());
         };
-        let (token, token_from) = match token {
-            Some(token) => (token, "APP_TOKEN".to_owned()),
+        let (token, token_from) = match &client.token {
+            Some(token) => (token.expose().clone(), "APP_TOKEN".to_owned()),
             None => match left(TOKEN_FILE)? {
                 Some(token) => (token, format!("{}, where `app dev` left it", folder.join(TOKEN_FILE).display())),
                 None => return Err(nothing_known().into()),
             },
         };
-        Ok(Self { root: root_of(&url)?, token, user_id, token_from })
+        Ok(Self { root: root_of(&url), token, user_id: client.user_id, token_from })
     }
 }
 
@@ -65,24 +62,20 @@ fn not_configured(message: &str) -> Failure {
 }
 
 /// `url` may name the API with or without its base path.
-fn root_of(url: &str) -> Result<String, Failure> {
-    let parsed = Url::parse(url)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some())
-        .ok_or_else(|| not_configured("APP_URL must look like https://host, or http://127.0.0.1:8000."))?;
-    let path = parsed.path().trim_end_matches('/');
+fn root_of(url: &Url) -> String {
+    let path = url.path().trim_end_matches('/');
     let path = path.strip_suffix(super::http::BASE_PATH).unwrap_or(path);
-    Ok(format!("{}{path}", parsed.origin().ascii_serialization()))
+    format!("{}{path}", url.origin().ascii_serialization())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use config::ConfigError;
 
     fn find(variables: &[(&str, &str)]) -> anyhow::Result<Target> {
-        let variables: std::collections::HashMap<String, String> =
-            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Target::find(&|name| variables.get(name).cloned())
+        let config = Config::load(Role::Client, &Sources::of(variables.iter().copied()))?;
+        Target::find(&config.client)
     }
 
     #[test]
@@ -117,10 +110,11 @@ mod tests {
     #[test]
     fn the_base_path_may_be_part_of_the_url_or_not() {
         for url in ["https://a.example/x", "https://a.example/x/", "https://a.example/x/api/upload-pipeline/"] {
-            assert_eq!(root_of(url).unwrap(), "https://a.example/x", "{url}");
+            assert_eq!(root_of(&url.parse().unwrap()), "https://a.example/x", "{url}");
         }
-        for url in ["a.example", "ftp://a.example", "localhost:8000", ""] {
-            assert!(root_of(url).is_err(), "{url}");
+        for url in ["a.example", "ftp://a.example", "localhost:8000"] {
+            let error = find(&[("APP_URL", url), ("APP_TOKEN", "mine")]).unwrap_err();
+            assert!(error.is::<ConfigError>() && error.to_string().contains("APP_URL"), "{url}: {error}");
         }
     }
 }

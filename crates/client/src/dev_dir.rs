@@ -18,20 +18,20 @@ pub const SECRET_FILE: &str = "secret";
 /// Name of the folder that stands for the object store.
 pub const STORAGE_FOLDER: &str = "storage";
 
-/// The data folder: `APP_DEV_DIR`, else one of this checkout's own, the same from any folder inside it.
+/// The data folder: the one `named` by `APP_DEV_DIR`, else one of this checkout's own, the same from any folder inside it.
 ///
 /// As root it is below `/var/tmp`, because the database runs as another user there, who could not reach into root's
-/// home; otherwise below `XDG_STATE_HOME` or `~/.local/state`. `env` looks a variable up.
-pub fn dev_dir(env: &dyn Fn(&str) -> Option<String>) -> PathBuf {
+/// home; otherwise below `XDG_STATE_HOME` or `~/.local/state`.
+pub fn dev_dir(named: Option<&Path>) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
-    dev_dir_for(env, &here, rustix::process::geteuid().is_root())
+    match named {
+        Some(named) => here.join(named),
+        None => dev_dir_for(&|name| std::env::var(name).ok(), &here, rustix::process::geteuid().is_root()),
+    }
 }
 
 fn dev_dir_for(env: &dyn Fn(&str) -> Option<String>, here: &Path, is_root: bool) -> PathBuf {
     let set = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(named) = set("APP_DEV_DIR") {
-        return here.join(named);
-    }
     let state = || {
         set("XDG_STATE_HOME")
             .filter(|path| path.is_absolute())
@@ -120,8 +120,8 @@ mod tests {
 
     #[test]
     fn app_dev_dir_wins_and_may_be_relative() {
-        let named = |name: &str| (name == "APP_DEV_DIR").then(|| "data".to_owned());
-        assert_eq!(dev_dir_for(&named, Path::new("/srv/x"), true), Path::new("/srv/x/data"));
+        assert_eq!(dev_dir(Some(Path::new("/srv/x"))), Path::new("/srv/x"));
+        assert_eq!(dev_dir(Some(Path::new("data"))), std::env::current_dir().unwrap().join("data"));
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl ApiClient {
         bearer.set_sensitive(true);
         let mut headers = header::HeaderMap::from_iter([(header::AUTHORIZATION, bearer)]);
         if let Some(user) = &target.user_id {
-            let user = header::HeaderValue::try_from(user).context("APP_USER_ID is no user id")?;
+            let user = header::HeaderValue::try_from(user.to_string()).context("couldn't name the user in a header")?;
             headers.insert("x-user-id", user);
         }
         let http = Self::builder(build).default_headers(headers).build().context("couldn't set up HTTP")?;

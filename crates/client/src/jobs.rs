@@ -12,6 +12,7 @@ use super::{
     render::{self, printable},
 };
 use crate::args::{CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs};
+use config::Sources;
 use domain::{Status, build_info::BuildInfo};
 use messages::{EventView, JobView, Page};
 
@@ -23,8 +24,8 @@ const PAGE: u32 = 100;
 /// # Errors
 ///
 /// Where the API is not known, does not answer or refuses.
-pub async fn run(args: JobsArgs, build: &BuildInfo) -> anyhow::Result<ExitCode> {
-    let api = connect(build)?;
+pub async fn run(args: JobsArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
+    let api = connect(sources, build)?;
     match args.action.unwrap_or(JobsAction::List(args.list)) {
         JobsAction::List(list) => list_jobs(&api, &list).await?,
         JobsAction::Show(job) => show_job(&api, job).await?,

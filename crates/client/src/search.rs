@@ -9,6 +9,7 @@ use super::{
     render::{self, Passage, printable},
 };
 use crate::args::SearchArgs;
+use config::Sources;
 use domain::build_info::BuildInfo;
 use messages::{Hit, SearchRequest, SearchResponse};
 
@@ -23,14 +24,14 @@ const EXCERPT_CHARS: usize = 400;
 /// # Errors
 ///
 /// Where the API is not known, does not answer or refuses.
-pub async fn run(args: SearchArgs, build: &BuildInfo) -> anyhow::Result<ExitCode> {
+pub async fn run(args: SearchArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
     let request = SearchRequest {
         query: args.query.join(" "),
         limit: Some(args.limit),
         mode: args.mode.into(),
         document_id: args.document,
     };
-    let answer: SearchResponse = connect(build)?.post("/search", &request).await?;
+    let answer: SearchResponse = connect(sources, build)?.post("/search", &request).await?;
     if args.json {
         render::print_json(&answer)?;
     } else {

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::{connect::connect, http::ApiClient, render};
 use crate::args::UploadArgs;
+use config::Sources;
 use domain::build_info::BuildInfo;
 use files::Found;
 use journey::{Journey, Way};
@@ -29,8 +30,8 @@ const IN_HAND: usize = 16;
 /// # Errors
 ///
 /// Where no API is known, or stdout cannot be written. What befalls a file is in its report.
-pub async fn run(args: UploadArgs, build: &BuildInfo) -> anyhow::Result<ExitCode> {
-    let all_well = upload(connect(build)?, args, build).await?;
+pub async fn run(args: UploadArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
+    let all_well = upload(connect(sources, build)?, args, build).await?;
     Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

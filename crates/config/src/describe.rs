@@ -1,35 +1,31 @@
-//! The table of variables for people: docs/configuration.md and `.env.example`. A test compares both with what is
-//! made here.
+//! The settings for people: docs/configuration.md, `.env.example` and config/default.toml. A test compares each with
+//! what is made here.
 
 use std::fmt::Write as _;
 
 use super::{
-    Environment, SECTIONS, Secrecy, VARIABLES, Variable,
-    environment::Role,
-    files::{self, Setting},
+    environment::{Environment, Role},
+    files::{self, Settings},
+    sections::GROUPS,
+    setting::{Secrecy, Variable},
 };
-
-/// The groups of [`VARIABLES`] with their titles.
-fn groups() -> impl Iterator<Item = (&'static str, Vec<&'static Variable>)> {
-    SECTIONS.iter().map(|(_, title)| (*title, VARIABLES.iter().filter(|v| v.section() == *title).collect()))
-}
 
 /// The tables of docs/configuration.md, one a group.
 pub fn render_markdown_table() -> String {
-    let defaults = Defaults::new();
+    let files = Files::new();
     let mut page = String::new();
-    for (title, variables) in groups() {
+    for group in &GROUPS {
         // Writing to a String cannot fail.
-        _ = writeln!(page, "### {title}\n\n| variable | in files | default | meaning | read by |");
+        _ = writeln!(page, "### {}\n\n| variable | in files | default | meaning | read by |", group.title);
         _ = writeln!(page, "| --- | --- | --- | --- | --- |");
-        for v in variables {
+        for v in group.variables {
             let key = match (v.key, v.secrecy) {
                 (Some(key), _) => format!("`{key}`"),
                 (None, Secrecy::Secret) => "never (secret)".to_owned(),
                 (None, Secrecy::Open) => "no".to_owned(),
             };
-            let default = defaults.describe(v);
-            _ = writeln!(page, "| `{}` | {key} | {default} | {} | {} |", v.name, v.meaning, roles(v.roles));
+            let roles = v.roles.iter().copied().map(Role::as_str).collect::<Vec<_>>().join(", ");
+            _ = writeln!(page, "| `{}` | {key} | {} | {} | {roles} |", v.name, files.defaults(v), v.meaning());
         }
         page.push('\n');
     }
@@ -38,59 +34,72 @@ pub fn render_markdown_table() -> String {
 
 /// `.env.example`: enough to run against a local Postgres, and everything else to uncomment.
 pub fn render_env_example() -> String {
-    let defaults = Defaults::new();
+    let files = Files::new();
     let mut page =
         "# Copy to .env, which is read in development only; variables of the real environment win over it.\n\
                     # A value with spaces, # or $ goes into single quotes. docs/configuration.md says more.\n"
             .to_owned();
-    for (title, variables) in groups() {
-        _ = writeln!(page, "\n# --- {title} ---");
-        for v in variables {
+    for group in &GROUPS {
+        _ = writeln!(page, "\n# --- {} ---", group.title);
+        for v in group.variables {
             let (mark, value) = match v.name {
-                "ENVIRONMENT" => ("", "development".to_owned()),
-                "DATABASE_URL" => ("", "postgres://app:app@localhost:5432/app".to_owned()),
-                _ => ("# ", defaults.in_development(v).unwrap_or_else(|| v.example.to_owned())),
+                "ENVIRONMENT" => ("", "development"),
+                "DATABASE_URL" => ("", "postgres://app:app@localhost:5432/app"),
+                _ => ("# ", files.of(Environment::Development, v).or(v.default).unwrap_or(v.example)),
             };
-            let value = if value.contains([' ', '#', '$']) { format!("'{value}'") } else { value };
-            _ = writeln!(page, "\n# {}\n{mark}{}={value}", v.meaning, v.name);
+            let quote = if value.contains([' ', '#', '$']) { "'" } else { "" };
+            _ = writeln!(page, "\n# {}\n{mark}{}={quote}{value}{quote}", v.meaning(), v.name);
         }
     }
     page
 }
 
-fn roles(roles: &[Role]) -> String {
-    roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-/// The settings of the files in the program.
-struct Defaults {
-    everywhere: Vec<Setting>,
-    by_environment: Vec<(Environment, Vec<Setting>)>,
-}
-
-impl Defaults {
-    fn new() -> Self {
-        let parse = |text| files::parse(text, "built-in", &mut Vec::new());
-        let by_environment = Environment::ALL.into_iter().map(|e| (e, parse(files::built_in(e)))).collect();
-        Self { everywhere: parse(files::DEFAULT), by_environment }
-    }
-
-    fn describe(&self, variable: &Variable) -> String {
-        let quoted = |text: &str| if text.is_empty() { "empty".to_owned() } else { format!("`{text}`") };
-        let mut parts: Vec<String> = find(&self.everywhere, variable).map(quoted).into_iter().collect();
-        for (environment, settings) in &self.by_environment {
-            parts.extend(find(settings, variable).map(|text| format!("{environment}: {}", quoted(text))));
+/// config/default.toml: what the program takes where no file and no variable says otherwise.
+pub fn render_default_toml() -> String {
+    let mut page = "# Defaults of every environment, as the settings in crates/config/src/sections declare them.\n\
+                    # Durations are seconds; sizes are bytes, or text with a unit (\"25 MiB\"). Secrets are taken from the\n\
+                    # environment only. docs/configuration.md says which variable overrides which key.\n"
+        .to_owned();
+    let mut table = "";
+    for v in GROUPS.iter().flat_map(|group| group.variables) {
+        let Some((section, key)) = v.key.and_then(|key| key.split_once('.')) else { continue };
+        if section != table {
+            _ = writeln!(page, "\n[{section}]");
+            table = section;
         }
-        parts.join("; ")
+        _ = match v.default {
+            Some(default) => writeln!(page, "# {}\n{key} = {}", v.meaning(), toml(default)),
+            None => writeln!(page, "# {}\n# {key} = {}", v.meaning(), toml(v.example)),
+        };
     }
-
-    fn in_development(&self, variable: &Variable) -> Option<String> {
-        let own = self.by_environment.iter().filter(|(e, _)| e.is_development()).flat_map(|(_, settings)| settings);
-        let mut all = self.everywhere.iter().chain(own);
-        all.rfind(|s| s.name == variable.name).map(|s| s.text.clone())
-    }
+    page
 }
 
-fn find<'a>(settings: &'a [Setting], variable: &Variable) -> Option<&'a str> {
-    settings.iter().find(|s| s.name == variable.name).map(|s| s.text.as_str())
+/// A number or a flag as it is; all else as text.
+fn toml(value: &str) -> String {
+    let bare = value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok();
+    if bare { value.to_owned() } else { format!("{value:?}") }
+}
+
+/// The settings of each environment's file in the program.
+struct Files(Vec<(Environment, Settings)>);
+
+impl Files {
+    fn new() -> Self {
+        let parse = |environment| files::parse(files::built_in(environment), "built-in", &mut Vec::new());
+        Self(Environment::ALL.iter().map(|environment| (*environment, parse(*environment))).collect())
+    }
+
+    fn of(&self, environment: Environment, variable: &Variable) -> Option<&str> {
+        let (_, settings) = self.0.iter().find(|(other, _)| *other == environment)?;
+        settings.get(variable.name).map(|setting| setting.text.as_str())
+    }
+
+    /// The default, and where an environment has another.
+    fn defaults(&self, variable: &Variable) -> String {
+        let quoted = |text: &str| if text.is_empty() { "empty".to_owned() } else { format!("`{text}`") };
+        let own = self.0.iter().filter_map(|(environment, _)| Some((environment, self.of(*environment, variable)?)));
+        let own = own.map(|(environment, text)| format!("{environment}: {}", quoted(text)));
+        variable.default.map(quoted).into_iter().chain(own).collect::<Vec<_>>().join("; ")
+    }
 }

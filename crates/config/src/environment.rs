@@ -1,97 +1,94 @@
 //! Where a process runs, and as what.
 
-use std::{fmt, str::FromStr};
+/// An enum whose values have names in settings; upper and lower case are the same.
+macro_rules! named {
+    ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $value:ident = $text:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$meaning])* $value,)+ }
 
-/// Which deployment a process belongs to. The database is stamped with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Environment {
-    /// A laptop: `.env` is read, limits are off, storage may be a folder.
-    Development,
-    /// Like production, with data that may be lost.
-    Staging,
-    /// The real thing.
-    Production,
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$(Self::$value),+];
+
+            /// The name that settings, logs and the documentation use.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$value => $text,)+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(name: &str) -> Result<Self, String> {
+                let found = Self::ALL.iter().copied().find(|value| value.as_str().eq_ignore_ascii_case(name));
+                found.ok_or_else(|| format!("is none of {}", [$($text),+].join(", ")))
+            }
+        }
+    };
+}
+
+pub(crate) use named;
+
+named! {
+    /// Which deployment a process belongs to. The database is stamped with it.
+    Environment {
+        /// A laptop: `.env` is read, limits are off, storage may be a folder.
+        Development = "development",
+        /// Like production, with data that may be lost.
+        Staging = "staging",
+        /// The real thing.
+        Production = "production",
+    }
 }
 
 impl Environment {
-    /// All, in the order of strictness.
-    pub const ALL: [Self; 3] = [Self::Development, Self::Staging, Self::Production];
-
-    /// The name that `ENVIRONMENT`, the config file and the database's stamp have.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Development => "development",
-            Self::Staging => "staging",
-            Self::Production => "production",
-        }
-    }
-
     /// Whether this is a laptop, where defaults may stand in for secrets and a folder for a store.
     pub fn is_development(self) -> bool {
-        match self {
-            Self::Development => true,
-            Self::Staging | Self::Production => false,
-        }
+        self == Self::Development
     }
 }
 
-impl fmt::Display for Environment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+named! {
+    /// What a process does. Each role asks only for the variables that it uses.
+    Role {
+        /// `app api`
+        Api = "api",
+        /// `app worker`
+        Worker = "worker",
+        /// `app migrate`
+        Migrate = "migrate",
+        /// `app check`: reads every setting.
+        Check = "check",
+        /// `app dev`: API and worker on an embedded database. It reads no `DATABASE_URL`, so that one that is set, of
+        /// production perhaps, is left alone.
+        Dev = "dev",
+        /// `app keys`
+        Keys = "keys",
+        /// `app upload`, `app jobs`, `app search`, `app parse`: they belong to no environment.
+        Client = "client",
     }
 }
 
-impl FromStr for Environment {
-    type Err = String;
+/// Roles that read the same settings.
+pub(crate) mod roles {
+    use super::Role::{self, Api, Check, Client, Dev, Keys, Migrate, Worker};
 
-    fn from_str(name: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|environment| environment.as_str().eq_ignore_ascii_case(name));
-        known.ok_or_else(|| "is none of development, staging and production".to_owned())
-    }
-}
-
-/// What a process does. Each role asks only for the variables that it uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// `app api`
-    Api,
-    /// `app worker`
-    Worker,
-    /// `app migrate`
-    Migrate,
-    /// `app check`: looks at everything.
-    Check,
-    /// `app dev`: API and worker on an embedded database. Reads no `DATABASE_URL`, so that a stray one, of
-    /// production perhaps, is left alone.
-    Dev,
-    /// `app keys`
-    Keys,
-    /// `app upload`, `app jobs`, `app search`: clients of the API, which belong to no environment.
-    Client,
-}
-
-impl Role {
-    /// The name that logs and the documentation use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::Worker => "worker",
-            Self::Migrate => "migrate",
-            Self::Check => "check",
-            Self::Dev => "dev",
-            Self::Keys => "keys",
-            Self::Client => "client",
-        }
-    }
-
-    /// Whether `ENVIRONMENT` must be known.
-    pub(super) fn has_environment(self) -> bool {
-        self != Self::Client
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
+    pub(crate) const ALL: &[Role] = &[Api, Worker, Migrate, Check, Dev, Keys, Client];
+    pub(crate) const SERVERS: &[Role] = &[Api, Worker, Migrate, Check, Dev, Keys];
+    pub(crate) const DATABASE: &[Role] = &[Api, Worker, Migrate, Check, Keys];
+    pub(crate) const MODEL: &[Role] = &[Api, Worker, Migrate, Check, Dev];
+    pub(crate) const BOTH: &[Role] = &[Api, Worker, Check, Dev];
+    pub(crate) const API: &[Role] = &[Api, Check, Dev];
+    pub(crate) const WORKER: &[Role] = &[Worker, Check, Dev];
+    pub(crate) const CLIENT: &[Role] = &[Client, Check];
+    pub(crate) const CLIENT_ONLY: &[Role] = &[Client];
+    pub(crate) const DEV: &[Role] = &[Dev, Client, Check];
+    pub(crate) const CHECK: &[Role] = &[Check];
 }

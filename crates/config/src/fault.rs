@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::setting::Variable;
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -13,6 +15,23 @@ pub struct Fault {
     pub problem: String,
     /// What to do, with an example of a right value.
     pub fix: String,
+}
+
+impl Fault {
+    pub(crate) fn new(name: impl Into<String>, problem: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { name: name.into(), place: None, problem: problem.into(), fix: fix.into() }
+    }
+
+    /// The fault of a variable that this role cannot do without.
+    pub(crate) fn missing(variable: &Variable) -> Self {
+        let fix = format!("{} {}", variable.meaning(), variable.assignment());
+        Self::new(variable.name, "is not set", fix)
+    }
+
+    pub(crate) fn at(mut self, place: &str) -> Self {
+        self.place = Some(place.to_owned());
+        self
+    }
 }
 
 impl fmt::Display for Fault {
@@ -37,4 +56,10 @@ impl fmt::Display for ConfigError {
         }
         self.0.iter().try_for_each(|fault| write!(f, "\n  - {fault}"))
     }
+}
+
+/// An open setting's value behind a colon; nothing where it could be a secret that was put into the wrong variable.
+pub(crate) fn shown(text: &str) -> String {
+    let is_harmless = text.len() <= 80 && !text.contains("://") && !text.contains('@');
+    if is_harmless { format!(": `{text}`") } else { String::new() }
 }

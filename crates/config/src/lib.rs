@@ -1,58 +1,42 @@
 //! Settings: files, then the environment, parsed into types, with every fault in one list.
 //!
-//! [`Config::load`] reads, weakest first: `default.toml` and `{environment}.toml` (on disk, else as built in), `.env` in
-//! development, the environment's variables. [`VARIABLES`] is the table of all settings, from which docs/configuration.md
-//! and `.env.example` are made.
+//! [`Config::load`] reads, weakest first: the declared defaults, `default.toml` and `{environment}.toml` (on disk, else
+//! as built in), `.env` in development, the environment's variables. Each setting is declared once, in its section,
+//! from which its reader, docs/configuration.md, `.env.example` and config/default.toml come.
 //!
-//! *Must not know:* what the settings are for. It opens no connection and no file except its own; the environment is handed
-//! in, so tests set no variables of the process.
+//! *Must not know:* what the settings are for. It opens no connection and no file except its own; the environment is
+//! handed in, so tests set no variables of the process.
 
-mod auth;
-mod client;
-mod database;
 mod describe;
-mod embedder;
+mod env_file;
 mod environment;
 mod fault;
 mod files;
-mod http;
 mod layers;
+mod location;
 mod near;
-mod parser;
-mod platform;
 mod reader;
-mod retention;
 mod secret;
+mod sections;
+mod setting;
 mod sources;
-mod storage;
-mod telemetry;
 #[cfg(test)]
 mod tests;
-mod uploads;
 mod validate;
 mod values;
-mod variables;
-mod worker;
 
 pub use self::{
-    auth::Auth,
-    client::Client,
-    database::Database,
-    describe::{render_env_example, render_markdown_table},
-    embedder::Embedder,
+    describe::{render_default_toml, render_env_example, render_markdown_table},
     environment::{Environment, Role},
     fault::{ConfigError, Fault},
-    http::Http,
-    parser::{Parser, ParserChoice},
-    platform::Platform,
-    retention::Retention,
+    location::{S3Location, StorageLocation},
     secret::Secret,
+    sections::{
+        Auth, Client, Database, Embedder, Http, Parser, ParserChoice, Platform, Retention, Storage, Telemetry, Uploads,
+        Worker, variable,
+    },
+    setting::{Secrecy, Variable},
     sources::Sources,
-    storage::{S3Location, Storage, StorageLocation},
-    telemetry::Telemetry,
-    uploads::Uploads,
-    variables::{SECTIONS, Secrecy, VARIABLES, Variable, variable},
-    worker::Worker,
 };
 
 use layers::Layers;
@@ -84,7 +68,7 @@ pub struct Config {
     pub storage: Storage,
     /// The queue's timing.
     pub worker: Worker,
-    /// How long what is kept.
+    /// How long ended jobs and what belongs to them are kept.
     pub retention: Retention,
     /// Parsing.
     pub parser: Parser,
@@ -114,32 +98,33 @@ impl Config {
     pub fn load_lenient(role: Role, sources: &Sources) -> (Self, Vec<Fault>) {
         let mut faults = Vec::new();
         let layers = Layers::resolve(sources, role, &mut faults);
-        let mut reader = Reader::new(role, &layers);
-        let mut config = Self::read(&mut reader);
+        let mut reader = Reader::new(&layers);
+        let mut config = Self::read(role, &layers, &mut reader);
         faults.append(&mut reader.faults);
-        config.warnings = near::misspelt(&layers.names);
         validate::validate(&mut config, &mut faults);
         (config, faults)
     }
 
-    fn read(r: &mut Reader<'_>) -> Self {
-        Self {
-            role: r.role,
-            environment: r.layers.environment,
-            environment_is_assumed: r.layers.environment_is_assumed,
+    fn read(role: Role, layers: &Layers, r: &mut Reader<'_>) -> Self {
+        let mut config = Self {
+            role,
+            environment: layers.environment(),
+            environment_is_assumed: layers.stated_environment.is_none(),
             telemetry: Telemetry::read(r),
-            database: Database::read(r),
+            database: Database::read(r).complete(),
             http: Http::read(r),
             uploads: Uploads::read(r),
             auth: Auth::read(r),
-            storage: Storage::read(r),
+            storage: Storage::read(r).complete(r),
             worker: Worker::read(r),
             retention: Retention::read(r),
-            parser: Parser::read(r),
+            parser: Parser::read(r).complete(r),
             embedder: Embedder::read(r),
             client: Client::read(r),
             platform: Platform::read(r),
-            warnings: Vec::new(),
-        }
+            warnings: near::misspelt(&layers.names),
+        };
+        config.http = config.http.complete(r, config.platform.external_url.clone());
+        config
     }
 }

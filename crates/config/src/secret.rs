@@ -12,7 +12,7 @@ impl<T> Secret<T> {
         Self(value)
     }
 
-    /// The secret itself. Whoever calls this sees to it that the value reaches no log, error or response.
+    /// The secret itself. The caller keeps it out of logs, errors and responses.
     pub fn expose(&self) -> &T {
         &self.0
     }

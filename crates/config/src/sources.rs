@@ -1,30 +1,25 @@
 //! Where settings come from: variables handed in, a `.env` file in development, files on disk or in the program.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    env,
-    ffi::OsString,
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, env, ffi::OsString, fmt, path::PathBuf};
 
-use super::{environment::Environment, variables::VARIABLES};
+use super::{
+    environment::Environment,
+    sections::{Telemetry, variable},
+    setting::Variable,
+};
 
 /// Everything that [`Config::load`](super::Config::load) may look at. Tests hand in what they mean and touch neither
 /// the process's environment nor its working folder.
 #[derive(Clone, Default)]
 pub struct Sources {
-    /// Values of known variables that are not empty.
-    variables: BTreeMap<String, String>,
-    /// Names of all variables, for "did you mean".
-    names: BTreeSet<String>,
-    /// Known variables whose value is no text.
-    unreadable: Vec<String>,
-    overrides: BTreeMap<String, String>,
-    fallbacks: BTreeMap<String, String>,
-    folder: Option<PathBuf>,
-    env_file: Option<PathBuf>,
-    default_environment: Option<Environment>,
+    /// All variables that are not empty. Those of other programs have no value here, since it may be a secret; ours
+    /// have none where it is no text.
+    environment: BTreeMap<String, Option<String>>,
+    pub(crate) overrides: BTreeMap<String, String>,
+    pub(crate) fallbacks: BTreeMap<String, String>,
+    /// The folder of files where `APP_CONFIG_DIR` names none.
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) env_file: Option<PathBuf>,
 }
 
 impl Sources {
@@ -35,20 +30,21 @@ impl Sources {
 
     /// These variables, and the files in the program. An empty value counts as unset.
     pub fn of<N: Into<OsString>, V: Into<OsString>>(variables: impl IntoIterator<Item = (N, V)>) -> Self {
-        let mut sources = Self::default();
-        for (name, value) in variables {
-            let Ok(name) = name.into().into_string() else { continue };
-            let known = VARIABLES.iter().any(|v| v.name == name);
-            match value.into().into_string() {
-                Ok(value) if value.trim().is_empty() => continue,
-                Ok(value) if known => _ = sources.variables.insert(name.clone(), value),
-                Err(_) if known => sources.unreadable.push(name.clone()),
-                // Other programs' values are none of our business, and may be secrets.
-                Ok(_) | Err(_) => {}
-            }
-            sources.names.insert(name);
-        }
-        sources
+        let named =
+            variables.into_iter().filter_map(|(name, value)| Some((name.into().into_string().ok()?, value.into())));
+        let set = named.filter(|(_, value)| value.to_str().is_none_or(|text| !text.trim().is_empty()));
+        let environment = set.map(|(name, value)| {
+            let value = variable(&name).and_then(|_known| value.into_string().ok());
+            (name, value)
+        });
+        Self { environment: environment.collect(), ..Self::default() }
+    }
+
+    /// Without `config/` and `.env` in the working folder, for commands that run in any folder.
+    #[must_use]
+    pub fn without_working_folder(mut self) -> Self {
+        (self.folder, self.env_file) = (None, None);
+        self
     }
 
     /// Files in `folder` win over those in the program, if the folder exists. `APP_CONFIG_DIR` wins over this.
@@ -67,9 +63,8 @@ impl Sources {
 
     /// The environment where `ENVIRONMENT` is not set: `app dev` says development.
     #[must_use]
-    pub fn with_default_environment(mut self, environment: Environment) -> Self {
-        self.default_environment = Some(environment);
-        self
+    pub fn with_default_environment(self, environment: Environment) -> Self {
+        self.with_fallback(Telemetry::ENVIRONMENT.name, environment.as_str())
     }
 
     /// Sets a variable above everything else, whatever the role: `app dev`'s own database.
@@ -86,37 +81,19 @@ impl Sources {
         self
     }
 
-    pub(super) fn variables(&self) -> &BTreeMap<String, String> {
-        &self.variables
+    /// Our variables with their values.
+    pub(crate) fn known(&self) -> BTreeMap<String, String> {
+        self.environment.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect()
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str)
+    /// Our variables whose value is no text.
+    pub(crate) fn unreadable(&self) -> impl Iterator<Item = &'static Variable> {
+        self.environment.iter().filter(|(_, value)| value.is_none()).filter_map(|(name, _)| variable(name))
     }
 
-    pub(super) fn unreadable(&self) -> &[String] {
-        &self.unreadable
-    }
-
-    pub(super) fn overrides(&self) -> &BTreeMap<String, String> {
-        &self.overrides
-    }
-
-    pub(super) fn fallbacks(&self) -> &BTreeMap<String, String> {
-        &self.fallbacks
-    }
-
-    /// The folder of files where nobody names one.
-    pub(super) fn folder(&self) -> Option<&Path> {
-        self.folder.as_deref()
-    }
-
-    pub(super) fn env_file(&self) -> Option<&Path> {
-        self.env_file.as_deref()
-    }
-
-    pub(super) fn default_environment(&self) -> Option<Environment> {
-        self.default_environment
+    /// The names of all variables, for "did you mean".
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.environment.keys().map(String::as_str)
     }
 }
 
@@ -124,10 +101,9 @@ impl Sources {
 impl fmt::Debug for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sources")
-            .field("variables", &self.variables.keys())
+            .field("environment", &self.known().keys())
             .field("folder", &self.folder)
             .field("env_file", &self.env_file)
-            .field("default_environment", &self.default_environment)
             .finish_non_exhaustive()
     }
 }

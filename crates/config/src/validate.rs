@@ -3,207 +3,194 @@
 use url::Url;
 
 use super::{
-    Config, Environment, Fault, ParserChoice, Role, StorageLocation,
-    reader::{fault_about, is_harmless, missing},
-    variable,
+    Auth, Config, Database, Environment, Fault, Http, Parser, ParserChoice, Role, Storage, StorageLocation, Variable,
+    Worker, fault::shown,
 };
-use pg::url::{DatabaseUrl, PoolerMode, TlsMode, is_loopback};
+use ::pg::url::{DatabaseUrl, PoolerMode, TlsMode, is_loopback};
 
 /// Adds every fault that shows only when settings are looked at together, and warnings to `config.warnings`.
-pub(super) fn validate(config: &mut Config, faults: &mut Vec<Fault>) {
-    let mut findings = Findings { config, faults, warnings: Vec::new() };
-    findings.presence();
-    findings.database();
-    findings.auth();
-    findings.storage();
-    findings.queue();
-    findings.services();
-    let Findings { mut warnings, .. } = findings;
+pub(crate) fn validate(config: &mut Config, faults: &mut Vec<Fault>) {
+    let mut rules = Rules { config, faults, warnings: Vec::new() };
+    rules.presence();
+    rules.database();
+    rules.auth();
+    rules.storage();
+    rules.queue();
+    rules.services();
+    let Rules { mut warnings, .. } = rules;
     config.warnings.append(&mut warnings);
 }
 
-struct Findings<'a> {
+/// Rules about a setting that the role does not read say nothing.
+struct Rules<'a> {
     config: &'a Config,
     faults: &'a mut Vec<Fault>,
     warnings: Vec<Fault>,
 }
 
-impl Findings<'_> {
-    /// Whether this role reads a variable; rules about others are none of its business.
-    fn reads(&self, name: &str) -> bool {
-        variable(name).is_some_and(|v| v.roles.contains(&self.config.role))
+impl Rules<'_> {
+    fn fault_if(&mut self, wrong: bool, variable: &Variable, problem: impl Into<String>, fix: &str) {
+        let found = self.found(wrong, variable, problem, fix).filter(|fault| !self.faults.contains(fault));
+        self.faults.extend(found);
     }
 
-    fn fault(&mut self, name: &str, problem: impl Into<String>, fix: &str) {
-        self.faults.push(fault_about(name, problem, fix));
+    fn warn_if(&mut self, wrong: bool, variable: &Variable, problem: impl Into<String>, fix: &str) {
+        let found = self.found(wrong, variable, problem, fix);
+        self.warnings.extend(found);
     }
 
-    fn warn(&mut self, name: &str, problem: impl Into<String>, fix: &str) {
-        self.warnings.push(fault_about(name, problem, fix));
+    /// An empty `fix` is an example of a right value.
+    fn found(&self, wrong: bool, variable: &Variable, problem: impl Into<String>, fix: &str) -> Option<Fault> {
+        let fix = || if fix.is_empty() { variable.assignment() } else { fix.to_owned() };
+        (wrong && self.reads(variable)).then(|| Fault::new(variable.name, problem, fix()))
+    }
+
+    fn reads(&self, variable: &Variable) -> bool {
+        variable.roles.contains(&self.config.role)
+    }
+
+    fn in_development(&self) -> bool {
+        self.config.environment.is_development()
     }
 
     /// Notes a missing variable, unless its value is a fault already.
-    fn need(&mut self, name: &str, present: bool) {
-        if !present && self.reads(name) && self.faults.iter().all(|fault| fault.name != name) {
-            self.faults.push(missing(name));
+    fn need(&mut self, variable: &Variable, present: bool) {
+        if !present && self.reads(variable) && self.faults.iter().all(|fault| fault.name != variable.name) {
+            self.faults.push(Fault::missing(variable));
         }
     }
 
     fn presence(&mut self) {
-        let Config { database, storage, role, .. } = self.config;
+        let Config { database, storage, parser, role, .. } = self.config;
         let migrates_directly = *role == Role::Migrate && database.direct_url.is_some();
-        self.need("DATABASE_URL", database.url.is_some() || migrates_directly);
-        self.need("STORAGE_URL", storage.location.is_some());
-        self.need("STORAGE_SIGNING_SECRET", storage.signing_secret.is_some());
-        if matches!(storage.location, Some(StorageLocation::S3(_))) {
-            self.need("AWS_ACCESS_KEY_ID", storage.access_key_id.is_some());
-            self.need("AWS_SECRET_ACCESS_KEY", storage.secret_access_key.is_some());
-        }
-        let Config { parser, .. } = self.config;
+        self.need(&Database::DATABASE_URL, database.url.is_some() || migrates_directly);
+        self.need(&Storage::STORAGE_URL, storage.location.is_some());
+        self.need(&Storage::STORAGE_SIGNING_SECRET, storage.signing_secret.is_some());
+        let is_folder = !matches!(storage.location, Some(StorageLocation::S3(_)));
+        self.need(&Storage::AWS_ACCESS_KEY_ID, is_folder || storage.access_key_id.is_some());
+        self.need(&Storage::AWS_SECRET_ACCESS_KEY, is_folder || storage.secret_access_key.is_some());
         let (has_key, called_back) = (parser.llamaparse_api_key.is_some(), parser.webhook_base_url.is_some());
-        self.need("LLAMAPARSE_API_KEY", has_key || parser.choice != ParserChoice::LlamaParse);
-        self.need("WEBHOOK_SECRET", parser.webhook_secret.is_some() || !(has_key && called_back));
+        self.need(&Parser::LLAMAPARSE_API_KEY, has_key || parser.choice != ParserChoice::LlamaParse);
+        self.need(&Parser::WEBHOOK_SECRET, parser.webhook_secret.is_some() || !(has_key && called_back));
     }
 
     fn database(&mut self) {
-        let database = &self.config.database;
-        for (name, url) in [("DATABASE_URL", &database.url), ("DIRECT_URL", &database.direct_url)] {
+        let Database { url, direct_url, .. } = &self.config.database;
+        for (variable, url) in [(&Database::DATABASE_URL, url), (&Database::DIRECT_URL, direct_url)] {
             if let Some(url) = url {
-                self.database_url(name, url);
+                self.database_url(variable, url);
             }
         }
-        let (Some(url), direct) = (&database.url, &database.direct_url) else { return };
-        if let Some((direct, pooled)) = direct.as_ref().and_then(|d| d.project_ref().zip(url.project_ref()))
-            && direct != pooled
-        {
+        let (Some(url), Some(direct_url)) = (url, direct_url) else { return };
+        if let Some((direct, pooled)) = direct_url.project_ref().zip(url.project_ref()) {
             let problem = format!("is of Supabase project {direct}, but DATABASE_URL of {pooled}");
-            self.fault("DIRECT_URL", problem, "Take both from the same project.");
+            self.fault_if(direct != pooled, &Database::DIRECT_URL, problem, "Take both from the same project.");
         }
-        if direct.as_ref().and_then(DatabaseUrl::supabase_pooler_mode) == Some(PoolerMode::Transaction) {
-            let fix = "Take the session pooler's URL (port 5432).";
-            self.fault(
-                "DIRECT_URL",
-                "goes through a pooler in transaction mode (port 6543), which keeps no session",
-                fix,
-            );
-        }
+        let pooled = direct_url.supabase_pooler_mode() == Some(PoolerMode::Transaction);
+        let problem = "goes through a pooler in transaction mode (port 6543), which keeps no session";
+        self.fault_if(pooled, &Database::DIRECT_URL, problem, "Take the session pooler's URL (port 5432).");
     }
 
-    fn database_url(&mut self, name: &str, url: &DatabaseUrl) {
+    fn database_url(&mut self, variable: &Variable, url: &DatabaseUrl) {
         if let Some(file) = url.ca_file().filter(|_| url.tls_mode() != TlsMode::Disable)
             && let Err(error) = std::fs::File::open(file)
         {
-            let named = file.to_str().filter(|file| is_harmless(file)).map(|file| format!(" `{file}`"));
-            let problem = format!("names a file{} that cannot be read: {error}", named.unwrap_or_default());
-            let fault = fault_about("DATABASE_CA_FILE", problem, "Mount the file, or correct its path.");
-            if !self.faults.contains(&fault) {
-                self.faults.push(fault);
-            }
+            let problem = format!("names a file that cannot be read ({error}){}", shown(&file.to_string_lossy()));
+            self.fault_if(true, &Database::DATABASE_CA_FILE, problem, "Mount the file, or correct its path.");
         }
-        if !url.ignored_parameters().is_empty() {
-            let problem = format!("has parameters that mean nothing here: {}", url.ignored_parameters().join(", "));
-            self.warn(name, problem, "Leave them out.");
-        }
+        let ignored = url.ignored_parameters();
+        let problem = format!("has parameters that mean nothing here: {}", ignored.join(", "));
+        self.warn_if(!ignored.is_empty(), variable, problem, "Leave them out.");
         let unchecked = matches!(url.tls_mode(), TlsMode::Disable | TlsMode::Require) && !url.is_local();
-        if unchecked && !self.config.environment.is_development() {
-            let fix = "Remove sslmode, and set DATABASE_CA_FILE if the authority is a private one.";
-            self.warn(name, "connects without checking who answers", fix);
-        }
+        let problem = "connects without checking which server answers";
+        let fix = "Remove sslmode, and set DATABASE_CA_FILE if the authority is a private one.";
+        self.warn_if(unchecked && !self.in_development(), variable, problem, fix);
     }
 
     fn auth(&mut self) {
         const MIN_SECRET_CHARS: usize = 32;
-        if !self.reads("SUPABASE_URL") {
+        let Config { auth, database, http, .. } = self.config;
+        let project = auth.supabase_url.as_ref().and_then(|url| url.host_str()?.strip_suffix(".supabase.co"));
+        if let Some((auth, data)) = project.zip(database.url.as_ref().and_then(DatabaseUrl::project_ref)) {
+            let problem = format!("is of project {auth}, but DATABASE_URL of {data}");
+            let fix = "Make sure that both belong to this environment.";
+            self.warn_if(auth != data, &Auth::SUPABASE_URL, problem, fix);
+        }
+        if self.in_development() {
             return;
         }
-        let Config { auth, environment, database, http, .. } = self.config;
-        if let Some(secret) = &auth.jwt_secret
-            && secret.expose().chars().count() < MIN_SECRET_CHARS
-            && !environment.is_development()
-        {
-            let problem = format!("is shorter than {MIN_SECRET_CHARS} characters and can be guessed");
-            self.fault("SUPABASE_JWT_SECRET", problem, "");
-        }
-        if auth.supabase_url.is_none() && auth.jwt_secret.is_none() && !environment.is_development() {
-            let problem = "is not set, nor is SUPABASE_JWT_SECRET: only API keys of `app keys` can log in";
-            self.warn("SUPABASE_URL", problem, "");
-        }
-        let project = auth.supabase_url.as_ref().and_then(|url| url.host_str()?.strip_suffix(".supabase.co"));
-        if let Some((auth, data)) = project.zip(database.url.as_ref().and_then(DatabaseUrl::project_ref))
-            && auth != data
-        {
-            let problem = format!("is of project {auth}, but DATABASE_URL of {data}");
-            self.warn("SUPABASE_URL", problem, "Make sure that both belong to this environment.");
-        }
-        if http.cors_origins.iter().any(|origin| origin == "*") && !environment.is_development() {
-            self.warn("CORS_ORIGINS", "lets the pages of any site call the API", "");
-        }
+        let is_short = auth.jwt_secret.as_ref().is_some_and(|s| s.expose().chars().count() < MIN_SECRET_CHARS);
+        let problem = format!("is shorter than {MIN_SECRET_CHARS} characters and can be guessed");
+        self.fault_if(is_short, &Auth::SUPABASE_JWT_SECRET, problem, "");
+        let no_tokens = auth.supabase_url.is_none() && auth.jwt_secret.is_none();
+        let problem = "is not set, nor is SUPABASE_JWT_SECRET: only API keys of `app keys` can log in";
+        self.warn_if(no_tokens, &Auth::SUPABASE_URL, problem, "");
+        let any_site = http.cors_origins.iter().any(|origin| origin == "*");
+        self.warn_if(any_site, &Http::CORS_ORIGINS, "lets the pages of any site call the API", "");
     }
 
+    /// Outside development, documents go to a store that all processes share, and not in the clear.
     fn storage(&mut self) {
-        let Config { storage, environment, .. } = self.config;
-        let folder = matches!(storage.location, Some(StorageLocation::Folder(_)));
-        if folder && !storage.allow_local && !environment.is_development() && self.reads("STORAGE_URL") {
-            let problem = "is a folder of this machine, which the other processes do not see";
-            let fix = "Use s3://…; or, where one machine runs everything, set STORAGE_ALLOW_LOCAL=true.";
-            self.fault("STORAGE_URL", problem, fix);
+        let Storage { location, allow_local, endpoint, .. } = &self.config.storage;
+        match location.as_ref().filter(|_| !self.in_development()) {
+            None => {}
+            Some(StorageLocation::Folder(_)) => {
+                let problem = "is a folder of this machine, which the other processes do not see";
+                let fix = "Use s3://…; or, where one machine runs everything, set STORAGE_ALLOW_LOCAL=true.";
+                self.fault_if(!allow_local, &Storage::STORAGE_URL, problem, fix);
+            }
+            Some(StorageLocation::S3(s3)) => {
+                let Some(url) = &s3.endpoint else { return };
+                let inherited = endpoint.as_ref() == Some(url);
+                let variable = if inherited { &Storage::AWS_ENDPOINT_URL } else { &Storage::STORAGE_URL };
+                let in_the_clear = url.scheme() != "https" && !is_this_machine(url);
+                let problem = "has an endpoint without https://, so that documents would travel in the clear";
+                self.fault_if(in_the_clear, variable, problem, "");
+                self.service(variable, url);
+            }
         }
     }
 
     fn queue(&mut self) {
         let Config { worker, http, platform, .. } = self.config;
-        if self.reads("WORKER_LEASE") {
-            if worker.heartbeat * 2 >= worker.lease {
-                let (beat, lease) = (worker.heartbeat.as_secs_f64(), worker.lease.as_secs_f64());
-                let problem =
-                    format!("is {beat} s, not less than half of WORKER_LEASE ({lease} s): one lost beat loses the job");
-                self.fault("WORKER_HEARTBEAT", problem, "");
-            }
-            if worker.retry_max_delay < worker.retry_base_delay {
-                self.fault("WORKER_RETRY_MAX_DELAY", "is shorter than WORKER_RETRY_BASE_DELAY", "");
-            }
-        }
-        for (name, grace) in [("WORKER_GRACE", worker.grace), ("API_GRACE", http.grace)] {
-            if self.reads(name) && grace >= platform.shutdown_delay {
-                let (grace, delay) = (grace.as_secs_f64(), platform.shutdown_delay.as_secs_f64());
-                let problem = format!("is {grace} s, but the platform kills after {delay} s (SHUTDOWN_DELAY)");
-                self.fault(name, problem, "");
-            }
+        let (beat, lease) = (worker.heartbeat.as_secs_f64(), worker.lease.as_secs_f64());
+        let problem =
+            format!("is {beat} s, not less than half of WORKER_LEASE ({lease} s): one lost beat loses the job");
+        self.fault_if(worker.heartbeat * 2 >= worker.lease, &Worker::WORKER_HEARTBEAT, problem, "");
+        let wrong = worker.retry_max_delay < worker.retry_base_delay;
+        self.fault_if(wrong, &Worker::WORKER_RETRY_MAX_DELAY, "is shorter than WORKER_RETRY_BASE_DELAY", "");
+        let delay = platform.shutdown_delay;
+        for (variable, grace) in [(&Worker::WORKER_GRACE, worker.grace), (&Http::API_GRACE, http.grace)] {
+            let (grace_s, delay_s) = (grace.as_secs_f64(), delay.as_secs_f64());
+            let problem = format!("is {grace_s} s, but the platform kills after {delay_s} s (SHUTDOWN_DELAY)");
+            self.fault_if(grace >= delay, variable, problem, "");
         }
     }
 
-    /// In production, no stand-in on this machine may be mistaken for a service, and nothing that carries tokens may
-    /// go in the clear.
+    /// In production, nothing that carries tokens may go in the clear.
     fn services(&mut self) {
-        if self.config.embedder.openai_api_key.is_some() {
-            let problem = "is set, but this build does not call that service yet: it embeds with a model of its own";
-            self.warn("OPENAI_API_KEY", problem, "");
-        }
-        if self.config.environment != Environment::Production {
-            return;
-        }
-        let Config { auth, parser, embedder, storage, http, .. } = self.config;
-        let endpoint = match &storage.location {
-            Some(StorageLocation::S3(s3)) => s3.endpoint.as_ref(),
-            Some(StorageLocation::Folder(_)) | None => None,
-        };
-        let services: [(&str, Option<&Url>, bool); 6] = [
-            ("SUPABASE_URL", auth.supabase_url.as_ref(), true),
-            ("API_PUBLIC_URL", http.public_url.as_ref(), true),
-            ("WEBHOOK_BASE_URL", parser.webhook_base_url.as_ref(), true),
-            ("LLAMAPARSE_API_URL", parser.llamaparse_url.as_ref(), true),
-            // These may be in a private network without certificates.
-            ("OPENAI_API_URL", embedder.openai_url.as_ref(), false),
-            ("AWS_ENDPOINT_URL", endpoint, false),
-        ];
-        for (name, url, needs_tls) in services {
-            let Some(url) = url.filter(|_| self.reads(name)) else { continue };
-            let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-            if is_loopback(host) {
-                self.fault(name, "is an address of this machine, where in production no service is", "");
-            } else if needs_tls && url.scheme() != "https" {
-                self.fault(name, "does not begin with https://, so that tokens would travel in the clear", "");
-            }
+        let Config { auth, parser, http, environment, .. } = self.config;
+        for (variable, url) in [
+            (&Auth::SUPABASE_URL, &auth.supabase_url),
+            (&Http::API_PUBLIC_URL, &http.public_url),
+            (&Parser::WEBHOOK_BASE_URL, &parser.webhook_base_url),
+            (&Parser::LLAMAPARSE_API_URL, &parser.llamaparse_url),
+        ] {
+            let Some(url) = url else { continue };
+            let in_the_clear = url.scheme() != "https" && !is_this_machine(url);
+            let problem = "does not begin with https://, so that tokens would travel in the clear";
+            self.fault_if(in_the_clear && *environment == Environment::Production, variable, problem, "");
+            self.service(variable, url);
         }
     }
+
+    /// In production, no stand-in on this machine may be mistaken for a service.
+    fn service(&mut self, variable: &Variable, url: &Url) {
+        let wrong = is_this_machine(url) && self.config.environment == Environment::Production;
+        self.fault_if(wrong, variable, "is an address of this machine, where in production no service is", "");
+    }
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    is_loopback(url.host_str().unwrap_or_default().trim_matches(['[', ']']))
 }

@@ -1,33 +1,47 @@
 //! From text to types. Each error is the rest of a sentence that begins with the variable's name.
 
-use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
 use url::Url;
 
+use super::secret::Secret;
+
+/// A type that parses itself.
+pub(crate) fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
 /// A whole number within `range`.
-pub(super) fn whole<T>(text: &str, range: &RangeInclusive<T>) -> Result<T, String>
+pub(crate) fn whole<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String>
 where
     T: FromStr + PartialOrd + Display,
 {
-    match text.parse() {
+    move |text| match text.parse() {
         Ok(number) if range.contains(&number) => Ok(number),
         _ => Err(format!("is no whole number from {} to {}", range.start(), range.end())),
     }
 }
 
+/// Days, for at most a century.
+pub(crate) fn days(text: &str) -> Result<u32, String> {
+    whole(0..=36_500)(text)
+}
+
 /// Seconds as an integer or a decimal, within `range` (in seconds).
-pub(super) fn seconds(text: &str, range: &RangeInclusive<f64>) -> Result<Duration, String> {
-    let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    match text.parse::<f64>().ok().filter(|_| plain) {
-        Some(seconds) if range.contains(&seconds) => {
-            Duration::try_from_secs_f64(seconds).map_err(|error| format!("is no usable time: {error}"))
+pub(crate) fn seconds(range: RangeInclusive<f64>) -> impl Fn(&str) -> Result<Duration, String> {
+    move |text| {
+        let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        match text.parse::<f64>().ok().filter(|_| plain) {
+            Some(seconds) if range.contains(&seconds) => {
+                Duration::try_from_secs_f64(seconds).map_err(|error| format!("is no usable time: {error}"))
+            }
+            _ => Err(format!("is no number of seconds from {} to {}", range.start(), range.end())),
         }
-        _ => Err(format!("is no number of seconds from {} to {}", range.start(), range.end())),
     }
 }
 
 /// Bytes, as a whole number with or without a unit: `26214400`, `25 MB` (millions), `25MiB` (1024 × 1024).
-pub(super) fn bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let wrong = || "is no number of bytes, nor one with a unit (kB, MB, GB; KiB, MiB, GiB)".to_owned();
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
@@ -44,7 +58,7 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
 }
 
 /// Yes or no, in the spellings that dashboards suggest.
-pub(super) fn flag(text: &str) -> Result<bool, String> {
+pub(crate) fn flag(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
@@ -53,7 +67,7 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
 }
 
 /// A short name without white space: a model, a region, an audience.
-pub(super) fn name(text: &str) -> Result<String, String> {
+pub(crate) fn name(text: &str) -> Result<String, String> {
     if text.len() <= 200 && !text.contains(char::is_whitespace) {
         Ok(text.to_owned())
     } else {
@@ -61,8 +75,27 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     }
 }
 
+/// A path; relative ones count from the working folder.
+pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(text))
+}
+
+/// A secret of any form.
+pub(crate) fn secret(text: &str) -> Result<Secret<String>, String> {
+    Ok(Secret::new(text.to_owned()))
+}
+
+/// A secret that is too long to be guessed.
+pub(crate) fn long_secret(text: &str) -> Result<Secret<String>, String> {
+    const MIN_CHARS: usize = 32;
+    if text.chars().count() < MIN_CHARS {
+        return Err(format!("is shorter than {MIN_CHARS} characters"));
+    }
+    secret(text)
+}
+
 /// The address of a web service: no user, no query.
-pub(super) fn service_url(text: &str) -> Result<Url, String> {
+pub(crate) fn service_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|_parse| "is no URL that begins with https:// or http://".to_owned())?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err("is no URL that begins with https:// or http://".to_owned());
@@ -77,7 +110,7 @@ pub(super) fn service_url(text: &str) -> Result<Url, String> {
 }
 
 /// Origins that browsers name, separated by commas: scheme, host and port; or `*`.
-pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
+pub(crate) fn origins(text: &str) -> Result<Vec<String>, String> {
     text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(origin).collect()
 }
 
@@ -97,11 +130,11 @@ mod tests {
 
     #[test]
     fn seconds_take_integers_and_decimals() {
-        let range = 0.0..=3600.0;
-        assert_eq!(seconds("30", &range), Ok(Duration::from_secs(30)));
-        assert_eq!(seconds("0.25", &range), Ok(Duration::from_millis(250)));
+        let seconds = seconds(0.0..=3600.0);
+        assert_eq!(seconds("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
         for text in ["-1", "1e3", "inf", "NaN", "30s", "", ".", "3601"] {
-            assert!(seconds(text, &range).is_err(), "{text:?} was taken");
+            assert!(seconds(text).is_err(), "{text:?} was taken");
         }
     }
 

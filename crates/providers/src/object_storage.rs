@@ -5,26 +5,26 @@
 
 mod error;
 mod fetch;
-mod location;
 mod put;
+mod s3;
 #[cfg(test)]
 mod s3_tests;
 mod spool;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, path::Path, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use object_store::{ObjectStore as Backend, ObjectStoreExt, aws::AmazonS3, local::LocalFileSystem, signer::Signer};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use config::StorageLocation;
 use domain::{
     ErrorClass, Failure,
-    ports::{ByteStream, ObjectStore, StoredObject},
+    ports::{ByteStream, ObjectStore, StoredObject, storage_code},
 };
-use location::Location;
 
 /// Source: S3's smallest part; services such as R2 also want all parts but the last equally long.
 const S3_PART_BYTES: usize = 5 * 1024 * 1024;
@@ -51,12 +51,18 @@ enum Kind {
     S3(Arc<AmazonS3>),
 }
 
+/// What requests to S3 are signed with.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    /// The key's id.
+    pub access_key_id: &'a str,
+    /// The key's secret.
+    pub secret_access_key: &'a str,
+}
+
 impl ObjectStorage {
-    /// Opens the store that `url` names, without talking to it yet:
-    ///
-    /// - `file:///abs/folder`, or a plain path: a folder, made (mode 0700) where it is missing;
-    /// - `s3://bucket/prefix?region=…&endpoint=…`: S3, or what speaks like it, in path style. `lookup` is asked for the
-    ///   usual `AWS_*` variables. An endpoint may be plain `http` on the loopback address only.
+    /// Opens the store at `location`, without talking to it yet: a folder, made (mode 0700) where it is missing, or a
+    /// bucket of S3 or of a service that speaks like it, in path style. A folder needs no credentials.
     ///
     /// Call it on the main runtime: that one will drive the connections to S3, so that a busy HTTP worker thread
     /// cannot stall them.
@@ -64,26 +70,26 @@ impl ObjectStorage {
     /// # Errors
     ///
     /// `storage_misconfigured`, of class [`ErrorClass::Configuration`].
-    pub fn open(url: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, Failure> {
-        match Location::parse(url, lookup)? {
-            Location::Folder(folder) => Self::open_folder(folder),
-            Location::S3(s3) => {
-                let store = Arc::new(s3.connect(lookup)?);
-                let shown_as = s3.to_string();
-                Ok(Self { backend: store.clone(), kind: Kind::S3(store), prefix: s3.prefix, shown_as })
+    pub fn open(location: &StorageLocation, credentials: Option<Credentials<'_>>) -> Result<Self, Failure> {
+        match location {
+            StorageLocation::Folder(folder) => Self::open_folder(folder),
+            StorageLocation::S3(s3) => {
+                let store = Arc::new(s3::connect(s3, credentials)?);
+                let prefix = if s3.prefix.is_empty() { String::new() } else { format!("{}/", s3.prefix) };
+                Ok(Self { backend: store.clone(), kind: Kind::S3(store), prefix, shown_as: s3.to_string() })
             }
         }
     }
 
-    fn open_folder(folder: PathBuf) -> Result<Self, Failure> {
+    fn open_folder(folder: &Path) -> Result<Self, Failure> {
         use std::os::unix::fs::DirBuilderExt;
         let refuse = |what: &str, kind: std::io::ErrorKind| {
-            location::misconfigured(format!("couldn't {what} the storage folder that STORAGE_URL names: {kind}"))
+            misconfigured(format!("couldn't {what} the storage folder that STORAGE_URL names: {kind}"))
         };
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&folder)
+            .create(folder)
             .map_err(|error| refuse("make", error.kind()))?;
         let folder = folder.canonicalize().map_err(|error| refuse("open", error.kind()))?;
         // With fsync, what the API has acknowledged survives a power cut, as it would in S3.
@@ -131,6 +137,10 @@ impl ObjectStorage {
         }
         Ok(())
     }
+}
+
+fn misconfigured(message: String) -> Failure {
+    Failure::new(storage_code::MISCONFIGURED, ErrorClass::Configuration, message)
 }
 
 /// Names the store for a log line, without secrets.

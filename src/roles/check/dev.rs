@@ -15,7 +15,7 @@ pub(super) fn load(sources: &Sources) -> (Config, Vec<Fault>) {
     if config.database.url.is_some() || config.client.url.is_some() || !in_development {
         return (config, faults);
     }
-    let folder = dev_dir(&|name| std::env::var(name).ok());
+    let folder = dev_dir(config.client.dev_dir.as_deref());
     match running(&folder, sources) {
         Some(sources) => Config::load_lenient(Role::Check, &sources),
         None => (config, faults),

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use canary::{self, Store};
+use config::StorageLocation;
 use providers::object_storage::ObjectStorage;
 
 use super::e2e::{assert_nothing_left, files_in, rows_left};
@@ -138,7 +139,7 @@ async fn what_a_killed_check_has_left_is_swept_by_the_next_once_it_is_old() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_check_has_left_is_swept_by_a_worker_once_it_is_old() {
     let (db, fleet) = killed().await;
-    let store = ObjectStorage::open(fleet.storage().to_str().unwrap(), &|_name| None).unwrap();
+    let store = ObjectStorage::open(&StorageLocation::Folder(fleet.storage()), None).unwrap();
     assert_eq!(canary::sweep(&db.db, &store, Store::Theirs).await.unwrap(), 0);
     age(&db).await;
     assert!(canary::sweep(&db.db, &store, Store::Theirs).await.unwrap() > 0);

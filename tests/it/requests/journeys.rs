@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use config::StorageLocation;
 use domain::{Failure, Lease, RetryPolicy, Step, Timeline, WorkerId, build_info::BuildInfo};
 use pipeline::{JobMemory, Outcome, StepError};
 use providers::object_storage::ObjectStorage;
@@ -128,7 +129,7 @@ impl Steps for NoSteps {
 
 /// A worker for its housekeeping alone.
 fn housekeeper(api: &Api) -> Worker {
-    let store = ObjectStorage::open(api.fleet.storage().to_str().unwrap(), &|_| None).unwrap();
+    let store = ObjectStorage::open(&StorageLocation::Folder(api.fleet.storage()), None).unwrap();
     let row = WorkerRow {
         id: WorkerId::generate(),
         host: "test".to_owned(),

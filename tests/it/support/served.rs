@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use api::{ApiSettings, ApiState, AuthSettings, Bounds, SecretBytes, UploadLimits, serve};
+use config::StorageLocation;
 use domain::build_info::BuildInfo;
 use embedder::{LocalModel, LocalModelOptions};
 use pg::{Db, PoolOptions};
@@ -61,7 +62,7 @@ impl Plan {
         let storage = Scratch::new("served");
         let folder = storage.path().join("storage");
         std::fs::create_dir_all(&folder).unwrap();
-        let store = ObjectStorage::open(folder.to_str().unwrap(), &|_| None).unwrap();
+        let store = ObjectStorage::open(&StorageLocation::Folder(folder), None).unwrap();
         let model = LocalModel::new(LocalModelOptions {
             name: "all-MiniLM-L6-v2".to_owned(),
             version: "1".to_owned(),

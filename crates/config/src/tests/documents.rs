@@ -1,4 +1,4 @@
-//! docs/configuration.md and `.env.example` say what the table says.
+//! docs/configuration.md, `.env.example` and config/default.toml say what the declarations say.
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn the_documentation_has_the_table() {
 fn the_example_of_an_env_file_has_every_variable_and_works() {
     let example = render_env_example();
     expect_file(".env.example", &example, &read(".env.example"));
-    for variable in VARIABLES {
+    for variable in variables() {
         assert!(example.contains(&format!("{}=", variable.name)), "{} is missing", variable.name);
     }
     let folder = tempfile::tempdir().unwrap();
@@ -48,30 +48,45 @@ fn the_example_of_an_env_file_has_every_variable_and_works() {
     });
     fs::write(&file, all.collect::<String>()).unwrap();
     let entries: Vec<(String, String)> = dotenvy::from_path_iter(&file).unwrap().map(Result::unwrap).collect();
-    assert_eq!(entries.len(), VARIABLES.len() - 2);
+    assert_eq!(entries.len(), variables().count() - 2);
 }
 
 #[test]
-fn every_example_is_right() {
-    for variable in VARIABLES.iter().filter(|v| !["ENVIRONMENT", "APP_CONFIG_DIR"].contains(&v.name)) {
-        let sources = Sources::of(
-            [("ENVIRONMENT", "development"), DATABASE].into_iter().filter(|(name, _)| *name != variable.name),
-        );
-        let mut found = Vec::new();
-        let sources = sources.with_value(variable.name, variable.example);
-        let layers = Layers::resolve(&sources, Role::Check, &mut found);
-        let mut reader = Reader::new(Role::Check, &layers);
-        Config::read(&mut reader);
-        assert_eq!(reader.faults, [], "{}", variable.name);
+fn the_file_of_defaults_has_every_default() {
+    let page = render_default_toml();
+    expect_file("config/default.toml", &page, &read("config/default.toml"));
+    let mut found = Vec::new();
+    let settings = files::parse(&page, "default.toml", &mut found);
+    assert_eq!(found, []);
+    for variable in variables() {
+        assert_eq!(settings.get(variable.name).map(|s| s.text.as_str()), variable.default, "{}", variable.name);
     }
+}
+
+#[test]
+fn every_default_and_every_example_is_right() {
+    for variable in variables().filter(|v| v.name != "APP_CONFIG_DIR") {
+        for text in variable.default.into_iter().chain([variable.example]) {
+            let sources = Sources::of([("ENVIRONMENT", "development")]).with_value(variable.name, text);
+            let layers = Layers::resolve(&sources, Role::Check, &mut Vec::new());
+            let mut reader = Reader::new(&layers);
+            Config::read(Role::Check, &layers, &mut reader);
+            assert_eq!(reader.faults, [], "{}={text}", variable.name);
+        }
+    }
+}
+
+#[test]
+fn every_setting_has_a_name_and_a_key_of_its_own() {
+    let names: std::collections::BTreeSet<&str> = variables().flat_map(|v| [v.name].into_iter().chain(v.key)).collect();
+    assert_eq!(names.len(), variables().map(|v| 1 + usize::from(v.key.is_some())).sum::<usize>());
 }
 
 #[test]
 fn every_key_of_the_files_is_known_and_every_environment_loads() {
     for environment in Environment::ALL {
         let mut found = Vec::new();
-        let settings = files::parse(files::built_in(environment), "built-in", &mut found);
+        files::parse(files::built_in(*environment), "built-in", &mut found);
         assert_eq!(found, []);
-        assert!(settings.iter().all(|s| variable(s.name).is_some_and(|v| v.secrecy == Secrecy::Open)));
     }
 }

@@ -16,8 +16,8 @@ fn defaults_are_those_of_the_design() {
     assert_eq!(config.uploads.per_day, 30);
     let kept = config.retention;
     assert_eq!((kept.events_days, kept.webhooks_days, kept.jobs_days, kept.receipts_days), (90, 30, 0, 365));
-    assert_eq!((config.parser.limits.max_pages, config.parser.limits.memory_bytes), (500, 2 << 30));
-    assert_eq!(config.parser.limits.time, seconds(120));
+    assert_eq!((config.parser.limits().max_pages, config.parser.limits().memory_bytes), (500, 2 << 30));
+    assert_eq!(config.parser.limits().time, seconds(120));
     assert_eq!((config.embedder.model.as_str(), config.embedder.version.as_str()), ("all-MiniLM-L6-v2", "1"));
     assert_eq!((config.http.host.as_str(), config.auth.audience.as_str()), ("0.0.0.0", "authenticated"));
     let development = Sources::of([("ENVIRONMENT", "development"), DATABASE]);
@@ -37,14 +37,14 @@ fn the_platforms_port_wins() {
     assert_eq!(load(Role::Api, &with(&[("API_PORT", "9000")])).http.port, 9000);
     assert_eq!(load(Role::Api, &with(&[("API_PORT", "9000"), ("PORT", "10000")])).http.port, 10000);
     assert_eq!(faults(Role::Api, &with(&[("PORT", "0")])), ["PORT"]);
-    assert_eq!(faults(Role::Api, &with(&[("PORT", "70000"), ("API_PORT", "web")])), ["API_PORT", "PORT"]);
+    assert_eq!(faults(Role::Api, &with(&[("PORT", "70000"), ("API_PORT", "web")])), ["PORT", "API_PORT"]);
 }
 
 #[test]
 fn empty_values_count_as_unset() {
     let config = load(Role::Api, &with(&[("PORT", ""), ("API_PORT", " "), ("LOG_LEVEL", "")]));
     assert_eq!(config.http.port, 8000);
-    assert_eq!(config.telemetry.filter.to_string(), "info");
+    assert_eq!(config.telemetry.log_level.to_string(), "info");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_value_that_is_no_text_is_a_fault_of_those_who_read_it() {
     use std::{ffi::OsString, os::unix::ffi::OsStringExt};
     let pairs = production().into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     let broken = |name: &str| (OsString::from(name), OsString::from_vec(vec![0xff, b'x']));
-    let sources = Sources::of(pairs.chain([broken("WORKER_LEASE"), broken("SOMEBODY_ELSES")]));
+    let sources = Sources::of(pairs.chain([broken("WORKER_LEASE"), broken("ANOTHER_PROGRAMS")]));
     assert_eq!(faults(Role::Worker, &sources), ["WORKER_LEASE"]);
     assert_eq!(faults(Role::Api, &sources), [""; 0]);
 }

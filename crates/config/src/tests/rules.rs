@@ -18,10 +18,10 @@ fn each_role_asks_only_for_what_it_needs() {
 
 #[test]
 fn a_role_does_not_stumble_over_anothers_variable() {
-    let sources = with(&[("PORT", "web"), ("SUPABASE_URL", "nonsense"), ("OPENAI_API_URL", "nonsense")]);
+    let sources = with(&[("PORT", "web"), ("SUPABASE_URL", "nonsense"), ("EMBED_THREADS", "many")]);
     assert_eq!(faults(Role::Migrate, &sources), [""; 0]);
-    assert_eq!(faults(Role::Worker, &sources), ["OPENAI_API_URL"]);
-    assert_eq!(faults(Role::Api, &sources), ["PORT", "SUPABASE_URL", "OPENAI_API_URL"]);
+    assert_eq!(faults(Role::Worker, &sources), ["EMBED_THREADS"]);
+    assert_eq!(faults(Role::Api, &sources), ["PORT", "SUPABASE_URL", "EMBED_THREADS"]);
 }
 
 #[test]
@@ -117,12 +117,24 @@ fn development_derives_a_signing_secret_that_all_processes_share() {
 }
 
 #[test]
-fn a_key_of_a_service_that_this_build_does_not_call_is_a_warning() {
-    let sources = with(&[("OPENAI_API_KEY", "sk-planted")]);
-    let config = load(Role::Worker, &sources);
-    let warned: Vec<&str> = config.warnings.iter().map(|fault| fault.name.as_str()).collect();
-    assert_eq!(warned, ["OPENAI_API_KEY"]);
-    assert!(!format!("{:?}", config.warnings).contains("planted"));
+fn documents_do_not_travel_in_the_clear_outside_development() {
+    let at = |environment, endpoint: &'static str| with(&[("ENVIRONMENT", environment), ("STORAGE_URL", endpoint)]);
+    let to_another = "s3://documents?endpoint=http://minio:9000";
+    assert_eq!(faults(Role::Worker, &at("production", to_another)), ["STORAGE_URL"]);
+    assert_eq!(faults(Role::Api, &at("staging", to_another)), ["STORAGE_URL"]);
+    assert_eq!(faults(Role::Worker, &with(&[("AWS_ENDPOINT_URL", "http://minio:9000")])), ["AWS_ENDPOINT_URL"]);
+    assert_eq!(faults(Role::Worker, &at("development", to_another)), [""; 0]);
+    assert_eq!(faults(Role::Worker, &at("staging", "s3://documents?endpoint=http://127.0.0.1:9000")), [""; 0]);
+    let here = at("production", "s3://documents?endpoint=https://localhost");
+    assert_eq!(faults(Role::Worker, &here), ["STORAGE_URL"]);
+}
+
+#[test]
+fn the_user_of_a_shared_key_is_read_with_the_clients_settings() {
+    let client = |id: &'static str| Config::load(Role::Client, &Sources::of([("APP_USER_ID", id)]));
+    let id = "6b0f9d5e-3f1c-4d6a-9a55-0d3f6c1f2b11";
+    assert_eq!(client(id).unwrap().client.user_id.unwrap().to_string(), id);
+    assert!(client("ada").unwrap_err().to_string().contains("APP_USER_ID"));
 }
 
 #[test]
@@ -139,7 +151,7 @@ fn a_parser_that_is_chosen_needs_its_key_and_one_that_calls_back_a_secret() {
     assert_eq!(worker(&[KEY, HOOK]), ["WEBHOOK_SECRET"]);
     assert_eq!(worker(&[KEY, HOOK, ("WEBHOOK_SECRET", "short")]), ["WEBHOOK_SECRET"]);
     assert_eq!(worker(&[KEY, HOOK, SECRET]), [""; 0]);
-    // Nobody calls back without a key, and the API checks what comes, or takes none.
+    // Without a key, LlamaParse has no document and calls no webhook; the API checks each call, or takes none.
     assert_eq!(worker(&[HOOK]), [""; 0]);
     assert_eq!(faults(Role::Api, &with(&[])), [""; 0]);
     let laptop = Sources::of([("ENVIRONMENT", "development"), DATABASE]);

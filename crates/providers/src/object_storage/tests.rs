@@ -12,6 +12,10 @@ use super::*;
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const ABC_SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
+fn open_folder(folder: &Path) -> Result<ObjectStorage, Failure> {
+    ObjectStorage::open(&StorageLocation::Folder(folder.to_owned()), None)
+}
+
 /// A folder that goes when the test ends.
 struct Scratch(PathBuf);
 
@@ -23,7 +27,7 @@ impl Scratch {
     }
 
     fn store(&self) -> ObjectStorage {
-        ObjectStorage::open(self.0.join("objects").to_str().unwrap(), &|_| None).unwrap()
+        open_folder(&self.0.join("objects")).unwrap()
     }
 
     /// Every file below the folder.
@@ -181,12 +185,11 @@ async fn a_key_cannot_leave_the_folder() {
 async fn the_folder_is_private_and_a_file_in_its_way_is_named() {
     use std::os::unix::fs::PermissionsExt;
     let scratch = Scratch::new();
-    let url = format!("file://{}", scratch.0.join("a%20b/c").display());
-    ObjectStorage::open(&url, &|_| None).unwrap();
+    open_folder(&scratch.0.join("a b/c")).unwrap();
     let mode = std::fs::metadata(scratch.0.join("a b/c")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     std::fs::write(scratch.0.join("file"), b"").unwrap();
-    let failure = ObjectStorage::open(scratch.0.join("file").to_str().unwrap(), &|_| None).unwrap_err();
+    let failure = open_folder(&scratch.0.join("file")).unwrap_err();
     assert_eq!((failure.code, failure.class), ("storage_misconfigured", ErrorClass::Configuration));
 }
 

@@ -1,32 +1,18 @@
-//! Whose tokens are taken.
+use super::*;
 
-use url::Url;
+settings! {
+    /// Whose tokens are taken.
+    Auth in "auth", titled "Auth";
 
-use super::{reader::Reader, secret::Secret, values};
-
-/// Whose tokens are taken.
-#[derive(Debug, Clone)]
-pub struct Auth {
-    /// The Supabase project.
-    pub supabase_url: Option<Url>,
-    /// Secret of tokens signed with HS256.
-    pub jwt_secret: Option<Secret<String>>,
+    /// The project whose users' tokens are taken; issuer and key set (JWKS) follow from it.
+    SUPABASE_URL[API] supabase_url: Url = project_url, optional "https://abcdefghijklmnop.supabase.co";
+    /// Secret of tokens signed with HS256 (Supabase's legacy JWT secret).
+    SUPABASE_JWT_SECRET[API] jwt_secret: Secret<String> = jwt_secret, secret "a-secret-of-32-characters-or-more";
     /// Audience that a token must name.
-    pub audience: String,
-    /// For our own calls to Supabase; never a caller's credential.
-    pub service_role_key: Option<Secret<String>>,
+    JWT_AUDIENCE[API] audience: String = name, default "authenticated";
 }
 
 impl Auth {
-    pub(super) fn read(r: &mut Reader<'_>) -> Self {
-        Self {
-            supabase_url: r.optional("SUPABASE_URL", project_url),
-            jwt_secret: r.optional("SUPABASE_JWT_SECRET", jwt_secret),
-            audience: r.name("JWT_AUDIENCE"),
-            service_role_key: r.secret("SUPABASE_SERVICE_ROLE_KEY"),
-        }
-    }
-
     /// The issuer that a token of the project names.
     pub fn issuer(&self) -> Option<String> {
         self.supabase_url.as_ref().map(|url| format!("{}/auth/v1", base(url)))
@@ -43,7 +29,7 @@ fn base(url: &Url) -> &str {
 }
 
 fn project_url(text: &str) -> Result<Url, String> {
-    let url = values::service_url(text)?;
+    let url = service_url(text)?;
     if ["/rest/v1", "/auth/v1", "/storage/v1"].iter().any(|service| base(&url).ends_with(service)) {
         return Err("is the address of one service; leave out everything after the host".to_owned());
     }

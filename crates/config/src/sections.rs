@@ -1,0 +1,70 @@
+//! The sections of the configuration, one a file: each declares its settings, and nothing else says them again.
+
+mod auth;
+mod client;
+mod database;
+mod embedder;
+mod http;
+mod parser;
+mod platform;
+mod retention;
+mod storage;
+mod telemetry;
+mod uploads;
+mod worker;
+
+pub use self::{
+    auth::Auth,
+    client::Client,
+    database::Database,
+    embedder::Embedder,
+    http::Http,
+    parser::{Parser, ParserChoice},
+    platform::Platform,
+    retention::Retention,
+    storage::Storage,
+    telemetry::Telemetry,
+    uploads::Uploads,
+    worker::Worker,
+};
+
+// What the sections are written in.
+use std::{path::PathBuf, time::Duration};
+
+use url::Url;
+
+use super::{
+    environment::{Environment, named, roles},
+    fault::{ConfigError, Fault},
+    location::StorageLocation,
+    reader::Reader,
+    secret::Secret,
+    setting::{Group, Secrecy, Variable, settings},
+    values::*,
+};
+
+/// Every section's settings, in the order of the documentation.
+pub(crate) static GROUPS: [Group; 12] = [
+    Telemetry::GROUP,
+    Database::GROUP,
+    Http::GROUP,
+    Uploads::GROUP,
+    Auth::GROUP,
+    Storage::GROUP,
+    Worker::GROUP,
+    Retention::GROUP,
+    Parser::GROUP,
+    Embedder::GROUP,
+    Client::GROUP,
+    Platform::GROUP,
+];
+
+/// Every setting there is.
+pub(crate) fn variables() -> impl Iterator<Item = &'static Variable> {
+    GROUPS.iter().flat_map(|group| group.variables)
+}
+
+/// The variable of that name.
+pub fn variable(name: &str) -> Option<&'static Variable> {
+    variables().find(|variable| variable.name == name)
+}

@@ -1,0 +1,96 @@
+use super::*;
+use ::domain::ports::ParseLimits;
+
+named! {
+    /// Which documents go to LlamaParse. All are verified and read here first.
+    #[derive(Default)]
+    ParserChoice {
+        /// Those that cannot be read here (pages that are pictures), and those uploaded with `ocr`; none without a key.
+        #[default]
+        Auto = "auto",
+        /// None.
+        Local = "local",
+        /// Every PDF and Office document.
+        LlamaParse = "llamaparse",
+    }
+}
+
+settings! {
+    /// What parsing one document may cost, and where a remote parser is.
+    Parser in "parser", titled "Parser";
+
+    /// Pages, slides or sheets of one document; `0`: no limit.
+    PARSE_MAX_PAGES[WORKER] max_pages: u32 = whole(0..=u32::MAX), default "500";
+    /// Seconds of wall time, and of CPU time, that parsing one document may take.
+    PARSE_TIMEOUT[WORKER] timeout: Duration = seconds(1.0..=3600.0), default "120";
+    /// Memory (address space) that parsing one document may take, in bytes or with a unit.
+    PARSE_MEMORY_BYTES[WORKER] memory_bytes: u64 = memory, default "2 GiB";
+    /// Text that parsing one document may yield, in bytes or with a unit.
+    PARSE_OUTPUT_BYTES[WORKER] output_bytes: u64 = output, default "64 MiB";
+    /// Which documents LlamaParse reads: `auto`, those that cannot be read here (pages that are pictures) and those
+    /// uploaded with `ocr`, where its key is set; `local`, none; `llamaparse`, every PDF and Office document. All are
+    /// verified and read here first; text, Markdown and HTML are never sent.
+    PARSER[WORKER] choice: ParserChoice = parsed, default "auto";
+    /// Key of LlamaParse. Without it, documents are read here only.
+    LLAMAPARSE_API_KEY[WORKER] llamaparse_api_key: Secret<String> = secret, secret "llx-…";
+    /// Address of LlamaParse; it has another for its European region.
+    LLAMAPARSE_API_URL[WORKER] llamaparse_url: Option<Url> = some_url, default "https://api.cloud.llamaindex.ai";
+    /// How thoroughly LlamaParse reads, and what it charges: `cost_effective`, `agentic` or `agentic_plus`.
+    LLAMAPARSE_TIER[WORKER] llamaparse_tier: String = tier, default "cost_effective";
+    /// Seconds that LlamaParse may take for one document, its queue included.
+    PARSE_REMOTE_TIMEOUT[WORKER] remote_timeout: Duration = seconds(1.0..=86_400.0), default "1800";
+    /// Address at which LlamaParse reaches the API, so that it can say when it is done. Without it, it is asked every
+    /// 5 to 60 s.
+    WEBHOOK_BASE_URL[WORKER] webhook_base_url: Url = service_url, optional "https://api.example.com";
+    /// What the URLs and headers of webhooks are made with, 32 characters or more, the same in every process of API and
+    /// worker. Needed with `WEBHOOK_BASE_URL`; development has one.
+    WEBHOOK_SECRET[BOTH] webhook_secret: Secret<String> = long_secret, secret "32 random bytes: openssl rand -hex 32";
+}
+
+/// What stands in for WEBHOOK_SECRET on a laptop: the same in every process, and no secret.
+const DEVELOPMENT_SECRET: &str = "development: anybody may say that a document is ready to be asked for";
+
+impl Parser {
+    /// Gives a laptop a secret for webhooks.
+    pub(crate) fn complete(mut self, reader: &Reader<'_>) -> Self {
+        if self.webhook_secret.is_none() && reader.environment() == Environment::Development {
+            self.webhook_secret = Some(Secret::new(DEVELOPMENT_SECRET.to_owned()));
+        }
+        self
+    }
+
+    /// Bounds for one document.
+    pub fn limits(&self) -> ParseLimits {
+        ParseLimits {
+            max_pages: self.max_pages,
+            memory_bytes: self.memory_bytes,
+            time: self.timeout,
+            output_bytes: self.output_bytes,
+        }
+    }
+}
+
+/// A child needs some memory to start at all.
+fn memory(text: &str) -> Result<u64, String> {
+    let bytes = bytes(text)?;
+    if bytes >= 64 << 20 { Ok(bytes) } else { Err("is less than 64 MiB, in which no parser starts".to_owned()) }
+}
+
+fn output(text: &str) -> Result<u64, String> {
+    let bytes = bytes(text)?;
+    if bytes > 0 { Ok(bytes) } else { Err("leaves no room for any text".to_owned()) }
+}
+
+/// A URL has no default value of its own.
+fn some_url(text: &str) -> Result<Option<Url>, String> {
+    service_url(text).map(Some)
+}
+
+fn tier(text: &str) -> Result<String, String> {
+    // Source: LlamaParse, "Parse File".
+    const TIERS: [&str; 3] = ["cost_effective", "agentic", "agentic_plus"];
+    if TIERS.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("is none of {}; `fast` gives no markdown", TIERS.join(", ")))
+}

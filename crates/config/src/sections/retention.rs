@@ -1,0 +1,16 @@
+use super::*;
+
+settings! {
+    /// How long ended jobs, their events and receipts are kept.
+    Retention in "retention", titled "Retention";
+
+    /// Days that the events of an ended job are kept; `0`: for ever.
+    RETENTION_EVENTS_DAYS[WORKER] events_days: u32 = days, default "90";
+    /// Days that an applied webhook is remembered, so that it cannot be played again; `0`: for ever.
+    RETENTION_WEBHOOKS_DAYS[WORKER] webhooks_days: u32 = days, default "30";
+    /// Days that an ended job is kept once a later job of its document has taken its place; `0`: for ever. A document's
+    /// latest job stays as long as the document.
+    RETENTION_JOBS_DAYS[WORKER] jobs_days: u32 = days, default "0";
+    /// Days that the receipt of a finished deletion is kept; `0`: for ever.
+    RETENTION_RECEIPTS_DAYS[WORKER] receipts_days: u32 = days, default "365";
+}
