@@ -2,7 +2,6 @@
 
 mod jwks;
 mod project;
-mod service_key;
 
 use super::{Scene, catalogue::Group, finding::Finding};
 
@@ -11,7 +10,6 @@ pub(super) const GROUP: Group = Group {
     checks: &[
         (project::PROJECT, "all settings that name a Supabase project name the same."),
         (jwks::KEYS, "users can log in, and the keys of their project are ones that this build verifies."),
-        (service_key::SERVICE_KEY, "the service role key is one, of this project, and not expired."),
     ],
     causes: &[
         &project::OTHER_PROJECT,
@@ -19,11 +17,6 @@ pub(super) const GROUP: Group = Group {
         &jwks::JWKS_UNREACHABLE,
         &jwks::ALGORITHM_UNEXPECTED,
         &jwks::KID_MISSING,
-        &service_key::NOT_A_KEY,
-        &service_key::OTHER_PROJECT,
-        &service_key::WRONG_ROLE,
-        &service_key::OTHER_SECRET,
-        &service_key::EXPIRED,
     ],
 };
 
@@ -35,9 +28,6 @@ pub(super) async fn check(scene: &Scene<'_>) -> Vec<Finding> {
     }
     if selection.wants(jwks::KEYS) {
         findings.push(jwks::check(scene.config).await);
-    }
-    if selection.wants(service_key::SERVICE_KEY) {
-        findings.push(service_key::check(scene.config));
     }
     findings
 }

@@ -9,10 +9,7 @@ use super::{Scene, catalogue::Group, finding::Finding};
 pub(super) const GROUP: Group = Group {
     name: "providers",
     checks: &[
-        (
-            embed::EMBED,
-            "the model loads and gives vectors of its dimension; an embedding service whose key is set takes it.",
-        ),
+        (embed::EMBED, "the model loads and gives vectors of its dimension."),
         (parse::PARSE, "the parsing service whose key is set takes it."),
         (hook::HOOK, "the parsing service could call this deployment back."),
     ],
@@ -20,10 +17,6 @@ pub(super) const GROUP: Group = Group {
         &embed::MODEL_MISSING,
         &embed::MODEL_UNUSABLE,
         &embed::DIMENSION_UNEXPECTED,
-        &embed::KEY_REFUSED,
-        &embed::MODEL_UNKNOWN,
-        &embed::QUOTA,
-        &embed::UNREACHABLE,
         &parse::KEY_REFUSED,
         &parse::QUOTA,
         &parse::UNREACHABLE,
@@ -40,7 +33,7 @@ pub(super) async fn check(scene: &Scene<'_>) -> Vec<Finding> {
     let selection = &scene.options.selection;
     let mut findings = Vec::new();
     if selection.wants(embed::EMBED) {
-        findings.extend(embed::check(scene).await);
+        findings.push(embed::check(scene.config, &*scene.model).await);
     }
     if selection.wants(parse::PARSE) {
         findings.push(parse::check(scene.config).await);

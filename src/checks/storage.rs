@@ -1,7 +1,5 @@
 //! The object store, by a small object of ours: put, looked at, read, put by a signed URL, deleted.
 
-mod limits;
-
 use std::{io, time::Duration};
 
 use bytes::Bytes;
@@ -59,7 +57,6 @@ pub(super) const GROUP: Group = Group {
     name: "storage",
     checks: &[
         (RW, "a small object can be stored, read back, stored by a signed URL and deleted."),
-        (limits::LIMITS, "the bucket takes every size and type that uploads may have, and is not public (Supabase)."),
     ],
     causes: &[
         &UNREACHABLE,
@@ -73,12 +70,6 @@ pub(super) const GROUP: Group = Group {
         &SIGNED_PUT_REFUSED,
         &FOLDER_UNUSABLE,
         &MISCONFIGURED,
-        &limits::KEY_REFUSED,
-        &limits::UNREACHABLE,
-        &limits::BUCKET_MISSING,
-        &limits::BUCKET_PUBLIC,
-        &limits::SIZE_LIMIT_BELOW_OURS,
-        &limits::TYPE_NOT_ALLOWED,
     ],
 };
 
@@ -95,9 +86,6 @@ pub(super) async fn check(scene: &Scene<'_>, db: Option<&Db>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if selection.wants(RW) {
         findings.push(round_trip(scene, db).await);
-    }
-    if selection.wants(limits::LIMITS) {
-        findings.push(limits::check(scene).await);
     }
     findings
 }

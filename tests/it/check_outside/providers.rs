@@ -10,7 +10,7 @@ use crate::{
         certificates::ServerCertificate,
         fakes::{
             http::{Reply, Server},
-            services::{OpenAi, llamaparse, openai},
+            services::llamaparse,
         },
         fleet::Fleet,
     },
@@ -25,31 +25,6 @@ async fn a_model_that_is_not_there_or_not_usable_is_named() {
     let model = environment.fleet.folder("models/all-MiniLM-L6-v2");
     std::fs::write(model.join("config.json"), br#"{"model_type": "gpt2"}"#).unwrap();
     environment.check().requires("ext.embed/model_unusable");
-}
-
-#[tokio::test]
-async fn each_refusal_of_the_embedding_service_is_a_warning_of_its_own() {
-    for (mood, cause) in [
-        (OpenAi::KeyRefused, "ext.embed/key_refused"),
-        (OpenAi::ModelUnknown, "ext.embed/model_unknown"),
-        (OpenAi::NoQuota, "ext.embed/quota"),
-    ] {
-        let service = openai(mood);
-        let checked = strictly(
-            "ext.embed",
-            &[("OPENAI_API_KEY", "sk-for-tests-only"), ("OPENAI_API_URL", &format!("{}/v1", service.url()))],
-        );
-        let finding = checked.requires(cause);
-        assert!(!finding.to_string().contains("sk-for-tests-only"), "{finding}");
-    }
-    let service = openai(OpenAi::Well);
-    let checked =
-        strictly("ext.embed", &[("OPENAI_API_KEY", "sk-x"), ("OPENAI_API_URL", &format!("{}/v1", service.url()))]);
-    assert_eq!(checked.causes(), [""; 0], "{:#}", checked.report);
-    let checked = strictly("ext.embed", &[("OPENAI_API_KEY", "sk-x"), ("OPENAI_API_URL", &service.url())]);
-    checked.requires("ext.embed/unreachable");
-    let checked = strictly("ext.embed", &[("OPENAI_API_KEY", "sk-x"), ("OPENAI_API_URL", "http://127.0.0.1:1/v1")]);
-    checked.requires("ext.embed/unreachable");
 }
 
 #[tokio::test]

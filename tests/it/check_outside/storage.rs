@@ -1,15 +1,10 @@
 //! The object store, broken in one way each.
 
-use serde_json::json;
-
 use crate::{
     check::{Environment, check},
     support::{
         db::TestDb,
-        fakes::{
-            s3::{Fault, S3},
-            services::bucket_api,
-        },
+        fakes::s3::{Fault, S3},
         fleet::Fleet,
     },
 };
@@ -117,42 +112,4 @@ async fn without_a_database_the_store_is_tried_all_the_same() {
     let checked = check(&fleet, &["--only", "store.rw"]);
     assert_eq!(checked.one("store.rw")["status"], "passed", "{:#}", checked.report);
     assert_eq!(store.keys(), [""; 0]);
-}
-
-const KEY: &str = "sb_secret_for_tests";
-
-async fn with_bucket(bucket: Option<serde_json::Value>, key: &str) -> (Environment, S3) {
-    let store = S3::behind(Fault::Nothing, bucket_api(KEY, bucket));
-    let mut environment = with_store(&store).await;
-    environment.fleet.set("SUPABASE_URL", &store.url());
-    environment.fleet.set("SUPABASE_SERVICE_ROLE_KEY", key);
-    (environment, store)
-}
-
-#[tokio::test]
-async fn a_bucket_that_takes_less_than_uploads_may_be_is_named() {
-    let all = ["application/*", "text/*"];
-    for (bucket, cause) in [
-        (json!({ "public": false, "file_size_limit": 5_242_880 }), "store.limits/size_limit_below_ours"),
-        (json!({ "public": false, "allowed_mime_types": ["application/pdf"] }), "store.limits/type_not_allowed"),
-        (json!({ "public": true }), "store.limits/bucket_public"),
-    ] {
-        let (environment, _store) = with_bucket(Some(bucket), KEY).await;
-        look(&environment).requires(cause);
-    }
-    let wide = json!({ "public": false, "file_size_limit": 26_214_400, "allowed_mime_types": all });
-    let (environment, _store) = with_bucket(Some(wide), KEY).await;
-    let checked = look(&environment);
-    assert_eq!(checked.causes(), [""; 0], "{:#}", checked.report);
-    assert_eq!(checked.one("store.limits")["status"], "passed");
-}
-
-#[tokio::test]
-async fn a_bucket_of_another_project_and_a_refused_key_are_told_apart() {
-    let (environment, _store) = with_bucket(None, KEY).await;
-    look(&environment).requires("store.limits/bucket_missing");
-    let (environment, _store) = with_bucket(Some(json!({})), "sb_secret_another").await;
-    let checked = look(&environment);
-    let finding = checked.requires("store.limits/key_refused");
-    assert!(!finding.to_string().contains("sb_secret_another"), "{finding}");
 }

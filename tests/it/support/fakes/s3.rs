@@ -42,16 +42,9 @@ pub struct S3 {
 
 impl S3 {
     pub fn start(fault: Fault) -> Self {
-        Self::behind(fault, |_request| None)
-    }
-
-    /// With another service at the same address, which is asked first.
-    pub fn behind(fault: Fault, first: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
         let objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>> = Arc::default();
         let kept = objects.clone();
-        let server = Server::start(move |request| {
-            first(request).unwrap_or_else(|| answer(fault, request, &mut kept.lock().unwrap()))
-        });
+        let server = Server::start(move |request| answer(fault, request, &mut kept.lock().unwrap()));
         Self { server, objects }
     }
 
