@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use url::Url;
 use uuid::Uuid;
 
-use crate::checks::Selection;
+use crate::checks;
 
 pub use client::{
     CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs, SearchArgs, SearchModeArg, UploadArgs,
@@ -149,7 +149,7 @@ pub struct CheckArgs {
     #[arg(long, short, value_enum, default_value_t = CheckOutput::Text, value_name = "FORMAT")]
     pub output: CheckOutput,
     /// Only these: groups (database, storage, …) or ids (db.mode, …), separated by commas
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = Selection::parse_name)]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = checks::parse_name)]
     pub only: Vec<String>,
     /// Leave out what only a running deployment can answer: workers and API
     #[arg(long, conflicts_with = "e2e")]

@@ -3,10 +3,7 @@
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::{
-    catalogue::group_of,
-    finding::{CheckStatus, Finding},
-};
+use super::finding::{CheckStatus, Finding};
 use crate::{build_info::BuildInfo, config::Environment};
 
 /// Version of the JSON's shape: docs/check-output.schema.json. Keys may be added within a version.
@@ -22,7 +19,7 @@ pub enum Verdict {
     Failed,
     /// What is wrong could pass by itself and did not within `--wait`.
     NotReady,
-    /// INT or TERM came before everything was looked at.
+    /// INT or TERM came before everything was checked.
     Interrupted,
 }
 
@@ -31,11 +28,11 @@ pub enum Verdict {
 pub struct Summary {
     /// As they should be.
     pub passed: usize,
-    /// Somebody should look.
+    /// A person should look.
     pub warnings: usize,
     /// Do not work.
     pub failed: usize,
-    /// Not looked at.
+    /// Not checked.
     pub skipped: usize,
 }
 
@@ -88,7 +85,7 @@ impl Report {
 
     /// Whether all that is wrong could pass by itself.
     pub fn may_pass(&self) -> bool {
-        self.problems().all(|finding| finding.cause.is_some_and(|cause| cause.waitable))
+        self.problems().all(|finding| finding.cause.is_some_and(|cause| cause.may_pass))
     }
 
     /// The JSON document.
@@ -134,13 +131,13 @@ impl<'a> CheckJson<'a> {
     fn of(finding: &'a Finding) -> Self {
         Self {
             id: finding.id,
-            group: group_of(finding.id),
+            group: finding.group,
             subject: finding.subject.as_deref(),
             status: finding.status,
             ms: u64::try_from(finding.took.as_millis()).unwrap_or(u64::MAX),
             observed: &finding.observed,
             expected: finding.expected.as_deref(),
-            cause: finding.cause.map(super::Cause::id),
+            cause: finding.cause_id(),
             why: finding.cause.map(|cause| cause.why),
             fix: finding.fix.as_deref(),
         }
@@ -149,15 +146,20 @@ impl<'a> CheckJson<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::checks::finding::{Cause, Look};
+    use std::time::Duration;
 
-    static BROKEN: Cause = Cause::error("db.login", "broken", "It is broken.");
-    static SLOW: Cause = Cause::error("db.login", "slow", "It is slow.").waitable();
-    static ODD: Cause = Cause::warning("db.login", "odd", "It is odd.");
+    use super::*;
+    use crate::checks::cause::Cause;
+
+    static BROKEN: Cause = Cause::error("broken", "It is broken.", "mend");
+    static SLOW: Cause = Cause::error("slow", "It is slow.", "mend").may_pass();
+    static ODD: Cause = Cause::warning("odd", "It is odd.", "mend");
 
     fn report(causes: &[&'static Cause], strict: bool, waited_in_vain: bool) -> Report {
-        let findings = causes.iter().map(|cause| Look::at("db.login").found(cause, "seen", "mend")).collect();
+        let finding = |cause: &&'static Cause| {
+            Finding::new("database", "db.login", None, Duration::ZERO, Err(cause.seen("seen")))
+        };
+        let findings = causes.iter().map(finding).collect();
         Report { findings, started_at: OffsetDateTime::UNIX_EPOCH, ms: 0, strict, waited_in_vain, interrupted: false }
     }
 

@@ -6,11 +6,10 @@ use time::OffsetDateTime;
 
 use super::{Context, client::render, usable::refuse_wrong_environment, wiring::open_db};
 use crate::{
-    api::ApiKeySecret,
     cli::{KeysAction, KeysArgs},
     db::{
         Db,
-        api_keys::{NewApiKey, Scope, insert_api_key, list_api_keys, revoke_api_key},
+        api_keys::{ApiKeySecret, NewApiKey, Scope, insert_api_key, list_api_keys, revoke_api_key},
     },
     domain::{ErrorClass, Failure, UserId},
 };
