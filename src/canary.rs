@@ -10,7 +10,7 @@ use crate::{
         Db,
         canary::{
             CanaryObject, cancel_held_canary, cancel_waiting_canary, count_canary_holders, delete_canary_keys,
-            forget_canary_object, get_canary_key, list_canary_deletions, list_canary_documents, list_canary_uploads,
+            forget_canary_object, get_canary_key, list_canary_documents, list_canary_objects,
         },
         documents::delete_document,
     },
@@ -62,8 +62,7 @@ pub async fn sweep_canaries(db: &Db, store: &dyn ObjectStore, whose: Store) -> R
         swept += 1;
     }
     let conn = db.get().await?;
-    let mut objects = list_canary_deletions(&conn, CANARY_USER, None, ABANDONED_AFTER).await?;
-    objects.extend(list_canary_uploads(&conn, CANARY_USER, ABANDONED_AFTER).await?);
+    let objects = list_canary_objects(&conn, CANARY_USER, None, ABANDONED_AFTER).await?;
     drop(conn);
     Ok(swept + remove_objects(db, store, whose, objects).await?)
 }
@@ -92,7 +91,7 @@ pub async fn remove_document(
     if !(is_settled && is_here) {
         return Ok(Removed::LeftToHousekeeping);
     }
-    let objects = list_canary_deletions(&db.get().await?, CANARY_USER, Some(document), Duration::ZERO).await?;
+    let objects = list_canary_objects(&db.get().await?, CANARY_USER, Some(document), Duration::ZERO).await?;
     remove_objects(db, store, Store::Theirs, objects).await?;
     Ok(Removed::Wholly)
 }

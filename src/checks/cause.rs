@@ -28,13 +28,18 @@ pub struct Cause {
 
 impl Cause {
     /// A cause for which something does not work.
-    pub(super) const fn error(slug: &'static str, why: &'static str, fix: &'static str) -> Self {
-        Self { slug, severity: Severity::Error, may_pass: false, why, fix }
+    pub(super) const fn error(slug: &'static str, why: &'static str) -> Self {
+        Self { slug, severity: Severity::Error, may_pass: false, why, fix: "" }
     }
 
     /// A cause that a person should look at.
-    pub(super) const fn warning(slug: &'static str, why: &'static str, fix: &'static str) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(slug, why, fix) }
+    pub(super) const fn warning(slug: &'static str, why: &'static str) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(slug, why) }
+    }
+
+    /// What to do about it.
+    pub(super) const fn fix(self, fix: &'static str) -> Self {
+        Self { fix, ..self }
     }
 
     /// The same, as one that can pass by itself.
@@ -47,6 +52,15 @@ impl Cause {
         Problem::Found { cause: self, observed: observed.into(), fix: self.fix.to_owned(), expected: None }
     }
 }
+
+/// Declares the causes of one check and their list: name, severity, slug, what it means, what to do, whether it may pass.
+macro_rules! causes {
+    ($list:ident: $($name:ident = $severity:ident($slug:literal, $why:literal $(, $fix:expr)?)$(.$may_pass:ident())?;)+) => {
+        $(pub(crate) static $name: Cause = Cause::$severity($slug, $why)$(.fix($fix))?$(.$may_pass())?;)+
+        pub(crate) const $list: &[&Cause] = &[$(&$name),+];
+    };
+}
+pub(crate) use causes;
 
 /// What a check says: that all is well and what it saw, or a problem.
 pub(super) type Outcome = Result<String, Problem>;

@@ -1,10 +1,10 @@
-//! A check, as a value.
+//! A check, as a value; with what the files that declare checks need.
 
 use futures_util::future::LocalBoxFuture;
 
-use super::{
-    cause::{Cause, Outcome},
-    context::{Context, UrlPath},
+pub(super) use super::{
+    cause::{Cause, Outcome, Problem, causes},
+    context::{Context, Health, Modes, UrlPath},
 };
 
 type Once = for<'a> fn(&'a Context<'a>) -> LocalBoxFuture<'a, Outcome>;

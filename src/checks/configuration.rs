@@ -1,36 +1,33 @@
 //! `cfg.parse`: whether every setting can be used; `cfg.port`: whether the API listens where the platform connects.
 
 use super::{
-    cause::{Cause, Outcome},
-    check::Check,
-    context::{self, Context},
+    check::{Cause, Check, Context, Outcome, causes},
+    context,
 };
 use crate::db::url::is_loopback;
 
 pub(super) static SETTINGS: Check =
-    Check::many(context::SETTINGS, "every setting is there and can be used.", settings).finds(&[&FAULT, &DOUBT]);
+    Check::many(context::SETTINGS, "every setting is there and can be used.", settings).finds(SETTINGS_CAUSES);
 pub(super) static PORT: Check =
     Check::once("cfg.port", "the API listens on the port and address at which the platform asks.", |context| {
         Box::pin(port(context))
     })
-    .finds(&[&AT_ODDS, &LOOPBACK_ONLY]);
+    .finds(PORT_CAUSES);
 
-static FAULT: Cause = Cause::error(
-    "fault",
-    "A setting is missing, malformed or contradicts another: the roles that read it exit with 2.",
-    "",
-);
-static DOUBT: Cause = Cause::warning("doubt", "A setting works, but is hardly what was meant.", "");
-static AT_ODDS: Cause = Cause::warning(
-    "at_odds",
-    "PORT and API_PORT name different ports. PORT wins, so clients of the other port find nothing.",
-    "Remove API_PORT where the platform sets PORT, and let clients of the other port use PORT.",
-);
-static LOOPBACK_ONLY: Cause = Cause::error(
-    "loopback_only",
-    "The API would listen on this machine's loopback address only: the platform's probe and every client get no answer.",
-    "Set API_HOST=0.0.0.0, or remove it.",
-);
+causes! { SETTINGS_CAUSES:
+    FAULT = error("fault",
+        "A setting is missing, malformed or contradicts another: the roles that read it exit with 2.");
+    DOUBT = warning("doubt", "A setting works, but is hardly what was meant.");
+}
+
+causes! { PORT_CAUSES:
+    AT_ODDS = warning("at_odds",
+        "PORT and API_PORT name different ports. PORT wins, so clients of the other port find nothing.",
+        "Remove API_PORT where the platform sets PORT, and let clients of the other port use PORT.");
+    LOOPBACK_ONLY = error("loopback_only",
+        "The API would listen on this machine's loopback address only: the platform's probe and every client get no answer.",
+        "Set API_HOST=0.0.0.0, or remove it.");
+}
 
 /// An outcome for each fault.
 fn settings(context: &Context<'_>) -> Vec<(Option<String>, Outcome)> {

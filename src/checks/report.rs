@@ -1,6 +1,7 @@
 //! All findings of one run, as `--output json` prints them, and what they come to.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::finding::{CheckStatus, Finding};
@@ -89,9 +90,9 @@ impl Report {
     }
 
     /// The JSON document.
-    pub fn to_json(&self, environment: Environment, build: &BuildInfo) -> serde_json::Value {
-        let checks: Vec<_> = self.findings.iter().map(CheckJson::of).collect();
-        serde_json::json!({
+    pub fn to_json(&self, environment: Environment, build: &BuildInfo) -> Value {
+        let checks: Vec<_> = self.findings.iter().map(to_json).collect();
+        json!({
             "schema_version": SCHEMA_VERSION,
             "verdict": self.verdict(),
             "environment": environment.as_str(),
@@ -107,41 +108,24 @@ impl Report {
     }
 }
 
-/// One element of `checks`.
-#[derive(Serialize)]
-struct CheckJson<'a> {
-    id: &'a str,
-    group: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<&'a str>,
-    status: CheckStatus,
-    ms: u64,
-    observed: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expected: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fix: Option<&'a str>,
-}
-
-impl<'a> CheckJson<'a> {
-    fn of(finding: &'a Finding) -> Self {
-        Self {
-            id: finding.id,
-            group: finding.group,
-            subject: finding.subject.as_deref(),
-            status: finding.status,
-            ms: u64::try_from(finding.took.as_millis()).unwrap_or(u64::MAX),
-            observed: &finding.observed,
-            expected: finding.expected.as_deref(),
-            cause: finding.cause_id(),
-            why: finding.cause.map(|cause| cause.why),
-            fix: finding.fix.as_deref(),
-        }
+/// One element of `checks`; what there is nothing to say of is left out.
+fn to_json(finding: &Finding) -> Value {
+    let mut value = json!({
+        "id": finding.id,
+        "group": finding.group,
+        "subject": finding.subject,
+        "status": finding.status,
+        "ms": u64::try_from(finding.took.as_millis()).unwrap_or(u64::MAX),
+        "observed": finding.observed,
+        "expected": finding.expected,
+        "cause": finding.cause_id(),
+        "why": finding.cause.map(|cause| cause.why),
+        "fix": finding.fix,
+    });
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|_, field| !field.is_null());
     }
+    value
 }
 
 #[cfg(test)]
@@ -151,9 +135,9 @@ mod tests {
     use super::*;
     use crate::checks::cause::Cause;
 
-    static BROKEN: Cause = Cause::error("broken", "It is broken.", "mend");
-    static SLOW: Cause = Cause::error("slow", "It is slow.", "mend").may_pass();
-    static ODD: Cause = Cause::warning("odd", "It is odd.", "mend");
+    static BROKEN: Cause = Cause::error("broken", "It is broken.");
+    static SLOW: Cause = Cause::error("slow", "It is slow.").may_pass();
+    static ODD: Cause = Cause::warning("odd", "It is odd.");
 
     fn report(causes: &[&'static Cause], strict: bool, waited_in_vain: bool) -> Report {
         let finding = |cause: &&'static Cause| {

@@ -1,36 +1,30 @@
 //! `db.budget`: whether all instances together fit into the connections that are granted.
 
 use super::{
-    super::{
-        cause::{Cause, Outcome},
-        check::Check,
-        context::Context,
-    },
+    super::check::{Cause, Check, Context, Outcome, causes},
     server::VERSION,
     session_mode::MODE,
 };
 use crate::db::probe::SessionMode;
 
-pub(in crate::checks) static BUDGET: Check = Check::once(
+pub(crate) static BUDGET: Check = Check::once(
     "db.budget",
     "all instances together stay below the number of connections that are granted.",
     |context| Box::pin(budget(context)),
 )
 .needs(&[&VERSION])
 .after(&[&MODE])
-.finds(&[&OVER_LIMIT, &TIGHT]);
+.finds(BUDGET_CAUSES);
 
 const FIX: &str = "Lower DATABASE_POOL_SIZE or the number of instances, raise the limit, or connect through a pooler in transaction mode.";
-static OVER_LIMIT: Cause = Cause::error(
-    "over_limit",
-    "The pools of all instances together ask for more connections than are granted: under load some requests fail.",
-    FIX,
-);
-static TIGHT: Cause = Cause::warning(
-    "tight",
-    "The pools of all instances together may take over four fifths of the connections: a deploy, when old and new run side by side, goes beyond.",
-    FIX,
-);
+causes! { BUDGET_CAUSES:
+    OVER_LIMIT = error("over_limit",
+        "The pools of all instances together ask for more connections than are granted: under load some requests fail.",
+        FIX);
+    TIGHT = warning("tight",
+        "The pools of all instances together may take over four fifths of the connections: a deploy, when old and new run side by side, goes beyond.",
+        FIX);
+}
 
 async fn budget(context: &Context<'_>) -> Outcome {
     let (database, platform) = (&context.config.database, &context.config.platform);

@@ -1,11 +1,7 @@
 //! `env.stamp`: whether the database is this environment's; and with that, whether it can be used.
 
 use super::{
-    super::{
-        cause::{Cause, Outcome, Problem},
-        check::{Check, ids},
-        context::Context,
-    },
+    super::check::{Cause, Check, Context, Outcome, Problem, causes, ids},
     schema::{MIGRATIONS, SHAPE, STATUSES},
     server::{EXTENSION, ROLE, WRITABLE},
 };
@@ -14,29 +10,25 @@ use crate::db::{
     migrations::{SchemaState, get_environment_stamp, schema_state},
 };
 
-pub(in crate::checks) static STAMP: Check =
+pub(crate) static STAMP: Check =
     Check::once("env.stamp", "the database belongs to this environment.", |context| Box::pin(stamp(context)))
         .needs(&[&WRITABLE, &EXTENSION, &ROLE])
         .after(&[&MIGRATIONS])
-        .finds(&[&WRONG_ENVIRONMENT, &NOT_STAMPED]);
+        .finds(STAMP_CAUSES);
 
-static WRONG_ENVIRONMENT: Cause = Cause::error(
-    "wrong_environment",
-    "The database belongs to another environment: api, worker and migrate refuse to start on it, and write nothing.",
-    "",
-);
-static NOT_STAMPED: Cause = Cause::error(
-    "not_stamped",
-    "The database is not stamped with an environment yet, so that nothing keeps another one's processes away.",
-    "Run `app migrate`.",
-)
-.may_pass();
+causes! { STAMP_CAUSES:
+    WRONG_ENVIRONMENT = error("wrong_environment",
+        "The database belongs to another environment: api, worker and migrate refuse to start on it, and write nothing.");
+    NOT_STAMPED = error("not_stamped",
+        "The database is not stamped with an environment yet, so that nothing keeps another one's processes away.",
+        "Run `app migrate`.").may_pass();
+}
 
 /// What has to be so before the system can do anything with the database.
-pub(in crate::checks) static DATABASE_READY: &[&Check] = &[&MIGRATIONS, &STAMP, &STATUSES, &SHAPE];
+pub(crate) static DATABASE_READY: &[&Check] = &[&MIGRATIONS, &STAMP, &STATUSES, &SHAPE];
 
 /// The database, where it has the schema of this build and is this environment's; else the check that says why not.
-pub(in crate::checks) fn ready_db<'c>(context: &'c Context<'_>) -> Result<&'c Db, Problem> {
+pub(crate) fn ready_db<'c>(context: &'c Context<'_>) -> Result<&'c Db, Problem> {
     match context.blocker(ids(DATABASE_READY), None) {
         Some(blocker) => Err(Problem::Behind(blocker)),
         None => context.db(),

@@ -1,11 +1,7 @@
 //! The last stage of the way to the database: the encrypted connection and the login, as the roles make them.
 
 use super::{
-    super::{
-        cause::{Cause, Outcome},
-        check::Check,
-        context::{Context, UrlPath},
-    },
+    super::check::{Cause, Check, Context, Outcome, UrlPath, causes},
     network::PROTOCOL,
 };
 use crate::db::{
@@ -13,56 +9,40 @@ use crate::db::{
     url::{DatabaseUrl, TlsMode},
 };
 
-pub(in crate::checks) static ENCRYPTION: Check =
+pub(crate) static ENCRYPTION: Check =
     Check::each_url("net.tls", "the connection is protected as the URL asks.", |context, path| {
         Box::pin(encryption(context, path))
     })
     .needs(&[&PROTOCOL])
-    .finds(&[&TLS_REQUIRED, &TLS_UNSUPPORTED, &TLS_UNTRUSTED, &TLS_NAME, &TLS_EXPIRED, &TLS_FAILED]);
-pub(in crate::checks) static LOGIN: Check =
+    .finds(ENCRYPTION_CAUSES);
+pub(crate) static LOGIN: Check =
     Check::each_url("db.login", "the login works.", |_context, path| Box::pin(login(path)))
         .needs(&[&ENCRYPTION])
-        .finds(&[
-            &WRONG_PASSWORD,
-            &ROLE_MISSING,
-            &DATABASE_MISSING,
-            &ACCESS_REFUSED,
-            &TENANT_UNKNOWN,
-            &TOO_MANY,
-            &NOT_READY,
-            &NO_LOGIN,
-        ]);
+        .finds(LOGIN_CAUSES);
 
 // What to do is the connection error's to say.
-static TLS_REQUIRED: Cause =
-    Cause::error("required", "The server takes encrypted connections only, and TLS is switched off here.", "");
-static TLS_UNSUPPORTED: Cause = Cause::error("unsupported", "The server offers no TLS.", "");
-static TLS_UNTRUSTED: Cause = Cause::error(
-    "untrusted",
-    "The server's certificate was signed by an authority that is not trusted here, or the file of authorities cannot be used.",
-    "Name a readable file with the authority's certificate in DATABASE_CA_FILE or sslrootcert.",
-);
-static TLS_NAME: Cause =
-    Cause::error("name_mismatch", "The server's certificate is for other names than the host in the URL.", "");
-static TLS_EXPIRED: Cause =
-    Cause::error("expired", "The server's certificate is past its time, or this machine's clock is wrong.", "");
-static TLS_FAILED: Cause = Cause::error("failed", "The encrypted connection could not be set up.", "");
-static WRONG_PASSWORD: Cause =
-    Cause::error("wrong_password", "User or password is wrong. Postgres does not tell which.", "");
-static ROLE_MISSING: Cause =
-    Cause::error("role_missing", "The server has no such role, or one that may not log in.", "");
-static DATABASE_MISSING: Cause = Cause::error("database_missing", "The server has no database of that name.", "");
-static ACCESS_REFUSED: Cause =
-    Cause::error("access_refused", "The server's rules do not admit this user, database or address.", "");
-static TENANT_UNKNOWN: Cause = Cause::error(
-    "tenant_unknown",
-    "The pooler does not know this project: the user lacks its reference, the region is another, or the project is paused.",
-    "",
-);
-static TOO_MANY: Cause =
-    Cause::error("too_many_connections", "The server, or its pooler, gives out no more connections.", "").may_pass();
-static NOT_READY: Cause = Cause::error("not_ready", "The server is starting, stopping or recovering.", "").may_pass();
-static NO_LOGIN: Cause = Cause::error("failed", "The login did not come to its end.", "").may_pass();
+causes! { ENCRYPTION_CAUSES:
+    TLS_REQUIRED = error("required", "The server takes encrypted connections only, and TLS is switched off here.");
+    TLS_UNSUPPORTED = error("unsupported", "The server offers no TLS.");
+    TLS_UNTRUSTED = error("untrusted",
+        "The server's certificate was signed by an authority that is not trusted here, or the file of authorities cannot be used.",
+        "Name a readable file with the authority's certificate in DATABASE_CA_FILE or sslrootcert.");
+    TLS_NAME = error("name_mismatch", "The server's certificate is for other names than the host in the URL.");
+    TLS_EXPIRED = error("expired", "The server's certificate is past its time, or this machine's clock is wrong.");
+    TLS_FAILED = error("failed", "The encrypted connection could not be set up.");
+}
+
+causes! { LOGIN_CAUSES:
+    WRONG_PASSWORD = error("wrong_password", "User or password is wrong. Postgres does not tell which.");
+    ROLE_MISSING = error("role_missing", "The server has no such role, or one that may not log in.");
+    DATABASE_MISSING = error("database_missing", "The server has no database of that name.");
+    ACCESS_REFUSED = error("access_refused", "The server's rules do not admit this user, database or address.");
+    TENANT_UNKNOWN = error("tenant_unknown",
+        "The pooler does not know this project: the user lacks its reference, the region is another, or the project is paused.");
+    TOO_MANY = error("too_many_connections", "The server, or its pooler, gives out no more connections.").may_pass();
+    NOT_READY = error("not_ready", "The server is starting, stopping or recovering.").may_pass();
+    NO_LOGIN = error("failed", "The login did not come to its end.").may_pass();
+}
 
 /// Connects as the roles do. A failure that is not of TLS is left to `db.login`.
 async fn encryption(context: &Context<'_>, path: &UrlPath<'_>) -> Outcome {

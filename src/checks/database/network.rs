@@ -13,72 +13,60 @@ use tokio::{
 };
 
 use super::super::{
-    cause::{Cause, Outcome, Problem},
-    check::Check,
+    check::{Cause, Check, Context, Outcome, Problem, UrlPath, causes},
     configuration::SETTINGS,
-    context::{Context, UrlPath},
 };
 use crate::db::{connect_error::ipv4_advice, url::DatabaseUrl};
 
-pub(in crate::checks) static NAME: Check =
+pub(crate) static NAME: Check =
     Check::each_url("net.dns", "the database's host name resolves.", |context, path| Box::pin(resolve(context, path)))
         .after(&[&SETTINGS])
-        .finds(&[&NO_ADDRESS]);
-pub(in crate::checks) static FAMILY: Check =
+        .finds(NAME_CAUSES);
+pub(crate) static FAMILY: Check =
     Check::each_url("net.family", "this machine has a route to one of its addresses.", |_context, path| {
         Box::pin(route(path))
     })
     .needs(&[&NAME])
-    .finds(&[&IPV6_ONLY]);
-pub(in crate::checks) static PORT: Check =
+    .finds(FAMILY_CAUSES);
+pub(crate) static PORT: Check =
     Check::each_url("net.tcp", "something listens on the port.", |context, path| Box::pin(connect(context, path)))
         .needs(&[&FAMILY])
-        .finds(&[&REFUSED, &TIMED_OUT, &UNREACHABLE]);
-pub(in crate::checks) static PROTOCOL: Check =
+        .finds(PORT_CAUSES);
+pub(crate) static PROTOCOL: Check =
     Check::each_url("net.protocol", "it speaks Postgres.", |context, path| Box::pin(speak(context, path)))
         .needs(&[&PORT])
-        .finds(&[&SILENT, &NOT_POSTGRES]);
+        .finds(PROTOCOL_CAUSES);
 
-static NO_ADDRESS: Cause = Cause::error(
-    "no_address",
-    "The database's host name has no address: it is misspelt, the project is paused or deleted, or DNS is down.",
-    "Copy the URL again from the database's dashboard.",
-)
-.may_pass();
-static IPV6_ONLY: Cause = Cause::error(
-    "ipv6_only",
-    "The database's host has IPv6 addresses only, and this machine has no route to them.",
-    "",
-);
-static REFUSED: Cause = Cause::error(
-    "refused",
-    "The host is there, but nothing listens on this port: the port is wrong, or the server is down.",
-    "",
-)
-.may_pass();
-static TIMED_OUT: Cause = Cause::error(
-    "timed_out",
-    "No answer from this host and port: a firewall drops the packets, or the host is down.",
-    "Check that the database admits this machine's address (its allow-list or firewall), and that it runs.",
-)
-.may_pass();
-static UNREACHABLE: Cause = Cause::error(
-    "unreachable",
-    "This machine has no route to the address.",
-    "Check this machine's network, and that the host in the URL is one that can be reached from here.",
-)
-.may_pass();
-static SILENT: Cause = Cause::error(
-    "silent",
-    "Something takes the connection and says nothing: a proxy whose server is gone, or a server that hangs.",
-    "Look at the server, or the pooler or proxy in front of it: it may be starting, overloaded, or cut off from its server.",
-)
-.may_pass();
-static NOT_POSTGRES: Cause = Cause::error(
-    "not_postgres",
-    "Something else than Postgres answers on this port.",
-    "Correct host and port in the URL: this port belongs to another service.",
-);
+causes! { NAME_CAUSES:
+    NO_ADDRESS = error("no_address",
+        "The database's host name has no address: it is misspelt, the project is paused or deleted, or DNS is down.",
+        "Copy the URL again from the database's dashboard.").may_pass();
+}
+
+causes! { FAMILY_CAUSES:
+    IPV6_ONLY = error("ipv6_only",
+        "The database's host has IPv6 addresses only, and this machine has no route to them.");
+}
+
+causes! { PORT_CAUSES:
+    REFUSED = error("refused",
+        "The host is there, but nothing listens on this port: the port is wrong, or the server is down.").may_pass();
+    TIMED_OUT = error("timed_out",
+        "No answer from this host and port: a firewall drops the packets, or the host is down.",
+        "Check that the database admits this machine's address (its allow-list or firewall), and that it runs.").may_pass();
+    UNREACHABLE = error("unreachable",
+        "This machine has no route to the address.",
+        "Check this machine's network, and that the host in the URL is one that can be reached from here.").may_pass();
+}
+
+causes! { PROTOCOL_CAUSES:
+    SILENT = error("silent",
+        "Something takes the connection and says nothing: a proxy whose server is gone, or a server that hangs.",
+        "Look at the server, or the pooler or proxy in front of it: it may be starting, overloaded, or cut off from its server.").may_pass();
+    NOT_POSTGRES = error("not_postgres",
+        "Something else than Postgres answers on this port.",
+        "Correct host and port in the URL: this port belongs to another service.");
+}
 
 /// The URL, where it leads over the network: a socket has neither name nor address.
 fn over_network<'a>(path: &UrlPath<'a>) -> Result<&'a DatabaseUrl, Problem> {

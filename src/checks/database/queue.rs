@@ -1,11 +1,7 @@
 //! Whether the queue carries a job, refuses jobs that make no sense, and moves.
 
 use super::{
-    super::{
-        cause::{Cause, Outcome},
-        check::Check,
-        context::Context,
-    },
+    super::check::{Cause, Check, Context, Outcome, causes},
     environment::DATABASE_READY,
 };
 use crate::db::{
@@ -14,23 +10,23 @@ use crate::db::{
     trial::{LIST_BLOCKERS, Trip, list_accepted_nonsense, run_queue_trip},
 };
 
-pub(in crate::checks) static ROUND_TRIP: Check = Check::once(
+pub(crate) static ROUND_TRIP: Check = Check::once(
     "q.trip",
     "a job goes from INSERT through claim to complete, in a transaction that is rolled back.",
     |context| Box::pin(round_trip(context)),
 )
 .needs(DATABASE_READY)
-.finds(&[&ENQUEUE_REFUSED, &NOT_CLAIMED, &NOT_COMPLETED, &BLOCKED]);
-pub(in crate::checks) static REFUSAL: Check =
+.finds(ROUND_TRIP_CAUSES);
+pub(crate) static REFUSAL: Check =
     Check::once("q.refusal", "jobs that make no sense are refused.", |context| Box::pin(refusal(context)))
         .needs(&[&ROUND_TRIP])
-        .finds(&[&NONSENSE_ACCEPTED]);
-pub(in crate::checks) static BACKLOG: Check =
+        .finds(REFUSAL_CAUSES);
+pub(crate) static BACKLOG: Check =
     Check::once("q.backlog", "jobs do not wait for long, and dead workers' jobs are taken over.", |context| {
         Box::pin(backlog(context))
     })
     .needs(DATABASE_READY)
-    .finds(&[&MANY_WAITING, &OVERDUE, &NOT_TAKEN_OVER]);
+    .finds(BACKLOG_CAUSES);
 
 /// More waiting jobs than this are worth a look, as in the replaced system's alert.
 const MANY: i64 = 100;
@@ -38,29 +34,29 @@ const MANY: i64 = 100;
 const LONG: i64 = 300;
 
 const RESTORE: &str = "Look at the triggers, constraints and policies on upload_jobs that are not of migrations/.";
-static ENQUEUE_REFUSED: Cause =
-    Cause::error("enqueue_refused", "The INSERT that other programs enqueue with is refused.", RESTORE);
-static NOT_CLAIMED: Cause = Cause::error("not_claimed", "A job that is due is not given to a worker.", RESTORE);
-static NOT_COMPLETED: Cause =
-    Cause::error("not_completed", "A job that has done its last step cannot be ended as complete.", RESTORE);
-static BLOCKED: Cause =
-    Cause::error("blocked", "A session holds a lock on the queue's tables: every worker waits for it.", "").may_pass();
-static NONSENSE_ACCEPTED: Cause = Cause::error(
-    "nonsense_accepted",
-    "The database takes a job that no worker could make sense of.",
-    "Restore the constraints on upload_jobs as migrations/ makes them.",
-);
 const MORE_WORKERS: &str = "Start more workers (`WORKER_CONCURRENCY`, instances); if workers are idle, see docs/operations.md, \"A job is stuck\".";
-static MANY_WAITING: Cause =
-    Cause::warning("many_waiting", "Over a hundred jobs are due and wait for a worker.", MORE_WORKERS).may_pass();
-static OVERDUE: Cause =
-    Cause::warning("overdue", "A due job has been waiting for over five minutes.", MORE_WORKERS).may_pass();
-static NOT_TAKEN_OVER: Cause = Cause::error(
-    "not_taken_over",
-    "The lease of a running job expired minutes ago, and no worker has taken it over: none is alive, or none can claim.",
-    "Start `app worker`, or look at the log of the ones that run: a worker takes such jobs over when it next polls.",
-)
-.may_pass();
+causes! { ROUND_TRIP_CAUSES:
+    ENQUEUE_REFUSED = error("enqueue_refused", "The INSERT that other programs enqueue with is refused.", RESTORE);
+    NOT_CLAIMED = error("not_claimed", "A job that is due is not given to a worker.", RESTORE);
+    NOT_COMPLETED = error("not_completed", "A job that has done its last step cannot be ended as complete.", RESTORE);
+    BLOCKED = error("blocked", "A session holds a lock on the queue's tables: every worker waits for it.").may_pass();
+}
+
+causes! { REFUSAL_CAUSES:
+    NONSENSE_ACCEPTED = error("nonsense_accepted",
+        "The database takes a job that no worker could make sense of.",
+        "Restore the constraints on upload_jobs as migrations/ makes them.");
+}
+
+causes! { BACKLOG_CAUSES:
+    MANY_WAITING = warning("many_waiting",
+        "Over a hundred jobs are due and wait for a worker.",
+        MORE_WORKERS).may_pass();
+    OVERDUE = warning("overdue", "A due job has been waiting for over five minutes.", MORE_WORKERS).may_pass();
+    NOT_TAKEN_OVER = error("not_taken_over",
+        "The lease of a running job expired minutes ago, and no worker has taken it over: none is alive, or none can claim.",
+        "Start `app worker`, or look at the log of the ones that run: a worker takes such jobs over when it next polls.").may_pass();
+}
 
 async fn round_trip(context: &Context<'_>) -> Outcome {
     let (cause, observed, error) = match run_queue_trip(context.db()?).await {

@@ -1,11 +1,7 @@
 //! Whether the schema is the one that this build works with: applied, unaltered, and as the migrations made it.
 
 use super::{
-    super::{
-        cause::{Cause, Outcome, Problem},
-        check::Check,
-        context::Context,
-    },
+    super::check::{Cause, Check, Context, Outcome, Problem, causes},
     server::{EXTENSION, ROLE, VERSION, WRITABLE},
 };
 use crate::db::{
@@ -14,75 +10,71 @@ use crate::db::{
     trial::{get_vector_facts, list_refused_pairs, writable_pairs},
 };
 
-pub(in crate::checks) static MIGRATIONS: Check =
+pub(crate) static MIGRATIONS: Check =
     Check::once("db.schema", "every migration of this build is applied, and unaltered.", |context| {
         Box::pin(migrations(context))
     })
     .needs(&[&VERSION, &WRITABLE, &EXTENSION, &ROLE])
-    .finds(&[&MISSING, &BEHIND, &ALTERED, &NEWER]);
-pub(in crate::checks) static STATUSES: Check =
+    .finds(MIGRATIONS_CAUSES);
+pub(crate) static STATUSES: Check =
     Check::once("db.enum", "the constraints take every status and state that this build writes.", |context| {
         Box::pin(statuses(context))
     })
     .needs(&[&MIGRATIONS])
-    .finds(&[&STATUS_REFUSED]);
+    .finds(STATUSES_CAUSES);
 // What refuses a status is a constraint that was changed: said once.
-pub(in crate::checks) static SHAPE: Check = Check::once(
+pub(crate) static SHAPE: Check = Check::once(
     "db.shape",
     "tables, columns, constraints, indexes, triggers and functions are as the migrations made them.",
     |context| Box::pin(shape(context)),
 )
 .needs(&[&STATUSES])
-.finds(&[&SHAPE_MISSING, &SHAPE_CHANGED]);
-pub(in crate::checks) static VECTORS: Check =
+.finds(SHAPE_CAUSES);
+pub(crate) static VECTORS: Check =
     Check::once("db.vectors", "stored vectors fit the active model, and their indexes are whole.", |context| {
         Box::pin(vectors(context))
     })
     .needs(&[&MIGRATIONS])
-    .finds(&[&DIMENSION, &INVALID_INDEX]);
+    .finds(VECTORS_CAUSES);
 
-static MISSING: Cause =
-    Cause::error("missing", "The database has no schema of this system.", "Run `app migrate`.").may_pass();
-static BEHIND: Cause =
-    Cause::error("behind", "Migrations of this build are not applied: api and worker wait.", "Run `app migrate`.")
-        .may_pass();
-static ALTERED: Cause = Cause::error(
-    "altered",
-    "A migration was applied with another text than this build's: it is not known which schema this is.",
-    "A migration is never edited once it was applied: build from the commit that was deployed, or restore its file.",
-);
-static NEWER: Cause = Cause::warning(
-    "newer",
-    "A newer build has migrated this database. Fine while its changes only add, as during a deploy or after rolling back.",
-    "Deploy the newer build, unless this one was rolled back to on purpose.",
-);
-static STATUS_REFUSED: Cause = Cause::error(
-    "status_refused",
-    "A constraint refuses a status that this build writes: each document that reaches it fails.",
-    "Restore the constraints on upload_jobs as the migrations made them (`app migrate --dry-run` and migrations/ have the text).",
-);
 const RESTORE: &str =
     "Restore it as migrations/ makes it; or restore a backup, if it is not known what else was changed.";
-static SHAPE_MISSING: Cause = Cause::error(
-    "missing",
-    "A table, column, constraint, index, trigger or function that the migrations made is gone.",
-    RESTORE,
-);
-static SHAPE_CHANGED: Cause = Cause::error(
-    "changed",
-    "A table, column, constraint, index, trigger or function is not as the migrations made it.",
-    RESTORE,
-);
-static DIMENSION: Cause = Cause::error(
-    "dimension_unlike_model",
-    "Vectors stored under the active model's name have another dimension: search and embedding would fail or mix models.",
-    "Set EMBED_MODEL or EMBED_VERSION to a name of its own for the new model, then retry the documents --from chunks_stored.",
-);
-static INVALID_INDEX: Cause = Cause::warning(
-    "invalid_index",
-    "An index on vectors was left half built: searches do without it and are slow.",
-    "Run `app migrate`, which drops it and builds it again without locking writers out.",
-);
+causes! { MIGRATIONS_CAUSES:
+    MISSING = error("missing", "The database has no schema of this system.", "Run `app migrate`.").may_pass();
+    BEHIND = error("behind",
+        "Migrations of this build are not applied: api and worker wait.",
+        "Run `app migrate`.").may_pass();
+    ALTERED = error("altered",
+        "A migration was applied with another text than this build's: it is not known which schema this is.",
+        "A migration is never edited once it was applied: build from the commit that was deployed, or restore its file.");
+    NEWER = warning("newer",
+        "A newer build has migrated this database. Fine while its changes only add, as during a deploy or after rolling back.",
+        "Deploy the newer build, unless this one was rolled back to on purpose.");
+}
+
+causes! { STATUSES_CAUSES:
+    STATUS_REFUSED = error("status_refused",
+        "A constraint refuses a status that this build writes: each document that reaches it fails.",
+        "Restore the constraints on upload_jobs as the migrations made them (`app migrate --dry-run` and migrations/ have the text).");
+}
+
+causes! { SHAPE_CAUSES:
+    SHAPE_MISSING = error("missing",
+        "A table, column, constraint, index, trigger or function that the migrations made is gone.",
+        RESTORE);
+    SHAPE_CHANGED = error("changed",
+        "A table, column, constraint, index, trigger or function is not as the migrations made it.",
+        RESTORE);
+}
+
+causes! { VECTORS_CAUSES:
+    DIMENSION = error("dimension_unlike_model",
+        "Vectors stored under the active model's name have another dimension: search and embedding would fail or mix models.",
+        "Set EMBED_MODEL or EMBED_VERSION to a name of its own for the new model, then retry the documents --from chunks_stored.");
+    INVALID_INDEX = warning("invalid_index",
+        "An index on vectors was left half built: searches do without it and are slow.",
+        "Run `app migrate`, which drops it and builds it again without locking writers out.");
+}
 
 async fn migrations(context: &Context<'_>) -> Outcome {
     let all = list_migrations(context.db()?).await?;

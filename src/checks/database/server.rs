@@ -3,11 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
-    super::{
-        cause::{Cause, Outcome},
-        check::Check,
-        context::Context,
-    },
+    super::check::{Cause, Check, Context, Outcome, causes},
     login::LOGIN,
 };
 use crate::db::{
@@ -15,34 +11,33 @@ use crate::db::{
     server::{get_server_time, list_tables_of_others},
 };
 
-pub(in crate::checks) static VERSION: Check =
+pub(crate) static VERSION: Check =
     Check::once("db.version", "the server answers and is PostgreSQL 15 or newer.", |context| {
         Box::pin(version(context))
     })
     .needs(&[&LOGIN])
-    .finds(&[&NO_ANSWER, &TOO_OLD]);
-pub(in crate::checks) static WRITABLE: Check =
+    .finds(VERSION_CAUSES);
+pub(crate) static WRITABLE: Check =
     Check::once("db.writable", "the database takes writes.", |context| Box::pin(writable(context)))
         .needs(&[&VERSION])
-        .finds(&[&READ_ONLY]);
-pub(in crate::checks) static EXTENSION: Check =
+        .finds(WRITABLE_CAUSES);
+pub(crate) static EXTENSION: Check =
     Check::once("db.extension", "pgvector is there.", |context| Box::pin(extension(context)))
         .needs(&[&VERSION])
-        .finds(&[&EXTENSION_MISSING, &EXTENSION_NOT_CREATED]);
-pub(in crate::checks) static ROLE: Check =
-    Check::once("db.role", "the login sees every row.", |context| Box::pin(role(context)))
-        .needs(&[&VERSION])
-        .finds(&[&NOT_OWNER]);
-pub(in crate::checks) static CLOCK: Check =
+        .finds(EXTENSION_CAUSES);
+pub(crate) static ROLE: Check = Check::once("db.role", "the login sees every row.", |context| Box::pin(role(context)))
+    .needs(&[&VERSION])
+    .finds(ROLE_CAUSES);
+pub(crate) static CLOCK: Check =
     Check::once("db.clock", "this machine's clock agrees with the database's.", |context| Box::pin(clock(context)))
         .needs(&[&VERSION])
-        .finds(&[&SKEW]);
-pub(in crate::checks) static OLDEST_TRANSACTION: Check =
+        .finds(CLOCK_CAUSES);
+pub(crate) static OLDEST_TRANSACTION: Check =
     Check::once("db.horizon", "no transaction has been open for long.", |context| {
         Box::pin(oldest_transaction(context))
     })
     .needs(&[&VERSION])
-    .finds(&[&OLD_TRANSACTION]);
+    .finds(OLDEST_TRANSACTION_CAUSES);
 
 /// The oldest server that the schema works on; tested on 15 and 18.
 const MIN_VERSION: i32 = 150_000;
@@ -51,46 +46,44 @@ const MAX_SKEW: Duration = Duration::from_secs(2);
 /// A transaction open for longer holds back every vacuum; no statement of this system takes minutes.
 const OLD_TRANSACTION_SECONDS: i64 = 3600;
 
-static NO_ANSWER: Cause = Cause::error(
-    "no_answer",
-    "The login worked, but a plain question got no answer.",
-    "See the message, and the server's log.",
-)
-.may_pass();
-static TOO_OLD: Cause =
-    Cause::error("too_old", "The server is older than PostgreSQL 15.", "Use PostgreSQL 15 or newer.");
-static READ_ONLY: Cause = Cause::error(
-    "read_only",
-    "The database takes no writes: a replica, or a host that switched to read-only, as some do when the disk is full.",
-    "Connect to the primary server; where the host has switched to read-only, free disk space or enlarge the disk.",
-)
-.may_pass();
-static EXTENSION_MISSING: Cause = Cause::error(
-    "missing",
-    "The server does not offer pgvector, without which there are no vectors.",
-    "Install the extension `vector` (pgvector) on the server, or use a host that offers it.",
-);
-static EXTENSION_NOT_CREATED: Cause = Cause::error(
-    "not_created",
-    "pgvector is offered by the server, but not created in this database.",
-    "Run `app migrate`, which creates it.",
-)
-.may_pass();
-static NOT_OWNER: Cause = Cause::error(
-    "row_security_applies",
-    "This role neither owns the tables nor bypasses row-level security: it would see no rows, and no error.",
-    "Connect as the role that ran `app migrate`, or give this one BYPASSRLS.",
-);
-static SKEW: Cause = Cause::warning(
-    "skew",
-    "This machine's clock and the database's differ: tokens and signed URLs expire early or late.",
-    "Let both machines keep their time by NTP.",
-);
-static OLD_TRANSACTION: Cause = Cause::warning(
-    "old_transaction",
-    "A transaction has been open for over an hour: no vacuum removes what has died since, and the queue slows down.",
-    "",
-);
+causes! { VERSION_CAUSES:
+    NO_ANSWER = error("no_answer",
+        "The login worked, but a plain question got no answer.",
+        "See the message, and the server's log.").may_pass();
+    TOO_OLD = error("too_old", "The server is older than PostgreSQL 15.", "Use PostgreSQL 15 or newer.");
+}
+
+causes! { WRITABLE_CAUSES:
+    READ_ONLY = error("read_only",
+        "The database takes no writes: a replica, or a host that switched to read-only, as some do when the disk is full.",
+        "Connect to the primary server; where the host has switched to read-only, free disk space or enlarge the disk.").may_pass();
+}
+
+causes! { EXTENSION_CAUSES:
+    EXTENSION_MISSING = error("missing",
+        "The server does not offer pgvector, without which there are no vectors.",
+        "Install the extension `vector` (pgvector) on the server, or use a host that offers it.");
+    EXTENSION_NOT_CREATED = error("not_created",
+        "pgvector is offered by the server, but not created in this database.",
+        "Run `app migrate`, which creates it.").may_pass();
+}
+
+causes! { ROLE_CAUSES:
+    NOT_OWNER = error("row_security_applies",
+        "This role neither owns the tables nor bypasses row-level security: it would see no rows, and no error.",
+        "Connect as the role that ran `app migrate`, or give this one BYPASSRLS.");
+}
+
+causes! { CLOCK_CAUSES:
+    SKEW = warning("skew",
+        "This machine's clock and the database's differ: tokens and signed URLs expire early or late.",
+        "Let both machines keep their time by NTP.");
+}
+
+causes! { OLDEST_TRANSACTION_CAUSES:
+    OLD_TRANSACTION = warning("old_transaction",
+        "A transaction has been open for over an hour: no vacuum removes what has died since, and the queue slows down.");
+}
 
 async fn version(context: &Context<'_>) -> Outcome {
     let facts = context.facts().await.map_err(|problem| NO_ANSWER.seen(problem.observed()))?;

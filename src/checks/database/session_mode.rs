@@ -6,11 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::{
-        cause::{Cause, Outcome, Problem},
-        check::Check,
-        context::{Context, Modes},
-    },
+    super::check::{Cause, Check, Context, Modes, Outcome, Problem, causes},
     server::VERSION,
 };
 use crate::db::{
@@ -19,52 +15,43 @@ use crate::db::{
     url::{DatabaseUrl, PoolerMode},
 };
 
-pub(in crate::checks) static MODE: Check =
+pub(crate) static MODE: Check =
     Check::once("db.mode", "each URL gives the kind of connection that it is used for, by trial.", |context| {
         Box::pin(mode(context))
     })
     .needs(&[&VERSION])
-    .finds(&[&SWAPPED, &DIRECT_IS_POOLED, &NO_SESSION, &PORT_CONTRADICTS, &SESSION_POOLER]);
-pub(in crate::checks) static LISTEN: Check =
+    .finds(MODE_CAUSES);
+pub(crate) static LISTEN: Check =
     Check::once("db.listen", "a notification comes back, so that new jobs start at once.", |context| {
         Box::pin(listen(context))
     })
     .needs(&[&MODE])
-    .finds(&[&NOT_DELIVERED]);
+    .finds(LISTEN_CAUSES);
 
 /// How long a notification to ourselves may take: the listener itself gives up after 2 s.
 const NOTIFY_WITHIN: Duration = Duration::from_secs(4);
 
-static SWAPPED: Cause = Cause::error(
-    "swapped",
-    "The two URLs are swapped: DATABASE_URL keeps a session for each client, and DIRECT_URL leads to a pooler in transaction mode.",
-    "Exchange the values of DATABASE_URL and DIRECT_URL.",
-);
-static DIRECT_IS_POOLED: Cause = Cause::error(
-    "direct_is_pooled",
-    "DIRECT_URL leads to a pooler in transaction mode: `app migrate` refuses it, and workers cannot listen.",
-    "",
-);
-static NO_SESSION: Cause = Cause::warning(
-    "no_session",
-    "DATABASE_URL leads to a pooler in transaction mode and there is no DIRECT_URL: `app migrate` cannot run, and workers poll.",
-    "",
-);
-static PORT_CONTRADICTS: Cause = Cause::warning(
-    "port_contradicts",
-    "The port stands for another pooler mode than a trial finds.",
-    "Copy the URL again from Connect in the dashboard: 5432 is for sessions, 6543 for transactions.",
-);
-static SESSION_POOLER: Cause = Cause::warning(
-    "session_pooler",
-    "DATABASE_URL leads to a pooler's session port: each connection of each pool holds one of the server's, and they run out soon.",
-    "Use the pooler's port 6543 (transactions) for DATABASE_URL, and keep 5432 for DIRECT_URL.",
-);
-static NOT_DELIVERED: Cause = Cause::warning(
-    "not_delivered",
-    "A notification sent to ourselves does not come back: workers poll, and a new job waits for the next poll.",
-    "Let DIRECT_URL lead to the database itself or to a pooler's session mode; until then expect up to WORKER_POLL_INTERVAL of delay.",
-);
+causes! { MODE_CAUSES:
+    SWAPPED = error("swapped",
+        "The two URLs are swapped: DATABASE_URL keeps a session for each client, and DIRECT_URL leads to a pooler in transaction mode.",
+        "Exchange the values of DATABASE_URL and DIRECT_URL.");
+    DIRECT_IS_POOLED = error("direct_is_pooled",
+        "DIRECT_URL leads to a pooler in transaction mode: `app migrate` refuses it, and workers cannot listen.");
+    NO_SESSION = warning("no_session",
+        "DATABASE_URL leads to a pooler in transaction mode and there is no DIRECT_URL: `app migrate` cannot run, and workers poll.");
+    PORT_CONTRADICTS = warning("port_contradicts",
+        "The port stands for another pooler mode than a trial finds.",
+        "Copy the URL again from Connect in the dashboard: 5432 is for sessions, 6543 for transactions.");
+    SESSION_POOLER = warning("session_pooler",
+        "DATABASE_URL leads to a pooler's session port: each connection of each pool holds one of the server's, and they run out soon.",
+        "Use the pooler's port 6543 (transactions) for DATABASE_URL, and keep 5432 for DIRECT_URL.");
+}
+
+causes! { LISTEN_CAUSES:
+    NOT_DELIVERED = warning("not_delivered",
+        "A notification sent to ourselves does not come back: workers poll, and a new job waits for the next poll.",
+        "Let DIRECT_URL lead to the database itself or to a pooler's session mode; until then expect up to WORKER_POLL_INTERVAL of delay.");
+}
 
 /// The two URLs; the second where it is another than the first.
 fn urls<'a>(context: &Context<'a>) -> Result<(&'a DatabaseUrl, Option<&'a DatabaseUrl>), Problem> {

@@ -1,60 +1,53 @@
 //! Which workers use this database: whether any does, and with which build.
 
 use super::{
-    super::{
-        cause::{Cause, Outcome, Problem},
-        check::Check,
-        context::Context,
-    },
+    super::check::{Cause, Check, Context, Outcome, Problem, causes},
     environment::DATABASE_READY,
 };
 use crate::db::workers::{LiveWorker, list_live_workers};
 
-pub(in crate::checks) static ALIVE: Check =
+pub(crate) static ALIVE: Check =
     Check::once("workers.alive", "a worker has shown itself within the last minute.", |context| {
         Box::pin(alive(context))
     })
     .needs(DATABASE_READY)
-    .finds(&[&NONE_ALIVE]);
-pub(in crate::checks) static COMMIT: Check =
+    .finds(ALIVE_CAUSES);
+pub(crate) static COMMIT: Check =
     Check::once("workers.commit", "all workers run one commit: the expected one, where one is.", |context| {
         Box::pin(commit(context))
     })
     .needs(&[&ALIVE])
-    .finds(&[&COMMIT_UNEXPECTED, &BRANCH_UNEXPECTED, &MIXED]);
-pub(in crate::checks) static ENVIRONMENT: Check =
+    .finds(COMMIT_CAUSES);
+pub(crate) static ENVIRONMENT: Check =
     Check::once("workers.environment", "all workers are this environment's.", |context| Box::pin(environment(context)))
         .needs(&[&ALIVE])
-        .finds(&[&WRONG_ENVIRONMENT]);
+        .finds(ENVIRONMENT_CAUSES);
 
-static NONE_ALIVE: Cause = Cause::error(
-    "none_alive",
-    "No worker has shown itself for a minute: uploads are taken and wait.",
-    "Start `app worker`, or look at the log of the one that should run: it says what it waits for.",
-)
-.may_pass();
 const DEPLOY: &str =
     "Deploy the expected commit to the worker service, and check which branch that service deploys from.";
-static COMMIT_UNEXPECTED: Cause = Cause::error(
-    "commit_unexpected",
-    "A worker runs another commit than the expected one: it was deployed from elsewhere, or not deployed yet.",
-    DEPLOY,
-)
-.may_pass();
-static BRANCH_UNEXPECTED: Cause =
-    Cause::error("branch_unexpected", "A worker was built from another branch than the expected one.", DEPLOY)
-        .may_pass();
-static MIXED: Cause = Cause::warning(
-    "mixed",
-    "The workers run more than one commit. Fine while a deploy is under way, and for no longer.",
-    "Wait for the deploy to end; else stop the workers of the old commit.",
-)
-.may_pass();
-static WRONG_ENVIRONMENT: Cause = Cause::error(
-    "wrong_environment",
-    "A worker of another environment works on this database.",
-    "Stop it, and check the DATABASE_URL of its service.",
-);
+causes! { ALIVE_CAUSES:
+    NONE_ALIVE = error("none_alive",
+        "No worker has shown itself for a minute: uploads are taken and wait.",
+        "Start `app worker`, or look at the log of the one that should run: it says what it waits for.").may_pass();
+}
+
+causes! { COMMIT_CAUSES:
+    COMMIT_UNEXPECTED = error("commit_unexpected",
+        "A worker runs another commit than the expected one: it was deployed from elsewhere, or not deployed yet.",
+        DEPLOY).may_pass();
+    BRANCH_UNEXPECTED = error("branch_unexpected",
+        "A worker was built from another branch than the expected one.",
+        DEPLOY).may_pass();
+    MIXED = warning("mixed",
+        "The workers run more than one commit. Fine while a deploy is under way, and for no longer.",
+        "Wait for the deploy to end; else stop the workers of the old commit.").may_pass();
+}
+
+causes! { ENVIRONMENT_CAUSES:
+    WRONG_ENVIRONMENT = error("wrong_environment",
+        "A worker of another environment works on this database.",
+        "Stop it, and check the DATABASE_URL of its service.");
+}
 
 async fn alive(context: &Context<'_>) -> Outcome {
     let live = list_live_workers(&context.conn().await?).await?;
@@ -110,7 +103,7 @@ async fn commit(context: &Context<'_>) -> Outcome {
 }
 
 /// Whether `commit` is the expected one, of which seven digits or more may be given.
-pub(in crate::checks) fn is_commit(commit: &str, expected: &str) -> bool {
+pub(crate) fn is_commit(commit: &str, expected: &str) -> bool {
     expected.len() >= 7 && commit.get(..expected.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(expected))
 }
 

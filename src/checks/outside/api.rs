@@ -4,9 +4,7 @@ use url::Url;
 
 use super::{
     super::{
-        cause::{Cause, Outcome, Problem},
-        check::Check,
-        context::{Context, Health},
+        check::{Cause, Check, Context, Health, Outcome, Problem, causes},
         database::{
             environment::{DATABASE_READY, ready_db},
             workers::is_commit,
@@ -16,91 +14,71 @@ use super::{
 };
 use crate::{api::BASE_PATH, db::workers::list_live_workers};
 
-pub(in crate::checks) static REACH: Check =
+pub(crate) static REACH: Check =
     Check::once("api.reach", "the API answers at its public address, and it is this API.", |context| {
         Box::pin(reach(context))
     })
-    .finds(&[&NO_ADDRESS, &REFUSED, &TIMED_OUT, &TLS_FAILED, &BAD_GATEWAY, &NOT_OURS]);
-pub(in crate::checks) static READY: Check =
+    .finds(REACH_CAUSES);
+pub(crate) static READY: Check =
     Check::once("api.ready", "it says that it is ready.", |context| Box::pin(ready(context)))
         .needs(&[&REACH])
-        .finds(&[&NOT_READY]);
-pub(in crate::checks) static ENVIRONMENT: Check =
+        .finds(READY_CAUSES);
+pub(crate) static ENVIRONMENT: Check =
     Check::once("api.environment", "it belongs to this environment.", |context| Box::pin(environment(context)))
         .needs(&[&REACH])
-        .finds(&[&WRONG_ENVIRONMENT]);
-pub(in crate::checks) static COMMIT: Check = Check::once(
+        .finds(ENVIRONMENT_CAUSES);
+pub(crate) static COMMIT: Check = Check::once(
     "api.commit",
     "it runs the expected commit and branch, where they are given, and the workers run the same.",
     |context| Box::pin(commit(context)),
 )
 .needs(&[&REACH])
 .after(DATABASE_READY)
-.finds(&[&COMMIT_UNEXPECTED, &BRANCH_UNEXPECTED, &WORKERS_DIFFER]);
+.finds(COMMIT_CAUSES);
 
-static NO_ADDRESS: Cause = Cause::error(
-    "no_address",
-    "The name of the API's address does not resolve.",
-    "Check the name, and its DNS record.",
-)
-.may_pass();
-static REFUSED: Cause = Cause::error(
-    "refused",
-    "Nothing listens at the API's address: the service is down, or listens on another port or on loopback only.",
-    "",
-)
-.may_pass();
-static TIMED_OUT: Cause = Cause::error(
-    "timed_out",
-    "The API takes connections or packets, and says nothing.",
-    "Look at the service's log and its CPU; behind a firewall, let the port through.",
-)
-.may_pass();
-static TLS_FAILED: Cause = Cause::error(
-    "tls_failed",
-    "The API's certificate is not trusted, of another name, expired, or there is none.",
-    "See that the certificate is for this name and not expired; use http:// only where nothing is secret.",
-)
-.may_pass();
-static BAD_GATEWAY: Cause = Cause::error(
-    "bad_gateway",
-    "The platform answers in the API's place: it probes another port than the service listens on, or none is up.",
-    "",
-)
-.may_pass();
-static NOT_OURS: Cause = Cause::error(
-    "not_ours",
-    "Something answers at the API's address, and it is not this API.",
-    "Check the address and its scheme: another service, a login page or a proxy answers there.",
-)
-.may_pass();
-static NOT_READY: Cause = Cause::error(
-    "not_ready",
-    "The API is up, and says itself what it lacks.",
-    "Mend what it names; run `app check` with the API's own settings for the cause.",
-)
-.may_pass();
-static WRONG_ENVIRONMENT: Cause = Cause::error(
-    "wrong_environment",
-    "The API that answers belongs to another environment.",
-    "Check the address, and ENVIRONMENT here and there.",
-);
 const DEPLOY: &str = "Deploy the expected commit to the web service, and check which branch that service deploys from.";
-static COMMIT_UNEXPECTED: Cause = Cause::error(
-    "commit_unexpected",
-    "The API runs another commit than the expected one: it was deployed from elsewhere, or not deployed yet.",
-    DEPLOY,
-)
-.may_pass();
-static BRANCH_UNEXPECTED: Cause =
-    Cause::error("branch_unexpected", "The API was built from another branch than the expected one.", DEPLOY)
-        .may_pass();
-static WORKERS_DIFFER: Cause = Cause::warning(
-    "workers_differ",
-    "Workers run another commit than the API. Fine while a deploy is under way, and for no longer.",
-    "Wait for the deploy to end; else deploy the same commit to both services.",
-)
-.may_pass();
+causes! { REACH_CAUSES:
+    NO_ADDRESS = error("no_address",
+        "The name of the API's address does not resolve.",
+        "Check the name, and its DNS record.").may_pass();
+    REFUSED = error("refused",
+        "Nothing listens at the API's address: the service is down, or listens on another port or on loopback only.").may_pass();
+    TIMED_OUT = error("timed_out",
+        "The API takes connections or packets, and says nothing.",
+        "Look at the service's log and its CPU; behind a firewall, let the port through.").may_pass();
+    TLS_FAILED = error("tls_failed",
+        "The API's certificate is not trusted, of another name, expired, or there is none.",
+        "See that the certificate is for this name and not expired; use http:// only where nothing is secret.").may_pass();
+    BAD_GATEWAY = error("bad_gateway",
+        "The platform answers in the API's place: it probes another port than the service listens on, or none is up.").may_pass();
+    NOT_OURS = error("not_ours",
+        "Something answers at the API's address, and it is not this API.",
+        "Check the address and its scheme: another service, a login page or a proxy answers there.").may_pass();
+}
+
+causes! { READY_CAUSES:
+    NOT_READY = error("not_ready",
+        "The API is up, and says itself what it lacks.",
+        "Mend what it names; run `app check` with the API's own settings for the cause.").may_pass();
+}
+
+causes! { ENVIRONMENT_CAUSES:
+    WRONG_ENVIRONMENT = error("wrong_environment",
+        "The API that answers belongs to another environment.",
+        "Check the address, and ENVIRONMENT here and there.");
+}
+
+causes! { COMMIT_CAUSES:
+    COMMIT_UNEXPECTED = error("commit_unexpected",
+        "The API runs another commit than the expected one: it was deployed from elsewhere, or not deployed yet.",
+        DEPLOY).may_pass();
+    BRANCH_UNEXPECTED = error("branch_unexpected",
+        "The API was built from another branch than the expected one.",
+        DEPLOY).may_pass();
+    WORKERS_DIFFER = warning("workers_differ",
+        "Workers run another commit than the API. Fine while a deploy is under way, and for no longer.",
+        "Wait for the deploy to end; else deploy the same commit to both services.").may_pass();
+}
 
 /// The address without the base path, which may be part of it or not.
 pub(super) fn root_of(url: &Url) -> String {

@@ -5,13 +5,11 @@
 
 mod document;
 
-use self::document::{Ended, TestDocument};
+use self::document::{DOCUMENT_CAUSES, Ended, NOT_CONFIGURED, NOT_REMOVED, TestDocument};
 use super::{
     super::{
         canary::{self, CanaryKey},
-        cause::{Cause, Outcome, Problem},
-        check::Check,
-        context::Context,
+        check::{Check, Context, Outcome, Problem},
         database::environment::{DATABASE_READY, ready_db},
     },
     api,
@@ -23,33 +21,14 @@ use crate::{
     ports::ObjectStore,
 };
 
-pub(in crate::checks) static DOCUMENT: Check = Check::once(
+pub(crate) static DOCUMENT: Check = Check::once(
     "e2e.document",
     "a small document goes in over HTTP, becomes complete and is found (`--e2e`).",
     |context| Box::pin(document(context)),
 )
 .after(DATABASE_READY)
 .cleans_up()
-.finds(&[
-    &NOT_CONFIGURED,
-    &document::UNREACHABLE,
-    &document::REFUSED,
-    &document::FAILED,
-    &document::NOT_COMPLETE_IN_TIME,
-    &document::NOT_FOUND_BY_SEARCH,
-    &NOT_REMOVED,
-]);
-
-static NOT_CONFIGURED: Cause = Cause::error(
-    "not_configured",
-    "It is not known where the API is, or as which user to log in.",
-    "Let DATABASE_URL and STORAGE_URL be the API's, for a key of the check's own; or set APP_TOKEN.",
-);
-static NOT_REMOVED: Cause = Cause::warning(
-    "not_removed",
-    "What the check has put in could not be removed whole; a worker's housekeeping, or the next check, does it.",
-    "Nothing, where a worker runs; else run `app check` again with the API's own STORAGE_URL in ten minutes.",
-);
+.finds(DOCUMENT_CAUSES);
 
 async fn document(context: &Context<'_>) -> Outcome {
     let db = match ready_db(context) {

@@ -1,11 +1,7 @@
 //! `jwt.keys`: how users log in: by the keys that their project publishes, by its older shared secret, or both.
 
 use super::{
-    super::{
-        cause::{Cause, Outcome, Problem},
-        check::Check,
-        context::Context,
-    },
+    super::check::{Cause, Check, Context, Outcome, Problem, causes},
     http,
 };
 use crate::{
@@ -13,38 +9,31 @@ use crate::{
     domain::signing_keys::{KeySet, LeftOut, Unusable},
 };
 
-pub(in crate::checks) static KEYS: Check = Check::once(
+pub(crate) static KEYS: Check = Check::once(
     "jwt.keys",
     "users can log in, and the keys of their project are ones that this build verifies.",
     |context| Box::pin(keys(context)),
 )
-.finds(&[&NO_WAY_IN, &JWKS_UNREACHABLE, &ALGORITHM_UNEXPECTED, &KID_MISSING]);
+.finds(KEYS_CAUSES);
 
-static NO_WAY_IN: Cause = Cause::warning(
-    "no_way_in",
-    "There is no SUPABASE_JWT_SECRET, and no project that publishes signing keys: users' tokens are refused, and only API \
+causes! { KEYS_CAUSES:
+    NO_WAY_IN = warning("no_way_in",
+        "There is no SUPABASE_JWT_SECRET, and no project that publishes signing keys: users' tokens are refused, and only API \
      keys of `app keys` can log in.",
-    "Set SUPABASE_URL, and in the project's settings (JWT keys) move to signing keys; or set SUPABASE_JWT_SECRET to its \
-     legacy secret. Leave both out only where all callers have API keys.",
-);
-static JWKS_UNREACHABLE: Cause = Cause::error(
-    "jwks_unreachable",
-    "The project of SUPABASE_URL does not publish its keys: it is paused or gone, or the URL is another. Tokens signed with \
+        "Set SUPABASE_URL, and in the project's settings (JWT keys) move to signing keys; or set SUPABASE_JWT_SECRET to its \
+     legacy secret. Leave both out only where all callers have API keys.");
+    JWKS_UNREACHABLE = error("jwks_unreachable",
+        "The project of SUPABASE_URL does not publish its keys: it is paused or gone, or the URL is another. Tokens signed with \
      them cannot be verified.",
-    "Check SUPABASE_URL, and in the dashboard that the project runs.",
-)
-.may_pass();
-static ALGORITHM_UNEXPECTED: Cause = Cause::error(
-    "algorithm_unexpected",
-    "The project publishes a key that this build does not verify tokens by: only ES256 (P-256), RS256 (2048 bits or more) \
+        "Check SUPABASE_URL, and in the dashboard that the project runs.").may_pass();
+    ALGORITHM_UNEXPECTED = error("algorithm_unexpected",
+        "The project publishes a key that this build does not verify tokens by: only ES256 (P-256), RS256 (2048 bits or more) \
      and EdDSA (Ed25519) are. Tokens signed with it are refused.",
-    "In the project's settings (JWT keys), make a standby key of ES256 or RS256, rotate to it, and revoke this one.",
-);
-static KID_MISSING: Cause = Cause::error(
-    "kid_missing",
-    "A published key has no id, so that no token can say that it was signed with it.",
-    "Rotate the project's signing keys: Settings, JWT keys.",
-);
+        "In the project's settings (JWT keys), make a standby key of ES256 or RS256, rotate to it, and revoke this one.");
+    KID_MISSING = error("kid_missing",
+        "A published key has no id, so that no token can say that it was signed with it.",
+        "Rotate the project's signing keys: Settings, JWT keys.");
+}
 
 async fn keys(context: &Context<'_>) -> Outcome {
     let config = context.config;

@@ -1,35 +1,26 @@
 //! `ext.parse`: whether LlamaParse takes LLAMAPARSE_API_KEY, by a call that reads and costs nothing.
 
 use super::{
-    super::{
-        cause::{Cause, Outcome, Problem},
-        check::Check,
-        context::Context,
-    },
+    super::check::{Cause, Check, Context, Outcome, Problem, causes},
     http,
 };
 use crate::config::ParserChoice;
 
-pub(in crate::checks) static PARSER: Check =
+pub(crate) static PARSER: Check =
     Check::once("ext.parse", "the parsing service whose key is set takes it.", |context| Box::pin(parser(context)))
-        .finds(&[&KEY_REFUSED, &QUOTA, &UNREACHABLE]);
+        .finds(PARSER_CAUSES);
 
-static KEY_REFUSED: Cause = Cause::error(
-    "key_refused",
-    "LlamaParse refuses LLAMAPARSE_API_KEY: the first document that needs it stops a worker from claiming.",
-    "Take another key, or set PARSER=local.",
-);
-static QUOTA: Cause = Cause::warning(
-    "quota",
-    "LlamaParse takes the key and has no credits, or no requests a minute, left for it: documents that need it wait, or fail.",
-    "Look at the account's credits, or set PARSER=local.",
-);
-static UNREACHABLE: Cause = Cause::warning(
-    "unreachable",
-    "LlamaParse does not answer: documents that need it wait, then fail.",
-    "Check LLAMAPARSE_API_URL, the service's status, and what this network lets out.",
-)
-.may_pass();
+causes! { PARSER_CAUSES:
+    KEY_REFUSED = error("key_refused",
+        "LlamaParse refuses LLAMAPARSE_API_KEY: the first document that needs it stops a worker from claiming.",
+        "Take another key, or set PARSER=local.");
+    QUOTA = warning("quota",
+        "LlamaParse takes the key and has no credits, or no requests a minute, left for it: documents that need it wait, or fail.",
+        "Look at the account's credits, or set PARSER=local.");
+    UNREACHABLE = warning("unreachable",
+        "LlamaParse does not answer: documents that need it wait, then fail.",
+        "Check LLAMAPARSE_API_URL, the service's status, and what this network lets out.").may_pass();
+}
 
 /// Lists one job. Source: LlamaParse, "REST API Guide".
 const READ_ONLY: &str = "/api/v2/parse?page_size=1";

@@ -1,31 +1,23 @@
 //! `ext.embed`: the embedding model of this process.
 
-use super::super::{
-    cause::{Cause, Outcome},
-    check::Check,
-    context::Context,
-};
+use super::super::check::{Cause, Check, Context, Outcome, causes};
 use crate::{domain::Failure, ports::EmbedPriority};
 
-pub(in crate::checks) static MODEL: Check =
+pub(crate) static MODEL: Check =
     Check::once("ext.embed", "the model loads and gives vectors of its dimension.", |context| Box::pin(model(context)))
-        .finds(&[&MODEL_MISSING, &MODEL_UNUSABLE, &DIMENSION_UNEXPECTED]);
+        .finds(MODEL_CAUSES);
 
-static MODEL_MISSING: Cause = Cause::error(
-    "model_missing",
-    "The embedding model is in none of the places where it is looked for.",
-    "Run `scripts/fetch model`, or set EMBED_MODEL_DIR to the folder that holds it; check EMBED_MODEL.",
-);
-static MODEL_UNUSABLE: Cause = Cause::error(
-    "model_unusable",
-    "The embedding model is there and cannot be used: damaged, of an unknown kind, or without memory or threads.",
-    "Fetch the model again (`scripts/fetch model`), and see that EMBED_MODEL is a BERT model.",
-);
-static DIMENSION_UNEXPECTED: Cause = Cause::error(
-    "dimension_unexpected",
-    "The model gives vectors of another dimension than it says, or none of length 1: search would go wrong.",
-    "Fetch the model again: `scripts/fetch model`.",
-);
+causes! { MODEL_CAUSES:
+    MODEL_MISSING = error("model_missing",
+        "The embedding model is in none of the places where it is looked for.",
+        "Run `scripts/fetch model`, or set EMBED_MODEL_DIR to the folder that holds it; check EMBED_MODEL.");
+    MODEL_UNUSABLE = error("model_unusable",
+        "The embedding model is there and cannot be used: damaged, of an unknown kind, or without memory or threads.",
+        "Fetch the model again (`scripts/fetch model`), and see that EMBED_MODEL is a BERT model.");
+    DIMENSION_UNEXPECTED = error("dimension_unexpected",
+        "The model gives vectors of another dimension than it says, or none of length 1: search would go wrong.",
+        "Fetch the model again: `scripts/fetch model`.");
+}
 
 /// How far from 1 the length of a vector may be, for rounding.
 const LENGTH_TOLERANCE: f32 = 0.01;

@@ -3,11 +3,7 @@
 use std::net::IpAddr;
 
 use super::{
-    super::{
-        cause::{Cause, Outcome, Problem},
-        check::Check,
-        context::Context,
-    },
+    super::check::{Cause, Check, Context, Outcome, Problem, causes},
     http,
 };
 use crate::{
@@ -15,18 +11,17 @@ use crate::{
     db::workers::{host_name, list_live_workers},
 };
 
-pub(in crate::checks) static ALIVE: Check =
+pub(crate) static ALIVE: Check =
     Check::once("self.alive", "an API or a worker is alive on this machine; checked only when asked for.", |context| {
         Box::pin(alive(context))
     })
-    .finds(&[&NOTHING_ALIVE]);
+    .finds(ALIVE_CAUSES);
 
-static NOTHING_ALIVE: Cause = Cause::error(
-    "nobody_alive",
-    "On this machine no API answers at its port, and no worker has shown itself for a minute.",
-    "Look at the log of this machine's process; restart it.",
-)
-.may_pass();
+causes! { ALIVE_CAUSES:
+    NOTHING_ALIVE = error("nobody_alive",
+        "On this machine no API answers at its port, and no worker has shown itself for a minute.",
+        "Look at the log of this machine's process; restart it.").may_pass();
+}
 
 async fn alive(context: &Context<'_>) -> Outcome {
     let url = format!("http://{}/livez", local_address(&context.config.http));

@@ -1,26 +1,21 @@
 //! `env.project`: whether all settings that name a Supabase project name the same.
 
-use super::super::{
-    cause::{Cause, Outcome, Problem},
-    check::Check,
-    context::Context,
-};
+use super::super::check::{Cause, Check, Context, Outcome, Problem, causes};
 use crate::{
     config::{Config, StorageLocation},
     db::url::DatabaseUrl,
 };
 
-pub(in crate::checks) static PROJECT: Check =
+pub(crate) static PROJECT: Check =
     Check::once("env.project", "all settings that name a Supabase project name the same.", |context| {
         Box::pin(project(context))
     })
-    .finds(&[&OTHER_PROJECT]);
+    .finds(PROJECT_CAUSES);
 
-static OTHER_PROJECT: Cause = Cause::error(
-    "other_project",
-    "Settings of two Supabase projects are mixed, such as staging's and production's.",
-    "",
-);
+causes! { PROJECT_CAUSES:
+    OTHER_PROJECT = error("other_project",
+        "Settings of two Supabase projects are mixed, such as staging's and production's.");
+}
 
 async fn project(context: &Context<'_>) -> Outcome {
     let projects = projects(context.config);

@@ -9,9 +9,7 @@ use tokio::time::timeout;
 use super::{
     super::{
         canary::{self, CanaryObject},
-        cause::{Cause, Outcome, Problem},
-        check::Check,
-        context::Context,
+        check::{Cause, Check, Context, Outcome, Problem, causes},
         database::environment::DATABASE_READY,
     },
     http,
@@ -22,81 +20,51 @@ use crate::{
     ports::{ObjectStore, storage_code},
 };
 
-pub(in crate::checks) static READ_WRITE: Check = Check::once(
+pub(crate) static READ_WRITE: Check = Check::once(
     "store.rw",
     "a small object can be stored, read back, stored by a signed URL and deleted.",
     |context| Box::pin(read_write(context)),
 )
 .after(DATABASE_READY)
 .cleans_up()
-.finds(&[
-    &UNREACHABLE,
-    &CREDENTIALS_REFUSED,
-    &BUCKET_MISSING,
-    &REGION_WRONG,
-    &CLOCK_WRONG,
-    &NOT_WRITABLE,
-    &NOT_READABLE,
-    &NOT_DELETABLE,
-    &SIGNED_PUT_REFUSED,
-    &FOLDER_UNUSABLE,
-    &MISCONFIGURED,
-]);
+.finds(READ_WRITE_CAUSES);
 
-static UNREACHABLE: Cause = Cause::error(
-    "unreachable",
-    "The object store does not answer, or answers with an error of its own.",
-    "Check the endpoint in STORAGE_URL, and the store's own status.",
-)
-.may_pass();
-static CREDENTIALS_REFUSED: Cause = Cause::error(
-    "credentials_refused",
-    "The store does not know the access key, or its secret is another.",
-    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY again, both of one key with rights on the bucket: read, write, delete.",
-);
-static BUCKET_MISSING: Cause = Cause::error(
-    "bucket_missing",
-    "The bucket of STORAGE_URL does not exist.",
-    "Create the bucket, or correct its name in STORAGE_URL; check whose account it is.",
-);
-static REGION_WRONG: Cause = Cause::error(
-    "region_wrong",
-    "Requests are signed for another region than the bucket's.",
-    "Set the bucket's region: STORAGE_URL=s3://…?region=….",
-);
-static CLOCK_WRONG: Cause = Cause::error(
-    "clock_wrong",
-    "This machine's clock is too far off for the store to take its signatures.",
-    "Set this machine's clock.",
-);
 const GIVE_RIGHT: &str = "Give the key this right on the bucket; for a folder, correct its owner and mode.";
-static NOT_WRITABLE: Cause =
-    Cause::error("not_writable", "The store lets this key read and not write: every upload would fail.", GIVE_RIGHT);
-static NOT_READABLE: Cause = Cause::error(
-    "not_readable",
-    "What was stored cannot be read back as it was: every document would fail at its first step.",
-    GIVE_RIGHT,
-);
-static NOT_DELETABLE: Cause = Cause::error(
-    "not_deletable",
-    "The store keeps what it is told to delete: deleted documents would leave their bytes behind.",
-    GIVE_RIGHT,
-);
-static SIGNED_PUT_REFUSED: Cause = Cause::error(
-    "signed_put_refused",
-    "The store refuses a PUT to a URL that it should accept: uploads in two steps would fail.",
-    "Give the key the right to write; behind a proxy, see that it passes host, path and query on unchanged.",
-);
-static FOLDER_UNUSABLE: Cause = Cause::error(
-    "folder_unusable",
-    "The folder of STORAGE_URL cannot be made, or not be written to.",
-    "Make the folder, owned by the user that runs app.",
-);
-static MISCONFIGURED: Cause = Cause::error(
-    "misconfigured",
-    "STORAGE_URL or its companions cannot be used.",
-    "Correct STORAGE_URL as the sentence says.",
-);
+causes! { READ_WRITE_CAUSES:
+    UNREACHABLE = error("unreachable",
+        "The object store does not answer, or answers with an error of its own.",
+        "Check the endpoint in STORAGE_URL, and the store's own status.").may_pass();
+    CREDENTIALS_REFUSED = error("credentials_refused",
+        "The store does not know the access key, or its secret is another.",
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY again, both of one key with rights on the bucket: read, write, delete.");
+    BUCKET_MISSING = error("bucket_missing",
+        "The bucket of STORAGE_URL does not exist.",
+        "Create the bucket, or correct its name in STORAGE_URL; check whose account it is.");
+    REGION_WRONG = error("region_wrong",
+        "Requests are signed for another region than the bucket's.",
+        "Set the bucket's region: STORAGE_URL=s3://…?region=….");
+    CLOCK_WRONG = error("clock_wrong",
+        "This machine's clock is too far off for the store to take its signatures.",
+        "Set this machine's clock.");
+    NOT_WRITABLE = error("not_writable",
+        "The store lets this key read and not write: every upload would fail.",
+        GIVE_RIGHT);
+    NOT_READABLE = error("not_readable",
+        "What was stored cannot be read back as it was: every document would fail at its first step.",
+        GIVE_RIGHT);
+    NOT_DELETABLE = error("not_deletable",
+        "The store keeps what it is told to delete: deleted documents would leave their bytes behind.",
+        GIVE_RIGHT);
+    SIGNED_PUT_REFUSED = error("signed_put_refused",
+        "The store refuses a PUT to a URL that it should accept: uploads in two steps would fail.",
+        "Give the key the right to write; behind a proxy, see that it passes host, path and query on unchanged.");
+    FOLDER_UNUSABLE = error("folder_unusable",
+        "The folder of STORAGE_URL cannot be made, or not be written to.",
+        "Make the folder, owned by the user that runs app.");
+    MISCONFIGURED = error("misconfigured",
+        "STORAGE_URL or its companions cannot be used.",
+        "Correct STORAGE_URL as the sentence says.");
+}
 
 /// For one call of the store, whose client tries again by itself; a healthy store takes a tenth of a second.
 const CALL_WITHIN: Duration = Duration::from_secs(8);

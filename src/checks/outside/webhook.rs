@@ -8,11 +8,7 @@ use url::{Host, Url};
 use uuid::Uuid;
 
 use super::{
-    super::{
-        cause::{Cause, Outcome, Problem},
-        check::Check,
-        context::Context,
-    },
+    super::check::{Cause, Check, Context, Outcome, Problem, causes},
     http,
 };
 use crate::{
@@ -22,45 +18,32 @@ use crate::{
     domain::JobId,
 };
 
-pub(in crate::checks) static WEBHOOK: Check =
+pub(crate) static WEBHOOK: Check =
     Check::once("hook.url", "the parsing service could call this deployment back.", |context| {
         Box::pin(webhook(context))
     })
-    .finds(&[&NOT_HTTPS, &IP_ADDRESS, &TOO_LONG, &UNREACHABLE, &SECRET_DIFFERS, &OTHER_DEPLOYMENT]);
+    .finds(WEBHOOK_CAUSES);
 
-static NOT_HTTPS: Cause = Cause::warning(
-    "not_https",
-    "LlamaParse calls back by HTTPS only: it is asked instead, and documents take longer.",
-    "Give the API's https:// address, as clients reach it.",
-);
-static IP_ADDRESS: Cause = Cause::warning(
-    "ip_address",
-    "LlamaParse calls back by a domain name only: it is asked instead, and documents take longer.",
-    "Give a domain name.",
-);
-static TOO_LONG: Cause = Cause::warning(
-    "too_long",
-    "With a job's id and its token the URL would be longer than LlamaParse takes, and it may refuse the document.",
-    "Give a shorter address.",
-);
-static UNREACHABLE: Cause = Cause::warning(
-    "unreachable",
-    "This API does not answer at WEBHOOK_BASE_URL: LlamaParse is asked instead, and documents take longer.",
-    "Check WEBHOOK_BASE_URL: it is the address of the API itself; see api.reach.",
-)
-.may_pass();
-static SECRET_DIFFERS: Cause = Cause::warning(
-    "secret_differs",
-    "The API refuses what is made with this WEBHOOK_SECRET: LlamaParse is asked instead, and documents take longer.",
-    "Give API and worker the same WEBHOOK_SECRET.",
-)
-.may_pass();
-static OTHER_DEPLOYMENT: Cause = Cause::error(
-    "other_deployment",
-    "WEBHOOK_BASE_URL leads to another environment or commit than this one: its answers would go astray.",
-    "Give this environment's own address; if a deploy is under way, wait for its end.",
-)
-.may_pass();
+causes! { WEBHOOK_CAUSES:
+    NOT_HTTPS = warning("not_https",
+        "LlamaParse calls back by HTTPS only: it is asked instead, and documents take longer.",
+        "Give the API's https:// address, as clients reach it.");
+    IP_ADDRESS = warning("ip_address",
+        "LlamaParse calls back by a domain name only: it is asked instead, and documents take longer.",
+        "Give a domain name.");
+    TOO_LONG = warning("too_long",
+        "With a job's id and its token the URL would be longer than LlamaParse takes, and it may refuse the document.",
+        "Give a shorter address.");
+    UNREACHABLE = warning("unreachable",
+        "This API does not answer at WEBHOOK_BASE_URL: LlamaParse is asked instead, and documents take longer.",
+        "Check WEBHOOK_BASE_URL: it is the address of the API itself; see api.reach.").may_pass();
+    SECRET_DIFFERS = warning("secret_differs",
+        "The API refuses what is made with this WEBHOOK_SECRET: LlamaParse is asked instead, and documents take longer.",
+        "Give API and worker the same WEBHOOK_SECRET.").may_pass();
+    OTHER_DEPLOYMENT = error("other_deployment",
+        "WEBHOOK_BASE_URL leads to another environment or commit than this one: its answers would go astray.",
+        "Give this environment's own address; if a deploy is under way, wait for its end.").may_pass();
+}
 
 /// Source: LlamaParse, "Webhooks": shorter than 200 characters.
 const MAX_CHARS: usize = 199;

@@ -9,8 +9,7 @@ use uuid::Uuid;
 
 use super::super::{
     super::{
-        cause::{Cause, Problem},
-        context::Context,
+        check::{Cause, Context, Problem, causes},
         database::environment::ready_db,
     },
     http::{self, Answer},
@@ -25,33 +24,29 @@ use crate::{
     domain::Status,
 };
 
-pub(super) static UNREACHABLE: Cause = Cause::error(
-    "unreachable",
-    "The API does not answer, or the connection breaks.",
-    "See the cause that api.reach names, with --api-url.",
-)
-.may_pass();
-pub(super) static REFUSED: Cause = Cause::error(
-    "refused",
-    "The API does not take a document.",
-    "Do what the answer says; docs/errors.md has its code.",
-);
-pub(super) static FAILED: Cause = Cause::error(
-    "failed",
-    "The document was taken, and its job failed.",
-    "Do what the message says; docs/errors.md has its code, the worker's log the rest.",
-);
-pub(super) static NOT_COMPLETE_IN_TIME: Cause = Cause::error(
-    "not_complete_in_time",
-    "The document was taken, and its job did not end: no worker is alive, or they are busy or stuck.",
-    "Start a worker, or look at the log of the ones there are; `app jobs` shows what they are busy with.",
-)
-.may_pass();
-pub(super) static NOT_FOUND_BY_SEARCH: Cause = Cause::error(
-    "not_found_by_search",
-    "The document is complete, and a search for it does not find it.",
-    "See the API's log; ext.embed and db.schema name what search needs.",
-);
+causes! { DOCUMENT_CAUSES:
+    NOT_CONFIGURED = error("not_configured",
+        "It is not known where the API is, or as which user to log in.",
+        "Let DATABASE_URL and STORAGE_URL be the API's, for a key of the check's own; or set APP_TOKEN.");
+    UNREACHABLE = error("unreachable",
+        "The API does not answer, or the connection breaks.",
+        "See the cause that api.reach names, with --api-url.").may_pass();
+    REFUSED = error("refused",
+        "The API does not take a document.",
+        "Do what the answer says; docs/errors.md has its code.");
+    FAILED = error("failed",
+        "The document was taken, and its job failed.",
+        "Do what the message says; docs/errors.md has its code, the worker's log the rest.");
+    NOT_COMPLETE_IN_TIME = error("not_complete_in_time",
+        "The document was taken, and its job did not end: no worker is alive, or they are busy or stuck.",
+        "Start a worker, or look at the log of the ones there are; `app jobs` shows what they are busy with.").may_pass();
+    NOT_FOUND_BY_SEARCH = error("not_found_by_search",
+        "The document is complete, and a search for it does not find it.",
+        "See the API's log; ext.embed and db.schema name what search needs.");
+    NOT_REMOVED = warning("not_removed",
+        "What the check has put in could not be removed whole; a worker's housekeeping, or the next check, does it.",
+        "Nothing, where a worker runs; else run `app check` again with the API's own STORAGE_URL in ten minutes.");
+}
 
 /// For one request: the upload waits for the object store, the first search for the model.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
