@@ -19,17 +19,17 @@ use crate::{
     cli::{CheckArgs, CheckOutput},
     shutdown,
 };
-use check::{CheckOptions, Finding, Report, Scene, Selection, Verdict, run_checks};
+use check::{CheckOptions, Finding, Report, Setup, Verdict, run_checks};
 use client::render;
 use config::{Config, Sources};
 use domain::build_info::BuildInfo;
 
 /// What is wrong could pass by itself, and did not within `--wait`.
 const EXIT_NOT_READY: u8 = 3;
-/// Between two rounds of `--wait`. Source: ours; a deploy takes minutes, a database's restart seconds.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// Between two rounds of `--wait`: a deploy takes minutes, a database's restart seconds.
+const ROUND_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Looks at everything and prints what it found. A faulty configuration is a finding, not a refusal to run.
+/// Runs the checks and prints what they found. A faulty configuration is a finding, not a refusal to run.
 ///
 /// # Errors
 ///
@@ -39,10 +39,10 @@ pub fn run(args: CheckArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Res
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("couldn't start the runtime")?;
     let outcome = runtime.block_on(async {
         let stop = shutdown::listen().context("couldn't listen for signals")?;
-        let (config, report) = look(&args, sources, build, &stop).await;
+        let (config, report) = check(&args, sources, build, &stop).await;
         print(&args, &config, build, &report)?;
         Ok(match report.verdict() {
-            // What was not looked at any more has not passed.
+            // What was not checked any more has not passed.
             _ if stop.is_cancelled() => ExitCode::FAILURE,
             Verdict::Passed => ExitCode::SUCCESS,
             Verdict::Failed | Verdict::Interrupted => ExitCode::FAILURE,
@@ -55,53 +55,52 @@ pub fn run(args: CheckArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Res
 }
 
 /// Rounds of checks until nothing is wrong, what is wrong cannot pass by itself, the wait is over, or `stop`.
-async fn look(args: &CheckArgs, sources: &Sources, build: &BuildInfo, stop: &CancellationToken) -> (Config, Report) {
+async fn check(args: &CheckArgs, sources: &Sources, build: &BuildInfo, stop: &CancellationToken) -> (Config, Report) {
     let (began, started_at) = (Instant::now(), OffsetDateTime::now_utc());
     let (config, faults) = dev::load(sources);
-    let options = options(args);
-    let store = open_store(&config.storage).map_err(|error| format!("{error:#}"));
-    let scene = Scene {
+    let setup = Setup {
         config: &config,
         faults: &faults,
         build,
-        options: &options,
-        store,
+        options: &options(args),
+        store: open_store(&config.storage).map_err(|error| format!("{error:#}")),
         model: model(&config),
         runtime: Handle::current(),
         stop,
     };
-    let patience = args.wait.map(Duration::from_secs);
-    let mut report = loop {
-        let findings = run_checks(&scene).await;
-        let report = Report {
-            findings,
-            started_at,
-            ms: 0,
-            strict: args.strict,
-            waited_in_vain: patience.is_some_and(|patience| began.elapsed() >= patience),
-            interrupted: false,
-        };
-        let again = patience.is_some_and(|patience| began.elapsed() < patience)
-            && report.verdict() == Verdict::Failed
-            && report.may_pass();
-        if !again || stop.is_cancelled() {
-            break report;
+    let deadline = args.wait.map(|seconds| began + Duration::from_secs(seconds));
+    let mut report = Report {
+        findings: Vec::new(),
+        started_at,
+        ms: 0,
+        strict: args.strict,
+        waited_in_vain: false,
+        interrupted: false,
+    };
+    loop {
+        report.findings = run_checks(&setup).await;
+        report.waited_in_vain = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let is_worth_waiting = deadline.is_some() && report.verdict() == Verdict::Failed && report.may_pass();
+        if report.waited_in_vain || !is_worth_waiting || stop.is_cancelled() {
+            break;
         }
         say_what_is_missing(&report);
         tokio::select! {
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = tokio::time::sleep(ROUND_INTERVAL) => {}
         }
-    };
+    }
     report.interrupted = stop.is_cancelled();
     report.ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    drop(scene);
+    drop(setup);
     (config, report)
 }
 
 fn options(args: &CheckArgs) -> CheckOptions {
     CheckOptions {
-        selection: Selection::new(args.only.clone(), args.pre, args.e2e),
+        only: args.only.clone(),
+        pre: args.pre,
+        e2e: args.e2e,
         api_url: args.api_url.clone(),
         expect_commit: args.expect_commit.clone(),
         expect_branch: args.expect_branch.clone(),
@@ -110,7 +109,7 @@ fn options(args: &CheckArgs) -> CheckOptions {
 
 /// On stderr, so that what is piped stays whole.
 fn say_what_is_missing(report: &Report) {
-    let missing: Vec<String> = report.problems().filter_map(|finding| finding.cause).map(|cause| cause.id()).collect();
+    let missing: Vec<String> = report.problems().filter_map(Finding::cause_id).collect();
     anstream::eprintln!("waiting: {}", missing.join(", "));
 }
 
@@ -119,7 +118,7 @@ fn print(args: &CheckArgs, config: &Config, build: &BuildInfo, report: &Report) 
         CheckOutput::Text => render::print(&text::whole(report, render::stdout_is_coloured()))?,
         CheckOutput::Short => render::print(&text::problems(report, render::stdout_is_coloured()))?,
         CheckOutput::Json => render::print_json(&report.to_json(config.environment, build))?,
-        CheckOutput::Junit => render::print(&junit::render(report))?,
+        CheckOutput::Junit => render::print(&junit::render(report)?)?,
     }
     Ok(())
 }

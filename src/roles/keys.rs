@@ -6,11 +6,10 @@ use time::OffsetDateTime;
 
 use super::{Context, usable::refuse_wrong_environment, wiring::open_db};
 use crate::cli::{KeysAction, KeysArgs};
-use api::ApiKeySecret;
 use client::render;
 use domain::{ErrorClass, Failure, UserId};
 use pg::Db;
-use store::api_keys::{NewApiKey, Scope, insert_api_key, list_api_keys, revoke_api_key};
+use store::api_keys::{ApiKeySecret, NewApiKey, Scope, insert_api_key, list_api_keys, revoke_api_key};
 
 /// Makes, lists or revokes keys.
 ///

@@ -22,7 +22,6 @@ use uuid::Uuid;
 
 use self::{bearer::bearer, key::caller_of_key, token::caller_of_token};
 pub use self::{
-    key::ApiKeySecret,
     key_cache::{KeyCache, KeyPolicy},
     token::{TokenError, issue_token},
 };

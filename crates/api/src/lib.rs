@@ -44,7 +44,7 @@ mod uploads;
 mod validate;
 mod webhook;
 
-pub use auth::{ApiKeySecret, Caller, KeyPolicy, TokenError, issue_token};
+pub use auth::{Caller, KeyPolicy, TokenError, issue_token};
 pub use bounds::Bounds;
 pub use contract::{document, document_json};
 pub use probes::{ProbeState, serve_probes};

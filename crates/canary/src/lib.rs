@@ -1,42 +1,37 @@
-//! What `app check` puts into the system to see that it works, and how it is taken out again.
+//! What `app check` puts into the system to see that it works, and how it is removed again, also by housekeeping.
 //!
-//! All of it belongs to one user who is nobody. A row precedes each object, so that whatever a killed check leaves is found:
-//! by the next check, or by a worker's housekeeping.
+//! All of it belongs to one user that no person is. A row precedes each object, so that whatever a killed check leaves is
+//! found: by the next check, or by housekeeping.
 
 use std::time::Duration;
 
-use time::OffsetDateTime;
-
-use domain::{DocumentId, Failure, UploadId, UserId, ports::ObjectStore};
+use domain::{DocumentId, Failure, UserId, ports::ObjectStore};
 use pg::Db;
 use store::{
     canary::{
         CanaryObject, cancel_held_canary, cancel_waiting_canary, count_canary_holders, delete_canary_keys,
-        forget_canary_object, get_canary_key, list_canary_deletions, list_canary_documents, list_canary_uploads,
+        forget_canary_object, get_canary_key, list_canary_documents, list_canary_objects,
     },
     documents::delete_document,
-    uploads::{NewUpload, announce_upload},
 };
 
-/// Who owns every canary.
-///
-/// Source: UUIDv5 of `app check canary` in [`ID_NAMESPACE`](domain::ID_NAMESPACE); a test holds the two together.
+/// The owner of every canary: UUIDv5 of `app check canary` in [`ID_NAMESPACE`](domain::ID_NAMESPACE).
 pub const CANARY_USER: UserId = UserId(uuid::Uuid::from_u128(0x151cf8cc_9257_5c91_9d01_d0e9989450b7));
 /// What a canary's rows are named.
 pub const CANARY_NAME: &str = "app check canary";
-/// A canary that is older belongs to no check that still runs. Source: ours; several times the longest check.
+/// A canary that is older belongs to no check that still runs: several times the longest check.
 pub const ABANDONED_AFTER: Duration = Duration::from_secs(600);
-/// The longest lease that is waited for. Source: twice the default.
+/// The longest lease that is waited for: twice the default.
 const LONGEST_LEASE: Duration = Duration::from_secs(60);
-/// Between two looks at whether a worker has let go.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Between two looks at whether a worker has ended the job.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Whose object store it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Store {
     /// The one that API and workers use: what is not in it is gone.
     Theirs,
-    /// Perhaps another: only what was seen in it is taken for removed.
+    /// Perhaps another: only what was seen in it counts as removed.
     Perhaps,
 }
 
@@ -49,43 +44,28 @@ pub enum Removed {
     LeftToHousekeeping,
 }
 
-/// Notes an object that is about to be stored; its key. Housekeeping removes it once it has expired.
+/// Removes what checks that were killed have left, everything older than [`ABANDONED_AFTER`]; how many things.
 ///
 /// # Errors
 ///
-/// The database does not take the row; nothing may be stored then.
-pub async fn announce_object(db: &Db) -> Result<String, Failure> {
-    let upload_id = UploadId::generate();
-    let upload = NewUpload {
-        upload_id,
-        user: CANARY_USER,
-        storage_key: object_key(&upload_id.to_string()),
-        filename: CANARY_NAME.to_owned(),
-        mime: "application/octet-stream".to_owned(),
-        expires_at: OffsetDateTime::now_utc() + ABANDONED_AFTER,
-        per_day: 0,
-    };
-    // Without a bound there is none to reach.
-    announce_upload(db, &upload).await?.ok();
-    Ok(upload.storage_key)
+/// The database or the object store does not answer; the next sweep goes on.
+pub async fn sweep_canaries(db: &Db, store: &dyn ObjectStore, whose: Store) -> Result<u64, Failure> {
+    let conn = db.get().await?;
+    let mut swept = delete_canary_keys(&conn, CANARY_USER, None, ABANDONED_AFTER).await?;
+    let documents = list_canary_documents(&conn, CANARY_USER, ABANDONED_AFTER).await?;
+    drop(conn);
+    for document in documents {
+        remove_document(db, store, whose, document, Duration::ZERO).await?;
+        swept += 1;
+    }
+    let conn = db.get().await?;
+    let objects = list_canary_objects(&conn, CANARY_USER, None, ABANDONED_AFTER).await?;
+    drop(conn);
+    Ok(swept + remove_objects(db, store, whose, objects).await?)
 }
 
-/// The key of a canary's object.
-pub fn object_key(name: &str) -> String {
-    format!("raw/{CANARY_USER}/{name}")
-}
-
-/// Forgets an object that is gone.
-///
-/// # Errors
-///
-/// The database does not answer; the row expires by itself.
-pub async fn forget_object(db: &Db, key: &str) -> Result<(), Failure> {
-    Ok(forget_canary_object(&db.get().await?, CANARY_USER, key).await?)
-}
-
-/// Takes a document out: waits for `patience` until no worker has it in hand, and after that until none can have; then
-/// removes its rows, then its objects. With no patience at all, what a worker has in hand is left to housekeeping.
+/// Removes a document: its rows, then its objects. Waits for `patience` until no worker has it in hand, and after that
+/// until none can have. With no patience at all, what a worker has in hand is left to housekeeping.
 ///
 /// # Errors
 ///
@@ -97,24 +77,24 @@ pub async fn remove_document(
     document: DocumentId,
     patience: Duration,
 ) -> Result<Removed, Failure> {
-    let settled = settle(db, document, patience).await?;
+    let is_settled = settle(db, document, patience).await?;
     let raw_key = get_canary_key(&db.get().await?, CANARY_USER, document).await?;
-    let here = match (whose, raw_key) {
+    let is_here = match (whose, raw_key) {
         (Store::Theirs, _) => true,
         (Store::Perhaps, Some(key)) => store.head(&key).await?.is_some(),
         (Store::Perhaps, None) => false,
     };
     delete_document(db, CANARY_USER, document).await?;
-    if !(settled && here) {
+    if !(is_settled && is_here) {
         return Ok(Removed::LeftToHousekeeping);
     }
-    let objects = list_canary_deletions(&db.get().await?, CANARY_USER, Some(document), Duration::ZERO).await?;
+    let objects = list_canary_objects(&db.get().await?, CANARY_USER, Some(document), Duration::ZERO).await?;
     remove_objects(db, store, Store::Theirs, objects).await?;
     Ok(Removed::Wholly)
 }
 
-/// Whether nobody can write for the document any more. What waits is cancelled; what runs may end, for a canary is small;
-/// what runs on after that is taken away, and the worker has until the end of its lease to notice.
+/// Whether no worker can write for the document any more. What waits is cancelled; what runs may end, for a canary is
+/// small; what runs on after that is taken away, and the worker has until the end of its lease to notice.
 async fn settle(db: &Db, document: DocumentId, patience: Duration) -> Result<bool, Failure> {
     let deadline = tokio::time::Instant::now() + patience;
     let holders = loop {
@@ -125,12 +105,12 @@ async fn settle(db: &Db, document: DocumentId, patience: Duration) -> Result<boo
         if holders.held == 0 || tokio::time::Instant::now() >= deadline {
             break holders;
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     };
-    if holders.held > 0 && patience.is_zero() {
-        return Ok(false);
-    }
     if holders.held > 0 {
+        if patience.is_zero() {
+            return Ok(false);
+        }
         let lease = cancel_held_canary(&db.get().await?, CANARY_USER, document).await?;
         if lease > LONGEST_LEASE {
             return Ok(false);
@@ -138,27 +118,6 @@ async fn settle(db: &Db, document: DocumentId, patience: Duration) -> Result<boo
         tokio::time::sleep(lease).await;
     }
     Ok(holders.taken_over == 0)
-}
-
-/// Takes out what checks that were killed have left, everything older than [`ABANDONED_AFTER`]; how many things.
-///
-/// # Errors
-///
-/// The database or the object store does not answer; the next sweep goes on.
-pub async fn sweep(db: &Db, store: &dyn ObjectStore, whose: Store) -> Result<u64, Failure> {
-    let conn = db.get().await?;
-    let mut swept = delete_canary_keys(&conn, CANARY_USER, None, ABANDONED_AFTER).await?;
-    let documents = list_canary_documents(&conn, CANARY_USER, ABANDONED_AFTER).await?;
-    drop(conn);
-    for document in documents {
-        remove_document(db, store, whose, document, Duration::ZERO).await?;
-        swept += 1;
-    }
-    let conn = db.get().await?;
-    let mut objects = list_canary_deletions(&conn, CANARY_USER, None, ABANDONED_AFTER).await?;
-    objects.extend(list_canary_uploads(&conn, CANARY_USER, ABANDONED_AFTER).await?);
-    drop(conn);
-    Ok(swept + remove_objects(db, store, whose, objects).await?)
 }
 
 /// Removes objects, then the rows that know of them; how many.
@@ -169,15 +128,14 @@ async fn remove_objects(
     objects: Vec<CanaryObject>,
 ) -> Result<u64, Failure> {
     let mut removed = 0;
-    for object in objects {
-        let key = object.storage_key;
-        if !object.gone {
+    for CanaryObject { storage_key: key, gone } in objects {
+        if !gone {
             if whose == Store::Perhaps && store.head(&key).await?.is_none() {
                 continue;
             }
             store.delete(&key).await?;
         }
-        forget_object(db, &key).await?;
+        forget_canary_object(&db.get().await?, CANARY_USER, &key).await?;
         removed += 1;
     }
     Ok(removed)

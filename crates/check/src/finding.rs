@@ -1,55 +1,10 @@
-//! What a check says: passed, or a declared cause with what was observed and what to do.
+//! How one check ended, with its name.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 
-/// How bad a cause is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// Something does not work.
-    Error,
-    /// It works, but somebody should look.
-    Warning,
-}
-
-/// Why a check failed, declared once; `check/slug` is its stable id.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Cause {
-    /// The check that finds it.
-    pub check: &'static str,
-    /// Its name within the check.
-    pub slug: &'static str,
-    /// Error or warning.
-    pub severity: Severity,
-    /// Whether it can pass by itself: `--wait` looks again.
-    pub waitable: bool,
-    /// What it means, in a sentence.
-    pub why: &'static str,
-}
-
-impl Cause {
-    /// A cause for which something does not work.
-    pub const fn error(check: &'static str, slug: &'static str, why: &'static str) -> Self {
-        Self { check, slug, severity: Severity::Error, waitable: false, why }
-    }
-
-    /// A cause that somebody should look at.
-    pub const fn warning(check: &'static str, slug: &'static str, why: &'static str) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(check, slug, why) }
-    }
-
-    /// The same, as one that can pass by itself.
-    #[must_use]
-    pub const fn waitable(self) -> Self {
-        Self { waitable: true, ..self }
-    }
-
-    /// `check/slug`.
-    pub fn id(&self) -> String {
-        format!("{}/{}", self.check, self.slug)
-    }
-}
+use super::cause::{Cause, Outcome, Problem, Severity};
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -57,24 +12,26 @@ impl Cause {
 pub enum CheckStatus {
     /// As it should be.
     Passed,
-    /// Works, but somebody should look.
+    /// Works, but a person should look.
     Warning,
     /// Does not work.
     Failed,
-    /// Not looked at: an earlier failure explains it, or there is nothing to look at.
+    /// Not checked: an earlier failure explains it, or there is nothing to check.
     Skipped,
 }
 
 /// What a check found. Nothing in it is ever a secret.
 #[derive(Debug, Clone)]
 pub struct Finding {
-    /// Stable name of the check: `group.check`.
+    /// The group of the check.
+    pub group: &'static str,
+    /// Stable name of the check.
     pub id: &'static str,
     /// Which of several things of the same kind, such as a variable's name.
     pub subject: Option<String>,
     /// How it ended.
     pub status: CheckStatus,
-    /// How long the look took.
+    /// How long the check took.
     pub took: Duration,
     /// What was seen.
     pub observed: String,
@@ -84,21 +41,38 @@ pub struct Finding {
     pub cause: Option<&'static Cause>,
     /// What to do about it.
     pub fix: Option<String>,
-    /// The failed check for which this one was not looked at.
+    /// The failed check for which this one was skipped.
     pub blocked_by: Option<&'static str>,
 }
 
 impl Finding {
-    /// Adds what should have been seen.
-    #[must_use]
-    pub fn expecting(self, expected: impl Into<String>) -> Self {
-        Self { expected: Some(expected.into()), ..self }
+    pub(super) fn new(
+        group: &'static str,
+        id: &'static str,
+        subject: Option<String>,
+        took: Duration,
+        outcome: Outcome,
+    ) -> Self {
+        let (status, cause, fix, expected, blocked_by) = match &outcome {
+            Ok(_) => (CheckStatus::Passed, None, None, None, None),
+            Err(Problem::Found { cause, fix, expected, .. }) => {
+                let status = match cause.severity {
+                    Severity::Error => CheckStatus::Failed,
+                    Severity::Warning => CheckStatus::Warning,
+                };
+                (status, Some(*cause), Some(fix.clone()), expected.clone(), None)
+            }
+            Err(Problem::Skipped(_)) => (CheckStatus::Skipped, None, None, None, None),
+            Err(Problem::Behind(blocker)) => (CheckStatus::Skipped, None, None, None, Some(*blocker)),
+        };
+        let took = if status == CheckStatus::Skipped { Duration::ZERO } else { took };
+        let observed = outcome.unwrap_or_else(Problem::observed);
+        Self { group, id, subject, status, took, observed, expected, cause, fix, blocked_by }
     }
 
-    /// Says which of several things this is about.
-    #[must_use]
-    pub fn about(self, subject: impl Into<String>) -> Self {
-        Self { subject: Some(subject.into()), ..self }
+    /// The cause's stable id, under a failure or a warning: `check/slug`.
+    pub fn cause_id(&self) -> Option<String> {
+        self.cause.map(|cause| format!("{}/{}", self.id, cause.slug))
     }
 
     /// Whether the check failed or warned.
@@ -110,61 +84,9 @@ impl Finding {
     pub fn is_failure(&self) -> bool {
         self.status == CheckStatus::Failed
     }
-}
 
-/// One check that is being looked at; its clock runs.
-#[derive(Debug)]
-pub struct Look {
-    id: &'static str,
-    began: Instant,
-}
-
-impl Look {
-    /// Begins.
-    pub fn at(id: &'static str) -> Self {
-        Self { id, began: Instant::now() }
+    /// The check that has to pass before anything that needs this one.
+    pub(super) fn blocker(&self) -> Option<&'static str> {
+        if self.is_failure() { Some(self.id) } else { self.blocked_by }
     }
-
-    /// All is as it should be.
-    pub fn passed(self, observed: impl Into<String>) -> Finding {
-        self.ended(CheckStatus::Passed, observed.into())
-    }
-
-    /// It is not: the declared cause, what was seen, what to do.
-    pub fn found(self, cause: &'static Cause, observed: impl Into<String>, fix: impl Into<String>) -> Finding {
-        debug_assert_eq!(self.id, cause.check, "the cause belongs to another check");
-        let status = match cause.severity {
-            Severity::Error => CheckStatus::Failed,
-            Severity::Warning => CheckStatus::Warning,
-        };
-        Finding { cause: Some(cause), fix: Some(fix.into()), ..self.ended(status, observed.into()) }
-    }
-
-    /// There was nothing to look at, or something else has to be mended first.
-    pub fn skipped(self, because: &str) -> Finding {
-        Finding { took: Duration::ZERO, ..self.ended(CheckStatus::Skipped, because.to_owned()) }
-    }
-
-    fn ended(self, status: CheckStatus, observed: String) -> Finding {
-        Finding {
-            id: self.id,
-            subject: None,
-            status,
-            took: self.began.elapsed(),
-            observed,
-            expected: None,
-            cause: None,
-            fix: None,
-            blocked_by: None,
-        }
-    }
-}
-
-/// Skips all of `ids`, since what the check `blocker` found has to be mended first.
-pub(super) fn skip_behind(ids: &[&'static str], blocker: &'static str) -> Vec<Finding> {
-    let skip = |id: &&'static str| Finding {
-        blocked_by: Some(blocker),
-        ..Look::at(id).skipped(&format!("not looked at: see {blocker}"))
-    };
-    ids.iter().map(skip).collect()
 }

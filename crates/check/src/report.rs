@@ -1,12 +1,10 @@
 //! All findings of one run, as `--output json` prints them, and what they come to.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{
-    catalogue::group_of,
-    finding::{CheckStatus, Finding},
-};
+use super::finding::{CheckStatus, Finding};
 use config::Environment;
 use domain::build_info::BuildInfo;
 
@@ -23,7 +21,7 @@ pub enum Verdict {
     Failed,
     /// What is wrong could pass by itself and did not within `--wait`.
     NotReady,
-    /// INT or TERM came before everything was looked at.
+    /// INT or TERM came before everything was checked.
     Interrupted,
 }
 
@@ -32,11 +30,11 @@ pub enum Verdict {
 pub struct Summary {
     /// As they should be.
     pub passed: usize,
-    /// Somebody should look.
+    /// A person should look.
     pub warnings: usize,
     /// Do not work.
     pub failed: usize,
-    /// Not looked at.
+    /// Not checked.
     pub skipped: usize,
 }
 
@@ -89,13 +87,13 @@ impl Report {
 
     /// Whether all that is wrong could pass by itself.
     pub fn may_pass(&self) -> bool {
-        self.problems().all(|finding| finding.cause.is_some_and(|cause| cause.waitable))
+        self.problems().all(|finding| finding.cause.is_some_and(|cause| cause.may_pass))
     }
 
     /// The JSON document.
-    pub fn to_json(&self, environment: Environment, build: &BuildInfo) -> serde_json::Value {
-        let checks: Vec<_> = self.findings.iter().map(CheckJson::of).collect();
-        serde_json::json!({
+    pub fn to_json(&self, environment: Environment, build: &BuildInfo) -> Value {
+        let checks: Vec<_> = self.findings.iter().map(to_json).collect();
+        json!({
             "schema_version": SCHEMA_VERSION,
             "verdict": self.verdict(),
             "environment": environment.as_str(),
@@ -111,54 +109,42 @@ impl Report {
     }
 }
 
-/// One element of `checks`.
-#[derive(Serialize)]
-struct CheckJson<'a> {
-    id: &'a str,
-    group: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<&'a str>,
-    status: CheckStatus,
-    ms: u64,
-    observed: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expected: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fix: Option<&'a str>,
-}
-
-impl<'a> CheckJson<'a> {
-    fn of(finding: &'a Finding) -> Self {
-        Self {
-            id: finding.id,
-            group: group_of(finding.id),
-            subject: finding.subject.as_deref(),
-            status: finding.status,
-            ms: u64::try_from(finding.took.as_millis()).unwrap_or(u64::MAX),
-            observed: &finding.observed,
-            expected: finding.expected.as_deref(),
-            cause: finding.cause.map(super::Cause::id),
-            why: finding.cause.map(|cause| cause.why),
-            fix: finding.fix.as_deref(),
-        }
+/// One element of `checks`; what there is nothing to say of is left out.
+fn to_json(finding: &Finding) -> Value {
+    let mut value = json!({
+        "id": finding.id,
+        "group": finding.group,
+        "subject": finding.subject,
+        "status": finding.status,
+        "ms": u64::try_from(finding.took.as_millis()).unwrap_or(u64::MAX),
+        "observed": finding.observed,
+        "expected": finding.expected,
+        "cause": finding.cause_id(),
+        "why": finding.cause.map(|cause| cause.why),
+        "fix": finding.fix,
+    });
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|_, field| !field.is_null());
     }
+    value
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::finding::{Cause, Look};
+    use std::time::Duration;
 
-    static BROKEN: Cause = Cause::error("db.login", "broken", "It is broken.");
-    static SLOW: Cause = Cause::error("db.login", "slow", "It is slow.").waitable();
-    static ODD: Cause = Cause::warning("db.login", "odd", "It is odd.");
+    use super::*;
+    use crate::cause::Cause;
+
+    static BROKEN: Cause = Cause::error("broken", "It is broken.");
+    static SLOW: Cause = Cause::error("slow", "It is slow.").may_pass();
+    static ODD: Cause = Cause::warning("odd", "It is odd.");
 
     fn report(causes: &[&'static Cause], strict: bool, waited_in_vain: bool) -> Report {
-        let findings = causes.iter().map(|cause| Look::at("db.login").found(cause, "seen", "mend")).collect();
+        let finding = |cause: &&'static Cause| {
+            Finding::new("database", "db.login", None, Duration::ZERO, Err(cause.seen("seen")))
+        };
+        let findings = causes.iter().map(finding).collect();
         Report { findings, started_at: OffsetDateTime::UNIX_EPOCH, ms: 0, strict, waited_in_vain, interrupted: false }
     }
 

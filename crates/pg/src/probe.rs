@@ -17,7 +17,7 @@ pub enum SessionMode {
 
 /// How many other clients look for what the first one left in its session.
 ///
-/// Source: ours; a pooler in transaction mode hands the connection that was just released to the next client
+/// A pooler in transaction mode hands the connection that was just released to the next client
 /// (PgBouncer's and Supavisor's default), so one would do; more find it with a round-robin pool of up to this size too.
 const OTHERS: usize = 3;
 

@@ -88,7 +88,7 @@ impl Worker {
 
     /// What an `app check` that was killed has left. It holds nothing else up.
     async fn sweep_canaries(&self) {
-        match canary::sweep(&self.db, &*self.store, canary::Store::Theirs).await {
+        match canary::sweep_canaries(&self.db, &*self.store, canary::Store::Theirs).await {
             Ok(0) => {}
             Ok(swept) => tracing::info!(swept, "took out what an app check that was killed had left"),
             Err(failure) => {

@@ -1,14 +1,54 @@
 //! The table `api_keys`: keys as hashes, for programs that act for one user or for many.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
+use super::chunks::hex;
 use domain::UserId;
 use pg::{
     DbError, Session,
     session::{column, parsed},
 };
+
+/// What every key begins with, so that people and secret scanners know one when they see it.
+pub const API_KEY_PREFIX: &str = "apk_";
+
+/// A new key. Shown once; only its hash is kept.
+#[derive(Clone)]
+pub struct ApiKeySecret(String);
+
+impl ApiKeySecret {
+    /// From 32 random bytes. `None`: the system gave no randomness.
+    pub fn generate() -> Option<Self> {
+        let mut bytes = [0; 32];
+        rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut bytes).ok()?;
+        Some(Self(format!("{API_KEY_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))))
+    }
+
+    /// The key itself, to be shown once.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// For `api_keys.key_sha256`.
+    pub fn sha256(&self) -> String {
+        sha256_of_key(&self.0)
+    }
+}
+
+impl std::fmt::Debug for ApiKeySecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What the table holds of a key.
+pub fn sha256_of_key(key: &str) -> String {
+    hex(&Sha256::digest(key.as_bytes()))
+}
 
 /// What a key may do; each includes the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -178,4 +218,19 @@ WHERE k.key_id = $1 AND k.revoked_at IS NULL",
         )
         .await?;
     Ok(revoked > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_long_different_and_never_shown_by_debug() {
+        let (one, two) = (ApiKeySecret::generate().unwrap(), ApiKeySecret::generate().unwrap());
+        assert_ne!(one.expose(), two.expose());
+        assert_eq!(one.expose().len(), 4 + 43);
+        assert!(one.expose().starts_with(API_KEY_PREFIX));
+        assert_eq!(one.sha256().len(), 64);
+        assert_eq!(format!("{one:?}"), "***");
+    }
 }

@@ -1,4 +1,4 @@
-//! The rows of one user that are nobody's: what `app check` leaves for a moment while it tries the system out.
+//! The rows of the canaries' user: what `app check` stores for a moment while it tries the system out.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ WHERE j.document_id = $1 AND j.user_id = $2 AND j.state IN ('queued', 'retryable
     .await
 }
 
-/// Who might still write for a document.
+/// Workers that might still write for a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CanaryHolders {
     /// Jobs that a worker has in hand.
@@ -45,7 +45,7 @@ pub struct CanaryHolders {
     pub taken_over: i64,
 }
 
-/// Who might still write for a document. A lease that ran out a minute ago holds nothing.
+/// Workers that might still write for a document. A lease that ran out a minute ago holds nothing.
 pub async fn count_canary_holders(db: &impl Session, document: DocumentId) -> Result<CanaryHolders, DbError> {
     let row = db
         .row(
@@ -61,7 +61,7 @@ WHERE j.document_id = $1",
     Ok(CanaryHolders { held: column(&row, "held")?, taken_over: column(&row, "taken_over")? })
 }
 
-/// Takes the document's jobs away from whoever has them in hand; how long the longest lease would still have held. By
+/// Takes the document's jobs away from the workers that have them in hand; how long the longest lease would still have held. By
 /// then at the latest its worker has dropped the step.
 pub async fn cancel_held_canary(db: &impl Session, user: UserId, document: DocumentId) -> Result<Duration, DbError> {
     let rows = db
@@ -96,12 +96,9 @@ pub struct CanaryObject {
     pub gone: bool,
 }
 
-fn canary_object(row: &tokio_postgres::Row) -> Result<CanaryObject, DbError> {
-    Ok(CanaryObject { storage_key: column(row, "storage_key")?, gone: column(row, "gone")? })
-}
-
-/// Objects of `user`'s deleted documents: of this one, or, where none is named, of those deleted before `age`.
-pub async fn list_canary_deletions(
+/// Objects of `user`'s deleted document; or, where none is named, all of documents deleted before `age` and of uploads that
+/// are older and no document's.
+pub async fn list_canary_objects(
     db: &impl Session,
     user: UserId,
     document: Option<DocumentId>,
@@ -109,11 +106,16 @@ pub async fn list_canary_deletions(
 ) -> Result<Vec<CanaryObject>, DbError> {
     let rows = db
         .rows(
-            "-- list_canary_deletions
+            "-- list_canary_objects
 SELECT s.storage_key, s.deleted_at IS NOT NULL AS gone
 FROM upload_pipeline.storage_deletions AS s
 WHERE s.user_id = $1
   AND CASE WHEN $2::uuid IS NULL THEN s.requested_at < now() - $3 * interval '1 second' ELSE s.document_id = $2 END
+UNION ALL
+SELECT u.storage_key, false AS gone
+FROM upload_pipeline.uploads AS u
+WHERE u.user_id = $1 AND $2::uuid IS NULL AND u.created_at < now() - $3 * interval '1 second'
+  AND NOT EXISTS (SELECT FROM upload_pipeline.documents AS d WHERE d.document_id = u.document_id)
 LIMIT 500",
             &[
                 (&user.0, Type::UUID),
@@ -122,23 +124,9 @@ LIMIT 500",
             ],
         )
         .await?;
-    rows.iter().map(canary_object).collect()
-}
-
-/// `user`'s uploads that are older than `age` and no document's.
-pub async fn list_canary_uploads(db: &impl Session, user: UserId, age: Duration) -> Result<Vec<CanaryObject>, DbError> {
-    let rows = db
-        .rows(
-            "-- list_canary_uploads
-SELECT u.storage_key, false AS gone
-FROM upload_pipeline.uploads AS u
-WHERE u.user_id = $1 AND u.created_at < now() - $2 * interval '1 second'
-  AND NOT EXISTS (SELECT FROM upload_pipeline.documents AS d WHERE d.document_id = u.document_id)
-LIMIT 500",
-            &[(&user.0, Type::UUID), (&age.as_secs_f64(), Type::FLOAT8)],
-        )
-        .await?;
-    rows.iter().map(canary_object).collect()
+    rows.iter()
+        .map(|row| Ok(CanaryObject { storage_key: column(row, "storage_key")?, gone: column(row, "gone")? }))
+        .collect()
 }
 
 /// Forgets an object that is gone: its receipt, and the upload that brought it.

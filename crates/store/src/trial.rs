@@ -11,7 +11,7 @@ use super::jobs::{ClaimCursor, ClaimOptions, Completion, Ending, claim_jobs, com
 use domain::{JobId, State, Status, Timeline, WorkerId, ports::EmbedModel};
 use pg::{Db, DbError, Session, session::column};
 
-/// A statement of a trial that takes longer waits for somebody's lock.
+/// A statement of a trial that takes longer waits for another session's lock.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Goes before every other job, whatever waits.
 const FIRST: i16 = i16::MIN;
@@ -178,8 +178,8 @@ FROM unnest($2::text[], $3::text[]) AS pair (status, state)",
 
 /// What a job must not be: each with the words for it.
 const MALFORMED: [(&str, &str, &str); 3] = [
-    ("a status that nobody knows", "no_such_status", "queued"),
-    ("a state that nobody knows", "uploaded", "no_such_state"),
+    ("an unknown status", "no_such_status", "queued"),
+    ("an unknown state", "uploaded", "no_such_state"),
     ("a status that does not fit its state", "uploaded", "done"),
 ];
 

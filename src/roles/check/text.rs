@@ -45,7 +45,7 @@ fn line(text: &mut String, finding: &Finding, width: usize, coloured: bool) {
     if let Some(expected) = &finding.expected {
         _ = writeln!(text, "    expected: {}", printable(expected));
     }
-    _ = writeln!(text, "    cause:    {} - {}", cause.id(), cause.why);
+    _ = writeln!(text, "    cause:    {} - {}", finding.cause_id().unwrap_or_default(), cause.why);
     if let Some(fix) = &finding.fix {
         _ = writeln!(text, "    fix:      {}", printable(fix));
     }

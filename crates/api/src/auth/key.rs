@@ -1,33 +1,29 @@
-//! Our API keys: how they are made, and whom they let in.
+//! Our API keys: which callers they let in.
 
 use actix_web::{
     HttpRequest,
     http::{Method, StatusCode},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::{Caller, hex, unauthorized};
+use super::{Caller, unauthorized};
 use crate::{ApiError, ApiState};
 use domain::UserId;
 use messages::BASE_PATH;
-use store::api_keys::{ApiKey, Scope, get_api_key};
+use store::api_keys::{API_KEY_PREFIX, ApiKey, Scope, get_api_key, sha256_of_key};
 
-/// What our keys begin with, so that people and secret scanners know one when they see it.
-const PREFIX: &str = "apk_";
 const USER_HEADER: &str = "X-User-Id";
 
 /// Whether a bearer is one of our keys, valid or not.
 pub fn is_api_key(bearer: &str) -> bool {
-    bearer.starts_with(PREFIX)
+    bearer.starts_with(API_KEY_PREFIX)
 }
 
 /// For whom a key acts in this request, once it may do what is asked. Looked up every time, so that a key is
 /// out from the moment it is revoked.
 pub async fn caller_of_key(state: &ApiState, request: &HttpRequest, key: &str) -> Result<Caller, ApiError> {
     let conn = state.conn().await?;
-    let key = get_api_key(&conn, &sha256_hex(key.as_bytes())).await?;
+    let key = get_api_key(&conn, &sha256_of_key(key)).await?;
     drop(conn);
     let key = check_key(key, OffsetDateTime::now_utc())?;
     check_scope(&key, needed_scope(&key, request))?;
@@ -102,41 +98,6 @@ pub fn acts_for(own: Option<UserId>, request: &HttpRequest) -> Result<UserId, Ap
             "user_required",
             format!("This key acts for many users. Say for which with the header {USER_HEADER}: <uuid>."),
         )),
-    }
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// A new API key. Shown once; only its hash is kept.
-#[derive(Clone)]
-pub struct ApiKeySecret {
-    key: String,
-}
-
-impl ApiKeySecret {
-    /// From 32 random bytes. `None`: the system gave no randomness.
-    pub fn generate() -> Option<Self> {
-        let mut bytes = [0; 32];
-        rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut bytes).ok()?;
-        Some(Self { key: format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)) })
-    }
-
-    /// The key itself, to be shown once.
-    pub fn expose(&self) -> &str {
-        &self.key
-    }
-
-    /// For `api_keys.key_sha256`.
-    pub fn sha256(&self) -> String {
-        sha256_hex(self.key.as_bytes())
-    }
-}
-
-impl std::fmt::Debug for ApiKeySecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
     }
 }
 

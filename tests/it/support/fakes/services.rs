@@ -1,4 +1,4 @@
-//! Supabase and LlamaParse, as far as they are asked.
+//! Supabase's Auth and LlamaParse, as far as they are asked.
 
 use serde_json::{Value, json};
 

@@ -1,19 +1,19 @@
-//! One HTTP request as somebody outside would make it, and what went wrong told apart.
+//! One HTTP request as a client outside would make it, and what went wrong told apart.
 
 use std::{error::Error, io, time::Duration};
 
 use reqwest::RequestBuilder;
 
-/// For one answer, connecting included. Source: Render gives a health check 5 s; nobody outside waits longer.
-pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// More of an answer is not read: whoever answers may be anybody.
+/// For one answer, connecting included, as Render gives a health check.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// More of an answer is not read: it may be any service's.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// An answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    body: Vec<u8>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Answer {
@@ -36,7 +36,7 @@ impl Answer {
 pub(super) enum Trouble {
     /// The name has no address.
     NoAddress,
-    /// Nobody listens on that port.
+    /// Nothing listens on that port.
     Refused,
     /// Silence.
     TimedOut,
@@ -152,7 +152,7 @@ mod tests {
         let at = babbler.local_addr().unwrap();
         tokio::spawn(async move {
             while let Ok((mut socket, _)) = babbler.accept().await {
-                // Whatever it is asked, it is a mail server.
+                // It is a mail server, whatever it is asked.
                 let mut asked = [0; 4096];
                 drop(socket.read(&mut asked).await);
                 drop(socket.write_all(b"220 mail.example ESMTP\r\n").await);

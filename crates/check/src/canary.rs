@@ -1,0 +1,111 @@
+//! What `app check` puts into the system for a moment. How it is removed, also by housekeeping, is [`canary`]'s.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{cause::Problem, context::Context, database::environment::ready_db};
+use canary::{ABANDONED_AFTER, CANARY_NAME, CANARY_USER, Removed, Store, remove_document, sweep_canaries};
+use domain::{DocumentId, Failure, UploadId, ports::ObjectStore};
+use pg::Db;
+use store::{
+    api_keys::{ApiKeySecret, NewApiKey, Scope, insert_api_key},
+    canary::{delete_canary_keys, forget_canary_object},
+    uploads::{NewUpload, announce_upload},
+};
+
+/// For the sweep: the store may be what is out of order.
+const SWEEP_WITHIN: Duration = Duration::from_secs(5);
+/// How long a worker that has the job in hand at the end may take to end it; then the job is taken away.
+const END_WITHIN: Duration = Duration::from_secs(10);
+
+/// Removes what an earlier check that was killed has left. What it cannot do, housekeeping does.
+pub(super) async fn sweep(context: &Context<'_>) {
+    if let (Ok(db), Ok(store)) = (ready_db(context), &context.setup.store) {
+        drop(timeout(SWEEP_WITHIN, sweep_canaries(db, &**store, Store::Perhaps)).await);
+    }
+}
+
+/// An object that the check stores.
+pub(super) struct CanaryObject<'c> {
+    pub(super) key: String,
+    /// Where a row knows of it.
+    db: Option<&'c Db>,
+}
+
+impl<'c> CanaryObject<'c> {
+    /// With a database, a row precedes the first byte; housekeeping removes the object once the row has expired. Without one
+    /// its place is always the same, so that the next check finds what a killed one left.
+    pub(super) async fn announce(context: &'c Context<'_>) -> Self {
+        if let Ok(db) = ready_db(context)
+            && let Ok(key) = Self::insert_row(db).await
+        {
+            return Self { key, db: Some(db) };
+        }
+        Self { key: key_of("check"), db: None }
+    }
+
+    async fn insert_row(db: &Db) -> Result<String, Failure> {
+        let upload_id = UploadId::generate();
+        let upload = NewUpload {
+            upload_id,
+            user: CANARY_USER,
+            storage_key: key_of(&upload_id.to_string()),
+            filename: CANARY_NAME.to_owned(),
+            mime: "application/octet-stream".to_owned(),
+            expires_at: OffsetDateTime::now_utc() + ABANDONED_AFTER,
+            per_day: 0,
+        };
+        // Without a bound per day there is none to reach.
+        announce_upload(db, &upload).await?.ok();
+        Ok(upload.storage_key)
+    }
+
+    /// Deletes the row, once the object is gone. Where this fails, the row expires by itself.
+    pub(super) async fn forget(&self) {
+        let Some(db) = self.db else { return };
+        if let Ok(conn) = db.get().await {
+            drop(forget_canary_object(&conn, CANARY_USER, &self.key).await);
+        }
+    }
+}
+
+fn key_of(name: &str) -> String {
+    format!("raw/{CANARY_USER}/{name}")
+}
+
+/// A key of the canaries' user, for one run.
+pub(super) struct CanaryKey {
+    id: Uuid,
+    pub(super) secret: ApiKeySecret,
+}
+
+impl CanaryKey {
+    pub(super) async fn make(db: &Db) -> Result<Self, Problem> {
+        let secret =
+            ApiKeySecret::generate().ok_or_else(|| Problem::Skipped("the system gave no randomness".to_owned()))?;
+        let key = NewApiKey {
+            name: CANARY_NAME,
+            key_sha256: &secret.sha256(),
+            user_id: Some(CANARY_USER),
+            scope: Scope::Write,
+            expires_at: Some(OffsetDateTime::now_utc() + ABANDONED_AFTER),
+        };
+        let id = insert_api_key(&db.get().await?, &key).await?;
+        Ok(Self { id, secret })
+    }
+
+    /// Removes the key, and the document that was uploaded with it; each even where the other fails.
+    pub(super) async fn remove_with(
+        self,
+        db: &Db,
+        store: &dyn ObjectStore,
+        document: DocumentId,
+    ) -> Result<Removed, Failure> {
+        let removed = remove_document(db, store, Store::Perhaps, document, END_WITHIN).await;
+        delete_canary_keys(&db.get().await?, CANARY_USER, Some(self.id), Duration::ZERO).await?;
+        removed
+    }
+}

@@ -1,0 +1,53 @@
+//! `self.alive`: whether the process of this container lives. It is the image's HEALTHCHECK: quick, and quiet.
+
+use std::net::IpAddr;
+
+use super::{
+    super::check::{Cause, Check, Context, Outcome, Problem, causes},
+    http,
+};
+use config::Http;
+use store::workers::{host_name, list_live_workers};
+
+pub(crate) static ALIVE: Check =
+    Check::once("self.alive", "an API or a worker is alive on this machine; checked only when asked for.", |context| {
+        Box::pin(alive(context))
+    })
+    .finds(ALIVE_CAUSES);
+
+causes! { ALIVE_CAUSES:
+    NOTHING_ALIVE = error("nobody_alive",
+        "On this machine no API answers at its port, and no worker has shown itself for a minute.",
+        "Look at the log of this machine's process; restart it.").may_pass();
+}
+
+async fn alive(context: &Context<'_>) -> Outcome {
+    let url = format!("http://{}/livez", local_address(&context.config.http));
+    let api = match http::send(http::local_client().get(&url)).await {
+        Ok(answer) if answer.is_success() => return Ok(format!("{url} answers")),
+        Ok(answer) => format!("{url} answered with {}", answer.status),
+        Err(trouble) => format!("{url}: {trouble}"),
+    };
+    // Asked only where no API answers: it costs a login.
+    let host = host_name();
+    let worker = match worker_hosts(context).await {
+        Ok(hosts) if hosts.contains(&host) => return Ok(format!("the worker on {host} is alive")),
+        Ok(_) => format!("no worker on {host} was seen within the last minute"),
+        Err(problem) => format!("the database cannot be asked for a worker: {}", problem.observed()),
+    };
+    Err(NOTHING_ALIVE.seen(format!("{api}; {worker}")))
+}
+
+async fn worker_hosts(context: &Context<'_>) -> Result<Vec<String>, Problem> {
+    Ok(list_live_workers(&context.conn().await?).await?.into_iter().map(|worker| worker.host).collect())
+}
+
+/// Where the API of this machine listens, as seen from here.
+fn local_address(http: &Http) -> String {
+    let port = http.port;
+    match http.host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) if !ip.is_unspecified() => format!("{ip}:{port}"),
+        Ok(IpAddr::V6(ip)) if !ip.is_unspecified() => format!("[{ip}]:{port}"),
+        _ => format!("127.0.0.1:{port}"),
+    }
+}

@@ -1,0 +1,193 @@
+//! `store.rw`: the object store, by a small object that is stored, read, stored by a signed URL, and deleted.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::time::timeout;
+
+use super::{
+    super::{
+        canary::{self, CanaryObject},
+        check::{Cause, Check, Context, Outcome, Problem, causes},
+        database::environment::DATABASE_READY,
+    },
+    http,
+};
+use config::StorageLocation;
+use domain::{
+    ErrorClass, Failure,
+    ports::{ObjectStore, storage_code},
+};
+
+pub(crate) static READ_WRITE: Check = Check::once(
+    "store.rw",
+    "a small object can be stored, read back, stored by a signed URL and deleted.",
+    |context| Box::pin(read_write(context)),
+)
+.after(DATABASE_READY)
+.cleans_up()
+.finds(READ_WRITE_CAUSES);
+
+const GIVE_RIGHT: &str = "Give the key this right on the bucket; for a folder, correct its owner and mode.";
+causes! { READ_WRITE_CAUSES:
+    UNREACHABLE = error("unreachable",
+        "The object store does not answer, or answers with an error of its own.",
+        "Check the endpoint in STORAGE_URL, and the store's own status.").may_pass();
+    CREDENTIALS_REFUSED = error("credentials_refused",
+        "The store does not know the access key, or its secret is another.",
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY again, both of one key with rights on the bucket: read, write, delete.");
+    BUCKET_MISSING = error("bucket_missing",
+        "The bucket of STORAGE_URL does not exist.",
+        "Create the bucket, or correct its name in STORAGE_URL; check whose account it is.");
+    REGION_WRONG = error("region_wrong",
+        "Requests are signed for another region than the bucket's.",
+        "Set the bucket's region: STORAGE_URL=s3://…?region=….");
+    CLOCK_WRONG = error("clock_wrong",
+        "This machine's clock is too far off for the store to take its signatures.",
+        "Set this machine's clock.");
+    NOT_WRITABLE = error("not_writable",
+        "The store lets this key read and not write: every upload would fail.",
+        GIVE_RIGHT);
+    NOT_READABLE = error("not_readable",
+        "What was stored cannot be read back as it was: every document would fail at its first step.",
+        GIVE_RIGHT);
+    NOT_DELETABLE = error("not_deletable",
+        "The store keeps what it is told to delete: deleted documents would leave their bytes behind.",
+        GIVE_RIGHT);
+    SIGNED_PUT_REFUSED = error("signed_put_refused",
+        "The store refuses a PUT to a URL that it should accept: uploads in two steps would fail.",
+        "Give the key the right to write; behind a proxy, see that it passes host, path and query on unchanged.");
+    FOLDER_UNUSABLE = error("folder_unusable",
+        "The folder of STORAGE_URL cannot be made, or not be written to.",
+        "Make the folder, owned by the user that runs app.");
+    MISCONFIGURED = error("misconfigured",
+        "STORAGE_URL or its companions cannot be used.",
+        "Correct STORAGE_URL as the sentence says.");
+}
+
+/// For one call of the store, whose client tries again by itself; a healthy store takes a tenth of a second.
+const CALL_WITHIN: Duration = Duration::from_secs(8);
+/// How long the signed URL holds.
+const SIGNED_FOR: Duration = Duration::from_secs(60);
+/// Stored directly, then by the signed URL.
+const BODIES: [&[u8]; 2] = [b"app check was here\n", b"app check was here, by a signed URL\n"];
+
+async fn read_write(context: &Context<'_>) -> Outcome {
+    let (store, place) = open(context)?;
+    canary::sweep(context).await;
+    let object = CanaryObject::announce(context).await;
+    let stored = store_and_read(&**store, &object.key).await;
+    // Whatever went wrong: what could be removed is removed, and only then its row.
+    let removed = remove(&**store, &object.key).await;
+    if removed.is_ok() {
+        object.forget().await;
+    }
+    let signs = stored.and_then(|signs| removed.map(|()| signs)).map_err(|problem| problem.at(&place))?;
+    let signed = if signs { ", by a signed URL too" } else { "; this store signs no URLs" };
+    Ok(format!("{place}: stored, read and deleted{signed}"))
+}
+
+/// The store, and where documents are kept, without secrets.
+fn open<'c>(context: &'c Context<'_>) -> Result<(&'c Arc<dyn ObjectStore>, String), Problem> {
+    let (cause, place) = match &context.config.storage.location {
+        None => return Problem::skipped("STORAGE_URL is missing or cannot be used"),
+        Some(StorageLocation::Folder(folder)) => (&FOLDER_UNUSABLE, format!("folder {}", folder.display())),
+        Some(StorageLocation::S3(s3)) => {
+            let at = s3
+                .endpoint
+                .as_ref()
+                .map_or_else(|| format!("in {}", s3.region), |url| format!("at {}", http::shown(url)));
+            (&MISCONFIGURED, format!("bucket {} {at}", s3.bucket))
+        }
+    };
+    match &context.setup.store {
+        Ok(store) => Ok((store, place)),
+        Err(why) => Err(cause.seen(why)),
+    }
+}
+
+/// What a failed call means, where a plain refusal of it means `denied`.
+fn problem(failure: Failure, denied: &'static Cause) -> Problem {
+    let cause = match failure.code {
+        storage_code::BUCKET_MISSING => &BUCKET_MISSING,
+        storage_code::CREDENTIALS_REFUSED => &CREDENTIALS_REFUSED,
+        storage_code::REGION_WRONG => &REGION_WRONG,
+        storage_code::CLOCK_WRONG => &CLOCK_WRONG,
+        storage_code::DENIED => denied,
+        _ => &UNREACHABLE,
+    };
+    cause.seen(failure.message)
+}
+
+/// Stores, reads, and does it again by a signed URL; whether the store signs.
+async fn store_and_read(store: &dyn ObjectStore, key: &str) -> Result<bool, Problem> {
+    let body = stream::iter([io::Result::Ok(Bytes::from_static(BODIES[0]))]);
+    if let Err(failure) = within(store.put(key, Box::pin(body), 0)).await {
+        return Err(put_refused(store, key, failure).await);
+    }
+    read_back(store, key, BODIES[0], &NOT_READABLE).await?;
+    let signed = within(store.signed_put_url(key, SIGNED_FOR)).await;
+    let Some(url) = signed.map_err(|failure| problem(failure, &SIGNED_PUT_REFUSED))? else { return Ok(false) };
+    let refused = |said: String| SIGNED_PUT_REFUSED.seen(format!("the PUT to a signed URL {said}"));
+    let answer = http::send(http::client().put(url).body(BODIES[1]))
+        .await
+        .map_err(|trouble| refused(format!("failed: {trouble}")))?;
+    if !answer.is_success() {
+        let code = s3_code(&answer.text()).map(|code| format!(" ({code})")).unwrap_or_default();
+        return Err(refused(format!("was answered with {}{code}", answer.status)));
+    }
+    read_back(store, key, BODIES[1], &SIGNED_PUT_REFUSED).await.map(|()| true)
+}
+
+/// A key that may not write may perhaps read; one that may do neither is the wrong one.
+async fn put_refused(store: &dyn ObjectStore, key: &str, failure: Failure) -> Problem {
+    if failure.code == storage_code::DENIED
+        && within(store.head(key)).await.is_err_and(|again| again.code == storage_code::DENIED)
+    {
+        return CREDENTIALS_REFUSED.seen(format!("{} It may not even read", failure.message));
+    }
+    problem(failure, &NOT_WRITABLE)
+}
+
+async fn read_back(store: &dyn ObjectStore, key: &str, body: &[u8], denied: &'static Cause) -> Result<(), Problem> {
+    let failed = |failure| problem(failure, denied);
+    let to = std::env::temp_dir().join(format!("app-check-{}", uuid::Uuid::new_v4()));
+    let size = within(store.head(key)).await.map_err(failed)?;
+    let fetched = within(store.fetch(key, &to)).await;
+    let read = tokio::fs::read(&to).await;
+    // Not being there is fine.
+    drop(tokio::fs::remove_file(&to).await);
+    let observed = match fetched.map_err(failed)? {
+        None => "what was just stored is not there".to_owned(),
+        Some(_) if size == Some(body.len() as u64) && read.is_ok_and(|read| read == body) => return Ok(()),
+        Some(stored) => format!("{} bytes were stored, and {} others came back", body.len(), stored.bytes_len),
+    };
+    Err(denied.seen(observed).fix(
+        "See whether something between here and the store caches or changes objects, and that nothing deletes them.",
+    ))
+}
+
+async fn remove(store: &dyn ObjectStore, key: &str) -> Result<(), Problem> {
+    let failed = |failure| problem(failure, &NOT_DELETABLE);
+    within(store.delete(key)).await.map_err(failed)?;
+    match within(store.head(key)).await.map_err(failed)? {
+        None => Ok(()),
+        Some(_) => Err(NOT_DELETABLE
+            .seen("what was just deleted is still there")
+            .fix("Give the key the right to delete; a bucket with object lock keeps what it has.")),
+    }
+}
+
+async fn within<T>(call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    timeout(CALL_WITHIN, call).await.unwrap_or_else(|_elapsed| {
+        let said = format!("The object storage gave no answer within {} s.", CALL_WITHIN.as_secs());
+        Err(Failure::new(storage_code::UNAVAILABLE, ErrorClass::Transient, said))
+    })
+}
+
+/// S3's own code in an XML answer.
+fn s3_code(text: &str) -> Option<&str> {
+    let code = text.split_once("<Code>")?.1.split_once("</Code>")?.0;
+    code.chars().all(|c| c.is_ascii_alphanumeric()).then_some(code)
+}
