@@ -9,7 +9,6 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use url::Url;
 use uuid::Uuid;
 
-use check;
 
 pub use client::args::{
     CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs, SearchArgs, SearchModeArg, UploadArgs,
@@ -148,7 +147,7 @@ pub struct CheckArgs {
     #[arg(long, short, value_enum, default_value_t = CheckOutput::Text, value_name = "FORMAT")]
     pub output: CheckOutput,
     /// Only these: groups (database, storage, …) or ids (db.mode, …), separated by commas
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = checks::parse_name)]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = check::parse_name)]
     pub only: Vec<String>,
     /// Leave out what only a running deployment can answer: workers and API
     #[arg(long, conflicts_with = "e2e")]
