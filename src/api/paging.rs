@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{ApiError, messages::Page};
 use crate::db::Cursor;
+use crate::domain::Code;
 
 /// How long pages are.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +24,7 @@ impl PageSize {
         match asked {
             None => Ok(self.default),
             Some(limit) if (1..=self.max).contains(&limit) => Ok(limit),
-            Some(_) => Err(ApiError::bad_request("limit_invalid", format!("limit must be from 1 to {}.", self.max))),
+            Some(_) => Err(ApiError::new(Code::LimitInvalid, format!("limit must be from 1 to {}.", self.max))),
         }
     }
 }
@@ -92,10 +93,7 @@ impl ListId {
 }
 
 fn cursor_invalid() -> ApiError {
-    ApiError::bad_request(
-        "cursor_invalid",
-        "This cursor was not given out by this list with these filters. Start again without one, then send next_cursor as it came.",
-    )
+    ApiError::of(Code::CursorInvalid)
 }
 
 /// What rows of a list are ordered by.
@@ -146,7 +144,7 @@ mod tests {
         assert_eq!(size.limit(None).unwrap(), 20);
         assert_eq!(size.limit(Some(100)).unwrap(), 100);
         for wrong in [0, -1, 101] {
-            assert_eq!(size.limit(Some(wrong)).unwrap_err().code(), "limit_invalid");
+            assert_eq!(size.limit(Some(wrong)).unwrap_err().code(), Code::LimitInvalid);
         }
     }
 
@@ -159,12 +157,12 @@ mod tests {
         let others =
             [ListId::new("jobs"), ListId::new("documents"), ListId::new("jobs").with("status", Some("queued"))];
         for other in others {
-            assert_eq!(other.position::<i64>(Some(&cursor)).unwrap_err().code(), "cursor_invalid");
+            assert_eq!(other.position::<i64>(Some(&cursor)).unwrap_err().code(), Code::CursorInvalid);
         }
         for wrong in ["", "x", "12", &cursor[1..], &format!("{cursor}AA")] {
-            assert_eq!(queued.position::<i64>(Some(wrong)).unwrap_err().code(), "cursor_invalid", "{wrong}");
+            assert_eq!(queued.position::<i64>(Some(wrong)).unwrap_err().code(), Code::CursorInvalid, "{wrong}");
         }
-        assert_eq!(queued.position::<i32>(Some(&cursor)).unwrap_err().code(), "cursor_invalid");
+        assert_eq!(queued.position::<i32>(Some(&cursor)).unwrap_err().code(), Code::CursorInvalid);
     }
 
     #[test]

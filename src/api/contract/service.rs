@@ -13,6 +13,7 @@ use crate::api::{
     docs_page::FILES,
     messages::{Health, VersionInfo},
 };
+use crate::domain::Code;
 
 /// `/health`.
 pub fn health() -> Doc {
@@ -112,7 +113,7 @@ pub fn docs_file() -> Doc {
                 ("text/plain", text_content("Apache License")),
             ],
         )
-        .refuses(StatusCode::NOT_FOUND, &["route_not_found"])
+        .refuses(&[Code::RouteNotFound])
 }
 
 /// `/`.
