@@ -56,10 +56,7 @@ fn slow_head() -> ApiError {
 }
 
 fn malformed() -> ApiError {
-    ApiError::new(
-        Code::RequestMalformed,
-        "This is no HTTP/1.1 request: its first line, a header, Content-Length, Transfer-Encoding or a chunk cannot be read. Send it by an HTTP client.",
-    )
+    ApiError::of(Code::RequestMalformed)
 }
 
 fn error(status: &str) -> Option<ApiError> {
