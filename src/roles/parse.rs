@@ -41,3 +41,19 @@ fn expect_a_file(path: &Path) -> Result<(), Failure> {
     };
     Err(Failure::new(Code::Unreadable, format!("{}: {fault}", path.display())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_named_with_what_to_do_and_not_tried_again() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(expect_a_file(&root.join("Cargo.toml")), Ok(()));
+        for (name, why) in [("no-such-file.pdf", "There is no such file"), ("src", "It is no file")] {
+            let failure = expect_a_file(&root.join(name)).unwrap_err();
+            assert!(failure.message.contains(name) && failure.message.contains(why), "{failure}");
+            assert!(!failure.class.is_retryable(), "{failure}");
+        }
+    }
+}

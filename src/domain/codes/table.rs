@@ -96,7 +96,7 @@ codes! {
         MethodNotAllowed = "method_not_allowed", http [405], at "any path";
         /// The request cannot be understood.
         /// Correct what `detail` names.
-        BadRequest = "bad_request", http [400], at "any route";
+        BadRequest = "bad_request", http [400], at "any route, also with another 4xx";
         /// The request did not arrive in time.
         /// Send it again.
         RequestTimeout = "request_timeout", http [408], at "any route";
