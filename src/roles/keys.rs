@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::{Context, usable::refuse_wrong_environment, wiring::open_db};
 use crate::cli::{KeysAction, KeysArgs};
 use client::render;
-use domain::{ErrorClass, Failure, UserId};
+use domain::{Code, Failure, UserId};
 use pg::Db;
 use store::api_keys::{ApiKeySecret, NewApiKey, Scope, insert_api_key, list_api_keys, revoke_api_key};
 
@@ -46,7 +46,7 @@ pub async fn run(args: KeysArgs, ctx: Context) -> anyhow::Result<ExitCode> {
 }
 
 fn no_randomness() -> Failure {
-    Failure::new("randomness_unavailable", ErrorClass::Transient, "The system gave no random bytes for a key.")
+    Failure::new(Code::RandomnessUnavailable, "The system gave no random bytes for a key.")
 }
 
 async fn table(db: &Db) -> anyhow::Result<String> {

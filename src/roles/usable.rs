@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use config::Environment;
-use domain::{ErrorClass, Failure};
+use domain::{Code, Failure};
 use pg::{Db, DbError};
 use store::migrations::{SchemaState, get_environment_stamp, schema_state};
 
@@ -77,8 +77,7 @@ async fn look(db: &Db, environment: Environment) -> Result<Option<Obstacle>, DbE
 /// The refusal of a process whose database is stamped with another environment.
 pub(super) fn wrong_environment(stamped: &str, ours: Environment) -> Failure {
     Failure::new(
-        "wrong_environment",
-        ErrorClass::Configuration,
+        Code::WrongEnvironment,
         format!(
             "This database belongs to {stamped}, and this process is {ours} (ENVIRONMENT): it refuses to start and has written \
              nothing. Check DATABASE_URL: it may be {stamped}'s."

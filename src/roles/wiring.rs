@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::Context;
 use config::{Config, ParserChoice, Storage};
 use domain::{
-    Failure, RetryPolicy, Timeline, WorkerId,
+    Code, Failure, RetryPolicy, Timeline, WorkerId,
     callback::CallbackKey,
     ports::{KeySource, ModelSource, ObjectStore},
 };
@@ -192,8 +192,7 @@ fn address(variable: &str, host: &str, port: u16) -> anyhow::Result<SocketAddr> 
         .and_then(|mut addresses| addresses.next())
         .ok_or_else(|| {
             Failure::new(
-                "address_invalid",
-                domain::ErrorClass::Configuration,
+                Code::AddressInvalid,
                 format!("{variable} `{host}` is no address of this machine; use 0.0.0.0 for all of them."),
             )
         })

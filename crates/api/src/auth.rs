@@ -12,7 +12,6 @@ use actix_web::{
     FromRequest, HttpMessage, HttpRequest,
     body::{BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
-    http::StatusCode,
     middleware::Next,
     web,
 };
@@ -87,10 +86,6 @@ async fn identify_caller(state: &ApiState, request: &HttpRequest) -> Result<Call
     };
     state.require_schema().await?;
     Ok(caller)
-}
-
-fn unauthorized(code: &'static str, detail: impl Into<String>) -> ApiError {
-    ApiError::new(StatusCode::UNAUTHORIZED, code, detail)
 }
 
 /// Lower-case hex digits.

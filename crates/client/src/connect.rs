@@ -6,7 +6,7 @@ use url::Url;
 use super::http::ApiClient;
 use crate::dev_dir::{API_URL_FILE, TOKEN_FILE, dev_dir, read_dev_file};
 use config::{Client, Config, Role, Sources};
-use domain::{ErrorClass, Failure, UserId, build_info::BuildInfo};
+use domain::{Code, Failure, UserId, build_info::BuildInfo};
 
 /// The client that the process's environment describes. The files of the working folder may be another program's.
 pub(super) fn connect(sources: &Sources, build: &BuildInfo) -> anyhow::Result<ApiClient> {
@@ -58,7 +58,7 @@ fn nothing_known() -> Failure {
 }
 
 fn not_configured(message: &str) -> Failure {
-    Failure::new("client_not_configured", ErrorClass::Configuration, message)
+    Failure::new(Code::ClientNotConfigured, message)
 }
 
 /// `url` may name the API with or without its base path.
@@ -72,6 +72,7 @@ fn root_of(url: &Url) -> String {
 mod tests {
     use super::*;
     use config::ConfigError;
+    use domain::ErrorClass;
 
     fn find(variables: &[(&str, &str)]) -> anyhow::Result<Target> {
         let config = Config::load(Role::Client, &Sources::of(variables.iter().copied()))?;

@@ -7,7 +7,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::connect::Target;
-use domain::build_info::BuildInfo;
+use domain::{Code, build_info::BuildInfo};
 use messages::Problem;
 
 /// What every route begins with.
@@ -66,9 +66,9 @@ impl ClientError {
     pub fn code(&self) -> &str {
         match self {
             Self::Refused { problem, .. } => &problem.code,
-            Self::NothingAnswers { .. } => "nothing_answers",
-            Self::Broken { .. } => "connection_broken",
-            Self::NotOurs { .. } | Self::Unreadable { .. } => "unexpected_answer",
+            Self::NothingAnswers { .. } => Code::NothingAnswers.as_str(),
+            Self::Broken { .. } => Code::ConnectionBroken.as_str(),
+            Self::NotOurs { .. } | Self::Unreadable { .. } => Code::UnexpectedAnswer.as_str(),
         }
     }
 

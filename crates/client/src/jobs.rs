@@ -13,7 +13,7 @@ use super::{
 };
 use crate::args::{CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs};
 use config::Sources;
-use domain::{Status, build_info::BuildInfo};
+use domain::{State, Status, build_info::BuildInfo};
 use messages::{EventView, JobView, Page};
 
 /// The API gives pages of this many at most.
@@ -114,7 +114,7 @@ fn row(job: &JobView) -> Vec<String> {
 
 /// Code and sentence of the last failure, where the job has not got over it.
 pub(super) fn error_of(job: &JobView) -> Option<(String, String)> {
-    let error = job.last_error.as_ref().filter(|error| !error.is_null() && job.state != "done")?;
+    let error = job.last_error.as_ref().filter(|error| !error.is_null() && job.known_state() != Some(State::Done))?;
     let field = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     Some((field("code"), field("message")))
 }

@@ -10,6 +10,7 @@
 
 pub mod build_info;
 pub mod callback;
+pub mod codes;
 mod failure;
 pub mod fusion;
 mod ids;
@@ -22,6 +23,7 @@ mod retry;
 pub mod signing_keys;
 mod step;
 
+pub use codes::Code;
 pub use failure::{ErrorClass, Failure};
 pub use ids::{ChunkId, DocumentId, ID_NAMESPACE, JobId, UploadId, UserId};
 pub use job::{State, Status, UnknownName};

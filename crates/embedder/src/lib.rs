@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokenizers::{Tokenizer, TruncationParams};
 
 use domain::{
-    ErrorClass, Failure,
+    Code, Failure,
     ports::{EmbedModel, EmbedPriority, Embedder},
 };
 
@@ -170,5 +170,5 @@ fn encode_batches(encoder: Arc<Encoder>, tokenizer: Arc<Tokenizer>) -> Work {
 /// The tokenizer's own words could quote the text.
 fn untokenisable() -> Failure {
     let message = "the embedding model's tokenizer cannot read a passage; check the model's tokenizer.json";
-    Failure::new("embed_tokenizer", ErrorClass::Document, message)
+    Failure::new(Code::EmbedTokenizer, message)
 }

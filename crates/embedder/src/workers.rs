@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use domain::{ErrorClass, Failure, ports::EmbedPriority};
+use domain::{Code, Failure, ports::EmbedPriority};
 
 /// The answer to a batch: one vector a text.
 pub(super) type Vectors = Result<Vec<Vec<f32>>, Failure>;
@@ -124,7 +124,7 @@ fn run(shared: &Shared, make: &impl Fn() -> Work) {
 /// What a caller gets whose thread ended under it.
 pub(super) fn crashed() -> Failure {
     let message = "the local embedding model crashed on a batch; the log has the panic. Please report it.";
-    Failure::new("embedder_crashed", ErrorClass::Transient, message)
+    Failure::new(Code::EmbedderCrashed, message)
 }
 
 #[cfg(test)]
@@ -179,7 +179,7 @@ mod tests {
         gate.send(()).unwrap();
         let boom = submit(&workers, "boom", EmbedPriority::Document);
         let fine = submit(&workers, "fine", EmbedPriority::Document);
-        assert_eq!(boom.await.unwrap().unwrap_err().code, "embedder_crashed");
+        assert_eq!(boom.await.unwrap().unwrap_err().code, Code::EmbedderCrashed);
         assert_eq!(fine.await.unwrap().unwrap(), [[1.0]]);
     }
 

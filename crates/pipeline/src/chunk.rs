@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{JobMemory, Outcome, Pipeline, StepError};
-use domain::{ErrorClass, Failure, Lease, Status};
+use domain::{Code, Failure, Lease, Status};
 use store::chunks::{ChunkerId, replace_chunks};
 
 impl Pipeline {
@@ -15,9 +15,9 @@ impl Pipeline {
         let markdown = self.markdown(lease, memory).await?;
         let chunker = self.model.chunker().await?;
         let cutting = Arc::clone(&chunker);
-        let chunks = tokio::task::spawn_blocking(move || cutting.chunk(&markdown)).await.map_err(|error| {
-            Failure::new("chunker_crashed", ErrorClass::Document, format!("The chunker stopped: {error}."))
-        })??;
+        let chunks = tokio::task::spawn_blocking(move || cutting.chunk(&markdown))
+            .await
+            .map_err(|error| Failure::new(Code::ChunkerCrashed, format!("The chunker stopped: {error}.")))??;
         let id = ChunkerId { name: chunker.name(), version: chunker.version() };
         replace_chunks(&self.db, lease, id, &chunks, began.elapsed()).await?;
         Ok(Outcome::Advanced(Status::ChunksStored))

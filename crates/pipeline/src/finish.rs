@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::{Outcome, Pipeline, StepError};
-use domain::{ErrorClass, Failure, Lease, Status, Step};
+use domain::{Code, Failure, Lease, Status, Step};
 use store::jobs::{Completion, Ending, save_progress};
 
 impl Pipeline {
@@ -17,8 +17,7 @@ impl Pipeline {
         match self.completer.complete(Ending::of(lease, began.elapsed()), embedder.model()).await? {
             Completion::Done => Ok(Outcome::Finished(Status::Complete)),
             Completion::Missing { chunks: 0, .. } => Err(Failure::new(
-                "chunks_missing",
-                ErrorClass::Document,
+                Code::ChunksMissing,
                 "The document has no chunks, so there is nothing to search. Retry the job from `parse_validated`.",
             )
             .into()),

@@ -21,7 +21,7 @@ pub use remote::{Callbacks, Remote};
 pub use scratch::ScratchDir;
 
 use domain::{
-    ErrorClass, Failure, Lease, Status, Step,
+    Code, ErrorClass, Failure, Lease, Status, Step,
     ports::{ModelSource, ObjectStore, ParseLimits, Parser},
 };
 use pg::{Db, DbError};
@@ -55,7 +55,7 @@ pub enum Outcome {
     /// The document waits for something outside; park it, at no cost.
     Snooze {
         /// What it waits for.
-        code: &'static str,
+        code: Code,
         /// How long.
         delay: Duration,
     },

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{JobMemory, Outcome, Pipeline, StepError, parsed_key, verify::Found};
 use domain::{
-    Failure, Lease, Status, Step,
+    Code, Failure, Lease, Status, Step,
     ports::{FileKind, ParsedDocument},
 };
 use store::{
@@ -39,7 +39,7 @@ impl Pipeline {
         drop(conn);
         let file = match self.find_bytes(&document).await? {
             Found::Verified(file) => file,
-            Found::NotYet(delay) => return Ok(Outcome::Snooze { code: "waiting_for_upload", delay }),
+            Found::NotYet(delay) => return Ok(Outcome::Snooze { code: Code::WaitingForUpload, delay }),
         };
         let parsed = self.parser.parse(file.path(), &document.mime, &document.filename, self.limits).await;
         if let Some(remote) = &self.remote
@@ -47,9 +47,12 @@ impl Pipeline {
         {
             return self.hand_over(remote, lease, (file.path(), kind), (done, began), memory).await;
         }
-        let ParsedDocument { markdown, pages, kind } = parsed.map_err(|failure| match failure.code {
-            "type_mismatch" => StepError::Mismatch { failure, key: document.raw_path },
-            _ => failure.into(),
+        let ParsedDocument { markdown, pages, kind } = parsed.map_err(|failure| {
+            if failure.code == Code::TypeMismatch {
+                StepError::Mismatch { failure, key: document.raw_path }
+            } else {
+                failure.into()
+            }
         })?;
         let key = parsed_key(lease);
         let facts = ParsedFacts {

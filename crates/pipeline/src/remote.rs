@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 
 use super::{JobMemory, Outcome, Pipeline, StepError, parse::kind_name, validate::has_text};
 use domain::{
-    Failure, JobId, Lease, Status, Step,
+    Code, Failure, JobId, Lease, Status, Step,
     callback::CallbackKey,
     ports::{Callback, FileKind, ParsedDocument, RemoteParser, StartFailed},
 };
@@ -52,7 +52,7 @@ impl Remote {
     pub(super) fn wants(&self, ocr: bool, local: &Result<ParsedDocument, Failure>) -> Option<FileKind> {
         match local {
             // Only of PDFs is it said that their pages are pictures.
-            Err(failure) => (failure.code == "no_text_layer").then_some(FileKind::Pdf),
+            Err(failure) => (failure.code == Code::NoTextLayer).then_some(FileKind::Pdf),
             Ok(document) => match document.kind {
                 FileKind::Pdf | FileKind::Docx | FileKind::Pptx | FileKind::Xlsx => {
                     (self.reads_all || ocr || !has_text(&document.markdown)).then_some(document.kind)

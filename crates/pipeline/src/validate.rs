@@ -8,7 +8,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{JobMemory, Outcome, Pipeline, StepError, parsed_key, scratch::ScratchFile};
-use domain::{ErrorClass, Failure, Lease, Status, Step};
+use domain::{Code, Failure, Lease, Status, Step};
 use store::{
     chunks::hex,
     jobs::advance_job,
@@ -22,8 +22,7 @@ impl Pipeline {
         let normalised = normalise(&markdown);
         if !has_text(&normalised) {
             return Err(Failure::new(
-                "text_empty",
-                ErrorClass::Document,
+                Code::TextEmpty,
                 "The file was read, but there is no text in it. If it holds images of text, it needs OCR.",
             )
             .into());
@@ -58,9 +57,7 @@ impl Pipeline {
             None => None,
         };
         if found.is_none() {
-            return Err(Failure::new(
-                "parsed_text_missing",
-                ErrorClass::Document,
+            return Err(Failure::new(Code::ParsedTextMissing,
                 "The markdown of this document is not in the object store under its parsed_path. Retry the job from `uploaded`.",
             )
             .into());
@@ -71,11 +68,7 @@ impl Pipeline {
 }
 
 fn scratch_failure(error: &std::io::Error) -> Failure {
-    Failure::new(
-        "scratch_unavailable",
-        ErrorClass::Transient,
-        format!("A file in hand could not be read back: {error}."),
-    )
+    Failure::new(Code::ScratchUnavailable, format!("A file in hand could not be read back: {error}."))
 }
 
 /// One form for the same text: line feeds, no control characters (Postgres holds no NUL), no trailing blanks, at most

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use reqwest::redirect::Policy;
 use url::Url;
 
-use domain::{ErrorClass, Failure, ports::KeySource, signing_keys::KeySet};
+use domain::{Code, Failure, ports::KeySource, signing_keys::KeySet};
 
 /// For one answer, connecting included: a request may be waiting for it. Source: ours.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -63,5 +63,5 @@ impl KeySource for Jwks {
 
 fn unavailable(cause: impl std::fmt::Display) -> Failure {
     let message = format!("The keys of SUPABASE_URL could not be fetched ({cause}). Check that the project runs.");
-    Failure::new("keys_unavailable", ErrorClass::Transient, message)
+    Failure::new(Code::KeysUnavailable, message)
 }

@@ -22,8 +22,8 @@ use url::Url;
 
 use config::StorageLocation;
 use domain::{
-    ErrorClass, Failure,
-    ports::{ByteStream, ObjectStore, StoredObject, storage_code},
+    Code, Failure,
+    ports::{ByteStream, ObjectStore, StoredObject},
 };
 
 /// Source: S3's smallest part; services such as R2 also want all parts but the last equally long.
@@ -108,8 +108,7 @@ impl ObjectStorage {
     fn locate(&self, key: &str) -> Result<object_store::path::Path, Failure> {
         let refused = || {
             Failure::new(
-                "storage_key_invalid",
-                ErrorClass::Document,
+                Code::StorageKeyInvalid,
                 "The row names a place that no stored file can have; upload the file again.",
             )
         };
@@ -140,7 +139,7 @@ impl ObjectStorage {
 }
 
 fn misconfigured(message: String) -> Failure {
-    Failure::new(storage_code::MISCONFIGURED, ErrorClass::Configuration, message)
+    Failure::new(Code::StorageMisconfigured, message)
 }
 
 /// Names the store for a log line, without secrets.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{Worker, held::HeldGuard};
-use domain::{ErrorClass, Failure, Fence, Lease, Status, Step, Verdict};
+use domain::{Code, Failure, Fence, Lease, Status, Step, Verdict};
 use pg::DbError;
 use pipeline::{JobMemory, Outcome, StepError};
 use store::jobs::{Failed, fail_job, get_checkpoint, hand_back_job, pause_job, raise_epoch, retry_job, snooze_job};
@@ -34,8 +34,8 @@ pub(super) enum Left {
 
 /// What is to be written of a job at its end here.
 enum Settle {
-    Snooze(&'static str, Duration),
-    HandBack(&'static str),
+    Snooze(Code, Duration),
+    HandBack(Code),
     Failed(Step, Failure, Verdict),
 }
 
@@ -85,7 +85,7 @@ impl Worker {
                 () = guard.lost.cancelled() => Err(StepError::LeaseLost),
                 () = drain.cancelled() => {
                     METRICS.record_step(step, StepOutcome::HandedBack, began.elapsed());
-                    return self.settle(&lease, Settle::HandBack("shutdown"), &guard.lost).await;
+                    return self.settle(&lease, Settle::HandBack(Code::Shutdown), &guard.lost).await;
                 }
                 result = work => result,
             };
@@ -114,7 +114,7 @@ impl Worker {
                         && let Err(failure) = self.store.delete(&key).await
                     {
                         tracing::warn!(
-                            error.code = failure.code,
+                            error.code = failure.code.as_str(),
                             "the bytes stay until their document goes: {failure}"
                         );
                     }
@@ -153,8 +153,7 @@ impl Worker {
         let work = AssertUnwindSafe(self.steps.run_step(lease, step, memory)).catch_unwind().instrument(span);
         work.await.unwrap_or_else(|_| {
             Err(StepError::Failed(Failure::new(
-                "step_panicked",
-                ErrorClass::Transient,
+                Code::StepPanicked,
                 "The worker met a defect of its own in this step; its log has the place. Other jobs are not affected.",
             )))
         })
@@ -199,8 +198,8 @@ impl Worker {
     async fn write(&self, lease: &Lease, how: &Settle) -> Result<(), DbError> {
         let conn = self.db.get().await?;
         match how {
-            Settle::Snooze(code, delay) => snooze_job(&conn, lease.fence, code, *delay).await,
-            Settle::HandBack(code) => hand_back_job(&conn, lease.fence, code, Duration::ZERO).await,
+            Settle::Snooze(code, delay) => snooze_job(&conn, lease.fence, *code, *delay).await,
+            Settle::HandBack(code) => hand_back_job(&conn, lease.fence, *code, Duration::ZERO).await,
             Settle::Failed(step, failure, verdict) => {
                 let failed = Failed { failure, step: *step };
                 match verdict {
@@ -227,7 +226,7 @@ fn outcome_of(result: &Result<Outcome, StepError>) -> StepOutcome {
 fn log_failure(lease: &Lease, how: &Settle) {
     let Settle::Failed(step, failure, verdict) = how else { return };
     tracing::warn!(
-        error.code = failure.code,
+        error.code = failure.code.as_str(),
         error.class = failure.class.as_str(),
         job.step = step.as_str(),
         verdict = ?verdict,

@@ -1,14 +1,11 @@
 //! Our API keys: which callers they let in.
 
-use actix_web::{
-    HttpRequest,
-    http::{Method, StatusCode},
-};
+use actix_web::{HttpRequest, http::Method};
 use time::OffsetDateTime;
 
-use super::{Caller, unauthorized};
+use super::Caller;
 use crate::{ApiError, ApiState};
-use domain::UserId;
+use domain::{Code, UserId};
 use messages::BASE_PATH;
 use store::api_keys::{API_KEY_PREFIX, ApiKey, Scope, get_api_key, sha256_of_key};
 
@@ -32,15 +29,15 @@ pub async fn caller_of_key(state: &ApiState, request: &HttpRequest, key: &str) -
 
 fn check_key(key: Option<ApiKey>, now: OffsetDateTime) -> Result<ApiKey, ApiError> {
     match key {
-        None => Err(unauthorized(
-            "token_invalid",
+        None => Err(ApiError::new(
+            Code::TokenInvalid,
             "This API key is not known here. Check that it is whole and belongs to this environment.",
         )),
         Some(key) if key.revoked_at.is_some() => {
-            Err(unauthorized("token_invalid", "This API key was revoked. Make another with `app keys create`."))
+            Err(ApiError::new(Code::TokenInvalid, "This API key was revoked. Make another with `app keys create`."))
         }
         Some(key) if key.expires_at.is_some_and(|at| at <= now) => {
-            Err(unauthorized("token_expired", "This API key has expired. Make another with `app keys create`."))
+            Err(ApiError::new(Code::TokenExpired, "This API key has expired. Make another with `app keys create`."))
         }
         Some(key) => Ok(key),
     }
@@ -63,8 +60,7 @@ fn check_scope(key: &ApiKey, needed: Scope) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::new(
-        StatusCode::FORBIDDEN,
-        "scope_missing",
+        Code::ScopeMissing,
         format!(
             "This key has the scope {}; the request needs one with the scope {needed}. Make one with `app keys create`.",
             key.scope
@@ -74,30 +70,23 @@ fn check_scope(key: &ApiKey, needed: Scope) -> Result<(), ApiError> {
 
 /// The one user for whom a caller may act, or whom the request names.
 pub fn acts_for(own: Option<UserId>, request: &HttpRequest) -> Result<UserId, ApiError> {
-    let named =
-        request
-            .headers()
-            .get(USER_HEADER)
-            .map(|value| {
-                value.to_str().ok().and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
-                    ApiError::bad_request("user_invalid", format!("The header {USER_HEADER} is no UUID."))
-                })
-            })
-            .transpose()?;
+    let named = request
+        .headers()
+        .get(USER_HEADER)
+        .map(|value| {
+            value.to_str().ok().and_then(|text| text.trim().parse().ok()).ok_or_else(|| ApiError::of(Code::UserInvalid))
+        })
+        .transpose()?;
     match (own, named) {
         (Some(own), Some(named)) if own != named => Err(ApiError::new(
-            StatusCode::FORBIDDEN,
-            "user_forbidden",
+            Code::UserForbidden,
             format!(
                 "{USER_HEADER} names another user than the one for whom this token or key acts. Leave the header out."
             ),
         )),
         (Some(own), _) => Ok(own),
         (None, Some(named)) => Ok(named),
-        (None, None) => Err(ApiError::bad_request(
-            "user_required",
-            format!("This key acts for many users. Say for which with the header {USER_HEADER}: <uuid>."),
-        )),
+        (None, None) => Err(ApiError::of(Code::UserRequired)),
     }
 }
 

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{Caller, key_cache::KeyCache, unauthorized};
+use super::{Caller, key_cache::KeyCache};
 use crate::{ApiError, AuthSettings};
-use domain::UserId;
+use domain::{Code, UserId};
 
 /// How far the clock of whoever issues tokens may be off.
 const LEEWAY_SECONDS: u64 = 10;
@@ -59,8 +59,8 @@ pub async fn caller_of_token(
         .map_err(|error| refused(error.kind()))?;
     let sub = verified.claims.sub.as_ref().and_then(Value::as_str);
     let user = sub.and_then(|sub| sub.parse().ok()).ok_or_else(|| {
-        unauthorized(
-            "token_invalid",
+        ApiError::new(
+            Code::TokenInvalid,
             "The token's `sub` is no UUID, so it names no user. Send a token that a user signed in for.",
         )
     })?;
@@ -129,8 +129,9 @@ async fn choose_key(
     keys: Option<&Arc<KeyCache>>,
     header: &SaidHeader,
 ) -> Result<(Algorithm, DecodingKey), ApiError> {
-    match header.alg.as_str() {
-        "HS256" => {
+    let algorithm = header.alg.parse().ok();
+    match algorithm {
+        Some(Algorithm::HS256) => {
             // Supabase's legacy tokens have a `kid`, too, one that is never published.
             if keys.zip(header.kid.as_deref()).is_some_and(|(keys, kid)| keys.peek(kid).is_some()) {
                 return Err(why("it says HS256, and its `kid` names a public key"));
@@ -141,7 +142,7 @@ async fn choose_key(
             })?;
             Ok((Algorithm::HS256, DecodingKey::from_secret(secret.expose())))
         }
-        "ES256" | "RS256" | "EdDSA" => {
+        Some(Algorithm::ES256 | Algorithm::RS256 | Algorithm::EdDSA) => {
             let keys = keys.ok_or_else(|| match &auth.hs256_secret {
                 Some(_) => {
                     why("it is not signed with HS256, and no project is set whose keys could verify it (SUPABASE_URL)")
@@ -151,12 +152,12 @@ async fn choose_key(
             let kid = header.kid.as_deref().ok_or_else(|| why("its header lacks `kid`, so it names no key"))?;
             let found = keys.find(kid).await.map_err(|error| keys_unavailable(error.retry_after))?;
             let key = found.ok_or_else(|| why("its `kid` names no key that the project of SUPABASE_URL publishes"))?;
-            if format!("{:?}", key.algorithm) != header.alg {
+            if algorithm != Some(key.algorithm) {
                 return Err(why("its `alg` is not that of the key that its `kid` names"));
             }
             Ok((key.algorithm, key.decoding))
         }
-        _ => Err(why("it is signed with none of HS256, ES256, RS256 and EdDSA")),
+        Some(_) | None => Err(why("it is signed with none of HS256, ES256, RS256 and EdDSA")),
     }
 }
 
@@ -187,7 +188,7 @@ fn refused(kind: &ErrorKind) -> ApiError {
 }
 
 fn why(why: &str) -> ApiError {
-    unauthorized("token_invalid", format!("The token was refused: {why}."))
+    ApiError::new(Code::TokenInvalid, format!("The token was refused: {why}."))
 }
 
 fn unreadable() -> ApiError {
@@ -199,23 +200,18 @@ fn other_issuer() -> ApiError {
 }
 
 fn expired() -> ApiError {
-    unauthorized("token_expired", "The token has expired. Sign in again, or refresh it.")
+    ApiError::of(Code::TokenExpired)
 }
 
 fn keys_only() -> ApiError {
-    unauthorized(
-        "token_invalid",
+    ApiError::new(
+        Code::TokenInvalid,
         "This server takes API keys only: neither a secret for users' tokens (SUPABASE_JWT_SECRET) nor a project (SUPABASE_URL) is set.",
     )
 }
 
 fn keys_unavailable(retry_after: Duration) -> ApiError {
-    ApiError::unavailable(
-        "keys_unavailable",
-        "The token cannot be verified just now: its issuer's keys cannot be fetched. Try again in a few seconds.",
-        "the line of the first failed fetch says why",
-    )
-    .retry_after(retry_after)
+    ApiError::unavailable(Code::KeysUnavailable, "the line of the first failed fetch says why").retry_after(retry_after)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The server refuses by itself what it cannot parse, before any code of ours sees it, with a bare status. Here that
 //! answer becomes a problem like all others.
 
-use actix_web::http::StatusCode;
 use uuid::Uuid;
 
 use super::super::{ApiError, shield};
+use domain::Code;
 use telemetry::metrics::METRICS;
 
 /// Longer than any bare answer is.
@@ -50,17 +50,13 @@ pub fn of_a_slow_head() -> Vec<u8> {
 
 fn slow_head() -> ApiError {
     ApiError::new(
-        StatusCode::REQUEST_TIMEOUT,
-        "head_too_slow",
+        Code::HeadTooSlow,
         "The head of the request did not come whole within API_HEAD_TIMEOUT (on a connection that is kept: and API_KEEP_ALIVE). Send it again over a better connection.",
     )
 }
 
 fn malformed() -> ApiError {
-    ApiError::bad_request(
-        "request_malformed",
-        "This is no HTTP/1.1 request: its first line, a header, Content-Length, Transfer-Encoding or a chunk cannot be read. Send it by an HTTP client.",
-    )
+    ApiError::of(Code::RequestMalformed)
 }
 
 fn error(status: &str) -> Option<ApiError> {
@@ -68,8 +64,7 @@ fn error(status: &str) -> Option<ApiError> {
         "400" => malformed(),
         "408" => slow_head(),
         "431" => ApiError::new(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "head_too_large",
+            Code::HeadTooLarge,
             "The head of the request has more than 96 headers or more than 128 KiB. Send fewer or smaller ones.",
         ),
         _ => return None,
@@ -79,7 +74,7 @@ fn error(status: &str) -> Option<ApiError> {
 fn problem(error: &ApiError, date: Option<&str>) -> Vec<u8> {
     let id = Uuid::now_v7();
     let (status, code) = (error.status().as_u16(), error.code());
-    tracing::info!(request.id = %id, status, code, "what came is no request");
+    tracing::info!(request.id = %id, status, code = code.as_str(), "what came is no request");
     METRICS.record_request_error(code);
     // A struct of strings and ids cannot fail to become JSON.
     let body = serde_json::to_vec(&error.problem(Some(id))).unwrap_or_default();

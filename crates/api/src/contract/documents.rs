@@ -12,6 +12,7 @@ use crate::{
     documents::{CHUNKS, DOCUMENTS},
     filters::{KINDS, MAX_PIECE_CHARS},
 };
+use domain::Code;
 use messages::StatusName;
 use messages::{ChunkView, DeletionReceipt, DocumentView, Page};
 
@@ -40,7 +41,8 @@ pub fn list_documents() -> Doc {
             ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX_PIECE_CHARS)),
             json!("policy"),
         )
-        .refuses(StatusCode::BAD_REQUEST, &["status_invalid", "kind_invalid", "filename_invalid"])
+        .refuses(&[Code::StatusInvalid, Code::KindInvalid])
+        .refuses_with(StatusCode::BAD_REQUEST, Code::FilenameInvalid)
         .answers::<Page<DocumentView>>(
             StatusCode::OK,
             "A page of documents; without `next_cursor` it is the last.",
@@ -60,7 +62,7 @@ pub fn get_document() -> Doc {
     .id_in_path("id", WHICH, samples::DOCUMENT)
     .answers::<DocumentView>(StatusCode::OK, "The document.", &[("complete", samples::document())])
     .tagged()
-    .refuses(StatusCode::NOT_FOUND, &["document_not_found"])
+    .refuses(&[Code::DocumentNotFound])
 }
 
 /// `DELETE /documents/{id}`.
@@ -77,7 +79,7 @@ pub fn delete_document() -> Doc {
     .leads_to(StatusCode::ACCEPTED, "/deletion_id", &["get_deletion_receipt"])
     .located(StatusCode::ACCEPTED)
     .if_match()
-    .refuses(StatusCode::NOT_FOUND, &["document_not_found"])
+    .refuses(&[Code::DocumentNotFound])
 }
 
 /// `GET /documents/{id}/chunks`.
@@ -97,7 +99,7 @@ pub fn list_chunks() -> Doc {
         &[("page", samples::page(samples::chunk()))],
     )
     .tagged()
-    .refuses(StatusCode::NOT_FOUND, &["document_not_found"])
+    .refuses(&[Code::DocumentNotFound])
 }
 
 /// `GET /deletions/{id}`.
@@ -111,5 +113,5 @@ pub fn get_deletion() -> Doc {
     .id_in_path("id", "The receipt's id, as the answer to DELETE gave it.", samples::DELETION)
     .answers::<DeletionReceipt>(StatusCode::OK, "The receipt.", &[("done", samples::receipt("done", 0))])
     .tagged()
-    .refuses(StatusCode::NOT_FOUND, &["deletion_not_found"])
+    .refuses(&[Code::DeletionNotFound])
 }

@@ -14,6 +14,7 @@ use super::{
     samples,
 };
 use crate::{events::EVENTS, jobs::JOBS};
+use domain::Code;
 use messages::{EventView, JobView, Page, RetryManyAnswer, RetryManyRequest, RetryRequest};
 use messages::{StateName, StatusName};
 
@@ -36,7 +37,7 @@ pub fn list_jobs() -> Doc {
             &[("page", samples::page(samples::job()))],
         )
         .tagged()
-        .refuses(StatusCode::BAD_REQUEST, &["state_invalid", "status_invalid", "id_invalid", "time_invalid"])
+        .refuses(&[Code::StateInvalid, Code::StatusInvalid, Code::IdInvalid, Code::TimeInvalid])
 }
 
 /// `POST /jobs/retry`.
@@ -53,7 +54,7 @@ pub fn retry_jobs() -> Doc {
     )
     .takes_json::<RetryManyRequest>("Which jobs.", &[("named", some), ("all_of_one_cause", all), ("look_first", dry)])
     .answers::<RetryManyAnswer>(StatusCode::OK, "What became of this batch.", &[("batch", samples::retried())])
-    .refuses(StatusCode::UNPROCESSABLE_ENTITY, &["retry_selection_invalid", "retry_from_invalid"])
+    .refuses(&[Code::RetrySelectionInvalid, Code::RetryFromInvalid])
 }
 
 /// `GET /jobs/{id}`.
@@ -73,9 +74,7 @@ fn moment() -> ObjectBuilder {
 }
 
 fn one(id: &'static str, summary: &'static str, description: &'static str) -> Doc {
-    Doc::new(id, Tag::Jobs, summary, description)
-        .id_in_path("id", WHICH, samples::JOB)
-        .refuses(StatusCode::NOT_FOUND, &["job_not_found"])
+    Doc::new(id, Tag::Jobs, summary, description).id_in_path("id", WHICH, samples::JOB).refuses(&[Code::JobNotFound])
 }
 
 /// `GET /jobs/{id}/events`.
@@ -101,9 +100,7 @@ pub fn get_events() -> Doc {
         ],
     )
     .tagged()
-    .refuses(StatusCode::BAD_REQUEST, &["last_event_id_invalid"])
-    .refuses(StatusCode::TOO_MANY_REQUESTS, &["streams_per_user"])
-    .refuses(StatusCode::SERVICE_UNAVAILABLE, &["streams_full"])
+    .refuses(&[Code::LastEventIdInvalid, Code::StreamsPerUser, Code::StreamsFull])
 }
 
 /// `POST /jobs/{id}/retry`.
@@ -125,8 +122,7 @@ pub fn retry_job() -> Doc {
     .leads_to(StatusCode::ACCEPTED, "/job_id", &["get_job", "get_events", "cancel_job"])
     .located(StatusCode::ACCEPTED)
     .if_match()
-    .refuses(StatusCode::CONFLICT, &["document_busy", "job_not_retryable"])
-    .refuses(StatusCode::UNPROCESSABLE_ENTITY, &["retry_from_invalid"])
+    .refuses(&[Code::DocumentBusy, Code::JobNotRetryable, Code::RetryFromInvalid])
 }
 
 /// `POST /jobs/{id}/cancel`.
@@ -139,5 +135,5 @@ pub fn cancel_job() -> Doc {
     )
     .answers::<JobView>(StatusCode::OK, "The job, stopped.", &[("cancelled", samples::job_cancelled())])
     .if_match()
-    .refuses(StatusCode::CONFLICT, &["job_ended"])
+    .refuses(&[Code::JobEnded])
 }

@@ -7,6 +7,7 @@ use time::{OffsetDateTime, macros::datetime};
 use uuid::{Uuid, uuid};
 
 use crate::paging::ListId;
+use domain::Code;
 use messages::{
     ChunkView, DeletionReceipt, DocumentView, DocumentsAccepted, EventView, FileOutcome, Health, Hit, JobView, Page,
     Problem, Progress, RetryManyAnswer, SearchMode, SearchResponse, SkippedJob, UploadAccepted, VersionInfo,
@@ -62,8 +63,8 @@ pub fn one_of_two_taken() -> DocumentsAccepted {
         kind: "about:blank".to_owned(),
         title: "Unprocessable Entity".to_owned(),
         status: 422,
-        code: "file_empty".to_owned(),
-        detail: super::codes::detail("file_empty").unwrap_or_default().to_owned(),
+        code: Code::FileEmpty.as_str().to_owned(),
+        detail: Code::FileEmpty.detail().to_owned(),
         job_id: None,
         document_id: None,
         request_id: None,
@@ -195,7 +196,7 @@ pub fn retried() -> RetryManyAnswer {
     RetryManyAnswer {
         dry_run: false,
         queued: 41,
-        skipped: vec![SkippedJob { job_id: JOB_ID, code: "document_busy".to_owned() }],
+        skipped: vec![SkippedJob { job_id: JOB_ID, code: Code::DocumentBusy.as_str().to_owned() }],
         reasons: BTreeMap::from([("document_busy".to_owned(), 1)]),
         next_cursor: None,
     }

@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use uuid::Uuid;
 
 use super::{Doc, Tag, samples};
+use domain::Code;
 use messages::{SearchMode, SearchRequest, SearchResponse};
 
 /// `POST /search`.
@@ -31,9 +32,6 @@ pub fn post_search() -> Doc {
         ],
     )
     .answers::<SearchResponse>(StatusCode::OK, "The hits.", &[("found", samples::found())])
-    .refuses(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        &["query_empty", "query_too_long", "query_invalid", "limit_invalid", "query_not_embeddable"],
-    )
-    .refuses(StatusCode::SERVICE_UNAVAILABLE, &["embedder_unavailable"])
+    .refuses(&[Code::QueryEmpty, Code::QueryTooLong, Code::QueryNotEmbeddable]).refuses_with(StatusCode::UNPROCESSABLE_ENTITY, Code::QueryInvalid).refuses_with(StatusCode::UNPROCESSABLE_ENTITY, Code::LimitInvalid)
+    .refuses(&[Code::EmbedderUnavailable])
 }

@@ -10,6 +10,7 @@ use super::{
     samples::{self},
 };
 use crate::docs_page::FILES;
+use domain::Code;
 use messages::{Health, VersionInfo};
 
 /// `/health`.
@@ -110,7 +111,7 @@ pub fn docs_file() -> Doc {
                 ("text/plain", text_content("Apache License")),
             ],
         )
-        .refuses(StatusCode::NOT_FOUND, &["route_not_found"])
+        .refuses(&[Code::RouteNotFound])
 }
 
 /// `/`.

@@ -14,6 +14,7 @@ use crate::{
     UploadLimits,
     routes::{Access, endpoints},
 };
+use domain::Code;
 use messages::BASE_PATH;
 
 const DESCRIPTION: &str = "\
@@ -161,8 +162,8 @@ fn header(what: &str, kind: Type, example: serde_json::Value) -> Header {
         .build()
 }
 
-fn problem_example(status: u16, code: &str) -> Example {
-    ExampleBuilder::new().summary(code).value(Some(codes::example(status, code))).build()
+fn problem_example(status: u16, code: Code) -> Example {
+    ExampleBuilder::new().summary(code.as_str()).value(Some(codes::example(status, code))).build()
 }
 
 /// Bounds that are settings; 0 is none.

@@ -1,7 +1,7 @@
 //! `ext.embed`: the embedding model of this process.
 
 use super::super::check::{Cause, Check, Context, Outcome, causes};
-use domain::{Failure, ports::EmbedPriority};
+use domain::{Code, Failure, ports::EmbedPriority};
 
 pub(crate) static MODEL: Check =
     Check::once("ext.embed", "the model loads and gives vectors of its dimension.", |context| Box::pin(model(context)))
@@ -30,7 +30,7 @@ async fn model(context: &Context<'_>) -> Outcome {
         Ok::<_, Failure>((embedder.model().dim, vectors))
     };
     let (dim, vectors) = embed.await.map_err(|failure| match failure.code {
-        "model_missing" => MODEL_MISSING.seen(failure.message),
+        Code::ModelMissing => MODEL_MISSING.seen(failure.message),
         code => MODEL_UNUSABLE.seen(format!("{name}: {} [{code}]", failure.message)),
     })?;
     let vector = vectors.first().map(Vec::as_slice).unwrap_or_default();

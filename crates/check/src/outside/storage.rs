@@ -15,10 +15,7 @@ use super::{
     http,
 };
 use config::StorageLocation;
-use domain::{
-    ErrorClass, Failure,
-    ports::{ObjectStore, storage_code},
-};
+use domain::{Code, Failure, ports::ObjectStore};
 
 pub(crate) static READ_WRITE: Check = Check::once(
     "store.rw",
@@ -110,11 +107,11 @@ fn open<'c>(context: &'c Context<'_>) -> Result<(&'c Arc<dyn ObjectStore>, Strin
 /// What a failed call means, where a plain refusal of it means `denied`.
 fn problem(failure: Failure, denied: &'static Cause) -> Problem {
     let cause = match failure.code {
-        storage_code::BUCKET_MISSING => &BUCKET_MISSING,
-        storage_code::CREDENTIALS_REFUSED => &CREDENTIALS_REFUSED,
-        storage_code::REGION_WRONG => &REGION_WRONG,
-        storage_code::CLOCK_WRONG => &CLOCK_WRONG,
-        storage_code::DENIED => denied,
+        Code::StorageBucketMissing => &BUCKET_MISSING,
+        Code::StorageCredentialsRefused => &CREDENTIALS_REFUSED,
+        Code::StorageRegionWrong => &REGION_WRONG,
+        Code::StorageClockWrong => &CLOCK_WRONG,
+        Code::StorageDenied => denied,
         _ => &UNREACHABLE,
     };
     cause.seen(failure.message)
@@ -142,8 +139,8 @@ async fn store_and_read(store: &dyn ObjectStore, key: &str) -> Result<bool, Prob
 
 /// A key that may not write may perhaps read; one that may do neither is the wrong one.
 async fn put_refused(store: &dyn ObjectStore, key: &str, failure: Failure) -> Problem {
-    if failure.code == storage_code::DENIED
-        && within(store.head(key)).await.is_err_and(|again| again.code == storage_code::DENIED)
+    if failure.code == Code::StorageDenied
+        && within(store.head(key)).await.is_err_and(|again| again.code == Code::StorageDenied)
     {
         return CREDENTIALS_REFUSED.seen(format!("{} It may not even read", failure.message));
     }
@@ -182,7 +179,7 @@ async fn remove(store: &dyn ObjectStore, key: &str) -> Result<(), Problem> {
 async fn within<T>(call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     timeout(CALL_WITHIN, call).await.unwrap_or_else(|_elapsed| {
         let said = format!("The object storage gave no answer within {} s.", CALL_WITHIN.as_secs());
-        Err(Failure::new(storage_code::UNAVAILABLE, ErrorClass::Transient, said))
+        Err(Failure::new(Code::StorageUnavailable, said))
     })
 }
 

@@ -12,7 +12,7 @@ use super::{
     http,
 };
 use domain::{
-    JobId,
+    Code, JobId,
     build_info::BuildInfo,
     callback::{self, CallbackKey},
 };
@@ -119,11 +119,11 @@ async fn takes_our_webhook(context: &Context<'_>, base: &Url, place: &str, deplo
         Ok(answer) => answer.json::<Refused>().map_or_else(|| answer.status.to_string(), |refused| refused.code),
         Err(trouble) => trouble.to_string(),
     };
-    match code.as_str() {
-        "job_not_found" => Ok(format!("{deployment}; it takes our webhooks")),
-        "webhook_forbidden" => Err(SECRET_DIFFERS.seen(format!("{place} refuses a webhook"))),
-        other => Err(UNREACHABLE
-            .seen(format!("{place} took no webhook: {other}"))
+    match Code::named(&code) {
+        Some(Code::JobNotFound) => Ok(format!("{deployment}; it takes our webhooks")),
+        Some(Code::WebhookForbidden) => Err(SECRET_DIFFERS.seen(format!("{place} refuses a webhook"))),
+        Some(_) | None => Err(UNREACHABLE
+            .seen(format!("{place} took no webhook: {code}"))
             .fix("See what lies between LlamaParse and the API: a proxy or a firewall that lets no POST through.")),
     }
 }

@@ -18,6 +18,7 @@ use super::{
     report::FileReport,
 };
 use crate::http::{ApiClient, ClientError};
+use domain::Code;
 use messages::{DocumentsAccepted, JobView, UploadAccepted, UploadRequest};
 
 /// Between two looks at a job: short at first, since a small file is done in a second.
@@ -72,7 +73,7 @@ impl Journey {
 
     async fn report(&self, path: &Path, line: &Line) -> FileReport {
         match self.hand_over(path, line).await {
-            Err(Fault::File(why)) => FileReport::failed(path, "unreadable", why),
+            Err(Fault::File(why)) => FileReport::failed(path, Code::Unreadable.as_str(), why),
             Err(Fault::Server(error)) => FileReport::failed(path, error.code(), error.to_string()),
             Ok(Handed::Before { job_id: None }) => FileReport::already_there(path),
             Ok(Handed::Over(job_id)) if !self.wait => FileReport::handed_over(path, job_id),
@@ -93,7 +94,9 @@ impl Journey {
         };
         match handed {
             Ok(job_id) => Ok(Handed::Over(job_id)),
-            Err(Fault::Server(ClientError::Refused { problem, .. })) if problem.code == "document_exists" => {
+            Err(Fault::Server(ClientError::Refused { problem, .. }))
+                if problem.known_code() == Some(Code::DocumentExists) =>
+            {
                 Ok(Handed::Before { job_id: problem.job_id })
             }
             Err(fault) => Err(fault),

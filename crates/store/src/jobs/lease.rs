@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::ClaimOptions;
 use crate::workers::WorkerRow;
-use domain::{Fence, JobId, Status, WorkerId};
+use domain::{Code, Fence, JobId, Status, WorkerId};
 use pg::{
     DbError, Session,
     session::{column, parsed},
@@ -106,9 +106,9 @@ WITH job AS (
   RETURNING j.job_id, j.document_id, j.correlation_id
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
-SELECT job.job_id, job.document_id, 'handed_back', 'info', 'claim_unheard', job.correlation_id
+SELECT job.job_id, job.document_id, 'handed_back', 'info', $3, job.correlation_id
 FROM job",
-        &[(&worker.0, Type::UUID), (&held, Type::UUID_ARRAY)],
+        &[(&worker.0, Type::UUID), (&held, Type::UUID_ARRAY), (&Code::ClaimUnheard.as_str(), Type::TEXT)],
     )
     .await
 }
