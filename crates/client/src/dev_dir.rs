@@ -28,17 +28,24 @@ pub fn dev_dir(env: &dyn Fn(&str) -> Option<String>) -> PathBuf {
 }
 
 fn dev_dir_for(env: &dyn Fn(&str) -> Option<String>, here: &Path, is_root: bool) -> PathBuf {
-    let set = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(named) = set("APP_DEV_DIR") {
-        return here.join(named);
+    match env("APP_DEV_DIR").filter(|named| !named.is_empty()) {
+        Some(named) => here.join(named),
+        None => checkout_folder(env, here, "dev", is_root),
     }
+}
+
+/// The folder that belongs to the checkout around `here`, for `purpose`: `dev`, or `test` for the tests' database.
+///
+/// Its place is that of [`dev_dir`], but `APP_DEV_DIR` is not used. Nothing is created.
+pub fn checkout_folder(env: &dyn Fn(&str) -> Option<String>, here: &Path, purpose: &str, is_root: bool) -> PathBuf {
+    let set = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let state = || {
         set("XDG_STATE_HOME")
             .filter(|path| path.is_absolute())
             .or_else(|| set("HOME").map(|home| home.join(".local/state")))
     };
     let base = if is_root { None } else { state() }.unwrap_or_else(|| PathBuf::from("/var/tmp"));
-    base.join(format!("app-dev-{}", short_hash(&checkout_root(here))))
+    base.join(format!("app-{purpose}-{}", short_hash(&checkout_root(here))))
 }
 
 /// The nearest folder upwards that holds `.git` (a file, in a worktree), else `here`.
