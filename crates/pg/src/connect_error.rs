@@ -316,7 +316,8 @@ fn advice(cause: ConnectCause, url: &DatabaseUrl) -> (String, String) {
                 .to_owned(),
         ),
         ConnectCause::PoolerTenantUnknown => (
-            "The pooler does not know this project: the user lacks the project's reference, the region is wrong, or the project is paused.",
+            "The pooler does not know this project: the user lacks its reference, the region is wrong, or the project is \
+             paused.",
             "The user must be postgres.<project reference> and the host that of the project's region; copy the URL \
              again from Connect → Transaction pooler."
                 .to_owned(),

@@ -69,8 +69,8 @@ impl DatabaseUrl {
         parse::parse(text)
     }
 
-    /// The configuration for tokio-postgres. It requires TLS unless [`tls_mode`](Self::tls_mode) is `Disable`; the connector
-    /// of [`make_tls`](crate::tls::make_tls) checks the certificate.
+    /// The configuration for tokio-postgres. It requires TLS unless [`tls_mode`](Self::tls_mode) is `Disable`. The
+    /// connector of [`make_tls`](crate::tls::make_tls) checks the certificate.
     pub fn to_config(&self) -> tokio_postgres::Config {
         let mut config = self.config.clone();
         config.ssl_mode(match self.tls_mode() {
@@ -82,9 +82,9 @@ impl DatabaseUrl {
 
     /// How connections are protected.
     ///
-    /// Without `sslmode` the mode is `verify-full`, or no TLS where every host is this machine. `prefer` and `allow` also mean
-    /// no TLS on this machine; for a remote host they mean `require`, since an attacker on the network could force the
-    /// fallback to plain text. `require` with a CA file checks the chain, as in libpq. Sockets have no TLS.
+    /// Without `sslmode` the mode is `verify-full`, or no TLS where every host is this machine. `prefer` and `allow` also
+    /// mean no TLS on this machine. For a remote host they mean `require`, since an attacker on the network could force
+    /// the fallback to plain text. `require` with a CA file checks the chain, as in libpq. Sockets have no TLS.
     pub fn tls_mode(&self) -> TlsMode {
         if self.config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) {
             return TlsMode::Disable;
@@ -151,8 +151,8 @@ impl DatabaseUrl {
         matches!(self.first(), Host::Unix(_))
     }
 
-    /// Whether every host is this machine: a loopback address or a socket. A `hostaddr` must be one too, since the connection
-    /// goes there.
+    /// Whether every host is this machine: a loopback address or a socket. A `hostaddr` must be one too, since the
+    /// connection goes there.
     pub fn is_local(&self) -> bool {
         let is_local = |host: &Host| match host {
             Host::Tcp(name) => is_loopback(name),
