@@ -1,18 +1,18 @@
-//! Where a markdown text may be cut, by its structure: headings, paragraphs, items, rows.
+//! Finds where a markdown text may be cut by its structure: headings, paragraphs, items, rows.
 
 use std::ops::Range;
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-/// Headings that follow each other directly stay together up to this: more of them are a list in themselves.
+/// Headings without text between them stay together up to this size; more of them are treated as a list.
 const MAX_BARE_BYTES: usize = 240;
 
-/// How good a place for a cut is; greater is better.
+/// How good a place for a cut is. Greater is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
     /// Inside a word.
     Piece,
-    /// Between a heading and what it heads, a table's head and its first row.
+    /// Between a heading and the text under it, or a table's head and its first row.
     Glued,
     /// Between words.
     Word,
@@ -20,7 +20,7 @@ pub(super) enum Level {
     Line,
     /// Between sentences.
     Sentence,
-    /// Between cells of one row, or points listed inside a cell.
+    /// Between cells of one row, or list items inside a cell.
     Cell,
     /// Between nested items, or paragraphs of one item or quotation.
     Inner,
@@ -30,47 +30,47 @@ pub(super) enum Level {
     Block,
 }
 
-/// What a unit holds, as far as cutting it goes.
+/// The content of a unit, as far as it affects cuts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Heading,
-    /// A table row, or a table's head with the line under it. Not cut where it fits alone.
+    /// A table row, or a table's head with the line under it. It is not cut if it fits in a chunk.
     Row,
     Code,
     Prose,
 }
 
-/// A stretch of text that is cut only where it is too long.
+/// A part of the text that is cut only if it is too long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unit {
     pub range: Range<usize>,
     pub kind: Kind,
-    /// How good a cut before it is.
+    /// How good a cut before the unit is.
     pub level: Level,
     /// The head of the table that this row belongs to.
     pub table_head: Option<Range<usize>>,
 }
 
-/// A heading of the outline.
+/// A heading in the document's outline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Heading {
-    /// Its text without markup.
+    /// The text without markup.
     pub title: String,
-    /// The heading that it stands under, by index.
+    /// The index of the heading above it in the outline.
     pub parent: Option<usize>,
     depth: u8,
 }
 
-/// Headings that follow each other directly, and all up to the next one.
+/// Headings without text between them, and the text up to the next heading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Section {
-    /// Indices of its units.
+    /// The indices of its units.
     pub units: Range<usize>,
-    /// The last of its headings; `None` before the document's first.
+    /// The index of its last heading; `None` before the document's first heading.
     pub heading: Option<usize>,
 }
 
-/// A text's structure. Units cover it without gaps, sections cover the units.
+/// The structure of a text. The units cover the text without gaps, and the sections cover the units.
 #[derive(Debug, Default)]
 pub(super) struct Outline {
     pub units: Vec<Unit>,
@@ -81,14 +81,14 @@ pub(super) struct Outline {
 impl Outline {
     pub fn parse(text: &str) -> Self {
         let options = Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES | Options::ENABLE_TASKLISTS;
-        let mut walk = Walk::new(text);
+        let mut builder = Builder::new(text);
         for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
-            walk.step(event, range);
+            builder.add(event, range);
         }
-        walk.finish()
+        builder.finish()
     }
 
-    /// The headings from the outermost to `heading`.
+    /// The indices of the headings from the outermost one to `heading`.
     pub fn path(&self, heading: Option<usize>) -> Vec<usize> {
         let mut path: Vec<usize> = std::iter::successors(heading, |&at| self.headings[at].parent).collect();
         path.reverse();
@@ -96,30 +96,30 @@ impl Outline {
     }
 }
 
-struct Walk<'a> {
+struct Builder<'a> {
     text: &'a str,
     outline: Outline,
-    /// Containers (lists, items, quotations) around the event.
+    /// How many lists, items and quotations enclose the event.
     depth: usize,
-    /// Whether the event stands in a heading of the outline, whose title is being read.
+    /// Whether the event is inside a heading of the outline.
     in_heading: bool,
-    /// Heads of the table being read: known, and still open.
+    /// The head of the current table.
     table_head: Option<Range<usize>>,
-    /// Whether the next unit belongs to the one before it.
+    /// Whether the next unit is glued to the one before it.
     glue: bool,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Builder<'a> {
     fn new(text: &'a str) -> Self {
-        let mut walk =
+        let mut builder =
             Self { text, outline: Outline::default(), depth: 0, in_heading: false, table_head: None, glue: false };
-        // What stands before the first event, such as link definitions, which have none.
-        walk.cut(0, Kind::Prose, Level::Block);
-        walk.outline.sections.push(Section { units: 0..0, heading: None });
-        walk
+        // The first unit holds text before the first event; link definitions, for example, have no events.
+        builder.cut(0, Kind::Prose, Level::Block);
+        builder.outline.sections.push(Section { units: 0..0, heading: None });
+        builder
     }
 
-    fn step(&mut self, event: Event<'_>, range: Range<usize>) {
+    fn add(&mut self, event: Event<'_>, range: Range<usize>) {
         match event {
             Event::Start(tag) => self.enter(&tag, range),
             Event::End(tag) => self.leave(tag),
@@ -149,7 +149,7 @@ impl<'a> Walk<'a> {
             }
             Tag::TableRow => {
                 if let Some(head) = self.table_head.as_mut().filter(|_| self.glue) {
-                    // The line under the head belongs to it.
+                    // The line under the head is a part of the head.
                     head.end = range.start;
                 }
                 self.cut(range.start, Kind::Row, Level::Item);
@@ -164,7 +164,10 @@ impl<'a> Walk<'a> {
         match tag {
             TagEnd::Heading(_) => self.in_heading = false,
             TagEnd::Item | TagEnd::List(_) | TagEnd::BlockQuote(_) | TagEnd::FootnoteDefinition => self.depth -= 1,
-            TagEnd::Table => (self.table_head, self.glue) = (None, false),
+            TagEnd::Table => {
+                self.table_head = None;
+                self.glue = false;
+            }
             _ => {}
         }
     }
@@ -189,14 +192,14 @@ impl<'a> Walk<'a> {
         self.glue = true;
     }
 
-    /// Begins a section at the last unit, unless the one before has headings only: those need a text below them.
+    /// Begins a section at the last unit, unless the section before it has only headings, which need text below them.
     fn open_section(&mut self) {
         let heading = self.outline.headings.len() - 1;
         let unit = self.outline.units.len() - 1;
         let Some(last) = self.outline.sections.last_mut() else { return };
         let above = &self.outline.units[last.units.start..unit];
-        let bare = above.iter().all(|unit| unit.kind == Kind::Heading);
-        if bare && above.iter().map(|unit| unit.range.len()).sum::<usize>() <= MAX_BARE_BYTES {
+        let only_headings = above.iter().all(|unit| unit.kind == Kind::Heading);
+        if only_headings && above.iter().map(|unit| unit.range.len()).sum::<usize>() <= MAX_BARE_BYTES {
             last.heading = Some(heading);
             self.outline.units[unit].level = if last.units.start == unit { Level::Block } else { Level::Glued };
         } else {
@@ -205,13 +208,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Ends the last unit at `at`, or at the start of its line, and begins another.
+    /// Ends the last unit at `at`, or at the start of that line, and begins another one.
     fn cut(&mut self, at: usize, kind: Kind, level: Level) {
         let at = self.line_start(at);
         let level = if std::mem::take(&mut self.glue) { Level::Glued } else { level };
         let table_head = self.table_head.clone().filter(|_| kind == Kind::Row);
         match self.outline.units.last_mut() {
-            // A list, its first item and that item's first paragraph start together: the list has the word.
+            // A list, its first item and the item's first paragraph start at the same place. The list's level is kept.
             Some(last) if last.range.start >= at => {
                 if kind != Kind::Prose {
                     last.kind = kind;
@@ -224,9 +227,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// `at`, or the start of its line where only indentation and quotation marks stand between.
+    /// The start of the line of `at` if only indentation and quotation marks are in between, else `at`.
     fn line_start(&self, at: usize) -> usize {
-        // No further: a line of a million quotation marks is a million events.
+        // Limits the work: a line of a million quotation marks causes a million events.
         const LOOK_BACK: usize = 64;
         let marks = self.text.as_bytes()[..at].iter().rev().take(LOOK_BACK);
         let indent = marks.take_while(|&&byte| matches!(byte, b' ' | b'\t' | b'>')).count();

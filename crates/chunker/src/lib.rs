@@ -1,11 +1,11 @@
-//! Cuts markdown into passages that fit the embedding model, along the structure of the text.
+//! Cuts markdown into chunks that fit the embedding model, along the structure of the text.
 //!
-//! `source` takes the page markers out, `blocks` finds where the text may be cut, `tokens` measures each part, `leaves`
-//! finds where a part that is too long may be cut, `titles` reads the headings, and `pack` fills the chunks. No word is
-//! left out and none stands in two chunks, except the head of a table, which is repeated by each chunk that begins with a
-//! later row. A chunk that continues inside a code block has no fence of its own.
+//! `source` removes the page markers, `blocks` finds where the text may be cut, `tokens` counts tokens, `leaves` finds cuts
+//! inside a part that is too long, `titles` shortens the headings, and `pack` fills the chunks. Every word is in exactly one
+//! chunk, except that a chunk which begins inside a table repeats the table's head. A chunk that continues a code block has
+//! no opening fence. The same text always gives the same chunks.
 //!
-//! *Must not know:* files, the database, or the model beyond its tokenizer. The same text always gives the same chunks.
+//! *Must not know:* files, the database, or anything of the model but its tokenizer.
 
 mod blocks;
 mod leaves;
@@ -24,31 +24,31 @@ use self::{
     pack::{Packer, Piece, Sizes},
     source::Source,
     titles::Titles,
-    tokens::{Meter, Ruler},
+    tokens::{Counter, TextTokens},
 };
 use domain::{
     Code, Failure,
     ports::{Chunk, Chunker},
 };
 
-/// No model reads fewer tokens than this.
+/// The smallest budget of a chunk, in tokens.
 const MIN_BUDGET: usize = 16;
-/// A chunk below this part of the budget joins a neighbour: 63 tokens of 254.
+/// A chunk smaller than this part of the budget is merged with a neighbour: 63 of 254 tokens.
 const TINY_SHARE: usize = 4;
 
-/// Cuts markdown by headings, paragraphs, items, rows, sentences, words.
+/// Cuts markdown at headings, paragraphs, items, rows, sentences and words, preferring the earlier ones.
 pub struct MarkdownChunker {
-    meter: Meter,
+    counter: Counter,
     sizes: Sizes,
 }
 
 impl MarkdownChunker {
-    /// A chunker for the model that `tokenizer` belongs to. `max_tokens`: what it reads of one text, special
-    /// tokens included.
+    /// Makes a chunker for the model of `tokenizer`, which reads at most `max_tokens` tokens of a text, including special
+    /// tokens.
     pub fn load(tokenizer: Tokenizer, max_tokens: usize) -> Self {
-        let meter = Meter::new(tokenizer);
-        let budget = max_tokens.saturating_sub(meter.special_tokens()).max(MIN_BUDGET);
-        Self { meter, sizes: Sizes { budget, tiny: budget / TINY_SHARE } }
+        let counter = Counter::new(tokenizer);
+        let budget = max_tokens.saturating_sub(counter.special_tokens()).max(MIN_BUDGET);
+        Self { counter, sizes: Sizes { budget, tiny: budget / TINY_SHARE } }
     }
 }
 
@@ -68,10 +68,10 @@ impl Chunker for MarkdownChunker {
             return Err(Failure::new(Code::TextEmpty, message));
         }
         let outline = Outline::parse(&source.text);
-        let ruler = Ruler::new(&self.meter, &source.text)?;
-        let titles = Titles::new(&outline.headings, &ruler, self.sizes.budget)?;
+        let tokens = TextTokens::new(&self.counter, &source.text)?;
+        let titles = Titles::new(&outline.headings, &tokens, self.sizes.budget)?;
         let packer =
-            Packer { text: &source.text, outline: &outline, ruler: &ruler, titles: &titles, sizes: self.sizes };
+            Packer { text: &source.text, outline: &outline, tokens: &tokens, titles: &titles, sizes: self.sizes };
         let chunk = |piece: Piece| {
             let pages = source.pages(&piece.range);
             Chunk {

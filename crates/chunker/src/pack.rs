@@ -1,4 +1,4 @@
-//! Fills chunks: cuts each section at its best places, then puts tiny neighbours together.
+//! Fills chunks: cuts each section at the best places, then merges tiny neighbours.
 
 use std::ops::Range;
 
@@ -6,31 +6,31 @@ use super::{
     blocks::{Kind, Level, Outline, Section, Unit},
     leaves,
     titles::Titles,
-    tokens::Ruler,
+    tokens::TextTokens,
 };
 use domain::{Failure, ports::Chunk};
 
-/// A table's head is repeated where it takes no more than this part of the budget.
+/// A table's head is repeated if it needs no more than this part of the budget.
 const HEAD_SHARE: usize = 5;
 
 /// Sizes in tokens.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
-    /// No chunk has more, its headings included.
+    /// The most tokens of a chunk, including its headings.
     pub budget: usize,
-    /// A smaller chunk joins a neighbour of its kin where they fit together.
+    /// A smaller chunk is merged with a related neighbour if both fit in one chunk.
     pub tiny: usize,
 }
 
-/// A chunk to be: where it stands, and what is put before it.
+/// A chunk before its text is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Piece {
     pub range: Range<usize>,
-    /// Headings above it, outermost first, by index.
+    /// The indices of the headings above it, outermost first.
     pub path: Vec<usize>,
-    /// The head of the table that it begins inside of: repeated, so that its columns have names.
+    /// The head of the table that it begins inside, which is repeated so that the columns have names.
     pub table_head: Option<Range<usize>>,
-    /// Tokens of its embedded text.
+    /// The tokens of the text that is embedded.
     pub tokens: usize,
 }
 
@@ -38,13 +38,13 @@ pub(super) struct Piece {
 pub(super) struct Packer<'a> {
     pub text: &'a str,
     pub outline: &'a Outline,
-    pub ruler: &'a Ruler<'a>,
+    pub tokens: &'a TextTokens<'a>,
     pub titles: &'a Titles,
     pub sizes: Sizes,
 }
 
 impl Packer<'_> {
-    /// The document's chunks in order of the text; together they cover it.
+    /// Cuts the document into chunks, in the order of the text. Together they cover the text.
     pub fn pack(&self) -> Result<Vec<Piece>, Failure> {
         let mut pieces = Vec::new();
         for section in &self.outline.sections {
@@ -53,7 +53,7 @@ impl Packer<'_> {
         self.merge(pieces)
     }
 
-    /// What the reader sees of `piece`.
+    /// The text of `piece` that is stored and shown.
     pub fn passage(&self, piece: &Piece) -> String {
         let text = self.text[piece.range.clone()].trim();
         match &piece.table_head {
@@ -70,7 +70,7 @@ impl Packer<'_> {
         while start < last.range.end {
             let piece = self.next(section, start..last.range.end, &path)?;
             start = piece.range.end;
-            // White space alone is no chunk.
+            // A chunk needs more than white space.
             if !self.text[piece.range.clone()].trim().is_empty() {
                 pieces.push(piece);
             }
@@ -78,10 +78,10 @@ impl Packer<'_> {
         Ok(())
     }
 
-    /// The first piece of `rest`, which ends `section`.
+    /// Cuts the first piece from `rest`, which is the remaining part of `section`.
     fn next(&self, section: &Section, rest: Range<usize>, path: &[usize]) -> Result<Piece, Failure> {
         let table_head = self.table_head(section, rest.start);
-        let head_cost = table_head.as_ref().map_or(0, |head| self.ruler.cost(head));
+        let head_cost = table_head.as_ref().map_or(0, |head| self.tokens.cost(head));
         let mut room = self.sizes.budget.saturating_sub(self.titles.cost(path) + head_cost).max(1);
         loop {
             let end = self.end(section, &rest, room);
@@ -93,12 +93,12 @@ impl Packer<'_> {
             if room == 1 {
                 return self.shrunk(piece);
             }
-            // The cost of words cut or joined is an estimate: try with less.
-            room = room.min(self.ruler.cost(&piece.range)).saturating_sub(over).max(1);
+            // The cost is an estimate where words are cut or joined, so the piece may be too large. Try a smaller one.
+            room = room.min(self.tokens.cost(&piece.range)).saturating_sub(over).max(1);
         }
     }
 
-    /// `piece` without what may be left out, then fewer of its characters, until it fits.
+    /// Drops the headings and the table's head of `piece`, then halves its text until it fits.
     fn shrunk(&self, piece: Piece) -> Result<Piece, Failure> {
         let Range { start, mut end } = piece.range;
         loop {
@@ -118,49 +118,50 @@ impl Packer<'_> {
         table_head: Option<Range<usize>>,
     ) -> Result<Piece, Failure> {
         let mut piece = Piece { range, path, table_head, tokens: 0 };
-        piece.tokens = self.ruler.count(&Chunk::embed_text(&self.titles.joined(&piece.path), &self.passage(&piece)))?;
+        piece.tokens =
+            self.tokens.count(&Chunk::embed_text(&self.titles.joined(&piece.path), &self.passage(&piece)))?;
         Ok(piece)
     }
 
-    /// The head of the table that a row begins in at `at`, where it is short enough to repeat.
+    /// The head of the table whose row begins at `at`, if it is short enough to repeat.
     fn table_head(&self, section: &Section, at: usize) -> Option<Range<usize>> {
         let units = &self.outline.units[section.units.clone()];
         let unit = &units[units.partition_point(|unit| unit.range.start <= at).checked_sub(1)?];
         let head = unit.table_head.clone().filter(|head| unit.range.start == at && head.end <= at)?;
-        (self.ruler.cost(&head) <= self.sizes.budget / HEAD_SHARE).then_some(head)
+        (self.tokens.cost(&head) <= self.sizes.budget / HEAD_SHARE).then_some(head)
     }
 
-    /// Where a piece of at most `room` tokens from the start of `rest` ends best.
+    /// The best end for a piece of at most `room` tokens from the start of `rest`.
     fn end(&self, section: &Section, rest: &Range<usize>, room: usize) -> usize {
-        let cost = |at: usize| self.ruler.cost(&(rest.start..at));
+        let cost = |at: usize| self.tokens.cost(&(rest.start..at));
         let whole = cost(rest.end);
         if whole <= room {
             return rest.end;
         }
-        // A little less where that spares the section a tiny last piece.
+        // A smaller piece avoids a tiny last piece of the section.
         let most = if whole < room + self.sizes.tiny { room.min(whole / 2 + self.sizes.tiny) } else { room };
         let units = &self.outline.units[section.units.clone()];
         let first = units.partition_point(|unit| unit.range.start <= rest.start);
         let fitting = first + units[first..].partition_point(|unit| cost(unit.range.start) <= most);
         let boundary = |least: usize| {
             let inside = units[first..fitting].iter().map(|unit| (unit.range.start, unit.level));
-            best(inside.filter(|&(at, level)| level > Level::Glued && cost(at) >= least))
+            best_cut(inside.filter(|&(at, level)| level > Level::Glued && cost(at) >= least))
         };
         if let Some(at) = boundary(most / 2) {
             return at;
         }
-        // One unit reaches across the piece's second half. A row that fits alone is left to the next piece.
+        // One unit covers the second half of the piece. A row that fits in a chunk is left for the next piece.
         let across = &units[fitting - 1];
-        let row = across.kind == Kind::Row && self.ruler.cost(&across.range) <= room;
+        let row = across.kind == Kind::Row && self.tokens.cost(&across.range) <= room;
         boundary(0).filter(|_| row).unwrap_or_else(|| self.end_inside(across, rest.start, most))
     }
 
     /// The best end inside `unit` for a piece of at most `most` tokens from `start`.
     fn end_inside(&self, unit: &Unit, start: usize, most: usize) -> usize {
-        let window = start..self.ruler.reach(start, most);
-        let cuts = leaves::cuts(self.text, unit, &window, self.ruler);
-        let late = cuts.iter().filter(|cut| self.ruler.cost(&(start..cut.0)) >= most / 2);
-        best(late.copied()).or_else(|| best(cuts.iter().copied())).unwrap_or(window.end)
+        let window = start..self.tokens.reach(start, most);
+        let cuts = leaves::cuts(self.text, unit, &window, self.tokens);
+        let late = cuts.iter().filter(|cut| self.tokens.cost(&(start..cut.0)) >= most / 2);
+        best_cut(late.copied()).or_else(|| best_cut(cuts.iter().copied())).unwrap_or(window.end)
     }
 
     fn merge(&self, pieces: Vec<Piece>) -> Result<Vec<Piece>, Failure> {
@@ -170,7 +171,7 @@ impl Packer<'_> {
             let joined = match merged.last() {
                 Some(last) if last.tokens < self.sizes.tiny => self.joined(last, &piece)?,
                 Some(last) if piece.tokens < self.sizes.tiny => {
-                    // The piece after it is the better neighbour: its headings stand above both.
+                    // The next piece is the better neighbour, since its headings are above both.
                     let next = pieces.peek().map_or(Ok(None), |next| self.joined(&piece, next))?;
                     if next.is_some() { None } else { self.joined(last, &piece)? }
                 }
@@ -184,22 +185,22 @@ impl Packer<'_> {
         Ok(merged)
     }
 
-    /// Both in one, where they are kin and fit.
+    /// Merges the two pieces if they are related and fit in one chunk.
     fn joined(&self, first: &Piece, second: &Piece) -> Result<Option<Piece>, Failure> {
         let shared = first.path.iter().zip(&second.path).take_while(|(a, b)| a == b).count();
-        // Siblings, or a heading's own text and what stands under it.
-        let kin = first.path.len() <= shared + 1 && second.path.len() <= shared + 1;
-        if !kin || first.tokens + second.tokens > 2 * self.sizes.budget {
+        // Related: two sections under one heading, or the text of a heading and a section under it.
+        let related = first.path.len() <= shared + 1 && second.path.len() <= shared + 1;
+        if !related || first.tokens + second.tokens > 2 * self.sizes.budget {
             return Ok(None);
         }
         let range = first.range.start..second.range.end;
         let joined = self.measured(range, first.path[..shared].to_vec(), first.table_head.clone())?;
-        Ok((joined.tokens <= self.sizes.budget && self.ruler.cost(&joined.range) <= self.sizes.budget)
+        Ok((joined.tokens <= self.sizes.budget && self.tokens.cost(&joined.range) <= self.sizes.budget)
             .then_some(joined))
     }
 }
 
-/// The last of the best of `cuts`.
-fn best(cuts: impl Iterator<Item = (usize, Level)>) -> Option<usize> {
+/// The last of the cuts with the best level.
+fn best_cut(cuts: impl Iterator<Item = (usize, Level)>) -> Option<usize> {
     cuts.max_by_key(|&(_, level)| level).map(|(at, _)| at)
 }

@@ -1,32 +1,33 @@
-//! The text to cut: page markers taken out and remembered, leaders and blank lines squeezed.
+//! Prepares the text: removes page markers but keeps the pages, and shortens leaders and runs of blank lines.
 
 use std::ops::Range;
 
 use domain::ports::page_marker;
 
-/// Runs of fill characters this long or longer are squeezed.
+/// Runs of at least this many fill characters are shortened.
 const MIN_FILL_RUN: usize = 6;
-/// What lines are filled with: leaders, which may stand apart, and rules.
+/// Fill characters: those of leaders, which may be separated by spaces, and of rules.
 const FILL: [char; 6] = ['.', '…', '·', '_', '-', '='];
 const LEADERS: [char; 3] = ['.', '…', '·'];
-/// What a squeezed run keeps: enough for markdown to mean the same (`---`, `===`, `...`).
+/// The length of a shortened run, with which markdown keeps its meaning (`---`, `===`, `...`).
 const KEPT_FILL: usize = 3;
 
-/// A document's text without page markers, and the page of each of its bytes.
+/// A document's text without page markers, and the page of each byte.
 pub(super) struct Source {
-    /// Lines joined by `\n`; never more than one blank line in a row, none at either end.
+    /// Lines joined by `\n`, with at most one blank line in a row and none at either end.
     pub text: String,
-    /// Where each page's text begins, in order of the text. Empty where the format has no pages.
+    /// The start and the number of each page, in the order of the text. Empty if the format has no pages.
     pages: Vec<(usize, i32)>,
 }
 
 impl Source {
-    /// Reads `markdown`. What is left out: page markers, blank lines after the first of a run, and all but
-    /// three of a run of fill characters, as between a table of contents' titles and page numbers: the
-    /// model would read each dot as a word.
+    /// Reads `markdown`. Removes page markers, all but one of a run of blank lines, and all but three of a run of fill
+    /// characters. In a table of contents, the model would read every dot before a page number as a word.
     pub fn new(markdown: &str) -> Self {
         let mut source = Self { text: String::with_capacity(markdown.len()), pages: Vec::new() };
-        let (mut blank, mut page, mut last_line) = (false, None, 0);
+        let mut blank = false;
+        let mut page = None;
+        let mut last_line = 0;
         for line in markdown.lines() {
             if let Some(number) = marked_page(line) {
                 page = Some(number);
@@ -35,46 +36,47 @@ impl Source {
                 blank = true;
             } else {
                 if !source.text.is_empty() {
-                    let joins = page.is_some() && runs_on(&source.text[last_line..], line);
+                    let joins = page.is_some() && continues(&source.text[last_line..], line);
                     source.text.push_str(if blank && !joins { "\n\n" } else { "\n" });
                 }
                 last_line = source.text.len();
                 source.pages.extend(page.take().map(|number| (last_line, number)));
-                push_squeezed(&mut source.text, line);
+                push_shortened(&mut source.text, line);
                 blank = false;
             }
         }
         source
     }
 
-    /// The first and last page that `range` stands on.
+    /// The lowest and the highest page number in `range`.
     pub fn pages(&self, range: &Range<usize>) -> Option<(i32, i32)> {
         let first = self.pages.partition_point(|&(start, _)| start <= range.start).saturating_sub(1);
         let past = self.pages.partition_point(|&(start, _)| start < range.end);
-        // Least and greatest, not first and last: a text may number its pages in any order.
+        // A text may number its pages in any order, so the first one may not be the lowest.
         let numbers = || self.pages.get(first..past).unwrap_or_default().iter().map(|&(_, page)| page);
         Some((numbers().min()?, numbers().max()?))
     }
 }
 
-/// The page that `line` marks, where it is the line that [`page_marker`] writes.
+/// The page number of `line`, if it is exactly a line that [`page_marker`] writes.
 fn marked_page(line: &str) -> Option<i32> {
     let line = line.trim();
     let number: u32 = line.strip_prefix("<!-- page ")?.strip_suffix(" -->")?.parse().ok()?;
     (page_marker(number) == line).then(|| i32::try_from(number).ok()).flatten()
 }
 
-/// Whether `next`, the first line of a page, goes on with the sentence that `last` leaves open.
-fn runs_on(last: &str, next: &str) -> bool {
+/// Whether `next`, the first line of a page, continues the sentence of `last`.
+fn continues(last: &str, next: &str) -> bool {
     let end = last.trim_end_matches(|c: char| c.is_whitespace() || "*_\"'”’)".contains(c));
     let open = end.chars().next_back().is_some_and(|c| c.is_alphanumeric() || ",-–".contains(c));
     let prose = !last.trim_start().starts_with(['#', '|', '<', '`', '~']);
     open && prose && next.chars().next().is_some_and(char::is_lowercase)
 }
 
-/// Appends `line` to `out`, long runs of leaders cut to three.
-fn push_squeezed(out: &mut String, line: &str) {
-    let (mut copied, mut at) = (0, 0);
+/// Appends `line` to `out`, with long runs of fill characters shortened.
+fn push_shortened(out: &mut String, line: &str) {
+    let mut copied = 0;
+    let mut at = 0;
     while let Some(found) = line[at..].find(FILL) {
         at += found;
         let run = FillRun::at(line, at);
@@ -87,18 +89,18 @@ fn push_squeezed(out: &mut String, line: &str) {
     out.push_str(&line[copied..]);
 }
 
-/// A run of one fill character, each perhaps escaped; leader dots may stand apart.
+/// A run of one fill character. Each may be escaped, and those of leaders may be separated by spaces.
 struct FillRun {
     leader: bool,
     count: usize,
     start: usize,
-    /// Ends of the run, and of its first three characters.
     end: usize,
+    /// The end of the first three characters.
     kept_end: usize,
 }
 
 impl FillRun {
-    /// The run whose first character stands in `line` at `start`.
+    /// Reads the run whose first character is at `start` in `line`.
     fn at(line: &str, start: usize) -> Self {
         let fill = line[start..].chars().next().unwrap_or(' ');
         let leader = LEADERS.contains(&fill);
@@ -118,7 +120,7 @@ impl FillRun {
         }
     }
 
-    /// Whether it carries no meaning: long, and not a part of a name, as a row of underscores may be.
+    /// Whether the run has no meaning: it is long, and not a part of a name, as underscores may be.
     fn is_fill(&self, line: &str) -> bool {
         let named =
             line[..self.start].ends_with(char::is_alphanumeric) && line[self.end..].starts_with(char::is_alphanumeric);
@@ -130,14 +132,14 @@ impl FillRun {
 mod tests {
     use super::*;
 
-    fn squeezed(line: &str) -> String {
+    fn shortened(line: &str) -> String {
         let mut out = String::new();
-        push_squeezed(&mut out, line);
+        push_shortened(&mut out, line);
         out
     }
 
     #[test]
-    fn markers_become_pages_and_leave_the_text() {
+    fn markers_become_pages_and_are_removed() {
         let source = Source::new("<!-- page 1 -->\n\n# A\n\n<!-- page 2 -->\n<!-- page 3 -->\n\n\n\nThe end.\n");
         assert_eq!(source.text, "# A\n\nThe end.");
         assert_eq!(source.pages(&(0..3)), Some((1, 1)));
@@ -151,20 +153,20 @@ mod tests {
     }
 
     #[test]
-    fn text_before_the_first_marker_takes_the_first_page_it_reaches() {
+    fn text_before_the_first_marker_has_no_page() {
         let source = Source::new("Cover.\n\n<!-- page 2 -->\n\nText.");
         assert_eq!(source.pages(&(0..6)), None);
         assert_eq!(source.pages(&(0..10)), Some((2, 2)));
     }
 
     #[test]
-    fn what_only_looks_like_a_marker_stays() {
+    fn lines_that_only_look_like_markers_are_kept() {
         let text = "see <!-- page 4 -->\n<!-- page 04 -->\n<!-- page 99999999999 -->\n<!-- page x -->";
         assert_eq!(Source::new(text).text, text);
     }
 
     #[test]
-    fn a_sentence_goes_on_across_the_page_break_and_a_new_one_does_not() {
+    fn only_a_sentence_that_continues_is_joined_across_pages() {
         assert_eq!(Source::new("the plan\n\n<!-- page 2 -->\n\npays half.").text, "the plan\npays half.");
         assert_eq!(Source::new("the plan.\n\n<!-- page 2 -->\n\npays half.").text, "the plan.\n\npays half.");
         assert_eq!(Source::new("the plan\n\n<!-- page 2 -->\n\nPays half.").text, "the plan\n\nPays half.");
@@ -172,15 +174,15 @@ mod tests {
     }
 
     #[test]
-    fn leaders_and_rules_are_squeezed_and_words_are_not() {
-        assert_eq!(squeezed("Drugs  . . . . . . . . . 12 |"), "Drugs  . . . 12 |");
-        assert_eq!(squeezed("Drugs.........12"), "Drugs...12");
-        assert_eq!(squeezed("| -------- | :------: |"), "| --- | :---: |");
-        assert_eq!(squeezed(r"Name \_\_\_\_\_\_\_\_ Date ________"), r"Name \_\_\_ Date ___");
+    fn leaders_and_rules_are_shortened_and_words_are_not() {
+        assert_eq!(shortened("Drugs  . . . . . . . . . 12 |"), "Drugs  . . . 12 |");
+        assert_eq!(shortened("Drugs.........12"), "Drugs...12");
+        assert_eq!(shortened("| -------- | :------: |"), "| --- | :---: |");
+        assert_eq!(shortened(r"Name \_\_\_\_\_\_\_\_ Date ________"), r"Name \_\_\_ Date ___");
         assert_eq!(
-            squeezed("a________b, 1.2.3.4.5.6.7, x-y-z-a-b-c-d, ..... wait…"),
+            shortened("a________b, 1.2.3.4.5.6.7, x-y-z-a-b-c-d, ..... wait…"),
             "a________b, 1.2.3.4.5.6.7, x-y-z-a-b-c-d, ..... wait…"
         );
-        assert_eq!(squeezed(r"C:\dir\__init__ \\\\\\\\"), r"C:\dir\__init__ \\\\\\\\");
+        assert_eq!(shortened(r"C:\dir\__init__ \\\\\\\\"), r"C:\dir\__init__ \\\\\\\\");
     }
 }

@@ -1,4 +1,4 @@
-//! The chunker as a whole: what it must never do, on texts made to make it, and how small texts are cut.
+//! Tests of the whole chunker: its guarantees, on difficult texts, and the chunks of small texts.
 
 use tokenizers::Tokenizer;
 
@@ -8,8 +8,8 @@ use domain::{Code, ErrorClass};
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz0123456789";
 const MARKS: &str = "|#-*_`~>.,:;!?()[]<>/\\=+•&\"'";
 
-/// A tokenizer like the real model's (BERT's), whose words are a few syllables and every letter: a cut inside a
-/// word changes how many tokens its parts have.
+/// A tokenizer like the real model's (BERT's), whose vocabulary is a few syllables and every letter, so that a cut inside a
+/// word changes the number of tokens.
 fn bert() -> Tokenizer {
     let syllables = ["the", "plan", "cover", "##ed", "##s", "un", "##er", "##lan", "pay", "##ov", "sec", "##tion"];
     let mut words: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"].map(str::to_owned).to_vec();
@@ -32,7 +32,7 @@ fn bert() -> Tokenizer {
     }))
 }
 
-/// A tokenizer that joins each word with the space before it, and two words with each other.
+/// A tokenizer that joins a word with the space before it.
 fn byte_level() -> Tokenizer {
     let alphabet = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet();
     let mut words: Vec<String> = alphabet.into_iter().map(String::from).collect();
@@ -51,7 +51,7 @@ fn read(json: serde_json::Value) -> Tokenizer {
     Tokenizer::from_bytes(json.to_string()).unwrap()
 }
 
-/// Tokens as the model's own tokenizer counts them.
+/// The number of tokens by the model's tokenizer.
 fn tokens(tokenizer: &Tokenizer, chunk: &Chunk) -> i32 {
     let mut tokenizer = tokenizer.clone();
     tokenizer.with_padding(None);
@@ -76,10 +76,10 @@ fn outline(markdown: &str, max_tokens: usize) -> Vec<String> {
     cut(markdown, max_tokens).into_iter().map(line).collect()
 }
 
-/// What holds for every text, tokenizer and budget.
+/// Checks the guarantees for every text, tokenizer and budget.
 fn assert_sound(tokenizer: &Tokenizer, markdown: &str, max_tokens: usize) {
     let chunker = MarkdownChunker::load(tokenizer.clone(), max_tokens);
-    let budget = max_tokens - chunker.meter.special_tokens();
+    let budget = max_tokens - chunker.counter.special_tokens();
     let chunks = chunker.chunk(markdown).unwrap();
     for chunk in &chunks {
         assert!(!chunk.text.trim().is_empty());
@@ -89,18 +89,19 @@ fn assert_sound(tokenizer: &Tokenizer, markdown: &str, max_tokens: usize) {
         assert!(chunk.heading.chars().count() <= 200);
         assert!(chunk.page_first <= chunk.page_last);
     }
-    assert_eq!(chunks, chunker.chunk(markdown).unwrap(), "the same text must be cut the same way");
+    assert_eq!(chunks, chunker.chunk(markdown).unwrap(), "the same text must give the same chunks");
 
-    // The text keeps every letter and digit, and without the repeated table heads the passages are the text.
+    // The text keeps every letter and digit. Without repeated table heads, the passages together are the text.
     let source = Source::new(markdown);
     let unmarked =
         markdown.lines().filter(|line| ![1, 2].map(domain::ports::page_marker).contains(&line.trim().to_owned()));
     let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
     assert_eq!(letters(&source.text), letters(&unmarked.collect::<Vec<_>>().join("\n")));
     let outline = Outline::parse(&source.text);
-    let ruler = Ruler::new(&chunker.meter, &source.text).unwrap();
-    let titles = Titles::new(&outline.headings, &ruler, budget).unwrap();
-    let packer = Packer { text: &source.text, outline: &outline, ruler: &ruler, titles: &titles, sizes: chunker.sizes };
+    let tokens = TextTokens::new(&chunker.counter, &source.text).unwrap();
+    let titles = Titles::new(&outline.headings, &tokens, budget).unwrap();
+    let packer =
+        Packer { text: &source.text, outline: &outline, tokens: &tokens, titles: &titles, sizes: chunker.sizes };
     let passages: String = packer
         .pack()
         .unwrap()
@@ -111,7 +112,7 @@ fn assert_sound(tokenizer: &Tokenizer, markdown: &str, max_tokens: usize) {
 }
 
 #[test]
-fn an_empty_text_is_the_documents_fault() {
+fn an_empty_text_is_an_error_of_the_document() {
     for markdown in ["", " \n\t\n", "<!-- page 1 -->\n\n<!-- page 2 -->\n"] {
         let failure = MarkdownChunker::load(bert(), 256).chunk(markdown).unwrap_err();
         assert_eq!((failure.code, failure.class), (Code::TextEmpty, ErrorClass::Document));
@@ -125,7 +126,7 @@ fn a_small_text_is_one_chunk_under_its_heading() {
 }
 
 #[test]
-fn a_heading_begins_a_chunk_and_the_path_names_those_above() {
+fn a_heading_begins_a_chunk_and_the_path_names_the_headings_above() {
     let body = "the plan pays. ".repeat(8);
     let markdown = format!("# One\n\n{body}\n\n## Two\n\n{body}\n\n# Three\n\n{body}");
     let found: Vec<String> = cut(&markdown, 64).into_iter().map(|chunk| chunk.heading).collect();
@@ -133,7 +134,7 @@ fn a_heading_begins_a_chunk_and_the_path_names_those_above() {
 }
 
 #[test]
-fn a_heading_is_never_a_chunk_of_its_own() {
+fn no_chunk_has_only_headings() {
     let row = "the plan pays the plan pays ".repeat(9);
     for body in [
         row.clone(),
@@ -148,7 +149,7 @@ fn a_heading_is_never_a_chunk_of_its_own() {
 }
 
 #[test]
-fn tiny_sections_of_one_parent_share_a_chunk_and_others_do_not() {
+fn only_tiny_sections_under_one_heading_share_a_chunk() {
     let markdown = "# A\n\n## B\n\none\n\n## C\n\ntwo\n\n# D\n\n## E\n\nthree";
     assert_eq!(outline(markdown, 256), ["[A] # A\n\n## B\n\none\n\n## C\n\ntwo", "[D > E] # D\n\n## E\n\nthree"]);
 }
@@ -162,7 +163,7 @@ fn a_long_paragraph_is_cut_between_sentences() {
 }
 
 #[test]
-fn rows_stay_whole_and_later_chunks_repeat_the_tables_head() {
+fn rows_are_not_cut_and_later_chunks_repeat_the_tables_head() {
     let rows: String = (0..40).map(|n| format!("| plan {n} | pays {n} |\n")).collect();
     let chunks = cut(&format!("| name | cost |\n| --- | --- |\n{rows}"), 128);
     assert!(chunks.len() > 2);
@@ -174,7 +175,7 @@ fn rows_stay_whole_and_later_chunks_repeat_the_tables_head() {
 }
 
 #[test]
-fn a_row_over_the_budget_is_cut_between_its_cells() {
+fn a_row_over_the_budget_is_cut_between_cells() {
     let cell = "the plan pays ".repeat(12);
     let chunks = cut(&format!("| a | b | c |\n|---|---|---|\n| {cell} | {cell} | {cell} |"), 64);
     assert_eq!(chunks.len(), 3);
@@ -182,7 +183,7 @@ fn a_row_over_the_budget_is_cut_between_its_cells() {
 }
 
 #[test]
-fn a_chunk_knows_the_pages_it_spans() {
+fn a_chunk_has_the_pages_of_its_text() {
     let markdown =
         "<!-- page 1 -->\n\n# A\n\nthe plan\n\n<!-- page 2 -->\n\npays half.\n\n<!-- page 3 -->\n\n# B\n\nthe cover";
     assert_eq!(outline(markdown, 256), ["1-3 [] # A\n\nthe plan\npays half.\n\n# B\n\nthe cover"]);
@@ -192,7 +193,7 @@ fn a_chunk_knows_the_pages_it_spans() {
 }
 
 #[test]
-fn a_table_of_contents_costs_its_words_not_its_dots() {
+fn the_dots_of_a_table_of_contents_cost_few_tokens() {
     let contents: String = (1..40).map(|n| format!("Section {n} {} {n}\n\n", ". ".repeat(60))).collect();
     let chunks = cut(&contents, 256);
     assert!(chunks.len() <= 5, "{}", chunks.len());
@@ -246,7 +247,7 @@ fn no_text_is_over_the_budget_or_loses_a_letter() {
 }
 
 #[test]
-fn any_mixture_of_markdown_is_cut_soundly() {
+fn random_markdown_keeps_the_guarantees() {
     let parts = [
         "# The plan\n\n",
         "## Cover *and* pay\n",
@@ -280,18 +281,18 @@ fn any_mixture_of_markdown_is_cut_soundly() {
     ];
     let tokenizers = [bert(), byte_level()];
     let mut random = fastrand::Rng::with_seed(7);
-    for turn in 0..300 {
+    for round in 0..300 {
         let markdown: String =
             (0..random.usize(1..60)).map(|_| parts[random.usize(..parts.len())].repeat(random.usize(1..4))).collect();
         if !Source::new(&markdown).text.trim().is_empty() {
-            assert_sound(&tokenizers[turn % 2], &markdown, random.usize(18..130));
+            assert_sound(&tokenizers[round % 2], &markdown, random.usize(18..130));
         }
     }
 }
 
 #[test]
-fn the_time_taken_grows_with_the_text_and_no_faster() {
-    // Work that grew with the square of any of these would take minutes.
+fn the_time_grows_linearly_with_the_text() {
+    // Quadratic work would take minutes for any of these.
     let lines = ["word word\n", "- a\n", "# a\n\n", "| a | b |\n", ">", "word ", "x", "[", "**a *", "中"];
     for line in lines {
         let chunks = cut(&line.repeat(200_000 / line.len()), 256);

@@ -1,16 +1,16 @@
-//! Heading paths, as short as the model's window asks.
+//! Heading paths, shortened to fit the model.
 
-use super::{blocks::Heading, tokens::Ruler};
+use super::{blocks::Heading, tokens::TextTokens};
 use domain::Failure;
 
-/// Characters of a heading path.
+/// The most characters of a heading path.
 const MAX_CHARS: usize = 200;
-/// A heading path takes no more than this part of a chunk's tokens: 42 of 254.
+/// A heading path needs at most this part of a chunk's tokens: 42 of 254.
 const BUDGET_SHARE: usize = 6;
-/// Between two headings.
+/// The text between two headings.
 const SEPARATOR: &str = " > ";
 
-/// The outline's headings, each short enough to stand above a chunk.
+/// The outline's headings, each shortened to fit above a chunk.
 pub(super) struct Titles {
     titles: Vec<Title>,
     max_tokens: usize,
@@ -23,29 +23,30 @@ struct Title {
 }
 
 impl Titles {
-    pub fn new(headings: &[Heading], ruler: &Ruler<'_>, budget: usize) -> Result<Self, Failure> {
+    pub fn new(headings: &[Heading], tokens: &TextTokens<'_>, budget: usize) -> Result<Self, Failure> {
         let max_tokens = budget / BUDGET_SHARE;
         let titles =
-            headings.iter().map(|heading| shortened(&heading.title, ruler, max_tokens)).collect::<Result<_, _>>()?;
+            headings.iter().map(|heading| shortened(&heading.title, tokens, max_tokens)).collect::<Result<_, _>>()?;
         Ok(Self { titles, max_tokens })
     }
 
-    /// The headings of `path`, joined; without its outermost ones where it would be too long.
+    /// The headings of `path`, joined. Outermost headings are left out if the path would be too long.
     pub fn joined(&self, path: &[usize]) -> String {
         let kept: Vec<&str> = self.kept(path).iter().map(|&at| self.titles[at].text.as_str()).collect();
         kept.into_iter().filter(|title| !title.is_empty()).collect::<Vec<_>>().join(SEPARATOR)
     }
 
-    /// Tokens of the headings of `path`, joined.
+    /// The tokens of the joined headings of `path`.
     pub fn cost(&self, path: &[usize]) -> usize {
         self.kept(path).iter().map(|&at| self.titles[at].tokens + 1).sum()
     }
 
     fn kept<'p>(&self, path: &'p [usize]) -> &'p [usize] {
-        let (mut chars, mut tokens) = (0, 0);
+        let mut chars = 0;
+        let mut tokens = 0;
         let fitting = path.iter().rev().take_while(|&&at| {
             chars += self.titles[at].chars + SEPARATOR.len();
-            // The separator is one token: its spaces are none.
+            // The separator is one token, since spaces are none.
             tokens += self.titles[at].tokens + 1;
             chars <= MAX_CHARS + SEPARATOR.len() && tokens <= self.max_tokens + 1
         });
@@ -53,17 +54,17 @@ impl Titles {
     }
 }
 
-/// `title` on one line, and its end left out where it is too long.
-fn shortened(title: &str, ruler: &Ruler<'_>, max_tokens: usize) -> Result<Title, Failure> {
-    // Enough for any title that fits, so that a title of a megabyte costs no more than one that does not.
+/// Puts `title` on one line and cuts its end if it is too long.
+fn shortened(title: &str, tokens: &TextTokens<'_>, max_tokens: usize) -> Result<Title, Failure> {
+    // Limits the work for very long titles. What is kept is longer than any title that fits.
     let whole: Vec<&str> = title.split_whitespace().take(MAX_CHARS).collect();
     let whole: String = whole.join(" ").chars().take(2 * MAX_CHARS).collect();
     let mut chars = whole.chars().count();
     let mut text = whole.clone();
     loop {
-        let tokens = ruler.count(&text)?;
-        if (chars <= MAX_CHARS && tokens <= max_tokens) || chars == 0 {
-            return Ok(Title { chars: text.chars().count(), text, tokens });
+        let count = tokens.count(&text)?;
+        if (chars <= MAX_CHARS && count <= max_tokens) || chars == 0 {
+            return Ok(Title { chars: text.chars().count(), text, tokens: count });
         }
         chars = (chars * 7 / 8).min(MAX_CHARS - 1);
         let cut = whole.char_indices().nth(chars).map_or(whole.len(), |(at, _)| at);

@@ -1,4 +1,4 @@
-//! How many tokens a text has: counted word by word once, looked up ever after.
+//! Counts the tokens of a text, word by word and once, so that the tokens of any part can be looked up.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -7,34 +7,34 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use domain::{Code, Failure};
 
-/// A text is never counted as fewer tokens than its bytes over this: it bounds a passage of words that the
-/// tokenizer does not know (each one token, however long), of accents or of spaces (none). Ordinary text has 3 to 6.
+/// The most bytes that count as one token; ordinary text has 3 to 6. This limits the size of a passage of unknown words,
+/// which are one token each at any length, or of accents and spaces, which are none.
 const MAX_BYTES_PER_TOKEN: usize = 16;
-/// A word of more bytes is counted in pieces, so that it can be cut.
+/// A longer word is counted in pieces, so that it can be cut.
 const MAX_PIECE_BYTES: usize = 64;
-/// Words counted in one call.
+/// Words that are counted in one call of the tokenizer.
 const WORDS_PER_CALL: usize = 64;
-/// Characters of a piece of such a word.
+/// Characters in a piece of a long word.
 const PIECE_CHARS: usize = 16;
 
 /// Counts tokens as the embedding model does.
-pub(super) struct Meter {
+pub(super) struct Counter {
     tokenizer: Tokenizer,
-    /// Whether words apart have as many tokens as words together.
+    /// Whether the tokens of a text are those of its words.
     additive: bool,
 }
 
-impl Meter {
+impl Counter {
     pub fn new(mut tokenizer: Tokenizer) -> Self {
-        // Counting must see the whole text, whatever the file says.
+        // The whole text must be counted, even if the tokenizer's file asks for truncation.
         tokenizer.with_padding(None);
-        // Infallible in effect: only a stride longer than the limit is refused, and there is no limit.
+        // Without a limit this cannot fail: only a stride longer than the limit is refused.
         let _ = tokenizer.with_truncation(None);
         let additive = is_additive(&tokenizer);
         Self { tokenizer, additive }
     }
 
-    /// Tokens that the model adds to each text: `[CLS]`, `[SEP]`.
+    /// How many tokens the model adds to each text: `[CLS]`, `[SEP]`.
     pub fn special_tokens(&self) -> usize {
         self.tokenizer.get_post_processor().map_or(0, |post| post.added_tokens(false))
     }
@@ -43,14 +43,14 @@ impl Meter {
         self.tokenizer.encode_fast(text, false).map(|encoding| encoding.len()).map_err(|error| refused(&error))
     }
 
-    /// Tokens of each of `words`. Many at a time: a call's overhead is that of several words.
+    /// Counts the tokens of each word. One call takes many words, since its overhead is that of several words.
     fn count_each(&self, words: &[&str]) -> Result<Vec<usize>, Failure> {
         let mut counts = vec![0; words.len()];
         let mut done = 0;
         for batch in words.chunks(WORDS_PER_CALL) {
             let encoding = self.tokenizer.encode(batch.join(" "), false).map_err(|error| refused(&error))?;
-            let starts = running(batch.iter().map(|word| word.len() + 1));
-            // By its end: a token may begin with the space before its word.
+            let starts = sums_before(batch.iter().map(|word| word.len() + 1));
+            // The end of a token decides: a token may begin with the space before its word.
             for &(_, end) in encoding.get_offsets() {
                 counts[done + starts.partition_point(|&start| start < end).saturating_sub(1)] += 1;
             }
@@ -66,7 +66,8 @@ fn refused(error: &tokenizers::Error) -> Failure {
     Failure::new(Code::TokenizerFailed, message)
 }
 
-/// BERT splits at white space before anything else; other tokenizers may join a word with the space before it.
+/// Whether the tokens of a text are those of its words. BERT splits at white space first; other tokenizers may join a word
+/// with the space before it.
 fn is_additive(tokenizer: &Tokenizer) -> bool {
     matches!(tokenizer.get_normalizer(), None | Some(NormalizerWrapper::BertNormalizer(_)))
         && matches!(
@@ -75,56 +76,58 @@ fn is_additive(tokenizer: &Tokenizer) -> bool {
         )
 }
 
-/// White space that the tokenizer splits at too. BERT drops other controls, and so joins what they part.
+/// Whether `c` is white space at which the tokenizer splits too. BERT drops other control characters, and so joins the text
+/// around them.
 fn is_gap(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r') || (c.is_whitespace() && !c.is_control())
 }
 
-/// The words of `text` and where they start.
+/// The words of `text`, with their starts.
 fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let base = text.as_ptr() as usize;
     text.split(is_gap).filter(|word| !word.is_empty()).map(move |word| (word.as_ptr() as usize - base, word))
 }
 
-/// Token counts of one text: a sum over its words, so that any part's count is two look-ups.
-pub(super) struct Ruler<'a> {
-    meter: &'a Meter,
+/// The token counts of one text, as sums over its words, so that the count of any part needs two look-ups.
+pub(super) struct TextTokens<'a> {
+    counter: &'a Counter,
     text: &'a str,
-    /// Tokens of each distinct word, or piece of a long word.
+    /// The tokens of each distinct word, or piece of a long word.
     known: HashMap<&'a str, usize>,
-    /// Where each word or piece of a long word starts, and the tokens before it.
+    /// The start of each word, or piece of a long word, and the number of tokens before it.
     starts: Vec<(usize, usize)>,
     total: usize,
 }
 
-impl<'a> Ruler<'a> {
-    pub fn new(meter: &'a Meter, text: &'a str) -> Result<Self, Failure> {
+impl<'a> TextTokens<'a> {
+    pub fn new(counter: &'a Counter, text: &'a str) -> Result<Self, Failure> {
         let mut distinct = Vec::new();
-        // Each distinct word's place in `distinct`, and for each word its start and that place.
-        let mut places = HashMap::new();
+        // The index of each word in `distinct`.
+        let mut indices = HashMap::new();
+        // The start of each word in the text, and its index.
         let mut found = Vec::new();
-        let mut note = |start, word| {
-            let place = *places.entry(word).or_insert_with(|| {
+        let mut add = |start, word| {
+            let index = *indices.entry(word).or_insert_with(|| {
                 distinct.push(word);
                 distinct.len() - 1
             });
-            found.push((start, place));
+            found.push((start, index));
         };
         for (start, word) in words(text) {
             if word.len() <= MAX_PIECE_BYTES {
-                note(start, word);
+                add(start, word);
             } else {
-                pieces(word).for_each(|(offset, piece)| note(start + offset, piece));
+                pieces(word).for_each(|(offset, piece)| add(start + offset, piece));
             }
         }
-        let counts = meter.count_each(&distinct)?;
-        let before = running(found.iter().map(|&(_, place)| counts[place]));
-        let total = found.iter().map(|&(_, place)| counts[place]).sum();
+        let counts = counter.count_each(&distinct)?;
+        let before = sums_before(found.iter().map(|&(_, index)| counts[index]));
+        let total = found.iter().map(|&(_, index)| counts[index]).sum();
         let starts = found.iter().zip(before).map(|(&(start, _), before)| (start, before)).collect();
-        Ok(Self { meter, text, known: distinct.into_iter().zip(counts).collect(), starts, total })
+        Ok(Self { counter, text, known: distinct.into_iter().zip(counts).collect(), starts, total })
     }
 
-    /// What `range` is reckoned to cost: close to its tokens, and exact where it neither cuts nor holds a long word.
+    /// The estimated tokens of `range`. The estimate is exact if the range neither cuts a word nor contains a long one.
     pub fn cost(&self, range: &Range<usize>) -> usize {
         let tokens = self.before(range.end) - self.before(range.start);
         tokens.max(range.len().div_ceil(MAX_BYTES_PER_TOKEN))
@@ -135,7 +138,7 @@ impl<'a> Ruler<'a> {
         self.starts.get(index).map_or(self.total, |&(_, before)| before)
     }
 
-    /// The farthest start of a word or piece that `most` reaches from `start`, but always one on.
+    /// The last start of a word or piece that is within `most` tokens from `start`, or the next one if none is.
     pub fn reach(&self, start: usize, most: usize) -> usize {
         let first = self.starts.partition_point(|&(at, _)| at <= start);
         let rest = &self.starts[first..];
@@ -143,31 +146,31 @@ impl<'a> Ruler<'a> {
         rest.get(fitting.max(1) - 1).map_or(self.text.len(), |&(at, _)| at)
     }
 
-    /// Starts of words and pieces inside `range`, its own start left out.
+    /// The starts of words and pieces inside `range`, except the start of the range.
     pub fn starts_in(&self, range: &Range<usize>) -> impl Iterator<Item = usize> + '_ {
         let first = self.starts.partition_point(|&(start, _)| start <= range.start);
         let end = range.end;
         self.starts[first..].iter().map(|&(start, _)| start).take_while(move |&start| start < end)
     }
 
-    /// Exactly how many tokens the model reads of `text`, its special tokens aside.
+    /// The exact number of tokens of `text` for the model, without special tokens.
     pub fn count(&self, text: &str) -> Result<usize, Failure> {
-        if !self.meter.additive {
-            return self.meter.count(text);
+        if !self.counter.additive {
+            return self.counter.count(text);
         }
         words(text).try_fold(0, |sum, (_, word)| {
-            Ok(sum + self.known.get(word).map_or_else(|| self.meter.count(word), |&tokens| Ok(tokens))?)
+            Ok(sum + self.known.get(word).map_or_else(|| self.counter.count(word), |&tokens| Ok(tokens))?)
         })
     }
 
-    /// Whether a cut at `at` would part two words, not the pieces of one.
-    pub fn parts_words(&self, at: usize) -> bool {
+    /// Whether a cut at `at` is between two words, not between the pieces of one.
+    pub fn separates_words(&self, at: usize) -> bool {
         self.text[..at].ends_with(is_gap) || self.text[at..].starts_with(is_gap)
     }
 }
 
-/// The sum of `sizes` before each of them.
-fn running(sizes: impl Iterator<Item = usize>) -> Vec<usize> {
+/// For each of `sizes`, the sum of those before it.
+fn sums_before(sizes: impl Iterator<Item = usize>) -> Vec<usize> {
     let sums = sizes.scan(0, |sum, size| {
         *sum += size;
         Some(*sum - size)
@@ -175,15 +178,15 @@ fn running(sizes: impl Iterator<Item = usize>) -> Vec<usize> {
     sums.collect()
 }
 
-/// A long word cut at Unicode's word boundaries (each ideograph is one) and, where those are far apart too, every
-/// few characters.
+/// Cuts a long word at Unicode's word boundaries (each ideograph is a word), and every few characters if those are far
+/// apart.
 fn pieces(word: &str) -> impl Iterator<Item = (usize, &str)> {
     let cuts: Vec<usize> = word.split_word_bound_indices().flat_map(|(start, part)| short_cuts(start, part)).collect();
     let ends: Vec<usize> = cuts.iter().copied().skip(1).chain([word.len()]).collect();
     cuts.into_iter().zip(ends).map(|(from, to)| (from, &word[from..to]))
 }
 
-/// Where the part of a word that begins at `start` is cut: there, and every few characters if it is long.
+/// The cuts of a part of a word that begins at `start`: there, and every few characters if it is long.
 fn short_cuts(start: usize, part: &str) -> impl Iterator<Item = usize> {
     let step = if part.len() > MAX_PIECE_BYTES { PIECE_CHARS } else { usize::MAX };
     part.char_indices().step_by(step).map(move |(at, _)| start + at)

@@ -26,11 +26,14 @@ pub fn dev_dir(named: Option<&Path>) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     match named {
         Some(named) => here.join(named),
-        None => dev_dir_for(&|name| std::env::var(name).ok(), &here, rustix::process::geteuid().is_root()),
+        None => checkout_folder(&|name| std::env::var(name).ok(), &here, "dev", rustix::process::geteuid().is_root()),
     }
 }
 
-fn dev_dir_for(env: &dyn Fn(&str) -> Option<String>, here: &Path, is_root: bool) -> PathBuf {
+/// The folder that belongs to the checkout around `here`, for `purpose`: `dev`, or `test` for the tests' database.
+///
+/// Its place is that of [`dev_dir`], but `APP_DEV_DIR` is not used. Nothing is created.
+pub fn checkout_folder(env: &dyn Fn(&str) -> Option<String>, here: &Path, purpose: &str, is_root: bool) -> PathBuf {
     let set = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let state = || {
         set("XDG_STATE_HOME")
@@ -38,7 +41,7 @@ fn dev_dir_for(env: &dyn Fn(&str) -> Option<String>, here: &Path, is_root: bool)
             .or_else(|| set("HOME").map(|home| home.join(".local/state")))
     };
     let base = if is_root { None } else { state() }.unwrap_or_else(|| PathBuf::from("/var/tmp"));
-    base.join(format!("app-dev-{}", short_hash(&checkout_root(here))))
+    base.join(format!("app-{purpose}-{}", short_hash(&checkout_root(here))))
 }
 
 /// The nearest folder upwards that holds `.git` (a file, in a worktree), else `here`.
@@ -104,16 +107,18 @@ mod tests {
     #[test]
     fn every_folder_of_a_checkout_has_the_same_data_folder() {
         let checkout = Checkout::new();
-        let at_root = dev_dir_for(&home, &checkout.0, false);
+        let at_root = checkout_folder(&home, &checkout.0, "dev", false);
         assert!(at_root.starts_with("/home/ada/.local/state"), "{}", at_root.display());
-        assert_eq!(at_root, dev_dir_for(&home, &checkout.0.join("src/deep"), false));
-        assert_ne!(at_root, dev_dir_for(&home, &Checkout::new().0, false));
+        assert_eq!(at_root, checkout_folder(&home, &checkout.0.join("src/deep"), "dev", false));
+        assert_ne!(at_root, checkout_folder(&home, &Checkout::new().0, "dev", false));
     }
 
     #[test]
     fn root_and_the_homeless_get_a_folder_that_other_users_can_reach() {
         let checkout = Checkout::new();
-        for folder in [dev_dir_for(&home, &checkout.0, true), dev_dir_for(&|_| None, &checkout.0, false)] {
+        for folder in
+            [checkout_folder(&home, &checkout.0, "dev", true), checkout_folder(&|_| None, &checkout.0, "dev", false)]
+        {
             assert_eq!(folder.parent(), Some(Path::new("/var/tmp")));
         }
     }

@@ -1,4 +1,4 @@
-//! Whom the server runs as: ourselves, or for root, whom PostgreSQL refuses, an ordinary account.
+//! The account that runs the server: that of this process, or for root, which PostgreSQL refuses, an ordinary one.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use std::{
 
 use super::EmbeddedError;
 
-/// An ordinary account that root hands the server to.
+/// An ordinary account that runs the server for root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Account {
     pub(super) name: String,
@@ -17,23 +17,23 @@ pub(super) struct Account {
     pub(super) gid: u32,
 }
 
-/// Whether this process is root's.
+/// Whether this process runs as root.
 pub(super) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
 impl Account {
-    /// Whom to run the server as; `None`: as whoever we are, who is not root.
+    /// Chooses the account to run the server as. `None` stands for the account of this process, if that is not root.
     ///
-    /// For root that is `wanted`, else `postgres`, else `nobody`; but a server that has been set up before stays with
-    /// the one of them that owns it (`owner`), since installing a package can bring `postgres` along later.
+    /// For root it is `wanted`, else `postgres`, else `nobody`. A server with data stays with the one of them that owns the
+    /// data (`owner`): a package installed later may have added `postgres`.
     pub(super) fn choose(wanted: Option<&str>, owner: Option<u32>) -> Result<Option<Self>, EmbeddedError> {
         if !is_root() {
             return Ok(None);
         }
         let names = wanted.map_or_else(|| vec!["postgres", "nobody"], |name| vec![name]);
         let mut first = None;
-        // One by one: each look-up is two processes.
+        // Each look-up starts two processes, so it is done only as needed.
         for account in names.iter().filter_map(|name| Self::look_up(name)).filter(|account| account.uid != 0) {
             if owner.is_none_or(|owner| owner == account.uid) {
                 return Ok(Some(account));
@@ -46,7 +46,7 @@ impl Account {
         }
     }
 
-    /// Asks `id`, which knows directory services too; a name may not pass for an option.
+    /// Asks `id`, which also knows accounts of directory services. `--` keeps a name from being read as an option.
     fn look_up(name: &str) -> Option<Self> {
         let id = |option: &str| {
             let output = Command::new("id").args([option, "--", name]).output().ok()?;
@@ -55,7 +55,7 @@ impl Account {
         Some(Self { name: name.to_owned(), uid: id("-u")?, gid: id("-g")? })
     }
 
-    /// The outermost of `path` and the directories above it that the account may not enter, by their mode bits.
+    /// The outermost directory, of `path` and those above it, that the account may not enter by its mode bits.
     pub(super) fn blocked_by(&self, path: &Path) -> Option<PathBuf> {
         let mut above: Vec<&Path> = path.ancestors().collect();
         above.reverse();
@@ -89,22 +89,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_closed_to_others_blocks_what_is_below_it() {
-        let closed = std::env::temp_dir().join(format!("app-account-{}", uuid::Uuid::new_v4()));
+    fn a_private_directory_blocks_the_directories_below_it() {
+        let outer = tempfile::tempdir().unwrap();
+        let closed = outer.path().join("closed");
         let inner = closed.join("inner");
         fs::create_dir_all(&inner).unwrap();
-        let stranger = Account { name: "stranger".into(), uid: u32::MAX - 9, gid: u32::MAX - 9 };
+        fs::set_permissions(outer.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        let account = Account { name: "other".into(), uid: u32::MAX - 9, gid: u32::MAX - 9 };
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o711)).unwrap();
         fs::set_permissions(&inner, fs::Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(stranger.blocked_by(&inner), None);
+        assert_eq!(account.blocked_by(&inner), None);
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
-        assert_eq!(stranger.blocked_by(&inner), Some(closed.clone()));
-        assert!(!stranger.may_run(&inner.join("program")));
-        fs::remove_dir_all(closed).unwrap();
+        assert_eq!(account.blocked_by(&inner), Some(closed.clone()));
+        assert!(!account.may_run(&inner.join("program")));
     }
 
     #[test]
-    fn root_never_runs_the_server_itself() {
+    fn the_server_never_runs_as_root() {
         match Account::choose(None, None) {
             Ok(Some(account)) => assert!(is_root() && account.uid != 0),
             Ok(None) => assert!(!is_root()),
@@ -113,7 +114,7 @@ mod tests {
         if is_root() {
             let nobody = Account::choose(Some("nobody"), None).unwrap();
             let owner = nobody.as_ref().map(|account| account.uid);
-            assert_eq!(Account::choose(None, owner).unwrap(), nobody, "who owns a server keeps it");
+            assert_eq!(Account::choose(None, owner).unwrap(), nobody, "the owner of a server's data keeps it");
             assert!(matches!(Account::choose(Some("root"), None), Err(EmbeddedError::NoAccount { .. })));
             assert!(matches!(Account::choose(Some("--help"), None), Err(EmbeddedError::NoAccount { .. })));
         }

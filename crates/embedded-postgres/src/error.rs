@@ -1,28 +1,28 @@
-//! What can go wrong with a local PostgreSQL.
+//! Errors of the local PostgreSQL.
 
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-/// Why the local PostgreSQL was not started, stopped or erased. Each text says what to do; trying again without doing it
-/// ends the same way, except after [`Busy`](Self::Busy) and [`Io`](Self::Io).
+/// Why the local PostgreSQL was not started, stopped or erased. Each text says what to do. Only [`Busy`](Self::Busy) and
+/// [`Io`](Self::Io) may pass without that.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
-    /// Nothing to run: no `APP_PG_BIN`, nothing fetched, and no PostgreSQL of the host that has pgvector.
+    /// No programs: `APP_PG_BIN` is not set, nothing is fetched, and the host has no PostgreSQL with pgvector.
     #[error(
         "found no PostgreSQL with pgvector (looked in {looked_in}): run scripts/fetch, or set DATABASE_URL to a database of your own"
     )]
     NoBinaries {
-        /// The places, separated by commas.
+        /// The places that were searched, separated by commas.
         looked_in: String,
     },
-    /// There are programs, but they do not run here.
-    #[error("PostgreSQL in {} does not run here ({detail}): name another directory in APP_PG_BIN, or set DATABASE_URL to a database of your own", bin.display())]
+    /// The programs exist but do not run on this machine.
+    #[error("PostgreSQL in {} does not run on this machine ({detail}): name another directory in APP_PG_BIN, or set DATABASE_URL to a database of your own", bin.display())]
     UnusableBinaries {
-        /// Their directory.
+        /// The directory of the programs.
         bin: PathBuf,
-        /// What was observed.
+        /// What happened.
         detail: String,
     },
     /// PostgreSQL refuses to run as root, and the account to run it as cannot read its programs.
@@ -33,21 +33,21 @@ pub enum EmbeddedError {
         /// The directory of the programs.
         bin: PathBuf,
     },
-    /// PostgreSQL refuses to run as root, and there is no account to run it as.
+    /// PostgreSQL refuses to run as root, and no account to run it as exists.
     #[error("root cannot run PostgreSQL, and there is no account {tried} to run it as: name one in APP_DEV_PG_USER")]
     NoAccount {
         /// The names that were looked up.
         tried: String,
     },
-    /// The account that runs the server cannot get to its folder.
-    #[error("root cannot run PostgreSQL, and the account `{account}` may not enter {}: choose a folder outside it (APP_DEV_DIR)", blocked.display())]
+    /// The account that runs the server cannot reach its folder.
+    #[error("root cannot run PostgreSQL, and the account `{account}` may not enter {}: choose a folder outside that directory (APP_DEV_DIR)", blocked.display())]
     UnreachableFolder {
         /// The account.
         account: String,
         /// The outermost directory that is closed to it.
         blocked: PathBuf,
     },
-    /// The folder is somebody else's, or holds something else. It has not been touched.
+    /// The folder belongs to another user, or holds other files. It has not been changed.
     #[error("{} cannot hold the local PostgreSQL: {why}; remove it, or choose another folder (APP_DEV_DIR)", path.display())]
     NotOurs {
         /// The folder.
@@ -55,68 +55,65 @@ pub enum EmbeddedError {
         /// What is wrong with it.
         why: String,
     },
-    /// No folder was named and there is no home to put one in.
-    #[error("there is no home directory to keep the local PostgreSQL in: set HOME, or name a folder in APP_DEV_DIR")]
-    NoHome,
-    /// Another process has been starting, stopping or erasing the server for very long.
+    /// Another process has been starting, stopping or erasing the server for too long.
     #[error("another process has been busy with the PostgreSQL in {} for {seconds} s: end that process, then try again", path.display())]
     Busy {
         /// The folder.
         path: PathBuf,
-        /// How long we waited, in seconds.
+        /// How long this process waited, in seconds.
         seconds: u64,
     },
-    /// The data was made by another major version, which this one cannot read.
-    #[error("the data in {} is PostgreSQL {found}'s and the programs are {wanted}'s: erase it with `app dev reset`, or name PostgreSQL {found} in APP_PG_BIN", path.display())]
+    /// The data belongs to another major version, and the programs cannot read it.
+    #[error("the data in {} belongs to PostgreSQL {found}, and the programs are of PostgreSQL {wanted}: erase the data with `app dev reset`, or name the programs of PostgreSQL {found} in APP_PG_BIN", path.display())]
     OtherMajor {
         /// The folder.
         path: PathBuf,
-        /// Major version of the data.
+        /// The data's major version.
         found: String,
-        /// Major version of the programs.
+        /// The programs' major version.
         wanted: u32,
     },
-    /// There is data, but the file with its password is gone.
-    #[error("{} is missing or damaged, and with it the password of the local PostgreSQL: erase its data with `app dev reset`", path.display())]
+    /// The data exists, but the file with the password is missing or damaged.
+    #[error("{}, which holds the password of the local PostgreSQL, is missing or damaged: erase the data with `app dev reset`", path.display())]
     NoPassword {
         /// The password file.
         path: PathBuf,
     },
     /// `initdb` failed.
-    #[error("PostgreSQL could not set up its data (initdb): mend what it says, then try again\n{output}")]
+    #[error("PostgreSQL could not create its data (initdb): correct the cause below, then try again\n{output}")]
     Initdb {
-        /// The last lines of its output.
+        /// The last lines of the output.
         output: String,
     },
-    /// The server ended, or was not ready in time.
-    #[error("PostgreSQL {what}; its log, {}, ends so:\n{tail}", log.display())]
+    /// The server ended or was not ready in time.
+    #[error("PostgreSQL {what}; the last lines of its log, {}:\n{tail}", log.display())]
     Start {
-        /// What happened to it.
+        /// What happened to the server.
         what: String,
         /// The log file.
         log: PathBuf,
-        /// Its last lines, of this start alone.
+        /// The last lines that this start added to the log.
         tail: String,
     },
-    /// The server did not end.
+    /// The server did not stop.
     #[error("PostgreSQL (process {pid}) does not stop: end it with `kill -QUIT {pid}`")]
     Stop {
-        /// Its process.
+        /// The id of the server's process.
         pid: i32,
     },
-    /// The operating system refused something.
+    /// A call to the operating system failed.
     #[error("couldn't {doing} {}: {source}", path.display())]
     Io {
-        /// The verb.
+        /// What was attempted: a verb.
         doing: &'static str,
-        /// The object.
+        /// The path it was attempted on.
         path: PathBuf,
-        /// What it said.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
-/// Names what was being done to which path when `io::Error` came.
+/// Adds what was attempted, and on which path, to an `io::Error`.
 pub(super) trait During<T> {
     /// Turns the error into [`EmbeddedError::Io`].
     fn during(self, doing: &'static str, path: &Path) -> Result<T, EmbeddedError>;

@@ -1,20 +1,19 @@
-//! The folder that a local PostgreSQL lives in.
+//! The folder of a local PostgreSQL server.
 //!
 //! ```text
-//! ROOT/              0700; root's 0711, so that the server's account can pass through
-//!   postgres.lock    locked while somebody starts, stops or erases the server; marks the folder as ours
-//!   users            locked, shared, by every process that uses the server
+//! ROOT/              0700; if root owns it 0711, so that the server's account can enter
+//!   postgres.lock    locked while a process starts, stops or erases the server; marks the folder as ours
+//!   users            every process that uses the server holds a shared lock on it
 //!   pgpass           the password, 0600
 //!   postgres.log
 //!   cluster/         0700, the only part that belongs to the server's account
-//!     data/          appears whole: initdb works in unfinished-…
+//!     data/          renamed from unfinished-… when initdb has completed
 //!     .s.PGSQL.5432  the socket
 //! ```
 //!
-//! Root opens nothing for writing below `cluster/`, so that the account cannot lead it astray with links.
+//! Root opens no file for writing below `cluster/`, since the account could redirect it to another file by a link.
 
 use std::{
-    collections::HashMap,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown},
@@ -23,59 +22,38 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sha2::{Digest, Sha256};
-
 use super::{
     EmbeddedError,
     account::{self, Account},
     error::During,
 };
 
-/// How long to wait for another process's start or stop: longer than both may take.
+/// How long to wait while another process starts or stops the server: longer than both may take.
 const LOCK_LIMIT: Duration = Duration::from_secs(180);
 const LOCK_FILE: &str = "postgres.lock";
 const UNFINISHED: &str = "unfinished-";
 
-/// The folder for a checkout's server when none is named; the same one at each call.
-///
-/// Below `XDG_STATE_HOME` (`~/.local/state`) for an ordinary user. For root below /var/lib, since the server's account
-/// may not enter root's home. `purpose` (`dev`, `test`) and a hash of `checkout` make the name. Nothing is created.
-///
-/// # Errors
-/// [`EmbeddedError::NoHome`]; for root also what [`create_private_dir`] says of the directory above.
-pub fn default_folder(env: &HashMap<String, String>, checkout: &Path, purpose: &str) -> Result<PathBuf, EmbeddedError> {
-    let checkout = fs::canonicalize(checkout).unwrap_or_else(|_| checkout.to_owned());
-    let digest = Sha256::digest(checkout.as_os_str().as_encoded_bytes());
-    let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    let base = if account::is_root() {
-        root_base()?
-    } else {
-        let named = |name: &str| env.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let state = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")));
-        state.ok_or(EmbeddedError::NoHome)?.join("app")
-    };
-    Ok(base.join(format!("{purpose}-{hash}")))
-}
-
-/// Where root keeps what other accounts must reach: /var/lib, or where that is read-only, /var/tmp.
+/// Where root keeps files that other accounts must reach: below /var/lib, or below /var/tmp if /var/lib is read-only.
 pub(super) fn root_base() -> Result<PathBuf, EmbeddedError> {
     let writable = rustix::fs::access("/var/lib", rustix::fs::Access::WRITE_OK).is_ok();
     let base = Path::new(if writable { "/var/lib" } else { "/var/tmp" }).join("app-dev");
     create_private_dir(&base)
 }
 
-/// Creates `path` and what is missing above it for this user alone (for root: to be passed through, not listed, by
-/// others), or checks that an existing one is safe. Returns its canonical form.
+/// Creates the directory `path`, and missing ones above it, for this user only; other accounts may enter root's directories
+/// but not list them. Checks that an existing `path` is safe. Returns the canonical path.
 ///
 /// # Errors
-/// [`EmbeddedError::NotOurs`] for a link, another owner's directory or one that others may write; [`EmbeddedError::Io`].
+///
+/// [`EmbeddedError::NotOurs`] for a link and for a directory of another owner or that others may write to;
+/// [`EmbeddedError::Io`].
 pub fn create_private_dir(path: &Path) -> Result<PathBuf, EmbeddedError> {
     let path = std::path::absolute(path).during("find", path)?;
     let mode = if account::is_root() { 0o711 } else { 0o700 };
     let missing: Vec<&Path> = path.ancestors().take_while(|directory| !directory.exists()).collect();
     for directory in missing.into_iter().rev() {
         match DirBuilder::new().mode(0o700).create(directory) {
-            // The mode is set apart: creating is subject to the umask.
+            // Set in a second call, since the umask restricts the mode of a new directory.
             Ok(()) => fs::set_permissions(directory, fs::Permissions::from_mode(mode)).during("open up", directory)?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).during("create", directory),
@@ -85,7 +63,7 @@ pub fn create_private_dir(path: &Path) -> Result<PathBuf, EmbeddedError> {
     fs::canonicalize(&path).during("find", &path)
 }
 
-/// Refuses what is not a directory of `owner` that only `owner` writes.
+/// Checks that `path` is a directory of `owner` that only `owner` may write to.
 fn check_owned(path: &Path, owner: u32) -> Result<(), EmbeddedError> {
     let refuse = |why: String| Err(EmbeddedError::NotOurs { path: path.to_owned(), why });
     let found = fs::symlink_metadata(path).during("read", path)?;
@@ -96,31 +74,31 @@ fn check_owned(path: &Path, owner: u32) -> Result<(), EmbeddedError> {
         return refuse(format!("it belongs to user {} instead of {owner}", found.uid()));
     }
     if found.mode() & 0o022 != 0 {
-        return refuse("others may write to it (chmod go-w mends that)".to_owned());
+        return refuse("others may write to it (chmod go-w corrects that)".to_owned());
     }
     Ok(())
 }
 
-/// A folder that is ours, with the names of what is in it.
+/// A server's folder, which gives the paths of the files in it.
 #[derive(Debug, Clone)]
 pub(super) struct Folder {
     root: PathBuf,
 }
 
-/// Exclusive while held; other processes wait, or give up after [`LOCK_LIMIT`].
+/// The lock on a folder. Other processes wait until it is dropped, or give up after [`LOCK_LIMIT`].
 #[derive(Debug)]
 pub(super) struct FolderLock(#[expect(dead_code, reason = "dropping it unlocks")] File);
 
 impl Folder {
-    /// Creates the folder, or takes an existing one that is empty or ours.
+    /// Creates the folder, or uses an existing one that is empty or ours.
     pub(super) fn create(root: &Path) -> Result<Self, EmbeddedError> {
         let folder = Self { root: create_private_dir(root)? };
-        // The lock file is the first thing in the folder, so one that has anything but no lock file is not ours.
+        // The lock file is created first, so a folder with other files but no lock file is not ours.
         let empty = fs::read_dir(&folder.root).during("read", &folder.root)?.next().is_none();
         if empty || folder.is_ours() { Ok(folder) } else { Err(folder.not_ours()) }
     }
 
-    /// An existing folder of ours; `None` when there is none.
+    /// Opens an existing folder of ours; `None` if there is none.
     pub(super) fn existing(root: &Path) -> Result<Option<Self>, EmbeddedError> {
         if fs::symlink_metadata(root).is_err() {
             return Ok(None);
@@ -135,7 +113,7 @@ impl Folder {
     }
 
     fn not_ours(&self) -> EmbeddedError {
-        EmbeddedError::NotOurs { path: self.root.clone(), why: "it holds something else".to_owned() }
+        EmbeddedError::NotOurs { path: self.root.clone(), why: "it holds other files".to_owned() }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -154,12 +132,12 @@ impl Folder {
         self.cluster().join("data")
     }
 
-    /// A new name in `cluster/` for what is not data yet.
+    /// A new path in `cluster/` for data that is not complete yet.
     pub(super) fn unfinished(&self) -> PathBuf {
         self.cluster().join(format!("{UNFINISHED}{}", uuid::Uuid::new_v4().simple()))
     }
 
-    /// Erases what a killed start left unfinished. What resists, since its process still works on it, is left to the next.
+    /// Removes what a killed start left unfinished. What a surviving process still writes to is left for the next start.
     pub(super) fn remove_unfinished(&self) {
         for entry in fs::read_dir(self.cluster()).into_iter().flatten().flatten() {
             if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
@@ -173,19 +151,19 @@ impl Folder {
         self.root.join("pgpass")
     }
 
-    /// Who the server ran as last; `None` before the first time.
+    /// The account that the server last ran as; `None` before the first start.
     pub(super) fn cluster_owner(&self) -> Option<u32> {
         fs::symlink_metadata(self.cluster()).ok().map(|found| found.uid())
     }
 
-    /// Makes `cluster/` for the server's account, or checks that it is that account's.
+    /// Creates `cluster/` for the server's account, or checks that it belongs to that account.
     pub(super) fn create_cluster_dir(&self, account: Option<&Account>) -> Result<(), EmbeddedError> {
         let cluster = self.cluster();
         if !cluster.exists() {
             DirBuilder::new().mode(0o700).create(&cluster).during("create", &cluster)?;
             fs::set_permissions(&cluster, fs::Permissions::from_mode(0o700)).during("close", &cluster)?;
         }
-        // New, or left so by a start that was killed between the two.
+        // It is new, or an earlier start was killed before this call.
         if self.cluster_owner() == Some(rustix::process::geteuid().as_raw()) {
             give(&cluster, account)?;
         }
@@ -198,14 +176,14 @@ impl Folder {
         }
     }
 
-    /// Waits until nobody else starts, stops or erases the server.
+    /// Waits until no other process starts, stops or erases the server, and locks the folder.
     pub(super) fn lock(&self) -> Result<FolderLock, EmbeddedError> {
         let path = self.root.join(LOCK_FILE);
         let deadline = Instant::now() + LOCK_LIMIT;
         loop {
             let file = open_private(&path)?;
             match file.try_lock() {
-                // Whoever erased the folder held this lock on a file that is no longer the one of that name.
+                // The process that held the lock may have erased the folder, and then this file with it.
                 Ok(()) if same_file(&file, &path) => return Ok(FolderLock(file)),
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
@@ -217,7 +195,7 @@ impl Folder {
         }
     }
 
-    /// Counts this process among the users of the server for as long as the file is open. Call under [`lock`](Self::lock).
+    /// Marks this process as a user of the server until the file is dropped. Call it while holding [`lock`](Self::lock).
     pub(super) fn join_users(&self) -> Result<File, EmbeddedError> {
         let path = self.root.join("users");
         let file = open_private(&path)?;
@@ -225,7 +203,7 @@ impl Folder {
         Ok(file)
     }
 
-    /// Whether some process uses the server. Call under [`lock`](Self::lock).
+    /// Whether any process uses the server. Call it while holding [`lock`](Self::lock).
     pub(super) fn has_users(&self) -> Result<bool, EmbeddedError> {
         let path = self.root.join("users");
         match open_private(&path)?.try_lock() {
@@ -235,7 +213,7 @@ impl Folder {
         }
     }
 
-    /// Makes a password and leaves it in the form that `psql` reads (`PGPASSFILE`).
+    /// Makes a password and writes it to the file that `psql` reads (`PGPASSFILE`).
     pub(super) fn create_password(&self) -> Result<String, EmbeddedError> {
         let path = self.pgpass();
         let password = uuid::Uuid::new_v4().simple().to_string();
@@ -244,7 +222,7 @@ impl Folder {
         Ok(password)
     }
 
-    /// The password made before.
+    /// Reads the password.
     pub(super) fn password(&self) -> Result<String, EmbeddedError> {
         let path = self.pgpass();
         let line = fs::read_to_string(&path).unwrap_or_default();
@@ -254,7 +232,8 @@ impl Folder {
         }
     }
 
-    /// Erases everything, the lock file last: until then the folder is ours, and a waiting process then makes a new one.
+    /// Erases everything. The lock file goes last, so that the folder stays ours until then; a process that waits for the
+    /// lock then makes a new one.
     pub(super) fn erase(&self, lock: FolderLock) -> Result<(), EmbeddedError> {
         for entry in fs::read_dir(&self.root).during("read", &self.root)? {
             let path = entry.during("read", &self.root)?.path();
@@ -268,14 +247,14 @@ impl Folder {
         fs::remove_file(&path).during("erase", &path)?;
         drop(lock);
         match fs::remove_dir(&self.root) {
-            // A process that waited for the lock is at home here again.
+            // A process that waited for the lock already uses the folder.
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
             removed => removed.during("erase", &self.root),
         }
     }
 }
 
-/// Hands a file that root made over to the server's account.
+/// Makes the server's account the owner of a file that root created.
 pub(super) fn give(path: &Path, account: Option<&Account>) -> Result<(), EmbeddedError> {
     match account {
         Some(account) => chown(path, Some(account.uid), Some(account.gid)).during("hand over", path),
@@ -284,8 +263,8 @@ pub(super) fn give(path: &Path, account: Option<&Account>) -> Result<(), Embedde
 }
 
 fn open_private(path: &Path) -> Result<File, EmbeddedError> {
-    let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
-    options.open(path).during("open", path)
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path).during("open", path)
 }
 
 fn same_file(file: &File, path: &Path) -> bool {

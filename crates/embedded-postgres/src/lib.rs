@@ -1,9 +1,9 @@
-//! The local PostgreSQL of `app dev` and of the tests: finds its programs, starts it or adopts a running one, stops it,
-//! erases it.
+//! The local PostgreSQL server of `app dev` and of the tests: finds the programs, starts a server or adopts a running one,
+//! stops it, and erases its folder.
 //!
-//! It listens on a socket in a private folder, so there is no port to collide on. It outlives the process that started it;
-//! the next process in the same folder adopts it, also after a crash. Everything here blocks (processes, locks, files), so
-//! the functions run it on tokio's blocking threads, and a start goes on to its end even when its caller has gone.
+//! The server listens on a socket in a private folder, so no port can be taken already. It outlives the process that
+//! started it, and the next process that uses the folder adopts it, even after a crash. The work blocks (processes, locks,
+//! files), so it runs on tokio's blocking threads; a start that has begun completes even if its caller is dropped.
 //!
 //! *Must not know:* SQL or our tables. Callers create databases themselves, over [`Cluster::url`].
 
@@ -21,38 +21,44 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
 pub use binaries::{Binaries, find_binaries};
 pub use error::EmbeddedError;
-pub use folder::{create_private_dir, default_folder};
+pub use folder::create_private_dir;
 
 use account::Account;
 use folder::Folder;
 use postmaster::PidFile;
 use server::Server;
 
-/// The role that owns the server; a superuser.
+/// The role that clients connect as; a superuser.
 const USER: &str = "app";
 
-/// How to start a server. An adopted one keeps the settings that it was started with.
+/// Every byte but those that RFC 3986 calls unreserved.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// How to start a server. An adopted server keeps the settings that it was started with.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
-    /// The folder that the server lives in, and nothing else; created where it is missing. See [`default_folder`].
+    /// The server's folder, which must hold nothing else. It is created if it is missing.
     pub data_dir_root: PathBuf,
-    /// Whether committed data survives a power cut. Without it everything is quicker, and a crash of the server alone
-    /// still loses nothing but the last moments' commits.
+    /// Whether committed data survives a power failure. A server that is not durable is faster; a crash of the server alone
+    /// loses only the last commits.
     pub durable: bool,
-    /// Listen on 127.0.0.1 as well, on a free port: for clients that cannot use the socket.
+    /// Whether the server also listens on 127.0.0.1, on a free port, for clients that cannot use the socket.
     pub tcp: bool,
-    /// Connections that the server takes.
+    /// The most connections that the server accepts.
     pub max_connections: u32,
-    /// More settings, as in `postgresql.conf`; they win over ours.
+    /// Further settings, as in `postgresql.conf`. They override the built-in ones.
     pub settings: Vec<(String, String)>,
-    /// For root only: whom to run the server as (`APP_DEV_PG_USER`). Default: `postgres`, where there is none `nobody`.
+    /// For root only: the account that runs the server (`APP_DEV_PG_USER`). Default: `postgres`, or `nobody` if there is no
+    /// `postgres`.
     pub run_as: Option<String>,
 }
 
 impl ClusterOptions {
-    /// For data that is to stay: durable, 100 connections.
+    /// For data that is kept: durable, 100 connections.
     pub fn durable(data_dir_root: PathBuf) -> Self {
         Self { data_dir_root, durable: true, tcp: false, max_connections: 100, settings: Vec::new(), run_as: None }
     }
@@ -63,18 +69,18 @@ impl ClusterOptions {
     }
 }
 
-/// What became of a server that was to be stopped.
+/// The result of stopping a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
-    /// It has ended.
+    /// The server has stopped.
     Ended,
-    /// There was none.
+    /// No server was running.
     WasNotRunning,
-    /// It goes on, since another process uses it too; the last one to stop it ends it.
+    /// The server still runs, because another process uses it. The last process that stops it ends it.
     InUse,
 }
 
-/// A server that takes connections. Dropping this leaves it running.
+/// A server that accepts connections. Dropping this value does not stop the server.
 #[derive(Debug)]
 pub struct Cluster {
     folder: Folder,
@@ -88,11 +94,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the server of `options.data_dir_root`, setting up its data the first time, or adopts the one that runs
-    /// there. Of two that start at once, the second adopts.
+    /// Starts the server of `options.data_dir_root`, or adopts it if it runs. The first start creates the data. If two
+    /// processes start it at once, the second one adopts.
     ///
     /// # Errors
-    /// [`EmbeddedError`]: no file of the user's has been touched, and no server is left behind.
+    ///
+    /// Any [`EmbeddedError`]. No file of the user has been changed, and no server is left running.
     pub async fn start_or_adopt(binaries: Binaries, options: ClusterOptions) -> Result<Self, EmbeddedError> {
         unblock(move || Self::start_or_adopt_blocking(binaries, &options)).await
     }
@@ -109,29 +116,31 @@ impl Cluster {
         let password = folder.password()?;
         let users = folder.join_users()?;
         let (endpoint, adopted) = server.adopt_or_start()?;
-        let (psql, run_as) = (binaries.program("psql"), account.map(|account| account.name));
+        let psql = binaries.program("psql");
+        let run_as = account.map(|account| account.name);
         Ok(Self { folder, endpoint, password, psql, run_as, adopted, users })
     }
 
-    /// A connection string for tokio-postgres, psql and the like, for the role `app`, a superuser. Holds the password.
+    /// A URL for tokio-postgres, psql and other clients, with the role [`user`](Self::user) and its password.
     pub fn url(&self, dbname: &str) -> String {
         let host = match self.socket_dir() {
-            Some(dir) => percent_encode(dir.as_os_str().as_bytes()),
+            Some(dir) => percent_encode(dir.as_os_str().as_bytes(), RESERVED).to_string(),
             None => Ipv4Addr::LOCALHOST.to_string(),
         };
-        let (port, dbname) = (self.port(), percent_encode(dbname.as_bytes()));
-        format!("postgresql://{USER}:{}@{host}:{port}/{dbname}", self.password)
+        let dbname = percent_encode(dbname.as_bytes(), RESERVED);
+        format!("postgresql://{USER}:{}@{host}:{}/{dbname}", self.password, self.port())
     }
 
-    /// A shell command that opens psql on `dbname`; it names the file with the password, not the password.
+    /// A shell command that opens psql on `dbname`. It contains the path of the password's file, not the password.
     pub fn psql_hint(&self, dbname: &str) -> String {
+        let pgpass = shell_quote(&self.folder.pgpass());
         let psql = if self.psql.is_file() { shell_quote(&self.psql) } else { "psql".to_owned() };
         let host = self.socket_dir().map_or_else(|| Ipv4Addr::LOCALHOST.to_string(), shell_quote);
-        let (pgpass, port, dbname) = (shell_quote(&self.folder.pgpass()), self.port(), shell_quote(Path::new(dbname)));
-        format!("PGPASSFILE={pgpass} {psql} -h {host} -p {port} -U {USER} -d {dbname}")
+        let dbname = shell_quote(Path::new(dbname));
+        format!("PGPASSFILE={pgpass} {psql} -h {host} -p {} -U {USER} -d {dbname}", self.port())
     }
 
-    /// Whether the server ran already.
+    /// Whether the server was already running.
     pub fn was_adopted(&self) -> bool {
         self.adopted
     }
@@ -141,37 +150,37 @@ impl Cluster {
         USER
     }
 
-    /// The password of [`user`](Self::user): a secret of this machine.
+    /// The password of [`user`](Self::user), which must not leave this machine.
     pub fn password(&self) -> &str {
         &self.password
     }
 
-    /// The directory of the socket; `None` where its path would be too long for one, and TCP is used instead.
+    /// The directory of the socket. `None` if its path is too long for a socket; TCP is used instead.
     pub fn socket_dir(&self) -> Option<&Path> {
         self.endpoint.socket_dir.as_deref()
     }
 
-    /// The port: of TCP where the server listens there, and in the socket's name.
+    /// The port, which is also part of the socket's name.
     pub fn port(&self) -> u16 {
         self.endpoint.port
     }
 
-    /// The TCP address; `None` where the server listens on its socket alone.
+    /// The TCP address; `None` if the server listens only on its socket.
     pub fn tcp_address(&self) -> Option<SocketAddr> {
         self.endpoint.on_tcp.then(|| (Ipv4Addr::LOCALHOST, self.port()).into())
     }
 
-    /// The account that root has handed the server to; `None` for an ordinary user.
+    /// The account that runs the server for root; `None` for an ordinary user.
     pub fn run_as(&self) -> Option<&str> {
         self.run_as.as_deref()
     }
 
-    /// The folder that the server lives in.
+    /// The server's folder.
     pub fn folder(&self) -> &Path {
         self.folder.root()
     }
 
-    /// The server's process.
+    /// The id of the server's process.
     pub fn pid(&self) -> i32 {
         self.endpoint.pid.as_raw_pid()
     }
@@ -179,7 +188,8 @@ impl Cluster {
     /// Stops the server unless another process uses it: by a fast shutdown, and after 10 s by an immediate one.
     ///
     /// # Errors
-    /// [`EmbeddedError::Stop`] and whatever locking may end in.
+    ///
+    /// [`EmbeddedError::Stop`], and for the lock [`EmbeddedError::Busy`] and [`EmbeddedError::Io`].
     pub async fn stop(self) -> Result<Stopped, EmbeddedError> {
         unblock(move || {
             let _lock = self.folder.lock()?;
@@ -190,10 +200,12 @@ impl Cluster {
     }
 }
 
-/// Stops the server of a folder whoever uses it: `app dev stop`.
+/// Stops the server of a folder even if other processes use it.
 ///
 /// # Errors
-/// [`EmbeddedError::NotOurs`], [`EmbeddedError::Stop`] and whatever locking may end in.
+///
+/// [`EmbeddedError::NotOurs`] and [`EmbeddedError::Stop`], and for the lock [`EmbeddedError::Busy`] and
+/// [`EmbeddedError::Io`].
 pub async fn stop_running(data_dir_root: &Path) -> Result<Stopped, EmbeddedError> {
     let root = data_dir_root.to_owned();
     unblock(move || match Folder::existing(&root)? {
@@ -206,11 +218,12 @@ pub async fn stop_running(data_dir_root: &Path) -> Result<Stopped, EmbeddedError
     .await
 }
 
-/// Stops the server of a folder, whoever uses it, and erases the folder: `app dev reset`. Refuses a folder that is not
-/// such a server's. Returns whether there was one.
+/// Stops the server of a folder even if other processes use it, and erases the folder. Refuses a folder that is not a
+/// server's. Returns whether the folder existed.
 ///
 /// # Errors
-/// Those of [`stop_running`], and [`EmbeddedError::Io`].
+///
+/// Those of [`stop_running`].
 pub async fn reset(data_dir_root: &Path) -> Result<bool, EmbeddedError> {
     let root = data_dir_root.to_owned();
     unblock(move || match Folder::existing(&root)? {
@@ -229,7 +242,7 @@ fn stop_locked(folder: &Folder) -> Result<Stopped, EmbeddedError> {
     Ok(if postmaster::stop(&folder.data())? { Stopped::Ended } else { Stopped::WasNotRunning })
 }
 
-/// Runs `work` where blocking is fine.
+/// Runs `work` on a thread that may block.
 async fn unblock<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, EmbeddedError> + Send + 'static,
 ) -> Result<T, EmbeddedError> {
@@ -237,7 +250,7 @@ async fn unblock<T: Send + 'static>(
         Ok(result) => result,
         Err(ended) => match ended.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // Cancelled before it began: the runtime shuts down.
+            // The runtime shut down before `work` began.
             Err(cancelled) => Err(EmbeddedError::Io {
                 doing: "run",
                 path: PathBuf::from("the local PostgreSQL"),
@@ -247,21 +260,11 @@ async fn unblock<T: Send + 'static>(
     }
 }
 
-/// Escapes every byte that could mean something in a URL.
-fn percent_encode(bytes: &[u8]) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    bytes.iter().map(|byte| if plain(byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
-/// `path` as one word of a shell.
+/// Quotes `path` for a shell.
 fn shell_quote(path: &Path) -> String {
     let text = path.to_string_lossy();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-._/@".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.into_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
+    // A zero byte, which no path contains, is the only text that cannot be quoted.
+    shlex::try_quote(&text).unwrap_or_default().into_owned()
 }
 
 #[cfg(test)]
@@ -270,16 +273,16 @@ mod tests {
 
     #[test]
     fn a_socket_directory_becomes_one_host_of_a_url() {
-        assert_eq!(percent_encode(b"/var/lib/a,b c"), "%2Fvar%2Flib%2Fa%2Cb%20c");
-        let url = format!("postgresql://app:pw@{}:5432/db", percent_encode(b"/tmp/a,b:c@d/e"));
+        assert_eq!(percent_encode(b"/var/lib/a,b c", RESERVED).to_string(), "%2Fvar%2Flib%2Fa%2Cb%20c");
+        let url = format!("postgresql://app:pw@{}:5432/db", percent_encode(b"/tmp/a,b:c@d/e", RESERVED));
         let config: tokio_postgres::Config = url.parse().unwrap();
         assert_eq!(config.get_hosts(), [tokio_postgres::config::Host::Unix("/tmp/a,b:c@d/e".into())]);
         assert_eq!(config.get_ports(), [5432]);
     }
 
     #[test]
-    fn a_path_is_one_word_for_a_shell() {
+    fn a_quoted_path_is_one_word_for_a_shell() {
         assert_eq!(shell_quote(Path::new("/a/b-c.d")), "/a/b-c.d");
-        assert_eq!(shell_quote(Path::new("/it's here")), r"'/it'\''s here'");
+        assert_eq!(shell_quote(Path::new("/it's here")), "\"/it's here\"");
     }
 }

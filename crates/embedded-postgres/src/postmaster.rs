@@ -1,4 +1,4 @@
-//! The running server, as its pid file tells of it.
+//! Finds the running server by its pid file, and stops it.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -14,16 +14,15 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::{EmbeddedError, error::During};
 
-/// How long a fast shutdown may take before the server is told to quit at once.
+/// How long a fast shutdown may take before an immediate one follows.
 const FAST_STOP_LIMIT: Duration = Duration::from_secs(10);
 /// How long an immediate shutdown may take.
-const QUICK_STOP_LIMIT: Duration = Duration::from_secs(10);
-/// Between two looks at a server that starts or stops.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(10);
+const IMMEDIATE_STOP_LIMIT: Duration = Duration::from_secs(10);
+/// The time between two checks of a server that starts or stops.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What `postmaster.pid` says. The server writes the file line by line, so the later facts come later.
-///
-/// Source: `src/include/utils/pidfile.h` of PostgreSQL, unchanged from 10 to 18.
+/// The content of `postmaster.pid`, which the server writes line by line as it starts. PostgreSQL's
+/// `src/include/utils/pidfile.h` describes the lines; they are the same in versions 10 to 18.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PidFile {
     pub(super) pid: Pid,
@@ -42,7 +41,7 @@ impl PidFile {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         let line = |number: usize| lines.get(number - 1).copied().unwrap_or_default();
         Some(Self {
-            // A stand-alone backend writes its pid negated; no server of ours.
+            // A stand-alone backend, which is not our server, writes its pid as a negative number.
             pid: line(1).parse().ok().filter(|pid| *pid > 0).and_then(Pid::from_raw)?,
             port: line(4).parse().unwrap_or_default(),
             socket_dir: Some(line(5)).filter(|dir| !dir.is_empty()).map(PathBuf::from),
@@ -51,7 +50,7 @@ impl PidFile {
         })
     }
 
-    /// Whether the server says that it is ready and takes a connection.
+    /// Whether the server reports that it is ready, and accepts a connection.
     pub(super) fn answers(&self) -> bool {
         self.ready
             && match &self.socket_dir {
@@ -64,14 +63,14 @@ impl PidFile {
     }
 }
 
-/// The server that runs on `data`, ready or not; `None` when there is none, whatever an old pid file says.
+/// The server that runs on `data`, ready or not. A stale pid file gives `None`.
 pub(super) fn running(data: &Path) -> Option<PidFile> {
     PidFile::read(data).filter(|file| is_server_of(file.pid, data))
 }
 
-/// Removes a pid file whose number now is another process's (after a reboot, or in a container): PostgreSQL would
-/// take that process for its server and refuse to start. Where orphans of a killed server still use the data,
-/// PostgreSQL finds out by their shared memory.
+/// Removes a pid file whose pid now belongs to another process, as after a reboot or in a container. PostgreSQL would take
+/// that process for a running server and refuse to start. PostgreSQL itself detects orphans of a killed server, by their
+/// shared memory.
 pub(super) fn remove_stale_pid_file(data: &Path) -> Result<(), EmbeddedError> {
     match PidFile::read(data) {
         Some(file) if exists(file.pid) && !is_server_of(file.pid, data) => {
@@ -81,10 +80,10 @@ pub(super) fn remove_stale_pid_file(data: &Path) -> Result<(), EmbeddedError> {
     }
 }
 
-/// Stops the server on `data`: fast, then at once. Returns whether there was one.
+/// Stops the server on `data` by a fast shutdown, then by an immediate one. Returns whether a server was running.
 pub(super) fn stop(data: &Path) -> Result<bool, EmbeddedError> {
     let Some(PidFile { pid, .. }) = running(data) else { return Ok(false) };
-    for (signal, limit) in [(Signal::INT, FAST_STOP_LIMIT), (Signal::QUIT, QUICK_STOP_LIMIT)] {
+    for (signal, limit) in [(Signal::INT, FAST_STOP_LIMIT), (Signal::QUIT, IMMEDIATE_STOP_LIMIT)] {
         match kill_process(pid, signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => {}
             Err(error) => return Err(error.into()).during("signal the server of", data),
@@ -94,7 +93,7 @@ pub(super) fn stop(data: &Path) -> Result<bool, EmbeddedError> {
             if !is_server_of(pid, data) {
                 return Ok(true);
             }
-            thread::sleep(LOOK_AGAIN);
+            thread::sleep(POLL_INTERVAL);
         }
     }
     Err(EmbeddedError::Stop { pid: pid.as_raw_pid() })
@@ -105,13 +104,14 @@ fn path(data: &Path) -> PathBuf {
 }
 
 fn exists(pid: Pid) -> bool {
-    // Another user's process answers with a refusal.
+    // For a process of another user the call is refused, which shows that the process exists.
     !matches!(test_kill_process(pid), Err(rustix::io::Errno::SRCH))
 }
 
-/// Whether process `pid` was started as `postgres -D data`. A dead one that nobody has waited for has no arguments.
+/// Whether process `pid` was started as `postgres -D data`. A zombie has no arguments.
 ///
-/// Its arguments, not its executable: root in a container may not look at other accounts' executables.
+/// The arguments are checked, not the executable: root in a container may not read the executable's path of a process of
+/// another account.
 fn is_server_of(pid: Pid, data: &Path) -> bool {
     let arguments = arguments(pid, data);
     let is_postgres =
@@ -128,7 +128,7 @@ fn arguments(pid: Pid, _data: &Path) -> Vec<OsString> {
     line.split(|byte| *byte == 0).map(|argument| OsString::from_vec(argument.to_vec())).collect()
 }
 
-/// `ps` joins the arguments with spaces, which a path may have too, hence the look for the whole of `data`.
+/// `ps` joins the arguments with spaces, which a path may also contain, so the text is searched for the whole of `data`.
 #[cfg(not(target_os = "linux"))]
 fn arguments(pid: Pid, data: &Path) -> Vec<OsString> {
     let output =
@@ -144,11 +144,11 @@ fn arguments(pid: Pid, data: &Path) -> Vec<OsString> {
 mod tests {
     use super::*;
 
-    const WHOLE: &str = "4711\n/d/data\n1700000000\n5432\n/d\n\n  5432001         3\nready   \n";
+    const COMPLETE: &str = "4711\n/d/data\n1700000000\n5432\n/d\n\n  5432001         3\nready   \n";
 
     #[test]
-    fn a_pid_file_tells_where_the_server_listens_and_whether_it_is_ready() {
-        let file = PidFile::parse(WHOLE).unwrap();
+    fn a_pid_file_gives_the_address_and_whether_the_server_is_ready() {
+        let file = PidFile::parse(COMPLETE).unwrap();
         assert_eq!(file.pid.as_raw_pid(), 4711);
         assert_eq!((file.port, file.socket_dir, file.on_tcp, file.ready), (5432, Some("/d".into()), false, true));
         let on_tcp = PidFile::parse("7\n/d\n1\n6000\n\n127.0.0.1\n1 2\nstarting\n").unwrap();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_file_that_is_being_written_is_not_ready() {
+    fn an_incomplete_pid_file_is_not_ready() {
         assert!(!PidFile::parse("4711\n/d/data\n").unwrap().ready);
         assert_eq!(PidFile::parse(""), None);
         assert_eq!(PidFile::parse("-4711\n/d\n"), None);
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn another_process_is_never_taken_for_the_server() {
-        let ourselves = Pid::from_raw(std::process::id().try_into().unwrap()).unwrap();
-        assert!(exists(ourselves) && !is_server_of(ourselves, Path::new("/d/data")));
+        let own_pid = Pid::from_raw(std::process::id().try_into().unwrap()).unwrap();
+        assert!(exists(own_pid) && !is_server_of(own_pid, Path::new("/d/data")));
     }
 }

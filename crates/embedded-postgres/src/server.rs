@@ -1,4 +1,4 @@
-//! Setting up the data and starting the server on it.
+//! Creates the data and starts the server.
 
 use std::{
     ffi::OsString,
@@ -19,23 +19,21 @@ use super::{
     account::Account,
     error::During,
     folder::{self, Folder},
-    postmaster::{self, LOOK_AGAIN, PidFile},
+    postmaster::{self, POLL_INTERVAL, PidFile},
 };
 
-/// How long a start may take, the recovery after a crash included.
+/// How long a start may take, including the recovery after a crash.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// Lines of the log that an error shows.
+/// How many lines of the log an error shows.
 const TAIL_LINES: usize = 20;
-/// The log is begun anew at a start when it is longer than this many bytes.
+/// A start empties a log that is longer than this.
 const LOG_LIMIT_BYTES: u64 = 10 * 1024 * 1024;
-/// The longest path of a socket, in bytes, with room for its final zero.
-///
-/// Source: `sun_path` is 108 bytes long on Linux, 104 on macOS.
+/// The longest path of a socket, in bytes: `sun_path` has 108 on Linux and 104 on macOS, with the final zero.
 const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
-/// Names the socket in its private folder; nothing listens on this port unless TCP is asked for, and then it is a free one.
+/// The port in the socket's name. The server does not listen on it: with TCP, the port is a free one.
 const SOCKET_PORT: u16 = 5432;
 
-/// A server to be: its programs, its folder and whom it runs as.
+/// Everything that a start needs.
 pub(super) struct Server<'a> {
     pub(super) binaries: &'a Binaries,
     pub(super) folder: &'a Folder,
@@ -43,23 +41,25 @@ pub(super) struct Server<'a> {
     pub(super) options: &'a ClusterOptions,
 }
 
-/// Why one attempt to start did not succeed.
+/// Why one attempt to start failed.
 enum Attempt {
-    /// Something that passes: a port taken between our look and the server's, the orphans of a killed server.
-    Again(EmbeddedError),
-    Failed(EmbeddedError),
+    /// A later attempt may succeed: another process took the port first, or the orphans of a killed server still run.
+    Temporary(EmbeddedError),
+    /// A later attempt would fail as well.
+    Final(EmbeddedError),
 }
 
 impl Server<'_> {
-    /// Sets up `data/` if there is none. Killed half-way, it leaves nothing that looks like data.
+    /// Creates `data/` if it is missing. If the process is killed, no incomplete `data/` is left.
     pub(super) fn create_data(&self) -> Result<(), EmbeddedError> {
         let data = self.folder.data();
         if data.exists() {
             return Ok(());
         }
         self.folder.remove_unfinished();
-        // Names of their own: an initdb that outlived its killed starter tidies up after itself, by name.
-        let (new, password_file) = (self.folder.unfinished(), self.folder.unfinished());
+        // The paths are unique: an initdb that outlived the process that started it may still remove its own files.
+        let new = self.folder.unfinished();
+        let password_file = self.folder.unfinished();
         let password = self.folder.create_password()?;
         let mut file = OpenOptions::new()
             .write(true)
@@ -80,7 +80,7 @@ impl Server<'_> {
         let mut command = self.command("initdb");
         command.arg("-D").arg(data).args(["-U", USER, "-A", "scram-sha-256", "--encoding=UTF8", "--no-instructions"]);
         command.arg("--pwfile").arg(password_file);
-        // The built-in locale needs none of the host; `C.UTF-8` must be installed, and older macOS has none.
+        // The built-in locale depends on nothing. The host must have `C.UTF-8`, which older versions of macOS lack.
         if self.binaries.major() >= 17 {
             command.args(["--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]);
         } else {
@@ -89,15 +89,15 @@ impl Server<'_> {
         if !self.options.durable {
             command.arg("--no-sync");
         } else if cfg!(target_os = "linux") && self.binaries.major() >= 17 {
-            // One call for the whole file system instead of one for each of a thousand files: 1.0 s against 4.8 s.
+            // One call for the whole file system, not one for each of a thousand files: 1.0 s instead of 4.8 s.
             command.arg("--sync-method=syncfs");
         }
         let output = command.output().during("run", &self.binaries.program("initdb"))?;
         if output.status.success() {
             return Ok(());
         }
-        let said = [output.stdout, output.stderr].concat();
-        Err(EmbeddedError::Initdb { output: last_lines(&String::from_utf8_lossy(&said)) })
+        let text = [output.stdout, output.stderr].concat();
+        Err(EmbeddedError::Initdb { output: last_lines(&String::from_utf8_lossy(&text)) })
     }
 
     /// Refuses data of another major version.
@@ -111,7 +111,7 @@ impl Server<'_> {
         Err(EmbeddedError::OtherMajor { path: self.folder.root().to_owned(), found, wanted })
     }
 
-    /// Adopts the server that runs, or starts one, and waits until it takes connections. Returns whether it was adopted.
+    /// Adopts the running server or starts one, and waits until it accepts connections. Returns whether it was adopted.
     pub(super) fn adopt_or_start(&self) -> Result<(PidFile, bool), EmbeddedError> {
         let data = self.folder.data();
         let deadline = Instant::now() + START_LIMIT;
@@ -122,65 +122,64 @@ impl Server<'_> {
             postmaster::remove_stale_pid_file(&data)?;
             match self.start_once(deadline) {
                 Ok(file) => return Ok((file, false)),
-                Err(Attempt::Again(_)) if Instant::now() < deadline => thread::sleep(LOOK_AGAIN * 10),
-                // Somebody was killed just after starting a server that had not written its pid file when we looked.
-                Err(Attempt::Failed(_)) if postmaster::running(&data).is_some() => {}
-                Err(Attempt::Again(error) | Attempt::Failed(error)) => return Err(error),
+                Err(Attempt::Temporary(_)) if Instant::now() < deadline => thread::sleep(POLL_INTERVAL * 10),
+                // A process was killed just after it had started a server, whose pid file was not written yet.
+                Err(Attempt::Final(_)) if postmaster::running(&data).is_some() => {}
+                Err(Attempt::Temporary(error) | Attempt::Final(error)) => return Err(error),
             }
         }
     }
 
-    /// The server that runs, once it takes connections; `None` when there is none, or it ends meanwhile.
+    /// Waits until the running server accepts connections. `None` if no server runs, or it ends during the wait.
     fn adopt(&self, deadline: Instant) -> Result<Option<PidFile>, EmbeddedError> {
         while let Some(file) = postmaster::running(&self.folder.data()) {
             if file.answers() {
                 return Ok(Some(file));
             }
             if Instant::now() > deadline {
-                let what =
-                    format!("runs but has not been ready for {} s (`app dev stop` ends it)", START_LIMIT.as_secs());
+                let what = format!("runs but was not ready after {} s (`app dev stop` ends it)", START_LIMIT.as_secs());
                 return Err(self.start_error(what, &self.log_since(0)));
             }
-            thread::sleep(LOOK_AGAIN);
+            thread::sleep(POLL_INTERVAL);
         }
         Ok(None)
     }
 
     fn start_once(&self, deadline: Instant) -> Result<PidFile, Attempt> {
-        let (log, log_start) = self.open_log().map_err(Attempt::Failed)?;
-        let mut child = self.spawn(log).map_err(Attempt::Failed)?;
+        let (log, log_start) = self.open_log().map_err(Attempt::Final)?;
+        let mut child = self.spawn(log).map_err(Attempt::Final)?;
         let data = self.folder.data();
         loop {
             if let Ok(Some(status)) = child.try_wait() {
                 let tail = self.log_since(log_start);
-                let passes = ["pre-existing shared memory block", "Address already in use"];
-                let error = self.start_error(format!("ended at its start ({status})"), &tail);
-                return Err(if passes.iter().any(|text| tail.contains(text)) {
-                    Attempt::Again(error)
+                let temporary = ["pre-existing shared memory block", "Address already in use"];
+                let error = self.start_error(format!("ended while it started ({status})"), &tail);
+                return Err(if temporary.iter().any(|text| tail.contains(text)) {
+                    Attempt::Temporary(error)
                 } else {
-                    Attempt::Failed(error)
+                    Attempt::Final(error)
                 });
             }
-            let ours = |file: &PidFile| file.pid == Pid::from_child(&child) && file.answers();
-            if let Some(file) = PidFile::read(&data).filter(ours) {
+            let is_ready = |file: &PidFile| file.pid == Pid::from_child(&child) && file.answers();
+            if let Some(file) = PidFile::read(&data).filter(is_ready) {
                 reap_when_it_ends(child);
                 return Ok(file);
             }
             if Instant::now() > deadline {
                 reap_when_it_ends(child);
-                // The error that matters is the one about the start.
+                // The error of the start is more important than one of the stop.
                 let _ = postmaster::stop(&data);
                 let what = format!("was not ready after {} s", START_LIMIT.as_secs());
-                return Err(Attempt::Failed(self.start_error(what, &self.log_since(log_start))));
+                return Err(Attempt::Final(self.start_error(what, &self.log_since(log_start))));
             }
-            thread::sleep(LOOK_AGAIN);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
     fn spawn(&self, log: File) -> Result<Child, EmbeddedError> {
         let program = self.binaries.program("postgres");
         let mut command = self.command("postgres");
-        // `is_server_of` recognises the server by these arguments.
+        // `is_server_of` finds the server by these arguments.
         command.arg("-D").arg(self.folder.data());
         for (name, value) in self.settings()? {
             let mut setting = OsString::from(name);
@@ -206,7 +205,7 @@ impl Server<'_> {
         set("timezone", "UTC".into());
         set("log_timezone", "UTC".into());
         if self.binaries.major() >= 18 {
-            // No I/O processes for a server that mostly sits idle.
+            // A server that is mostly idle needs no I/O processes.
             set("io_method", "sync".into());
         }
         if !self.options.durable {
@@ -220,8 +219,8 @@ impl Server<'_> {
         Ok(settings)
     }
 
-    /// A command as the server's account, in a process group of its own, so that Ctrl-C reaches `app` alone, with
-    /// an environment that does not depend on the caller's (`PG…`, locales).
+    /// A command that runs as the server's account. It has its own process group, so that Ctrl-C reaches only `app`, and an
+    /// environment without the caller's `PG…` variables and locales.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.binaries.program(program));
         command.env_clear().env("LC_ALL", "C").stdin(Stdio::null()).process_group(0);
@@ -238,7 +237,7 @@ impl Server<'_> {
         command
     }
 
-    /// The log, to be written at its end, and where that is.
+    /// Opens the log for appending, and returns its length too.
     fn open_log(&self) -> Result<(File, u64), EmbeddedError> {
         let path = self.folder.log();
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).during("open", &path)?;
@@ -253,7 +252,7 @@ impl Server<'_> {
     fn log_since(&self, start: u64) -> String {
         let mut text = Vec::new();
         if let Ok(mut file) = File::open(self.folder.log()) {
-            // What cannot be read is left out of the error that this is for.
+            // The text is for an error message, which does without the log if it cannot be read.
             let _ = file.seek(SeekFrom::Start(start)).and_then(|_| file.read_to_end(&mut text));
         }
         String::from_utf8_lossy(&text).into_owned()
@@ -264,19 +263,19 @@ impl Server<'_> {
     }
 }
 
-/// A server that ends without being waited for stays as a zombie, which PostgreSQL takes for a server that runs.
+/// Waits for the server on a thread. Without that it would become a zombie, which PostgreSQL takes for a running server.
 fn reap_when_it_ends(mut child: Child) {
     thread::spawn(move || child.wait());
 }
 
-/// A port that is free now; another process may take it before the server does, which then starts again.
+/// A free port. If another process takes it before the server does, the start is attempted again.
 fn free_port() -> Result<u16, EmbeddedError> {
     let address = (Ipv4Addr::LOCALHOST, 0);
     let port = TcpListener::bind(address).and_then(|listener| listener.local_addr()).map(|address| address.port());
     port.during("find a free port on", &PathBuf::from("127.0.0.1"))
 }
 
-/// The setting is a list: quotes keep a comma in a path from ending the item.
+/// Quotes `path` as one item of a setting that is a list, so that a comma in the path does not end the item.
 fn quoted_list_item(path: &Path) -> OsString {
     let mut bytes = vec![b'"'];
     for byte in path.as_os_str().as_bytes() {
@@ -296,7 +295,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_show_the_last_lines_only() {
+    fn errors_show_only_the_last_lines() {
         let log: String = (1..=30).map(|n| format!("line {n}\n")).collect();
         let tail = last_lines(&log);
         assert!(tail.starts_with("line 11\n") && tail.ends_with("line 30"));

@@ -1,7 +1,7 @@
-//! Self-attention, one text and one head at a time, so that nothing is padded and nothing masked.
+//! Self-attention, for one text and one head at a time, so that it needs neither padding nor masks.
 //!
-//! Scores are kept with the queries across the lanes: each lane's softmax runs down the keys, and the
-//! scores are at once the rows of the product with the values.
+//! Each lane of a row of scores belongs to one query. So the softmax of a query runs down one lane, over the keys, and the
+//! rows of scores are the input of the product with the values as they are.
 
 use pulp::{Simd, WithSimd};
 
@@ -11,10 +11,10 @@ use super::{
     product::{multiply, vectors, vectors_mut},
 };
 
-/// Dimensions in a tile of values; a head has 32 or 64.
+/// Features in a tile of values; a head has 32 or 64.
 const VALUE_TILE: usize = 8;
 
-/// Room for one head of the longest text so far.
+/// Buffers for one head. They grow to the longest text so far.
 #[derive(Debug, Default)]
 pub(super) struct AttentionScratch {
     line: Vec<f32>,
@@ -26,20 +26,20 @@ pub(super) struct AttentionScratch {
 
 /// Self-attention of one text.
 pub(super) struct Attention<'a> {
-    /// Queries, keys and values: `3 * heads * head_dim` features. The queries are scaled so that
-    /// 2^(query . key), not e^, is a weight.
+    /// Queries, keys and values: `3 * heads * head_dim` features. The queries are scaled so that a weight is
+    /// 2^(query · key), not e^(query · key).
     pub qkv: &'a Panels,
-    /// Takes what the heads make of it: `heads * head_dim` features.
+    /// The output: `heads * head_dim` features.
     pub context: &'a mut Panels,
     /// The text's first token.
     pub first: usize,
-    /// Its tokens.
+    /// The number of its tokens.
     pub len: usize,
-    /// Heads.
+    /// The number of heads.
     pub heads: usize,
     /// Features of a head.
     pub head_dim: usize,
-    /// Room to work.
+    /// Buffers.
     pub scratch: &'a mut AttentionScratch,
 }
 
@@ -53,15 +53,15 @@ impl WithSimd for Attention<'_> {
             self.gather_values(head);
             for query in (0..self.len).step_by(LANES) {
                 self.gather_queries(head, query);
-                let inverse = self.weigh(simd);
-                self.mix(simd, head, query, &inverse);
+                let inverse = self.compute_weights(simd);
+                self.apply(simd, head, query, &inverse);
             }
         }
     }
 }
 
 impl Attention<'_> {
-    /// Copies a head's keys into tiles; the last one ends in zeros.
+    /// Copies a head's keys into tiles. The last tile is filled up with zeros.
     #[inline(always)]
     fn gather_keys(&mut self, head: usize) {
         let AttentionScratch { line, keys, .. } = &mut *self.scratch;
@@ -78,7 +78,7 @@ impl Attention<'_> {
         }
     }
 
-    /// Copies a head's values into tiles; the last one ends in zeros.
+    /// Copies a head's values into tiles. The last tile is filled up with zeros.
     #[inline(always)]
     fn gather_values(&mut self, head: usize) {
         let AttentionScratch { line, values, .. } = &mut *self.scratch;
@@ -96,7 +96,7 @@ impl Attention<'_> {
         }
     }
 
-    /// Copies a head's queries from the text's token `query` on; lanes after the last are zero.
+    /// Copies a head's queries, from the text's token `query` on. Lanes after the last token are zero.
     #[inline(always)]
     fn gather_queries(&mut self, head: usize, query: usize) {
         let count = LANES.min(self.len - query);
@@ -108,9 +108,9 @@ impl Attention<'_> {
         }
     }
 
-    /// Turns keys and queries into weights, up to the factor (one a query) that it returns.
+    /// Computes the weights from the keys and queries. The returned factors, one for each query, are still to be applied.
     #[inline(always)]
-    fn weigh<S: Simd>(&mut self, simd: S) -> Row {
+    fn compute_weights<S: Simd>(&mut self, simd: S) -> Row {
         let AttentionScratch { keys, queries, scores, .. } = &mut *self.scratch;
         scores.resize(self.len.next_multiple_of(TILE), Row::ZERO);
         for (tile, scores) in scores.chunks_exact_mut(TILE).enumerate() {
@@ -127,9 +127,9 @@ impl Attention<'_> {
         inverse
     }
 
-    /// Mixes the values by the weights, into the context.
+    /// Sums the values by the weights and the factors `inverse`, and writes the sums to the context.
     #[inline(always)]
-    fn mix<S: Simd>(&mut self, simd: S, head: usize, query: usize, inverse: &Row) {
+    fn apply<S: Simd>(&mut self, simd: S, head: usize, query: usize, inverse: &Row) {
         let AttentionScratch { values, scores, .. } = &mut *self.scratch;
         let count = LANES.min(self.len - query);
         for (tile, taps) in values.chunks_exact(self.len).enumerate() {
@@ -145,8 +145,8 @@ impl Attention<'_> {
     }
 }
 
-/// Replaces the vectors `first` and `first + 1` of each row by 2^(themselves - their largest), lane by lane,
-/// and returns 1 / their sums.
+/// Replaces each value x in the vectors `first` and `first + 1` of the rows by 2^(x - the largest value of its lane).
+/// Returns 1 / the sum of each lane.
 #[inline(always)]
 fn softmax_two<S: Simd>(simd: S, rows: &mut [Row], first: usize) -> [S::f32s; 2] {
     let mut largest = [simd.splat_f32s(f32::MIN); 2];

@@ -1,4 +1,4 @@
-//! Reads and checks what a sentence-transformers folder says of its model.
+//! Reads and checks the configuration files of a sentence-transformers folder.
 
 use std::path::Path;
 
@@ -8,16 +8,16 @@ use super::{error::ModelError, tokenizer::transformer_folder};
 
 const CONFIG: &str = "config.json";
 
-/// How the vectors of a text's tokens become one.
+/// How the vectors of a text's tokens are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pooling {
-    /// Their mean.
+    /// The mean of all vectors.
     Mean,
-    /// The first token's.
+    /// The vector of the first token.
     FirstToken,
 }
 
-/// What is needed to build the encoder.
+/// The properties of a model that the encoder needs.
 #[derive(Debug, Clone)]
 pub(super) struct ModelConfig {
     /// Features of a token.
@@ -30,15 +30,15 @@ pub(super) struct ModelConfig {
     pub heads: usize,
     /// Tokens in the vocabulary.
     pub vocabulary: usize,
-    /// Positions that the model knows.
+    /// Positions in a text.
     pub positions: usize,
-    /// Token types that the model knows; only the first is used.
+    /// Token types, of which only the first is used.
     pub token_types: usize,
     /// Added to the variance in layer norms.
     pub epsilon: f32,
-    /// How tokens become a text.
+    /// How the vectors of tokens are combined.
     pub pooling: Pooling,
-    /// Tokens read of one text, its special tokens included.
+    /// The most tokens that are read of one text, including special tokens.
     pub max_tokens: usize,
 }
 
@@ -86,7 +86,8 @@ impl ModelConfig {
         let sentence: SentenceConfig = read(&transformer, "sentence_bert_config.json")?.unwrap_or_default();
         let max_tokens = sentence.max_seq_length.unwrap_or(bert.max_position_embeddings);
         if !(3..=bert.max_position_embeddings).contains(&max_tokens) {
-            let reason = format!("max_seq_length is {max_tokens}, the model knows {}", bert.max_position_embeddings);
+            let reason =
+                format!("max_seq_length is {max_tokens}, but the model has {} positions", bert.max_position_embeddings);
             return Err(ModelError::invalid("sentence_bert_config.json", reason));
         }
         Ok(Self {
@@ -106,13 +107,15 @@ impl ModelConfig {
 
 impl BertConfig {
     fn check(&self) -> Result<(), ModelError> {
-        for (what, value, only) in [
+        for (what, value, supported) in [
             ("model_type", &self.model_type, "bert"),
             ("hidden_act", &self.hidden_act, "gelu"),
             ("position_embedding_type", &self.position_embedding_type, "absolute"),
         ] {
             match value.as_deref() {
-                Some(value) if value != only => return Err(ModelError::unsupported(format!("{what} \"{value}\""))),
+                Some(value) if value != supported => {
+                    return Err(ModelError::unsupported(format!("{what} \"{value}\"")));
+                }
                 Some(_) | None => {}
             }
         }
@@ -126,18 +129,24 @@ impl BertConfig {
         ];
         for (what, value, most) in sizes {
             if value == 0 || value > most {
-                return Err(ModelError::invalid(CONFIG, format!("{what} is {value}, not within 1 to {most}")));
+                return Err(ModelError::invalid(
+                    CONFIG,
+                    format!("{what} is {value}, which is not between 1 and {most}"),
+                ));
             }
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            let reason = format!("{} features do not divide by {} heads", self.hidden_size, self.num_attention_heads);
+            let reason = format!(
+                "hidden_size ({}) is not a multiple of num_attention_heads ({})",
+                self.hidden_size, self.num_attention_heads
+            );
             return Err(ModelError::invalid(CONFIG, reason));
         }
         Ok(())
     }
 }
 
-/// Finds the pooling; without a word about it, it is the mean.
+/// Finds the pooling. If no file names one, it is the mean.
 fn load_pooling(folder: &Path) -> Result<Pooling, ModelError> {
     let mut path = "1_Pooling".to_owned();
     let modules: Option<Vec<Module>> = read(folder, "modules.json")?;
@@ -162,7 +171,7 @@ fn load_pooling(folder: &Path) -> Result<Pooling, ModelError> {
     }
 }
 
-/// Reads a JSON file; `None` when there is none.
+/// Reads a JSON file; `None` if it is missing.
 fn read<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<Option<T>, ModelError> {
     let bytes = match std::fs::read(folder.join(file)) {
         Ok(bytes) => bytes,

@@ -1,4 +1,4 @@
-//! The BERT encoder: token ids in, one unit-length vector a text out, on the calling thread.
+//! The BERT encoder: turns the token ids of each text into one vector of length 1, on the calling thread.
 
 use std::{f32::consts::LOG2_E, path::Path};
 
@@ -8,16 +8,16 @@ use super::{
     error::ModelError,
     isa::Isa,
     math::LayerNorm,
-    panels::{LANES, Linear, Panels},
+    panels::{LANES, Linear, PanelSlice, Panels, Row},
     product::{Dense, Finish},
     tensors::Tensors,
     tokenizer::transformer_folder,
 };
 
-/// Panels that go through a dense layer together: their activations stay in the second-level cache.
+/// Panels that go through a dense layer together, so that their activations stay in the second-level cache.
 const GROUP: usize = 8;
 
-/// A layer norm's factors and summands.
+/// The weights of a layer norm.
 #[derive(Debug)]
 struct Norm {
     scale: Vec<f32>,
@@ -34,19 +34,19 @@ struct Layer {
     narrowed_norm: Norm,
 }
 
-/// A model's weights, ready for this CPU. Shared by threads; each brings its own [`Scratch`].
+/// A model's weights, laid out for this CPU. Threads share it, and each has its own [`Scratch`].
 #[derive(Debug)]
 pub(super) struct Encoder {
     config: ModelConfig,
     isa: Isa,
     words: Vec<f32>,
-    /// What a position adds, the (only) token type included.
+    /// The embedding of each position plus that of the only token type in use.
     positions: Vec<f32>,
     norm: Norm,
     layers: Vec<Layer>,
 }
 
-/// A thread's room to work; grows to the largest batch it has seen.
+/// The buffers of one thread. They grow to the largest batch so far.
 #[derive(Debug)]
 pub(super) struct Scratch {
     hidden: Panels,
@@ -76,7 +76,7 @@ impl Encoder {
         Ok(Self { config, isa, words, positions, norm, layers })
     }
 
-    /// Room for a thread to work in.
+    /// Makes the buffers for one thread.
     pub fn scratch(&self) -> Scratch {
         let hidden = self.config.hidden;
         Scratch {
@@ -88,7 +88,7 @@ impl Encoder {
         }
     }
 
-    /// One vector of length 1 for each text. A text is 1 to `max_tokens` ids, each within the vocabulary.
+    /// Returns one vector of length 1 for each text. A text has 1 to `max_tokens` ids, each within the vocabulary.
     pub fn encode(&self, texts: &[Vec<u32>], scratch: &mut Scratch) -> Vec<Vec<f32>> {
         self.embed_tokens(texts, scratch);
         for layer in &self.layers {
@@ -111,7 +111,7 @@ impl Encoder {
             matrix.resize(panels);
         }
         wide.resize(GROUP);
-        // The last panel's unused lanes are computed with the rest: zeros cost no more than others.
+        // The unused lanes of the last panel are computed too, with zeros.
         hidden.clear();
         let ids = texts.iter().flat_map(|text| text.iter().enumerate());
         for (token, (position, id)) in ids.enumerate() {
@@ -129,43 +129,42 @@ impl Encoder {
         let panels = hidden.count();
         let groups = || (0..panels).step_by(GROUP).map(|first| (first, GROUP.min(panels - first)));
         for (first, count) in groups() {
-            self.dense(&layer.qkv, (hidden, first), (qkv, first), count, Finish::Set);
+            self.dense(&layer.qkv, hidden.slice(first, count), qkv.slice_mut(first, count), Finish::Set);
         }
-        let (heads, head_dim) = (self.config.heads, self.config.hidden / self.config.heads);
+        let heads = self.config.heads;
+        let head_dim = self.config.hidden / heads;
         let mut first = 0;
         for text in texts {
-            let (len, scratch) = (text.len(), &mut *attention);
-            self.isa.run(Attention { qkv, context, first, len, heads, head_dim, scratch });
-            first += len;
+            let scratch = &mut *attention;
+            self.isa.run(Attention { qkv, context, first, len: text.len(), heads, head_dim, scratch });
+            first += text.len();
         }
         for (first, count) in groups() {
-            self.dense(&layer.attended, (context, first), (hidden, first), count, Finish::Add);
+            self.dense(&layer.attended, context.slice(first, count), hidden.slice_mut(first, count), Finish::Add);
             self.normalise(hidden, first, count, &layer.attended_norm);
-            self.dense(&layer.widened, (hidden, first), (wide, 0), count, Finish::Gelu);
-            self.dense(&layer.narrowed, (wide, 0), (hidden, first), count, Finish::Add);
+            self.dense(&layer.widened, hidden.slice(first, count), wide.slice_mut(0, count), Finish::Gelu);
+            self.dense(&layer.narrowed, wide.slice(0, count), hidden.slice_mut(first, count), Finish::Add);
             self.normalise(hidden, first, count, &layer.narrowed_norm);
         }
     }
 
-    fn dense(
-        &self,
-        layer: &Linear,
-        (input, from): (&Panels, usize),
-        (output, to): (&mut Panels, usize),
-        count: usize,
-        finish: Finish,
-    ) {
-        let (input, input_features) = (input.slice(from, count), input.features());
-        self.isa.run(Dense { layer, input, input_features, output: output.slice_mut(to, count), finish });
+    fn dense(&self, layer: &Linear, input: PanelSlice<'_>, output: &mut [Row], finish: Finish) {
+        self.isa.run(Dense { layer, input, output, finish });
     }
 
     fn normalise(&self, matrix: &mut Panels, first: usize, count: usize, norm: &Norm) {
-        let (features, epsilon) = (matrix.features(), self.config.epsilon);
+        let features = matrix.features();
         let rows = matrix.slice_mut(first, count);
-        self.isa.run(LayerNorm { rows, features, scale: &norm.scale, shift: &norm.shift, epsilon });
+        self.isa.run(LayerNorm {
+            rows,
+            features,
+            scale: &norm.scale,
+            shift: &norm.shift,
+            epsilon: self.config.epsilon,
+        });
     }
 
-    /// A text's vector: its tokens' pooled, then brought to length 1 (where the mean needs no division).
+    /// Pools the vectors of a text's tokens and scales the result to length 1, so the mean is computed as a sum.
     fn pool(&self, hidden: &Panels, first: usize, len: usize) -> Vec<f32> {
         let mut line = vec![0.0; if self.config.pooling == Pooling::Mean { len } else { 1 }];
         let mut vector: Vec<f32> = (0..self.config.hidden)
@@ -182,14 +181,15 @@ impl Encoder {
 
 impl Layer {
     fn load(tensors: &mut Tensors, config: &ModelConfig, index: usize) -> Result<Self, ModelError> {
-        let (hidden, wide) = (config.hidden, config.intermediate);
+        let hidden = config.hidden;
+        let wide = config.intermediate;
         let mut dense = |name: &str, outputs: usize, inputs: usize| -> Result<(Vec<f32>, Vec<f32>), ModelError> {
             let name = format!("encoder.layer.{index}.{name}");
             let weight = tensors.read(&format!("{name}.weight"), &[outputs, inputs])?;
             Ok((weight, tensors.read(&format!("{name}.bias"), &[outputs])?))
         };
         let (mut weight, mut bias) = dense("attention.self.query", hidden, hidden)?;
-        // The softmax then needs no scaling, and takes powers of two instead of e.
+        // With this factor the softmax needs no scaling, and can use powers of 2 instead of e.
         #[expect(clippy::cast_precision_loss, reason = "a head has far fewer features than 2^24")]
         let scale = LOG2_E / ((hidden / config.heads) as f32).sqrt();
         weight.iter_mut().chain(&mut bias).for_each(|value| *value *= scale);

@@ -1,43 +1,43 @@
-//! Why a model folder cannot be used.
+//! Errors of a model folder.
 
 use domain::{Code, Failure};
 
-/// A model that cannot be loaded. No retry helps: the process is set up wrongly.
+/// Why a model cannot be loaded. A retry does not help: the setup must be corrected.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// A file is not there.
+    /// A file is missing.
     #[error(
         "the model folder has no {file}; it must be a sentence-transformers folder with config.json, \
          tokenizer.json and model.safetensors"
     )]
     Missing {
-        /// Its name within the model folder.
+        /// The file's name within the model folder.
         file: String,
     },
-    /// A file is there and cannot be read.
+    /// A file cannot be read.
     #[error("couldn't read {file} in the model folder ({source}); check its permissions")]
     Unreadable {
-        /// Its name within the model folder.
+        /// The file's name within the model folder.
         file: String,
-        /// The system's answer.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// A file is damaged, or contradicts another.
+    /// A file is damaged, or contradicts another file.
     #[error("{file} in the model folder is not usable: {reason}; fetch the model again")]
     Invalid {
-        /// Its name within the model folder.
+        /// The file's name within the model folder.
         file: String,
-        /// What is wrong with it.
+        /// What is wrong.
         reason: String,
     },
-    /// A sound model of a kind that is not built in.
+    /// The encoder does not support this kind of model.
     #[error("the model's {what} is not supported; use a BERT model, such as all-MiniLM-L6-v2")]
     Unsupported {
-        /// Which of its traits, with the value.
+        /// The unsupported property and its value.
         what: String,
     },
-    /// The system gave no thread to compute on.
-    #[error("couldn't start an encoder thread ({0}); raise the limit on threads or ask for fewer")]
+    /// The operating system refused to start a thread.
+    #[error("couldn't start an encoder thread ({0}); raise the limit on threads, or set fewer encoder threads")]
     Threads(std::io::Error),
 }
 

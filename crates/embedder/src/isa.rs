@@ -1,4 +1,4 @@
-//! Which vector instructions to use, chosen while running: the build stays portable.
+//! Chooses the vector instructions at run time, so that the build stays portable.
 
 use pulp::{Arch, Scalar128b, Simd, WithSimd};
 
@@ -7,12 +7,12 @@ use pulp::{Arch, Scalar128b, Simd, WithSimd};
 pub(super) struct Isa(Arch);
 
 impl Isa {
-    /// The widest that this CPU has: AVX-512, AVX2 with FMA, NEON, or none.
+    /// The widest instruction set of this CPU: AVX-512, AVX2 with FMA, NEON, or none.
     pub fn best() -> Self {
         Self(Arch::new())
     }
 
-    /// Every one that this CPU has, for tests to compare.
+    /// Every instruction set of this CPU, for tests to compare.
     #[cfg(test)]
     pub fn all() -> Vec<Self> {
         let mut all = vec![Self(Arch::Scalar), Self::best()];
@@ -27,7 +27,7 @@ impl Isa {
     #[inline]
     pub fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
         match self.0 {
-            // pulp's own fallback has one lane; four are what SSE2 can do, and what the optimiser vectorises.
+            // pulp's fallback has one lane. Four are as many as SSE2 has, and the optimiser vectorises them.
             Arch::Scalar => Scalar128b.vectorize(op),
             arch => arch.dispatch(op),
         }

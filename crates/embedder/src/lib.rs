@@ -1,10 +1,11 @@
-//! Turns texts into vectors on the CPU: a sentence-transformers model of the BERT family, one single-thread encoder a core.
+//! Turns texts into vectors on the CPU, with a sentence-transformers model of the BERT family.
 //!
-//! The texts of a request are cut into batches of about [`LocalEmbedderOptions::batch_tokens`] tokens and queued; the
-//! threads take queries before documents. Nothing is padded within a batch, so texts of any lengths share one. The encoder
-//! is our own, in safe Rust; `panels.rs` says what makes it fast. [`LocalModel`] loads the model and its chunker at first use.
+//! Each core runs one single-threaded encoder. The texts of a request are split into batches of about
+//! [`LocalEmbedderOptions::batch_tokens`] tokens, and the encoder threads take batches of queries before those of documents.
+//! A batch is not padded, so it can hold texts of any lengths. The encoder is our own, in safe Rust; `panels.rs` explains
+//! why it is fast. [`LocalModel`] loads the model and its chunker at first use.
 //!
-//! *Must not know:* the database, jobs, documents. It is given texts and gives vectors.
+//! *Must not know:* the database, jobs, documents.
 
 use std::{num::NonZeroUsize, path::Path, sync::Arc};
 
@@ -45,18 +46,18 @@ pub use error::ModelError;
 pub use local_model::{LocalModel, LocalModelOptions};
 pub use tokenizer::load_tokenizer;
 
-/// How a [`LocalEmbedder`] is run.
+/// How to run a [`LocalEmbedder`].
 #[derive(Debug, Clone)]
 pub struct LocalEmbedderOptions {
-    /// For `embed_model`.
+    /// The value of `embed_model`.
     pub name: String,
-    /// For `embed_version`.
+    /// The value of `embed_version`.
     pub version: String,
-    /// Encoder threads. Default: one for each core that this process may use.
+    /// The number of encoder threads. Default: one for each core that this process may use.
     pub threads: NonZeroUsize,
-    /// Tokens in a batch, roughly; at least one text. Default: 1024, about five chunks. A query that comes while
-    /// documents are embedded waits for one batch: a quarter of a second of a server core. Fewer tokens fill
-    /// panels less well: at 512 about 2 % of the work is lost.
+    /// The approximate number of tokens in a batch, which holds at least one text. Default: 1024, about five chunks. A query
+    /// waits at most for one batch of documents, a quarter of a second on a server core. Smaller batches leave more of their
+    /// last panel unused: 512 tokens cost about 2 % more work.
     pub batch_tokens: usize,
 }
 
@@ -71,7 +72,7 @@ impl Default for LocalEmbedderOptions {
     }
 }
 
-/// A model in memory and the threads that run it. Dropping it ends the threads.
+/// A model in memory and the threads that run it. Dropping it stops the threads.
 pub struct LocalEmbedder {
     model: EmbedModel,
     batch_tokens: usize,
@@ -79,13 +80,12 @@ pub struct LocalEmbedder {
 }
 
 impl LocalEmbedder {
-    /// Loads the model in `folder` (`config.json`, `tokenizer.json`, `model.safetensors`, and where they are
-    /// there `sentence_bert_config.json`, `modules.json` and the pooling's `config.json`). Blocks for some
-    /// tenths of a second.
+    /// Loads the model in `folder`: `config.json`, `tokenizer.json` and `model.safetensors`, and if they exist
+    /// `sentence_bert_config.json`, `modules.json` and the pooling's `config.json`. Blocks for some tenths of a second.
     ///
     /// # Errors
     ///
-    /// The folder holds no usable model.
+    /// The folder contains no usable model.
     pub fn load(folder: &Path, options: LocalEmbedderOptions) -> Result<Self, ModelError> {
         let config = ModelConfig::load(folder)?;
         let tokenizer = Arc::new(truncating_tokenizer(folder, &config)?);
@@ -119,12 +119,14 @@ impl Embedder for LocalEmbedder {
     }
 }
 
-/// Cuts texts, in their order, into batches of about `batch_tokens` tokens, going by their lengths in bytes:
-/// the threads tokenise, so that callers, which are asynchronous, need not.
+/// Splits texts, in order, into batches of about `batch_tokens` tokens. Tokens are estimated from bytes: the encoder threads
+/// do the tokenising, which would block an asynchronous caller.
 fn split(texts: Vec<String>, max_tokens: usize, batch_tokens: usize) -> Vec<Vec<String>> {
-    /// Bytes of a token of English prose.
+    /// The length of a token of English prose.
     const TOKEN_BYTES: usize = 4;
-    let (mut batches, mut batch, mut tokens) = (Vec::new(), Vec::new(), 0);
+    let mut batches = Vec::new();
+    let mut batch = Vec::new();
+    let mut tokens = 0;
     for text in texts {
         let size = (text.len() / TOKEN_BYTES + 2).min(max_tokens);
         if tokens + size > batch_tokens && !batch.is_empty() {
@@ -140,24 +142,24 @@ fn split(texts: Vec<String>, max_tokens: usize, batch_tokens: usize) -> Vec<Vec<
     batches
 }
 
-/// The model's tokenizer, set to cut texts at its limit, once it is clear that it fits the model.
+/// Loads the model's tokenizer, checks that it fits the model, and sets it to truncate texts at the model's limit.
 fn truncating_tokenizer(folder: &Path, config: &ModelConfig) -> Result<Tokenizer, ModelError> {
     let invalid = |reason: String| ModelError::invalid("tokenizer.json", reason);
     let mut tokenizer = load_tokenizer(folder)?;
     let last = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
     if last as usize >= config.vocabulary {
-        return Err(invalid(format!("it has a token {last}, the model only {} of them", config.vocabulary)));
+        return Err(invalid(format!("it has a token {last}, but the model has only {} tokens", config.vocabulary)));
     }
-    let bare = tokenizer.encode_fast("", true).map_err(|error| invalid(error.to_string()))?;
-    if bare.is_empty() || bare.len() >= config.max_tokens {
-        return Err(invalid(format!("it adds {} special tokens to a text", bare.len())));
+    let special = tokenizer.encode_fast("", true).map_err(|error| invalid(error.to_string()))?;
+    if special.is_empty() || special.len() >= config.max_tokens {
+        return Err(invalid(format!("it adds {} special tokens to a text", special.len())));
     }
     let truncation = TruncationParams { max_length: config.max_tokens, ..TruncationParams::default() };
     tokenizer.with_truncation(Some(truncation)).map_err(|error| invalid(error.to_string()))?;
     Ok(tokenizer)
 }
 
-/// One thread's work: tokenise, then encode.
+/// Makes the work of one thread: tokenise the texts, then encode them.
 fn encode_batches(encoder: Arc<Encoder>, tokenizer: Arc<Tokenizer>) -> Work {
     let mut scratch = encoder.scratch();
     Box::new(move |texts: &[String]| -> Vectors {
@@ -167,7 +169,7 @@ fn encode_batches(encoder: Arc<Encoder>, tokenizer: Arc<Tokenizer>) -> Work {
     })
 }
 
-/// The tokenizer's own words could quote the text.
+/// The tokenizer's error is left out, since it could quote the text.
 fn untokenisable() -> Failure {
     let message = "the embedding model's tokenizer cannot read a passage; check the model's tokenizer.json";
     Failure::new(Code::EmbedTokenizer, message)

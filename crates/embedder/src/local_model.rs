@@ -1,10 +1,6 @@
-//! The local model and what depends on it, loaded when it is first asked for: its file may come later than the process.
+//! The local model and its chunker, loaded at first use, since the model may be fetched after the process has started.
 
-use std::{
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
@@ -16,16 +12,16 @@ use domain::{
     ports::{Chunker, Embedder, ModelSource},
 };
 
-/// Where to look and how to run it.
+/// Where to find the model and how to run it.
 #[derive(Debug, Clone)]
 pub struct LocalModelOptions {
-    /// For `embed_model`, and the folder's name.
+    /// The value of `embed_model`, and the name of the model's folder.
     pub name: String,
-    /// For `embed_version`.
+    /// The value of `embed_version`.
     pub version: String,
-    /// Where models are kept, most wanted first: each is the model's own folder, or holds one of the model's name.
+    /// The places to search, in order. Each is the model's folder, or contains a folder with the model's name.
     pub places: Vec<PathBuf>,
-    /// Encoder threads; 0: one a core.
+    /// The number of encoder threads; `0` means one for each core.
     pub threads: usize,
 }
 
@@ -35,30 +31,30 @@ struct Loaded {
     chunker: Arc<MarkdownChunker>,
 }
 
-/// A model folder, perhaps not there yet.
+/// A model that is loaded at first use.
 pub struct LocalModel {
     options: LocalModelOptions,
     loaded: Mutex<Option<Loaded>>,
 }
 
 impl LocalModel {
-    /// Nothing is read before the first use.
+    /// Reads no file yet.
     pub fn new(options: LocalModelOptions) -> Self {
         Self { options, loaded: Mutex::new(None) }
     }
 
-    /// Callers that come while it loads wait for it: it is loaded once.
+    /// Returns the model, which the first call loads. Other callers wait for that, so it is loaded once.
     async fn get(&self) -> Result<Loaded, Failure> {
         let mut loaded = self.loaded.lock().await;
         if let Some(loaded) = &*loaded {
             return Ok(loaded.clone());
         }
         let options = self.options.clone();
-        let fresh = tokio::task::spawn_blocking(move || load(&options))
+        let new = tokio::task::spawn_blocking(move || load(&options))
             .await
             .map_err(|error| Failure::new(Code::ModelInvalid, format!("Loading the model stopped: {error}.")))??;
-        *loaded = Some(fresh.clone());
-        Ok(fresh)
+        *loaded = Some(new.clone());
+        Ok(new)
     }
 }
 
@@ -82,18 +78,18 @@ fn load(options: &LocalModelOptions) -> Result<Loaded, Failure> {
     Ok(Loaded { embedder: Arc::new(embedder), chunker: Arc::new(chunker) })
 }
 
-/// The first place that holds the model.
+/// Finds the model's folder: the first candidate with a `config.json`.
 fn find(options: &LocalModelOptions) -> Result<PathBuf, Failure> {
-    let holds_model = |folder: &Path| folder.join("config.json").is_file();
-    let candidates = options.places.iter().flat_map(|place| [place.join(&options.name), place.clone()]);
-    candidates.into_iter().find(|folder| holds_model(folder)).ok_or_else(|| {
-        let looked: Vec<String> = options.places.iter().map(|place| place.display().to_string()).collect();
-        Failure::new(Code::ModelMissing,
+    let mut candidates = options.places.iter().flat_map(|place| [place.join(&options.name), place.clone()]);
+    candidates.find(|folder| folder.join("config.json").is_file()).ok_or_else(|| {
+        let places: Vec<String> = options.places.iter().map(|place| place.display().to_string()).collect();
+        Failure::new(
+            Code::ModelMissing,
             format!(
-                "The embedding model {} is in none of: {}. Run `scripts/fetch model`, or set EMBED_MODEL_DIR to the folder that \
-                 holds it.",
+                "The embedding model {} is in none of these folders: {}. Run `scripts/fetch model`, or set EMBED_MODEL_DIR \
+                 to the folder that contains it.",
                 options.name,
-                looked.join(", ")
+                places.join(", ")
             ),
         )
     })
@@ -116,14 +112,14 @@ mod tests {
     use domain::ErrorClass;
 
     #[tokio::test]
-    async fn a_missing_model_names_the_places_and_what_to_do() {
+    async fn the_error_about_a_missing_model_names_the_places_and_the_fix() {
         let model = LocalModel::new(LocalModelOptions {
             name: "no-such-model".into(),
             version: "1".into(),
             places: vec!["/nonexistent/models".into()],
             threads: 1,
         });
-        let Err(failure) = model.embedder().await else { panic!("there is no such model") };
+        let Err(failure) = model.embedder().await else { panic!("a model was loaded") };
         assert_eq!((failure.code, failure.class), (Code::ModelMissing, ErrorClass::Configuration));
         assert!(
             failure.message.contains("/nonexistent/models") && failure.message.contains("scripts/fetch"),

@@ -1,18 +1,18 @@
-//! Elementwise functions, each for one vector of whatever width.
+//! Elementwise functions, for vectors of any width.
 
 use pulp::{Simd, WithSimd};
 
 use super::{
-    panels::Row,
+    panels::{LANES, Row},
     product::{vectors, vectors_mut},
 };
 
-/// 2^x for `x` in -126..127, to 2e-7 of the value.
+/// 2^x for `x` in -126..127, with a relative error below 2e-7.
 #[inline(always)]
 pub(super) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    // Source: minimax fit to 2^x over -0.5..0.5, with a relative error of 1.1e-7.
+    // A minimax polynomial for 2^x over -0.5..0.5, with a relative error of 1.1e-7.
     const C: [f32; 5] = [std::f32::consts::LN_2, 0.240_222_83, 0.055_505_585, 0.009_669_691, 0.001_330_060_5];
-    // Adding 1.5 * 2^23 leaves the whole part in the low bits; shifted by 23 they are an exponent.
+    // Adding 1.5 * 2^23 leaves the whole part of x in the low bits. Shifted by 23, they are added to the exponent.
     let magic = simd.splat_f32s(12_582_912.0);
     let shifted = simd.add_f32s(x, magic);
     let fraction = simd.sub_f32s(x, simd.sub_f32s(shifted, magic));
@@ -24,15 +24,15 @@ pub(super) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(y), exponent))
 }
 
-/// x times the normal distribution's Φ(x), to 1e-7 of max(1, x).
+/// x Φ(x), with the normal distribution's Φ. The error is below 1e-7 of max(1, |x|).
 #[inline(always)]
 pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    // Source: minimax fit of log2(1 - Φ(u)) over 0..6, weighted so that u (1 - Φ(u)) is within 8.5e-8.
+    // A minimax polynomial for log2(1 - Φ(u)) over 0..6, weighted so that the error of u (1 - Φ(u)) is below 8.5e-8.
     const C: [f32; 7] =
         [-0.999_993_1, -1.151_201_7, -0.458_770_96, -0.053_412_102, 0.008_080_715, -0.000_769_219_3, 0.000_033_092_77];
     let zero = simd.splat_f32s(0.0);
     let magnitude = simd.max_f32s(x, simd.sub_f32s(zero, x));
-    // Beyond 6 the tail is below 1e-9: as good as none.
+    // Beyond 6 the tail is below 1e-9 and can be ignored.
     let u = simd.min_f32s(magnitude, simd.splat_f32s(6.0));
     let mut y = simd.splat_f32s(C[6]);
     for c in [C[5], C[4], C[3], C[2], C[1], C[0]] {
@@ -48,9 +48,9 @@ pub(super) struct LayerNorm<'a> {
     pub rows: &'a mut [Row],
     /// Rows in a panel.
     pub features: usize,
-    /// A feature's factor; rows beyond these are left alone.
+    /// The factor of each feature. Further rows are not changed.
     pub scale: &'a [f32],
-    /// A feature's summand.
+    /// The summand of each feature.
     pub shift: &'a [f32],
     /// Added to the variance.
     pub epsilon: f32,
@@ -63,7 +63,7 @@ impl WithSimd for LayerNorm<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         for panel in self.rows.chunks_exact_mut(self.features) {
             let panel = &mut panel[..self.scale.len()];
-            for vector in (0..super::panels::LANES / S::F32_LANES).step_by(2) {
+            for vector in (0..LANES / S::F32_LANES).step_by(2) {
                 normalise_two(simd, panel, vector, self.scale, self.shift, self.epsilon);
             }
         }
@@ -106,7 +106,7 @@ fn normalise_two<S: Simd>(simd: S, panel: &mut [Row], first: usize, scale: &[f32
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{isa::Isa, panels::LANES, reference::normal_below},
+        super::{isa::Isa, reference::normal_below},
         *,
     };
 
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_are_as_exact_as_they_claim() {
+    fn functions_are_within_their_error_bounds() {
         let value = |i: usize| -120.0 + i as f32 * (240.0 / 12_799.0);
         let rows: Vec<Row> = (0..400).map(|row| Row(std::array::from_fn(|lane| value(row * LANES + lane)))).collect();
         for isa in Isa::all() {

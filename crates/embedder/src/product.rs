@@ -1,13 +1,13 @@
-//! The product that all the rest is made of, and the dense layers built on it.
+//! The matrix product, and dense layers, which use it.
 //!
-//! Loops that must be fast avoid `zip` and whatever else is not marked for inlining in the standard library:
-//! a build without link-time optimisation would call it, without vectors, at every turn.
+//! Fast loops avoid `zip` and other functions of the standard library that are not marked for inlining: a build without
+//! link-time optimisation would call them in every iteration, and not vectorise the loop.
 
 use pulp::{Simd, WithSimd};
 
 use super::{
     math::gelu,
-    panels::{Linear, Row, TILE},
+    panels::{LANES, Linear, PanelSlice, Row, TILE},
 };
 
 /// The vectors of a row.
@@ -31,7 +31,7 @@ pub(super) fn multiply<S: Simd, const W: usize, const HALF: usize>(
     rows: &[Row],
     store: impl FnMut(usize, usize, S::f32s),
 ) {
-    // As many sums as the registers hold beside two vectors of a row and one tap.
+    // As many sums as fit in the registers beside two vectors of a row and one tap.
     if S::REGISTER_COUNT >= 32 {
         multiply_blocks::<S, W, W, 2>(simd, taps, rows, store);
     } else {
@@ -39,7 +39,7 @@ pub(super) fn multiply<S: Simd, const W: usize, const HALF: usize>(
     }
 }
 
-/// [`multiply`] in blocks of `M` outputs by `N` vectors, whose sums stay in registers.
+/// [`multiply`] in blocks of `M` outputs by `N` vectors, so that the sums of a block stay in registers.
 #[inline(always)]
 fn multiply_blocks<S: Simd, const W: usize, const M: usize, const N: usize>(
     simd: S,
@@ -48,7 +48,7 @@ fn multiply_blocks<S: Simd, const W: usize, const M: usize, const N: usize>(
     mut store: impl FnMut(usize, usize, S::f32s),
 ) {
     let rows = &rows[..taps.len()];
-    for first_vector in (0..super::panels::LANES / S::F32_LANES).step_by(N) {
+    for first_vector in (0..LANES / S::F32_LANES).step_by(N) {
         for first_output in (0..W).step_by(M) {
             let mut sums = [[simd.splat_f32s(0.0); N]; M];
             for (k, taps) in taps.iter().enumerate() {
@@ -70,19 +70,19 @@ fn multiply_blocks<S: Simd, const W: usize, const M: usize, const N: usize>(
     }
 }
 
-/// Inputs summed in one go: that much of a panel stays in the first-level cache while the tiles go by.
+/// Inputs that are summed at a time: this part of a panel stays in the first-level cache while the tiles change.
 const DEPTH: usize = 384;
-/// Tiles that stay in the second-level cache while the panels go by.
+/// Tiles that are used at a time: they stay in the second-level cache while the panels change.
 const TILES: usize = 8;
 
-/// What becomes of a dense layer's output.
+/// What is done with a dense layer's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Finish {
-    /// Replaces what was there.
+    /// It replaces the old values.
     Set,
-    /// Goes through GELU, then replaces what was there.
+    /// GELU is applied to it, then it replaces the old values.
     Gelu,
-    /// Is added to what was there: the residual connection.
+    /// It is added to the old values: the residual connection.
     Add,
 }
 
@@ -90,13 +90,11 @@ pub(super) enum Finish {
 pub(super) struct Dense<'a> {
     /// The layer.
     pub layer: &'a Linear,
-    /// Panels of `input_features` rows, the first `layer.inputs` of which are read.
-    pub input: &'a [Row],
-    /// Rows in an input panel.
-    pub input_features: usize,
+    /// Panels, of which the first `layer.inputs` rows are read.
+    pub input: PanelSlice<'a>,
     /// As many panels, of `layer.outputs()` rows.
     pub output: &'a mut [Row],
-    /// What becomes of the output.
+    /// What is done with the output.
     pub finish: Finish,
 }
 
@@ -105,8 +103,9 @@ impl WithSimd for Dense<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { layer, input, input_features, output, finish } = self;
-        let (inputs, outputs) = (layer.inputs, layer.outputs());
+        let Self { layer, input, output, finish } = self;
+        let inputs = layer.inputs;
+        let outputs = layer.outputs();
         for first in (0..inputs).step_by(DEPTH) {
             let depth = DEPTH.min(inputs - first);
             let part = Part {
@@ -116,7 +115,7 @@ impl WithSimd for Dense<'_> {
             for first_tile in (0..layer.bias.len()).step_by(TILES) {
                 let last_tile = layer.bias.len().min(first_tile + TILES);
                 for (panel, output) in output.chunks_exact_mut(outputs).enumerate() {
-                    let input = &input[panel * input_features + first..][..depth];
+                    let input = &input.rows[panel * input.features + first..][..depth];
                     for tile in first_tile..last_tile {
                         let taps = &layer.tiles[tile * inputs + first..][..depth];
                         let bias = if first == 0 { &layer.bias[tile] } else { &[0.0; TILE] };
@@ -128,12 +127,12 @@ impl WithSimd for Dense<'_> {
     }
 }
 
-/// What becomes of the sums over some of the inputs.
+/// What is done with the sums over some of the inputs.
 #[derive(Debug, Clone, Copy)]
 struct Part {
-    /// They are added to what was there.
+    /// They are added to the old values.
     keep: bool,
-    /// They are the last, and go through GELU.
+    /// They are the last ones, and GELU is applied to the result.
     gelu: bool,
 }
 

@@ -1,4 +1,4 @@
-//! For tests: a small random model, written as a folder, and BERT once more, as plainly as it can be said.
+//! For tests: a small random model, which can be written to a folder, and a simple implementation of BERT.
 
 use std::{
     collections::BTreeMap,
@@ -6,8 +6,9 @@ use std::{
 };
 
 use safetensors::{Dtype, tensor::TensorView};
+use tempfile::TempDir;
 
-/// Sizes that divide by neither a tile nor a panel.
+/// Sizes that are multiples of neither a tile nor a panel.
 const HIDDEN: usize = 30;
 const HEADS: usize = 3;
 const WIDE: usize = 52;
@@ -15,17 +16,17 @@ const LAYERS: usize = 2;
 pub(super) const VOCABULARY: u16 = 64;
 pub(super) const POSITIONS: usize = 90;
 const EPSILON: f64 = 1e-12;
-/// The first tokens of the vocabulary; words `w4`, `w5`, … follow.
+/// The first tokens of the vocabulary, before the words `w4`, `w5`, …
 const SPECIAL: [&str; 4] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"];
 
-/// A folder that goes with the value.
-pub(super) struct Folder(pub PathBuf);
+/// A folder that is removed when the value is dropped.
+pub(super) struct Folder(pub PathBuf, #[expect(dead_code, reason = "dropping it removes the folder")] TempDir);
 
 impl Folder {
     pub fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("app-model-{}", uuid::Uuid::new_v4()));
-        std::fs::create_dir_all(path.join("1_Pooling")).unwrap();
-        Self(path)
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("1_Pooling")).unwrap();
+        Self(folder.path().to_owned(), folder)
     }
 
     /// Changes one value of `config.json`.
@@ -37,13 +38,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0));
-    }
-}
-
-/// How weights are stored.
+/// The type that the weights are stored as.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Store {
     F32,
@@ -55,7 +50,7 @@ pub(super) enum Store {
 pub(super) struct TinyModel(BTreeMap<String, (Vec<usize>, Vec<f32>)>);
 
 impl TinyModel {
-    /// The same at every call. All values are multiples of 2^-8 below 1, so that halves hold them too.
+    /// Makes the same model in every call. All values are multiples of 2^-8 below 1, so that a half can hold them.
     pub fn new() -> Self {
         let mut random = fastrand::Rng::with_seed(7);
         let mut tensors = BTreeMap::new();
@@ -89,13 +84,13 @@ impl TinyModel {
         Self(tensors)
     }
 
-    /// Leaves a tensor out.
+    /// Removes a tensor.
     pub fn without(mut self, name: &str) -> Self {
         self.0.remove(name).unwrap();
         self
     }
 
-    /// Writes the folder, with mean pooling.
+    /// Writes the model to a folder, with mean pooling.
     pub fn write(&self, store: Store, prefix: &str) -> Folder {
         let folder = Folder::new();
         let config = serde_json::json!({
@@ -130,7 +125,7 @@ impl TinyModel {
         std::fs::write(folder.join("model.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
     }
 
-    /// The vector of a text of these tokens: mean of the tokens, or the first.
+    /// The vector of a text with these tokens: the mean of all tokens, or the first token's.
     pub fn vector(&self, ids: &[u32], mean: bool) -> Vec<f64> {
         let embedding =
             |table: &str, row: usize| self.rows(&format!("embeddings.{table}_embeddings.weight"))[row].clone();
@@ -204,7 +199,7 @@ impl TinyModel {
     }
 }
 
-/// The normal distribution's share below `x`, by Simpson's rule.
+/// The normal distribution's Φ(x), by Simpson's rule.
 pub(super) fn normal_below(x: f64) -> f64 {
     const STEPS: u32 = 400;
     let width = x / f64::from(STEPS);
@@ -222,7 +217,7 @@ fn add(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| a + b).collect()
 }
 
-/// A multiple of 2^-8 of at most 10 bits, as an IEEE half; the others are not needed here.
+/// Converts a multiple of 2^-8 of at most 10 bits to an IEEE half. Other values are not needed here.
 fn to_f16(value: f32) -> u16 {
     if value == 0.0 {
         return 0;
@@ -231,7 +226,7 @@ fn to_f16(value: f32) -> u16 {
     u16::try_from((bits >> 16 & 0x8000) | (((bits >> 23 & 0xff) - 112) << 10) | (bits >> 13 & 0x3ff)).unwrap()
 }
 
-/// Splits at spaces; `w4` is token 4. It asks for padding and truncation, as published tokenizers do.
+/// A tokenizer that splits at spaces; `w4` is token 4. It asks for padding and truncation, as published tokenizers do.
 fn tokenizer() -> serde_json::Value {
     let words = (SPECIAL.len()..usize::from(VOCABULARY)).map(|id| (format!("w{id}"), id));
     let vocabulary: BTreeMap<_, _> = SPECIAL.iter().map(|it| it.to_string()).zip(0..).chain(words).collect();

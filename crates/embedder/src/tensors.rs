@@ -1,4 +1,4 @@
-//! Reads tensors from a safetensors file one by one, so that the file is never in memory whole.
+//! Reads tensors from a safetensors file one at a time, so that the whole file is never in memory.
 
 use std::{
     fs::File,
@@ -6,21 +6,24 @@ use std::{
     path::Path,
 };
 
-use safetensors::{Dtype, tensor::Metadata};
+use safetensors::{
+    Dtype,
+    tensor::{Metadata, TensorInfo},
+};
 
 use super::error::ModelError;
 
 const FILE: &str = "model.safetensors";
-/// Source: the format's own limit.
+/// The limit of the safetensors format.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// An open model file.
 pub(super) struct Tensors {
     file: BufReader<File>,
     metadata: Metadata,
-    /// Where in the file the first tensor begins.
+    /// The position of the first tensor in the file.
     data_start: u64,
-    /// What stands before the names of a BERT saved as part of a larger model.
+    /// The prefix of the names, which a BERT has that was saved as part of a larger model.
     prefix: &'static str,
 }
 
@@ -42,7 +45,7 @@ impl Tensors {
             serde_json::from_slice(&header).map_err(|error| ModelError::invalid(FILE, error.to_string()))?;
         let data_start = 8 + header_len;
         if file_len != data_start.saturating_add(metadata.data_len() as u64) {
-            return Err(ModelError::invalid(FILE, "it is cut short, or longer than its header says"));
+            return Err(ModelError::invalid(FILE, "it is shorter or longer than its header says"));
         }
         let plain = metadata.info("embeddings.word_embeddings.weight").is_some();
         Ok(Self { file, metadata, data_start, prefix: if plain { "" } else { "bert." } })
@@ -50,14 +53,15 @@ impl Tensors {
 
     /// Reads the tensor `name`, which must have the shape `shape`, as f32.
     pub fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
-        let Some(info) = self.metadata.info(&format!("{}{name}", self.prefix)) else {
+        let Some(info) = self.info(name) else {
             return Err(ModelError::invalid(FILE, format!("it has no tensor {name}")));
         };
         if info.shape != shape {
-            let reason = format!("{name} is {:?}, config.json makes it {shape:?}", info.shape);
+            let reason = format!("the shape of {name} is {:?}, but by config.json it is {shape:?}", info.shape);
             return Err(ModelError::invalid(FILE, reason));
         }
-        let ((start, end), dtype) = (info.data_offsets, info.dtype);
+        let (start, end) = info.data_offsets;
+        let dtype = info.dtype;
         self.file.seek(SeekFrom::Start(self.data_start + start as u64)).map_err(damaged)?;
         let data = self.file.by_ref().take((end - start) as u64);
         let values = match dtype {
@@ -69,17 +73,21 @@ impl Tensors {
         if values.iter().all(|value| value.is_finite()) {
             Ok(values)
         } else {
-            Err(ModelError::invalid(FILE, format!("{name} holds a value that is not a number")))
+            Err(ModelError::invalid(FILE, format!("{name} contains a value that is not a finite number")))
         }
     }
 
-    /// Whether there is a tensor `name`.
+    /// Whether the file has a tensor `name`.
     pub fn has(&self, name: &str) -> bool {
-        self.metadata.info(&format!("{}{name}", self.prefix)).is_some()
+        self.info(name).is_some()
+    }
+
+    fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.metadata.info(&format!("{}{name}", self.prefix))
     }
 }
 
-/// Reads as many values as `shape` asks for.
+/// Reads the values of a tensor of this shape.
 fn decode<const N: usize>(
     mut data: impl Read,
     shape: &[usize],
@@ -97,17 +105,18 @@ fn decode<const N: usize>(
 
 fn damaged(error: std::io::Error) -> ModelError {
     if error.kind() == std::io::ErrorKind::UnexpectedEof {
-        ModelError::invalid(FILE, "it is cut short")
+        ModelError::invalid(FILE, "it ends too early")
     } else {
         ModelError::io(FILE, error)
     }
 }
 
-/// An IEEE half as f32.
+/// Converts an IEEE half to f32.
 fn f16_to_f32(half: u16) -> f32 {
-    let (exponent, fraction) = (u32::from(half >> 10 & 0x1f), u32::from(half & 0x3ff));
+    let exponent = u32::from(half >> 10 & 0x1f);
+    let fraction = u32::from(half & 0x3ff);
     let magnitude = match exponent {
-        // 2^-24, the smallest step below the normal halves.
+        // A multiple of 2^-24, the step between subnormal halves.
         0 => f32::from(half & 0x3ff) * f32::from_bits(0x3380_0000),
         0x1f => f32::from_bits(0x7f80_0000 | fraction << 13),
         _ => f32::from_bits((exponent + 112) << 23 | fraction << 13),

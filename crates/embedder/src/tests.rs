@@ -13,14 +13,14 @@ use domain::{
     ports::{EmbedPriority, Embedder},
 };
 
-/// Texts of these many words, each of its own.
+/// Random texts of these numbers of words.
 fn ids_of(lengths: &[usize]) -> Vec<Vec<u32>> {
     let mut random = fastrand::Rng::with_seed(11);
     let mut text = |words| (0..words).map(|_| random.u32(4..u32::from(VOCABULARY))).collect::<Vec<_>>();
     lengths.iter().map(|words| [vec![2], text(*words), vec![3]].concat()).collect()
 }
 
-/// What tokenises to `ids`.
+/// A text whose tokens are `ids`.
 fn text_of(ids: &[u32]) -> String {
     ids[1..ids.len() - 1].iter().map(|id| format!("w{id}")).collect::<Vec<_>>().join(" ")
 }
@@ -42,7 +42,7 @@ fn error_of(folder: &Path) -> ModelError {
 }
 
 #[test]
-fn every_instruction_set_agrees_with_the_plain_model() {
+fn every_instruction_set_agrees_with_the_reference_model() {
     let model = TinyModel::new();
     let texts = ids_of(&[5, 0, 40, 31, 87, 1, 12]);
     for (store, prefix) in [(Store::F32, ""), (Store::F16, "bert."), (Store::BF16, "")] {
@@ -50,7 +50,7 @@ fn every_instruction_set_agrees_with_the_plain_model() {
         for isa in Isa::all() {
             let encoder = Encoder::load(&folder.0, ModelConfig::load(&folder.0).unwrap(), isa).unwrap();
             let mut scratch = encoder.scratch();
-            // The second time, the scratch holds the first's leftovers.
+            // In the second round, the buffers hold values of the first.
             for _ in 0..2 {
                 for (ids, vector) in texts.iter().zip(encoder.encode(&texts, &mut scratch)) {
                     assert_close(&vector, &model.vector(ids, true));
@@ -78,7 +78,7 @@ fn first_token_pooling_takes_the_first_token() {
 }
 
 #[tokio::test]
-async fn texts_come_back_in_order_whatever_their_lengths() {
+async fn vectors_are_in_the_order_of_their_texts() {
     let model = TinyModel::new();
     let folder = model.write(Store::F32, "");
     let embedder = LocalEmbedder::load(&folder.0, options(3)).unwrap();
@@ -96,7 +96,7 @@ async fn texts_come_back_in_order_whatever_their_lengths() {
 }
 
 #[tokio::test]
-async fn a_long_text_is_cut_at_the_models_limit() {
+async fn a_long_text_is_truncated_at_the_models_limit() {
     let model = TinyModel::new();
     let folder = model.write(Store::F32, "");
     std::fs::write(folder.0.join("sentence_bert_config.json"), r#"{"max_seq_length": 20}"#).unwrap();
@@ -108,7 +108,7 @@ async fn a_long_text_is_cut_at_the_models_limit() {
 }
 
 #[test]
-fn the_tokenizer_neither_cuts_nor_pads() {
+fn the_tokenizer_neither_truncates_nor_pads() {
     let folder = TinyModel::new().write(Store::F32, "");
     let tokenizer = load_tokenizer(&folder.0).unwrap();
     let ids = ids_of(&[150]).remove(0);
@@ -116,7 +116,7 @@ fn the_tokenizer_neither_cuts_nor_pads() {
 }
 
 #[test]
-fn a_missing_file_is_named() {
+fn the_error_names_a_missing_file() {
     for file in ["config.json", "tokenizer.json", "model.safetensors"] {
         let folder = TinyModel::new().write(Store::F32, "");
         std::fs::remove_file(folder.0.join(file)).unwrap();
@@ -130,7 +130,7 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
-fn a_model_that_is_not_built_in_is_refused() {
+fn an_unsupported_model_is_refused() {
     for (key, value) in [("model_type", "roberta"), ("hidden_act", "relu"), ("position_embedding_type", "relative_key")]
     {
         let folder = TinyModel::new().write(Store::F32, "");
@@ -188,7 +188,7 @@ fn an_empty_folder_is_refused() {
     assert_eq!(error_of(&Folder::new().0).code(), Code::ModelMissing);
 }
 
-/// The first components of two vectors. Source: Python onnxruntime 1.31.1 on the same weights.
+/// The first components of two vectors, as Python's onnxruntime 1.31.1 computes them from the same weights.
 const REAL: [(&str, [f32; 8]); 2] = [
     (
         "A worker claims a job and keeps its lease.",
@@ -219,9 +219,9 @@ const REAL: [(&str, [f32; 8]); 2] = [
 ];
 
 #[tokio::test]
-async fn the_default_model_gives_the_vectors_it_gives_elsewhere() {
+async fn the_default_model_gives_the_vectors_of_onnxruntime() {
     let folder = std::env::var_os("APP_MODEL_DIR")
-        .expect("APP_MODEL_DIR must name the all-MiniLM-L6-v2 folder; run the tests with scripts/test, which gets it");
+        .expect("APP_MODEL_DIR must name the all-MiniLM-L6-v2 folder; run the tests with scripts/test, which sets it");
     let embedder = LocalEmbedder::load(Path::new(&folder), options(1)).unwrap();
     assert_eq!((embedder.model().dim, embedder.model().max_tokens), (384, 256));
     let texts = REAL.iter().map(|(text, _)| (*text).to_owned()).collect();

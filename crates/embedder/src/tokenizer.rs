@@ -1,4 +1,4 @@
-//! Reads a model's tokenizer, for the embedder and for whoever counts its tokens.
+//! Loads a model's tokenizer, for the embedder and for the chunker, which counts tokens.
 
 use std::path::{Path, PathBuf};
 
@@ -6,14 +6,14 @@ use tokenizers::Tokenizer;
 
 use super::error::ModelError;
 
-/// Where the files of the transformer itself lie: older folders keep them one level down.
+/// The folder of the transformer's files, which older models keep in a subfolder.
 pub(super) fn transformer_folder(folder: &Path) -> PathBuf {
     let nested = folder.join("0_Transformer");
     if nested.is_dir() { nested } else { folder.to_owned() }
 }
 
-/// Loads `tokenizer.json` of the model in `folder`, neither truncating nor padding whatever the file says:
-/// it counts all the tokens of a text, and no others.
+/// Loads `tokenizer.json` of the model in `folder`. Truncation and padding are switched off, even if the file asks for them,
+/// so that exactly the tokens of a text are counted.
 ///
 /// # Errors
 ///

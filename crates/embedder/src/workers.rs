@@ -1,4 +1,4 @@
-//! The encoder threads and the queue before them.
+//! The encoder threads and their queue.
 
 use std::{
     collections::VecDeque,
@@ -11,13 +11,13 @@ use tokio::sync::oneshot;
 
 use domain::{Code, Failure, ports::EmbedPriority};
 
-/// The answer to a batch: one vector a text.
+/// The result of a batch: one vector for each text.
 pub(super) type Vectors = Result<Vec<Vec<f32>>, Failure>;
 
-/// What a thread does with a batch. It keeps state of its own, so each thread makes one for itself.
+/// The function that a thread runs on each batch. It has state, so each thread makes its own.
 pub(super) type Work = Box<dyn FnMut(&[String]) -> Vectors>;
 
-/// A few texts, and who waits for their vectors.
+/// Texts and the channel for their vectors.
 struct Batch {
     texts: Vec<String>,
     reply: oneshot::Sender<Vectors>,
@@ -36,30 +36,30 @@ struct Shared {
     changed: Condvar,
 }
 
-/// A pool of threads that work through one queue, queries first. Dropping it ends them, each after the batch
-/// it is at.
+/// Threads that share one queue, in which queries come first. Dropping it stops each thread after its current batch.
 pub(super) struct Workers {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Workers {
-    /// Starts `count` threads, each of which works with what `make` gives it.
+    /// Starts `count` threads, each of which calls `make` for its work.
     ///
     /// # Errors
     ///
-    /// The system refuses a thread.
+    /// The operating system refuses to start a thread.
     pub fn start(count: usize, make: impl Fn() -> Work + Clone + Send + 'static) -> std::io::Result<Self> {
         let mut workers = Self { shared: Arc::default(), threads: Vec::with_capacity(count) };
         for index in 0..count {
-            let (shared, make) = (Arc::clone(&workers.shared), make.clone());
+            let shared = Arc::clone(&workers.shared);
+            let make = make.clone();
             let thread = std::thread::Builder::new().name(format!("encoder-{index}"));
             workers.threads.push(thread.spawn(move || run(&shared, &make))?);
         }
         Ok(workers)
     }
 
-    /// Queues a batch. Whoever drops the receiver before a thread comes to it saves the work.
+    /// Queues a batch. If the receiver is dropped before a thread takes the batch, the batch is skipped.
     pub fn submit(&self, texts: Vec<String>, priority: EmbedPriority) -> oneshot::Receiver<Vectors> {
         let (reply, receiver) = oneshot::channel();
         let batch = Batch { texts, reply };
@@ -79,19 +79,19 @@ impl Drop for Workers {
         self.shared.lock().closed = true;
         self.shared.changed.notify_all();
         for thread in self.threads.drain(..) {
-            // A panic was answered as a failure when it happened; here there is nobody left to tell.
+            // A panic has already been reported to the caller of its batch.
             drop(thread.join());
         }
     }
 }
 
 impl Shared {
-    /// The lock is held only to push or pop, so a poisoned queue is still whole.
+    /// The lock is held only to push or pop, so a poisoned queue is still valid.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a batch that somebody still waits for; `None` when the pool ends.
+    /// Waits for a batch whose caller still waits for it; `None` when the threads must stop.
     fn next(&self) -> Option<Batch> {
         let mut queue = self.lock();
         loop {
@@ -107,7 +107,7 @@ impl Shared {
     }
 }
 
-/// A thread's life. A panic fails its batch only: what it left behind is thrown away and made anew.
+/// Runs one thread. A panic fails only its batch: the state, which it may have damaged, is dropped and made again.
 fn run(shared: &Shared, make: &impl Fn() -> Work) {
     let mut work = None;
     while let Some(batch) = shared.next() {
@@ -116,12 +116,12 @@ fn run(shared: &Shared, make: &impl Fn() -> Work) {
             work = None;
             Err(crashed())
         });
-        // Nobody there any more is fine: the work is lost, and was not wanted.
+        // The caller may have gone; then the vectors are not needed.
         drop(batch.reply.send(answer));
     }
 }
 
-/// What a caller gets whose thread ended under it.
+/// The failure of a batch whose thread panicked.
 pub(super) fn crashed() -> Failure {
     let message = "the local embedding model crashed on a batch; the log has the panic. Please report it.";
     Failure::new(Code::EmbedderCrashed, message)
@@ -133,17 +133,18 @@ mod tests {
 
     use super::*;
 
-    /// One thread that reports each batch's first text when it starts, then waits to be let on.
+    /// One thread that reports the first text of each batch when it starts, then waits until the gate lets it continue.
     fn gated() -> (Workers, Receiver<String>, Sender<()>) {
         let (started, starts) = channel();
         let (gate, opened) = channel();
         let opened = Arc::new(Mutex::new(opened));
         let make = move || -> Work {
-            let (started, opened) = (started.clone(), Arc::clone(&opened));
+            let started = started.clone();
+            let opened = Arc::clone(&opened);
             Box::new(move |texts| {
                 started.send(texts[0].clone()).unwrap();
                 opened.lock().unwrap_or_else(PoisonError::into_inner).recv().unwrap();
-                assert_ne!(texts[0], "boom", "as the test wants");
+                assert_ne!(texts[0], "boom", "the test wants a panic");
                 Ok(vec![vec![1.0]; texts.len()])
             })
         };
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn queries_go_first_and_cancelled_batches_not_at_all() {
+    async fn queries_run_first_and_cancelled_batches_never() {
         let (workers, starts, gate) = gated();
         let first = submit(&workers, "first", EmbedPriority::Document);
         assert_eq!(starts.recv().unwrap(), "first");
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_fails_its_batch_only() {
+    async fn a_panic_fails_only_its_batch() {
         let (workers, _starts, gate) = gated();
         gate.send(()).unwrap();
         gate.send(()).unwrap();
@@ -184,16 +185,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn dropping_the_pool_ends_its_threads_after_the_batch_at_hand() {
+    async fn dropping_the_workers_stops_each_thread_after_its_current_batch() {
         let (workers, starts, gate) = gated();
-        let at_hand = submit(&workers, "at hand", EmbedPriority::Document);
+        let current = submit(&workers, "current", EmbedPriority::Document);
         let waiting = submit(&workers, "waiting", EmbedPriority::Document);
-        assert_eq!(starts.recv().unwrap(), "at hand");
+        assert_eq!(starts.recv().unwrap(), "current");
         workers.shared.lock().closed = true;
         gate.send(()).unwrap();
         drop(workers);
-        assert!(at_hand.await.unwrap().is_ok());
-        // The thread held the other end: it is gone, without having started another batch.
+        assert!(current.await.unwrap().is_ok());
+        // The thread owned the sender: it has ended, and did not start another batch.
         assert!(starts.recv().is_err());
         assert!(waiting.await.is_err());
     }

@@ -1,6 +1,6 @@
-//! Why a connection to Postgres failed, and what to do: one line for a log, three for `app check`.
+//! Explains why a connection to Postgres failed and what to do: one line for a log, three for `app check`.
 
-use std::{error::Error, fmt, io};
+use std::{error::Error, io};
 
 use tokio_postgres::error::{DbError, SqlState};
 
@@ -10,42 +10,42 @@ use domain::Code;
 #[cfg(test)]
 mod tests;
 
-/// What stands between us and the database.
+/// The causes of a failed connection that are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectCause {
-    /// Refused, timed out, or cut before the server spoke.
+    /// Refused, timed out, or closed before the server answered.
     Unreachable,
-    /// The host's name has no address.
+    /// The host name has no address.
     Dns,
-    /// The host has only an IPv6 address, and this machine no way out by IPv6.
+    /// The host has only an IPv6 address, and this machine has no IPv6 route.
     Ipv6Only,
-    /// The server wants TLS, and it was switched off.
+    /// The server requires TLS, and it is switched off here.
     TlsRequired,
-    /// TLS was asked for, and the server has none.
+    /// TLS is required here, and the server does not support it.
     TlsUnsupported,
-    /// The certificate was signed by nobody whom we trust.
+    /// The certificate is not signed by a trusted authority.
     TlsUntrusted,
-    /// The certificate is another host's.
+    /// The certificate is for other host names.
     TlsNameMismatch,
-    /// The certificate is past its time, or this machine's clock is wrong.
+    /// The certificate has expired or is not valid yet, or this machine's clock is wrong.
     TlsExpired,
     /// Any other failure of the handshake.
     TlsFailed,
-    /// Wrong user or password, or none.
+    /// The user or the password is wrong or missing.
     AuthFailed,
-    /// The server knows no such role, or one that may not log in.
+    /// The role does not exist or may not log in.
     RoleMissing,
-    /// The server's rules (`pg_hba.conf`, allow-list) let this user, database or address not in.
+    /// The server's rules (`pg_hba.conf`, an allow-list) refuse this user, database or address.
     AccessRefused,
-    /// No such database.
+    /// The database does not exist.
     DatabaseMissing,
-    /// Every connection that the server or the pooler grants is taken.
+    /// Every connection that the server or the pooler allows is in use.
     TooManyConnections,
-    /// The pooler does not know the project: reference or region is wrong, or the project is paused.
+    /// The pooler does not know the project: its reference or region is wrong, or it is paused.
     PoolerTenantUnknown,
     /// The server is starting, stopping or recovering.
     NotReady,
-    /// None of these; the server's own words say more.
+    /// Another cause; the message says more.
     Other,
 }
 
@@ -74,12 +74,13 @@ impl ConnectCause {
     }
 }
 
-/// A failed connection, explained. Holds no password; `Display` is one line: what, why, fix.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A failed connection, explained in one line. Contains no password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} ({}): {why} {fix}", self.code())]
 pub struct ConnectProblem {
-    /// Which of the known causes.
+    /// The cause.
     pub cause: ConnectCause,
-    /// What was observed, with host and port.
+    /// What happened, with host and port.
     pub what: String,
     /// What it means.
     pub why: String,
@@ -94,99 +95,92 @@ impl ConnectProblem {
     }
 }
 
-impl fmt::Display for ConnectProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}): {} {}", self.what, self.code(), self.why, self.fix)
-    }
-}
-
-impl Error for ConnectProblem {}
-
-/// Explains `error`, which arose while connecting to `url`: a [`tokio_postgres::Error`], or anything that has one, an
-/// [`io::Error`] or a [`rustls::Error`] among its sources (deadpool's errors, an `anyhow::Error` as `&*error`).
+/// Explains `error`, which occurred while connecting to `url`: a [`tokio_postgres::Error`], or an error that has one, an
+/// [`io::Error`] or a [`rustls::Error`] among its sources.
 pub fn classify(error: &(dyn Error + 'static), url: &DatabaseUrl) -> ConnectProblem {
     let cause = cause_of(error, url);
-    let said = url.without_password(&last_words(error));
+    let message = url.without_password(&innermost_message(error));
     let place = if url.is_socket() {
         format!("the socket in {} (port {})", url.host(), url.port())
     } else {
         format!("{}:{}", url.host(), url.port())
     };
     let (why, fix) = advice(cause, url);
-    ConnectProblem { cause, what: format!("Connecting to {place} failed: {said}"), why, fix }
+    ConnectProblem { cause, what: format!("Connecting to {place} failed: {message}"), why, fix }
 }
 
-/// The causes of `error`, outermost first. An [`io::Error`] hides the error that it wraps from `source`.
-fn links<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| next_link(error))
+/// `error` and its sources, outermost first. `source` of an [`io::Error`] skips the error that it wraps, so that is added.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| next_source(error))
 }
 
-fn next_link<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+fn next_source<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(inner) => Some(inner),
         None => error.source(),
     }
 }
 
-/// The innermost message, which is the one that tells something.
-fn last_words(error: &(dyn Error + 'static)) -> String {
-    let words = links(error).last().map(ToString::to_string).unwrap_or_default();
-    match links(error).find_map(|e| e.downcast_ref::<DbError>()) {
+/// The innermost message, which says the most.
+fn innermost_message(error: &(dyn Error + 'static)) -> String {
+    match chain(error).find_map(|e| e.downcast_ref::<DbError>()) {
         Some(db) => format!("{} (SQLSTATE {})", db.message(), db.code().code()),
-        None => words,
+        None => chain(error).last().map(ToString::to_string).unwrap_or_default(),
     }
 }
 
 fn cause_of(error: &(dyn Error + 'static), url: &DatabaseUrl) -> ConnectCause {
-    for link in links(error) {
-        if let Some(db) = link.downcast_ref::<DbError>() {
+    for source in chain(error) {
+        if let Some(db) = source.downcast_ref::<DbError>() {
             return cause_of_answer(db);
         }
-        if let Some(tls) = link.downcast_ref::<rustls::Error>() {
+        if let Some(tls) = source.downcast_ref::<rustls::Error>() {
             return cause_of_handshake(tls);
         }
-        if link.is::<tokio::time::error::Elapsed>() {
+        if source.is::<tokio::time::error::Elapsed>() {
             return ConnectCause::Unreachable;
         }
-        if let Some(io) = link.downcast_ref::<io::Error>()
+        if let Some(io) = source.downcast_ref::<io::Error>()
             && io.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>())
         {
             return cause_of_io(io, url);
         }
     }
-    // tokio-postgres keeps these as bare texts.
-    let words = links(error).map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    if words.contains("does not support TLS") {
+    // tokio-postgres has no types for these, only texts.
+    let text = chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    if text.contains("does not support TLS") {
         ConnectCause::TlsUnsupported
-    } else if words.contains("password missing") || words.contains("authentication error") {
+    } else if text.contains("password missing") || text.contains("authentication error") {
         ConnectCause::AuthFailed
-    } else if words.contains("TLS handshake") {
+    } else if text.contains("TLS handshake") {
         ConnectCause::TlsFailed
-    } else if words.contains("timeout") || words.contains("connection closed") {
+    } else if text.contains("timeout") || text.contains("connection closed") {
         ConnectCause::Unreachable
     } else {
         ConnectCause::Other
     }
 }
 
-/// What the server, or a pooler in its place, answered.
+/// The cause behind an error response of the server or a pooler.
 fn cause_of_answer(db: &DbError) -> ConnectCause {
-    let says = db.message().to_ascii_lowercase();
+    let message = db.message().to_ascii_lowercase();
     let code = db.code();
-    // Poolers send their own texts under codes of little meaning (XX000, 08P01), so the texts go first.
-    if says.contains("tenant") && says.contains("not found") {
+    // Poolers send their own texts under general codes (XX000, 08P01), so the texts are checked first.
+    if message.contains("tenant") && message.contains("not found") {
         ConnectCause::PoolerTenantUnknown
     } else if *code == SqlState::TOO_MANY_CONNECTIONS
-        || says.contains("max clients")
-        || says.contains("max_client_conn")
-        || says.contains("no more connections allowed")
+        || message.contains("max clients")
+        || message.contains("max_client_conn")
+        || message.contains("no more connections allowed")
     {
         ConnectCause::TooManyConnections
-    } else if wants_tls(&says) {
+    } else if requires_tls(&message) {
         ConnectCause::TlsRequired
-    } else if says.contains("no pg_hba.conf entry") || says.contains("pg_hba.conf rejects") {
+    } else if message.contains("no pg_hba.conf entry") || message.contains("pg_hba.conf rejects") {
         ConnectCause::AccessRefused
-    } else if says.contains("role") && (says.ends_with("does not exist") || says.ends_with("not permitted to log in")) {
+    } else if message.contains("role")
+        && (message.ends_with("does not exist") || message.ends_with("not permitted to log in"))
+    {
         ConnectCause::RoleMissing
     } else if *code == SqlState::INVALID_PASSWORD || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION {
         ConnectCause::AuthFailed
@@ -199,13 +193,13 @@ fn cause_of_answer(db: &DbError) -> ConnectCause {
     }
 }
 
-/// Whether a refusal is about plain text: Postgres 12 and later, before, and hosts that say it in their own way.
-fn wants_tls(says: &str) -> bool {
-    (says.contains("pg_hba.conf") && (says.ends_with("no encryption") || says.ends_with("ssl off")))
-        || says.contains("connection is insecure")
-        || says.contains("ssl connection is required")
-        || says.contains("ssl required")
-        || says.contains("sslmode=require")
+/// Whether the message says that TLS is required: Postgres from version 12, earlier versions, and hosting services.
+fn requires_tls(message: &str) -> bool {
+    (message.contains("pg_hba.conf") && (message.ends_with("no encryption") || message.ends_with("ssl off")))
+        || message.contains("connection is insecure")
+        || message.contains("ssl connection is required")
+        || message.contains("ssl required")
+        || message.contains("sslmode=require")
 }
 
 fn cause_of_handshake(tls: &rustls::Error) -> ConnectCause {
@@ -224,7 +218,7 @@ fn cause_of_handshake(tls: &rustls::Error) -> ConnectCause {
 }
 
 fn cause_of_io(io: &io::Error, url: &DatabaseUrl) -> ConnectCause {
-    /// "Address family not supported": a machine without IPv6. Source: Linux, `errno.h`.
+    /// "Address family not supported" in Linux's `errno.h`: the machine has no IPv6.
     const EAFNOSUPPORT: i32 = 97;
     let by_name = !url.is_socket() && url.host().parse::<std::net::Ipv4Addr>().is_err() && !is_loopback(&url.host());
     let no_route = matches!(io.kind(), io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable)
@@ -238,7 +232,7 @@ fn cause_of_io(io: &io::Error, url: &DatabaseUrl) -> ConnectCause {
     }
 }
 
-/// Why and fix.
+/// `why` and `fix` of a [`ConnectProblem`].
 fn advice(cause: ConnectCause, url: &DatabaseUrl) -> (String, String) {
     let (why, fix) = match cause {
         ConnectCause::Unreachable if url.is_socket() => (
@@ -246,24 +240,25 @@ fn advice(cause: ConnectCause, url: &DatabaseUrl) -> (String, String) {
             "Start the server, or correct the socket's folder and port in the URL.".to_owned(),
         ),
         ConnectCause::Unreachable => (
-            "Nothing answers there as Postgres does: the server is down, the port is wrong, or a firewall is between.",
-            "Check host and port in the URL, that the server runs, and that it admits this machine's address."
+            "No Postgres server answers there: the server is down, the port is wrong, or a firewall blocks the connection.",
+            "Check the host and port in the URL, that the server runs, and that it admits this machine's address."
                 .to_owned(),
         ),
         ConnectCause::Dns => (
-            "The host's name has no address: it is misspelt, the project is paused or deleted, or DNS is down.",
+            "The host name has no address: it is misspelt, the project is paused or deleted, or DNS is down.",
             "Copy the URL again from the database's dashboard.".to_owned(),
         ),
         ConnectCause::Ipv6Only => {
-            ("The host has an IPv6 address only, and this machine has no way out by IPv6.", ipv4_advice(url))
+            ("The host has only an IPv6 address, and this machine has no IPv6 route.", ipv4_advice(url))
         }
         ConnectCause::TlsRequired => (
-            "The server takes encrypted connections only, and the URL or the default switched TLS off.",
+            "The server accepts only encrypted connections, and the URL or the default switches TLS off.",
             "Put sslmode=verify-full into the URL (or remove sslmode=disable).".to_owned(),
         ),
         ConnectCause::TlsUnsupported => (
-            "The server offers no TLS.",
-            "Switch TLS on in the server; only on a private network, put sslmode=disable into the URL.".to_owned(),
+            "The server does not support TLS.",
+            "Switch TLS on in the server. On a private network only, you can put sslmode=disable into the URL."
+                .to_owned(),
         ),
         ConnectCause::TlsUntrusted => (
             "The server's certificate was signed by an authority that is not trusted here.",
@@ -273,51 +268,51 @@ fn advice(cause: ConnectCause, url: &DatabaseUrl) -> (String, String) {
         ),
         ConnectCause::TlsNameMismatch => (
             "The server's certificate is for other names than the host in the URL.",
-            "Connect by a name in the certificate, or, if the host cannot be changed, with sslmode=verify-ca."
-                .to_owned(),
+            "Use a host name from the certificate. If the host cannot be changed, use sslmode=verify-ca.".to_owned(),
         ),
         ConnectCause::TlsExpired => (
-            "The server's certificate is not valid at this machine's time.",
-            "Renew the certificate, or set this machine's clock.".to_owned(),
+            "The server's certificate is not valid at the time on this machine's clock.",
+            "Renew the certificate, or correct this machine's clock.".to_owned(),
         ),
         ConnectCause::TlsFailed => (
             "The encrypted connection could not be set up.",
-            "Check that the port is Postgres's own, and that the server supports TLS 1.2 or 1.3.".to_owned(),
+            "Check that the port belongs to Postgres, and that the server supports TLS 1.2 or 1.3.".to_owned(),
         ),
-        ConnectCause::AuthFailed => ("User or password is wrong.", password_advice(url)),
+        ConnectCause::AuthFailed => ("The user or the password is wrong.", password_advice(url)),
         ConnectCause::RoleMissing => (
-            "The server has no such role, or one that may not log in.",
+            "The role does not exist on this server, or may not log in.",
             "Correct the user in the URL, or create the role with LOGIN.".to_owned(),
         ),
         ConnectCause::AccessRefused => (
             "The server's rules do not admit this user, database or address.",
-            "Add this machine's address to the allow-list (pg_hba.conf), or use the user and database meant for it."
+            "Add this machine's address to the allow-list (pg_hba.conf), or use a user and database that it admits."
                 .to_owned(),
         ),
         ConnectCause::DatabaseMissing => (
-            "The server has no database of that name.",
+            "The server has no database of this name.",
             "Correct the name after the last / in the URL, or create the database.".to_owned(),
         ),
         ConnectCause::TooManyConnections => (
-            "The server, or its pooler, gives out no more connections.",
+            "Every connection that the server or its pooler allows is in use.",
             "Lower DATABASE_POOL_SIZE or the number of instances, or connect through a pooler in transaction mode."
                 .to_owned(),
         ),
         ConnectCause::PoolerTenantUnknown => (
-            "The pooler does not know this project: the user lacks its reference, the region is another, or the project is paused.",
+            "The pooler does not know this project: the user lacks its reference, the region is wrong, or the project is \
+             paused.",
             "The user must be postgres.<project reference> and the host that of the project's region; copy the URL \
              again from Connect → Transaction pooler."
                 .to_owned(),
         ),
         ConnectCause::NotReady => {
-            ("The server is starting, stopping or recovering.", "Wait; it is tried again.".to_owned())
+            ("The server is starting, stopping or recovering.", "Wait; the connection is tried again.".to_owned())
         }
-        ConnectCause::Other => ("The server's own words are above.", "See the server's log.".to_owned()),
+        ConnectCause::Other => ("The cause is not one of the known ones.", "See the server's log.".to_owned()),
     };
     (why.to_owned(), fix)
 }
 
-/// What to do about a host that only IPv6 leads to: the pooler's URLs, with the project's reference filled in.
+/// What to do about a host with only an IPv6 address: use the pooler's URLs, which contain the project's reference.
 pub fn ipv4_advice(url: &DatabaseUrl) -> String {
     let (Some(transaction), Some(session)) =
         (url.suggested_pooler_url(PoolerMode::Transaction), url.suggested_pooler_url(PoolerMode::Session))
@@ -325,7 +320,7 @@ pub fn ipv4_advice(url: &DatabaseUrl) -> String {
         return "Use a host that has an IPv4 address, such as the database's connection pooler.".to_owned();
     };
     format!(
-        "Use the pooler, which has IPv4 (copy its host from Connect, with the project's region): \
+        "Use the pooler, which has an IPv4 address (copy its host, which contains the region, from Connect): \
          DATABASE_URL={transaction} and DIRECT_URL={session}."
     )
 }
@@ -336,7 +331,7 @@ fn password_advice(url: &DatabaseUrl) -> String {
         _ => String::new(),
     };
     format!(
-        "Correct user and password in the URL; special characters of the password are percent-encoded \
+        "Correct the user and the password in the URL. Special characters in the password must be percent-encoded \
          (@ is %40, / is %2F).{project}"
     )
 }

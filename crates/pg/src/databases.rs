@@ -1,12 +1,12 @@
-//! Databases themselves, for `app dev`, which makes its own.
+//! Creates the database that `app dev` keeps its data in.
 
 use tokio::runtime::Handle;
 use tokio_postgres::{error::SqlState, types::Type};
 
 use super::{ConnectTarget, DbError, probe};
 
-/// Makes the database `name` where there is none; whether it was made. `target` is any other database of the server;
-/// `name` must be a plain word.
+/// Creates the database `name` unless it exists, and returns whether it was created. `target` is any other database of the
+/// same server.
 pub async fn ensure_database(target: &ConnectTarget, runtime: &Handle, name: &str) -> Result<bool, DbError> {
     let client = probe::connect(target, runtime).await?;
     let sql = "-- database_exists
@@ -19,7 +19,7 @@ SELECT FROM pg_database AS d WHERE d.datname = $1";
     let sql = format!("-- create_database\nCREATE DATABASE \"{}\"", name.replace('"', "\"\""));
     match client.batch_execute(&sql).await {
         Ok(()) => Ok(true),
-        // Another process was quicker.
+        // Another process created it first.
         Err(error) if error.code() == Some(&SqlState::DUPLICATE_DATABASE) => Ok(false),
         Err(error) => Err(DbError::statement(&sql, &error)),
     }

@@ -1,4 +1,4 @@
-//! What can go wrong between us and Postgres.
+//! Errors of the database.
 
 use tokio_postgres::error::SqlState;
 
@@ -6,16 +6,16 @@ use super::connect_error::ConnectProblem;
 use domain::{Code, ErrorClass, Failure};
 use telemetry::metrics::METRICS;
 
-/// A failure of the database or of the way to it. None of the texts holds a URL, a password or a parameter's value.
+/// A failure of the database or of the connection to it. No text contains a URL, a password or a parameter's value.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DbError {
-    /// No connection could be made. Trying again helps once the cause is gone.
+    /// Connecting failed. A retry helps once the cause is removed.
     #[error("couldn't connect to the database: {0}")]
     Connect(Box<ConnectProblem>),
-    /// The pool could not give a connection: it is closed, or its options contradict each other.
+    /// The pool gave no connection: it is closed, its options contradict each other, or the server did not answer.
     #[error("couldn't get a database connection: {0}")]
     Pool(String),
-    /// Every connection of the pool was busy for as long as a caller waits.
+    /// Every connection of the pool stayed in use while the caller waited.
     #[error("no database connection became free within {seconds} s; lower the load or raise DATABASE_POOL_SIZE")]
     PoolTimeout {
         /// How long the caller waited.
@@ -33,24 +33,24 @@ pub enum DbError {
         /// The constraint that refused a row, if one did.
         constraint: Option<String>,
     },
-    /// A row did not have the shape that the statement promises.
-    #[error("{statement}: unexpected row: {message}")]
+    /// A row is missing, or has another shape than the caller expects.
+    #[error("{place}: unexpected row: {message}")]
     Row {
-        /// The statement's name.
-        statement: String,
-        /// What was wrong with it.
+        /// The statement's name, or `column` and the column's name.
+        place: String,
+        /// What is wrong.
         message: String,
     },
-    /// A worker wrote under a lease that it no longer holds. Whoever took the job over goes on with it.
+    /// A worker wrote under a lease that it no longer holds.
     #[error("the lease on job {job_id} is lost; another worker has it, or it was cancelled")]
     LeaseLost {
-        /// The job.
+        /// The job of the lease.
         job_id: domain::JobId,
     },
 }
 
 impl DbError {
-    /// What running `sql` came to.
+    /// `error`, which running `sql` ended in. It is counted.
     pub fn statement(sql: &str, error: &tokio_postgres::Error) -> Self {
         let failed = Self::Statement {
             statement: name_of(sql).to_owned(),
@@ -62,9 +62,14 @@ impl DbError {
         failed
     }
 
-    /// A row of the statement of this name that is not of its shape.
-    pub fn row(statement: &str, error: &dyn std::fmt::Display) -> Self {
-        Self::Row { statement: statement.to_owned(), message: error.to_string() }
+    /// The statement `name` returned an unexpected row.
+    pub fn row(name: &str, error: &dyn std::fmt::Display) -> Self {
+        Self::Row { place: name.to_owned(), message: error.to_string() }
+    }
+
+    /// The column `name` holds an unexpected value.
+    pub(super) fn column(name: &str, error: &dyn std::fmt::Display) -> Self {
+        Self::Row { place: format!("column {name}"), message: error.to_string() }
     }
 
     /// Stable, for `last_error`, `events` and the API.
@@ -78,7 +83,7 @@ impl DbError {
         }
     }
 
-    /// Whether running the same transaction again may succeed at once: a serialization failure or a deadlock.
+    /// Whether this is a serialization failure or a deadlock, after which the same transaction may succeed at once.
     pub fn is_serialization_failure(&self) -> bool {
         self.sqlstate().is_some_and(|state| {
             *state == SqlState::T_R_SERIALIZATION_FAILURE || *state == SqlState::T_R_DEADLOCK_DETECTED
@@ -89,13 +94,12 @@ impl DbError {
     pub fn sqlstate(&self) -> Option<&SqlState> {
         match self {
             Self::Statement { sqlstate, .. } => sqlstate.as_ref(),
-            Self::Connect(_) | Self::Pool(_) | Self::PoolTimeout { .. } | Self::Row { .. } | Self::LeaseLost { .. } => {
-                None
-            }
+            Self::Connect(_) | Self::Pool(_) | Self::PoolTimeout { .. } => None,
+            Self::Row { .. } | Self::LeaseLost { .. } => None,
         }
     }
 
-    /// Whether a table or column that this build needs is not there: the schema is missing or behind.
+    /// Whether a table or column that this build needs is missing: the schema is missing or too old.
     pub fn is_schema_missing(&self) -> bool {
         self.sqlstate().is_some_and(|state| {
             [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::INVALID_SCHEMA_NAME].contains(state)
@@ -105,8 +109,8 @@ impl DbError {
 
 impl From<DbError> for Failure {
     fn from(error: DbError) -> Self {
-        // A statement that the server refuses for good (a constraint, a data error) would be refused again; all else may pass.
-        // A login that was refused stays refused until somebody mends it.
+        // The server would refuse a constraint or data error again. A refused login needs a change of the configuration.
+        // A retry may clear everything else.
         let class = match error.sqlstate().map(SqlState::code) {
             Some(code) if code.starts_with("22") || code.starts_with("23") => ErrorClass::Document,
             _ => error.code().class(),
@@ -115,12 +119,12 @@ impl From<DbError> for Failure {
     }
 }
 
-/// The name that a statement carries in its first line: `-- claim_jobs`.
+/// The statement's name, which is in its first line: `-- claim_jobs`.
 fn name_of(sql: &str) -> &str {
     sql.trim_start().strip_prefix("-- ").and_then(|rest| rest.lines().next()).unwrap_or("statement").trim()
 }
 
-/// The last cause in the chain, or the server's message: the driver's own text says little, and may hold the URL.
+/// The server's message, or the last cause in the chain: the driver's own text says little and may contain the URL.
 pub fn message_of(error: &tokio_postgres::Error) -> String {
     if let Some(db) = error.as_db_error() {
         return db.message().to_owned();

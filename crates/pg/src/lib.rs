@@ -1,10 +1,10 @@
 //! PostgreSQL without our tables: URLs, TLS, the pool, sessions, transactions, and why a connection failed.
 //!
-//! What is offered here survives a transaction-mode pooler: statements are unnamed ([`Session`]), results are built-in
-//! types only, and nothing relies on session state. What needs a session opens a connection of its own from the direct
-//! URL.
+//! Everything here works through a pooler in transaction mode: statements are unnamed ([`Session`]), result columns have
+//! built-in types, and nothing relies on session state. Code that needs a session opens its own connection from the
+//! direct URL.
 //!
-//! *Must not know:* a table of ours. It may ask the server's own catalogs.
+//! *Must not know:* our tables. It may ask the server's own catalogs.
 
 pub mod connect_error;
 pub mod databases;

@@ -12,36 +12,28 @@ use deadpool_postgres::{
     Connect, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType,
 };
 use tokio::{runtime::Handle, task::JoinHandle};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
     Conn, DbError,
     connect_error::classify,
-    session::Home,
+    session::Canceller,
     tls::{TlsError, make_tls},
-    url::{DatabaseUrl, TlsMode},
+    url::DatabaseUrl,
 };
 use telemetry::metrics::{METRICS, PoolStatus};
 
-/// A peer that acknowledges nothing for this long is dead. Source: ours; shorter than the default lease.
+/// A server that acknowledges nothing for this long is taken for dead. Shorter than the default lease.
 const DEAD_PEER: Duration = Duration::from_secs(20);
 
-/// How the connection is protected.
-#[derive(Clone)]
-pub(super) enum Tls {
-    /// Not at all: loopback and sockets.
-    Off,
-    /// By rustls, as `sslmode` says.
-    On(MakeRustlsConnect),
-}
-
-/// Where the database is and how to speak to it.
+/// Where the database is, and how to connect to it.
 #[derive(Clone)]
 pub struct ConnectTarget {
     url: DatabaseUrl,
     pub(super) config: tokio_postgres::Config,
-    pub(super) tls: Tls,
+    /// Unused where `config` switches TLS off.
+    pub(super) tls: MakeRustlsConnect,
 }
 
 impl fmt::Debug for ConnectTarget {
@@ -51,11 +43,11 @@ impl fmt::Debug for ConnectTarget {
 }
 
 impl ConnectTarget {
-    /// What `url` says, with keepalives: a connection that was cut without a word is noticed within half a minute.
+    /// Takes everything from `url` and adds keepalives, which find a dead connection within half a minute.
     ///
     /// # Errors
     ///
-    /// When TLS cannot be set up as the URL asks.
+    /// TLS cannot be set up as the URL asks.
     pub fn new(url: DatabaseUrl, connect_timeout: Duration) -> Result<Self, TlsError> {
         let mut config = url.to_config();
         config
@@ -64,14 +56,11 @@ impl ConnectTarget {
             .keepalives(true)
             .keepalives_idle(DEAD_PEER)
             .tcp_user_timeout(DEAD_PEER);
-        let tls = match url.tls_mode() {
-            TlsMode::Disable => Tls::Off,
-            mode => Tls::On(make_tls(mode, url.ca_file())?),
-        };
+        let tls = make_tls(url.tls_mode(), url.ca_file())?;
         Ok(Self { url, config, tls })
     }
 
-    /// Why connecting failed: cause and fix in a sentence or two.
+    /// Explains in a sentence or two why connecting failed and what to do.
     pub fn explain(&self, error: &tokio_postgres::Error) -> DbError {
         DbError::Connect(Box::new(classify(error, &self.url)))
     }
@@ -82,34 +71,26 @@ impl ConnectTarget {
     }
 
     async fn connect_driven(&self, runtime: &Handle) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
-        match &self.tls {
-            Tls::Off => {
-                let (client, connection) = self.config.connect(NoTls).await?;
-                Ok((client, runtime.spawn(drive(connection))))
-            }
-            Tls::On(tls) => {
-                let (client, connection) = self.config.connect(tls.clone()).await?;
-                Ok((client, runtime.spawn(drive(connection))))
-            }
-        }
+        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+        Ok((client, runtime.spawn(drive(connection))))
     }
 }
 
-/// Keeps a connection moving. Its end is seen by whoever uses the client, so it is not logged a second time here.
+/// Drives the connection until it closes. The client reports the error, so it is only logged at debug level.
 async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
     if let Err(error) = connection.await {
         tracing::debug!(error = %error, "a database connection ended");
     }
 }
 
-/// Bounds of the pool.
+/// Limits of the pool.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolOptions {
-    /// Connections at the most.
+    /// The most connections that it opens.
     pub size: usize,
-    /// How long a caller waits for one, and for one to be made.
+    /// How long a caller waits for a free connection, and for a new one to be opened.
     pub wait: Duration,
-    /// A connection older than this is replaced at its next use, so that a failover or a new password is met.
+    /// A connection older than this is replaced before its next use, so that a failover or a new password takes effect.
     pub max_age: Duration,
 }
 
@@ -119,13 +100,13 @@ impl Default for PoolOptions {
     }
 }
 
-/// The database: hands out connections and runs transactions. Cheap to clone.
+/// The database: gives out connections and runs transactions. Cheap to clone.
 #[derive(Clone)]
 pub struct Db {
     pool: Pool,
     target: ConnectTarget,
     wait: Duration,
-    home: Arc<Home>,
+    canceller: Arc<Canceller>,
 }
 
 impl fmt::Debug for Db {
@@ -134,8 +115,8 @@ impl fmt::Debug for Db {
     }
 }
 
-/// Opens connections on the main runtime: one opened in an HTTP worker's own runtime would stall while that thread is
-/// busy and end with the HTTP server.
+/// Opens connections on the main runtime. A connection opened on the runtime of an HTTP worker would stall while that
+/// thread is busy, and would close with the HTTP server.
 struct OnMainRuntime {
     target: ConnectTarget,
     runtime: Handle,
@@ -147,11 +128,12 @@ impl Connect for OnMainRuntime {
         _config: &tokio_postgres::Config,
     ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + '_>> {
         Box::pin(async move {
-            let (target, runtime) = (self.target.clone(), self.runtime.clone());
+            let target = self.target.clone();
+            let runtime = self.runtime.clone();
             let opened = self.runtime.spawn(async move { target.connect_driven(&runtime).await });
             match opened.await {
                 Ok(result) => result,
-                // The task can only fail with the runtime that this one runs on; then nothing is left to answer.
+                // The task fails only when the main runtime shuts down, and then the result is not used.
                 Err(_) => std::future::pending().await,
             }
         })
@@ -159,17 +141,18 @@ impl Connect for OnMainRuntime {
 }
 
 impl Db {
-    /// A pool that connects when it is first asked to. Call it on the main runtime.
+    /// Makes a pool, which opens connections as they are asked for. Call it on the main runtime.
     ///
     /// # Errors
-    /// When the options contradict each other.
+    ///
+    /// The options contradict each other.
     pub fn open(target: ConnectTarget, options: PoolOptions) -> Result<Self, DbError> {
         let config = target.config.clone();
         let connect = OnMainRuntime { target: target.clone(), runtime: Handle::current() };
         let manager = Manager::from_connect(config, connect, ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let pool = Pool::builder(manager)
             .max_size(options.size)
-            // The last one used: its session has the plans of functions and the catalog at hand.
+            // The connection used last has the plans of functions and the catalog in its cache.
             .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(options.wait))
@@ -177,17 +160,17 @@ impl Db {
             .recycle_timeout(Some(options.wait))
             .pre_recycle(Hook::sync_fn(move |_, metrics| {
                 if metrics.created.elapsed() > options.max_age {
-                    return Err(HookError::message("old enough to be replaced"));
+                    return Err(HookError::message("older than max_age"));
                 }
                 Ok(())
             }))
             .build()
             .map_err(|error| DbError::Pool(error.to_string()))?;
-        let home = Arc::new(Home { runtime: Handle::current(), tls: target.tls.clone() });
-        Ok(Self { pool, target, wait: options.wait, home })
+        let canceller = Arc::new(Canceller { runtime: Handle::current(), tls: target.tls.clone() });
+        Ok(Self { pool, target, wait: options.wait, canceller })
     }
 
-    /// A connection for a few statements. Give it back (drop it) before any other waiting.
+    /// Gets a connection for a few statements. Drop it before waiting for anything else.
     pub async fn get(&self) -> Result<Conn, DbError> {
         let asked = Instant::now();
         let got = self.try_get(asked).await;
@@ -200,9 +183,9 @@ impl Db {
 
     async fn try_get(&self, asked: Instant) -> Result<Conn, DbError> {
         match self.pool.get().await {
-            Ok(client) => Ok(Conn::new(client, Arc::clone(&self.home))),
+            Ok(client) => Ok(Conn::new(client, Arc::clone(&self.canceller))),
             Err(PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle)) => Err(DbError::Pool(format!(
-                "the server did not answer within {} s; is it up, and a pooler before it able to reach it?",
+                "the server did not answer within {} s; check that it is up, and that a pooler in front of it can reach it",
                 self.wait.as_secs_f64()
             ))),
             Err(PoolError::Timeout(TimeoutType::Wait)) => {
@@ -213,13 +196,13 @@ impl Db {
         }
     }
 
-    /// How the pool is used just now.
+    /// How the pool is used at present.
     pub fn pool_status(&self) -> PoolStatus {
         let status = self.pool.status();
         PoolStatus { size: status.max_size, open: status.size, idle: status.available, waiting: status.waiting }
     }
 
-    /// Closes the pool; connections in use end when they are given back.
+    /// Closes the pool. A connection in use closes when it is dropped.
     pub fn close(&self) {
         self.pool.close();
     }

@@ -1,4 +1,4 @@
-//! What kind of connection a URL gives: one session a client, or a pooler's transaction mode.
+//! Tries out whether a URL leads to sessions or to a pooler in transaction mode.
 
 use tokio::runtime::Handle;
 use tokio_postgres::{Client, types::Type};
@@ -6,23 +6,26 @@ use uuid::Uuid;
 
 use super::{ConnectTarget, DbError};
 
-/// What a URL leads to, by trial.
+/// What kind of connection a URL gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionMode {
     /// A client keeps its server connection: LISTEN, locks and settings work.
     Session,
-    /// A pooler hands server connections out by the transaction.
+    /// A pooler gives a client a server connection for one transaction at a time.
     Transaction,
 }
 
-/// How many other clients look for what the first one left in its session.
+/// How many further clients look for the mark of the first one.
 ///
-/// A pooler in transaction mode hands the connection that was just released to the next client
-/// (PgBouncer's and Supavisor's default), so one would do; more find it with a round-robin pool of up to this size too.
+/// A pooler in transaction mode gives the connection that was released last to the next client (the default of PgBouncer
+/// and Supavisor), so one would do. Three also find the mark in a round-robin pool of up to three connections.
 const OTHERS: usize = 3;
 
-/// Finds out by trial: one client leaves a mark in its session, others open transactions and look for it, and the
-/// first asks, while they hold theirs, whether its server connection is still the same. Writes nothing.
+const READ_MARK: &str = "-- probe_seen
+SELECT coalesce(current_setting('app.probe', true), '') || pg_backend_pid()::text AS value";
+
+/// Tries out what `target` gives, without writing. One client leaves a mark in its session. Others open transactions and
+/// look for the mark. While these transactions are open, the first client checks that its server connection is the same.
 pub async fn probe_session_mode(target: &ConnectTarget, runtime: &Handle) -> Result<SessionMode, DbError> {
     let first = connect(target, runtime).await?;
     let mark = Uuid::new_v4().to_string();
@@ -37,29 +40,16 @@ SELECT set_config('app.probe', $1, false) || pg_backend_pid()::text AS value",
     for _ in 0..OTHERS {
         let other = connect(target, runtime).await?;
         begin(&other).await?;
-        let seen = text(
-            &other,
-            "-- probe_seen
-SELECT coalesce(current_setting('app.probe', true), '') || pg_backend_pid()::text AS value",
-            &[],
-        )
-        .await?;
-        if seen == before {
+        if text(&other, READ_MARK, &[]).await? == before {
             return Ok(SessionMode::Transaction);
         }
         others.push(other);
     }
-    let after = text(
-        &first,
-        "-- probe_again
-SELECT coalesce(current_setting('app.probe', true), '') || pg_backend_pid()::text AS value",
-        &[],
-    )
-    .await?;
+    let after = text(&first, READ_MARK, &[]).await?;
     Ok(if after == before { SessionMode::Session } else { SessionMode::Transaction })
 }
 
-/// A connection outside the pool, or why there is none.
+/// Opens a connection outside the pool.
 pub async fn connect(target: &ConnectTarget, runtime: &Handle) -> Result<Client, DbError> {
     target.connect(runtime).await.map_err(|error| target.explain(&error))
 }

@@ -1,31 +1,31 @@
-//! What the server says of itself and of this login.
+//! Facts about the server and the role that is logged in.
 
 use tokio_postgres::types::Type;
 
 use super::{DbError, Session, session::column};
 
-/// Facts about the server and this login.
+/// Facts about the server and the role that is logged in.
 #[derive(Debug, Clone)]
 pub struct ServerFacts {
     /// `18.6`.
     pub version: String,
     /// `180006`.
     pub version_num: i32,
-    /// The role.
+    /// The name of the role.
     pub user: String,
-    /// Version of pgvector in this database; `None`: not created.
+    /// Version of pgvector in this database; `None` if the extension is not created.
     pub vector_version: Option<String>,
-    /// Whether pgvector could be created.
+    /// Whether the server has pgvector, so that the extension can be created.
     pub vector_available: bool,
-    /// Connections that the server grants to roles without special rights.
+    /// How many connections the server gives to roles without special rights.
     pub usable_connections: i32,
-    /// Whether row-level security does not hold for this role whoever owns the tables: a superuser, or BYPASSRLS.
+    /// Whether row-level security never applies to this role: it is a superuser or has BYPASSRLS.
     pub bypasses_row_security: bool,
-    /// Why nothing can be written; `None`: it can.
+    /// Why nothing can be written; `None` if writing is possible.
     pub read_only: Option<String>,
 }
 
-/// Asks the server.
+/// Asks the server for [`ServerFacts`].
 pub async fn get_server_facts(db: &impl Session) -> Result<ServerFacts, DbError> {
     let row = db
         .row(
@@ -57,7 +57,7 @@ SELECT current_setting('server_version') AS version, current_setting('server_ver
     })
 }
 
-/// The server's time, in seconds since 1970.
+/// The server's time, in seconds since 1970-01-01 UTC.
 pub async fn get_server_time(db: &impl Session) -> Result<f64, DbError> {
     let row = db
         .row(
@@ -70,7 +70,7 @@ SELECT extract(epoch FROM clock_timestamp())::float8 AS seconds",
     column(&row, "seconds")
 }
 
-/// Tables of the schema on which row-level security would be applied to this role: it does not own them.
+/// Lists the schema's tables that another role owns, so that row-level security applies to this role.
 pub async fn list_tables_of_others(db: &impl Session) -> Result<Vec<String>, DbError> {
     let rows = db
         .rows(

@@ -1,4 +1,4 @@
-//! TLS to Postgres, in the four strengths that `sslmode` names.
+//! TLS to Postgres, in the four modes of `sslmode`.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,44 +18,44 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::url::TlsMode;
 
-/// Why TLS cannot be set up. Trying again does not help.
+/// Why TLS cannot be set up. A retry does not help.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The file of authorities cannot be read.
+    /// The CA file cannot be read.
     #[error("couldn't read the CA file {path}: {source}")]
     CaFile {
-        /// As configured.
+        /// The path as configured.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The file of authorities is not what it should be.
+    /// The CA file holds no usable certificate.
     #[error("the CA file {path} holds no usable certificate in PEM form (-----BEGIN CERTIFICATE-----)")]
     CaFileContent {
-        /// As configured.
+        /// The path as configured.
         path: PathBuf,
     },
-    /// The operating system has no authorities, as in an image without `ca-certificates`.
+    /// The operating system has no CA certificates, as in an image without `ca-certificates`.
     #[error(
         "couldn't load the system's certificate authorities ({0}); install ca-certificates or set DATABASE_CA_FILE"
     )]
     SystemRoots(rustls::Error),
-    /// The cryptography library refuses its own defaults.
+    /// rustls refuses the provider's default protocol versions.
     #[error("couldn't set up TLS: {0}")]
     Setup(rustls::Error),
 }
 
-/// The connector for `mode`, trusting the authorities in `ca_file`, and only those, or else the operating system's.
+/// Makes the connector for `mode`. It trusts only the authorities in `ca_file`, or without a file the operating system's.
 ///
-/// Reads files; call it once a pool. Does not depend on a process-wide crypto provider.
+/// Reads files, so call it once for each pool. Does not depend on a process-wide crypto provider.
 ///
 /// # Errors
 ///
-/// When the authorities cannot be loaded. `Disable` and `Require` need none.
+/// The authorities cannot be loaded. `Disable` and `Require` need none.
 pub fn make_tls(mode: TlsMode, ca_file: Option<&Path>) -> Result<MakeRustlsConnect, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match mode {
-        // Never asked for a handshake; should it be, no certificate passes.
+        // tokio-postgres makes no handshake in this mode; if it did, no certificate would pass.
         TlsMode::Disable => Arc::new(Unchecked { provider: Arc::clone(&provider), accept: false }),
         TlsMode::Require => Arc::new(Unchecked { provider: Arc::clone(&provider), accept: true }),
         TlsMode::VerifyCa => Arc::new(AnyName(trusted(ca_file, &provider)?)),
@@ -70,7 +70,7 @@ pub fn make_tls(mode: TlsMode, ca_file: Option<&Path>) -> Result<MakeRustlsConne
     Ok(MakeRustlsConnect::new(config))
 }
 
-/// Checks chain and name.
+/// A verifier that checks the chain and the name.
 fn trusted(ca_file: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
     let Some(path) = ca_file else {
         let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(provider)).map_err(TlsError::SystemRoots)?;
@@ -82,12 +82,12 @@ fn trusted(ca_file: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Arc
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         roots.add(certificate.map_err(|_pem| unusable())?).map_err(|_der| unusable())?;
     }
-    // An empty store is refused by `build`.
+    // `build` refuses an empty store.
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     Ok(verifier.build().map_err(|_empty| unusable())?)
 }
 
-/// `verify-ca`: forgives a wrong name and nothing else. The chain is checked before the name.
+/// `verify-ca`: accepts any name. The inner verifier checks the chain first, so only the name can be wrong.
 #[derive(Debug)]
 struct AnyName(Arc<dyn ServerCertVerifier>);
 
@@ -131,7 +131,7 @@ impl ServerCertVerifier for AnyName {
     }
 }
 
-/// `require`: takes any certificate, but its holder must prove that it has the key.
+/// `require`: accepts any certificate, but the server must prove that it has the certificate's key.
 #[derive(Debug)]
 struct Unchecked {
     provider: Arc<CryptoProvider>,
@@ -185,7 +185,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), content).unwrap();
         match make_tls(TlsMode::VerifyFull, Some(file.path())) {
-            Ok(_) => panic!("{content:?} was taken"),
+            Ok(_) => panic!("{content:?} was accepted"),
             Err(error) => error.to_string(),
         }
     }
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn a_missing_ca_file_is_named() {
         let missing = Path::new("/nonexistent/ca.pem");
-        let Err(error) = make_tls(TlsMode::VerifyCa, Some(missing)) else { panic!("it was taken") };
+        let Err(error) = make_tls(TlsMode::VerifyCa, Some(missing)) else { panic!("the file was accepted") };
         assert!(error.to_string().contains("/nonexistent/ca.pem"), "{error}");
     }
 

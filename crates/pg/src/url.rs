@@ -1,7 +1,7 @@
-//! Postgres URLs as people and platforms write them, and what they say about the place they lead to.
+//! Parses Postgres URLs as people and platforms write them.
 //!
-//! tokio-postgres refuses parameters that other programs put into the same variable, and its errors can repeat the
-//! URL; so the URL is read here, and tokio-postgres gets a finished [`tokio_postgres::Config`].
+//! tokio-postgres refuses parameters that other programs put into the same variable, and its errors can repeat the URL.
+//! So the URL is parsed here, and tokio-postgres gets a complete [`tokio_postgres::Config`].
 
 use std::{
     fmt::{self, Write as _},
@@ -10,7 +10,8 @@ use std::{
     str::FromStr,
 };
 
-use tokio_postgres::config::SslMode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use tokio_postgres::config::{Host, SslMode};
 
 mod error;
 mod parse;
@@ -22,13 +23,13 @@ pub use supabase::PoolerMode;
 /// How a connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsMode {
-    /// No TLS. The default for loopback addresses and sockets; nothing else gets it without asking.
+    /// No TLS. The default for loopback addresses and sockets only.
     Disable,
-    /// Encrypted, but anyone may be at the other end.
+    /// TLS without a check of the certificate.
     Require,
-    /// The certificate comes from a trusted authority; the name in it may be any.
+    /// TLS with a certificate from a trusted authority, for any name.
     VerifyCa,
-    /// The certificate comes from a trusted authority and names the host. The default.
+    /// TLS with a certificate from a trusted authority for the host's name. The default.
     VerifyFull,
 }
 
@@ -36,34 +37,30 @@ pub enum TlsMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StatedMode {
     Disable,
-    /// `allow` and `prefer`: encrypt if you can, check nothing.
+    /// `allow` and `prefer`: TLS if the server supports it, without a check of the certificate.
     Prefer,
     Require,
     VerifyCa,
     VerifyFull,
 }
 
-/// One place where the server may be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Endpoint {
-    Tcp { host: String, port: u16 },
-    Socket { folder: PathBuf, port: u16 },
-}
+/// Every byte but those that RFC 3986 calls unreserved.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A checked Postgres URL. `Display` and `Debug` never show the password.
+/// A valid Postgres URL. `Display` and `Debug` never show the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl {
+    /// Has at least one host, and one port for each host.
     config: tokio_postgres::Config,
-    /// At least one.
-    endpoints: Vec<Endpoint>,
     stated: Option<StatedMode>,
     ca_file: Option<PathBuf>,
     ignored: Vec<String>,
 }
 
 impl DatabaseUrl {
-    /// Reads a URL such as `postgres://app:secret@db.example.com:5432/app?sslmode=verify-full`, several hosts, or a
-    /// socket's folder: `postgresql://app:secret@%2Frun%2Fpostgresql:5432/app`, `postgres:///app?host=/run/postgresql`.
+    /// Parses a URL such as `postgres://app:secret@db.example.com:5432/app?sslmode=verify-full`. It may have several hosts,
+    /// or the folder of a socket: `postgresql://app:secret@%2Frun%2Fpostgresql:5432/app`,
+    /// `postgres:///app?host=/run/postgresql`.
     ///
     /// # Errors
     ///
@@ -72,8 +69,8 @@ impl DatabaseUrl {
         parse::parse(text)
     }
 
-    /// What tokio-postgres connects with. TLS is required whenever [`tls_mode`](Self::tls_mode) is not `Disable`;
-    /// the connector of [`make_tls`](crate::tls::make_tls) does the checking.
+    /// The configuration for tokio-postgres. It requires TLS unless [`tls_mode`](Self::tls_mode) is `Disable`. The
+    /// connector of [`make_tls`](crate::tls::make_tls) checks the certificate.
     pub fn to_config(&self) -> tokio_postgres::Config {
         let mut config = self.config.clone();
         config.ssl_mode(match self.tls_mode() {
@@ -85,12 +82,11 @@ impl DatabaseUrl {
 
     /// How connections are protected.
     ///
-    /// Without `sslmode`: `verify-full`, but off where the packets stay on this machine. `prefer` and `allow` ask for
-    /// TLS without checks wherever it is offered; here that is `require` for a remote host, because falling back to
-    /// plain text is what somebody on the path would arrange, and off on this machine. `require` with an authority's
-    /// file checks the chain, as libpq does. Sockets have no TLS.
+    /// Without `sslmode` the mode is `verify-full`, or no TLS where every host is this machine. `prefer` and `allow` also
+    /// mean no TLS on this machine. For a remote host they mean `require`, since an attacker on the network could force
+    /// the fallback to plain text. `require` with a CA file checks the chain, as in libpq. Sockets have no TLS.
     pub fn tls_mode(&self) -> TlsMode {
-        if self.endpoints.iter().all(|e| matches!(e, Endpoint::Socket { .. })) {
+        if self.config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) {
             return TlsMode::Disable;
         }
         match self.stated {
@@ -103,81 +99,80 @@ impl DatabaseUrl {
         }
     }
 
-    /// The file of trusted authorities: the URL's `sslrootcert`, else the one of [`with_ca_file`](Self::with_ca_file).
-    /// `None`: the operating system's.
+    /// The file with the trusted authorities: the URL's `sslrootcert`, else the file of [`with_ca_file`](Self::with_ca_file).
+    /// `None` stands for the operating system's authorities.
     pub fn ca_file(&self) -> Option<&Path> {
         self.ca_file.as_deref()
     }
 
-    /// Trusts the authorities in `file`, unless the URL names a file itself.
+    /// Trusts the authorities in `file` unless the URL names a file.
     #[must_use]
     pub fn with_ca_file(mut self, file: PathBuf) -> Self {
         self.ca_file.get_or_insert(file);
         self
     }
 
-    /// Parameters of the URL that mean something to other programs and nothing here, by name.
+    /// The names of parameters that this program does not know and ignores.
     pub fn ignored_parameters(&self) -> &[String] {
         &self.ignored
     }
 
-    /// The first host's name or address, or the folder of its socket.
+    /// The name, the address or the socket's folder of the first host.
     pub fn host(&self) -> String {
         match self.first() {
-            Endpoint::Tcp { host, .. } => host.clone(),
-            Endpoint::Socket { folder, .. } => folder.display().to_string(),
+            Host::Tcp(host) => host.clone(),
+            Host::Unix(folder) => folder.display().to_string(),
         }
     }
 
     /// The first host's port.
     pub fn port(&self) -> u16 {
-        match self.first() {
-            Endpoint::Tcp { port, .. } | Endpoint::Socket { port, .. } => *port,
-        }
+        // Unwrap safety: `parse` refuses a URL without a host, and sets a port for each.
+        self.config.get_ports()[0]
     }
 
-    /// The address to connect to in place of the first host's (`hostaddr`), if the URL has one.
+    /// The address (`hostaddr`) that is used instead of the first host's, if the URL has one.
     pub fn address(&self) -> Option<IpAddr> {
         self.config.get_hostaddrs().first().copied()
     }
 
-    /// The user to log in as; `None`: the operating system's, by socket only.
+    /// The user to log in as. `None`, for sockets only, stands for the operating system's user.
     pub fn user(&self) -> Option<&str> {
         self.config.get_user()
     }
 
-    /// The database; Postgres takes the user's name where the URL has none.
+    /// The name of the database. Without one, Postgres uses the user's name.
     pub fn database(&self) -> Option<&str> {
         self.config.get_dbname().or_else(|| self.user())
     }
 
-    /// Whether the first host is reached through a Unix socket.
+    /// Whether the first host is a Unix socket.
     pub fn is_socket(&self) -> bool {
-        matches!(self.first(), Endpoint::Socket { .. })
+        matches!(self.first(), Host::Unix(_))
     }
 
-    /// Whether every host is this machine: a loopback address or a socket. A `hostaddr` counts too, since it, and not
-    /// the name beside it, is where the packets go.
+    /// Whether every host is this machine: a loopback address or a socket. A `hostaddr` must be one too, since the
+    /// connection goes there.
     pub fn is_local(&self) -> bool {
-        let here = |endpoint: &Endpoint| match endpoint {
-            Endpoint::Tcp { host, .. } => is_loopback(host),
-            Endpoint::Socket { .. } => true,
+        let is_local = |host: &Host| match host {
+            Host::Tcp(name) => is_loopback(name),
+            Host::Unix(_) => true,
         };
-        self.endpoints.iter().all(here) && self.config.get_hostaddrs().iter().all(IpAddr::is_loopback)
+        self.config.get_hosts().iter().all(is_local) && self.config.get_hostaddrs().iter().all(IpAddr::is_loopback)
     }
 
-    /// `text` with the password, should it stand in there, replaced by `***`.
+    /// `text` with every occurrence of the password replaced by `***`.
     pub(super) fn without_password(&self, text: &str) -> String {
         match self.config.get_password().and_then(|bytes| std::str::from_utf8(bytes).ok()) {
-            // A password of a letter or two would blank out half a sentence and still be no secret.
+            // Replacing a very short password would make the text unreadable.
             Some(password) if password.len() > 3 => text.replace(password, "***"),
             _ => text.to_owned(),
         }
     }
 
-    fn first(&self) -> &Endpoint {
+    fn first(&self) -> &Host {
         // Unwrap safety: `parse` refuses a URL without a host.
-        &self.endpoints[0]
+        &self.config.get_hosts()[0]
     }
 }
 
@@ -199,25 +194,21 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("postgres://")?;
         if let Some(user) = self.user() {
-            encode(f, user)?;
-            f.write_str(if self.config.get_password().is_some() { ":***@" } else { "@" })?;
+            let password = if self.config.get_password().is_some() { ":***" } else { "" };
+            write!(f, "{}{password}@", encode(user))?;
         }
-        for (n, endpoint) in self.endpoints.iter().enumerate() {
+        for (n, (host, port)) in self.config.get_hosts().iter().zip(self.config.get_ports()).enumerate() {
             if n > 0 {
                 f.write_char(',')?;
             }
-            match endpoint {
-                Endpoint::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}")?,
-                Endpoint::Tcp { host, port } => write!(f, "{host}:{port}")?,
-                Endpoint::Socket { folder, port } => {
-                    encode(f, &folder.display().to_string())?;
-                    write!(f, ":{port}")?;
-                }
+            match host {
+                Host::Tcp(host) if host.contains(':') => write!(f, "[{host}]:{port}")?,
+                Host::Tcp(host) => write!(f, "{host}:{port}")?,
+                Host::Unix(folder) => write!(f, "{}:{port}", encode(&folder.to_string_lossy()))?,
             }
         }
         if let Some(database) = self.config.get_dbname() {
-            f.write_char('/')?;
-            encode(f, database)?;
+            write!(f, "/{}", encode(database))?;
         }
         Ok(())
     }
@@ -229,15 +220,9 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Percent-encodes what would mean something else within a URL.
-fn encode(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => f.write_char(byte.into())?,
-            _ => write!(f, "%{byte:02X}")?,
-        }
-    }
-    Ok(())
+/// Percent-encodes `text` for any part of a URL.
+fn encode(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, RESERVED)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! One JSON object a line: time, level, role, target, message, the fields of the spans and those of the event, flat.
+//! Log lines as flat JSON objects: time, level, role, target, message, and the fields of the spans and the event.
 //!
-//! The subscriber's own JSON form nests spans, and writes `log.file` (a path of the machine that built a library)
-//! for records that come through the `log` crate.
+//! The JSON format of `tracing-subscriber` nests spans. For records of the `log` crate it also writes `log.file`, a path on
+//! the machine that built the library.
 
 use std::fmt;
 
@@ -16,10 +16,10 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Writes events as described above. Needs [`JsonFields`](tracing_subscriber::fmt::format::JsonFields) as the
-/// formatter of span fields.
+/// Writes events in this form. Span fields must be formatted by
+/// [`JsonFields`](tracing_subscriber::fmt::format::JsonFields).
 pub(super) struct JsonLines {
-    /// The role of this process, on every line.
+    /// The role of this process, which every line contains.
     pub(super) role: &'static str,
 }
 
@@ -30,7 +30,7 @@ where
 {
     fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut line = Map::new();
-        // Outermost first, so that an inner span's field of the same name wins, and the event's over both.
+        // Outermost first: a field of an inner span replaces one of the same name, and the event's fields replace both.
         for span in ctx.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>()
                 && let Ok(Value::Object(fields)) = serde_json::from_str(&fields.fields)
@@ -40,7 +40,7 @@ where
         }
         event.record(&mut Fields(&mut line));
         let meta = event.metadata();
-        // A record of the `log` crate carries its true target in a field.
+        // A record of the `log` crate has its real target in a field.
         let target = line.remove("log.target").unwrap_or_else(|| meta.target().into());
         line.retain(|name, _| !name.starts_with("log."));
         line.insert("target".to_owned(), target);
@@ -57,29 +57,29 @@ where
 struct Fields<'a>(&'a mut Map<String, Value>);
 
 impl Fields<'_> {
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+    fn insert(&mut self, field: &Field, value: impl Into<Value>) {
         self.0.insert(field.name().to_owned(), value.into());
     }
 }
 
 impl Visit for Fields<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value);
+        self.insert(field, value);
     }
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
+        self.insert(field, value);
     }
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
+        self.insert(field, value);
     }
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
+        self.insert(field, value);
     }
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
+        self.insert(field, value);
     }
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}"));
+        self.insert(field, format!("{value:?}"));
     }
 }
 
@@ -107,27 +107,27 @@ pub(super) mod tests {
         }
     }
 
-    /// What is logged meanwhile on this thread.
-    pub(crate) fn lines_of(act: impl FnOnce()) -> Vec<Value> {
+    /// Runs `action` and returns the lines that it logs on this thread.
+    pub(crate) fn lines_of(action: impl FnOnce()) -> Vec<Value> {
         let buffer = Buffer::default();
-        let to = buffer.clone();
+        let writer = buffer.clone();
         let layer = tracing_subscriber::fmt::layer()
-            .with_writer(move || to.clone())
+            .with_writer(move || writer.clone())
             .fmt_fields(JsonFields::new())
             .event_format(JsonLines { role: "worker" });
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), action);
         let bytes = buffer.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     #[test]
-    fn a_line_has_the_fields_of_its_spans_and_its_own_side_by_side() {
+    fn the_fields_of_spans_and_events_are_flat() {
         let lines = lines_of(|| {
             let _job = tracing::info_span!("job", job.id = "j1", attempt = 1).entered();
             let _step = tracing::info_span!("step", step.name = "embed", attempt = 2).entered();
             tracing::warn!(duration_ms = 12_u64, "embedded \"j1\"");
         });
-        let [line] = lines.as_slice() else { panic!("one line, not {lines:?}") };
+        let [line] = lines.as_slice() else { panic!("not one line: {lines:?}") };
         assert_eq!(line["job.id"], "j1");
         assert_eq!(line["step.name"], "embed");
         assert_eq!(line["attempt"], 2);
@@ -139,7 +139,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn paths_of_the_building_machine_are_left_out() {
+    fn paths_of_the_build_machine_are_left_out() {
         let lines = lines_of(|| {
             tracing::info!(log.file = "/home/builder/lib.rs", log.line = 3, log.target = "refinery", "migrated");
         });

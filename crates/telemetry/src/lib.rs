@@ -1,11 +1,11 @@
 //! The log and the metrics of a process.
 //!
 //! Log lines go to stderr, since stdout is for results. There are two forms: `text` for a person at a terminal, and `json`
-//! (one object a line, fields flat) for a platform's log view. A panic is a line like any other. What a process counts
-//! about itself is in [`metrics`]; whether a worker does its work is in [`readiness`].
+//! (one flat object for each line) for a platform's log view. A panic is an ordinary log line. [`metrics`] counts what this
+//! process does; [`readiness`] tells whether a worker can do its work.
 //!
-//! *Must not know:* the database, HTTP, or what is counted by others. Figures that the whole deployment shares are read
-//! from the database by the crate `store`.
+//! *Must not know:* the database, HTTP, or other processes. The crate `store` reads the figures of the whole deployment from
+//! the database.
 
 use std::{fmt, io::IsTerminal, str::FromStr};
 
@@ -18,20 +18,20 @@ pub mod metrics;
 mod panics;
 pub mod readiness;
 
-/// Libraries that tell more than an operator wants to know, at the level that they are held to.
+/// Limits the levels of libraries that log more than an operator needs.
 ///
-/// `rustls_platform_verifier` logs each refused certificate as an error of its own; the refusal reaches us as an
-/// error, and is logged once, where it is handled.
+/// `rustls_platform_verifier` is off: it logs every refused certificate, which is also returned as an error and logged where
+/// the error is handled.
 const QUIET: &str = "refinery_core=warn,refinery=warn,rustls=warn,rustls_platform_verifier=off,tokio_postgres=warn,\
                      hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,object_store=warn,actix_server=warn";
 
-/// How a log line looks.
+/// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// For a person: time, level, spans, message, fields.
     #[default]
     Text,
-    /// For a machine: one JSON object a line.
+    /// For a machine: one JSON object for each line.
     Json,
 }
 
@@ -56,23 +56,23 @@ impl fmt::Display for LogFormat {
     }
 }
 
-/// A log setting that cannot be used; trying again does not help.
+/// An invalid log setting. A retry does not help.
 #[derive(Debug, thiserror::Error)]
 pub enum LogSettingError {
     /// The filter has a part that is neither a level nor `target=level`.
-    #[error("is no log level (error, warn, info, debug, trace, off), nor a list of target=level")]
+    #[error("is neither a log level (error, warn, info, debug, trace, off) nor a list of target=level")]
     Level,
     /// The format is unknown.
-    #[error("is no log format: text or json")]
+    #[error("is not a log format; use text or json")]
     Format,
-    /// A log was set up already in this process.
+    /// The log was already set up in this process.
     #[error("the log of this process was set up twice")]
     SetUpTwice,
 }
 
-/// A checked filter, such as `info` or `info,app_queue=debug`.
+/// A valid filter, such as `info` or `info,app_queue=debug`.
 ///
-/// The names that Python's logging uses (`WARNING`, `CRITICAL`) are taken too, since deployments carry them over.
+/// The level names of Python's logging (`WARNING`, `CRITICAL`) are accepted too, since older deployments set them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter(String);
 
@@ -97,7 +97,7 @@ impl FromStr for LogFilter {
     }
 }
 
-/// One part of a filter. A bare word must be a level: [`EnvFilter`] would take `inof` for the name of a module.
+/// Parses one part of a filter. A single word must be a level: [`EnvFilter`] would take `inof` for the name of a module.
 fn directive(part: &str) -> Result<String, LogSettingError> {
     let (target, level) = match part.split_once('=') {
         Some((target, level)) if !target.is_empty() => (Some(target), level),
@@ -109,7 +109,7 @@ fn directive(part: &str) -> Result<String, LogSettingError> {
         "critical" | "fatal" => "error".to_owned(),
         other => other.to_owned(),
     };
-    // An empty level and numbers parse as levels too; nobody means them.
+    // `LevelFilter` also accepts an empty level and numbers, which are mistakes here.
     if level.is_empty() || level.starts_with(|c: char| c.is_ascii_digit()) || level.parse::<LevelFilter>().is_err() {
         return Err(LogSettingError::Level);
     }
@@ -117,20 +117,20 @@ fn directive(part: &str) -> Result<String, LogSettingError> {
 }
 
 impl LogFilter {
-    /// What `tracing` filters by: the quiet libraries first, so that the setting can still name one of them.
+    /// The filter for `tracing`. [`QUIET`] comes first, so that the setting can override it.
     fn to_env_filter(&self) -> Result<EnvFilter, LogSettingError> {
-        // A later directive for the same target replaces an earlier one.
+        // A later directive replaces an earlier one for the same target.
         EnvFilter::try_new(format!("{QUIET},{}", self.0)).map_err(|_parse| LogSettingError::Level)
     }
 }
 
-/// Sets up the log of this process; `role` stands on each JSON line.
+/// Sets up the log of this process. Each JSON line contains `role`.
 ///
 /// # Errors
 ///
-/// When a log was set up before, or the filter names a target that cannot be parsed.
+/// The log was already set up, or the filter contains an invalid target.
 pub fn init(filter: &LogFilter, format: LogFormat, role: &'static str) -> Result<(), LogSettingError> {
-    // A closed stderr must not take the process with it, hence no internal errors: they are printed to stderr.
+    // Internal errors are printed to stderr, and that panics if stderr is closed, so they are switched off.
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
@@ -141,7 +141,7 @@ pub fn init(filter: &LogFilter, format: LogFormat, role: &'static str) -> Result
     let registry = tracing_subscriber::registry().with(lines.with_filter(filter.to_env_filter()?));
     registry.try_init().map_err(|_twice| LogSettingError::SetUpTwice)?;
     panics::log_panics();
-    metrics::note_start();
+    metrics::record_start();
     Ok(())
 }
 
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_takes_levels_in_any_case_and_python_names() {
+    fn a_filter_accepts_levels_in_any_case_and_pythons_names() {
         for (given, kept) in [
             ("info", "info"),
             ("DEBUG", "debug"),
@@ -164,14 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_refuses_a_word_that_is_no_level() {
+    fn a_filter_refuses_a_word_that_is_not_a_level() {
         for text in ["inof", "", "info,", "=debug", "app=loud", "3"] {
-            assert!(text.parse::<LogFilter>().is_err(), "{text:?} was taken");
+            assert!(text.parse::<LogFilter>().is_err(), "{text:?} was accepted");
         }
     }
 
     #[test]
-    fn quiet_libraries_can_be_named_again() {
+    fn a_filter_can_override_the_level_of_a_quiet_library() {
         let filter = "info,tokio_postgres=debug".parse::<LogFilter>().unwrap().to_env_filter().unwrap().to_string();
         assert!(filter.contains("tokio_postgres=debug"), "{filter}");
         assert!(!filter.contains("tokio_postgres=warn"), "{filter}");

@@ -1,11 +1,10 @@
-//! What this process counts about itself: claims, steps, requests, failures, the wait for connections.
+//! Counts what this process does: claims, steps, requests, failures, waits for connections.
 //!
-//! One set a process, [`METRICS`]. Where jobs run, the child of each pair of labels is kept, so that to record is a few
-//! atomic additions without a lock. Labels are closed sets of ours, so the number of series is bounded; what a set cannot
-//! bound at compile time (codes, routes) is a `&'static str` or a template of the route table.
+//! Each process has one set, [`METRICS`]. For claims and steps the histogram of each pair of labels is kept, so that
+//! recording takes no lock. All label values are fixed sets, error codes or templates of the route table, so the number of
+//! series is limited.
 //!
-//! What the whole deployment shares (the queue, the workers) is read from the database instead: see
-//! `store::gauges`.
+//! Figures of the whole deployment, about the queue and the workers, come from the database: see `store::gauges`.
 
 mod labels;
 mod page;
@@ -28,21 +27,21 @@ pub use labels::{ClaimOutcome, ProviderCall, StepOutcome};
 pub use page::{CONTENT_TYPE, Metric, Page};
 pub use render::{PoolStatus, Process, render_process};
 
-/// In seconds. Source: ours; a claim is one statement, milliseconds near the database and tens of them across a pooler.
+/// Bounds in seconds, for one statement: milliseconds near the database, tens of milliseconds through a pooler.
 const QUICK: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
-/// In seconds. Source: ours; from a checkpoint's statement to five minutes, which is when an alert looks at the job itself.
+/// Bounds in seconds, from the statement of a checkpoint to five minutes, when an alert is raised for the job itself.
 const STEPS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 150.0, 300.0];
-/// In seconds. Source: ours; 2 s, which an alert compares with, is one of them, so that no estimate lies between.
+/// Bounds in seconds. They include the 2 s of an alert, so that the alert needs no interpolation.
 const REQUESTS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
 
-/// What this process has counted since it began.
+/// The counts of this process since its start.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Each metric without a sample: what it is can be read before it has one.
+    /// Each metric without samples, so that its help is shown before its first sample.
     declared: Vec<MetricFamily>,
     claims: HistogramVec,
-    /// The children of `claims` and `steps`, from their first use on.
+    /// The histograms of `claims` and `steps` for each pair of labels, kept from their first use.
     known_claims: [OnceLock<Histogram>; ClaimOutcome::ALL.len()],
     claimed_jobs: IntCounter,
     steps: HistogramVec,
@@ -57,36 +56,36 @@ pub struct Metrics {
     provider_calls: HistogramVec,
 }
 
-/// This process's own.
+/// The metrics of this process.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
 static STARTED_AT: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
 
-/// Notes when this process began; called once, early.
-pub(super) fn note_start() {
+/// Records when this process started. It is called once, early.
+pub(super) fn record_start() {
     LazyLock::force(&STARTED_AT);
 }
 
-/// A metric made of constants.
-// Unwrap safety: only a name, a label or a bound that the format forbids, or a name that comes twice, is refused; all of
-// them stand in this file, and every test that records anything makes them.
+/// Unwraps the result of making a metric from constants.
+// Unwrap safety: prometheus refuses only invalid names, labels and bounds, and duplicate names. All of them are constants
+// in this file, and every test that records anything makes all metrics.
 #[expect(clippy::expect_used, reason = "see above")]
-fn made<T>(metric: prometheus::Result<T>) -> T {
-    metric.expect("the names of our metrics are right")
+fn expect_valid<T>(metric: prometheus::Result<T>) -> T {
+    metric.expect("the constants of the metrics should be valid")
 }
 
-/// Makes metrics, each of which the registry then gathers.
+/// Makes metrics and registers them.
 #[derive(Default)]
-struct Maker {
+struct Builder {
     registry: Registry,
     declared: Vec<MetricFamily>,
 }
 
-impl Maker {
+impl Builder {
     fn registered<T: Collector + Clone + 'static>(&mut self, metric: prometheus::Result<T>, kind: MetricType) -> T {
-        let metric = made(metric);
+        let metric = expect_valid(metric);
         self.declared.extend(metric.desc().into_iter().map(|desc| page::family(&desc.fq_name, &desc.help, kind)));
-        made(self.registry.register(Box::new(metric.clone())));
+        expect_valid(self.registry.register(Box::new(metric.clone())));
         metric
     }
 
@@ -111,69 +110,69 @@ impl Maker {
 
 impl Metrics {
     fn new() -> Self {
-        let mut make = Maker::default();
+        let mut builder = Builder::default();
         Self {
-            claims: make.durations_by(
+            claims: builder.durations_by(
                 "app_claim_duration_seconds",
-                "Looks for work, by what came of them.",
+                "Attempts to claim jobs, by outcome.",
                 &QUICK,
                 &["outcome"],
             ),
             known_claims: [const { OnceLock::new() }; ClaimOutcome::ALL.len()],
-            claimed_jobs: make.counter("app_claimed_jobs_total", "Jobs that this process has claimed."),
-            steps: make.durations_by(
+            claimed_jobs: builder.counter("app_claimed_jobs_total", "Jobs that this process has claimed."),
+            steps: builder.durations_by(
                 "app_step_duration_seconds",
-                "Steps of jobs, by what came of them.",
+                "Steps of jobs, by step and outcome.",
                 &STEPS,
                 &["step", "outcome"],
             ),
             known_steps: [const { [const { OnceLock::new() }; StepOutcome::ALL.len()] }; Step::ALL.len()],
-            failures: make.counters(
+            failures: builder.counters(
                 "app_step_failures_total",
-                "Steps that failed, by error code and by what becomes of the job: retry, deadletter, or pause.",
+                "Failed steps, by error code and by what happens to the job: retry, deadletter, or pause.",
                 &["step", "code", "verdict"],
             ),
-            taken_over_jobs: make.counter(
+            taken_over_jobs: builder.counter(
                 "app_taken_over_jobs_total",
-                "Jobs that this process has freed because their lease had expired.",
+                "Jobs that this process has taken over because their lease had expired.",
             ),
-            pool_waits: make.durations(
+            pool_waits: builder.durations(
                 "app_database_pool_wait_seconds",
-                "From asking the pool for a connection to having it, or to being refused; opening one is in it.",
+                "Time from asking the pool for a connection to getting or not getting one, including the time to open it.",
                 &QUICK,
             ),
-            database_errors: make.counters(
+            database_errors: builder.counters(
                 "app_database_errors_total",
-                "Connections and statements that failed, by code.",
+                "Failed connections and statements, by error code.",
                 &["code"],
             ),
-            transaction_reruns: make.counter(
+            transaction_reruns: builder.counter(
                 "app_transaction_reruns_total",
                 "Transactions run again after a serialization failure or a deadlock.",
             ),
-            requests: make.durations_by(
+            requests: builder.durations_by(
                 "app_http_request_duration_seconds",
-                "Requests, from their head to the head of the answer, by method, route and class of status.",
+                "Requests, from the request's head to the response's head, by method, route and class of status.",
                 &REQUESTS,
                 &["method", "route", "status"],
             ),
-            request_errors: make.counters(
+            request_errors: builder.counters(
                 "app_http_errors_total",
-                "Answers that were problems, by error code.",
+                "Error responses, by error code.",
                 &["code"],
             ),
-            provider_calls: make.durations_by(
+            provider_calls: builder.durations_by(
                 "app_provider_call_duration_seconds",
-                "Calls of other people's services, to the head of the answer, by what was asked and by `ok` or the error code.",
+                "Calls to outside services, to the response's head, by kind of call and by `ok` or the error code.",
                 &STEPS,
                 &["provider", "call", "outcome"],
             ),
-            registry: make.registry,
-            declared: make.declared,
+            registry: builder.registry,
+            declared: builder.declared,
         }
     }
 
-    /// All that was counted so far, and what was not yet, without samples.
+    /// All metrics. Those that are not used yet have no samples.
     fn gather(&self) -> Vec<MetricFamily> {
         let mut families = self.registry.gather();
         let missing = |declared: &&MetricFamily| families.iter().all(|family| family.name() != declared.name());
@@ -182,20 +181,20 @@ impl Metrics {
         families
     }
 
-    /// A look for work, which took `took` and brought `jobs`.
+    /// Records an attempt to claim jobs, which took `took` and claimed `jobs`.
     pub fn record_claim(&self, outcome: ClaimOutcome, jobs: usize, took: Duration) {
         let child = || self.claims.with_label_values(&[outcome.as_str()]);
         self.known_claims[outcome as usize].get_or_init(child).observe(took.as_secs_f64());
         self.claimed_jobs.inc_by(jobs as u64);
     }
 
-    /// A step of a job.
+    /// Records a step of a job.
     pub fn record_step(&self, step: Step, outcome: StepOutcome, took: Duration) {
         let child = || self.steps.with_label_values(&[step.as_str(), outcome.as_str()]);
         self.known_steps[step as usize][outcome as usize].get_or_init(child).observe(took.as_secs_f64());
     }
 
-    /// A step that failed: why, and what becomes of the job.
+    /// Records a failed step, with its error code and what happens to the job.
     pub fn record_failure(&self, step: Step, code: Code, verdict: Verdict) {
         let verdict = match verdict {
             Verdict::Retry(_) => "retry",
@@ -205,35 +204,35 @@ impl Metrics {
         self.failures.with_label_values(&[step.as_str(), code.as_str(), verdict]).inc();
     }
 
-    /// Jobs freed because their worker had let the lease expire.
+    /// Records jobs that were taken over because their lease had expired.
     pub fn record_taken_over(&self, jobs: u64) {
         self.taken_over_jobs.inc_by(jobs);
     }
 
-    /// A connection was asked of the pool and came, or did not come, after `took`.
+    /// Records how long a caller waited for a connection, or until none was given.
     pub fn record_pool_wait(&self, took: Duration) {
         self.pool_waits.observe(took.as_secs_f64());
     }
 
-    /// The database refused, or could not be reached.
+    /// Records a failed connection or statement.
     pub fn record_database_error(&self, code: Code) {
         self.database_errors.with_label_values(&[code.as_str()]).inc();
     }
 
-    /// A transaction runs again after a serialization failure or a deadlock.
+    /// Records that a transaction runs again after a serialization failure or a deadlock.
     pub fn record_transaction_rerun(&self) {
         self.transaction_reruns.inc();
     }
 
-    /// A request was answered. `route` must be a template of the route table, never a path that a client sent.
+    /// Records a request. `route` must be a template of the route table, never the path of the request.
     pub fn record_request(&self, method: &str, route: &str, status: u16, took: Duration) {
-        // A client may send any word as a method.
+        // A client can send any word as the method.
         let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("other");
         let class = CLASSES[usize::from((status / 100).clamp(1, 5)) - 1];
         self.requests.with_label_values(&[method, route, class]).observe(took.as_secs_f64());
     }
 
-    /// A provider was asked and answered, or did not: `ok`, or the code of the failure.
+    /// Records a call to a provider. `outcome` is `ok` or the code of the failure.
     pub fn record_provider_call(
         &self,
         provider: &'static str,
@@ -246,7 +245,7 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// An answer was a problem with this code.
+    /// Records an error response with this code.
     pub fn record_request_error(&self, code: Code) {
         self.request_errors.with_label_values(&[code.as_str()]).inc();
     }

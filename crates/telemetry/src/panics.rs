@@ -1,16 +1,17 @@
-//! Panics as lines of the log: in its form, with the spans that they happened in, and without what a document holds.
+//! Logs panics as ordinary lines, with the spans they occurred in, but without text that may come from a document.
 
 use std::panic::{self, PanicHookInfo};
 
-/// Has every panic of this process logged.
+/// Logs every panic of this process.
 pub(super) fn log_panics() {
     panic::set_hook(Box::new(|info| {
-        let (place, message) = (place(info), message(info));
+        let place = place(info);
+        let message = message(info);
         tracing::error!(panic.at = %place, "a panic at {place}: {message}");
     }));
 }
 
-/// A message that was formatted can quote the document (that of a slice does), so only fixed ones are shown.
+/// The panic's message if it is a constant. A formatted message may quote a document, as that of a slice does.
 fn message<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
     info.payload()
         .downcast_ref::<&'static str>()
@@ -18,7 +19,7 @@ fn message<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
         .unwrap_or("its message is left out, since it may quote a document")
 }
 
-/// File and line. Of the path only what begins with the package: what is before it is the building machine's own.
+/// The file and line. The path begins with the package, since the part before it belongs to the build machine.
 fn place(info: &PanicHookInfo<'_>) -> String {
     let Some(location) = info.location() else { return "an unknown place".to_owned() };
     format!("{}:{}", within_package(location.file()), location.line())
@@ -35,8 +36,8 @@ mod tests {
     use crate::json::tests::lines_of;
 
     #[test]
-    fn a_panic_is_a_line_with_its_span_and_without_what_it_quotes() {
-        let ours = panic::take_hook();
+    fn a_panic_is_logged_with_its_span_and_without_quoted_text() {
+        let hook = panic::take_hook();
         log_panics();
         let lines = lines_of(|| {
             let _job = tracing::info_span!("job", job.id = "j1").entered();
@@ -46,7 +47,7 @@ mod tests {
             let caught = panic::catch_unwind(|| panic!("a fixed message"));
             assert!(caught.is_err());
         });
-        panic::set_hook(ours);
+        panic::set_hook(hook);
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(!lines[0].to_string().contains("secret"), "{}", lines[0]);
         assert!(lines[1]["message"].as_str().unwrap().contains("a fixed message"), "{}", lines[1]);
@@ -57,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_says_nothing_of_the_machine_that_built_it() {
+    fn a_path_does_not_show_the_build_machine() {
         for (path, shown) in [
             ("crates/queue/src/job.rs", "queue/src/job.rs"),
             ("/home/builder/.cargo/registry/src/index/unpdf-0.52.1/src/page/mod.rs", "unpdf-0.52.1/src/page/mod.rs"),

@@ -1,66 +1,66 @@
-//! Whether a worker does what it is there for, as its port says it (`/readyz`).
+//! Whether a worker is ready, as its port reports it (`/readyz`).
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-/// What the claim loop is at.
+/// The phase of the claim loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// The database cannot be used yet.
     Waiting,
-    /// Looks for work succeed.
+    /// Claims succeed.
     Claiming,
-    /// Looks for work fail.
+    /// Claims fail.
     Failing,
-    /// Set up wrongly: nothing is claimed until that is mended.
+    /// The configuration is wrong. Nothing is claimed until it is corrected.
     Misconfigured,
-    /// Told to stop: nothing more is claimed.
+    /// The process was told to stop. Nothing more is claimed.
     Draining,
 }
 
 const PHASES: [Phase; 5] = [Phase::Waiting, Phase::Claiming, Phase::Failing, Phase::Misconfigured, Phase::Draining];
 
-/// Written by the worker's loops, read by whoever asks. Never touches the database.
+/// The state of a worker. Its loops write it, and the port reads it without asking the database.
 #[derive(Debug, Default)]
 pub struct Readiness {
     phase: AtomicU8,
-    heart_fails: AtomicBool,
+    heartbeat_fails: AtomicBool,
 }
 
 impl Readiness {
-    /// The claim loop is at this from now on.
+    /// Records that the claim loop enters `phase`.
     pub fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    /// A heartbeat was written, or failed.
-    pub fn note_heartbeat(&self, beaten: bool) {
-        self.heart_fails.store(!beaten, Ordering::Relaxed);
+    /// Records whether the last heartbeat was written.
+    pub fn note_heartbeat(&self, written: bool) {
+        self.heartbeat_fails.store(!written, Ordering::Relaxed);
     }
 
     fn phase(&self) -> Phase {
         PHASES.get(usize::from(self.phase.load(Ordering::Relaxed))).copied().unwrap_or(Phase::Waiting)
     }
 
-    /// Why this worker claims nothing, in a sentence; `None`: it does.
+    /// Why this worker claims nothing, as a sentence; `None` if it claims.
     pub fn obstacle(&self) -> Option<&'static str> {
         match self.phase() {
-            Phase::Waiting => Some("waiting for a database that it may use; the log says what is missing"),
-            Phase::Failing => Some("looks for work fail; the log says why"),
-            Phase::Misconfigured => {
-                Some("set up wrongly, so it claims nothing until that is mended; the log says what")
-            }
-            Phase::Draining => Some("stopping: it finishes what runs and claims nothing more"),
-            Phase::Claiming if self.heart_fails.load(Ordering::Relaxed) => {
+            Phase::Waiting => Some("waiting until the database can be used; the log says what is missing"),
+            Phase::Failing => Some("claiming jobs fails; the log says why"),
+            Phase::Misconfigured => Some(
+                "the configuration is wrong, so it claims nothing until that is corrected; the log says what is wrong",
+            ),
+            Phase::Draining => Some("stopping: it finishes the running jobs and claims no more"),
+            Phase::Claiming if self.heartbeat_fails.load(Ordering::Relaxed) => {
                 Some("the heartbeat fails; the log says why")
             }
             Phase::Claiming => None,
         }
     }
 
-    /// Whether the database could be used at the last look and the last heartbeat.
+    /// Whether the last claim and the last heartbeat could use the database.
     pub fn database_up(&self) -> bool {
-        let looked = !matches!(self.phase(), Phase::Waiting | Phase::Failing);
-        looked && !self.heart_fails.load(Ordering::Relaxed)
+        let can_claim = !matches!(self.phase(), Phase::Waiting | Phase::Failing);
+        can_claim && !self.heartbeat_fails.load(Ordering::Relaxed)
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_is_ready_only_while_it_claims_and_its_heart_beats() {
+    fn a_worker_is_ready_only_while_claims_and_heartbeats_succeed() {
         let readiness = Readiness::default();
         assert!(readiness.obstacle().is_some_and(|why| why.starts_with("waiting")));
         for phase in PHASES {

@@ -2,7 +2,8 @@
 
 use std::{collections::HashMap, fs, path::Path};
 
-use embedded_postgres::{Cluster, ClusterOptions, default_folder, find_binaries};
+use client::dev_dir::checkout_folder;
+use embedded_postgres::{Cluster, ClusterOptions, find_binaries};
 use tokio::sync::OnceCell;
 
 const CHECKOUT: &str = env!("CARGO_MANIFEST_DIR");
@@ -16,7 +17,8 @@ pub async fn cluster() -> &'static Cluster {
 
 async fn start() -> Cluster {
     let env = environment();
-    let folder = default_folder(&env, Path::new(CHECKOUT), "test").unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    let folder = checkout_folder(&|name| env.get(name).cloned(), Path::new(CHECKOUT), "test", is_root);
     let mut options = ClusterOptions::throwaway(folder);
     options.run_as = env.get("APP_DEV_PG_USER").cloned();
     let cluster = Cluster::start_or_adopt(find_binaries(&env).unwrap(), options).await.unwrap();

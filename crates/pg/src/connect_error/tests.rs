@@ -1,4 +1,4 @@
-//! Against servers of a few lines each: what they answer is what Postgres and its poolers send.
+//! These tests connect to small fake servers, which answer as Postgres and its poolers do.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ async fn connect(text: &str) -> ConnectProblem {
     let url = DatabaseUrl::parse(text).unwrap();
     let tls = make_tls(url.tls_mode(), url.ca_file()).unwrap();
     match url.to_config().connect_timeout(Duration::from_secs(5)).connect(tls).await {
-        Ok(_) => panic!("{url} let us in"),
+        Ok(_) => panic!("connecting to {url} succeeded"),
         Err(error) => classify(&error, &url),
     }
 }
 
-/// The port of a server that reads one message, sends `answer` and hangs up.
-async fn server_saying(answer: Vec<u8>) -> u16 {
+/// Starts a server that reads one message, sends `answer` and closes the connection. Returns its port.
+async fn server_answering(answer: Vec<u8>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -29,7 +29,7 @@ async fn server_saying(answer: Vec<u8>) -> u16 {
         let mut first = [0; 512];
         let _length = socket.read(&mut first).await.unwrap();
         socket.write_all(&answer).await.unwrap();
-        // Closing with unread bytes would reset the connection before the answer is read.
+        // Closing a socket with unread bytes resets the connection, and the client could miss the answer.
         let _end = socket.read(&mut first).await;
     });
     port
@@ -72,18 +72,18 @@ async fn a_name_without_address_is_dns() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_named_so() {
-    let port = server_saying(b"N".to_vec()).await;
+async fn a_server_without_tls_is_tls_unsupported() {
+    let port = server_answering(b"N".to_vec()).await;
     let problem = connect(&format!("postgres://app:pw@127.0.0.1:{port}/x?sslmode=require")).await;
     assert_eq!(problem.code(), Code::TlsUnsupported);
 }
 
 #[tokio::test]
 async fn a_server_that_never_answers_is_unreachable() {
-    let port = server_saying(Vec::new()).await;
+    let port = server_answering(Vec::new()).await;
     let text = format!("postgres://app:pw@127.0.0.1:{port}/x?sslmode=require");
     let url = DatabaseUrl::parse(&text).unwrap();
-    // The server waits for more bytes, so the time limit is what ends this.
+    // The server waits for more bytes, so only the timeout ends this.
     let config = url.to_config();
     let attempt = config.connect(make_tls(url.tls_mode(), None).unwrap());
     let Err(elapsed) = tokio::time::timeout(Duration::from_millis(20), attempt).await else { panic!("it answered") };
@@ -91,7 +91,7 @@ async fn a_server_that_never_answers_is_unreachable() {
 }
 
 #[tokio::test]
-async fn answers_of_servers_and_poolers_have_their_causes() {
+async fn error_responses_of_servers_and_poolers_have_the_right_cause() {
     for (code, message, cause) in [
         ("XX000", "Tenant or user not found", Code::PoolerTenantUnknown),
         ("XX000", "(ENOTFOUND) tenant/user postgres.abc not found", Code::PoolerTenantUnknown),
@@ -116,7 +116,7 @@ async fn answers_of_servers_and_poolers_have_their_causes() {
         ("57P03", "the database system is starting up", Code::NotReady),
         ("XX000", "something new", Code::DatabaseError),
     ] {
-        let port = server_saying(error_response(code, message)).await;
+        let port = server_answering(error_response(code, message)).await;
         let problem = connect(&format!("postgres://app:pw@127.0.0.1:{port}/x")).await;
         assert_eq!(problem.code(), cause, "{message}");
         assert!(problem.what.contains(message), "{problem}");
@@ -124,7 +124,7 @@ async fn answers_of_servers_and_poolers_have_their_causes() {
 }
 
 #[test]
-fn a_direct_supabase_host_without_ipv6_gets_the_pooler_spelt_out() {
+fn without_ipv6_a_direct_supabase_url_gets_the_poolers_url_as_advice() {
     let url = DatabaseUrl::parse("postgres://postgres:hunter22@db.abcdefgh.supabase.co:5432/postgres").unwrap();
     for error in [
         io::Error::from(io::ErrorKind::NetworkUnreachable),
@@ -139,13 +139,13 @@ fn a_direct_supabase_host_without_ipv6_gets_the_pooler_spelt_out() {
 }
 
 #[test]
-fn an_unreachable_ipv4_address_is_not_about_ipv6() {
+fn an_unreachable_ipv4_address_is_not_ipv6_only() {
     let url = DatabaseUrl::parse("postgres://app@192.0.2.1/x").unwrap();
     assert_eq!(classify(&io::Error::from(io::ErrorKind::NetworkUnreachable), &url).code(), Code::Unreachable);
 }
 
 #[test]
-fn a_password_that_the_server_repeats_is_blotted_out() {
+fn a_password_that_the_server_repeats_is_replaced() {
     let url = DatabaseUrl::parse("postgres://app:hunter22@db.example.com/x").unwrap();
     let problem = classify(&io::Error::other("bad startup packet: app hunter22"), &url);
     assert!(problem.what.contains("app ***"), "{problem}");
@@ -153,7 +153,7 @@ fn a_password_that_the_server_repeats_is_blotted_out() {
 }
 
 #[test]
-fn the_cause_is_found_below_other_errors() {
+fn the_cause_is_found_in_wrapped_errors() {
     let url = DatabaseUrl::parse("postgres://app@db.example.com/x").unwrap();
     let inner = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
     let error = anyhow::Error::from(io::Error::new(io::ErrorKind::InvalidData, inner)).context("couldn't connect");
@@ -161,7 +161,7 @@ fn the_cause_is_found_below_other_errors() {
 }
 
 #[test]
-fn faults_of_certificates_are_told_apart() {
+fn certificate_errors_have_different_causes() {
     use rustls::{CertificateError, Error::InvalidCertificate};
     let url = DatabaseUrl::parse("postgres://app@db.example.com/x").unwrap();
     for (error, code) in [

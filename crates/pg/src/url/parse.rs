@@ -1,10 +1,11 @@
-//! Reads the text of a URL. Follows libpq where the two could differ, except that it explains itself.
+//! Parses the text of a URL by libpq's rules, with errors that say what is wrong.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{borrow::Cow, net::IpAddr, path::PathBuf, time::Duration};
 
-use tokio_postgres::config::{ChannelBinding, LoadBalanceHosts, TargetSessionAttrs};
+use percent_encoding::percent_decode_str;
+use tokio_postgres::config::{ChannelBinding, Host, LoadBalanceHosts, TargetSessionAttrs};
 
-use super::{DatabaseUrl, Endpoint, StatedMode, UrlError};
+use super::{DatabaseUrl, StatedMode, UrlError};
 
 const DEFAULT_PORT: u16 = 5432;
 
@@ -18,22 +19,22 @@ pub(super) fn parse(text: &str) -> Result<DatabaseUrl, UrlError> {
     let (credentials, hosts) = match authority.split_once('@') {
         Some((_, hosts)) if hosts.contains('@') => return Err(UrlError::Unencoded),
         Some((credentials, hosts)) => (Some(credentials), hosts),
-        // The `@` lies behind a `/` or a `?` that belongs to the password.
+        // The `@` comes after a `/` or a `?` of the password.
         None if rest.contains('@') => return Err(UrlError::Unencoded),
         None => (None, authority),
     };
 
-    let mut reading = Reading::default();
-    reading.credentials(credentials)?;
+    let mut parser = Parser::default();
+    parser.credentials(credentials)?;
     if !database.is_empty() {
-        reading.config.dbname(decode(database)?);
+        parser.config.dbname(decode(database)?);
     }
-    reading.hosts(hosts)?;
+    parser.hosts(hosts)?;
     for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').ok_or(UrlError::Parameter)?;
-        reading.parameter(&decode(name)?, decode(value)?)?;
+        parser.parameter(&decode(name)?, decode(value)?)?;
     }
-    reading.finish()
+    parser.finish()
 }
 
 fn without_scheme(text: &str) -> Result<&str, UrlError> {
@@ -47,11 +48,11 @@ fn without_scheme(text: &str) -> Result<&str, UrlError> {
     ["postgres://", "postgresql://"].iter().find_map(|scheme| text.strip_prefix(scheme)).ok_or(UrlError::Scheme)
 }
 
-/// A URL half read.
+/// What has been parsed so far.
 #[derive(Default)]
-struct Reading {
+struct Parser {
     config: tokio_postgres::Config,
-    /// Host and port as written; either may come from a parameter.
+    /// Hosts and ports as written; parameters may replace both.
     hosts: Vec<(String, Option<u16>)>,
     port: Option<u16>,
     address: Option<IpAddr>,
@@ -60,7 +61,7 @@ struct Reading {
     ignored: Vec<String>,
 }
 
-impl Reading {
+impl Parser {
     fn credentials(&mut self, text: Option<&str>) -> Result<(), UrlError> {
         let Some(text) = text else { return Ok(()) };
         let (user, password) = match text.split_once(':') {
@@ -131,7 +132,7 @@ impl Reading {
             "channel_binding" => _ = config.channel_binding(channel_binding(&value)?),
             "load_balance_hosts" => _ = config.load_balance_hosts(load_balance(&value)?),
             "sslmode" | "ssl_mode" => self.stated = Some(stated_mode(&value)?),
-            // libpq's word for the operating system's authorities, which are the default here.
+            // libpq's value for the operating system's authorities, which are the default here.
             "sslrootcert" if value == "system" => {}
             "sslrootcert" => self.ca_file = Some(value.into()),
             "sslcert" => return Err(UrlError::Unsupported("a client certificate (sslcert)")),
@@ -143,30 +144,25 @@ impl Reading {
     }
 
     fn finish(mut self) -> Result<DatabaseUrl, UrlError> {
-        let mut endpoints = Vec::with_capacity(self.hosts.len());
-        for (host, port) in self.hosts {
-            let port = port.or(self.port).unwrap_or(DEFAULT_PORT);
-            self.config.port(port);
-            if host.starts_with('/') {
-                self.config.host_path(&host);
-                endpoints.push(Endpoint::Socket { folder: host.into(), port });
-            } else {
-                check_host(&host)?;
-                self.config.host(&host);
-                endpoints.push(Endpoint::Tcp { host, port });
+        for (host, port) in &self.hosts {
+            self.config.port(port.or(self.port).unwrap_or(DEFAULT_PORT));
+            if !host.starts_with('/') {
+                check_host(host)?;
             }
+            // tokio-postgres takes a host that begins with `/` for a socket's folder.
+            self.config.host(host);
         }
-        match (endpoints.as_slice(), self.address) {
+        match (self.config.get_hosts(), self.address) {
             ([], _) => return Err(UrlError::HostMissing),
-            ([Endpoint::Tcp { .. }], Some(address)) => _ = self.config.hostaddr(address),
+            ([Host::Tcp(_)], Some(address)) => _ = self.config.hostaddr(address),
             (_, Some(_)) => return Err(UrlError::ParameterValue("hostaddr")),
             (_, None) => {}
         }
-        if self.config.get_user().is_none() && endpoints.iter().any(|e| matches!(e, Endpoint::Tcp { .. })) {
+        if self.config.get_user().is_none() && self.config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_))) {
             return Err(UrlError::UserMissing);
         }
         let Self { config, stated, ca_file, ignored, .. } = self;
-        Ok(DatabaseUrl { config, endpoints, stated, ca_file, ignored })
+        Ok(DatabaseUrl { config, stated, ca_file, ignored })
     }
 }
 
@@ -192,7 +188,7 @@ fn seconds(text: &str, name: &'static str) -> Result<Duration, UrlError> {
 fn stated_mode(text: &str) -> Result<StatedMode, UrlError> {
     match text.to_ascii_lowercase().as_str() {
         "disable" => Ok(StatedMode::Disable),
-        // `no-verify` is node-postgres's word for encrypting without checks.
+        // `no-verify` is node-postgres's value for TLS without checks.
         "require" | "no-verify" => Ok(StatedMode::Require),
         "allow" | "prefer" => Ok(StatedMode::Prefer),
         "verify-ca" => Ok(StatedMode::VerifyCa),
@@ -227,24 +223,17 @@ fn load_balance(text: &str) -> Result<LoadBalanceHosts, UrlError> {
     }
 }
 
-/// A parameter's name, fit to be shown: what does not look like a name may be part of a password.
+/// A parameter's name that is safe to show. Text that does not look like a name may be part of a password.
 fn printable(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if name.len() <= 40 && name.chars().all(plain) { name.to_owned() } else { "(unreadable)".to_owned() }
 }
 
-/// Decodes `%XX`; everything else, `+` too, stands for itself.
+/// Decodes `%XX`. Everything else stands for itself, including `+`.
 fn decode(text: &str) -> Result<String, UrlError> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|b| char::from(b).to_digit(16));
-        let (Some(high), Some(low)) = (digit(), digit()) else { return Err(UrlError::Percent) };
-        bytes.push(u8::try_from(high * 16 + low).map_err(|_range| UrlError::Percent)?);
+    let is_code = |rest: &str| rest.as_bytes().get(..2).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit));
+    if !text.split('%').skip(1).all(is_code) {
+        return Err(UrlError::Percent);
     }
-    String::from_utf8(bytes).map_err(|_utf8| UrlError::Percent)
+    percent_decode_str(text).decode_utf8().map(Cow::into_owned).map_err(|_utf8| UrlError::Percent)
 }

@@ -1,22 +1,24 @@
-//! What a URL says about a Supabase project.
+//! Recognises the URLs of Supabase projects.
 //!
-//! Source: Supabase, "Connect to your database": direct `db.<ref>.supabase.co:5432` (IPv6 unless the add-on is
-//! bought), shared pooler `aws-N-<region>.pooler.supabase.com` with user `<user>.<ref>`, 5432 for sessions and 6543
-//! for transactions; the dedicated pooler listens on the direct host's port 6543.
+//! Supabase's page "Connect to your database" lists three forms. Direct: `db.<ref>.supabase.co:5432`, by IPv6 unless the
+//! project has the IPv4 add-on. Shared pooler: `aws-N-<region>.pooler.supabase.com` with the user `<user>.<ref>`, port 5432
+//! for session mode and 6543 for transaction mode. Dedicated pooler: port 6543 of the direct host.
 
-use super::{DatabaseUrl, Endpoint};
+use tokio_postgres::config::Host;
 
-/// What a pooler's connection stays bound to.
+use super::DatabaseUrl;
+
+/// How long a pooler binds a client to one server connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolerMode {
-    /// One server connection as long as the client's lives: LISTEN, session locks and migrations work.
+    /// While the client is connected: LISTEN, session locks and migrations work.
     Session,
-    /// One server connection a transaction.
+    /// For one transaction.
     Transaction,
 }
 
 impl PoolerMode {
-    /// The port that Supabase's poolers use for it.
+    /// The port of Supabase's poolers for this mode.
     pub fn port(self) -> u16 {
         match self {
             Self::Session => 5432,
@@ -26,7 +28,7 @@ impl PoolerMode {
 }
 
 impl DatabaseUrl {
-    /// Whether this is a Supabase project's own host, which has an IPv6 address only, unless the add-on is bought.
+    /// Whether this is a project's own host, which has only an IPv6 address unless the project has the IPv4 add-on.
     pub fn is_supabase_direct(&self) -> bool {
         self.direct_ref().is_some()
     }
@@ -36,7 +38,7 @@ impl DatabaseUrl {
         self.tcp_host().is_some_and(|host| host.ends_with(".pooler.supabase.com"))
     }
 
-    /// The mode that the port of a Supabase pooler stands for; `None` for the direct port and elsewhere.
+    /// The mode of a Supabase pooler, by its port; `None` for the direct port and for other hosts.
     pub fn supabase_pooler_mode(&self) -> Option<PoolerMode> {
         match (self.port(), self.is_supabase_pooler(), self.is_supabase_direct()) {
             (6543, true, _) | (6543, _, true) => Some(PoolerMode::Transaction),
@@ -45,14 +47,14 @@ impl DatabaseUrl {
         }
     }
 
-    /// The Supabase project, by host or, through the shared pooler, by user.
+    /// The reference of the Supabase project, from the host, or for the shared pooler from the user.
     pub fn project_ref(&self) -> Option<&str> {
         let by_user = || self.user().and_then(|user| user.rsplit_once('.')).map(|(_, project)| project);
         self.direct_ref().or_else(|| if self.is_supabase_pooler() { by_user() } else { None })
     }
 
-    /// For a direct Supabase URL, the form of the shared pooler's; the region is for the reader to fill in, since no
-    /// part of the direct URL tells it.
+    /// The shared pooler's URL for a direct Supabase URL. The reader must fill in the region, which the direct URL does not
+    /// contain.
     pub fn suggested_pooler_url(&self, mode: PoolerMode) -> Option<String> {
         let project = self.direct_ref()?;
         let user = self.user().unwrap_or("postgres");
@@ -68,8 +70,8 @@ impl DatabaseUrl {
 
     fn tcp_host(&self) -> Option<&str> {
         match self.first() {
-            Endpoint::Tcp { host, .. } => Some(host),
-            Endpoint::Socket { .. } => None,
+            Host::Tcp(host) => Some(host),
+            Host::Unix(_) => None,
         }
     }
 }

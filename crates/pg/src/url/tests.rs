@@ -9,7 +9,7 @@ fn url(text: &str) -> DatabaseUrl {
 }
 
 #[test]
-fn an_ordinary_url_is_read_whole() {
+fn every_part_of_a_url_is_parsed() {
     let url = url("postgres://app:s%40cret@db.example.com:6000/main?application_name=x&connect_timeout=7");
     let config = url.to_config();
     assert_eq!(config.get_user(), Some("app"));
@@ -23,7 +23,7 @@ fn an_ordinary_url_is_read_whole() {
 }
 
 #[test]
-fn sockets_are_taken_in_both_forms() {
+fn sockets_are_accepted_in_every_form() {
     for text in [
         "postgresql://app:PW@%2Frun%2Fpg:5433/main",
         "postgres://app:PW@/main?host=/run/pg&port=5433",
@@ -47,7 +47,7 @@ fn several_hosts_keep_their_ports() {
 }
 
 #[test]
-fn parameters_of_other_programs_are_left_out_and_named() {
+fn parameters_of_other_programs_are_ignored_and_listed() {
     let url = url(
         "postgres://app@db.example.com/main?pgbouncer=true&connection_limit=1&channel_binding=require&schema=public",
     );
@@ -81,7 +81,7 @@ fn tls_is_full_by_default_and_off_only_on_this_machine() {
 }
 
 #[test]
-fn the_urls_own_ca_file_wins() {
+fn the_urls_ca_file_has_priority() {
     let plain = url("postgres://a@db.example.com/x").with_ca_file("/env.pem".into());
     assert_eq!(plain.ca_file(), Some(Path::new("/env.pem")));
     let own = url("postgres://a@db.example.com/x?sslrootcert=/own.pem").with_ca_file("/env.pem".into());
@@ -89,7 +89,7 @@ fn the_urls_own_ca_file_wins() {
 }
 
 #[test]
-fn each_fault_has_its_own_sentence() {
+fn each_error_is_told_apart() {
     for (text, error) in [
         ("", UrlError::Scheme),
         ("mysql://a@h/x", UrlError::Scheme),
@@ -119,7 +119,7 @@ fn each_fault_has_its_own_sentence() {
 }
 
 #[test]
-fn the_password_is_shown_nowhere() {
+fn the_password_is_never_shown() {
     let secret = "tr0ub4dor";
     for text in [
         format!("postgres://app:{secret}@db.example.com:5432/main"),
@@ -144,7 +144,7 @@ fn the_password_is_shown_nowhere() {
 }
 
 #[test]
-fn supabase_urls_tell_their_project_and_mode() {
+fn supabase_urls_give_project_and_mode() {
     let direct = url("postgres://postgres:pw@db.abcdefgh.supabase.co:5432/postgres");
     assert!(direct.is_supabase_direct() && !direct.is_supabase_pooler());
     assert_eq!(direct.project_ref(), Some("abcdefgh"));

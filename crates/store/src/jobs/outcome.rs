@@ -54,10 +54,7 @@ pub async fn advance_job(
     took: Duration,
 ) -> Result<(), DbError> {
     if !done.checkpoints().contains(&to) {
-        return Err(DbError::Row {
-            statement: "advance_job".to_owned(),
-            message: format!("the step {} does not end at {to}", done.as_str()),
-        });
+        return Err(DbError::row("advance_job", &format!("the step {} does not end at {to}", done.as_str())));
     }
     let payload = json!({ "step": done.as_str(), "duration_ms": millis(took) });
     let next = Step::after(to).map(Step::as_str);

@@ -1,23 +1,23 @@
-//! Closed sets of label values.
+//! Fixed sets of label values.
 
-/// Methods that requests are told apart by.
+/// The methods that have their own label value.
 pub(super) const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
-/// Classes of an answer's status.
+/// The classes of a response's status.
 pub(super) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// What a look for work came to.
+/// The result of one attempt to claim jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimOutcome {
-    /// At least one job.
+    /// At least one job was claimed.
     Claimed,
-    /// Nothing to do.
+    /// There was no job to claim.
     Empty,
-    /// The database did not answer.
+    /// The database reported an error or could not be reached.
     Failed,
 }
 
 impl ClaimOutcome {
-    /// All, in the order of their numbers.
+    /// All values, in the order of their numbers.
     pub const ALL: [Self; 3] = [Self::Claimed, Self::Empty, Self::Failed];
 
     /// The label's value.
@@ -33,22 +33,22 @@ impl ClaimOutcome {
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepOutcome {
-    /// The next checkpoint is written.
+    /// The next checkpoint was written.
     Advanced,
-    /// The job is over: complete or duplicate.
+    /// The job ended: complete or duplicate.
     Finished,
-    /// Parked for something outside.
+    /// The job waits for an outside service.
     Snoozed,
-    /// It failed; what becomes of the job is counted with the failure's code.
+    /// The step failed. The job's further course is counted with the failure's code.
     Failed,
-    /// Somebody else has the job.
+    /// Another worker has the job, or it was cancelled.
     LeaseLost,
-    /// The process stops.
+    /// The job was handed back because the process stops.
     HandedBack,
 }
 
 impl StepOutcome {
-    /// All, in the order of their numbers.
+    /// All values, in the order of their numbers.
     pub const ALL: [Self; 6] =
         [Self::Advanced, Self::Finished, Self::Snoozed, Self::Failed, Self::LeaseLost, Self::HandedBack];
 
@@ -65,18 +65,18 @@ impl StepOutcome {
     }
 }
 
-/// What was asked of a provider.
+/// The kind of a call to a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderCall {
-    /// A file was sent.
+    /// Sends a file.
     Upload,
-    /// A job was begun: this is what costs.
+    /// Starts a job, which is what the provider charges for.
     Start,
-    /// How a job stands.
+    /// Asks for the status of a job.
     Look,
-    /// The answer.
+    /// Fetches the result of a job.
     Fetch,
-    /// Whether the key is taken.
+    /// Checks that the API key is accepted.
     Probe,
 }
 
@@ -99,7 +99,7 @@ mod tests {
     use domain::Step;
 
     #[test]
-    fn a_value_stands_at_its_own_number() {
+    fn the_values_are_in_the_order_of_their_numbers() {
         for (at, outcome) in ClaimOutcome::ALL.into_iter().enumerate() {
             assert_eq!(outcome as usize, at);
         }

@@ -1,4 +1,4 @@
-//! A page in Prometheus' text format 0.0.4.
+//! A page in Prometheus's text format 0.0.4.
 
 use std::fmt::Write as _;
 
@@ -7,58 +7,59 @@ use prometheus::{
     proto::{Gauge, LabelPair, Metric as Sample, MetricFamily, MetricType},
 };
 
-use super::made;
+use super::expect_valid;
 
 /// The media type of a [`Page`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Metrics, each of which is named once.
+/// Metrics, each with its samples.
 #[derive(Debug, Default)]
 pub struct Page(Vec<MetricFamily>);
 
-/// One metric, whose samples follow.
+/// A metric that samples can be added to.
 #[derive(Debug)]
 pub struct Metric<'a>(&'a mut MetricFamily);
 
 impl Page {
-    /// The page as it is sent. A metric without samples is named, too, with what it means.
+    /// The text of the page. A metric without samples is listed too, with its help.
     pub fn into_text(self) -> String {
         let (empty, full): (Vec<_>, Vec<_>) = self.0.into_iter().partition(|family| family.get_metric().is_empty());
-        let mut text = made(TextEncoder::new().encode_to_string(&full));
+        let mut text = expect_valid(TextEncoder::new().encode_to_string(&full));
         for family in empty {
-            let (name, kind) = (family.name(), format!("{:?}", family.get_field_type()).to_lowercase());
-            // The encoder refuses these; a help of ours has nothing to escape. Writing to a String cannot fail.
+            let name = family.name();
+            let kind = format!("{:?}", family.get_field_type()).to_lowercase();
+            // The encoder refuses metrics without samples. Our help texts need no escaping. Writing to a String cannot fail.
             _ = write!(text, "# HELP {name} {}\n# TYPE {name} {kind}\n", family.help());
         }
         text
     }
 
-    /// A value that goes up and down, and was read elsewhere.
+    /// Adds a gauge without samples.
     pub fn gauge(&mut self, name: &str, help: &str) -> Metric<'_> {
         let at = self.0.len();
         self.0.push(family(name, help, MetricType::GAUGE));
         Metric(&mut self.0[at])
     }
 
-    /// A gauge without labels.
+    /// Adds a gauge with one sample and no labels.
     pub fn single(&mut self, name: &str, help: &str, value: i64) {
         self.gauge(name, help).sample(&[], value);
     }
 
-    /// Metrics that count by themselves.
+    /// Adds metrics with their samples.
     pub(super) fn extend(&mut self, families: Vec<MetricFamily>) {
         self.0.extend(families);
     }
 }
 
 impl Metric<'_> {
-    /// One value.
+    /// Adds a sample.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: i64) {
-        // What is counted here is far below 2^53.
+        // The values are far below 2^53, so the conversion is exact.
         self.measure(labels, value as f64);
     }
 
-    /// One value that is no whole number.
+    /// Adds a sample that need not be a whole number.
     pub fn measure(&mut self, labels: &[(&str, &str)], value: f64) {
         let mut gauge = Gauge::default();
         gauge.set_value(value);
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_escaped_and_a_metric_without_samples_is_named_too() {
+    fn labels_are_escaped_and_a_metric_without_samples_is_listed() {
         let mut page = Page::default();
         page.gauge("x", "what x is").sample(&[("l", "a\"b\\c\nd"), ("m", "n")], 7);
         page.gauge("y", "nothing");
