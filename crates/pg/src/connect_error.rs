@@ -237,79 +237,74 @@ fn advice(cause: ConnectCause, url: &DatabaseUrl) -> (String, String) {
     let (why, fix) = match cause {
         ConnectCause::Unreachable if url.is_socket() => (
             "No server listens on this socket.",
-            "Start the server, or correct the socket's folder and port in the URL.".to_owned(),
+            "Start the server, or correct the socket's folder and port in the URL.",
         ),
         ConnectCause::Unreachable => (
             "No Postgres server answers there: the server is down, the port is wrong, or a firewall blocks the connection.",
-            "Check the host and port in the URL, that the server runs, and that it admits this machine's address."
-                .to_owned(),
+            "Check the host and port in the URL, that the server runs, and that it admits this machine's address.",
         ),
         ConnectCause::Dns => (
             "The host name has no address: it is misspelt, the project is paused or deleted, or DNS is down.",
-            "Copy the URL again from the database's dashboard.".to_owned(),
+            "Copy the URL again from the database's dashboard.",
         ),
         ConnectCause::Ipv6Only => {
-            ("The host has only an IPv6 address, and this machine has no IPv6 route.", ipv4_advice(url))
+            let why = "The host has only an IPv6 address, and this machine has no IPv6 route.";
+            return (why.to_owned(), ipv4_advice(url));
         }
         ConnectCause::TlsRequired => (
             "The server accepts only encrypted connections, and the URL or the default switches TLS off.",
-            "Put sslmode=verify-full into the URL (or remove sslmode=disable).".to_owned(),
+            "Put sslmode=verify-full into the URL (or remove sslmode=disable).",
         ),
         ConnectCause::TlsUnsupported => (
             "The server does not support TLS.",
-            "Switch TLS on in the server. On a private network only, you can put sslmode=disable into the URL."
-                .to_owned(),
+            "Switch TLS on in the server. On a private network only, you can put sslmode=disable into the URL.",
         ),
         ConnectCause::TlsUntrusted => (
             "The server's certificate was signed by an authority that is not trusted here.",
             "Download the database's CA certificate and name the file in DATABASE_CA_FILE \
-             (Supabase: Project Settings → Database → SSL Configuration)."
-                .to_owned(),
+             (Supabase: Project Settings → Database → SSL Configuration).",
         ),
         ConnectCause::TlsNameMismatch => (
             "The server's certificate is for other names than the host in the URL.",
-            "Use a host name from the certificate. If the host cannot be changed, use sslmode=verify-ca.".to_owned(),
+            "Use a host name from the certificate. If the host cannot be changed, use sslmode=verify-ca.",
         ),
         ConnectCause::TlsExpired => (
             "The server's certificate is not valid at the time on this machine's clock.",
-            "Renew the certificate, or correct this machine's clock.".to_owned(),
+            "Renew the certificate, or correct this machine's clock.",
         ),
         ConnectCause::TlsFailed => (
             "The encrypted connection could not be set up.",
-            "Check that the port belongs to Postgres, and that the server supports TLS 1.2 or 1.3.".to_owned(),
+            "Check that the port belongs to Postgres, and that the server supports TLS 1.2 or 1.3.",
         ),
-        ConnectCause::AuthFailed => ("The user or the password is wrong.", password_advice(url)),
+        ConnectCause::AuthFailed => return ("The user or the password is wrong.".to_owned(), password_advice(url)),
         ConnectCause::RoleMissing => (
             "The role does not exist on this server, or may not log in.",
-            "Correct the user in the URL, or create the role with LOGIN.".to_owned(),
+            "Correct the user in the URL, or create the role with LOGIN.",
         ),
         ConnectCause::AccessRefused => (
             "The server's rules do not admit this user, database or address.",
-            "Add this machine's address to the allow-list (pg_hba.conf), or use a user and database that it admits."
-                .to_owned(),
+            "Add this machine's address to the allow-list (pg_hba.conf), or use a user and database that it admits.",
         ),
         ConnectCause::DatabaseMissing => (
             "The server has no database of this name.",
-            "Correct the name after the last / in the URL, or create the database.".to_owned(),
+            "Correct the name after the last / in the URL, or create the database.",
         ),
         ConnectCause::TooManyConnections => (
             "Every connection that the server or its pooler allows is in use.",
-            "Lower DATABASE_POOL_SIZE or the number of instances, or connect through a pooler in transaction mode."
-                .to_owned(),
+            "Lower DATABASE_POOL_SIZE or the number of instances, or connect through a pooler in transaction mode.",
         ),
         ConnectCause::PoolerTenantUnknown => (
             "The pooler does not know this project: the user lacks its reference, the region is wrong, or the project is \
              paused.",
             "The user must be postgres.<project reference> and the host that of the project's region; copy the URL \
-             again from Connect → Transaction pooler."
-                .to_owned(),
+             again from Connect → Transaction pooler.",
         ),
         ConnectCause::NotReady => {
-            ("The server is starting, stopping or recovering.", "Wait; the connection is tried again.".to_owned())
+            ("The server is starting, stopping or recovering.", "Wait; the connection is tried again.")
         }
-        ConnectCause::Other => ("The cause is not one of the known ones.", "See the server's log.".to_owned()),
+        ConnectCause::Other => ("The cause is not one of the known ones.", "See the server's log."),
     };
-    (why.to_owned(), fix)
+    (why.to_owned(), fix.to_owned())
 }
 
 /// What to do about a host with only an IPv6 address: use the pooler's URLs, which contain the project's reference.

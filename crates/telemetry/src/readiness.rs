@@ -44,7 +44,7 @@ impl Readiness {
     /// Why this worker claims nothing, as a sentence; `None` if it claims.
     pub fn obstacle(&self) -> Option<&'static str> {
         match self.phase() {
-            Phase::Waiting => Some("waiting until the database can be used; the log says what is missing"),
+            Phase::Waiting => Some("waiting for a database that can be used; the log says what is missing"),
             Phase::Failing => Some("claiming jobs fails; the log says why"),
             Phase::Misconfigured => Some(
                 "the configuration is wrong, so it claims nothing until that is corrected; the log says what is wrong",
