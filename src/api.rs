@@ -9,7 +9,6 @@ mod body;
 mod body_rules;
 mod bounds;
 mod conditional;
-mod connections;
 mod contract;
 mod dashboard;
 mod docs_page;

@@ -1,32 +1,21 @@
 //! The HTTP server: binds before the database is known to be up, ends when told.
 
-use std::{
-    future::ready,
-    io,
-    net::{SocketAddr, TcpListener as StdListener},
-    rc::Rc,
-};
+use std::{io, net::SocketAddr, time::Duration};
 
 use actix_cors::Cors;
-use actix_http::{HttpService, error::DispatchError};
-use actix_server::Server;
-use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::{
-    App,
+    App, HttpServer,
     body::MessageBody,
-    dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse},
+    dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse},
     middleware::from_fn,
-    rt::net::TcpStream,
 };
-use tokio::net::TcpSocket;
 
-use super::{
-    ApiState, configure,
-    connections::{LINGER, Wire, occupy},
-    pace::pace,
-    request_id::identify,
-    shield::shield,
-};
+use super::{ApiState, configure, pace::pace, request_id::identify, shield::shield};
+
+/// Connections that may wait to be accepted. Source: actix-web's documentation, which names 64 to 2048.
+const BACKLOG: u32 = 2048;
+/// How long a client that still sends a body may take to read why it was refused.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Why the server did not run.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +63,6 @@ pub fn build_app(
         .wrap(from_fn(identify))
         .wrap(cors)
         .wrap(from_fn(shield))
-        .wrap(from_fn(occupy))
 }
 
 fn cors(origins: &[String]) -> Cors {
@@ -132,11 +120,9 @@ pub async fn serve(
     ended
 }
 
-/// Apart from [`serve`], whose future can then be sent to another thread: the builder cannot.
+/// Binds the address. Not a part of [`serve`], because the builder cannot be sent to another thread and the server can.
 fn bind(state: ApiState, addr: SocketAddr) -> Result<(Server, SocketAddr), ServeError> {
     let refuse = |source| ServeError::Bind { addr, source };
-    let listener = listen(addr).map_err(refuse)?;
-    let bound = listener.local_addr().map_err(refuse)?;
     let threads = match state.settings.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
@@ -146,46 +132,20 @@ fn bind(state: ApiState, addr: SocketAddr) -> Result<(Server, SocketAddr), Serve
         0 => usize::MAX,
         total => total.div_ceil(threads),
     };
-    let builder = Server::build()
+    let grace = state.settings.shutdown_grace;
+    let server = HttpServer::new(move || build_app(state.clone()))
         .workers(threads)
-        .max_concurrent_connections(connections)
-        .shutdown_timeout(state.settings.shutdown_grace.as_secs())
-        .disable_signals();
-    let stopping = builder.graceful_shutdown_signal();
-    let server = builder
-        .listen("api", listener, move || {
-            let app = build_app(state.clone()).into_factory().map_err(|error| error.error_response());
-            let (stopping, stop) = (stopping.clone(), state.stop.clone());
-            let http = HttpService::build()
-                .keep_alive(bounds.keep_alive)
-                .client_request_timeout(bounds.head_timeout)
-                // Without it, whoever still sends what was refused is cut off before it reads why.
-                .client_disconnect_timeout(LINGER)
-                .graceful_shutdown_signal(move || {
-                    let stopping = stopping.clone();
-                    async move { stopping.notified().await }
-                })
-                .on_connect_ext(|wire: &Wire, data| {
-                    data.insert(Rc::clone(wire.connection()));
-                })
-                // Its host is only for requests that name none.
-                .h1(map_config(app, |()| AppConfig::default()));
-            fn_service(move |socket: TcpStream| {
-                let peer = socket.peer_addr().ok();
-                ready(Wire::new(socket, &bounds, stop.clone()).map(|wire| (wire, peer)).map_err(DispatchError::Io))
-            })
-            .and_then(http)
-        })
-        .map_err(refuse)?
-        .run();
-    Ok((server, bound))
-}
-
-/// Source of the backlog: actix-web's.
-fn listen(addr: SocketAddr) -> io::Result<StdListener> {
-    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // So that a restart does not wait for the connections of the last run.
-    socket.set_reuseaddr(true)?;
-    socket.bind(addr)?;
-    socket.listen(2048)?.into_std()
+        .max_connections(connections)
+        // Events of a live timeline go out as they come.
+        .tcp_nodelay(true)
+        .keep_alive(bounds.keep_alive)
+        .client_request_timeout(bounds.head_timeout)
+        .client_disconnect_timeout(LINGER)
+        .shutdown_timeout(grace.as_secs())
+        .disable_signals()
+        .backlog(BACKLOG)
+        .bind(addr)
+        .map_err(refuse)?;
+    let bound = server.addrs().first().copied().unwrap_or(addr);
+    Ok((server.run(), bound))
 }

@@ -119,16 +119,7 @@ fn collect<'a>(value: &'a Value, into: &mut BTreeSet<&'a str>) {
 }
 
 /// Codes that no operation answers with: they are what happens beside all operations, or in front of them.
-const BESIDE: &[&str] = &[
-    "route_not_found",
-    "method_not_allowed",
-    "request_timeout",
-    "bad_request",
-    "not_found",
-    "request_malformed",
-    "head_too_slow",
-    "head_too_large",
-];
+const BESIDE: &[&str] = &["route_not_found", "method_not_allowed", "request_timeout", "bad_request", "not_found"];
 
 #[test]
 fn the_codes_of_the_contract_are_those_of_docs_errors() {
