@@ -1,52 +1,23 @@
-//! The HTTP API: routes, handlers, extractors, problem responses.
+//! The HTTP API, in rooms. Each may use only those before it: `settings`, `messages`, `http`, `guard`, `resources`, then
+//! `ops`, `openapi` and `page`, then `server`, which holds the one table of routes.
 //!
-//! `routes` is the one table of routes; whatever is registered under its private scope is authenticated before the
-//! handler sees it. Handlers are thin: they parse, call [`db`](crate::db) and the ports, and shape the answer.
+//! What the table registers as private is authenticated before the handler sees it. Handlers are thin: they parse, call
+//! [`db`](crate::db) and the ports, and shape the answer.
 
-mod address;
-mod auth;
-mod body;
-mod body_rules;
-mod bounds;
-mod conditional;
 mod contract;
-mod dashboard;
-mod docs_page;
-mod documents;
-mod events;
-mod filters;
-mod form;
-mod health;
-mod idempotency;
-mod jobs;
-mod jobs_many;
-mod json;
+mod guard;
+mod http;
 pub mod messages;
-mod metrics;
-mod pace;
-mod paging;
-mod probes;
-mod problem;
-mod rates;
-mod request_id;
-mod routes;
-mod search;
+mod openapi;
+mod ops;
+mod page;
+mod resources;
 mod server;
-mod shield;
-mod signing;
-mod state;
-mod storage_watch;
-mod streams;
-mod uploads;
-mod validate;
-mod webhook;
+mod settings;
 
-pub use auth::{ApiKeySecret, Caller, KeyPolicy, TokenError, issue_token};
-pub use bounds::Bounds;
 pub use contract::{document, document_json};
-pub use probes::{ProbeState, serve_probes};
-pub use problem::ApiError;
-pub use routes::{BASE_PATH, configure};
-pub use server::{ServeError, build_app, serve};
-pub use state::{ApiSettings, ApiState, AuthSettings, SecretBytes, UploadLimits};
-pub use streams::StreamLimits;
+pub use guard::auth::{ApiKeySecret, TokenError, issue_token};
+pub use http::{ApiError, ApiState, Caller};
+pub use messages::BASE_PATH;
+pub use server::{ServeError, serve};
+pub use settings::{ApiSettings, AuthSettings, Bounds, KeyPolicy, SecretBytes, StreamLimits, UploadLimits};

@@ -2,6 +2,7 @@
 
 mod failure;
 pub mod fusion;
+mod hex;
 mod ids;
 mod job;
 mod lease;
@@ -11,6 +12,7 @@ pub mod signing_keys;
 mod step;
 
 pub use failure::{ErrorClass, Failure};
+pub use hex::hex;
 pub use ids::{ChunkId, DocumentId, ID_NAMESPACE, JobId, UploadId, UserId};
 pub use job::{State, Status, UnknownName};
 pub use lease::{Fence, Lease, Timeline, WorkerId};

@@ -3,12 +3,10 @@
 //! Each route brings a [`Doc`], which says what its handler alone decides. What comes with who may call, with a path's id or
 //! with a kind of body is added here and there, once, so that it cannot be forgotten.
 
-mod codes;
+pub mod codes;
 mod doc;
 pub mod documents;
 pub mod jobs;
-mod names;
-mod samples;
 pub mod search;
 pub mod service;
 pub mod uploads;
@@ -16,8 +14,12 @@ pub mod webhook;
 mod whole;
 
 pub use doc::Doc;
-pub use names::{EventTypeName, FailedName, LastError, ReceiptState, ResumeName, SeverityName, StateName, StatusName};
 pub use whole::{document, document_json};
+
+use crate::api::{
+    messages::{StateName, StatusName},
+    resources::samples,
+};
 
 /// Under which heading a route stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

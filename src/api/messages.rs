@@ -2,6 +2,7 @@
 
 mod documents;
 mod jobs;
+mod names;
 mod number;
 mod page;
 mod probes;
@@ -12,9 +13,13 @@ mod webhook;
 
 pub use documents::{ChunkView, DeletionReceipt, DocumentView};
 pub use jobs::{EventView, JobView, Progress, RetryManyAnswer, RetryManyRequest, RetryRequest, SkippedJob};
+pub use names::{EventTypeName, FailedName, LastError, ReceiptState, ResumeName, SeverityName, StateName, StatusName};
 pub use page::Page;
 pub use probes::{Health, VersionInfo};
 pub use problem::Problem;
 pub use search::{Hit, SearchMode, SearchRequest, SearchResponse};
 pub use uploads::{DocumentsAccepted, FileOutcome, TextRequest, UploadAccepted, UploadRequest};
 pub use webhook::WebhookTaken;
+
+/// Where the API begins.
+pub const BASE_PATH: &str = "/api/upload-pipeline";

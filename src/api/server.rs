@@ -1,4 +1,12 @@
-//! The HTTP server: binds before the database is known to be up, ends when told.
+//! The HTTP server: the one table of routes, and what stands around every request. It listens before the database is known
+//! to be up, and ends when told.
+
+mod body_head;
+pub mod endpoint;
+mod request_id;
+pub mod routes;
+mod security_headers;
+mod slow_bodies;
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -8,9 +16,19 @@ use actix_web::{
     body::MessageBody,
     dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse},
     middleware::from_fn,
+    web::{self, ServiceConfig},
 };
 
-use super::{ApiState, configure, pace::pace, request_id::identify, shield::shield};
+use crate::api::{
+    contract::document_json,
+    guard::Guard,
+    http::ApiState,
+    openapi::docs_page::ServedDocument,
+    ops::{metrics::MetricsCache, storage_health::StorageHealth},
+    server::{
+        request_id::identify, routes::configure, security_headers::add_security_headers, slow_bodies::end_slow_body,
+    },
+};
 
 /// Connections that may wait to be accepted. Source: actix-web's documentation, which names 64 to 2048.
 const BACKLOG: u32 = 2048;
@@ -28,24 +46,47 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
-    /// The address for a worker's probes is taken, or is not ours.
-    #[error(
-        "couldn't listen on {addr} for probes: {source}; choose another with WORKER_HTTP_HOST and WORKER_HTTP_PORT"
-    )]
-    BindProbes {
-        /// The address.
-        addr: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
     /// The server ended by itself.
     #[error("the HTTP server failed: {0}")]
     Run(#[source] io::Error),
 }
 
-/// The application: routes, CORS, request ids and what guards them all. Used by [`serve`] and by tests.
-pub fn build_app(
-    state: ApiState,
+/// What all threads of one server share.
+#[derive(Clone)]
+struct Shared {
+    state: web::Data<ApiState>,
+    guard: web::Data<Guard>,
+    metrics: web::Data<MetricsCache>,
+    storage: web::Data<StorageHealth>,
+    document: web::Data<ServedDocument>,
+}
+
+impl Shared {
+    fn new(state: ApiState) -> Self {
+        let document = document_json(&state.settings.uploads, state.build.version);
+        Self {
+            guard: web::Data::new(Guard::new(&state)),
+            metrics: web::Data::default(),
+            storage: web::Data::default(),
+            document: web::Data::new(ServedDocument::new(document)),
+            state: web::Data::new(state),
+        }
+    }
+
+    fn configure(&self, cfg: &mut ServiceConfig) {
+        cfg.app_data(self.state.clone())
+            .app_data(self.guard.clone())
+            .app_data(self.metrics.clone())
+            .app_data(self.storage.clone())
+            .app_data(self.document.clone())
+            .app_data(web::PayloadConfig::new(self.state.settings.json_body_bytes));
+        configure(cfg);
+    }
+}
+
+/// The application: routes, CORS, request ids and what guards them all.
+fn build_app(
+    shared: Shared,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -55,14 +96,14 @@ pub fn build_app(
         InitError = (),
     >,
 > {
-    let cors = cors(&state.settings.cors_origins);
+    let cors = cors(&shared.state.settings.cors_origins);
     // The last is the outermost: it sees every answer.
     App::new()
-        .configure(|cfg| configure(cfg, state))
-        .wrap(from_fn(pace))
+        .configure(|cfg| shared.configure(cfg))
+        .wrap(from_fn(end_slow_body))
         .wrap(from_fn(identify))
         .wrap(cors)
-        .wrap(from_fn(shield))
+        .wrap(from_fn(add_security_headers))
 }
 
 fn cors(origins: &[String]) -> Cors {
@@ -133,7 +174,8 @@ fn bind(state: ApiState, addr: SocketAddr) -> Result<(Server, SocketAddr), Serve
         total => total.div_ceil(threads),
     };
     let grace = state.settings.shutdown_grace;
-    let server = HttpServer::new(move || build_app(state.clone()))
+    let shared = Shared::new(state);
+    let server = HttpServer::new(move || build_app(shared.clone()))
         .workers(threads)
         .max_connections(connections)
         // Events of a live timeline go out as they come.

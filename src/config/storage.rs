@@ -98,7 +98,7 @@ fn signing_secret(text: &str) -> Result<Secret<String>, String> {
 /// The same in every process of a laptop that shares a store, and no secret to anyone who reads this.
 fn derived_secret(location: Option<&StorageLocation>) -> Secret<String> {
     let digest = Sha256::digest(format!("app development upload URLs: {location:?}"));
-    Secret::new(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Secret::new(crate::domain::hex(digest))
 }
 
 fn parse_location(text: &str, endpoint: Option<&Url>, region: &str) -> Result<StorageLocation, String> {

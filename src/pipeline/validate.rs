@@ -10,11 +10,10 @@ use sha2::{Digest, Sha256};
 use super::{JobMemory, Outcome, Pipeline, StepError, parsed_key, scratch::ScratchFile};
 use crate::{
     db::{
-        chunks::hex,
         jobs::advance_job,
         work::{get_work_document, save_parsed_sha256},
     },
-    domain::{ErrorClass, Failure, Lease, Status, Step},
+    domain::{ErrorClass, Failure, Lease, Status, Step, hex},
 };
 
 impl Pipeline {

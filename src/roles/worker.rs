@@ -1,19 +1,18 @@
 //! `app worker`.
 
+mod probes;
+
 use std::{process::ExitCode, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
+use self::probes::{ProbeState, serve_probes};
 use super::{
     Context,
     usable::wait_until_usable,
     wiring::{WorkerParts, build_worker, model, open_db, open_store, probe_address, start_listener},
 };
-use crate::{
-    api::{ProbeState, serve_probes},
-    db::Db,
-    telemetry::readiness::Readiness,
-};
+use crate::{db::Db, telemetry::readiness::Readiness};
 
 /// Works until it is told to stop; waits for a database that it may use. Where it has a port, it says there how it is, from
 /// before the database is known to be up until the last job has ended.

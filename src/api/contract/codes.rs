@@ -183,11 +183,11 @@ pub fn example(status: u16, code: &str) -> Value {
         "status": status,
         "code": code,
         "detail": detail(code).unwrap_or_default(),
-        "request_id": super::samples::REQUEST,
+        "request_id": crate::api::resources::samples::REQUEST,
     });
     if status == 409 {
-        problem["job_id"] = json!(super::samples::JOB);
-        problem["document_id"] = json!(super::samples::DOCUMENT);
+        problem["job_id"] = json!(crate::api::resources::samples::JOB);
+        problem["document_id"] = json!(crate::api::resources::samples::DOCUMENT);
     }
     problem
 }
@@ -201,7 +201,7 @@ pub fn detail(code: &str) -> Option<&'static str> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use crate::api::routes::endpoints;
+    use crate::api::server::routes::endpoints;
 
     #[test]
     fn every_code_of_the_contract_has_a_sentence_and_every_sentence_is_used() {

@@ -21,7 +21,7 @@ use utoipa::{
 };
 
 use super::Tag;
-use crate::api::{paging::PageSize, routes::Access};
+use crate::api::{http::paging::PageSize, server::endpoint::Access};
 
 /// What one method of one path takes and answers.
 pub struct Doc {
@@ -261,7 +261,7 @@ impl Doc {
             "X-User-Id",
             "For whom to act. A key that speaks for many users needs it; leave it out otherwise.",
             uuid(),
-            json!(super::samples::USER),
+            json!(crate::api::resources::samples::USER),
         );
         self.parameters.push(user.build());
         let by = |scheme: &str| SecurityRequirement::new(scheme, Vec::<String>::new());
@@ -279,12 +279,12 @@ fn request_ids() -> [Parameter; 2] {
         header(
             "X-Request-Id",
             "A UUID to know this request by in logs; anything else is ignored.",
-            super::samples::REQUEST,
+            crate::api::resources::samples::REQUEST,
         ),
         header(
             "X-Correlation-Id",
             "A UUID that holds together what belongs together, across requests; a job keeps it. Anything else is ignored.",
-            super::samples::CORRELATION,
+            crate::api::resources::samples::CORRELATION,
         ),
     ]
 }

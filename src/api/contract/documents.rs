@@ -9,9 +9,9 @@ use utoipa::{
 
 use super::{Doc, StatusName, Tag, samples};
 use crate::api::{
-    documents::{CHUNKS, DOCUMENTS},
-    filters::{KINDS, MAX_PIECE_CHARS},
+    http::filters::{KINDS, MAX_PIECE_CHARS},
     messages::{ChunkView, DeletionReceipt, DocumentView, Page},
+    resources::documents::{CHUNKS, DOCUMENTS},
 };
 
 const WHICH: &str = "The document's id, as the answer to its upload gave it.";

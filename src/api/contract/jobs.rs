@@ -14,9 +14,9 @@ use super::{
     samples,
 };
 use crate::api::{
-    events::EVENTS,
-    jobs::JOBS,
     messages::{EventView, JobView, Page, RetryManyAnswer, RetryManyRequest, RetryRequest},
+    resources::events::EVENTS,
+    resources::jobs::JOBS,
 };
 
 const WHICH: &str = "The job's id, as the answer to the upload gave it.";

@@ -4,14 +4,10 @@ use actix_web::http::StatusCode;
 use serde_json::json;
 use utoipa::openapi::{Content, ContentBuilder, ObjectBuilder, Type, schema::AdditionalProperties};
 
-use super::{
-    Doc, Tag,
-    doc::text_content,
-    samples::{self},
-};
+use super::{Doc, Tag, doc::text_content, samples};
 use crate::api::{
-    docs_page::FILES,
     messages::{Health, VersionInfo},
+    openapi::docs_page::FILES,
 };
 
 /// `/health`.

@@ -6,11 +6,7 @@ use utoipa::openapi::{
     ArrayBuilder, Content, ContentBuilder, KnownFormat, ObjectBuilder, Required, SchemaFormat, Type,
 };
 
-use super::{
-    Doc, Tag,
-    doc::json_content,
-    samples::{self},
-};
+use super::{Doc, Tag, doc::json_content, samples};
 use crate::api::messages::{DocumentsAccepted, TextRequest, UploadAccepted, UploadRequest};
 
 /// What becomes of every upload.

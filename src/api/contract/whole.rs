@@ -12,7 +12,8 @@ use utoipa::openapi::{
 use super::{Tag, codes, doc::Built, samples};
 use crate::api::{
     UploadLimits,
-    routes::{Access, BASE_PATH, endpoints},
+    messages::BASE_PATH,
+    server::{endpoint::Access, routes::endpoints},
 };
 
 const DESCRIPTION: &str = "\

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::api::contract::{ReceiptState, StatusName};
+use super::names::{ReceiptState, StatusName};
 
 /// A document.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

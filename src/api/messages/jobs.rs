@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::api::contract::{EventTypeName, FailedName, LastError, ResumeName, SeverityName, StateName, StatusName};
+use super::names::{EventTypeName, FailedName, LastError, ResumeName, SeverityName, StateName, StatusName};
 
 /// How to try a job again; an empty body will do.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]

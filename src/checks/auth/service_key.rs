@@ -124,7 +124,7 @@ fn is_signed_otherwise(key: &str, secret: &str) -> bool {
 
 /// Enough to tell two keys apart, and nothing to guess one from.
 pub(super) fn fingerprint(secret: &str) -> String {
-    Sha256::digest(secret.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    crate::domain::hex(&Sha256::digest(secret.as_bytes())[..4])
 }
 
 #[cfg(test)]

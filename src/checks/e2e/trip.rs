@@ -62,7 +62,7 @@ impl Trip {
 
     /// Of the document, which the API stores as it is.
     pub(super) fn sha256(&self) -> String {
-        Sha256::digest(self.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::domain::hex(Sha256::digest(self.text.as_bytes()))
     }
 
     /// Uploads, waits, searches. A request under way is always heard out, so that what it made is known.

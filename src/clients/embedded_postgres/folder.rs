@@ -46,7 +46,7 @@ const UNFINISHED: &str = "unfinished-";
 pub fn default_folder(env: &HashMap<String, String>, checkout: &Path, purpose: &str) -> Result<PathBuf, EmbeddedError> {
     let checkout = fs::canonicalize(checkout).unwrap_or_else(|_| checkout.to_owned());
     let digest = Sha256::digest(checkout.as_os_str().as_encoded_bytes());
-    let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let hash = crate::domain::hex(&digest[..6]);
     let base = if account::is_root() {
         root_base()?
     } else {

@@ -5,7 +5,7 @@ use serde_json::json;
 use utoipa::openapi::{ObjectBuilder, ResponseBuilder, Type};
 
 use super::{Doc, header_ref};
-use crate::api::contract::samples;
+use crate::api::resources::samples;
 
 impl Doc {
     /// A read whose answer has an `ETag`, and is not sent again to whoever has it.

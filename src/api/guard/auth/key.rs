@@ -1,0 +1,149 @@
+//! Our API keys: how they are made, and whom they let in.
+
+use actix_web::{
+    HttpRequest,
+    http::{Method, StatusCode},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+
+use super::unauthorized;
+
+use crate::{
+    api::{
+        http::{ApiError, ApiState, Caller},
+        messages::BASE_PATH,
+    },
+    db::api_keys::{ApiKey, Scope, get_api_key},
+    domain::{UserId, hex},
+};
+
+/// What our keys begin with, so that people and secret scanners know one when they see it.
+const PREFIX: &str = "apk_";
+const USER_HEADER: &str = "X-User-Id";
+
+/// Whether a bearer is one of our keys, valid or not.
+pub fn is_api_key(bearer: &str) -> bool {
+    bearer.starts_with(PREFIX)
+}
+
+/// For whom a key acts in this request, once it may do what is asked. Looked up every time, so that a key is
+/// out from the moment it is revoked.
+pub async fn caller_of_key(state: &ApiState, request: &HttpRequest, key: &str) -> Result<Caller, ApiError> {
+    let conn = state.conn().await?;
+    let key = get_api_key(&conn, &sha256_hex(key.as_bytes())).await?;
+    drop(conn);
+    let key = check_key(key, OffsetDateTime::now_utc())?;
+    check_scope(&key, needed_scope(&key, request))?;
+    Ok(Caller { user: acts_for(key.user_id, request)?, until: key.expires_at, key: Some(key.key_id) })
+}
+
+fn check_key(key: Option<ApiKey>, now: OffsetDateTime) -> Result<ApiKey, ApiError> {
+    match key {
+        None => Err(unauthorized(
+            "token_invalid",
+            "This API key is not known here. Check that it is whole and belongs to this environment.",
+        )),
+        Some(key) if key.revoked_at.is_some() => {
+            Err(unauthorized("token_invalid", "This API key was revoked. Make another with `app keys create`."))
+        }
+        Some(key) if key.expires_at.is_some_and(|at| at <= now) => {
+            Err(unauthorized("token_expired", "This API key has expired. Make another with `app keys create`."))
+        }
+        Some(key) => Ok(key),
+    }
+}
+
+/// Reading is what GET and HEAD do, and a search, which is a POST for its body; all else writes, so a new route is
+/// taken for one that writes until this says otherwise. To delete, a key that acts for many users must be admin: whoever
+/// gets hold of a service's key cannot then empty the accounts of all its users.
+fn needed_scope(key: &ApiKey, request: &HttpRequest) -> Scope {
+    match *request.method() {
+        Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,
+        Method::POST if request.path() == format!("{BASE_PATH}/search") => Scope::Read,
+        Method::DELETE if key.user_id.is_none() => Scope::Admin,
+        _ => Scope::Write,
+    }
+}
+
+fn check_scope(key: &ApiKey, needed: Scope) -> Result<(), ApiError> {
+    if needed <= key.scope {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        StatusCode::FORBIDDEN,
+        "scope_missing",
+        format!(
+            "This key has the scope {}; the request needs one with the scope {needed}. Make one with `app keys create`.",
+            key.scope
+        ),
+    ))
+}
+
+/// The one user for whom a caller may act, or whom the request names.
+pub fn acts_for(own: Option<UserId>, request: &HttpRequest) -> Result<UserId, ApiError> {
+    let named =
+        request
+            .headers()
+            .get(USER_HEADER)
+            .map(|value| {
+                value.to_str().ok().and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
+                    ApiError::bad_request("user_invalid", format!("The header {USER_HEADER} is no UUID."))
+                })
+            })
+            .transpose()?;
+    match (own, named) {
+        (Some(own), Some(named)) if own != named => Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "user_forbidden",
+            format!(
+                "{USER_HEADER} names another user than the one for whom this token or key acts. Leave the header out."
+            ),
+        )),
+        (Some(own), _) => Ok(own),
+        (None, Some(named)) => Ok(named),
+        (None, None) => Err(ApiError::bad_request(
+            "user_required",
+            format!("This key acts for many users. Say for which with the header {USER_HEADER}: <uuid>."),
+        )),
+    }
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// A new API key. Shown once; only its hash is kept.
+#[derive(Clone)]
+pub struct ApiKeySecret {
+    key: String,
+}
+
+impl ApiKeySecret {
+    /// From 32 random bytes. `None`: the system gave no randomness.
+    pub fn generate() -> Option<Self> {
+        let mut bytes = [0; 32];
+        rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut bytes).ok()?;
+        Some(Self { key: format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)) })
+    }
+
+    /// The key itself, to be shown once.
+    pub fn expose(&self) -> &str {
+        &self.key
+    }
+
+    /// For `api_keys.key_sha256`.
+    pub fn sha256(&self) -> String {
+        sha256_hex(self.key.as_bytes())
+    }
+}
+
+impl std::fmt::Debug for ApiKeySecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,317 @@
+//! Errors as `application/problem+json` (RFC 9457): a stable code and a sentence that says what to do.
+
+use std::{fmt, time::Duration};
+
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    error::{PathError, PayloadError, QueryPayloadError},
+    http::{StatusCode, header},
+};
+use uuid::Uuid;
+
+use crate::{
+    api::messages::{BASE_PATH, Problem},
+    db::DbError,
+    domain::{ErrorClass, Failure},
+};
+
+/// How long a client should wait when the database is away.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// An answer that is not what was asked for.
+#[derive(Debug)]
+pub struct ApiError(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    job_id: Option<Uuid>,
+    document_id: Option<Uuid>,
+    retry_after: Option<Duration>,
+    allow: Option<String>,
+    /// For the log only.
+    cause: Option<String>,
+}
+
+impl ApiError {
+    /// An error with the client; `detail` says what happened and what to do.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            status,
+            code,
+            detail: bounded(detail.into()),
+            job_id: None,
+            document_id: None,
+            retry_after: None,
+            allow: None,
+            cause: None,
+        }))
+    }
+
+    /// 400.
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// 422: well-formed, but not acceptable.
+    pub fn unprocessable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+    }
+
+    /// 409.
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    /// 413, naming the limit.
+    pub fn too_large(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, detail)
+    }
+
+    /// 404 for an id of a `kind` of thing: not there, or somebody else's.
+    pub fn not_found(kind: &'static str) -> Self {
+        let (code, what) = match kind {
+            "job" => ("job_not_found", "There is no such job of yours. `GET /jobs` lists those there are."),
+            "document" => {
+                ("document_not_found", "There is no such document of yours. `GET /documents` lists those there are.")
+            }
+            "deletion" => {
+                ("deletion_not_found", "There is no such deletion of yours; the id is in the answer to DELETE.")
+            }
+            _ => ("not_found", "There is nothing of yours with this id."),
+        };
+        Self::new(StatusCode::NOT_FOUND, code, what)
+    }
+
+    /// 503: the schema is not there, or older than this build.
+    pub fn schema_behind(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "schema_behind", reason).retry_after(Duration::from_secs(30))
+    }
+
+    /// 500: ours; `cause` goes to the log only.
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "Something went wrong on our side. Try again; if it stays, give the request_id to whoever runs this server.",
+        )
+        .cause(cause)
+    }
+
+    /// 503: something that we depend on is away; `cause` goes to the log only.
+    pub fn unavailable(code: &'static str, detail: &'static str, cause: impl fmt::Display) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(RETRY_AFTER).cause(cause)
+    }
+
+    /// Names the job and the document in the way.
+    pub fn about(mut self, job_id: Option<Uuid>, document_id: Option<Uuid>) -> Self {
+        self.0.job_id = job_id;
+        self.0.document_id = document_id;
+        self
+    }
+
+    /// Tells when to come again.
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
+        self
+    }
+
+    /// Adds what only the log may know.
+    pub fn cause(mut self, cause: impl fmt::Display) -> Self {
+        self.0.cause = Some(cause.to_string());
+        self
+    }
+
+    /// Stable, for programs.
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// For the log: what the body does not say.
+    pub fn log_cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// The body.
+    pub fn problem(&self, request_id: Option<Uuid>) -> Problem {
+        Problem {
+            kind: "about:blank".to_owned(),
+            title: self.0.status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: self.0.status.as_u16(),
+            code: self.0.code.to_owned(),
+            detail: self.0.detail.clone(),
+            job_id: self.0.job_id,
+            document_id: self.0.document_id,
+            request_id,
+        }
+    }
+
+    /// The answer.
+    pub fn response(&self, request_id: Option<Uuid>) -> HttpResponse {
+        let mut response = HttpResponse::build(self.0.status);
+        response.content_type("application/problem+json");
+        if let Some(wait) = self.0.retry_after {
+            response.insert_header((header::RETRY_AFTER, wait.as_secs_f64().ceil().max(1.0).to_string()));
+        }
+        if let Some(allow) = &self.0.allow {
+            response.insert_header((header::ALLOW, allow.as_str()));
+        }
+        if self.0.status == StatusCode::UNAUTHORIZED {
+            let challenge = match self.0.code {
+                "token_missing" => "Bearer".to_owned(),
+                _ => format!("Bearer error=\"invalid_token\", error_description=\"{}\"", self.0.code),
+            };
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+        }
+        // A struct of strings and ids cannot fail to become JSON; an empty body would still carry the status.
+        response.body(serde_json::to_string(&self.problem(request_id)).unwrap_or_default())
+    }
+
+    /// Whatever a framework error was, as one of ours.
+    pub fn from_framework(status: StatusCode, error: &dyn fmt::Display) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::route_not_found(),
+            StatusCode::METHOD_NOT_ALLOWED => Self::method_not_allowed("GET"),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Self::too_large("body_too_large", "The body is larger than this route takes.")
+            }
+            StatusCode::REQUEST_TIMEOUT => {
+                Self::new(status, "request_timeout", "The request did not arrive in time. Send it again.")
+            }
+            status if status.is_server_error() => Self::internal(error),
+            status => Self::new(status, "bad_request", format!("The request cannot be understood: {error}.")),
+        }
+    }
+
+    pub(crate) fn route_not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "route_not_found",
+            format!("There is nothing at this path. The API's base path is {}.", BASE_PATH),
+        )
+    }
+
+    pub(crate) fn method_not_allowed(allow: impl Into<String>) -> Self {
+        let allow = allow.into();
+        let mut error =
+            Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", format!("This path takes {allow} only."));
+        error.0.allow = Some(allow);
+        error
+    }
+}
+
+/// What a client sent is repeated only so far: an unknown field's name may be as long as a body.
+fn bounded(mut detail: String) -> String {
+    const MAX_BYTES: usize = 600;
+    if detail.len() > MAX_BYTES {
+        detail.truncate(detail.floor_char_boundary(MAX_BYTES));
+        detail.push('…');
+    }
+    detail
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.0.detail)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// Without a request id: the outermost middleware adds it.
+    fn error_response(&self) -> HttpResponse {
+        self.response(None)
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        if error.is_schema_missing() {
+            return Self::schema_behind("The database lacks what this build needs. Run `app migrate`.").cause(error);
+        }
+        match error {
+            DbError::Connect(_)
+            | DbError::Pool(_)
+            | DbError::PoolTimeout { .. }
+            | DbError::Statement { sqlstate: None, .. } => Self::unavailable(
+                "database_unavailable",
+                "The database cannot be reached just now. Try again in a few seconds.",
+                error,
+            ),
+            DbError::Statement { .. } | DbError::Row { .. } | DbError::LeaseLost { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl ApiError {
+    /// A failure of the object store.
+    pub fn storage(failure: &Failure) -> Self {
+        Self::unavailable(
+            "storage_unavailable",
+            "The file could not be stored just now. Try again in a few seconds.",
+            format!("{}: {failure}", failure.code),
+        )
+    }
+
+    /// A failure of the embedding model, while a query waits for its vector.
+    pub fn embedding(failure: &Failure) -> Self {
+        let cause = format!("{}: {failure}", failure.code);
+        match failure.class {
+            ErrorClass::Document => {
+                Self::unprocessable("query_not_embeddable", "The model cannot read this query. Say it in other words.")
+                    .cause(cause)
+            }
+            ErrorClass::Transient | ErrorClass::Quota | ErrorClass::Configuration => Self::unavailable(
+                "embedder_unavailable",
+                "Search by meaning is not available just now. Try again, or search with mode \"text\".",
+                cause,
+            ),
+        }
+    }
+}
+
+/// A body that should be JSON and does not say so.
+pub fn content_type_invalid() -> ApiError {
+    ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "content_type_invalid",
+        "This route takes JSON. Send the header Content-Type: application/json.",
+    )
+}
+
+/// Malformed JSON, or JSON that lacks a field or has one too many: serde's message names it.
+pub fn json_invalid(error: &serde_json::Error) -> ApiError {
+    ApiError::bad_request("json_invalid", format!("The JSON body is not what this route takes: {error}."))
+}
+
+/// A body that broke off or grew too large.
+pub fn from_payload_error(error: &PayloadError) -> ApiError {
+    match error {
+        PayloadError::Overflow => ApiError::too_large("body_too_large", "The body is larger than this route takes."),
+        other => {
+            ApiError::bad_request("body_incomplete", format!("The body did not arrive whole: {other}. Send it again."))
+        }
+    }
+}
+
+/// An id in the path that is none.
+pub fn from_path_error(error: PathError, _request: &HttpRequest) -> actix_web::Error {
+    ApiError::bad_request("id_invalid", format!("The path holds what is no id: {error}.")).into()
+}
+
+/// A query string that does not parse.
+pub fn from_query_error(error: QueryPayloadError, _request: &HttpRequest) -> actix_web::Error {
+    ApiError::bad_request("query_invalid", format!("The query string is not what this route takes: {error}.")).into()
+}

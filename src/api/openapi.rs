@@ -1,0 +1,3 @@
+//! The contract as served.
+
+pub mod docs_page;

@@ -1,0 +1,216 @@
+//! Many jobs at once: those that are named, or all that failed. A call takes a bounded batch; the client asks again
+//! until there is no more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use actix_web::{HttpResponse, web};
+use uuid::Uuid;
+
+use crate::{
+    api::{
+        http::{ApiError, ApiState, Caller, json::Json},
+        messages::{RetryManyAnswer, RetryManyRequest, SkippedJob},
+        resources::jobs::parse_from,
+    },
+    db::{
+        DbError,
+        jobs::{Candidate, FailedFilter, Redriven, list_candidates, list_failed_jobs, redrive_owned_job},
+    },
+    domain::{JobId, State, Status, UserId},
+};
+
+/// Jobs that one call redrives. Source: ours; each is a transaction of its own, and the call should answer within seconds.
+const BATCH: usize = 100;
+/// Jobs that one call looks at where it changes none.
+const DRY_BATCH: usize = 1000;
+
+/// Why a job was left out: the code that asking for it alone would have given.
+const NOT_FOUND: &str = "job_not_found";
+const NOT_RETRYABLE: &str = "job_not_retryable";
+const BUSY: &str = "document_busy";
+const TOO_FAR: &str = "retry_from_invalid";
+/// Only of `all`: nobody named the job, and a later one of its document has taken its place.
+const SUPERSEDED: &str = "job_superseded";
+
+/// Which jobs, once the request makes sense.
+enum Selection {
+    Named(Vec<Uuid>),
+    Failed { code: Option<String>, status: Option<Status>, behind: Option<Uuid> },
+}
+
+/// What became of the batch.
+#[derive(Default)]
+struct Tally {
+    queued: u64,
+    skipped: Vec<SkippedJob>,
+}
+
+impl Tally {
+    fn skip(&mut self, job_id: Uuid, code: &str) {
+        self.skipped.push(SkippedJob { job_id, code: code.to_owned() });
+    }
+}
+
+/// `POST /jobs/retry`.
+pub async fn retry_jobs(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    Json(request): Json<RetryManyRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let (from, dry_run) = (request.from.as_deref().map(parse_from).transpose()?, request.dry_run);
+    let (candidates, mut tally, next_cursor) = pick(&state, caller.user, selection(request)?, dry_run).await?;
+    for candidate in candidates {
+        let job_id = candidate.job_id;
+        let refused =
+            if dry_run { obstacle(candidate, from) } else { redrive(&state, caller.user, job_id, from).await? };
+        match refused {
+            Some(code) => tally.skip(job_id.0, code),
+            None => tally.queued += 1,
+        }
+    }
+    if tally.queued > 0 && !dry_run {
+        state.notifier.poke();
+    }
+    let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+    for job in &tally.skipped {
+        *reasons.entry(job.code.clone()).or_default() += 1;
+    }
+    let answer = RetryManyAnswer { dry_run, queued: tally.queued, skipped: tally.skipped, reasons, next_cursor };
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+fn selection(request: RetryManyRequest) -> Result<Selection, ApiError> {
+    let invalid = |detail: String| Err(ApiError::unprocessable("retry_selection_invalid", detail));
+    let RetryManyRequest { job_ids, all, code, status, cursor, .. } = request;
+    if all != job_ids.is_empty() {
+        return invalid("Name the jobs in `job_ids`, or say `\"all\": true` for all that failed; not both.".to_owned());
+    }
+    if !all {
+        if code.is_some() || status.is_some() || cursor.is_some() {
+            return invalid("`code`, `status` and `cursor` go with `all`, not with `job_ids`.".to_owned());
+        }
+        if job_ids.len() > BATCH {
+            return invalid(format!("At most {BATCH} jobs can be named in one request; send the others in another."));
+        }
+        return Ok(Selection::Named(job_ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect()));
+    }
+    if code.as_ref().is_some_and(|code| code.is_empty() || code.contains(char::is_control)) {
+        return invalid("`code` is no error code; docs/errors.md lists them.".to_owned());
+    }
+    let failed = [Status::FailedParse, Status::FailedChunking, Status::FailedEmbedding];
+    let status = status
+        .map(|name| match name.parse() {
+            Ok(status) if failed.contains(&status) => Ok(status),
+            _ => Err(ApiError::unprocessable(
+                "retry_selection_invalid",
+                "`status` must be failed_parse, failed_chunking or failed_embedding.",
+            )),
+        })
+        .transpose()?;
+    if code.as_deref().is_some_and(|code| !could_be_a_code(code)) {
+        return invalid("`code` is no error code; they are short words in snake_case.".to_owned());
+    }
+    Ok(Selection::Failed { code, status, behind: cursor })
+}
+
+/// Whatever any build may have written: the shape of a code, not one that is known here.
+fn could_be_a_code(text: &str) -> bool {
+    (1..=100).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// The batch's jobs, those already left out, and where the next batch goes on.
+async fn pick(
+    state: &ApiState,
+    user: UserId,
+    selection: Selection,
+    dry_run: bool,
+) -> Result<(Vec<Candidate>, Tally, Option<Uuid>), ApiError> {
+    let conn = state.conn().await?;
+    let mut tally = Tally::default();
+    match selection {
+        Selection::Named(ids) => {
+            let found = list_candidates(&conn, user, &ids).await?;
+            let known: BTreeSet<Uuid> = found.iter().map(|candidate| candidate.job_id.0).collect();
+            for id in ids.into_iter().filter(|id| !known.contains(id)) {
+                tally.skip(id, NOT_FOUND);
+            }
+            Ok((found, tally, None))
+        }
+        Selection::Failed { code, status, behind } => {
+            let batch = if dry_run { DRY_BATCH } else { BATCH };
+            let filter = FailedFilter { code: code.as_deref(), status };
+            let found = list_failed_jobs(&conn, user, filter, behind, i64::try_from(batch).unwrap_or(i64::MAX)).await?;
+            let next = found.last().filter(|_| found.len() == batch).map(|candidate| candidate.job_id.0);
+            let (superseded, wanted): (Vec<_>, Vec<_>) = found.into_iter().partition(|candidate| candidate.superseded);
+            for candidate in superseded {
+                tally.skip(candidate.job_id.0, SUPERSEDED);
+            }
+            Ok((wanted, tally, next))
+        }
+    }
+}
+
+/// What would keep the job from being queued, as far as it shows without trying.
+fn obstacle(candidate: Candidate, from: Option<Status>) -> Option<&'static str> {
+    match candidate.state {
+        _ if candidate.busy => Some(BUSY),
+        State::Working => Some(NOT_RETRYABLE),
+        State::Done if from.is_none() => Some(NOT_RETRYABLE),
+        State::Queued | State::Retryable | State::Done | State::Deadletter | State::Cancelled => None,
+    }
+}
+
+/// Redrives one job under the rules of one; `None`: queued.
+async fn redrive(
+    state: &ApiState,
+    user: UserId,
+    job_id: JobId,
+    from: Option<Status>,
+) -> Result<Option<&'static str>, DbError> {
+    Ok(match redrive_owned_job(&state.db, user, job_id, from, None).await? {
+        Redriven::Queued(_) => None,
+        Redriven::NotFound => Some(NOT_FOUND),
+        Redriven::Refused(_) | Redriven::Changed => Some(NOT_RETRYABLE),
+        Redriven::TooFar(_) => Some(TOO_FAR),
+        Redriven::Busy(_) => Some(BUSY),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(body: serde_json::Value) -> Result<Selection, &'static str> {
+        selection(serde_json::from_value(body).unwrap()).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn a_selection_names_jobs_or_says_all() {
+        let id = Uuid::nil();
+        assert!(matches!(asked(serde_json::json!({ "job_ids": [id, id] })), Ok(Selection::Named(ids)) if ids == [id]));
+        let all = asked(serde_json::json!({ "all": true, "code": "file_corrupt", "status": "failed_parse" }));
+        assert!(matches!(
+            all,
+            Ok(Selection::Failed { status: Some(Status::FailedParse), code: Some(_), behind: None })
+        ));
+        for wrong in [
+            serde_json::json!({}),
+            serde_json::json!({ "all": true, "job_ids": [id] }),
+            serde_json::json!({ "job_ids": [id], "code": "file_corrupt" }),
+            serde_json::json!({ "all": true, "status": "complete" }),
+            serde_json::json!({ "job_ids": (0..=BATCH).map(|n| Uuid::from_u128(n as u128)).collect::<Vec<_>>() }),
+        ] {
+            assert_eq!(asked(wrong.clone()).err(), Some("retry_selection_invalid"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_the_way_shows_without_trying() {
+        let candidate = |state, busy| Candidate { job_id: JobId(Uuid::nil()), state, busy, superseded: false };
+        assert_eq!(obstacle(candidate(State::Deadletter, false), None), None);
+        assert_eq!(obstacle(candidate(State::Deadletter, true), None), Some(BUSY));
+        assert_eq!(obstacle(candidate(State::Working, false), None), Some(NOT_RETRYABLE));
+        assert_eq!(obstacle(candidate(State::Done, false), None), Some(NOT_RETRYABLE));
+        assert_eq!(obstacle(candidate(State::Done, false), Some(Status::Parsed)), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! What the head of a request may say about its body: before anything of the body is read.
+
+use actix_web::{
+    HttpRequest,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderName},
+    },
+    middleware::Next,
+};
+
+use crate::api::http::{ApiError, json::is_json};
+
+/// Refuses bodies that are compressed or in another charset: nothing is ever unpacked here, so there are no bombs.
+pub async fn check_body_head(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    // A body of any other method is never read.
+    let has_body = matches!(*request.method(), Method::POST | Method::PUT);
+    match if has_body { check(request.request()) } else { Ok(()) } {
+        Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
+        Err(error) => Ok(request.error_response(error).map_into_boxed_body()),
+    }
+}
+
+fn check(request: &HttpRequest) -> Result<(), ApiError> {
+    let coded = lines(request, &header::CONTENT_ENCODING).any(|line| !line.eq_ignore_ascii_case("identity"));
+    if coded {
+        return Err(unsupported(
+            "content_encoding_invalid",
+            "This server takes bodies as they are, without Content-Encoding. Send the bytes uncompressed.",
+        ));
+    }
+    let mut kinds = lines(request, &header::CONTENT_TYPE);
+    let (kind, another) = (kinds.next().unwrap_or_default(), kinds.next());
+    if another.is_some() {
+        return Err(unsupported("content_type_invalid", "The request has more than one Content-Type. Send one."));
+    }
+    if is_json(kind) && charset(kind).is_some_and(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
+        return Err(unsupported(
+            "content_type_invalid",
+            "JSON is UTF-8 (RFC 8259). Send it so, without another charset.",
+        ));
+    }
+    Ok(())
+}
+
+fn unsupported(code: &'static str, detail: &'static str) -> ApiError {
+    ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, detail)
+}
+
+fn lines<'a>(request: &'a HttpRequest, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    request.headers().get_all(name).map(|line| line.to_str().unwrap_or("?").trim())
+}
+
+fn charset(kind: &str) -> Option<&str> {
+    let mut parameters = kind.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let found = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    found.map(|(_, value)| value.trim().trim_matches('"'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    fn code(headers: &[(HeaderName, &str)]) -> &'static str {
+        let request = headers.iter().fold(TestRequest::post(), |request, header| request.append_header(header.clone()));
+        check(&request.to_http_request()).map_or_else(|error| error.code(), |()| "ok")
+    }
+
+    #[test]
+    fn only_plain_bodies_in_utf_8_are_read() {
+        let (kind, coding) = (header::CONTENT_TYPE, header::CONTENT_ENCODING);
+        assert_eq!(code(&[]), "ok");
+        assert_eq!(code(&[(coding.clone(), "Identity")]), "ok");
+        for coded in ["gzip", "deflate", "br", "x", "gzip, identity", ""] {
+            assert_eq!(code(&[(coding.clone(), coded)]), "content_encoding_invalid", "{coded}");
+        }
+        for fine in ["application/json", "application/json; charset=UTF-8", "application/json;charset=\"utf-8\""] {
+            assert_eq!(code(&[(kind.clone(), fine)]), "ok", "{fine}");
+        }
+        assert_eq!(code(&[(kind.clone(), "application/json; charset=utf-16")]), "content_type_invalid");
+        let twice = [(kind.clone(), "application/json"), (kind, "text/plain")];
+        assert_eq!(code(&twice), "content_type_invalid");
+    }
+}
