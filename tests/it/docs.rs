@@ -103,7 +103,9 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         // The contract repeats codes; that one stands there does not make it one that can occur.
-        let repeats = path.file_stem().is_some_and(|stem| stem == "tests") || path.ends_with("src/api/contract") || path.ends_with("src/api/resources/samples.rs");
+        let repeats = path.file_stem().is_some_and(|stem| stem == "tests")
+            || path.ends_with("src/api/contract")
+            || path.ends_with("src/api/resources/samples.rs");
         if repeats {
             continue;
         }
