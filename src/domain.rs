@@ -1,5 +1,6 @@
 //! What the system is about, without I/O: ids, the life of a job, failures and what they deserve.
 
+pub mod codes;
 mod failure;
 pub mod fusion;
 mod hex;
@@ -11,6 +12,7 @@ mod retry;
 pub mod signing_keys;
 mod step;
 
+pub use codes::Code;
 pub use failure::{ErrorClass, Failure};
 pub use hex::hex;
 pub use ids::{ChunkId, DocumentId, ID_NAMESPACE, JobId, UploadId, UserId};

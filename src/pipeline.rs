@@ -20,7 +20,7 @@ pub use scratch::ScratchDir;
 
 use crate::{
     db::{Db, DbError, jobs::Completer},
-    domain::{ErrorClass, Failure, Lease, Status, Step},
+    domain::{Code, ErrorClass, Failure, Lease, Status, Step},
     ports::{ModelSource, ObjectStore, ParseLimits, Parser},
 };
 
@@ -52,7 +52,7 @@ pub enum Outcome {
     /// The document waits for something outside; park it, at no cost.
     Snooze {
         /// What it waits for.
-        code: &'static str,
+        code: Code,
         /// How long.
         delay: Duration,
     },

@@ -27,25 +27,6 @@ pub struct StoredObject {
     pub sha256: String,
 }
 
-/// The codes by which an [`ObjectStore`] tells its failures apart: one for each thing that an operator would mend
-/// differently.
-pub mod storage_code {
-    /// The bucket is not there.
-    pub const BUCKET_MISSING: &str = "storage_bucket_missing";
-    /// The store does not know the key, or its secret is another.
-    pub const CREDENTIALS_REFUSED: &str = "storage_credentials_refused";
-    /// Requests are signed for another region than the bucket's.
-    pub const REGION_WRONG: &str = "storage_region_wrong";
-    /// Signatures are refused because this machine's clock is off.
-    pub const CLOCK_WRONG: &str = "storage_clock_wrong";
-    /// The store knows the key and forbids it this, or a folder may not be written.
-    pub const DENIED: &str = "storage_denied";
-    /// No answer, an error of the store's own, or no room.
-    pub const UNAVAILABLE: &str = "storage_unavailable";
-    /// `STORAGE_URL` or its companions cannot be used.
-    pub const MISCONFIGURED: &str = "storage_misconfigured";
-}
-
 /// Keeps the bytes of documents. Keys are made by us from ids, never from file names.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {

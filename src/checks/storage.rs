@@ -18,8 +18,8 @@ use crate::{
     canary,
     config::StorageLocation,
     db::Db,
-    domain::Failure,
-    ports::{ObjectStore, storage_code},
+    domain::{Code, Failure},
+    ports::ObjectStore,
 };
 
 const RW: &str = "store.rw";
@@ -159,15 +159,15 @@ impl Fault {
     /// A failure of a call, where `denied` is what a plain refusal of it means.
     fn of(failure: &Failure, denied: &'static Cause) -> Self {
         let (cause, fix) = match failure.code {
-            storage_code::BUCKET_MISSING => {
+            Code::StorageBucketMissing => {
                 (&BUCKET_MISSING, "Create the bucket, or correct its name in STORAGE_URL; check whose account it is.")
             }
-            storage_code::CREDENTIALS_REFUSED => {
+            Code::StorageCredentialsRefused => {
                 (&CREDENTIALS_REFUSED, "Take AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY anew, both of one key.")
             }
-            storage_code::REGION_WRONG => (&REGION_WRONG, "Set the bucket's region: STORAGE_URL=s3://…?region=…."),
-            storage_code::CLOCK_WRONG => (&CLOCK_WRONG, "Set this machine's clock."),
-            storage_code::DENIED => {
+            Code::StorageRegionWrong => (&REGION_WRONG, "Set the bucket's region: STORAGE_URL=s3://…?region=…."),
+            Code::StorageClockWrong => (&CLOCK_WRONG, "Set this machine's clock."),
+            Code::StorageDenied => {
                 (denied, "Give the key this right on the bucket; for a folder, correct its owner and mode.")
             }
             _ => (&UNREACHABLE, "Check the endpoint in STORAGE_URL, and the store's own status."),
@@ -203,11 +203,11 @@ async fn trip(store: &dyn ObjectStore, key: &str) -> Result<bool, Fault> {
 
 /// A key that may not write may perhaps read; one that may do neither is the wrong one.
 async fn refused_put(store: &dyn ObjectStore, key: &str, failure: &Failure) -> Fault {
-    if failure.code != storage_code::DENIED {
+    if failure.code != Code::StorageDenied {
         return Fault::of(failure, &NOT_WRITABLE);
     }
     match within(store.head(key)).await {
-        Err(again) if again.code == storage_code::DENIED => Fault::new(
+        Err(again) if again.code == Code::StorageDenied => Fault::new(
             &CREDENTIALS_REFUSED,
             format!("{} It may not even look", failure.message),
             "Take another key, or give this one rights on the bucket: read, write, delete.",
@@ -265,8 +265,7 @@ async fn remove(store: &dyn ObjectStore, key: &str) -> Result<(), Fault> {
 async fn within<T>(call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     timeout(CALL_WITHIN, call).await.unwrap_or_else(|_elapsed| {
         Err(Failure::new(
-            storage_code::UNAVAILABLE,
-            crate::domain::ErrorClass::Transient,
+            Code::StorageUnavailable,
             format!("The object storage gave no answer within {} s.", CALL_WITHIN.as_secs()),
         ))
     })

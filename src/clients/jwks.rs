@@ -7,7 +7,7 @@ use reqwest::redirect::Policy;
 use url::Url;
 
 use crate::{
-    domain::{ErrorClass, Failure, signing_keys::KeySet},
+    domain::{Code, Failure, signing_keys::KeySet},
     ports::KeySource,
 };
 
@@ -66,5 +66,5 @@ impl KeySource for Jwks {
 
 fn unavailable(cause: impl std::fmt::Display) -> Failure {
     let message = format!("The keys of SUPABASE_URL could not be fetched ({cause}). Check that the project runs.");
-    Failure::new("keys_unavailable", ErrorClass::Transient, message)
+    Failure::new(Code::KeysUnavailable, message)
 }

@@ -23,7 +23,7 @@ use tokio_util::io::ReaderStream;
 use url::Url;
 
 use crate::{
-    domain::{ErrorClass, Failure},
+    domain::{Code, Failure},
     ports::{Callback, RemoteParser, RemoteState, RemoteText, StartFailed},
     telemetry::metrics::{METRICS, ProviderCall},
 };
@@ -127,7 +127,7 @@ async fn send(call: ProviderCall, request: RequestBuilder) -> Result<Response, R
         Ok(response) if response.status().is_success() => Ok(response),
         Ok(response) => Err(error::refused(response).await),
     };
-    let told = outcome.as_ref().map_or_else(|refused| refused.failure.code, |_| "ok");
+    let told = outcome.as_ref().map_or_else(|refused| refused.failure.code.as_str(), |_| "ok");
     METRICS.record_provider_call("llamaparse", call, told, began.elapsed());
     outcome
 }
@@ -195,10 +195,10 @@ impl RemoteParser for LlamaParse {
 
 fn too_long(limit: u64) -> Failure {
     let message = format!("The document's text is longer than {limit} bytes, the limit. Split the document.");
-    Failure::new("parse_output_limit", ErrorClass::Document, message)
+    Failure::new(Code::ParseOutputLimit, message)
 }
 
 fn unreadable(error: &std::io::Error) -> Failure {
     let message = format!("A file in hand could not be read back: {}.", error.kind());
-    Failure::new("scratch_unavailable", ErrorClass::Transient, message)
+    Failure::new(Code::ScratchUnavailable, message)
 }

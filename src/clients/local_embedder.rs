@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokenizers::{Tokenizer, TruncationParams};
 
 use crate::{
-    domain::{ErrorClass, Failure},
+    domain::{Code, Failure},
     ports::{EmbedModel, EmbedPriority, Embedder},
 };
 
@@ -166,5 +166,5 @@ fn encode_batches(encoder: Arc<Encoder>, tokenizer: Arc<Tokenizer>) -> Work {
 /// The tokenizer's own words could quote the text.
 fn untokenisable() -> Failure {
     let message = "the embedding model's tokenizer cannot read a passage; check the model's tokenizer.json";
-    Failure::new("embed_tokenizer", ErrorClass::Document, message)
+    Failure::new(Code::EmbedTokenizer, message)
 }

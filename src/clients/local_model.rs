@@ -14,7 +14,7 @@ use super::{
     markdown_chunker::MarkdownChunker,
 };
 use crate::{
-    domain::{ErrorClass, Failure},
+    domain::{Code, Failure},
     ports::{Chunker, Embedder, ModelSource},
 };
 
@@ -56,9 +56,9 @@ impl LocalModel {
             return Ok(loaded.clone());
         }
         let options = self.options.clone();
-        let fresh = tokio::task::spawn_blocking(move || load(&options)).await.map_err(|error| {
-            Failure::new("model_invalid", ErrorClass::Configuration, format!("Loading the model stopped: {error}."))
-        })??;
+        let fresh = tokio::task::spawn_blocking(move || load(&options))
+            .await
+            .map_err(|error| Failure::new(Code::ModelInvalid, format!("Loading the model stopped: {error}.")))??;
         *loaded = Some(fresh.clone());
         Ok(fresh)
     }
@@ -90,9 +90,7 @@ fn find(options: &LocalModelOptions) -> Result<PathBuf, Failure> {
     let candidates = options.places.iter().flat_map(|place| [place.join(&options.name), place.clone()]);
     candidates.into_iter().find(|folder| holds_model(folder)).ok_or_else(|| {
         let looked: Vec<String> = options.places.iter().map(|place| place.display().to_string()).collect();
-        Failure::new(
-            "model_missing",
-            ErrorClass::Configuration,
+        Failure::new(Code::ModelMissing,
             format!(
                 "The embedding model {} is in none of: {}. Run `scripts/fetch model`, or set EMBED_MODEL_DIR to the folder that \
                  holds it.",
@@ -117,6 +115,7 @@ impl ModelSource for LocalModel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ErrorClass;
 
     #[tokio::test]
     async fn a_missing_model_names_the_places_and_what_to_do() {
@@ -127,7 +126,7 @@ mod tests {
             threads: 1,
         });
         let Err(failure) = model.embedder().await else { panic!("there is no such model") };
-        assert_eq!((failure.code, failure.class), ("model_missing", ErrorClass::Configuration));
+        assert_eq!((failure.code, failure.class), (Code::ModelMissing, ErrorClass::Configuration));
         assert!(
             failure.message.contains("/nonexistent/models") && failure.message.contains("scripts/fetch"),
             "{failure}"

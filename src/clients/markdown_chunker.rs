@@ -25,7 +25,7 @@ use self::{
     tokens::{Meter, Ruler},
 };
 use crate::{
-    domain::{ErrorClass, Failure},
+    domain::{Code, Failure},
     ports::{Chunk, Chunker},
 };
 
@@ -63,7 +63,7 @@ impl Chunker for MarkdownChunker {
         let source = Source::new(markdown);
         if source.text.trim().is_empty() {
             let message = "The document has no text to search. If it is a scan, upload it with OCR; otherwise check that the file is the right one.";
-            return Err(Failure::new("text_empty", ErrorClass::Document, message));
+            return Err(Failure::new(Code::TextEmpty, message));
         }
         let outline = Outline::parse(&source.text);
         let ruler = Ruler::new(&self.meter, &source.text)?;

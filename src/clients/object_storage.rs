@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    domain::{ErrorClass, Failure},
+    domain::{Code, Failure},
     ports::{ByteStream, ObjectStore, StoredObject},
 };
 use location::Location;
@@ -102,8 +102,7 @@ impl ObjectStorage {
     fn locate(&self, key: &str) -> Result<object_store::path::Path, Failure> {
         let refused = || {
             Failure::new(
-                "storage_key_invalid",
-                ErrorClass::Document,
+                Code::StorageKeyInvalid,
                 "The row names a place that no stored file can have; upload the file again.",
             )
         };

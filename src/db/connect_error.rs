@@ -5,6 +5,7 @@ use std::{error::Error, fmt, io};
 use tokio_postgres::error::{DbError, SqlState};
 
 use super::url::{DatabaseUrl, PoolerMode, is_loopback};
+use crate::domain::Code;
 
 #[cfg(test)]
 mod tests;
@@ -50,44 +51,25 @@ pub enum ConnectCause {
 
 impl ConnectCause {
     /// Stable name, for checks, logs and `last_error`.
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> Code {
         match self {
-            Self::Unreachable => "unreachable",
-            Self::Dns => "dns",
-            Self::Ipv6Only => "ipv6_only",
-            Self::TlsRequired => "tls_required",
-            Self::TlsUnsupported => "tls_unsupported",
-            Self::TlsUntrusted => "tls_untrusted",
-            Self::TlsNameMismatch => "tls_name_mismatch",
-            Self::TlsExpired => "tls_expired",
-            Self::TlsFailed => "tls_failed",
-            Self::AuthFailed => "auth_failed",
-            Self::RoleMissing => "role_missing",
-            Self::AccessRefused => "access_refused",
-            Self::DatabaseMissing => "database_missing",
-            Self::TooManyConnections => "too_many_connections",
-            Self::PoolerTenantUnknown => "pooler_tenant_unknown",
-            Self::NotReady => "not_ready",
-            Self::Other => "database_error",
-        }
-    }
-
-    /// Whether a later try could succeed with nobody changing a setting.
-    pub fn is_retryable(self) -> bool {
-        match self {
-            Self::Unreachable | Self::Dns | Self::TooManyConnections | Self::NotReady | Self::Other => true,
-            Self::Ipv6Only
-            | Self::TlsRequired
-            | Self::TlsUnsupported
-            | Self::TlsUntrusted
-            | Self::TlsNameMismatch
-            | Self::TlsExpired
-            | Self::TlsFailed
-            | Self::AuthFailed
-            | Self::RoleMissing
-            | Self::AccessRefused
-            | Self::DatabaseMissing
-            | Self::PoolerTenantUnknown => false,
+            Self::Unreachable => Code::Unreachable,
+            Self::Dns => Code::Dns,
+            Self::Ipv6Only => Code::Ipv6Only,
+            Self::TlsRequired => Code::TlsRequired,
+            Self::TlsUnsupported => Code::TlsUnsupported,
+            Self::TlsUntrusted => Code::TlsUntrusted,
+            Self::TlsNameMismatch => Code::TlsNameMismatch,
+            Self::TlsExpired => Code::TlsExpired,
+            Self::TlsFailed => Code::TlsFailed,
+            Self::AuthFailed => Code::AuthFailed,
+            Self::RoleMissing => Code::RoleMissing,
+            Self::AccessRefused => Code::AccessRefused,
+            Self::DatabaseMissing => Code::DatabaseMissing,
+            Self::TooManyConnections => Code::TooManyConnections,
+            Self::PoolerTenantUnknown => Code::PoolerTenantUnknown,
+            Self::NotReady => Code::NotReady,
+            Self::Other => Code::DatabaseError,
         }
     }
 }
@@ -107,7 +89,7 @@ pub struct ConnectProblem {
 
 impl ConnectProblem {
     /// Stable name of the cause.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         self.cause.code()
     }
 }

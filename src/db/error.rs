@@ -4,7 +4,7 @@ use tokio_postgres::error::SqlState;
 
 use super::connect_error::ConnectProblem;
 use crate::{
-    domain::{ErrorClass, Failure},
+    domain::{Code, ErrorClass, Failure},
     telemetry::metrics::METRICS,
 };
 
@@ -68,13 +68,13 @@ impl DbError {
     }
 
     /// Stable, for `last_error`, `events` and the API.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
             Self::Connect(problem) => problem.code(),
-            Self::Pool(_) | Self::PoolTimeout { .. } => "database_unavailable",
-            Self::Statement { sqlstate: None, .. } => "database_unavailable",
-            Self::Statement { .. } | Self::Row { .. } => "database_error",
-            Self::LeaseLost { .. } => "lease_lost",
+            Self::Pool(_) | Self::PoolTimeout { .. } => Code::DatabaseUnavailable,
+            Self::Statement { sqlstate: None, .. } => Code::DatabaseUnavailable,
+            Self::Statement { .. } | Self::Row { .. } => Code::DatabaseError,
+            Self::LeaseLost { .. } => Code::LeaseLost,
         }
     }
 
@@ -107,12 +107,11 @@ impl From<DbError> for Failure {
     fn from(error: DbError) -> Self {
         // A statement that the server refuses for good (a constraint, a data error) would be refused again; all else may pass.
         // A login that was refused stays refused until somebody mends it.
-        let class = match (&error, error.sqlstate().map(SqlState::code)) {
-            (DbError::Connect(problem), _) if !problem.cause.is_retryable() => ErrorClass::Configuration,
-            (_, Some(code)) if code.starts_with("22") || code.starts_with("23") => ErrorClass::Document,
-            _ => ErrorClass::Transient,
+        let class = match error.sqlstate().map(SqlState::code) {
+            Some(code) if code.starts_with("22") || code.starts_with("23") => ErrorClass::Document,
+            _ => error.code().class(),
         };
-        Failure::new(error.code(), class, error.to_string())
+        Failure::of_class(class, error.code(), error.to_string())
     }
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Code;
+
 /// What a failure deserves. The class, never the code, decides whether a job is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -42,9 +44,9 @@ impl ErrorClass {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// Stable, `snake_case`; listed in docs/errors.md.
-    pub code: &'static str,
-    /// What the failure deserves.
+    /// What happened, for programs.
+    pub code: Code,
+    /// What the failure deserves: the code's own class, unless a provider's answer says otherwise.
     pub class: ErrorClass,
     /// One or two sentences for a person: what happened and what to do. Never document text, secrets or storage paths.
     pub message: String,
@@ -53,8 +55,13 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure without a provider's `Retry-After`.
-    pub fn new(code: &'static str, class: ErrorClass, message: impl Into<String>) -> Self {
+    /// A failure of the code's own class.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self::of_class(code.class(), code, message)
+    }
+
+    /// A failure whose class varies with what a provider, the server or the system answered.
+    pub fn of_class(class: ErrorClass, code: Code, message: impl Into<String>) -> Self {
         Self { code, class, message: message.into(), retry_after: None }
     }
 }

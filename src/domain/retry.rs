@@ -46,12 +46,13 @@ impl RetryPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Code;
 
     const POLICY: RetryPolicy =
         RetryPolicy { max_retries: 3, base_delay: Duration::from_secs(3), max_delay: Duration::from_secs(300) };
 
     fn failure(class: ErrorClass) -> Failure {
-        Failure::new("x", class, "x")
+        Failure::of_class(class, Code::StepPanicked, "x")
     }
 
     #[test]

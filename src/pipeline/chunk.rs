@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Instant};
 use super::{JobMemory, Outcome, Pipeline, StepError};
 use crate::{
     db::chunks::{ChunkerId, replace_chunks},
-    domain::{ErrorClass, Failure, Lease, Status},
+    domain::{Code, Failure, Lease, Status},
 };
 
 impl Pipeline {
@@ -17,9 +17,9 @@ impl Pipeline {
         let markdown = self.markdown(lease, memory).await?;
         let chunker = self.model.chunker().await?;
         let cutting = Arc::clone(&chunker);
-        let chunks = tokio::task::spawn_blocking(move || cutting.chunk(&markdown)).await.map_err(|error| {
-            Failure::new("chunker_crashed", ErrorClass::Document, format!("The chunker stopped: {error}."))
-        })??;
+        let chunks = tokio::task::spawn_blocking(move || cutting.chunk(&markdown))
+            .await
+            .map_err(|error| Failure::new(Code::ChunkerCrashed, format!("The chunker stopped: {error}.")))??;
         let id = ChunkerId { name: chunker.name(), version: chunker.version() };
         replace_chunks(&self.db, lease, id, &chunks, began.elapsed()).await?;
         Ok(Outcome::Advanced(Status::ChunksStored))

@@ -14,7 +14,7 @@ use crate::{
         provider_calls::{CallEnd, OpenCall, end_call, get_open_call},
         work::{ParsedFacts, save_parsed_facts},
     },
-    domain::{ErrorClass, Failure, Lease, Status, Step},
+    domain::{Code, Failure, Lease, Status, Step},
     ports::{RemoteState, RemoteText},
 };
 
@@ -90,7 +90,7 @@ impl Pipeline {
         let Some(delay) = next_look(call.waited_seconds, remote.patience) else { return Err(timed_out(remote).into()) };
         let asked_for = unheard.as_ref().and_then(|failure| failure.retry_after).unwrap_or_default();
         if let Some(failure) = unheard {
-            tracing::warn!(error.code = failure.code, "job {} waits on: {failure}", lease.fence.job_id);
+            tracing::warn!(error.code = failure.code.as_str(), "job {} waits on: {failure}", lease.fence.job_id);
         }
         Ok(Seen::NotYet(delay.max(asked_for)))
     }
@@ -139,7 +139,7 @@ impl Pipeline {
 }
 
 fn waiting(delay: Duration) -> Outcome {
-    Outcome::Snooze { code: "waiting_for_parser", delay }
+    Outcome::Snooze { code: Code::WaitingForParser, delay }
 }
 
 /// Seldom for one that has waited long, and once more when the time is up; `None`: it was.
@@ -153,8 +153,7 @@ fn next_look(waited_seconds: i64, patience: Duration) -> Option<Duration> {
 fn timed_out(remote: &Remote) -> Failure {
     let seconds = remote.patience.as_secs();
     Failure::new(
-        "parser_timeout",
-        ErrorClass::Document,
+        Code::ParserTimeout,
         format!(
             "The remote parser was not done within {seconds} s (PARSE_REMOTE_TIMEOUT). Retry the job to ask it once more, or from \
              `uploaded` to have it read anew."
@@ -164,8 +163,7 @@ fn timed_out(remote: &Remote) -> Failure {
 
 fn failed(why: &str) -> Failure {
     Failure::new(
-        "remote_parser_failed",
-        ErrorClass::Document,
+        Code::RemoteParserFailed,
         format!(
             "The remote parser could not read the document ({why}). Save it anew, or retry the job from `uploaded`."
         ),
@@ -174,8 +172,7 @@ fn failed(why: &str) -> Failure {
 
 fn lost_again() -> Failure {
     Failure::new(
-        "remote_parser_lost_job",
-        ErrorClass::Document,
+        Code::RemoteParserLostJob,
         "The remote parser has lost this document twice. Check that LLAMAPARSE_API_KEY belongs to one project, then retry the job.",
     )
 }
@@ -188,8 +185,7 @@ fn incomplete(text: &RemoteText) -> Option<Failure> {
     let named: Vec<String> = text.unread.iter().take(NAMED_PAGES).map(u32::to_string).collect();
     let more = if text.unread.len() > NAMED_PAGES { " and more" } else { "" };
     Some(Failure::new(
-        "remote_parser_incomplete",
-        ErrorClass::Document,
+        Code::RemoteParserIncomplete,
         format!(
             "The remote parser could not read {} of {} pages ({}{more}), so nothing of the document is searchable. Retry the job \
              from `uploaded`, or leave these pages out.",

@@ -13,7 +13,7 @@ use crate::{
         chunks::{PendingChunk, count_chunks, list_pending_chunks, save_vectors},
         jobs::advance_job,
     },
-    domain::{ErrorClass, Failure, Lease, Status, Step},
+    domain::{Code, Failure, Lease, Status, Step},
     ports::{Chunk, EmbedModel, EmbedPriority, Embedder},
 };
 
@@ -63,15 +63,13 @@ async fn embed_batch(
 fn check_vectors(model: &EmbedModel, wanted: usize, vectors: &[Vec<f32>]) -> Result<(), Failure> {
     if vectors.len() != wanted {
         return Err(Failure::new(
-            "vector_count",
-            ErrorClass::Transient,
+            Code::VectorCount,
             format!("The embedder was given {wanted} texts and answered with {} vectors.", vectors.len()),
         ));
     }
     if let Some(vector) = vectors.iter().find(|vector| vector.len() != model.dim) {
         return Err(Failure::new(
-            "vector_dimension",
-            ErrorClass::Configuration,
+            Code::VectorDimension,
             format!(
                 "The embedder gave a vector of {} components, but {} has {}. Check EMBED_MODEL and the model's folder.",
                 vector.len(),
@@ -81,11 +79,7 @@ fn check_vectors(model: &EmbedModel, wanted: usize, vectors: &[Vec<f32>]) -> Res
         ));
     }
     if vectors.iter().any(|vector| vector.iter().any(|x| !x.is_finite()) || vector.iter().all(|x| *x == 0.0)) {
-        return Err(Failure::new(
-            "vector_invalid",
-            ErrorClass::Transient,
-            "The embedder gave a vector that is not finite, or all zero.",
-        ));
+        return Err(Failure::new(Code::VectorInvalid, "The embedder gave a vector that is not finite, or all zero."));
     }
     Ok(())
 }
@@ -101,10 +95,10 @@ mod tests {
     #[test]
     fn answers_of_a_wrong_shape_are_refused_with_their_code() {
         let refused = |vectors: &[Vec<f32>]| check_vectors(&model(), 1, vectors).unwrap_err().code;
-        assert_eq!(refused(&[]), "vector_count");
-        assert_eq!(refused(&[vec![1.0]]), "vector_dimension");
-        assert_eq!(refused(&[vec![f32::NAN, 1.0]]), "vector_invalid");
-        assert_eq!(refused(&[vec![0.0, 0.0]]), "vector_invalid");
+        assert_eq!(refused(&[]), Code::VectorCount);
+        assert_eq!(refused(&[vec![1.0]]), Code::VectorDimension);
+        assert_eq!(refused(&[vec![f32::NAN, 1.0]]), Code::VectorInvalid);
+        assert_eq!(refused(&[vec![0.0, 0.0]]), Code::VectorInvalid);
         assert_eq!(check_vectors(&model(), 1, &[vec![0.6, 0.8]]), Ok(()));
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Outcome, Pipeline, StepError};
 use crate::{
     db::jobs::{Completion, Ending, save_progress},
-    domain::{ErrorClass, Failure, Lease, Status, Step},
+    domain::{Code, Failure, Lease, Status, Step},
 };
 
 impl Pipeline {
@@ -19,8 +19,7 @@ impl Pipeline {
         match self.completer.complete(Ending::of(lease, began.elapsed()), embedder.model()).await? {
             Completion::Done => Ok(Outcome::Finished(Status::Complete)),
             Completion::Missing { chunks: 0, .. } => Err(Failure::new(
-                "chunks_missing",
-                ErrorClass::Document,
+                Code::ChunksMissing,
                 "The document has no chunks, so there is nothing to search. Retry the job from `parse_validated`.",
             )
             .into()),

@@ -14,7 +14,7 @@ use crate::{
         jobs::{advance_job, finish_duplicate},
         work::{ParsedFacts, get_work_document, save_parsed_facts},
     },
-    domain::{Failure, Lease, Status, Step},
+    domain::{Code, Failure, Lease, Status, Step},
     ports::{FileKind, ParsedDocument},
 };
 
@@ -39,7 +39,7 @@ impl Pipeline {
         drop(conn);
         let file = match self.find_bytes(&document).await? {
             Found::Verified(file) => file,
-            Found::NotYet(delay) => return Ok(Outcome::Snooze { code: "waiting_for_upload", delay }),
+            Found::NotYet(delay) => return Ok(Outcome::Snooze { code: Code::WaitingForUpload, delay }),
         };
         let parsed = self.parser.parse(file.path(), &document.mime, &document.filename, self.limits).await;
         if let Some(remote) = &self.remote
@@ -47,9 +47,12 @@ impl Pipeline {
         {
             return self.hand_over(remote, lease, (file.path(), kind), (done, began), memory).await;
         }
-        let ParsedDocument { markdown, pages, kind } = parsed.map_err(|failure| match failure.code {
-            "type_mismatch" => StepError::Mismatch { failure, key: document.raw_path },
-            _ => failure.into(),
+        let ParsedDocument { markdown, pages, kind } = parsed.map_err(|failure| {
+            if failure.code == Code::TypeMismatch {
+                StepError::Mismatch { failure, key: document.raw_path }
+            } else {
+                failure.into()
+            }
         })?;
         let key = parsed_key(lease);
         let facts = ParsedFacts {

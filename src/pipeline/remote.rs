@@ -19,7 +19,7 @@ use crate::{
         jobs::advance_job,
         provider_calls::{CallEnd, accept_call, begin_call, end_call},
     },
-    domain::{Failure, JobId, Lease, Status, Step},
+    domain::{Code, Failure, JobId, Lease, Status, Step},
     ports::{Callback, FileKind, ParsedDocument, RemoteParser, StartFailed},
 };
 
@@ -52,7 +52,7 @@ impl Remote {
     pub(super) fn wants(&self, ocr: bool, local: &Result<ParsedDocument, Failure>) -> Option<FileKind> {
         match local {
             // Only of PDFs is it said that their pages are pictures.
-            Err(failure) => (failure.code == "no_text_layer").then_some(FileKind::Pdf),
+            Err(failure) => (failure.code == Code::NoTextLayer).then_some(FileKind::Pdf),
             Ok(document) => match document.kind {
                 FileKind::Pdf | FileKind::Docx | FileKind::Pptx | FileKind::Xlsx => {
                     (self.reads_all || ocr || !has_text(&document.markdown)).then_some(document.kind)

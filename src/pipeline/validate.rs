@@ -13,7 +13,7 @@ use crate::{
         jobs::advance_job,
         work::{get_work_document, save_parsed_sha256},
     },
-    domain::{ErrorClass, Failure, Lease, Status, Step, hex},
+    domain::{Code, Failure, Lease, Status, Step, hex},
 };
 
 impl Pipeline {
@@ -23,8 +23,7 @@ impl Pipeline {
         let normalised = normalise(&markdown);
         if !has_text(&normalised) {
             return Err(Failure::new(
-                "text_empty",
-                ErrorClass::Document,
+                Code::TextEmpty,
                 "The file was read, but there is no text in it. If it holds images of text, it needs OCR.",
             )
             .into());
@@ -59,9 +58,7 @@ impl Pipeline {
             None => None,
         };
         if found.is_none() {
-            return Err(Failure::new(
-                "parsed_text_missing",
-                ErrorClass::Document,
+            return Err(Failure::new(Code::ParsedTextMissing,
                 "The markdown of this document is not in the object store under its parsed_path. Retry the job from `uploaded`.",
             )
             .into());
@@ -72,11 +69,7 @@ impl Pipeline {
 }
 
 fn scratch_failure(error: &std::io::Error) -> Failure {
-    Failure::new(
-        "scratch_unavailable",
-        ErrorClass::Transient,
-        format!("A file in hand could not be read back: {error}."),
-    )
+    Failure::new(Code::ScratchUnavailable, format!("A file in hand could not be read back: {error}."))
 }
 
 /// One form for the same text: line feeds, no control characters (Postgres holds no NUL), no trailing blanks, at most

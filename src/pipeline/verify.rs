@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Pipeline, StepError, scratch::ScratchFile};
 use crate::{
     db::work::WorkDocument,
-    domain::{ErrorClass, Failure},
+    domain::{Code, Failure},
     ports::StoredObject,
 };
 
@@ -40,15 +40,11 @@ impl Pipeline {
             },
             None => match document.upload_expires_in_seconds {
                 Some(left) if left > 0.0 => Ok(Found::NotYet(next_look(document.waited_seconds, left))),
-                Some(_) => Err(Failure::new(
-                    "upload_expired",
-                    ErrorClass::Document,
+                Some(_) => Err(Failure::new(Code::UploadExpired,
                     "The upload was announced but its bytes never came before it expired. Upload the file again.",
                 )
                 .into()),
-                None => Err(Failure::new(
-                    "object_missing",
-                    ErrorClass::Document,
+                None => Err(Failure::new(Code::ObjectMissing,
                     "The document's bytes are not in the object store under its raw_path. Upload the file again, or put the \
                      object there and retry the job.",
                 )
@@ -69,8 +65,7 @@ fn size_mismatch(document: &WorkDocument, bytes_len: u64) -> Option<Failure> {
         return None;
     }
     Some(Failure::new(
-        "size_mismatch",
-        ErrorClass::Document,
+        Code::SizeMismatch,
         format!(
             "The upload announced {} bytes and {bytes_len} came. The stored bytes were removed; upload the file again.",
             document.bytes_len
@@ -84,8 +79,7 @@ fn mismatch(document: &WorkDocument, stored: &StoredObject) -> Option<Failure> {
     }
     if stored.sha256 != document.file_sha256.to_ascii_lowercase() {
         return Some(Failure::new(
-            "hash_mismatch",
-            ErrorClass::Document,
+            Code::HashMismatch,
             "The bytes that came do not have the SHA-256 that was announced. The stored bytes were removed; upload the file again.",
         ));
     }

@@ -12,7 +12,7 @@ use crate::{
         Db,
         api_keys::{NewApiKey, Scope, insert_api_key, list_api_keys, revoke_api_key},
     },
-    domain::{ErrorClass, Failure, UserId},
+    domain::{Code, Failure, UserId},
 };
 
 /// Makes, lists or revokes keys.
@@ -50,7 +50,7 @@ pub async fn run(args: KeysArgs, ctx: Context) -> anyhow::Result<ExitCode> {
 }
 
 fn no_randomness() -> Failure {
-    Failure::new("randomness_unavailable", ErrorClass::Transient, "The system gave no random bytes for a key.")
+    Failure::new(Code::RandomnessUnavailable, "The system gave no random bytes for a key.")
 }
 
 async fn table(db: &Db) -> anyhow::Result<String> {

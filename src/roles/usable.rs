@@ -10,7 +10,7 @@ use crate::{
         Db, DbError,
         migrations::{SchemaState, get_environment_stamp, schema_state},
     },
-    domain::{ErrorClass, Failure},
+    domain::{Code, Failure},
 };
 
 /// Between two looks. Source: ours; a release step that has just migrated is noticed soon.
@@ -81,8 +81,7 @@ async fn look(db: &Db, environment: Environment) -> Result<Option<Obstacle>, DbE
 /// The refusal of a process whose database is stamped with another environment.
 pub(super) fn wrong_environment(stamped: &str, ours: Environment) -> Failure {
     Failure::new(
-        "wrong_environment",
-        ErrorClass::Configuration,
+        Code::WrongEnvironment,
         format!(
             "This database belongs to {stamped}, and this process is {ours} (ENVIRONMENT): it refuses to start and has written \
              nothing. Check DATABASE_URL: it may be {stamped}'s."

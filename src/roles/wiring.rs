@@ -23,7 +23,7 @@ use crate::{
         url::DatabaseUrl,
         workers::{WorkerRow, host_name},
     },
-    domain::{Failure, RetryPolicy, WorkerId},
+    domain::{Code, Failure, RetryPolicy, WorkerId},
     pipeline::{Callbacks, Pipeline, Remote, ScratchDir},
     ports::{KeySource, ModelSource, ObjectStore},
     telemetry::readiness::Readiness,
@@ -206,8 +206,7 @@ fn address(variable: &str, host: &str, port: u16) -> anyhow::Result<SocketAddr> 
         .and_then(|mut addresses| addresses.next())
         .ok_or_else(|| {
             Failure::new(
-                "address_invalid",
-                crate::domain::ErrorClass::Configuration,
+                Code::AddressInvalid,
                 format!("{variable} `{host}` is no address of this machine; use 0.0.0.0 for all of them."),
             )
         })

@@ -22,7 +22,7 @@ use prometheus::{
     proto::{MetricFamily, MetricType},
 };
 
-use crate::domain::{Step, Verdict};
+use crate::domain::{Code, Step, Verdict};
 use labels::{CLASSES, METHODS};
 pub use labels::{ClaimOutcome, ProviderCall, StepOutcome};
 pub use page::{CONTENT_TYPE, Metric, Page};
@@ -196,13 +196,13 @@ impl Metrics {
     }
 
     /// A step that failed: why, and what becomes of the job.
-    pub fn record_failure(&self, step: Step, code: &'static str, verdict: Verdict) {
+    pub fn record_failure(&self, step: Step, code: Code, verdict: Verdict) {
         let verdict = match verdict {
             Verdict::Retry(_) => "retry",
             Verdict::Deadletter => "deadletter",
             Verdict::Pause => "pause",
         };
-        self.failures.with_label_values(&[step.as_str(), code, verdict]).inc();
+        self.failures.with_label_values(&[step.as_str(), code.as_str(), verdict]).inc();
     }
 
     /// Jobs freed because their worker had let the lease expire.
@@ -216,8 +216,8 @@ impl Metrics {
     }
 
     /// The database refused, or could not be reached.
-    pub fn record_database_error(&self, code: &'static str) {
-        self.database_errors.with_label_values(&[code]).inc();
+    pub fn record_database_error(&self, code: Code) {
+        self.database_errors.with_label_values(&[code.as_str()]).inc();
     }
 
     /// A transaction runs again after a serialization failure or a deadlock.
@@ -245,7 +245,7 @@ impl Metrics {
     }
 
     /// An answer was a problem with this code.
-    pub fn record_request_error(&self, code: &'static str) {
-        self.request_errors.with_label_values(&[code]).inc();
+    pub fn record_request_error(&self, code: Code) {
+        self.request_errors.with_label_values(&[code.as_str()]).inc();
     }
 }

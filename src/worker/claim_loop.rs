@@ -227,7 +227,7 @@ impl Worker {
     async fn note(&self, left: Left, running: &mut JoinSet<Left>, stop: &CancellationToken) {
         let Left::Misconfigured(failure) = left else { return };
         self.readiness.enter(Phase::Misconfigured);
-        tracing::error!(error.code = failure.code, "not claiming until this is mended: {failure}");
+        tracing::error!(error.code = failure.code.as_str(), "not claiming until this is mended: {failure}");
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -239,7 +239,7 @@ impl Worker {
             };
             match probed {
                 Ok(()) => break,
-                Err(still) => tracing::debug!(error.code = still.code, "still set up wrongly: {still}"),
+                Err(still) => tracing::debug!(error.code = still.code.as_str(), "still set up wrongly: {still}"),
             }
         }
         while running.try_join_next().is_some() {}

@@ -40,7 +40,10 @@ impl Worker {
                 () = tokio::time::sleep(wait) => {}
             }
             if let Err(failure) = self.sweep_if_due(&mut watch).await {
-                tracing::warn!(error.code = failure.code, "housekeeping will go on at its next turn: {failure}");
+                tracing::warn!(
+                    error.code = failure.code.as_str(),
+                    "housekeeping will go on at its next turn: {failure}"
+                );
             }
         }
     }
@@ -94,7 +97,10 @@ impl Worker {
             Ok(0) => {}
             Ok(swept) => tracing::info!(swept, "took out what an app check that was killed had left"),
             Err(failure) => {
-                tracing::warn!(error.code = failure.code, "what an app check has left stays for now: {failure}")
+                tracing::warn!(
+                    error.code = failure.code.as_str(),
+                    "what an app check has left stays for now: {failure}"
+                )
             }
         }
     }
@@ -107,7 +113,7 @@ impl Worker {
             Err(failure) if failure.class == ErrorClass::Document => true,
             Err(failure) => {
                 tracing::warn!(
-                    error.code = failure.code,
+                    error.code = failure.code.as_str(),
                     "couldn't remove a stored object; trying again later: {failure}"
                 );
                 false

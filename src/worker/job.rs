@@ -15,7 +15,7 @@ use crate::{
         DbError,
         jobs::{Failed, fail_job, get_checkpoint, hand_back_job, pause_job, raise_epoch, retry_job, snooze_job},
     },
-    domain::{ErrorClass, Failure, Fence, Lease, Status, Step, Verdict},
+    domain::{Code, Failure, Fence, Lease, Status, Step, Verdict},
     pipeline::{JobMemory, Outcome, StepError},
     telemetry::metrics::{METRICS, StepOutcome},
 };
@@ -38,8 +38,8 @@ pub(super) enum Left {
 
 /// What is to be written of a job at its end here.
 enum Settle {
-    Snooze(&'static str, Duration),
-    HandBack(&'static str),
+    Snooze(Code, Duration),
+    HandBack(Code),
     Failed(Step, Failure, Verdict),
 }
 
@@ -89,7 +89,7 @@ impl Worker {
                 () = guard.lost.cancelled() => Err(StepError::LeaseLost),
                 () = drain.cancelled() => {
                     METRICS.record_step(step, StepOutcome::HandedBack, began.elapsed());
-                    return self.settle(&lease, Settle::HandBack("shutdown"), &guard.lost).await;
+                    return self.settle(&lease, Settle::HandBack(Code::Shutdown), &guard.lost).await;
                 }
                 result = work => result,
             };
@@ -118,7 +118,7 @@ impl Worker {
                         && let Err(failure) = self.store.delete(&key).await
                     {
                         tracing::warn!(
-                            error.code = failure.code,
+                            error.code = failure.code.as_str(),
                             "the bytes stay until their document goes: {failure}"
                         );
                     }
@@ -157,8 +157,7 @@ impl Worker {
         let work = AssertUnwindSafe(self.steps.run_step(lease, step, memory)).catch_unwind().instrument(span);
         work.await.unwrap_or_else(|_| {
             Err(StepError::Failed(Failure::new(
-                "step_panicked",
-                ErrorClass::Transient,
+                Code::StepPanicked,
                 "The worker met a defect of its own in this step; its log has the place. Other jobs are not affected.",
             )))
         })
@@ -203,8 +202,8 @@ impl Worker {
     async fn write(&self, lease: &Lease, how: &Settle) -> Result<(), DbError> {
         let conn = self.db.get().await?;
         match how {
-            Settle::Snooze(code, delay) => snooze_job(&conn, lease.fence, code, *delay).await,
-            Settle::HandBack(code) => hand_back_job(&conn, lease.fence, code, Duration::ZERO).await,
+            Settle::Snooze(code, delay) => snooze_job(&conn, lease.fence, *code, *delay).await,
+            Settle::HandBack(code) => hand_back_job(&conn, lease.fence, *code, Duration::ZERO).await,
             Settle::Failed(step, failure, verdict) => {
                 let failed = Failed { failure, step: *step };
                 match verdict {
@@ -231,7 +230,7 @@ fn outcome_of(result: &Result<Outcome, StepError>) -> StepOutcome {
 fn log_failure(lease: &Lease, how: &Settle) {
     let Settle::Failed(step, failure, verdict) = how else { return };
     tracing::warn!(
-        error.code = failure.code,
+        error.code = failure.code.as_str(),
         error.class = failure.class.as_str(),
         job.step = step.as_str(),
         verdict = ?verdict,

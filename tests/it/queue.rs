@@ -16,7 +16,7 @@ use app::{
         },
         workers::WorkerRow,
     },
-    domain::{ErrorClass, Failure, JobId, Lease, Status, Step, Timeline, UserId, WorkerId},
+    domain::{Code, ErrorClass, Failure, JobId, Lease, Status, Step, Timeline, UserId, WorkerId},
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -83,7 +83,7 @@ async fn release(test: &TestDb) -> u64 {
 }
 
 fn failure(class: ErrorClass) -> Failure {
-    Failure::new("some_code", class, "what happened, and what to do")
+    Failure::of_class(class, Code::StepPanicked, "what happened, and what to do")
 }
 
 #[tokio::test]
@@ -129,8 +129,8 @@ async fn a_lost_lease_changes_nothing_whatever_it_tries() {
     let failed = Failed { failure: &failed, step };
     let tries: Vec<Result<(), DbError>> = vec![
         advance_job(&conn, &old, step, Status::Parsed, &json!({}), Duration::ZERO).await,
-        snooze_job(&conn, fence, "waiting", Duration::ZERO).await,
-        hand_back_job(&conn, fence, "shutdown", Duration::ZERO).await,
+        snooze_job(&conn, fence, Code::WaitingForUpload, Duration::ZERO).await,
+        hand_back_job(&conn, fence, Code::Shutdown, Duration::ZERO).await,
         retry_job(&conn, &old, failed, Duration::ZERO).await,
         fail_job(&conn, &old, failed).await,
     ];
@@ -212,11 +212,11 @@ async fn a_redrive_resumes_at_the_checkpoint_and_keeps_the_first_reason() {
     let conn = test.db.get().await.unwrap();
     advance_job(&conn, &lease, Step::Parse, Status::Parsed, &json!({ "pages": 3 }), Duration::ZERO).await.unwrap();
     lease.status = Status::Parsed;
-    let first = Failure::new("first_code", ErrorClass::Transient, "first");
+    let first = Failure::new(Code::WorkerDied, "first");
     retry_job(&conn, &lease, Failed { failure: &first, step: Step::Validate }, Duration::ZERO).await.unwrap();
     let lease = claim(&test, worker, 1, None, OPTIONS).await.pop().unwrap();
     assert_eq!((lease.status, lease.retry_count), (Status::Parsed, 1));
-    let last = Failure::new("last_code", ErrorClass::Document, "last");
+    let last = Failure::new(Code::FileCorrupt, "last");
     fail_job(&conn, &lease, Failed { failure: &last, step: Step::Validate }).await.unwrap();
     assert_eq!(state(&test, lease.fence.job_id).await, ("failed_parse".into(), "deadletter".into()));
     assert!(redrive_job(&conn, user(1), lease.fence.job_id, None).await.unwrap());
@@ -224,7 +224,7 @@ async fn a_redrive_resumes_at_the_checkpoint_and_keeps_the_first_reason() {
     let codes = test
         .rows("SELECT last_error ->> 'code', last_error -> 'first' ->> 'code' FROM upload_pipeline.upload_jobs")
         .await;
-    assert_eq!(codes, [["last_code", "first_code"]]);
+    assert_eq!(codes, [["file_corrupt", "worker_died"]]);
 }
 
 #[tokio::test]
@@ -232,9 +232,9 @@ async fn a_snooze_and_a_hand_back_cost_no_try() {
     let test = TestDb::new().await;
     let (worker, lease) = one(&test).await;
     let conn = test.db.get().await.unwrap();
-    snooze_job(&conn, lease.fence, "waiting_for_upload", Duration::ZERO).await.unwrap();
+    snooze_job(&conn, lease.fence, Code::WaitingForUpload, Duration::ZERO).await.unwrap();
     let lease = claim(&test, worker, 1, None, OPTIONS).await.pop().unwrap();
-    hand_back_job(&conn, lease.fence, "shutdown", Duration::ZERO).await.unwrap();
+    hand_back_job(&conn, lease.fence, Code::Shutdown, Duration::ZERO).await.unwrap();
     let counts =
         test.value("SELECT retry_count || ' ' || crash_count || ' ' || state FROM upload_pipeline.upload_jobs").await;
     assert_eq!(counts, "0 0 queued");
@@ -270,7 +270,7 @@ async fn a_timeline_of_problems_leaves_out_what_went_well() {
     assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.events").await, "0");
     let wrong = failure(ErrorClass::Document);
     fail_job(&conn, &lease, Failed { failure: &wrong, step: Step::Validate }).await.unwrap();
-    assert_eq!(test.value("SELECT type || ' ' || code FROM upload_pipeline.events").await, "error some_code");
+    assert_eq!(test.value("SELECT type || ' ' || code FROM upload_pipeline.events").await, "error step_panicked");
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ use utoipa::{
 
 use super::Tag;
 use crate::api::{http::paging::PageSize, server::endpoint::Access};
+use crate::domain::Code;
 
 /// What one method of one path takes and answers.
 pub struct Doc {
@@ -33,7 +34,7 @@ pub struct Doc {
     parameters: Vec<Parameter>,
     body: Option<RequestBody>,
     answers: BTreeMap<u16, ResponseBuilder>,
-    refusals: BTreeMap<u16, BTreeSet<&'static str>>,
+    refusals: BTreeMap<u16, BTreeSet<Code>>,
     schemas: Vec<(String, RefOr<Schema>)>,
 }
 
@@ -44,7 +45,7 @@ pub struct Built {
     /// Schemas that it refers to.
     pub schemas: Vec<(String, RefOr<Schema>)>,
     /// The codes of its problems, by status.
-    pub refusals: BTreeMap<u16, BTreeSet<&'static str>>,
+    pub refusals: BTreeMap<u16, BTreeSet<Code>>,
 }
 
 impl Doc {
@@ -73,7 +74,7 @@ impl Doc {
     /// The id in the path.
     pub fn id_in_path(self, name: &str, what: &str, example: &str) -> Self {
         let parameter = parameter(ParameterIn::Path, name, what, uuid(), json!(example));
-        self.with(parameter.required(Required::True)).refuses(StatusCode::BAD_REQUEST, &["id_invalid"])
+        self.with(parameter.required(Required::True)).refuses(&[Code::IdInvalid])
     }
 
     /// A parameter of the path that is no id.
@@ -84,14 +85,13 @@ impl Doc {
 
     /// A parameter of the query string.
     pub fn query(self, name: &str, what: &str, schema: impl Into<RefOr<Schema>>, example: Value) -> Self {
-        self.with(parameter(ParameterIn::Query, name, what, schema, example))
-            .refuses(StatusCode::BAD_REQUEST, &["query_invalid"])
+        self.with(parameter(ParameterIn::Query, name, what, schema, example)).refuses(&[Code::QueryInvalid])
     }
 
     /// A parameter of the query string that must be there.
     pub fn required_query(self, name: &str, what: &str, schema: impl Into<RefOr<Schema>>, example: Value) -> Self {
         self.with(parameter(ParameterIn::Query, name, what, schema, example).required(Required::True))
-            .refuses(StatusCode::BAD_REQUEST, &["query_invalid"])
+            .refuses(&[Code::QueryInvalid])
     }
 
     /// What proves who calls: where it lacks, that is a refusal like any other.
@@ -120,7 +120,7 @@ impl Doc {
                 ObjectBuilder::new().schema_type(Type::String),
                 json!(cursor),
             )
-            .refuses(StatusCode::BAD_REQUEST, &["limit_invalid", "cursor_invalid"])
+            .refuses(&[Code::LimitInvalid, Code::CursorInvalid])
     }
 
     /// A header of the request.
@@ -138,7 +138,7 @@ impl Doc {
         let content = json_content::<T>(examples);
         self.refers_to::<T>()
             .takes(what, Required::True, [("application/json", content)])
-            .refuses(StatusCode::UNSUPPORTED_MEDIA_TYPE, &["content_type_invalid"])
+            .refuses(&[Code::ContentTypeInvalid])
     }
 
     /// A body of one of some kinds.
@@ -151,13 +151,11 @@ impl Doc {
         let body = RequestBodyBuilder::new().description(Some(what)).required(Some(required));
         let body = contents.into_iter().fold(body, |body, (kind, content)| {
             if kind == "application/json" {
-                self.refuse(StatusCode::BAD_REQUEST, &["json_invalid"]);
+                self.refuse(&[Code::JsonInvalid]);
             }
             body.content(kind, content)
         });
-        self.refuse(StatusCode::BAD_REQUEST, &["body_incomplete"]);
-        self.refuse(StatusCode::REQUEST_TIMEOUT, &["body_too_slow"]);
-        self.refuse(StatusCode::PAYLOAD_TOO_LARGE, &["body_too_large"]);
+        self.refuse(&[Code::BodyIncomplete, Code::BodyTooSlow, Code::BodyTooLarge]);
         self.body = Some(body.build());
         self
     }
@@ -200,14 +198,22 @@ impl Doc {
         self
     }
 
-    /// Problems that the handler answers with.
-    pub fn refuses(mut self, status: StatusCode, codes: &[&'static str]) -> Self {
-        self.refuse(status, codes);
+    /// Problems that the handler answers with, each with its usual status.
+    pub fn refuses(mut self, codes: &[Code]) -> Self {
+        self.refuse(codes);
         self
     }
 
-    fn refuse(&mut self, status: StatusCode, codes: &[&'static str]) {
-        self.refusals.entry(status.as_u16()).or_default().extend(codes);
+    /// A problem that the handler answers with, with another of its statuses.
+    pub fn refuses_with(mut self, status: StatusCode, code: Code) -> Self {
+        self.refusals.entry(status.as_u16()).or_default().insert(code);
+        self
+    }
+
+    fn refuse(&mut self, codes: &[Code]) {
+        for code in codes {
+            self.refusals.entry(code.status()).or_default().insert(*code);
+        }
     }
 
     /// Adds what comes with the method and with who may call.
@@ -221,7 +227,7 @@ impl Doc {
             _ => operation.operation_id(Some(self.id)),
         };
         if matches!(method, HttpMethod::Post | HttpMethod::Put) {
-            self.refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, &["content_encoding_invalid", "content_type_invalid"]);
+            self.refuse(&[Code::ContentEncodingInvalid, Code::ContentTypeInvalid]);
         }
         operation = self.secure(operation, method, access);
         for parameter in request_ids().into_iter().chain(self.parameters) {
@@ -242,19 +248,22 @@ impl Doc {
         if matches!(access, Access::Open | Access::Page) {
             return operation.securities(Some(none));
         }
-        self.refuse(StatusCode::INTERNAL_SERVER_ERROR, &["internal_error"]);
-        self.refuse(StatusCode::SERVICE_UNAVAILABLE, &["database_unavailable", "schema_behind"]);
-        self.refuse(StatusCode::TOO_MANY_REQUESTS, &["login_rate_limited"]);
+        self.refuse(&[Code::InternalError, Code::DatabaseUnavailable, Code::SchemaBehind, Code::LoginRateLimited]);
         if access == Access::Signed {
             return operation.securities(Some(none));
         }
-        self.refuse(StatusCode::BAD_REQUEST, &["user_required", "user_invalid"]);
-        self.refuse(StatusCode::UNAUTHORIZED, &["token_missing", "token_invalid", "token_expired"]);
-        self.refuse(StatusCode::FORBIDDEN, &["user_forbidden"]);
-        self.refuse(StatusCode::TOO_MANY_REQUESTS, &["rate_limited"]);
-        self.refuse(StatusCode::SERVICE_UNAVAILABLE, &["keys_unavailable"]);
+        self.refuse(&[
+            Code::UserRequired,
+            Code::UserInvalid,
+            Code::TokenMissing,
+            Code::TokenInvalid,
+            Code::TokenExpired,
+            Code::UserForbidden,
+            Code::RateLimited,
+            Code::KeysUnavailable,
+        ]);
         if !self.reads && !matches!(method, HttpMethod::Get | HttpMethod::Head) {
-            self.refuse(StatusCode::FORBIDDEN, &["scope_missing"]);
+            self.refuse(&[Code::ScopeMissing]);
         }
         let user = parameter(
             ParameterIn::Header,
@@ -328,14 +337,15 @@ pub fn text_content(example: &str) -> Content {
 }
 
 /// A problem whose `code` is one of these.
-fn problem(status: u16, codes: &BTreeSet<&'static str>) -> ResponseBuilder {
-    let code = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes.iter().copied()));
+fn problem(status: u16, codes: &BTreeSet<Code>) -> ResponseBuilder {
+    let names: BTreeSet<&str> = codes.iter().map(|code| code.as_str()).collect();
+    let code = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
     let schema = AllOfBuilder::new()
         .item(Ref::from_schema_name("Problem"))
         .item(ObjectBuilder::new().schema_type(Type::Object).property("code", code));
     let examples = codes.iter().map(|code| {
-        let at = format!("#/components/examples/{}", super::codes::example_name(status, code));
-        (*code, RefOr::<Example>::Ref(Ref::new(at)))
+        let at = format!("#/components/examples/{}", super::codes::example_name(status, *code));
+        (code.as_str(), RefOr::<Example>::Ref(Ref::new(at)))
     });
     let content = ContentBuilder::new().schema(Some(schema)).examples_from_iter(examples).build();
     let answer =

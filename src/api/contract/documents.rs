@@ -13,6 +13,7 @@ use crate::api::{
     messages::{ChunkView, DeletionReceipt, DocumentView, Page},
     resources::documents::{CHUNKS, DOCUMENTS},
 };
+use crate::domain::Code;
 
 const WHICH: &str = "The document's id, as the answer to its upload gave it.";
 
@@ -39,7 +40,8 @@ pub fn list_documents() -> Doc {
             ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX_PIECE_CHARS)),
             json!("policy"),
         )
-        .refuses(StatusCode::BAD_REQUEST, &["status_invalid", "kind_invalid", "filename_invalid"])
+        .refuses(&[Code::StatusInvalid, Code::KindInvalid])
+        .refuses_with(StatusCode::BAD_REQUEST, Code::FilenameInvalid)
         .answers::<Page<DocumentView>>(
             StatusCode::OK,
             "A page of documents; without `next_cursor` it is the last.",
@@ -59,7 +61,7 @@ pub fn get_document() -> Doc {
     .id_in_path("id", WHICH, samples::DOCUMENT)
     .answers::<DocumentView>(StatusCode::OK, "The document.", &[("complete", samples::document())])
     .tagged()
-    .refuses(StatusCode::NOT_FOUND, &["document_not_found"])
+    .refuses(&[Code::DocumentNotFound])
 }
 
 /// `DELETE /documents/{id}`.
@@ -76,7 +78,7 @@ pub fn delete_document() -> Doc {
     .leads_to(StatusCode::ACCEPTED, "/deletion_id", &["get_deletion_receipt"])
     .located(StatusCode::ACCEPTED)
     .if_match()
-    .refuses(StatusCode::NOT_FOUND, &["document_not_found"])
+    .refuses(&[Code::DocumentNotFound])
 }
 
 /// `GET /documents/{id}/chunks`.
@@ -96,7 +98,7 @@ pub fn list_chunks() -> Doc {
         &[("page", samples::page(samples::chunk()))],
     )
     .tagged()
-    .refuses(StatusCode::NOT_FOUND, &["document_not_found"])
+    .refuses(&[Code::DocumentNotFound])
 }
 
 /// `GET /deletions/{id}`.
@@ -110,5 +112,5 @@ pub fn get_deletion() -> Doc {
     .id_in_path("id", "The receipt's id, as the answer to DELETE gave it.", samples::DELETION)
     .answers::<DeletionReceipt>(StatusCode::OK, "The receipt.", &[("done", samples::receipt("done", 0))])
     .tagged()
-    .refuses(StatusCode::NOT_FOUND, &["deletion_not_found"])
+    .refuses(&[Code::DeletionNotFound])
 }

@@ -18,6 +18,7 @@ use crate::api::{
     resources::events::EVENTS,
     resources::jobs::JOBS,
 };
+use crate::domain::Code;
 
 const WHICH: &str = "The job's id, as the answer to the upload gave it.";
 
@@ -38,7 +39,7 @@ pub fn list_jobs() -> Doc {
             &[("page", samples::page(samples::job()))],
         )
         .tagged()
-        .refuses(StatusCode::BAD_REQUEST, &["state_invalid", "status_invalid", "id_invalid", "time_invalid"])
+        .refuses(&[Code::StateInvalid, Code::StatusInvalid, Code::IdInvalid, Code::TimeInvalid])
 }
 
 /// `POST /jobs/retry`.
@@ -55,7 +56,7 @@ pub fn retry_jobs() -> Doc {
     )
     .takes_json::<RetryManyRequest>("Which jobs.", &[("named", some), ("all_of_one_cause", all), ("look_first", dry)])
     .answers::<RetryManyAnswer>(StatusCode::OK, "What became of this batch.", &[("batch", samples::retried())])
-    .refuses(StatusCode::UNPROCESSABLE_ENTITY, &["retry_selection_invalid", "retry_from_invalid"])
+    .refuses(&[Code::RetrySelectionInvalid, Code::RetryFromInvalid])
 }
 
 /// `GET /jobs/{id}`.
@@ -75,9 +76,7 @@ fn moment() -> ObjectBuilder {
 }
 
 fn one(id: &'static str, summary: &'static str, description: &'static str) -> Doc {
-    Doc::new(id, Tag::Jobs, summary, description)
-        .id_in_path("id", WHICH, samples::JOB)
-        .refuses(StatusCode::NOT_FOUND, &["job_not_found"])
+    Doc::new(id, Tag::Jobs, summary, description).id_in_path("id", WHICH, samples::JOB).refuses(&[Code::JobNotFound])
 }
 
 /// `GET /jobs/{id}/events`.
@@ -103,9 +102,7 @@ pub fn get_events() -> Doc {
         ],
     )
     .tagged()
-    .refuses(StatusCode::BAD_REQUEST, &["last_event_id_invalid"])
-    .refuses(StatusCode::TOO_MANY_REQUESTS, &["streams_per_user"])
-    .refuses(StatusCode::SERVICE_UNAVAILABLE, &["streams_full"])
+    .refuses(&[Code::LastEventIdInvalid, Code::StreamsPerUser, Code::StreamsFull])
 }
 
 /// `POST /jobs/{id}/retry`.
@@ -127,8 +124,7 @@ pub fn retry_job() -> Doc {
     .leads_to(StatusCode::ACCEPTED, "/job_id", &["get_job", "get_events", "cancel_job"])
     .located(StatusCode::ACCEPTED)
     .if_match()
-    .refuses(StatusCode::CONFLICT, &["document_busy", "job_not_retryable"])
-    .refuses(StatusCode::UNPROCESSABLE_ENTITY, &["retry_from_invalid"])
+    .refuses(&[Code::DocumentBusy, Code::JobNotRetryable, Code::RetryFromInvalid])
 }
 
 /// `POST /jobs/{id}/cancel`.
@@ -141,5 +137,5 @@ pub fn cancel_job() -> Doc {
     )
     .answers::<JobView>(StatusCode::OK, "The job, stopped.", &[("cancelled", samples::job_cancelled())])
     .if_match()
-    .refuses(StatusCode::CONFLICT, &["job_ended"])
+    .refuses(&[Code::JobEnded])
 }

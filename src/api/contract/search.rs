@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{Doc, Tag, samples};
 use crate::api::messages::{SearchMode, SearchRequest, SearchResponse};
+use crate::domain::Code;
 
 /// `POST /search`.
 pub fn post_search() -> Doc {
@@ -31,9 +32,6 @@ pub fn post_search() -> Doc {
         ],
     )
     .answers::<SearchResponse>(StatusCode::OK, "The hits.", &[("found", samples::found())])
-    .refuses(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        &["query_empty", "query_too_long", "query_invalid", "limit_invalid", "query_not_embeddable"],
-    )
-    .refuses(StatusCode::SERVICE_UNAVAILABLE, &["embedder_unavailable"])
+    .refuses(&[Code::QueryEmpty, Code::QueryTooLong, Code::QueryNotEmbeddable]).refuses_with(StatusCode::UNPROCESSABLE_ENTITY, Code::QueryInvalid).refuses_with(StatusCode::UNPROCESSABLE_ENTITY, Code::LimitInvalid)
+    .refuses(&[Code::EmbedderUnavailable])
 }

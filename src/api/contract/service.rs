@@ -9,6 +9,7 @@ use crate::api::{
     messages::{Health, VersionInfo},
     openapi::docs_page::FILES,
 };
+use crate::domain::Code;
 
 /// `/health`.
 pub fn health() -> Doc {
@@ -108,7 +109,7 @@ pub fn docs_file() -> Doc {
                 ("text/plain", text_content("Apache License")),
             ],
         )
-        .refuses(StatusCode::NOT_FOUND, &["route_not_found"])
+        .refuses(&[Code::RouteNotFound])
 }
 
 /// `/`.

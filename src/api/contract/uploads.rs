@@ -8,9 +8,11 @@ use utoipa::openapi::{
 
 use super::{Doc, Tag, doc::json_content, samples};
 use crate::api::messages::{DocumentsAccepted, TextRequest, UploadAccepted, UploadRequest};
+use crate::domain::Code;
 
 /// What becomes of every upload.
-const REFUSED: &[&str] = &["filename_empty", "filename_too_long", "filename_invalid", "mime_invalid", "file_empty"];
+const REFUSED: &[Code] =
+    &[Code::FilenameEmpty, Code::FilenameTooLong, Code::FilenameInvalid, Code::MimeInvalid, Code::FileEmpty];
 
 /// What can be done with the job of an upload.
 const OF_JOB: &[&str] = &["get_job", "get_events", "cancel_job", "retry_job"];
@@ -43,12 +45,9 @@ pub fn post_upload() -> Doc {
     .leads_to(StatusCode::CREATED, "/job_id", OF_JOB)
     .leads_to(StatusCode::CREATED, "/document_id", OF_DOCUMENT)
     .located(StatusCode::CREATED)
-    .refuses(StatusCode::CONFLICT, &["document_exists"])
-    .refuses(StatusCode::PAYLOAD_TOO_LARGE, &["file_too_large"])
-    .refuses(StatusCode::UNPROCESSABLE_ENTITY, REFUSED)
-    .refuses(StatusCode::UNPROCESSABLE_ENTITY, &["sha256_invalid"])
-    .refuses(StatusCode::TOO_MANY_REQUESTS, &["uploads_per_day"])
-    .refuses(StatusCode::SERVICE_UNAVAILABLE, &["storage_unavailable"])
+    .refuses(&[Code::DocumentExists, Code::FileTooLarge])
+    .refuses(REFUSED)
+    .refuses(&[Code::Sha256Invalid, Code::UploadsPerDay, Code::StorageUnavailable])
 }
 
 /// `PUT /uploads/{upload_id}`.
@@ -72,12 +71,9 @@ pub fn put_upload() -> Doc {
     )
     .takes("The file's bytes.", Required::True, [("application/octet-stream", bytes())])
     .answers_with(StatusCode::NO_CONTENT, "The bytes are stored, and the job is due.", [])
-    .refuses(StatusCode::FORBIDDEN, &["upload_url_invalid"])
-    .refuses(StatusCode::REQUEST_TIMEOUT, &["upload_stalled"])
-    .refuses(StatusCode::GONE, &["upload_url_expired", "upload_not_wanted"])
-    .refuses(StatusCode::PAYLOAD_TOO_LARGE, &["size_mismatch"])
-    .refuses(StatusCode::UNPROCESSABLE_ENTITY, &["size_mismatch", "hash_mismatch"])
-    .refuses(StatusCode::SERVICE_UNAVAILABLE, &["storage_unavailable"])
+    .refuses(&[Code::UploadUrlInvalid, Code::UploadStalled, Code::UploadUrlExpired, Code::UploadNotWanted])
+    .refuses_with(StatusCode::PAYLOAD_TOO_LARGE, Code::SizeMismatch)
+    .refuses(&[Code::SizeMismatch, Code::HashMismatch, Code::StorageUnavailable])
 }
 
 /// `POST /documents`.
@@ -107,15 +103,9 @@ pub fn post_documents() -> Doc {
     .leads_to(StatusCode::ACCEPTED, "/documents/0/job_id", OF_JOB)
     .leads_to(StatusCode::ACCEPTED, "/documents/0/document_id", OF_DOCUMENT)
     .located(StatusCode::ACCEPTED)
-    .refuses(StatusCode::BAD_REQUEST, &["form_invalid"])
-    .refuses(StatusCode::REQUEST_TIMEOUT, &["upload_stalled"])
-    .refuses(StatusCode::CONFLICT, &["document_exists"])
-    .refuses(StatusCode::PAYLOAD_TOO_LARGE, &["file_too_large", "too_many_files", "form_too_large"])
-    .refuses(StatusCode::UNSUPPORTED_MEDIA_TYPE, &["content_type_invalid"])
-    .refuses(StatusCode::UNPROCESSABLE_ENTITY, REFUSED)
-    .refuses(StatusCode::UNPROCESSABLE_ENTITY, &["file_missing", "title_empty", "text_empty", "text_invalid"])
-    .refuses(StatusCode::TOO_MANY_REQUESTS, &["uploads_per_day"])
-    .refuses(StatusCode::SERVICE_UNAVAILABLE, &["storage_unavailable"])
+    .refuses(&[Code::FormInvalid, Code::UploadStalled, Code::DocumentExists, Code::FileTooLarge, Code::TooManyFiles, Code::FormTooLarge, Code::ContentTypeInvalid])
+    .refuses(REFUSED)
+    .refuses(&[Code::FileMissing, Code::TitleEmpty, Code::TextEmpty, Code::TextInvalid, Code::UploadsPerDay, Code::StorageUnavailable])
 }
 
 fn binary() -> ObjectBuilder {

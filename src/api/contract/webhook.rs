@@ -5,7 +5,7 @@ use serde_json::json;
 use utoipa::openapi::{ContentBuilder, KnownFormat, ObjectBuilder, Required, SchemaFormat, Type, path::ParameterIn};
 
 use super::{Doc, Tag, samples};
-use crate::{api::messages::WebhookTaken, callback::HEADER};
+use crate::{api::messages::WebhookTaken, callback::HEADER, domain::Code};
 
 /// `POST /webhook/llamaparse/{job_id}/{token}`.
 pub fn post_llamaparse() -> Doc {
@@ -30,7 +30,5 @@ pub fn post_llamaparse() -> Doc {
         [("application/octet-stream", anything.build())],
     )
     .answers::<WebhookTaken>(StatusCode::OK, "It need not be sent again.", &[("taken", WebhookTaken { taken: true })])
-    .refuses(StatusCode::FORBIDDEN, &["webhook_forbidden", "webhook_expired"])
-    .refuses(StatusCode::NOT_FOUND, &["job_not_found"])
-    .refuses(StatusCode::REQUEST_TIMEOUT, &["webhook_stalled"])
+    .refuses(&[Code::WebhookForbidden, Code::WebhookExpired, Code::JobNotFound, Code::WebhookStalled])
 }

@@ -15,6 +15,7 @@ use crate::api::{
     messages::BASE_PATH,
     server::{endpoint::Access, routes::endpoints},
 };
+use crate::domain::Code;
 
 const DESCRIPTION: &str = "\
 Takes in documents (PDF, DOCX, PPTX, XLSX, HTML, Markdown, text), and makes them searchable.
@@ -161,8 +162,8 @@ fn header(what: &str, kind: Type, example: serde_json::Value) -> Header {
         .build()
 }
 
-fn problem_example(status: u16, code: &str) -> Example {
-    ExampleBuilder::new().summary(code).value(Some(codes::example(status, code))).build()
+fn problem_example(status: u16, code: Code) -> Example {
+    ExampleBuilder::new().summary(code.as_str()).value(Some(codes::example(status, code))).build()
 }
 
 /// Bounds that are settings; 0 is none.

@@ -11,7 +11,6 @@ use actix_web::{
     HttpMessage, HttpRequest,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::StatusCode,
     middleware::Next,
     web,
 };
@@ -66,8 +65,4 @@ async fn identify_caller(state: &ApiState, guard: &Guard, request: &HttpRequest)
     };
     state.require_schema().await?;
     Ok(caller)
-}
-
-fn unauthorized(code: &'static str, detail: impl Into<String>) -> ApiError {
-    ApiError::new(StatusCode::UNAUTHORIZED, code, detail)
 }

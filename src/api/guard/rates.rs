@@ -29,13 +29,9 @@ use crate::{
         settings::Bounds,
     },
     db::uploads::get_uploads_left,
-    domain::UserId,
+    domain::{Code, UserId},
 };
 
-/// The code of an upload URL that was not made here.
-const FORGED: &str = "upload_url_invalid";
-/// No guess, and an answer on which clients sign in again: neither counted nor replaced.
-const EXPIRED: &str = "token_expired";
 /// A day's uploads.
 const DAY: Duration = Duration::from_secs(86_400);
 /// Addresses that are shut out are forgotten from this many on, those whose time is over first.
@@ -108,8 +104,7 @@ impl Rates {
             return Ok(());
         }
         Err(ApiError::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "rate_limited",
+            Code::RateLimited,
             format!(
                 "You have made more than {} requests a minute (API_RATE_PER_MINUTE), or too many of them at once. Come back when Retry-After says.",
                 limiter.per_minute()
@@ -129,11 +124,9 @@ impl Rates {
 
     /// Counts a refused log-in, or a forged upload URL, against its address; past the bound, the answer says that instead.
     pub fn note_refusal(&self, request: &HttpRequest, error: ApiError) -> ApiError {
-        let failed = match error.code() {
-            FORGED => true,
-            EXPIRED => false,
-            _ => error.status() == StatusCode::UNAUTHORIZED,
-        };
+        // A token that has expired is no guess, and its answer makes clients sign in again: it is neither counted nor replaced.
+        let guessed = error.status() == StatusCode::UNAUTHORIZED && error.code() != Code::TokenExpired;
+        let failed = guessed || error.code() == Code::UploadUrlInvalid;
         let (true, Some(limiter)) = (failed, &self.failures) else { return error };
         let Some(address) = client_address(request, self.trusted_proxies) else { return error };
         let taken = limiter.take(&address);
@@ -146,12 +139,7 @@ impl Rates {
 }
 
 fn too_many_failures(wait: Duration) -> ApiError {
-    ApiError::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "login_rate_limited",
-        "Too many log-ins from your address have failed (API_LOGIN_FAILURES_PER_MINUTE). Send a token or key that is valid, when Retry-After says.",
-    )
-    .retry_after(wait)
+    ApiError::of(Code::LoginRateLimited).retry_after(wait)
 }
 
 /// Notes for an answer about uploads how many of the day's are left. What it costs is one look at an index; where that

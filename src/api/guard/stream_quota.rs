@@ -6,11 +6,9 @@ use std::{
     time::Duration,
 };
 
-use actix_web::http::StatusCode;
-
 use crate::{
     api::{http::ApiError, settings::StreamLimits},
-    domain::UserId,
+    domain::{Code, UserId},
 };
 
 /// When to come again. Source: ours; a timeline that its reader has left is noticed within two of its signs of life.
@@ -34,10 +32,10 @@ impl Streams {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (own, all) = (open.get(&user).copied().unwrap_or_default(), open.values().sum::<usize>());
         if limits.per_user > 0 && own >= limits.per_user {
-            return Err(too_many(StatusCode::TOO_MANY_REQUESTS, "streams_per_user", "API_EVENT_STREAMS_PER_USER"));
+            return Err(too_many(Code::StreamsPerUser, "API_EVENT_STREAMS_PER_USER"));
         }
         if limits.per_instance > 0 && all >= limits.per_instance {
-            return Err(too_many(StatusCode::SERVICE_UNAVAILABLE, "streams_full", "API_EVENT_STREAMS"));
+            return Err(too_many(Code::StreamsFull, "API_EVENT_STREAMS"));
         }
         *open.entry(user).or_default() += 1;
         Ok(StreamPlace { streams: self.clone(), user })
@@ -56,12 +54,12 @@ impl Drop for StreamPlace {
     }
 }
 
-fn too_many(status: StatusCode, code: &'static str, limit: &str) -> ApiError {
+fn too_many(code: Code, limit: &str) -> ApiError {
     let detail = format!(
         "There are as many live timelines as {limit} allows. Close one, come back when Retry-After says, or ask without \
          Accept: text/event-stream."
     );
-    ApiError::new(status, code, detail).retry_after(RETRY_AFTER)
+    ApiError::new(code, detail).retry_after(RETRY_AFTER)
 }
 
 #[cfg(test)]
@@ -76,9 +74,9 @@ mod tests {
         let enter = |user: u128| streams.enter(UserId(Uuid::from_u128(user)), limits);
         let code = |refused: Result<StreamPlace, ApiError>| refused.unwrap_err().code();
         let (first, _second) = (enter(1).unwrap(), enter(1).unwrap());
-        assert_eq!(code(enter(1)), "streams_per_user");
+        assert_eq!(code(enter(1)), Code::StreamsPerUser);
         let other = enter(2).unwrap();
-        assert_eq!(code(enter(2)), "streams_full");
+        assert_eq!(code(enter(2)), Code::StreamsFull);
         drop(other);
         drop(first);
         let _again = (enter(1).unwrap(), enter(2).unwrap());

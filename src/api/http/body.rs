@@ -18,7 +18,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     api::http::{ApiError, ApiState, problem::from_payload_error},
-    domain::hex,
+    domain::{Code, hex},
     ports::{ByteStream, ObjectStore, StoredObject},
 };
 
@@ -58,8 +58,8 @@ where
             Ok(None) => return Ok(whole.freeze()),
             Ok(Some(Err(error))) => return Err(from_payload_error(&error)),
             Ok(Some(Ok(data))) if whole.len().saturating_add(data.len()) > limit => {
-                return Err(ApiError::too_large(
-                    "body_too_large",
+                return Err(ApiError::new(
+                    Code::BodyTooLarge,
                     format!(
                         "The body is larger than the {limit} bytes that this route takes. Send less, or a text as a file."
                     ),
@@ -128,14 +128,15 @@ where
 impl Expected {
     fn check_so_far(&self, bytes_len: u64) -> Result<(), ApiError> {
         match self.bytes_len {
-            Some(declared) if bytes_len > declared => Err(ApiError::too_large(
-                "size_mismatch",
+            Some(declared) if bytes_len > declared => Err(ApiError::with_status(
+                actix_web::http::StatusCode::PAYLOAD_TOO_LARGE,
+                Code::SizeMismatch,
                 format!(
                     "The body is larger than the {declared} bytes that were announced. Send the file that was announced."
                 ),
             )),
-            _ if self.max_bytes > 0 && bytes_len > self.max_bytes => Err(ApiError::too_large(
-                "file_too_large",
+            _ if self.max_bytes > 0 && bytes_len > self.max_bytes => Err(ApiError::new(
+                Code::FileTooLarge,
                 format!("The file is larger than {} bytes. Split it or make it smaller.", self.max_bytes),
             )),
             _ => Ok(()),
@@ -145,8 +146,8 @@ impl Expected {
     fn check(&self, bytes_len: u64, sha256: &str) -> Result<(), ApiError> {
         match self.bytes_len {
             Some(declared) if bytes_len != declared => {
-                return Err(ApiError::unprocessable(
-                    "size_mismatch",
+                return Err(ApiError::new(
+                    Code::SizeMismatch,
                     format!(
                         "{bytes_len} bytes came where {declared} were announced. Send the file that was announced."
                     ),
@@ -155,10 +156,7 @@ impl Expected {
             _ => {}
         }
         match &self.sha256 {
-            Some(declared) if declared != sha256 => Err(ApiError::unprocessable(
-                "hash_mismatch",
-                "The bytes have another SHA-256 than the one announced. Send the file that was announced, or announce this one.",
-            )),
+            Some(declared) if declared != sha256 => Err(ApiError::of(Code::HashMismatch)),
             _ => Ok(()),
         }
     }
@@ -166,15 +164,11 @@ impl Expected {
 
 /// The client has fallen silent.
 pub fn stalled() -> ApiError {
-    ApiError::new(
-        actix_web::http::StatusCode::REQUEST_TIMEOUT,
-        "upload_stalled",
-        format!("No byte came for {} s. Send the file again.", STALLED_AFTER.as_secs()),
-    )
+    ApiError::new(Code::UploadStalled, format!("No byte came for {} s. Send the file again.", STALLED_AFTER.as_secs()))
 }
 
 fn broken_off(error: &impl fmt::Display) -> ApiError {
-    ApiError::bad_request("body_incomplete", format!("The body did not arrive whole: {error}. Send it again."))
+    ApiError::new(Code::BodyIncomplete, format!("The body did not arrive whole: {error}. Send it again."))
 }
 
 /// The pieces as the store takes them. A sender that is gone without a word is a request that was dropped: an error.
@@ -199,7 +193,7 @@ fn stream_of(mut receiver: mpsc::Receiver<Piece>) -> ByteStream {
 mod tests {
     use super::*;
 
-    async fn pumped(pieces: Vec<Result<Bytes, &'static str>>, expected: Expected) -> Option<&'static str> {
+    async fn pumped(pieces: Vec<Result<Bytes, &'static str>>, expected: Expected) -> Option<Code> {
         let (sender, receiver) = mpsc::channel(PIECES);
         let taken = tokio::spawn(stream_of(receiver).count());
         let refused = pump(&mut stream::iter(pieces), &sender, &expected).await.map(|error| error.code());
@@ -222,12 +216,12 @@ mod tests {
         assert_eq!(pumped(abc(), Expected { sha256: Some(sha256), ..declared(3) }).await, None);
         assert_eq!(
             pumped(abc(), Expected { sha256: Some("00".to_owned()), ..declared(3) }).await,
-            Some("hash_mismatch")
+            Some(Code::HashMismatch)
         );
-        assert_eq!(pumped(abc(), declared(4)).await, Some("size_mismatch"));
-        assert_eq!(pumped(abc(), declared(2)).await, Some("size_mismatch"));
-        assert_eq!(pumped(abc(), Expected { max_bytes: 2, ..Expected::default() }).await, Some("file_too_large"));
-        assert_eq!(pumped(vec![Err("cut")], Expected::default()).await, Some("body_incomplete"));
+        assert_eq!(pumped(abc(), declared(4)).await, Some(Code::SizeMismatch));
+        assert_eq!(pumped(abc(), declared(2)).await, Some(Code::SizeMismatch));
+        assert_eq!(pumped(abc(), Expected { max_bytes: 2, ..Expected::default() }).await, Some(Code::FileTooLarge));
+        assert_eq!(pumped(vec![Err("cut")], Expected::default()).await, Some(Code::BodyIncomplete));
     }
 
     #[tokio::test]

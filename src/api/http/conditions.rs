@@ -13,7 +13,10 @@ use actix_web::{
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::{api::http::ApiError, domain::hex};
+use crate::{
+    api::http::ApiError,
+    domain::{Code, hex},
+};
 
 /// Bytes of the hash that a tag shows. Source: ours; two answers that a client compares do not meet in 128 bits.
 const TAG_BYTES: usize = 16;
@@ -54,11 +57,7 @@ impl IfMatch {
 
 /// 412.
 pub fn precondition_failed() -> ApiError {
-    ApiError::new(
-        StatusCode::PRECONDITION_FAILED,
-        "precondition_failed",
-        "It has changed since you read it (If-Match). Read it again, and decide anew.",
-    )
+    ApiError::of(Code::PreconditionFailed)
 }
 
 /// The tags of a header, over all its lines; `None`: it is not there.

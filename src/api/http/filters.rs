@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     api::http::{ApiError, paging::ListId},
     db::{documents::DocumentFilter, jobs::JobFilter},
-    domain::{DocumentId, State, Status},
+    domain::{Code, DocumentId, State, Status},
 };
 
 /// Longest piece of a file name that is searched for, in characters. Source: ours; the most that a name has by default.
@@ -99,36 +99,33 @@ impl DocumentsQuery {
 }
 
 fn state(name: &str) -> Result<State, ApiError> {
-    name.parse().map_err(|error| ApiError::bad_request("state_invalid", format!("{error}.")))
+    name.parse().map_err(|error| ApiError::new(Code::StateInvalid, format!("{error}.")))
 }
 
 fn status(name: &str) -> Result<Status, ApiError> {
-    name.parse().map_err(|error| ApiError::bad_request("status_invalid", format!("{error}.")))
+    name.parse().map_err(|error| ApiError::new(Code::StatusInvalid, format!("{error}.")))
 }
 
 fn document(text: &str) -> Result<DocumentId, ApiError> {
     let id = text.parse::<Uuid>().ok().map(DocumentId);
-    id.ok_or_else(|| ApiError::bad_request("id_invalid", "`document_id` is no UUID. Send the id as it was given."))
+    id.ok_or_else(|| ApiError::new(Code::IdInvalid, "`document_id` is no UUID. Send the id as it was given."))
 }
 
 fn moment(text: &str) -> Result<OffsetDateTime, ApiError> {
     // A plus that nobody escaped arrives as a space.
     let at = OffsetDateTime::parse(&text.replace(' ', "+"), &Rfc3339).ok();
-    at.filter(|at| at.year() >= 1970).ok_or_else(|| {
-        ApiError::bad_request("time_invalid", "Send moments as RFC 3339 says, such as 2026-11-22T09:30:00Z.")
-    })
+    at.filter(|at| at.year() >= 1970).ok_or_else(|| ApiError::of(Code::TimeInvalid))
 }
 
 fn kind(name: &str) -> Result<String, ApiError> {
-    KINDS.contains(&name).then(|| name.to_owned()).ok_or_else(|| {
-        ApiError::bad_request("kind_invalid", "`kind` must be pdf, docx, pptx, xlsx, html, markdown or plain_text.")
-    })
+    KINDS.contains(&name).then(|| name.to_owned()).ok_or_else(|| ApiError::of(Code::KindInvalid))
 }
 
 fn piece(text: &str) -> Result<String, ApiError> {
     if text.is_empty() || text.chars().count() > MAX_PIECE_CHARS || text.contains(char::is_control) {
-        return Err(ApiError::bad_request(
-            "filename_invalid",
+        return Err(ApiError::with_status(
+            actix_web::http::StatusCode::BAD_REQUEST,
+            Code::FilenameInvalid,
             format!("`filename` must be 1 to {MAX_PIECE_CHARS} characters of a file name."),
         ));
     }
@@ -140,13 +137,13 @@ mod tests {
     use super::*;
     use actix_web::web::Query;
 
-    fn jobs(query: &str) -> Result<JobFilter, &'static str> {
-        let query = Query::<JobsQuery>::from_query(query).map_err(|_unknown| "query_invalid")?;
+    fn jobs(query: &str) -> Result<JobFilter, Code> {
+        let query = Query::<JobsQuery>::from_query(query).map_err(|_unknown| Code::QueryInvalid)?;
         query.filter().map(|(filter, _)| filter).map_err(|error| error.code())
     }
 
-    fn documents(query: &str) -> Result<DocumentFilter, &'static str> {
-        let query = Query::<DocumentsQuery>::from_query(query).map_err(|_unknown| "query_invalid")?;
+    fn documents(query: &str) -> Result<DocumentFilter, Code> {
+        let query = Query::<DocumentsQuery>::from_query(query).map_err(|_unknown| Code::QueryInvalid)?;
         query.filter().map(|(filter, _)| filter).map_err(|error| error.code())
     }
 
@@ -169,24 +166,24 @@ mod tests {
     #[test]
     fn every_value_that_is_none_has_its_own_code() {
         for (query, code) in [
-            ("state=sleeping", "state_invalid"),
-            ("state=", "state_invalid"),
-            ("status=sleeping", "status_invalid"),
-            ("document_id=7", "id_invalid"),
-            ("created_after=yesterday", "time_invalid"),
-            ("created_before=-4713-01-01T00:00:00Z", "time_invalid"),
-            ("stat=queued", "query_invalid"),
-            ("state=queued&state=done", "query_invalid"),
-            ("limit=many", "query_invalid"),
+            ("state=sleeping", Code::StateInvalid),
+            ("state=", Code::StateInvalid),
+            ("status=sleeping", Code::StatusInvalid),
+            ("document_id=7", Code::IdInvalid),
+            ("created_after=yesterday", Code::TimeInvalid),
+            ("created_before=-4713-01-01T00:00:00Z", Code::TimeInvalid),
+            ("stat=queued", Code::QueryInvalid),
+            ("state=queued&state=done", Code::QueryInvalid),
+            ("limit=many", Code::QueryInvalid),
         ] {
             assert_eq!(jobs(query).unwrap_err(), code, "{query}");
         }
         for (query, code) in [
-            ("processing_status=x", "status_invalid"),
-            ("kind=exe", "kind_invalid"),
-            ("filename=", "filename_invalid"),
-            ("filename=a%00b", "filename_invalid"),
-            ("state=queued", "query_invalid"),
+            ("processing_status=x", Code::StatusInvalid),
+            ("kind=exe", Code::KindInvalid),
+            ("filename=", Code::FilenameInvalid),
+            ("filename=a%00b", Code::FilenameInvalid),
+            ("state=queued", Code::QueryInvalid),
         ] {
             assert_eq!(documents(query).unwrap_err(), code, "{query}");
         }

@@ -26,7 +26,7 @@ use crate::{
         body::{STALLED_AFTER, stalled},
         problem::from_payload_error,
     },
-    domain::hex,
+    domain::{Code, hex},
 };
 
 /// Parts that are no files. Source: ours; a page that uploads sends a handful.
@@ -91,7 +91,7 @@ impl Form {
             self.others += 1;
             if self.others > MAX_OTHER_PARTS {
                 let detail = format!("The form has more than {MAX_OTHER_PARTS} parts that are no files. Send fewer.");
-                return Some(Err(self.broken(ApiError::too_large("form_too_large", detail))));
+                return Some(Err(self.broken(ApiError::new(Code::FormTooLarge, detail))));
             }
             if let Err(error) = part.read_on(MAX_OTHER_BYTES).await {
                 return Some(Err(self.broken(error)));
@@ -153,8 +153,8 @@ impl Part {
             let Some(piece) = piece else { return Ok(()) };
             seen = seen.saturating_add(piece.map_err(|error| form_invalid(&error))?.len() as u64);
             if most > 0 && seen > most {
-                return Err(ApiError::too_large(
-                    "form_too_large",
+                return Err(ApiError::new(
+                    Code::FormTooLarge,
                     format!("A part of the form is larger than {most} bytes. Send less."),
                 ));
             }
@@ -206,7 +206,7 @@ fn decoded(name: &ExtendedValue) -> Result<String, ApiError> {
     let is_utf8 = matches!(&name.charset, Charset::Ext(charset) if charset.eq_ignore_ascii_case("utf-8"));
     let text = is_utf8.then(|| String::from_utf8(name.value.clone()).ok()).flatten();
     text.ok_or_else(|| {
-        ApiError::unprocessable("filename_invalid", "The file name in `filename*` is not UTF-8. Send `filename`.")
+        ApiError::new(Code::FilenameInvalid, "The file name in `filename*` is not UTF-8. Send `filename`.")
     })
 }
 
@@ -214,11 +214,11 @@ fn form_invalid(error: &MultipartError) -> ApiError {
     match error {
         // The head of a part is the only thing that is held whole.
         MultipartError::Payload(PayloadError::Overflow) => {
-            ApiError::too_large("form_too_large", "The head of a part of the form is too large. Send a shorter one.")
+            ApiError::new(Code::FormTooLarge, "The head of a part of the form is too large. Send a shorter one.")
         }
         MultipartError::Payload(error) => from_payload_error(error),
-        error => ApiError::bad_request(
-            "form_invalid",
+        error => ApiError::new(
+            Code::FormInvalid,
             format!("The form cannot be read: {error}. Send multipart/form-data as RFC 7578 says."),
         ),
     }

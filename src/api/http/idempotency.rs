@@ -30,6 +30,7 @@ use crate::{
         DbError,
         idempotency::{Holder, KeptAnswer, Reservation, keep_answer, release_key, renew_key, reserve_key},
     },
+    domain::Code,
 };
 
 pub use fingerprint::FormPrint;
@@ -144,8 +145,8 @@ fn key_of(request: &HttpRequest) -> Result<String, ApiError> {
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     let fits = (1..=MAX_KEY_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if sent.next().is_some() || !fits {
-        return Err(ApiError::bad_request(
-            "idempotency_key_invalid",
+        return Err(ApiError::new(
+            Code::IdempotencyKeyInvalid,
             format!(
                 "Send one {KEY} of 1 to {MAX_KEY_BYTES} visible ASCII characters, new for each request: a UUID will do."
             ),
@@ -155,11 +156,7 @@ fn key_of(request: &HttpRequest) -> Result<String, ApiError> {
 }
 
 fn in_use(wait: Duration) -> ApiError {
-    ApiError::conflict(
-        "idempotency_key_in_use",
-        "A request with this Idempotency-Key is being worked on. Send it again, unchanged, when Retry-After says.",
-    )
-    .retry_after(wait.min(RENEW_EVERY))
+    ApiError::of(Code::IdempotencyKeyInUse).retry_after(wait.min(RENEW_EVERY))
 }
 
 /// Another try of the request has the key: this one has changed nothing.
@@ -168,10 +165,7 @@ pub fn overtaken() -> ApiError {
 }
 
 fn reused() -> ApiError {
-    ApiError::unprocessable(
-        "idempotency_key_reused",
-        "This Idempotency-Key was sent with another request within 24 hours. Make a new one for each request.",
-    )
+    ApiError::of(Code::IdempotencyKeyReused)
 }
 
 /// The answer as it was given the first time.
@@ -227,7 +221,7 @@ impl Work {
                 Err(error) => Err(error),
             };
             if let Err(error) = renewed {
-                tracing::warn!(error.code = error.code(), "an idempotency key was not renewed: {error}");
+                tracing::warn!(error.code = error.code().as_str(), "an idempotency key was not renewed: {error}");
             }
         }
     }
@@ -262,7 +256,10 @@ impl Work {
             Ok(true) => {}
             Ok(false) => tracing::warn!("another try of this request has its idempotency key and will be the one kept"),
             Err(error) => {
-                tracing::warn!(error.code = error.code(), "an answer was not kept for its idempotency key: {error}")
+                tracing::warn!(
+                    error.code = error.code().as_str(),
+                    "an answer was not kept for its idempotency key: {error}"
+                )
             }
         }
         Ok(ServiceResponse::new(request, response.set_body(BoxBody::new(body))))
@@ -278,7 +275,10 @@ impl Work {
             Err(error) => Err(error),
         };
         if let Err(error) = released {
-            tracing::warn!(error.code = error.code(), "an idempotency key stays reserved for a minute: {error}");
+            tracing::warn!(
+                error.code = error.code().as_str(),
+                "an idempotency key stays reserved for a minute: {error}"
+            );
         }
     }
 }
@@ -288,7 +288,7 @@ mod tests {
     use super::*;
     use actix_web::test::TestRequest;
 
-    fn key(values: &[&str]) -> Result<String, &'static str> {
+    fn key(values: &[&str]) -> Result<String, Code> {
         let request = values.iter().fold(TestRequest::post(), |request, value| request.append_header((KEY, *value)));
         key_of(&request.to_http_request()).map_err(|error| error.code())
     }
@@ -300,8 +300,8 @@ mod tests {
         let longest = "k".repeat(255);
         assert_eq!(key(&[&longest]), Ok(longest.clone()));
         for wrong in ["", " ", "\"\"", "two words", "\u{e9}", &format!("{longest}k")] {
-            assert_eq!(key(&[wrong]), Err("idempotency_key_invalid"), "{wrong}");
+            assert_eq!(key(&[wrong]), Err(Code::IdempotencyKeyInvalid), "{wrong}");
         }
-        assert_eq!(key(&["a", "a"]), Err("idempotency_key_invalid"));
+        assert_eq!(key(&["a", "a"]), Err(Code::IdempotencyKeyInvalid));
     }
 }

@@ -6,10 +6,13 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
-use crate::api::http::{
-    ApiError, ApiState,
-    body::read_whole,
-    problem::{content_type_invalid, json_invalid},
+use crate::{
+    api::http::{
+        ApiError, ApiState,
+        body::read_whole,
+        problem::{content_type_invalid, json_invalid},
+    },
+    domain::Code,
 };
 
 /// A body that is one JSON object, of no more than `API_BODY_LIMIT`.
@@ -44,7 +47,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
 /// The object that `body` is.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     if body.trim_ascii_start().first().is_some_and(|first| *first == b'[') {
-        return Err(ApiError::bad_request("json_invalid", "The JSON body is an array. Send an object, in braces."));
+        return Err(ApiError::new(Code::JsonInvalid, "The JSON body is an array. Send an object, in braces."));
     }
     serde_json::from_slice(body).map_err(|error| json_invalid(&error))
 }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     api::{http::ApiError, messages::Page},
     db::Cursor,
+    domain::Code,
 };
 
 /// How long pages are.
@@ -25,7 +26,7 @@ impl PageSize {
         match asked {
             None => Ok(self.default),
             Some(limit) if (1..=self.max).contains(&limit) => Ok(limit),
-            Some(_) => Err(ApiError::bad_request("limit_invalid", format!("limit must be from 1 to {}.", self.max))),
+            Some(_) => Err(ApiError::new(Code::LimitInvalid, format!("limit must be from 1 to {}.", self.max))),
         }
     }
 }
@@ -94,10 +95,7 @@ impl ListId {
 }
 
 fn cursor_invalid() -> ApiError {
-    ApiError::bad_request(
-        "cursor_invalid",
-        "This cursor was not given out by this list with these filters. Start again without one, then send next_cursor as it came.",
-    )
+    ApiError::of(Code::CursorInvalid)
 }
 
 /// What rows of a list are ordered by.
@@ -148,7 +146,7 @@ mod tests {
         assert_eq!(size.limit(None).unwrap(), 20);
         assert_eq!(size.limit(Some(100)).unwrap(), 100);
         for wrong in [0, -1, 101] {
-            assert_eq!(size.limit(Some(wrong)).unwrap_err().code(), "limit_invalid");
+            assert_eq!(size.limit(Some(wrong)).unwrap_err().code(), Code::LimitInvalid);
         }
     }
 
@@ -161,12 +159,12 @@ mod tests {
         let others =
             [ListId::new("jobs"), ListId::new("documents"), ListId::new("jobs").with("status", Some("queued"))];
         for other in others {
-            assert_eq!(other.position::<i64>(Some(&cursor)).unwrap_err().code(), "cursor_invalid");
+            assert_eq!(other.position::<i64>(Some(&cursor)).unwrap_err().code(), Code::CursorInvalid);
         }
         for wrong in ["", "x", "12", &cursor[1..], &format!("{cursor}AA")] {
-            assert_eq!(queued.position::<i64>(Some(wrong)).unwrap_err().code(), "cursor_invalid", "{wrong}");
+            assert_eq!(queued.position::<i64>(Some(wrong)).unwrap_err().code(), Code::CursorInvalid, "{wrong}");
         }
-        assert_eq!(queued.position::<i32>(Some(&cursor)).unwrap_err().code(), "cursor_invalid");
+        assert_eq!(queued.position::<i32>(Some(&cursor)).unwrap_err().code(), Code::CursorInvalid);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     api::messages::{BASE_PATH, Problem},
     db::DbError,
-    domain::{ErrorClass, Failure},
+    domain::{Code, ErrorClass, Failure},
 };
 
 /// How long a client should wait when the database is away.
@@ -25,7 +25,7 @@ pub struct ApiError(Box<Inner>);
 #[derive(Debug)]
 struct Inner {
     status: StatusCode,
-    code: &'static str,
+    code: Code,
     detail: String,
     job_id: Option<Uuid>,
     document_id: Option<Uuid>,
@@ -36,8 +36,19 @@ struct Inner {
 }
 
 impl ApiError {
-    /// An error with the client; `detail` says what happened and what to do.
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    /// A problem with the code's usual status; `detail` says what happened and what to do.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self::with_status(status, code, detail)
+    }
+
+    /// A problem with nothing to say beyond the code's own words.
+    pub fn of(code: Code) -> Self {
+        Self::new(code, code.detail())
+    }
+
+    /// A problem with another of the code's statuses.
+    pub fn with_status(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             status,
             code,
@@ -50,59 +61,19 @@ impl ApiError {
         }))
     }
 
-    /// 400.
-    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, detail)
-    }
-
-    /// 422: well-formed, but not acceptable.
-    pub fn unprocessable(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
-    }
-
-    /// 409.
-    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, code, detail)
-    }
-
-    /// 413, naming the limit.
-    pub fn too_large(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, detail)
-    }
-
-    /// 404 for an id of a `kind` of thing: not there, or somebody else's.
-    pub fn not_found(kind: &'static str) -> Self {
-        let (code, what) = match kind {
-            "job" => ("job_not_found", "There is no such job of yours. `GET /jobs` lists those there are."),
-            "document" => {
-                ("document_not_found", "There is no such document of yours. `GET /documents` lists those there are.")
-            }
-            "deletion" => {
-                ("deletion_not_found", "There is no such deletion of yours; the id is in the answer to DELETE.")
-            }
-            _ => ("not_found", "There is nothing of yours with this id."),
-        };
-        Self::new(StatusCode::NOT_FOUND, code, what)
-    }
-
     /// 503: the schema is not there, or older than this build.
     pub fn schema_behind(reason: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "schema_behind", reason).retry_after(Duration::from_secs(30))
+        Self::new(Code::SchemaBehind, reason).retry_after(Duration::from_secs(30))
     }
 
     /// 500: ours; `cause` goes to the log only.
     pub fn internal(cause: impl fmt::Display) -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal_error",
-            "Something went wrong on our side. Try again; if it stays, give the request_id to whoever runs this server.",
-        )
-        .cause(cause)
+        Self::of(Code::InternalError).cause(cause)
     }
 
-    /// 503: something that we depend on is away; `cause` goes to the log only.
-    pub fn unavailable(code: &'static str, detail: &'static str, cause: impl fmt::Display) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(RETRY_AFTER).cause(cause)
+    /// Something that we depend on is away; `cause` goes to the log only.
+    pub fn unavailable(code: Code, cause: impl fmt::Display) -> Self {
+        Self::of(code).retry_after(RETRY_AFTER).cause(cause)
     }
 
     /// Names the job and the document in the way.
@@ -125,7 +96,7 @@ impl ApiError {
     }
 
     /// Stable, for programs.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         self.0.code
     }
 
@@ -145,7 +116,7 @@ impl ApiError {
             kind: "about:blank".to_owned(),
             title: self.0.status.canonical_reason().unwrap_or("Error").to_owned(),
             status: self.0.status.as_u16(),
-            code: self.0.code.to_owned(),
+            code: self.0.code.as_str().to_owned(),
             detail: self.0.detail.clone(),
             job_id: self.0.job_id,
             document_id: self.0.document_id,
@@ -165,7 +136,7 @@ impl ApiError {
         }
         if self.0.status == StatusCode::UNAUTHORIZED {
             let challenge = match self.0.code {
-                "token_missing" => "Bearer".to_owned(),
+                Code::TokenMissing => "Bearer".to_owned(),
                 _ => format!("Bearer error=\"invalid_token\", error_description=\"{}\"", self.0.code),
             };
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
@@ -179,29 +150,22 @@ impl ApiError {
         match status {
             StatusCode::NOT_FOUND => Self::route_not_found(),
             StatusCode::METHOD_NOT_ALLOWED => Self::method_not_allowed("GET"),
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                Self::too_large("body_too_large", "The body is larger than this route takes.")
-            }
-            StatusCode::REQUEST_TIMEOUT => {
-                Self::new(status, "request_timeout", "The request did not arrive in time. Send it again.")
-            }
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(Code::BodyTooLarge, "The body is larger than this route takes."),
+            StatusCode::REQUEST_TIMEOUT => Self::of(Code::RequestTimeout),
             status if status.is_server_error() => Self::internal(error),
-            status => Self::new(status, "bad_request", format!("The request cannot be understood: {error}.")),
+            status => {
+                Self::with_status(status, Code::BadRequest, format!("The request cannot be understood: {error}."))
+            }
         }
     }
 
     pub(crate) fn route_not_found() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "route_not_found",
-            format!("There is nothing at this path. The API's base path is {}.", BASE_PATH),
-        )
+        Self::new(Code::RouteNotFound, format!("There is nothing at this path. The API's base path is {}.", BASE_PATH))
     }
 
     pub(crate) fn method_not_allowed(allow: impl Into<String>) -> Self {
         let allow = allow.into();
-        let mut error =
-            Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", format!("This path takes {allow} only."));
+        let mut error = Self::new(Code::MethodNotAllowed, format!("This path takes {allow} only."));
         error.0.allow = Some(allow);
         error
     }
@@ -245,11 +209,7 @@ impl From<DbError> for ApiError {
             DbError::Connect(_)
             | DbError::Pool(_)
             | DbError::PoolTimeout { .. }
-            | DbError::Statement { sqlstate: None, .. } => Self::unavailable(
-                "database_unavailable",
-                "The database cannot be reached just now. Try again in a few seconds.",
-                error,
-            ),
+            | DbError::Statement { sqlstate: None, .. } => Self::unavailable(Code::DatabaseUnavailable, error),
             DbError::Statement { .. } | DbError::Row { .. } | DbError::LeaseLost { .. } => Self::internal(error),
         }
     }
@@ -258,60 +218,45 @@ impl From<DbError> for ApiError {
 impl ApiError {
     /// A failure of the object store.
     pub fn storage(failure: &Failure) -> Self {
-        Self::unavailable(
-            "storage_unavailable",
-            "The file could not be stored just now. Try again in a few seconds.",
-            format!("{}: {failure}", failure.code),
-        )
+        Self::unavailable(Code::StorageUnavailable, format!("{}: {failure}", failure.code))
     }
 
     /// A failure of the embedding model, while a query waits for its vector.
     pub fn embedding(failure: &Failure) -> Self {
         let cause = format!("{}: {failure}", failure.code);
         match failure.class {
-            ErrorClass::Document => {
-                Self::unprocessable("query_not_embeddable", "The model cannot read this query. Say it in other words.")
-                    .cause(cause)
+            ErrorClass::Document => Self::of(Code::QueryNotEmbeddable).cause(cause),
+            ErrorClass::Transient | ErrorClass::Quota | ErrorClass::Configuration => {
+                Self::unavailable(Code::EmbedderUnavailable, cause)
             }
-            ErrorClass::Transient | ErrorClass::Quota | ErrorClass::Configuration => Self::unavailable(
-                "embedder_unavailable",
-                "Search by meaning is not available just now. Try again, or search with mode \"text\".",
-                cause,
-            ),
         }
     }
 }
 
 /// A body that should be JSON and does not say so.
 pub fn content_type_invalid() -> ApiError {
-    ApiError::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "content_type_invalid",
-        "This route takes JSON. Send the header Content-Type: application/json.",
-    )
+    ApiError::of(Code::ContentTypeInvalid)
 }
 
 /// Malformed JSON, or JSON that lacks a field or has one too many: serde's message names it.
 pub fn json_invalid(error: &serde_json::Error) -> ApiError {
-    ApiError::bad_request("json_invalid", format!("The JSON body is not what this route takes: {error}."))
+    ApiError::new(Code::JsonInvalid, format!("The JSON body is not what this route takes: {error}."))
 }
 
 /// A body that broke off or grew too large.
 pub fn from_payload_error(error: &PayloadError) -> ApiError {
     match error {
-        PayloadError::Overflow => ApiError::too_large("body_too_large", "The body is larger than this route takes."),
-        other => {
-            ApiError::bad_request("body_incomplete", format!("The body did not arrive whole: {other}. Send it again."))
-        }
+        PayloadError::Overflow => ApiError::new(Code::BodyTooLarge, "The body is larger than this route takes."),
+        other => ApiError::new(Code::BodyIncomplete, format!("The body did not arrive whole: {other}. Send it again.")),
     }
 }
 
 /// An id in the path that is none.
 pub fn from_path_error(error: PathError, _request: &HttpRequest) -> actix_web::Error {
-    ApiError::bad_request("id_invalid", format!("The path holds what is no id: {error}.")).into()
+    ApiError::new(Code::IdInvalid, format!("The path holds what is no id: {error}.")).into()
 }
 
 /// A query string that does not parse.
 pub fn from_query_error(error: QueryPayloadError, _request: &HttpRequest) -> actix_web::Error {
-    ApiError::bad_request("query_invalid", format!("The query string is not what this route takes: {error}.")).into()
+    ApiError::new(Code::QueryInvalid, format!("The query string is not what this route takes: {error}.")).into()
 }

@@ -1,24 +1,24 @@
 //! What a client may say about a file.
 
-use crate::api::{http::ApiError, messages::UploadRequest, settings::UploadLimits};
+use crate::{
+    api::{http::ApiError, messages::UploadRequest, settings::UploadLimits},
+    domain::Code,
+};
 
 /// A file name that may be kept: never a path, only a label.
 pub fn filename(name: &str, limits: UploadLimits) -> Result<String, ApiError> {
     let name = name.trim();
     if name.is_empty() {
-        return Err(ApiError::unprocessable("filename_empty", "The file has no name. Give it one in `filename`."));
+        return Err(ApiError::of(Code::FilenameEmpty));
     }
     if limits.filename_chars > 0 && name.chars().count() > limits.filename_chars {
-        return Err(ApiError::unprocessable(
-            "filename_too_long",
+        return Err(ApiError::new(
+            Code::FilenameTooLong,
             format!("The file name is longer than {} characters. Shorten it.", limits.filename_chars),
         ));
     }
     if name.chars().any(|c| c.is_control() || reorders(c)) {
-        return Err(ApiError::unprocessable(
-            "filename_invalid",
-            "The file name holds control characters, line breaks, or marks that turn text around. Rename the file.",
-        ));
+        return Err(ApiError::of(Code::FilenameInvalid));
     }
     Ok(name.to_owned())
 }
@@ -39,11 +39,7 @@ pub fn mime(text: &str) -> Result<String, ApiError> {
             // A form within a form is several files, and none of them is this one.
             !kind.is_empty() && !sub.is_empty() && !kind.eq_ignore_ascii_case("multipart")
         });
-    if fits {
-        Ok(text.to_ascii_lowercase())
-    } else {
-        Err(ApiError::unprocessable("mime_invalid", "`mime` is no media type. Send one like application/pdf."))
-    }
+    if fits { Ok(text.to_ascii_lowercase()) } else { Err(ApiError::of(Code::MimeInvalid)) }
 }
 
 /// 64 lower-case hex digits.
@@ -51,7 +47,7 @@ pub fn sha256(text: &str) -> Result<String, ApiError> {
     if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         Ok(text.to_ascii_lowercase())
     } else {
-        Err(ApiError::unprocessable("sha256_invalid", "`sha256` must be the SHA-256 of the file as 64 hex digits."))
+        Err(ApiError::of(Code::Sha256Invalid))
     }
 }
 
@@ -68,13 +64,13 @@ pub fn size(bytes_len: u64, limits: UploadLimits) -> Result<i64, ApiError> {
 
 /// No bytes, no document.
 pub fn file_empty() -> ApiError {
-    ApiError::unprocessable("file_empty", "The file is empty. Send one that has content.")
+    ApiError::of(Code::FileEmpty)
 }
 
 /// Names the limit.
 pub fn file_too_large(limits: UploadLimits) -> ApiError {
-    ApiError::too_large(
-        "file_too_large",
+    ApiError::new(
+        Code::FileTooLarge,
         format!(
             "The file is larger than {} MiB, the most that UPLOAD_MAX_BYTES allows here. Split it or make it smaller.",
             mebibytes(limits.max_file_bytes)
@@ -138,19 +134,19 @@ mod tests {
     #[test]
     fn each_wrong_field_has_its_own_code() {
         type Spoil = fn(&mut UploadRequest);
-        let cases: [(&str, Spoil); 12] = [
-            ("filename_empty", |r| r.filename = "  ".to_owned()),
-            ("filename_too_long", |r| r.filename = "ü".repeat(121)),
-            ("filename_invalid", |r| r.filename = "a\nb".to_owned()),
-            ("filename_invalid", |r| r.filename = "a\0b".to_owned()),
-            ("filename_invalid", |r| r.filename = "annexe\u{202e}fdp.exe".to_owned()),
-            ("mime_invalid", |r| r.mime = "Multipart/mixed".to_owned()),
-            ("file_empty", |r| r.bytes_len = 0),
-            ("file_too_large", |r| r.bytes_len = 25 * 1024 * 1024 + 1),
-            ("mime_invalid", |r| r.mime = "pdf".to_owned()),
-            ("mime_invalid", |r| r.mime = "a/\u{e9}".to_owned()),
-            ("sha256_invalid", |r| r.sha256 = "ab".to_owned()),
-            ("sha256_invalid", |r| r.sha256 = "zz".repeat(32)),
+        let cases: [(Code, Spoil); 12] = [
+            (Code::FilenameEmpty, |r| r.filename = "  ".to_owned()),
+            (Code::FilenameTooLong, |r| r.filename = "ü".repeat(121)),
+            (Code::FilenameInvalid, |r| r.filename = "a\nb".to_owned()),
+            (Code::FilenameInvalid, |r| r.filename = "a\0b".to_owned()),
+            (Code::FilenameInvalid, |r| r.filename = "annexe\u{202e}fdp.exe".to_owned()),
+            (Code::MimeInvalid, |r| r.mime = "Multipart/mixed".to_owned()),
+            (Code::FileEmpty, |r| r.bytes_len = 0),
+            (Code::FileTooLarge, |r| r.bytes_len = 25 * 1024 * 1024 + 1),
+            (Code::MimeInvalid, |r| r.mime = "pdf".to_owned()),
+            (Code::MimeInvalid, |r| r.mime = "a/\u{e9}".to_owned()),
+            (Code::Sha256Invalid, |r| r.sha256 = "ab".to_owned()),
+            (Code::Sha256Invalid, |r| r.sha256 = "zz".repeat(32)),
         ];
         for (code, spoil) in cases {
             let mut spoiled = request();

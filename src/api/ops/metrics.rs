@@ -40,7 +40,7 @@ pub async fn metrics(state: web::Data<ApiState>, cache: web::Data<MetricsCache>)
     let figures = match tokio::time::timeout(ANSWER_WITHIN, figures(&state, &cache)).await {
         Ok(Ok(figures)) => Some(figures),
         Ok(Err(error)) => {
-            tracing::debug!(error.code = error.code(), "no figures out of the database: {error}");
+            tracing::debug!(error.code = error.code().as_str(), "no figures out of the database: {error}");
             None
         }
         Err(_elapsed) => None,
@@ -159,7 +159,7 @@ mod tests {
             events::RecentEvents,
             gauges::{JobCount, TableGauge},
         },
-        domain::{Step, Verdict},
+        domain::{Code, Step, Verdict},
         telemetry::metrics::{ClaimOutcome, METRICS, StepOutcome},
     };
 
@@ -195,11 +195,11 @@ mod tests {
         let took = Duration::from_millis(3);
         METRICS.record_claim(ClaimOutcome::Claimed, 2, took);
         METRICS.record_step(Step::Embed, StepOutcome::Failed, took);
-        METRICS.record_failure(Step::Embed, "model_missing", Verdict::Pause);
+        METRICS.record_failure(Step::Embed, Code::ModelMissing, Verdict::Pause);
         METRICS.record_pool_wait(took);
-        METRICS.record_database_error("database_unavailable");
+        METRICS.record_database_error(Code::DatabaseUnavailable);
         METRICS.record_request("GET", "/jobs/{id}", 404, took);
-        METRICS.record_request_error("job_not_found");
+        METRICS.record_request_error(Code::JobNotFound);
         let mut page = Page::default();
         let build = BuildInfo::new("abc", "main", |_| None);
         let pool = PoolStatus { size: 10, open: 4, idle: 3, waiting: 0 };

@@ -30,7 +30,7 @@ use crate::{
         documents::{self, Deleting, Document, StoredChunk},
         uploads::{Content, NewUpload, Registered, announce_upload, delete_upload, register_stored},
     },
-    domain::{DocumentId, JobId, UserId},
+    domain::{Code, DocumentId, JobId, UserId},
 };
 
 pub const DOCUMENTS: PageSize = PageSize { default: 20, max: 100 };
@@ -63,8 +63,7 @@ pub async fn post_documents(
         "multipart/form-data" => take_files(&state, sender, &request, body).await,
         "application/json" => take_text(&state, sender, body).await,
         _ => Err(ApiError::new(
-            actix_web::http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "content_type_invalid",
+            Code::ContentTypeInvalid,
             "This route takes files as multipart/form-data, or JSON with `title` and `text`.",
         )),
     }
@@ -102,17 +101,14 @@ async fn take_files(
         }
     }
     if outcomes.is_empty() {
-        return Err(ApiError::unprocessable(
-            "file_missing",
-            "The form holds no file. Send each as a part with a file name.",
-        ));
+        return Err(ApiError::of(Code::FileMissing));
     }
     FormPrint::leave(request, form.fingerprint());
     answer(outcomes, sender)
 }
 
 fn too_many_files(max: usize) -> ApiError {
-    ApiError::too_large("too_many_files", format!("A request takes {max} files. Send the others in another one."))
+    ApiError::new(Code::TooManyFiles, format!("A request takes {max} files. Send the others in another one."))
 }
 
 fn answer(mut outcomes: Vec<(String, Taken)>, sender: Sender) -> Result<HttpResponse, ApiError> {
@@ -139,7 +135,7 @@ fn file_outcome(filename: String, outcome: Taken, sender: Sender) -> FileOutcome
         Err(error) => {
             if error.status_code().is_server_error() {
                 tracing::error!(
-                    error.code = error.code(),
+                    error.code = error.code().as_str(),
                     cause = error.log_cause(),
                     "a file of several was not taken: {error}"
                 );
@@ -196,7 +192,7 @@ where
 /// Takes back an upload that became no document: the object first, so that no object is without its row.
 async fn forget(state: &ApiState, upload: &NewUpload) {
     if let Err(failure) = state.store.delete(&upload.storage_key).await {
-        tracing::warn!(error.code = failure.code, upload.id = %upload.upload_id, "an unused object stays until its upload expires: {failure}");
+        tracing::warn!(error.code = failure.code.as_str(), upload.id = %upload.upload_id, "an unused object stays until its upload expires: {failure}");
         return;
     }
     let forgotten = match state.db.get().await {
@@ -213,14 +209,14 @@ async fn take_text(state: &ApiState, sender: Sender, body: web::Payload) -> Resu
     let bytes = read_whole(body, state.settings.text_body_bytes).await?;
     let TextRequest { title, text } = json::parse(&bytes)?;
     if text.trim().is_empty() {
-        return Err(ApiError::unprocessable("text_empty", "`text` is empty. Send some text."));
+        return Err(ApiError::of(Code::TextEmpty));
     }
     if text.contains('\0') {
-        return Err(ApiError::unprocessable("text_invalid", "`text` holds a NUL character. Leave it out."));
+        return Err(ApiError::of(Code::TextInvalid));
     }
     let title = title.trim();
     if title.is_empty() {
-        return Err(ApiError::unprocessable("title_empty", "`title` is empty. Give the text a name."));
+        return Err(ApiError::of(Code::TitleEmpty));
     }
     let filename = if title.to_ascii_lowercase().ends_with(".md") { title.to_owned() } else { format!("{title}.md") };
     let mut body = stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from(text))]);
@@ -267,7 +263,7 @@ pub async fn get_document(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let found = documents::get_document(&state.conn().await?, caller.user, DocumentId(*id)).await?;
-    let document = found.ok_or_else(|| ApiError::not_found("document"))?;
+    let document = found.ok_or_else(|| ApiError::of(Code::DocumentNotFound))?;
     conditions::json(&request, &document_view(document))
 }
 
@@ -284,7 +280,7 @@ pub async fn list_chunks(
     let conn = state.conn().await?;
     let rows = documents::list_chunks(&conn, caller.user, id, after, limit + 1).await?;
     if rows.is_empty() && documents::get_document(&conn, caller.user, id).await?.is_none() {
-        return Err(ApiError::not_found("document"));
+        return Err(ApiError::of(Code::DocumentNotFound));
     }
     let view = |row: StoredChunk| ChunkView {
         chunk_id: row.chunk_id.0,
@@ -322,7 +318,7 @@ pub async fn delete_document(
     let deletion = match deleting.await? {
         Deleting::Deleted(deletion) => deletion,
         Deleting::Changed => return Err(conditions::precondition_failed()),
-        Deleting::NotFound => return Err(ApiError::not_found("document")),
+        Deleting::NotFound => return Err(ApiError::of(Code::DocumentNotFound)),
     };
     tracing::info!(document.id = %id, deletion.id = %deletion.deletion_id, "document {id} is deleted");
     let at = format!("{BASE_PATH}/deletions/{}", deletion.deletion_id);
@@ -337,5 +333,5 @@ pub async fn get_deletion_receipt(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let found = get_deletion(&state.conn().await?, caller.user, *id).await?;
-    conditions::json(&request, &receipt(found.ok_or_else(|| ApiError::not_found("deletion"))?))
+    conditions::json(&request, &receipt(found.ok_or_else(|| ApiError::of(Code::DeletionNotFound))?))
 }

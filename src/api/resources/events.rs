@@ -42,7 +42,7 @@ use crate::{
         events::{Event, list_events},
         jobs::{Job, get_job},
     },
-    domain::JobId,
+    domain::{Code, JobId},
 };
 
 pub const EVENTS: PageSize = PageSize { default: 100, max: 500 };
@@ -79,7 +79,7 @@ pub async fn get_events(
 ) -> Result<HttpResponse, ApiError> {
     let id = JobId(*id);
     let conn = state.conn().await?;
-    let job = get_job(&conn, caller.user, id).await?.ok_or_else(|| ApiError::not_found("job"))?;
+    let job = get_job(&conn, caller.user, id).await?.ok_or_else(|| ApiError::of(Code::JobNotFound))?;
     RequestIds::join(&request, job.correlation_id);
     let last_seen = last_event_id(&request)?;
     if wants_stream(&request) {
@@ -105,9 +105,7 @@ fn wants_stream(request: &HttpRequest) -> bool {
 fn last_event_id(request: &HttpRequest) -> Result<Option<i64>, ApiError> {
     let Some(value) = request.headers().get("Last-Event-ID") else { return Ok(None) };
     let id = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-    id.map(Some).ok_or_else(|| {
-        ApiError::bad_request("last_event_id_invalid", "Last-Event-ID must be the id of an event of this job.")
-    })
+    id.map(Some).ok_or_else(|| ApiError::of(Code::LastEventIdInvalid))
 }
 
 fn stream_head() -> HttpResponseBuilder {

@@ -19,7 +19,7 @@ use crate::{
         Cursor,
         jobs::{self, Cancelling, Job, Redriven},
     },
-    domain::{JobId, State, Status, Step, progress::percent},
+    domain::{Code, JobId, State, Status, Step, progress::percent},
 };
 
 pub const JOBS: PageSize = PageSize { default: 20, max: 100 };
@@ -86,7 +86,7 @@ pub async fn get_job(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let job = jobs::get_job(&state.conn().await?, caller.user, JobId(*id)).await?;
-    let job = job.ok_or_else(|| ApiError::not_found("job"))?;
+    let job = job.ok_or_else(|| ApiError::of(Code::JobNotFound))?;
     RequestIds::join(&request, job.correlation_id);
     conditions::json(&request, &job_view(job))
 }
@@ -117,8 +117,8 @@ pub async fn cancel_job(
         }
         Cancelling::Ended(job) => {
             RequestIds::join(&request, job.correlation_id);
-            Err(ApiError::conflict(
-                "job_ended",
+            Err(ApiError::new(
+                Code::JobEnded,
                 format!(
                     "This job has ended ({}), so there is nothing to cancel. Delete its document to be rid of it.",
                     job.state
@@ -127,7 +127,7 @@ pub async fn cancel_job(
             .about(Some(id.0), Some(job.document_id.0)))
         }
         Cancelling::Changed => Err(conditions::precondition_failed()),
-        Cancelling::NotFound => Err(ApiError::not_found("job")),
+        Cancelling::NotFound => Err(ApiError::of(Code::JobNotFound)),
     }
 }
 
@@ -155,34 +155,29 @@ pub async fn retry_job(
             tracing::info!(job.id = %id, document.id = %job.document_id, job.status = %job.status, "job {id} is queued again by its owner");
             Ok(HttpResponse::Accepted().insert_header((header::LOCATION, job_path(id))).json(job_view(*job)))
         }
-        Redriven::NotFound => Err(ApiError::not_found("job")),
+        Redriven::NotFound => Err(ApiError::of(Code::JobNotFound)),
         Redriven::Changed => Err(conditions::precondition_failed()),
         Redriven::TooFar(job) => {
             RequestIds::join(&request, job.correlation_id);
             let reached = job.checkpoint_reached();
-            Err(ApiError::unprocessable(
-                "retry_from_invalid",
+            Err(ApiError::new(
+                Code::RetryFromInvalid,
                 format!("The job has only come to {reached}; `from` may name that or an earlier status."),
             ))
         }
-        Redriven::Busy(other) => Err(ApiError::conflict(
-            "document_busy",
-            "Another job of this document has not ended. Wait for it, or cancel it first.",
-        )
-        .about(Some(other.0), None)),
+        Redriven::Busy(other) => Err(ApiError::of(Code::DocumentBusy).about(Some(other.0), None)),
         Redriven::Refused(job) => {
             RequestIds::join(&request, job.correlation_id);
-            Err(ApiError::conflict("job_not_retryable", why_not(job.state)).about(Some(id.0), Some(job.document_id.0)))
+            Err(ApiError::new(Code::JobNotRetryable, why_not(job.state)).about(Some(id.0), Some(job.document_id.0)))
         }
     }
 }
 
 pub fn parse_from(name: &str) -> Result<Status, ApiError> {
-    let status: Status =
-        name.parse().map_err(|error| ApiError::unprocessable("retry_from_invalid", format!("{error}.")))?;
+    let status: Status = name.parse().map_err(|error| ApiError::new(Code::RetryFromInvalid, format!("{error}.")))?;
     if Step::after(status).is_none() {
-        return Err(ApiError::unprocessable(
-            "retry_from_invalid",
+        return Err(ApiError::new(
+            Code::RetryFromInvalid,
             format!("Nothing comes after {status}; name an earlier status."),
         ));
     }

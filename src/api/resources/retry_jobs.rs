@@ -16,21 +16,13 @@ use crate::{
         DbError,
         jobs::{Candidate, FailedFilter, Redriven, list_candidates, list_failed_jobs, redrive_owned_job},
     },
-    domain::{JobId, State, Status, UserId},
+    domain::{Code, JobId, State, Status, UserId},
 };
 
 /// Jobs that one call redrives. Source: ours; each is a transaction of its own, and the call should answer within seconds.
 const BATCH: usize = 100;
 /// Jobs that one call looks at where it changes none.
 const DRY_BATCH: usize = 1000;
-
-/// Why a job was left out: the code that asking for it alone would have given.
-const NOT_FOUND: &str = "job_not_found";
-const NOT_RETRYABLE: &str = "job_not_retryable";
-const BUSY: &str = "document_busy";
-const TOO_FAR: &str = "retry_from_invalid";
-/// Only of `all`: nobody named the job, and a later one of its document has taken its place.
-const SUPERSEDED: &str = "job_superseded";
 
 /// Which jobs, once the request makes sense.
 enum Selection {
@@ -46,8 +38,9 @@ struct Tally {
 }
 
 impl Tally {
-    fn skip(&mut self, job_id: Uuid, code: &str) {
-        self.skipped.push(SkippedJob { job_id, code: code.to_owned() });
+    /// Leaves a job out, with the code that asking for it alone would have given.
+    fn skip(&mut self, job_id: Uuid, code: Code) {
+        self.skipped.push(SkippedJob { job_id, code: code.as_str().to_owned() });
     }
 }
 
@@ -80,7 +73,7 @@ pub async fn retry_jobs(
 }
 
 fn selection(request: RetryManyRequest) -> Result<Selection, ApiError> {
-    let invalid = |detail: String| Err(ApiError::unprocessable("retry_selection_invalid", detail));
+    let invalid = |detail: String| Err(ApiError::new(Code::RetrySelectionInvalid, detail));
     let RetryManyRequest { job_ids, all, code, status, cursor, .. } = request;
     if all != job_ids.is_empty() {
         return invalid("Name the jobs in `job_ids`, or say `\"all\": true` for all that failed; not both.".to_owned());
@@ -101,8 +94,8 @@ fn selection(request: RetryManyRequest) -> Result<Selection, ApiError> {
     let status = status
         .map(|name| match name.parse() {
             Ok(status) if failed.contains(&status) => Ok(status),
-            _ => Err(ApiError::unprocessable(
-                "retry_selection_invalid",
+            _ => Err(ApiError::new(
+                Code::RetrySelectionInvalid,
                 "`status` must be failed_parse, failed_chunking or failed_embedding.",
             )),
         })
@@ -132,7 +125,7 @@ async fn pick(
             let found = list_candidates(&conn, user, &ids).await?;
             let known: BTreeSet<Uuid> = found.iter().map(|candidate| candidate.job_id.0).collect();
             for id in ids.into_iter().filter(|id| !known.contains(id)) {
-                tally.skip(id, NOT_FOUND);
+                tally.skip(id, Code::JobNotFound);
             }
             Ok((found, tally, None))
         }
@@ -143,7 +136,7 @@ async fn pick(
             let next = found.last().filter(|_| found.len() == batch).map(|candidate| candidate.job_id.0);
             let (superseded, wanted): (Vec<_>, Vec<_>) = found.into_iter().partition(|candidate| candidate.superseded);
             for candidate in superseded {
-                tally.skip(candidate.job_id.0, SUPERSEDED);
+                tally.skip(candidate.job_id.0, Code::JobSuperseded);
             }
             Ok((wanted, tally, next))
         }
@@ -151,28 +144,23 @@ async fn pick(
 }
 
 /// What would keep the job from being queued, as far as it shows without trying.
-fn obstacle(candidate: Candidate, from: Option<Status>) -> Option<&'static str> {
+fn obstacle(candidate: Candidate, from: Option<Status>) -> Option<Code> {
     match candidate.state {
-        _ if candidate.busy => Some(BUSY),
-        State::Working => Some(NOT_RETRYABLE),
-        State::Done if from.is_none() => Some(NOT_RETRYABLE),
+        _ if candidate.busy => Some(Code::DocumentBusy),
+        State::Working => Some(Code::JobNotRetryable),
+        State::Done if from.is_none() => Some(Code::JobNotRetryable),
         State::Queued | State::Retryable | State::Done | State::Deadletter | State::Cancelled => None,
     }
 }
 
 /// Redrives one job under the rules of one; `None`: queued.
-async fn redrive(
-    state: &ApiState,
-    user: UserId,
-    job_id: JobId,
-    from: Option<Status>,
-) -> Result<Option<&'static str>, DbError> {
+async fn redrive(state: &ApiState, user: UserId, job_id: JobId, from: Option<Status>) -> Result<Option<Code>, DbError> {
     Ok(match redrive_owned_job(&state.db, user, job_id, from, None).await? {
         Redriven::Queued(_) => None,
-        Redriven::NotFound => Some(NOT_FOUND),
-        Redriven::Refused(_) | Redriven::Changed => Some(NOT_RETRYABLE),
-        Redriven::TooFar(_) => Some(TOO_FAR),
-        Redriven::Busy(_) => Some(BUSY),
+        Redriven::NotFound => Some(Code::JobNotFound),
+        Redriven::Refused(_) | Redriven::Changed => Some(Code::JobNotRetryable),
+        Redriven::TooFar(_) => Some(Code::RetryFromInvalid),
+        Redriven::Busy(_) => Some(Code::DocumentBusy),
     })
 }
 
@@ -180,7 +168,7 @@ async fn redrive(
 mod tests {
     use super::*;
 
-    fn asked(body: serde_json::Value) -> Result<Selection, &'static str> {
+    fn asked(body: serde_json::Value) -> Result<Selection, Code> {
         selection(serde_json::from_value(body).unwrap()).map_err(|error| error.code())
     }
 
@@ -200,7 +188,7 @@ mod tests {
             serde_json::json!({ "all": true, "status": "complete" }),
             serde_json::json!({ "job_ids": (0..=BATCH).map(|n| Uuid::from_u128(n as u128)).collect::<Vec<_>>() }),
         ] {
-            assert_eq!(asked(wrong.clone()).err(), Some("retry_selection_invalid"), "{wrong}");
+            assert_eq!(asked(wrong.clone()).err(), Some(Code::RetrySelectionInvalid), "{wrong}");
         }
     }
 
@@ -208,9 +196,9 @@ mod tests {
     fn what_stands_in_the_way_shows_without_trying() {
         let candidate = |state, busy| Candidate { job_id: JobId(Uuid::nil()), state, busy, superseded: false };
         assert_eq!(obstacle(candidate(State::Deadletter, false), None), None);
-        assert_eq!(obstacle(candidate(State::Deadletter, true), None), Some(BUSY));
-        assert_eq!(obstacle(candidate(State::Working, false), None), Some(NOT_RETRYABLE));
-        assert_eq!(obstacle(candidate(State::Done, false), None), Some(NOT_RETRYABLE));
+        assert_eq!(obstacle(candidate(State::Deadletter, true), None), Some(Code::DocumentBusy));
+        assert_eq!(obstacle(candidate(State::Working, false), None), Some(Code::JobNotRetryable));
+        assert_eq!(obstacle(candidate(State::Done, false), None), Some(Code::JobNotRetryable));
         assert_eq!(obstacle(candidate(State::Done, false), Some(Status::Parsed)), None);
     }
 }

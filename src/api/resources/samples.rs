@@ -16,6 +16,7 @@ use crate::{
         },
     },
     db::Cursor,
+    domain::Code,
 };
 
 pub const JOB: &str = "01939e60-6c1a-7b3e-9d5c-2f4a8b1c7d90";
@@ -67,8 +68,8 @@ pub fn one_of_two_taken() -> DocumentsAccepted {
         kind: "about:blank".to_owned(),
         title: "Unprocessable Entity".to_owned(),
         status: 422,
-        code: "file_empty".to_owned(),
-        detail: crate::api::contract::codes::detail("file_empty").unwrap_or_default().to_owned(),
+        code: Code::FileEmpty.as_str().to_owned(),
+        detail: Code::FileEmpty.detail().to_owned(),
         job_id: None,
         document_id: None,
         request_id: None,
@@ -200,7 +201,7 @@ pub fn retried() -> RetryManyAnswer {
     RetryManyAnswer {
         dry_run: false,
         queued: 41,
-        skipped: vec![SkippedJob { job_id: JOB_ID, code: "document_busy".to_owned() }],
+        skipped: vec![SkippedJob { job_id: JOB_ID, code: Code::DocumentBusy.as_str().to_owned() }],
         reasons: BTreeMap::from([("document_busy".to_owned(), 1)]),
         next_cursor: None,
     }

@@ -11,7 +11,7 @@ use crate::{
     },
     db::search::{FoundChunk, SearchIn, get_extent, list_found_chunks, search_text, search_vectors},
     domain::{
-        ChunkId, DocumentId, Failure,
+        ChunkId, Code, DocumentId, Failure,
         fusion::{Fused, fuse},
     },
     ports::{EmbedPriority, Embedder, ModelSource},
@@ -59,20 +59,28 @@ pub async fn post_search(
 fn checked(body: &SearchRequest) -> Result<(&str, usize), ApiError> {
     let query = body.query.trim();
     if query.is_empty() {
-        return Err(ApiError::unprocessable("query_empty", "`query` is empty. Ask something."));
+        return Err(ApiError::of(Code::QueryEmpty));
     }
     if query.chars().count() > MAX_QUERY_CHARS {
-        return Err(ApiError::unprocessable(
-            "query_too_long",
+        return Err(ApiError::new(
+            Code::QueryTooLong,
             format!("`query` is longer than {MAX_QUERY_CHARS} characters. Shorten it."),
         ));
     }
     if query.contains('\0') {
-        return Err(ApiError::unprocessable("query_invalid", "`query` holds a NUL character. Leave it out."));
+        return Err(ApiError::with_status(
+            actix_web::http::StatusCode::UNPROCESSABLE_ENTITY,
+            Code::QueryInvalid,
+            "`query` holds a NUL character. Leave it out.",
+        ));
     }
     match body.limit.unwrap_or(DEFAULT_LIMIT) {
         limit @ 1..=MAX_LIMIT => Ok((query, limit as usize)),
-        _ => Err(ApiError::unprocessable("limit_invalid", format!("`limit` must be from 1 to {MAX_LIMIT}."))),
+        _ => Err(ApiError::with_status(
+            actix_web::http::StatusCode::UNPROCESSABLE_ENTITY,
+            Code::LimitInvalid,
+            format!("`limit` must be from 1 to {MAX_LIMIT}."),
+        )),
     }
 }
 
@@ -87,7 +95,7 @@ async fn query_vector(state: &ApiState, query: &str, asked: SearchMode) -> Resul
         Ok(found) => Ok((asked, Some(found))),
         Err(failure) if asked == SearchMode::Hybrid => {
             tracing::warn!(
-                error.code = failure.code,
+                error.code = failure.code.as_str(),
                 "the query has no vector, so words alone are searched: {failure}"
             );
             Ok((SearchMode::Text, None))
@@ -100,13 +108,8 @@ async fn embed(model: &dyn ModelSource, query: &str) -> Result<(Arc<dyn Embedder
     let embedder = model.embedder().await?;
     let mut vectors = embedder.embed(vec![query.to_owned()], EmbedPriority::Query).await?;
     let vector = vectors.pop().filter(|vector| vector.len() == embedder.model().dim);
-    let vector = vector.ok_or_else(|| {
-        Failure::new(
-            "embedder_answer_invalid",
-            crate::domain::ErrorClass::Transient,
-            "the model gave no vector of its dimension",
-        )
-    })?;
+    let vector =
+        vector.ok_or_else(|| Failure::new(Code::EmbedderAnswerInvalid, "the model gave no vector of its dimension"))?;
     Ok((embedder, vector))
 }
 
@@ -146,11 +149,11 @@ mod tests {
         assert_eq!(checked(&request(" what is covered? ", None)).unwrap(), ("what is covered?", 10));
         assert!(checked(&request(&"ü".repeat(1000), Some(50))).is_ok());
         let cases = [
-            (request(" ", None), "query_empty"),
-            (request(&"ü".repeat(1001), None), "query_too_long"),
-            (request("a\0b", None), "query_invalid"),
-            (request("a", Some(0)), "limit_invalid"),
-            (request("a", Some(51)), "limit_invalid"),
+            (request(" ", None), Code::QueryEmpty),
+            (request(&"ü".repeat(1001), None), Code::QueryTooLong),
+            (request("a\0b", None), Code::QueryInvalid),
+            (request("a", Some(0)), Code::LimitInvalid),
+            (request("a", Some(51)), Code::LimitInvalid),
         ];
         for (request, code) in cases {
             assert_eq!(checked(&request).unwrap_err().code(), code);

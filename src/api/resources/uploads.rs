@@ -34,7 +34,7 @@ use crate::{
             register_declared,
         },
     },
-    domain::{DocumentId, JobId, UploadId, UserId},
+    domain::{Code, DocumentId, JobId, UploadId, UserId},
 };
 
 /// Made of ids only: a file name is never a path.
@@ -151,21 +151,12 @@ pub fn not_registered(refused: Registered) -> ApiError {
 }
 
 fn document_exists(job_id: Option<Uuid>, document_id: Uuid) -> ApiError {
-    ApiError::conflict(
-        "document_exists",
-        "You have uploaded this content already: it is searchable, or on its way. Use that document, or delete it first.",
-    )
-    .about(job_id, Some(document_id))
+    ApiError::of(Code::DocumentExists).about(job_id, Some(document_id))
 }
 
 /// The bound on a day's uploads is reached.
 pub fn quota_reached(reached: QuotaReached) -> ApiError {
-    ApiError::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "uploads_per_day",
-        "You have reached the number of uploads within 24 hours (UPLOADS_PER_DAY). Come back when Retry-After says.",
-    )
-    .retry_after(reached.retry_after)
+    ApiError::of(Code::UploadsPerDay).retry_after(reached.retry_after)
 }
 
 /// Where an upload's bytes go, and until when.
@@ -240,33 +231,19 @@ pub async fn put_upload(
 /// The upload, if the URL is ours and in time, and its bytes are still wanted.
 async fn signed_upload(state: &ApiState, id: UploadId, query: &SignedQuery) -> Result<Upload, ApiError> {
     let found = get_upload(&state.conn().await?, id).await?;
-    let invalid = || {
-        ApiError::new(
-            StatusCode::FORBIDDEN,
-            "upload_url_invalid",
-            "This upload URL was not made here, or was changed. Use signed_url exactly as POST /upload gave it.",
-        )
-    };
+    let invalid = || ApiError::of(Code::UploadUrlInvalid);
     let upload = found.ok_or_else(invalid)?;
     let secret = &state.settings.signing_secret;
     match signing::verify(secret, id, upload.user_id, query, OffsetDateTime::now_utc()) {
         Err(Refusal::Invalid) => Err(invalid()),
-        Err(Refusal::Expired) => Err(ApiError::new(
-            StatusCode::GONE,
-            "upload_url_expired",
-            "This upload URL has expired. Announce the file again with POST /upload.",
-        )),
+        Err(Refusal::Expired) => Err(ApiError::of(Code::UploadUrlExpired)),
         Ok(()) if !upload.wanted && !upload.stored => Err(upload_gone()),
         Ok(()) => Ok(upload),
     }
 }
 
 fn upload_gone() -> ApiError {
-    ApiError::new(
-        StatusCode::GONE,
-        "upload_not_wanted",
-        "Nothing waits for these bytes any more: the job has ended, or the document was deleted or announced anew.",
-    )
+    ApiError::of(Code::UploadNotWanted)
 }
 
 /// What the header says can be refused before the first byte.
@@ -276,9 +253,9 @@ fn refuse_wrong_length(request: &HttpRequest, declared: u64) -> Result<(), ApiEr
         Some(length) if length != declared => {
             let status =
                 if length > declared { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::UNPROCESSABLE_ENTITY };
-            Err(ApiError::new(
+            Err(ApiError::with_status(
                 status,
-                "size_mismatch",
+                Code::SizeMismatch,
                 format!(
                     "The body is {length} bytes long where {declared} were announced. Send the file that was announced."
                 ),

@@ -6,7 +6,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, http::header::CONTENT_LENGTH, web};
+use actix_web::{HttpRequest, HttpResponse, http::header::CONTENT_LENGTH, web};
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -20,7 +20,7 @@ use crate::{
     },
     callback::{HEADER, Refusal},
     db::webhooks::{Delivery, Signalled, signal_job},
-    domain::{JobId, hex},
+    domain::{Code, JobId, hex},
 };
 
 /// Of a body, in bytes. Source: ours; what LlamaParse sends of an event is under a kilobyte. Its older webhooks carry the
@@ -47,7 +47,7 @@ pub async fn post_llamaparse(
         Delivery { webhook_id: &webhook_id, job_id, ip_address: sender(&request), payload_hash: &payload_hash };
     let signalled = signal_job(&state.conn().await?, delivery).await?;
     match signalled {
-        Signalled::NoJob => return Err(ApiError::not_found("job")),
+        Signalled::NoJob => return Err(ApiError::of(Code::JobNotFound)),
         Signalled::Woken => state.notifier.poke(),
         Signalled::Noted | Signalled::Nothing | Signalled::Replayed => {}
     }
@@ -64,16 +64,8 @@ fn authenticate(state: &ApiState, job: JobId, token: &str, request: &HttpRequest
         _ => Err(Refusal::Invalid),
     };
     verified.map_err(|refusal| match refusal {
-        Refusal::Invalid => ApiError::new(
-            StatusCode::FORBIDDEN,
-            "webhook_forbidden",
-            "This URL and its X-Webhook-Secret were not given out here for this job. Call the URL exactly as it was given, with its header.",
-        ),
-        Refusal::Expired => ApiError::new(
-            StatusCode::FORBIDDEN,
-            "webhook_expired",
-            "This URL has expired. Nothing is lost: the job has ended, or its parser is asked.",
-        ),
+        Refusal::Invalid => ApiError::of(Code::WebhookForbidden),
+        Refusal::Expired => ApiError::of(Code::WebhookExpired),
     })
 }
 
@@ -98,8 +90,8 @@ async fn hash(body: &mut web::Payload) -> Result<String, ApiError> {
 }
 
 fn too_large() -> ApiError {
-    ApiError::too_large(
-        "body_too_large",
+    ApiError::new(
+        Code::BodyTooLarge,
         format!(
             "A webhook's body may have {MAX_BODY_BYTES} bytes. Nothing is lost: the parser is asked for its answer."
         ),
@@ -108,8 +100,7 @@ fn too_large() -> ApiError {
 
 fn stalled() -> ApiError {
     ApiError::new(
-        StatusCode::REQUEST_TIMEOUT,
-        "webhook_stalled",
+        Code::WebhookStalled,
         format!("The body did not come within {} s. Send it again, or let the parser be asked.", BODY_WITHIN.as_secs()),
     )
 }

@@ -5,13 +5,16 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        Method, StatusCode,
+        Method,
         header::{self, HeaderName},
     },
     middleware::Next,
 };
 
-use crate::api::http::{ApiError, json::is_json};
+use crate::{
+    api::http::{ApiError, json::is_json},
+    domain::Code,
+};
 
 /// Refuses bodies that are compressed or in another charset: nothing is ever unpacked here, so there are no bombs.
 pub async fn check_body_head(
@@ -29,27 +32,20 @@ pub async fn check_body_head(
 fn check(request: &HttpRequest) -> Result<(), ApiError> {
     let coded = lines(request, &header::CONTENT_ENCODING).any(|line| !line.eq_ignore_ascii_case("identity"));
     if coded {
-        return Err(unsupported(
-            "content_encoding_invalid",
-            "This server takes bodies as they are, without Content-Encoding. Send the bytes uncompressed.",
-        ));
+        return Err(ApiError::of(Code::ContentEncodingInvalid));
     }
     let mut kinds = lines(request, &header::CONTENT_TYPE);
     let (kind, another) = (kinds.next().unwrap_or_default(), kinds.next());
     if another.is_some() {
-        return Err(unsupported("content_type_invalid", "The request has more than one Content-Type. Send one."));
+        return Err(ApiError::new(Code::ContentTypeInvalid, "The request has more than one Content-Type. Send one."));
     }
     if is_json(kind) && charset(kind).is_some_and(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
-        return Err(unsupported(
-            "content_type_invalid",
+        return Err(ApiError::new(
+            Code::ContentTypeInvalid,
             "JSON is UTF-8 (RFC 8259). Send it so, without another charset.",
         ));
     }
     Ok(())
-}
-
-fn unsupported(code: &'static str, detail: &'static str) -> ApiError {
-    ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, detail)
 }
 
 fn lines<'a>(request: &'a HttpRequest, name: &HeaderName) -> impl Iterator<Item = &'a str> {
@@ -67,24 +63,24 @@ mod tests {
     use super::*;
     use actix_web::test::TestRequest;
 
-    fn code(headers: &[(HeaderName, &str)]) -> &'static str {
+    fn code(headers: &[(HeaderName, &str)]) -> Result<(), Code> {
         let request = headers.iter().fold(TestRequest::post(), |request, header| request.append_header(header.clone()));
-        check(&request.to_http_request()).map_or_else(|error| error.code(), |()| "ok")
+        check(&request.to_http_request()).map_err(|error| error.code())
     }
 
     #[test]
     fn only_plain_bodies_in_utf_8_are_read() {
         let (kind, coding) = (header::CONTENT_TYPE, header::CONTENT_ENCODING);
-        assert_eq!(code(&[]), "ok");
-        assert_eq!(code(&[(coding.clone(), "Identity")]), "ok");
+        assert_eq!(code(&[]), Ok(()));
+        assert_eq!(code(&[(coding.clone(), "Identity")]), Ok(()));
         for coded in ["gzip", "deflate", "br", "x", "gzip, identity", ""] {
-            assert_eq!(code(&[(coding.clone(), coded)]), "content_encoding_invalid", "{coded}");
+            assert_eq!(code(&[(coding.clone(), coded)]), Err(Code::ContentEncodingInvalid), "{coded}");
         }
         for fine in ["application/json", "application/json; charset=UTF-8", "application/json;charset=\"utf-8\""] {
-            assert_eq!(code(&[(kind.clone(), fine)]), "ok", "{fine}");
+            assert_eq!(code(&[(kind.clone(), fine)]), Ok(()), "{fine}");
         }
-        assert_eq!(code(&[(kind.clone(), "application/json; charset=utf-16")]), "content_type_invalid");
+        assert_eq!(code(&[(kind.clone(), "application/json; charset=utf-16")]), Err(Code::ContentTypeInvalid));
         let twice = [(kind.clone(), "application/json"), (kind, "text/plain")];
-        assert_eq!(code(&twice), "content_type_invalid");
+        assert_eq!(code(&twice), Err(Code::ContentTypeInvalid));
     }
 }

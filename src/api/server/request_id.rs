@@ -112,9 +112,9 @@ fn logged(error: &ApiError) -> &ApiError {
     METRICS.record_request_error(error.code());
     let cause = error.log_cause().unwrap_or("-");
     if error.status_code().is_server_error() {
-        tracing::error!(error.code = error.code(), cause, "{error} ({cause})");
+        tracing::error!(error.code = error.code().as_str(), cause, "{error} ({cause})");
     } else {
-        tracing::debug!(error.code = error.code(), cause, "{error}");
+        tracing::debug!(error.code = error.code().as_str(), cause, "{error}");
     }
     error
 }

@@ -17,7 +17,7 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::PayloadError,
-    http::{Method, StatusCode},
+    http::Method,
     middleware::Next,
     web,
 };
@@ -25,9 +25,12 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::Sleep;
 
-use crate::api::{
-    http::{ApiError, ApiState},
-    settings::Bounds,
+use crate::{
+    api::{
+        http::{ApiError, ApiState},
+        settings::Bounds,
+    },
+    domain::Code,
 };
 
 /// Ends a request whose body comes too slowly.
@@ -62,8 +65,7 @@ fn may_have_body(request: &ServiceRequest) -> bool {
 
 fn too_slow(bounds: &Bounds) -> ApiError {
     ApiError::new(
-        StatusCode::REQUEST_TIMEOUT,
-        "body_too_slow",
+        Code::BodyTooSlow,
         format!(
             "The body came more slowly than {} bytes a second (API_BODY_MIN_RATE) for longer than {} s (API_BODY_GRACE). Send it again over a better connection.",
             bounds.body_bytes_per_second,

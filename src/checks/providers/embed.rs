@@ -10,7 +10,7 @@ use super::super::{
 };
 use crate::{
     config::{Config, Secret},
-    domain::Failure,
+    domain::{Code, Failure},
     ports::{EmbedPriority, ModelSource},
 };
 
@@ -71,7 +71,7 @@ async fn local(config: &Config, source: &dyn ModelSource) -> (Finding, bool) {
     };
     let (dim, vectors) = match vectors.await {
         Ok(found) => found,
-        Err(failure) if failure.code == "model_missing" => {
+        Err(failure) if failure.code == Code::ModelMissing => {
             let fix =
                 "Run `scripts/fetch model`, or set EMBED_MODEL_DIR to the folder that holds it; check EMBED_MODEL.";
             return (look.found(&MODEL_MISSING, failure.message, fix), false);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::error::{printable, unavailable};
 use crate::{
     clients::local_parser::tidy,
-    domain::{ErrorClass, Failure},
+    domain::{Code, Failure},
     ports::{RemoteState, RemoteText, page_marker},
 };
 
@@ -29,8 +29,7 @@ pub(super) async fn read(mut response: Response, max_bytes: u64) -> Result<Optio
 /// An answer that is not what the API's description says.
 pub(super) fn invalid() -> Failure {
     Failure::new(
-        "remote_parser_answer_invalid",
-        ErrorClass::Transient,
+        Code::RemoteParserAnswerInvalid,
         "LlamaParse answered with something else than its API promises. It will be asked again.",
     )
 }
@@ -126,6 +125,7 @@ pub(super) fn text(body: Option<Vec<u8>>, max_bytes: u64) -> Result<RemoteText, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ErrorClass;
 
     fn body(text: &str) -> Option<Vec<u8>> {
         Some(text.as_bytes().to_vec())
@@ -136,9 +136,9 @@ mod tests {
         assert_eq!(id(body(r#"{"id":"pjb-1","status":"PENDING"}"#)).unwrap(), "pjb-1");
         assert_eq!(id(body(r#"{"job":{"id":"pjb-2"}}"#)).unwrap(), "pjb-2");
         for wrong in ["{}", "[]", "<html>", r#"{"id":""}"#, r#"{"id":"../../files"}"#, r#"{"id":7}"#] {
-            assert_eq!(id(body(wrong)).unwrap_err().code, "remote_parser_answer_invalid", "{wrong}");
+            assert_eq!(id(body(wrong)).unwrap_err().code, Code::RemoteParserAnswerInvalid, "{wrong}");
         }
-        assert_eq!(id(None).unwrap_err().code, "remote_parser_answer_invalid");
+        assert_eq!(id(None).unwrap_err().code, Code::RemoteParserAnswerInvalid);
     }
 
     #[test]
@@ -162,6 +162,6 @@ mod tests {
         let text = text(body(json), 1000).unwrap();
         assert_eq!(text.markdown, "<!-- page 1 -->\n\none\n\n<!-- page 2 -->\n\ntwo\nmore\n");
         assert_eq!((text.pages, text.unread), (3, vec![3]));
-        assert_eq!(super::text(body(json), 10).unwrap_err().code, "parse_output_limit");
+        assert_eq!(super::text(body(json), 10).unwrap_err().code, Code::ParseOutputLimit);
     }
 }

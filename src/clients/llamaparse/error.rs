@@ -7,7 +7,7 @@ use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 use super::answer;
-use crate::domain::{ErrorClass, Failure};
+use crate::domain::{Code, Failure};
 
 /// Before the next try where a refusal names no time. Source: LlamaParse's FAQ; its limits count by the minute.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -42,8 +42,7 @@ impl Refused {
             return self.failure;
         }
         Failure::new(
-            "remote_parser_address_wrong",
-            ErrorClass::Configuration,
+            Code::RemoteParserAddressWrong,
             "What answers at LLAMAPARSE_API_URL does not know LlamaParse's API (404). Check the address.",
         )
     }
@@ -64,20 +63,17 @@ pub(super) async fn refused(response: Response) -> Refused {
     let retry_after = retry_after(&response);
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Refused::new(Failure::new(
-            "remote_parser_key_refused",
-            ErrorClass::Configuration,
+            Code::RemoteParserKeyRefused,
             format!("LlamaParse refuses LLAMAPARSE_API_KEY ({}). Set one that it takes.", status.as_u16()),
         )),
         StatusCode::PAYMENT_REQUIRED => Refused::new(Failure::new(
-            "remote_parser_no_credits",
-            ErrorClass::Document,
+            Code::RemoteParserNoCredits,
             "LlamaParse has no credits left for this account. Buy some, then retry the job; all such jobs can be retried at once.",
         )),
         StatusCode::TOO_MANY_REQUESTS => Refused::new(Failure {
             retry_after: Some(retry_after.unwrap_or(MINUTE).min(LONGEST)),
             ..Failure::new(
-                "remote_parser_busy",
-                ErrorClass::Quota,
+                Code::RemoteParserBusy,
                 "LlamaParse takes no more requests just now. It will be asked again when it says.",
             )
         }),
@@ -92,8 +88,7 @@ pub(super) async fn refused(response: Response) -> Refused {
             let said = said.map_or_else(String::new, |body| detail(&body));
             let status = status.as_u16();
             Refused::new(Failure::new(
-                "remote_parser_refused",
-                ErrorClass::Document,
+                Code::RemoteParserRefused,
                 format!(
                     "LlamaParse does not take this document ({status}{said}). Save it anew, or parse it elsewhere."
                 ),
@@ -111,8 +106,7 @@ pub(super) async fn refused(response: Response) -> Refused {
 
 pub(super) fn unavailable(why: &str) -> Failure {
     Failure::new(
-        "remote_parser_unavailable",
-        ErrorClass::Transient,
+        Code::RemoteParserUnavailable,
         format!("LlamaParse could not be asked: {why}. It will be asked again."),
     )
 }

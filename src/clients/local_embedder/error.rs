@@ -1,6 +1,6 @@
 //! Why a model folder cannot be used.
 
-use crate::domain::{ErrorClass, Failure};
+use crate::domain::{Code, Failure};
 
 /// A model that cannot be loaded. No retry helps: the process is set up wrongly.
 #[derive(Debug, thiserror::Error)]
@@ -42,14 +42,14 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// Stable, `snake_case`; listed in docs/errors.md.
-    pub fn code(&self) -> &'static str {
+    /// What is wrong, for programs.
+    pub fn code(&self) -> Code {
         match self {
-            Self::Missing { .. } => "model_missing",
-            Self::Unreadable { .. } => "model_unreadable",
-            Self::Invalid { .. } => "model_invalid",
-            Self::Unsupported { .. } => "model_unsupported",
-            Self::Threads(_) => "model_threads",
+            Self::Missing { .. } => Code::ModelMissing,
+            Self::Unreadable { .. } => Code::ModelUnreadable,
+            Self::Invalid { .. } => Code::ModelInvalid,
+            Self::Unsupported { .. } => Code::ModelUnsupported,
+            Self::Threads(_) => Code::ModelThreads,
         }
     }
 
@@ -72,6 +72,6 @@ impl ModelError {
 
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
-        Self::new(error.code(), ErrorClass::Configuration, error.to_string())
+        Self::new(error.code(), error.to_string())
     }
 }

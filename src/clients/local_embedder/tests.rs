@@ -9,7 +9,7 @@ use super::{
     reference::{Folder, POSITIONS, Store, TinyModel, VOCABULARY},
 };
 use crate::{
-    domain::{ErrorClass, Failure},
+    domain::{Code, ErrorClass, Failure},
     ports::{EmbedPriority, Embedder},
 };
 
@@ -121,12 +121,12 @@ fn a_missing_file_is_named() {
         let folder = TinyModel::new().write(Store::F32, "");
         std::fs::remove_file(folder.0.join(file)).unwrap();
         let error = error_of(&folder.0);
-        assert_eq!(error.code(), "model_missing");
+        assert_eq!(error.code(), Code::ModelMissing);
         assert!(error.to_string().contains(file), "{error}");
         let failure = Failure::from(error);
-        assert_eq!((failure.code, failure.class), ("model_missing", ErrorClass::Configuration));
+        assert_eq!((failure.code, failure.class), (Code::ModelMissing, ErrorClass::Configuration));
     }
-    assert_eq!(error_of(Path::new("/nowhere/at/all")).code(), "model_missing");
+    assert_eq!(error_of(Path::new("/nowhere/at/all")).code(), Code::ModelMissing);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_model_that_is_not_built_in_is_refused() {
         let folder = TinyModel::new().write(Store::F32, "");
         folder.set(key, value);
         let error = error_of(&folder.0);
-        assert_eq!(error.code(), "model_unsupported");
+        assert_eq!(error.code(), Code::ModelUnsupported);
         assert!(error.to_string().contains(value), "{error}");
     }
     let folder = TinyModel::new().write(Store::F32, "");
@@ -153,12 +153,12 @@ fn files_that_contradict_each_other_are_refused() {
     for (key, value) in cases.into_iter().chain([("vocab_size", 10), ("hidden_size", 0), ("type_vocab_size", 3)]) {
         let folder = TinyModel::new().write(Store::F32, "");
         folder.set(key, value);
-        assert_eq!(error_of(&folder.0).code(), "model_invalid", "{key}");
+        assert_eq!(error_of(&folder.0).code(), Code::ModelInvalid, "{key}");
     }
     let folder = TinyModel::new().write(Store::F32, "");
     let config = format!(r#"{{"max_seq_length": {}}}"#, POSITIONS + 1);
     std::fs::write(folder.0.join("sentence_bert_config.json"), config).unwrap();
-    assert_eq!(error_of(&folder.0).code(), "model_invalid");
+    assert_eq!(error_of(&folder.0).code(), Code::ModelInvalid);
     let folder = TinyModel::new().without("encoder.layer.1.output.dense.bias").write(Store::F32, "");
     assert!(error_of(&folder.0).to_string().contains("encoder.layer.1.output.dense.bias"));
 }
@@ -169,23 +169,23 @@ fn damaged_files_are_refused() {
     let whole = std::fs::read(folder.0.join("model.safetensors")).unwrap();
     for len in [0, 5, 8, 100, whole.len() - 1] {
         std::fs::write(folder.0.join("model.safetensors"), &whole[..len]).unwrap();
-        assert_eq!(error_of(&folder.0).code(), "model_invalid", "{len} bytes");
+        assert_eq!(error_of(&folder.0).code(), Code::ModelInvalid, "{len} bytes");
     }
     let mut not_a_number = whole.clone();
     let end = not_a_number.len();
     not_a_number[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     std::fs::write(folder.0.join("model.safetensors"), not_a_number).unwrap();
-    assert_eq!(error_of(&folder.0).code(), "model_invalid");
+    assert_eq!(error_of(&folder.0).code(), Code::ModelInvalid);
     for file in ["config.json", "tokenizer.json", "1_Pooling/config.json"] {
         let folder = TinyModel::new().write(Store::F32, "");
         std::fs::write(folder.0.join(file), "{").unwrap();
-        assert_eq!(error_of(&folder.0).code(), "model_invalid", "{file}");
+        assert_eq!(error_of(&folder.0).code(), Code::ModelInvalid, "{file}");
     }
 }
 
 #[test]
 fn an_empty_folder_is_refused() {
-    assert_eq!(error_of(&Folder::new().0).code(), "model_missing");
+    assert_eq!(error_of(&Folder::new().0).code(), Code::ModelMissing);
 }
 
 /// The first components of two vectors. Source: Python onnxruntime 1.31.1 on the same weights.

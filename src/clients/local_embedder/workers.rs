@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
-    domain::{ErrorClass, Failure},
+    domain::{Code, Failure},
     ports::EmbedPriority,
 };
 
@@ -127,7 +127,7 @@ fn run(shared: &Shared, make: &impl Fn() -> Work) {
 /// What a caller gets whose thread ended under it.
 pub(super) fn crashed() -> Failure {
     let message = "the local embedding model crashed on a batch; the log has the panic. Please report it.";
-    Failure::new("embedder_crashed", ErrorClass::Transient, message)
+    Failure::new(Code::EmbedderCrashed, message)
 }
 
 #[cfg(test)]
@@ -182,7 +182,7 @@ mod tests {
         gate.send(()).unwrap();
         let boom = submit(&workers, "boom", EmbedPriority::Document);
         let fine = submit(&workers, "fine", EmbedPriority::Document);
-        assert_eq!(boom.await.unwrap().unwrap_err().code, "embedder_crashed");
+        assert_eq!(boom.await.unwrap().unwrap_err().code, Code::EmbedderCrashed);
         assert_eq!(fine.await.unwrap().unwrap(), [[1.0]]);
     }
 

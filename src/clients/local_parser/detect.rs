@@ -212,6 +212,7 @@ fn name_of(kind: FileKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Code;
 
     const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
     const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0";
@@ -226,7 +227,7 @@ mod tests {
         })
     }
 
-    fn code(result: Result<FileKind, Fault>) -> &'static str {
+    fn code(result: Result<FileKind, Fault>) -> Code {
         crate::domain::Failure::from(result.unwrap_err()).code
     }
 
@@ -247,10 +248,10 @@ mod tests {
 
     #[test]
     fn a_lie_about_the_type_is_refused() {
-        assert_eq!(code(found(b"just text", DOCX, "letter.docx")), "type_mismatch");
-        assert_eq!(code(found(b"just text", "text/plain", "letter.docx")), "type_mismatch");
-        assert_eq!(code(found(b"%PDF-1.7\n", "text/html", "x")), "type_mismatch");
-        assert_eq!(code(found(PNG, "application/pdf", "x.pdf")), "type_mismatch");
+        assert_eq!(code(found(b"just text", DOCX, "letter.docx")), Code::TypeMismatch);
+        assert_eq!(code(found(b"just text", "text/plain", "letter.docx")), Code::TypeMismatch);
+        assert_eq!(code(found(b"%PDF-1.7\n", "text/html", "x")), Code::TypeMismatch);
+        assert_eq!(code(found(PNG, "application/pdf", "x.pdf")), Code::TypeMismatch);
         let fault = found(PNG, "application/pdf", "x.pdf").unwrap_err();
         assert!(fault.to_string().contains("a PDF") && fault.to_string().contains("Portable Network"), "{fault}");
     }
@@ -260,8 +261,8 @@ mod tests {
         let fault = found(PNG, "image/png", "x.png").unwrap_err();
         assert!(matches!(&fault, Fault::UnsupportedType { .. }), "{fault}");
         assert!(fault.to_string().contains("Portable Network Graphics"), "{fault}");
-        assert_eq!(code(found(b"{\\rtf1 hello}", "", "x.rtf")), "unsupported_type");
-        assert_eq!(code(found(b"PK\x03\x04", "application/zip", "x.zip")), "unsupported_type");
+        assert_eq!(code(found(b"{\\rtf1 hello}", "", "x.rtf")), Code::UnsupportedType);
+        assert_eq!(code(found(b"PK\x03\x04", "application/zip", "x.zip")), Code::UnsupportedType);
     }
 
     #[test]
@@ -272,15 +273,15 @@ mod tests {
 
     #[test]
     fn half_a_word_document_ends_too_early() {
-        assert_eq!(code(found(b"PK\x03\x04half", DOCX, "letter.docx")), "file_truncated");
+        assert_eq!(code(found(b"PK\x03\x04half", DOCX, "letter.docx")), Code::FileTruncated);
     }
 
     #[test]
     fn a_password_is_told_from_an_old_format() {
         let mut bytes = COMPOUND_FILE.to_vec();
         bytes.resize(600, 0);
-        assert_eq!(code(found(&bytes, "", "old.doc")), "unsupported_type");
+        assert_eq!(code(found(&bytes, "", "old.doc")), Code::UnsupportedType);
         bytes.extend("EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes));
-        assert_eq!(code(found(&bytes, DOCX, "secret.docx")), "file_encrypted");
+        assert_eq!(code(found(&bytes, DOCX, "secret.docx")), Code::FileEncrypted);
     }
 }

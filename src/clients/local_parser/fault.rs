@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{ErrorClass, Failure};
+use crate::domain::{Code, ErrorClass, Failure};
 
 /// What a file is, in a few words for a sentence: "a PNG image".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,43 +99,28 @@ impl Fault {
         Self::UnsupportedType { found: Named::new(found) }
     }
 
-    fn code(&self) -> &'static str {
+    fn code(&self) -> Code {
         match self {
-            Self::Empty => "file_empty",
-            Self::Truncated => "file_truncated",
-            Self::Corrupt => "file_corrupt",
-            Self::Encrypted => "file_encrypted",
-            Self::NoTextLayer { .. } => "no_text_layer",
-            Self::TypeMismatch { .. } => "type_mismatch",
-            Self::UnsupportedType { .. } => "unsupported_type",
-            Self::PageLimit { .. } => "page_limit",
-            Self::ArchiveTooLarge { .. } => "archive_too_large",
-            Self::OutputLimit { .. } => "parse_output_limit",
-            Self::Timeout { .. } => "parse_timeout",
-            Self::Memory { .. } | Self::Killed => "parse_memory",
-            Self::Crashed { .. } => "parse_crashed",
-            Self::Unavailable { .. } => "parser_unavailable",
+            Self::Empty => Code::FileEmpty,
+            Self::Truncated => Code::FileTruncated,
+            Self::Corrupt => Code::FileCorrupt,
+            Self::Encrypted => Code::FileEncrypted,
+            Self::NoTextLayer { .. } => Code::NoTextLayer,
+            Self::TypeMismatch { .. } => Code::TypeMismatch,
+            Self::UnsupportedType { .. } => Code::UnsupportedType,
+            Self::PageLimit { .. } => Code::PageLimit,
+            Self::ArchiveTooLarge { .. } => Code::ArchiveTooLarge,
+            Self::OutputLimit { .. } => Code::ParseOutputLimit,
+            Self::Timeout { .. } => Code::ParseTimeout,
+            Self::Memory { .. } | Self::Killed => Code::ParseMemory,
+            Self::Crashed { .. } => Code::ParseCrashed,
+            Self::Unavailable { .. } => Code::ParserUnavailable,
         }
     }
 
     /// Killed from outside is the machine's doing, perhaps a neighbour's: the one end of a child that may pass.
     fn class(&self) -> ErrorClass {
-        match self {
-            Self::Killed | Self::Unavailable { .. } => ErrorClass::Transient,
-            Self::Empty
-            | Self::Truncated
-            | Self::Corrupt
-            | Self::Encrypted
-            | Self::NoTextLayer { .. }
-            | Self::TypeMismatch { .. }
-            | Self::UnsupportedType { .. }
-            | Self::PageLimit { .. }
-            | Self::ArchiveTooLarge { .. }
-            | Self::OutputLimit { .. }
-            | Self::Timeout { .. }
-            | Self::Memory { .. }
-            | Self::Crashed { .. } => ErrorClass::Document,
-        }
+        if *self == Self::Killed { ErrorClass::Transient } else { self.code().class() }
     }
 
     /// The fault with every name in it made safe to print.
@@ -155,7 +140,7 @@ impl Fault {
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         let fault = fault.checked();
-        Failure::new(fault.code(), fault.class(), fault.to_string())
+        Failure::of_class(fault.class(), fault.code(), fault.to_string())
     }
 }
 
@@ -182,7 +167,7 @@ mod tests {
     #[test]
     fn a_limit_is_named_with_what_was_found() {
         let failure = Failure::from(Fault::PageLimit { limit: 500, actual: 812 });
-        assert_eq!(failure.code, "page_limit");
+        assert_eq!(failure.code, Code::PageLimit);
         assert!(failure.message.contains("812") && failure.message.contains("500"), "{}", failure.message);
     }
 }

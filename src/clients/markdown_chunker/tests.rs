@@ -3,6 +3,7 @@
 use tokenizers::Tokenizer;
 
 use super::*;
+use crate::domain::{Code, ErrorClass};
 
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz0123456789";
 const MARKS: &str = "|#-*_`~>.,:;!?()[]<>/\\=+•&\"'";
@@ -113,7 +114,7 @@ fn assert_sound(tokenizer: &Tokenizer, markdown: &str, max_tokens: usize) {
 fn an_empty_text_is_the_documents_fault() {
     for markdown in ["", " \n\t\n", "<!-- page 1 -->\n\n<!-- page 2 -->\n"] {
         let failure = MarkdownChunker::load(bert(), 256).chunk(markdown).unwrap_err();
-        assert_eq!((failure.code, failure.class), ("text_empty", ErrorClass::Document));
+        assert_eq!((failure.code, failure.class), (Code::TextEmpty, ErrorClass::Document));
     }
 }
 

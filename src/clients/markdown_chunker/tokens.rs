@@ -5,7 +5,7 @@ use std::{collections::HashMap, ops::Range};
 use tokenizers::{NormalizerWrapper, PostProcessor, PreTokenizerWrapper, Tokenizer};
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::domain::{ErrorClass, Failure};
+use crate::domain::{Code, Failure};
 
 /// A text is never counted as fewer tokens than its bytes over this: it bounds a passage of words that the
 /// tokenizer does not know (each one token, however long), of accents or of spaces (none). Ordinary text has 3 to 6.
@@ -63,7 +63,7 @@ impl Meter {
 fn refused(error: &tokenizers::Error) -> Failure {
     let message =
         format!("The embedding model's tokenizer refused a text ({error}). Check the model folder's tokenizer.json.");
-    Failure::new("tokenizer_failed", ErrorClass::Configuration, message)
+    Failure::new(Code::TokenizerFailed, message)
 }
 
 /// BERT splits at white space before anything else; other tokenizers may join a word with the space before it.

@@ -5,27 +5,24 @@ use std::{error::Error, io};
 
 use object_store::client::{HttpError, HttpErrorKind};
 
-use crate::{
-    domain::{ErrorClass, Failure},
-    ports::storage_code::{BUCKET_MISSING, CLOCK_WRONG, CREDENTIALS_REFUSED, DENIED, REGION_WRONG, UNAVAILABLE},
-};
+use crate::domain::{Code, Failure};
 
 /// An S3 code (or object_store's words for a redirect to another region) that no retry cures: our code, and what to do.
 ///
 /// Source: the S3 API reference, "Error responses".
-const MISCONFIGURED: &[(&str, &str, &str)] = &[
-    ("NoSuchBucket", BUCKET_MISSING, NO_BUCKET),
-    ("InvalidAccessKeyId", CREDENTIALS_REFUSED, "the access key is unknown; check AWS_ACCESS_KEY_ID"),
+const MISCONFIGURED: &[(&str, Code, &str)] = &[
+    ("NoSuchBucket", Code::StorageBucketMissing, NO_BUCKET),
+    ("InvalidAccessKeyId", Code::StorageCredentialsRefused, "the access key is unknown; check AWS_ACCESS_KEY_ID"),
     (
         "SignatureDoesNotMatch",
-        CREDENTIALS_REFUSED,
+        Code::StorageCredentialsRefused,
         "the secret does not fit the access key; check AWS_SECRET_ACCESS_KEY",
     ),
-    ("AuthorizationHeaderMalformed", REGION_WRONG, REGION),
-    ("incorrectly configured region", REGION_WRONG, REGION),
-    ("RequestTimeTooSkewed", CLOCK_WRONG, "this machine's clock is wrong"),
+    ("AuthorizationHeaderMalformed", Code::StorageRegionWrong, REGION),
+    ("incorrectly configured region", Code::StorageRegionWrong, REGION),
+    ("RequestTimeTooSkewed", Code::StorageClockWrong, "this machine's clock is wrong"),
     // A refused delete comes within a good answer, one code a key.
-    ("(code: AccessDenied)", DENIED, NO_RIGHT),
+    ("(code: AccessDenied)", Code::StorageDenied, NO_RIGHT),
 ];
 
 const NO_BUCKET: &str = "the bucket does not exist; check STORAGE_URL";
@@ -49,9 +46,9 @@ pub(super) fn of_store(error: &object_store::Error, doing: &str) -> Failure {
     }
     match error {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-            refused(DENIED, doing, NO_RIGHT)
+            refused(Code::StorageDenied, doing, NO_RIGHT)
         }
-        object_store::Error::NotFound { .. } => refused(BUCKET_MISSING, doing, NO_BUCKET),
+        object_store::Error::NotFound { .. } => refused(Code::StorageBucketMissing, doing, NO_BUCKET),
         // The network's errors are io errors too, further down the chain.
         other => match (find::<HttpError>(other), find::<io::Error>(other)) {
             (Some(http), _) => unavailable(doing, reason(http)),
@@ -65,7 +62,7 @@ pub(super) fn of_store(error: &object_store::Error, doing: &str) -> Failure {
 pub(super) fn of_file(error: &io::Error, doing: &str) -> Failure {
     match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            refused(DENIED, doing, "this user may not write to the folder; check its owner and mode")
+            refused(Code::StorageDenied, doing, "this user may not write to the folder; check its owner and mode")
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => unavailable(doing, "the disk is full"),
         kind => unavailable(doing, &kind.to_string()),
@@ -84,16 +81,16 @@ pub(super) fn of_spool(error: &io::Error, doing: &str) -> Failure {
 /// Passes by itself, or with a hand of the operator; documents keep waiting.
 pub(super) fn unavailable(doing: &str, why: &str) -> Failure {
     let message = format!("The object storage couldn't {doing} the file: {why}. It is tried again by itself.");
-    Failure::new(UNAVAILABLE, ErrorClass::Transient, message)
+    Failure::new(Code::StorageUnavailable, message)
 }
 
-fn refused(code: &'static str, doing: &str, why: &str) -> Failure {
+fn refused(code: Code, doing: &str, why: &str) -> Failure {
     let message = format!("The object storage refused to {doing} the file: {why}.");
-    Failure::new(code, ErrorClass::Configuration, message)
+    Failure::new(code, message)
 }
 
 /// object_store keeps S3's error code only inside its text.
-fn misconfiguration(error: &object_store::Error) -> Option<(&'static str, &'static str)> {
+fn misconfiguration(error: &object_store::Error) -> Option<(Code, &'static str)> {
     let text = error.to_string();
     MISCONFIGURED.iter().find(|(theirs, ..)| text.contains(theirs)).map(|(_, code, why)| (*code, *why))
 }

@@ -9,10 +9,7 @@ use object_store::{
 };
 use url::{Host, Url};
 
-use crate::{
-    domain::{ErrorClass, Failure},
-    ports::storage_code,
-};
+use crate::domain::{Code, Failure};
 
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -187,5 +184,5 @@ fn retry() -> RetryConfig {
 }
 
 pub(super) fn misconfigured(message: String) -> Failure {
-    Failure::new(storage_code::MISCONFIGURED, ErrorClass::Configuration, message)
+    Failure::new(Code::StorageMisconfigured, message)
 }

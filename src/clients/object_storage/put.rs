@@ -8,7 +8,7 @@ use object_store::{MultipartUpload, ObjectStore as Backend, ObjectStoreExt, PutP
 
 use super::{Meter, error};
 use crate::{
-    domain::{ErrorClass, Failure},
+    domain::{Code, Failure},
     ports::{ByteStream, StoredObject},
 };
 
@@ -35,12 +35,12 @@ pub(super) async fn pump(mut body: ByteStream, max_bytes: u64, sink: &mut impl S
 
 fn interrupted(error: &std::io::Error) -> Failure {
     let message = format!("The upload broke off before its end ({}); send the file again.", error.kind());
-    Failure::new("upload_interrupted", ErrorClass::Transient, message)
+    Failure::new(Code::UploadInterrupted, message)
 }
 
 fn too_large(max_bytes: u64) -> Failure {
     let message = format!("The file is larger than the {max_bytes} bytes that may be stored for it.");
-    Failure::new("file_too_large", ErrorClass::Document, message)
+    Failure::new(Code::FileTooLarge, message)
 }
 
 /// Writes a body to its key as it comes, with less than one part of `part_bytes` in memory.

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::ports::storage_code;
+use crate::domain::{Code, ErrorClass};
 
 const CREATED: &str = "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>";
 const COMPLETED: &str = "<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>";
@@ -132,8 +132,8 @@ async fn a_body_that_does_not_come_whole_asks_nothing_of_s3() {
     let s3 = FakeS3::start(multipart).await;
     let cut = || Err(io::Error::from(io::ErrorKind::UnexpectedEof));
     for (body, max_bytes, code) in [
-        (mebibytes(12), 11 * 1024 * 1024, "file_too_large"),
-        (mebibytes(12).into_iter().chain([cut()]).collect(), 0, "upload_interrupted"),
+        (mebibytes(12), 11 * 1024 * 1024, Code::FileTooLarge),
+        (mebibytes(12).into_iter().chain([cut()]).collect(), 0, Code::UploadInterrupted),
     ] {
         let failure = s3.store().put("raw/u/1", stream::iter(body).boxed(), max_bytes).await.unwrap_err();
         assert_eq!(failure.code, code);
@@ -149,7 +149,7 @@ async fn an_upload_whose_part_is_refused_is_aborted() {
     })
     .await;
     let failure = s3.store().put("raw/u/1", stream::iter(mebibytes(12)).boxed(), 0).await.unwrap_err();
-    assert_eq!(failure.code, storage_code::DENIED);
+    assert_eq!(failure.code, Code::StorageDenied);
     let requests = s3.requests();
     assert_eq!(requests.last().unwrap().0, "DELETE /bucket/some/prefix/raw/u/1?uploadId=u1");
     assert!(!requests.iter().any(|(request, _)| request.starts_with("POST") && request.ends_with("uploadId=u1")));
@@ -180,16 +180,16 @@ async fn an_upload_that_is_given_up_between_two_parts_is_aborted() {
 
 #[tokio::test]
 async fn a_refusal_names_its_cause_and_neither_key_nor_secret() {
-    let cases: [(Script, &str, &str); 5] = [
-        (|_| (403, "<Error><Code>AccessDenied</Code></Error>"), "policy", storage_code::DENIED),
+    let cases: [(Script, &str, Code); 5] = [
+        (|_| (403, "<Error><Code>AccessDenied</Code></Error>"), "policy", Code::StorageDenied),
         (
             |_| (403, "<Error><Code>SignatureDoesNotMatch</Code></Error>"),
             "AWS_SECRET_ACCESS_KEY",
-            storage_code::CREDENTIALS_REFUSED,
+            Code::StorageCredentialsRefused,
         ),
-        (|_| (404, "<Error><Code>NoSuchBucket</Code></Error>"), "bucket does not exist", storage_code::BUCKET_MISSING),
-        (|_| (400, "<Error><Code>AuthorizationHeaderMalformed</Code></Error>"), "region", storage_code::REGION_WRONG),
-        (|_| (403, "<Error><Code>RequestTimeTooSkewed</Code></Error>"), "clock", storage_code::CLOCK_WRONG),
+        (|_| (404, "<Error><Code>NoSuchBucket</Code></Error>"), "bucket does not exist", Code::StorageBucketMissing),
+        (|_| (400, "<Error><Code>AuthorizationHeaderMalformed</Code></Error>"), "region", Code::StorageRegionWrong),
+        (|_| (403, "<Error><Code>RequestTimeTooSkewed</Code></Error>"), "clock", Code::StorageClockWrong),
     ];
     for (script, cause, code) in cases {
         let s3 = FakeS3::start(script).await;
@@ -211,7 +211,7 @@ async fn an_unreachable_server_is_transient_and_a_missing_object_is_none() {
     s3.store().delete("raw/u/1").await.unwrap();
     let gone = open("s3://bucket?endpoint=http://127.0.0.1:1").unwrap();
     let failure = gone.head("raw/u/1").await.unwrap_err();
-    assert_eq!((failure.code, failure.class), ("storage_unavailable", ErrorClass::Transient));
+    assert_eq!((failure.code, failure.class), (Code::StorageUnavailable, ErrorClass::Transient));
     assert!(failure.message.contains("nothing answers"), "{}", failure.message);
 }
 
@@ -250,7 +250,7 @@ fn a_setting_that_cannot_work_is_refused_with_its_name_and_without_secrets() {
     ];
     for (url, cause) in cases {
         let failure = open(url).unwrap_err();
-        assert_eq!((failure.code, failure.class), ("storage_misconfigured", ErrorClass::Configuration), "{url}");
+        assert_eq!((failure.code, failure.class), (Code::StorageMisconfigured, ErrorClass::Configuration), "{url}");
         assert!(failure.message.contains(cause), "{url}: {}", failure.message);
         assert!(!failure.message.contains("quite-secret"), "{url}: {}", failure.message);
     }

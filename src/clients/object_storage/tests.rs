@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
 use super::*;
+use crate::domain::{Code, ErrorClass};
 
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const ABC_SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -97,7 +98,7 @@ async fn a_body_that_fails_midway_leaves_nothing() {
         let mut chunks = long(whole_chunks);
         chunks.push(Err(io::ErrorKind::ConnectionReset.into()));
         let failure = scratch.store().put("raw/u/1", body(chunks), 0).await.unwrap_err();
-        assert_eq!((failure.code, failure.class), ("upload_interrupted", ErrorClass::Transient));
+        assert_eq!((failure.code, failure.class), (Code::UploadInterrupted, ErrorClass::Transient));
         assert_eq!(scratch.files(), Vec::<PathBuf>::new(), "after {whole_chunks} chunks");
     }
 }
@@ -108,7 +109,7 @@ async fn a_body_past_its_limit_is_refused_and_leaves_nothing() {
         let scratch = Scratch::new();
         let limit = chunks as u64 * 100_000 - 1;
         let failure = scratch.store().put("raw/u/1", body(long(chunks)), limit).await.unwrap_err();
-        assert_eq!((failure.code, failure.class), ("file_too_large", ErrorClass::Document));
+        assert_eq!((failure.code, failure.class), (Code::FileTooLarge, ErrorClass::Document));
         assert_eq!(scratch.files(), Vec::<PathBuf>::new());
     }
 }
@@ -167,7 +168,7 @@ async fn a_key_cannot_leave_the_folder() {
         ["../secret", "raw/../../secret", "/etc/passwd", "raw//x", "", ".", "..", "raw/./x", "x\0y", "x/", "x#1"];
     for key in escapes.iter().copied().chain([&*"k".repeat(2000)]) {
         let failure = store.put(key, bytes(b"abc"), 0).await.unwrap_err();
-        assert_eq!((failure.code, failure.class), ("storage_key_invalid", ErrorClass::Document), "{key:?}");
+        assert_eq!((failure.code, failure.class), (Code::StorageKeyInvalid, ErrorClass::Document), "{key:?}");
         assert!(store.fetch(key, &scratch.0.join("copy")).await.is_err(), "{key:?}");
         assert!(store.delete(key).await.is_err(), "{key:?}");
     }
@@ -187,7 +188,7 @@ async fn the_folder_is_private_and_a_file_in_its_way_is_named() {
     assert_eq!(mode & 0o777, 0o700);
     std::fs::write(scratch.0.join("file"), b"").unwrap();
     let failure = ObjectStorage::open(scratch.0.join("file").to_str().unwrap(), &|_| None).unwrap_err();
-    assert_eq!((failure.code, failure.class), ("storage_misconfigured", ErrorClass::Configuration));
+    assert_eq!((failure.code, failure.class), (Code::StorageMisconfigured, ErrorClass::Configuration));
 }
 
 #[tokio::test]
@@ -202,6 +203,6 @@ async fn a_fetch_that_cannot_write_says_so_without_the_path() {
     let store = scratch.store();
     store.put("raw/u/1", bytes(b"abc"), 0).await.unwrap();
     let failure = store.fetch("raw/u/1", &scratch.0.join("missing/copy")).await.unwrap_err();
-    assert_eq!((failure.code, failure.class), ("storage_unavailable", ErrorClass::Transient));
+    assert_eq!((failure.code, failure.class), (Code::StorageUnavailable, ErrorClass::Transient));
     assert!(!failure.message.contains("missing/copy") && !failure.message.contains("raw/u"));
 }

@@ -9,6 +9,7 @@ use tokio::{
 
 use super::*;
 use crate::db::tls::make_tls;
+use crate::domain::Code;
 
 async fn connect(text: &str) -> ConnectProblem {
     let url = DatabaseUrl::parse(text).unwrap();
@@ -52,8 +53,8 @@ async fn a_closed_port_is_unreachable() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let problem = connect(&format!("postgres://app:hunter22@127.0.0.1:{port}/x")).await;
-    assert_eq!(problem.code(), "unreachable");
-    assert!(problem.cause.is_retryable());
+    assert_eq!(problem.code(), Code::Unreachable);
+    assert!(problem.code().class().is_retryable());
     assert!(problem.what.contains(&format!("127.0.0.1:{port}")), "{problem}");
 }
 
@@ -61,20 +62,20 @@ async fn a_closed_port_is_unreachable() {
 async fn a_missing_socket_is_unreachable() {
     let folder = tempfile::tempdir().unwrap();
     let problem = connect(&format!("postgres://app:pw@/x?host={}", folder.path().display())).await;
-    assert_eq!(problem.code(), "unreachable");
+    assert_eq!(problem.code(), Code::Unreachable);
     assert!(problem.why.contains("socket"), "{problem}");
 }
 
 #[tokio::test]
 async fn a_name_without_address_is_dns() {
-    assert_eq!(connect("postgres://app:pw@no-such-host.invalid/x").await.code(), "dns");
+    assert_eq!(connect("postgres://app:pw@no-such-host.invalid/x").await.code(), Code::Dns);
 }
 
 #[tokio::test]
 async fn a_server_without_tls_is_named_so() {
     let port = server_saying(b"N".to_vec()).await;
     let problem = connect(&format!("postgres://app:pw@127.0.0.1:{port}/x?sslmode=require")).await;
-    assert_eq!(problem.code(), "tls_unsupported");
+    assert_eq!(problem.code(), Code::TlsUnsupported);
 }
 
 #[tokio::test]
@@ -86,34 +87,34 @@ async fn a_server_that_never_answers_is_unreachable() {
     let config = url.to_config();
     let attempt = config.connect(make_tls(url.tls_mode(), None).unwrap());
     let Err(elapsed) = tokio::time::timeout(Duration::from_millis(20), attempt).await else { panic!("it answered") };
-    assert_eq!(classify(&elapsed, &url).code(), "unreachable");
+    assert_eq!(classify(&elapsed, &url).code(), Code::Unreachable);
 }
 
 #[tokio::test]
 async fn answers_of_servers_and_poolers_have_their_causes() {
     for (code, message, cause) in [
-        ("XX000", "Tenant or user not found", "pooler_tenant_unknown"),
-        ("XX000", "(ENOTFOUND) tenant/user postgres.abc not found", "pooler_tenant_unknown"),
-        ("XX000", "MaxClientsInSessionMode: max clients reached", "too_many_connections"),
-        ("08P01", "no more connections allowed (max_client_conn)", "too_many_connections"),
-        ("53300", "sorry, too many clients already", "too_many_connections"),
-        ("28P01", "password authentication failed for user \"app\"", "auth_failed"),
-        ("28000", "role \"app\" does not exist", "role_missing"),
+        ("XX000", "Tenant or user not found", Code::PoolerTenantUnknown),
+        ("XX000", "(ENOTFOUND) tenant/user postgres.abc not found", Code::PoolerTenantUnknown),
+        ("XX000", "MaxClientsInSessionMode: max clients reached", Code::TooManyConnections),
+        ("08P01", "no more connections allowed (max_client_conn)", Code::TooManyConnections),
+        ("53300", "sorry, too many clients already", Code::TooManyConnections),
+        ("28P01", "password authentication failed for user \"app\"", Code::AuthFailed),
+        ("28000", "role \"app\" does not exist", Code::RoleMissing),
         (
             "28000",
             "no pg_hba.conf entry for host \"10.0.0.1\", user \"a\", database \"x\", no encryption",
-            "tls_required",
+            Code::TlsRequired,
         ),
-        ("28000", "no pg_hba.conf entry for host \"10.0.0.1\", user \"a\", database \"x\", SSL off", "tls_required"),
-        ("28000", "connection is insecure (try using `sslmode=require`)", "tls_required"),
+        ("28000", "no pg_hba.conf entry for host \"10.0.0.1\", user \"a\", database \"x\", SSL off", Code::TlsRequired),
+        ("28000", "connection is insecure (try using `sslmode=require`)", Code::TlsRequired),
         (
             "28000",
             "no pg_hba.conf entry for host \"10.0.0.1\", user \"a\", database \"x\", SSL encryption",
-            "access_refused",
+            Code::AccessRefused,
         ),
-        ("3D000", "database \"x\" does not exist", "database_missing"),
-        ("57P03", "the database system is starting up", "not_ready"),
-        ("XX000", "something new", "database_error"),
+        ("3D000", "database \"x\" does not exist", Code::DatabaseMissing),
+        ("57P03", "the database system is starting up", Code::NotReady),
+        ("XX000", "something new", Code::DatabaseError),
     ] {
         let port = server_saying(error_response(code, message)).await;
         let problem = connect(&format!("postgres://app:pw@127.0.0.1:{port}/x")).await;
@@ -131,8 +132,8 @@ fn a_direct_supabase_host_without_ipv6_gets_the_pooler_spelt_out() {
         io::Error::from_raw_os_error(97),
     ] {
         let problem = classify(&error, &url);
-        assert_eq!(problem.code(), "ipv6_only");
-        assert!(!problem.cause.is_retryable());
+        assert_eq!(problem.code(), Code::Ipv6Only);
+        assert!(!problem.code().class().is_retryable());
         assert!(problem.fix.contains("postgres.abcdefgh:***@aws-0-REGION.pooler.supabase.com:6543"), "{problem}");
     }
 }
@@ -140,7 +141,7 @@ fn a_direct_supabase_host_without_ipv6_gets_the_pooler_spelt_out() {
 #[test]
 fn an_unreachable_ipv4_address_is_not_about_ipv6() {
     let url = DatabaseUrl::parse("postgres://app@192.0.2.1/x").unwrap();
-    assert_eq!(classify(&io::Error::from(io::ErrorKind::NetworkUnreachable), &url).code(), "unreachable");
+    assert_eq!(classify(&io::Error::from(io::ErrorKind::NetworkUnreachable), &url).code(), Code::Unreachable);
 }
 
 #[test]
@@ -156,7 +157,7 @@ fn the_cause_is_found_below_other_errors() {
     let url = DatabaseUrl::parse("postgres://app@db.example.com/x").unwrap();
     let inner = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
     let error = anyhow::Error::from(io::Error::new(io::ErrorKind::InvalidData, inner)).context("couldn't connect");
-    assert_eq!(classify(error.as_ref(), &url).code(), "tls_untrusted");
+    assert_eq!(classify(error.as_ref(), &url).code(), Code::TlsUntrusted);
 }
 
 #[test]
@@ -164,11 +165,11 @@ fn faults_of_certificates_are_told_apart() {
     use rustls::{CertificateError, Error::InvalidCertificate};
     let url = DatabaseUrl::parse("postgres://app@db.example.com/x").unwrap();
     for (error, code) in [
-        (InvalidCertificate(CertificateError::Expired), "tls_expired"),
-        (InvalidCertificate(CertificateError::NotValidYet), "tls_expired"),
-        (InvalidCertificate(CertificateError::NotValidForName), "tls_name_mismatch"),
-        (InvalidCertificate(CertificateError::BadSignature), "tls_untrusted"),
-        (rustls::Error::HandshakeNotComplete, "tls_failed"),
+        (InvalidCertificate(CertificateError::Expired), Code::TlsExpired),
+        (InvalidCertificate(CertificateError::NotValidYet), Code::TlsExpired),
+        (InvalidCertificate(CertificateError::NotValidForName), Code::TlsNameMismatch),
+        (InvalidCertificate(CertificateError::BadSignature), Code::TlsUntrusted),
+        (rustls::Error::HandshakeNotComplete, Code::TlsFailed),
     ] {
         assert_eq!(classify(&error, &url).code(), code);
     }

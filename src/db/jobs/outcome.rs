@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use crate::{
     db::{DbError, Params, Session, session::column},
-    domain::{Failure, Fence, Lease, Status, Step},
+    domain::{Code, Failure, Fence, Lease, Status, Step},
 };
 
 /// The fence as the first three parameters of a statement.
@@ -153,7 +153,7 @@ pub struct Failed<'a> {
 impl Failed<'_> {
     fn last_error(&self, lease: &Lease) -> Value {
         json!({
-            "code": self.failure.code,
+            "code": self.failure.code.as_str(),
             "class": self.failure.class.as_str(),
             "message": self.failure.message,
             "step": self.step.as_str(),
@@ -193,7 +193,7 @@ FROM job"
         lease.fence,
         (&failed.step.failed_status().as_str(), TEXT),
         (&failed.last_error(lease), JSONB),
-        (&failed.failure.code, TEXT),
+        (&failed.failure.code.as_str(), TEXT),
     );
     expect_one(db, lease.fence, &sql, params).await
 }
@@ -217,7 +217,7 @@ FROM job"
         lease.fence,
         (&delay.as_secs_f64(), FLOAT8),
         (&failed.last_error(lease), JSONB),
-        (&failed.failure.code, TEXT),
+        (&failed.failure.code.as_str(), TEXT),
     );
     expect_one(db, lease.fence, &sql, params).await
 }
@@ -241,19 +241,19 @@ FROM job"
         lease.fence,
         (&delay.as_secs_f64(), FLOAT8),
         (&failed.last_error(lease), JSONB),
-        (&failed.failure.code, TEXT),
+        (&failed.failure.code.as_str(), TEXT),
     );
     expect_one(db, lease.fence, &sql, params).await
 }
 
 /// Parks the job for something outside; costs no try, holds no lease. `code` says what it waits for. Where a webhook has come
 /// since the claim, it is due at once: what was seen before may be out of date.
-pub async fn snooze_job(db: &impl Session, fence: Fence, code: &str, delay: Duration) -> Result<(), DbError> {
+pub async fn snooze_job(db: &impl Session, fence: Fence, code: Code, delay: Duration) -> Result<(), DbError> {
     give_up_lease(db, fence, "snoozed", code, delay).await
 }
 
 /// Gives the job back as it was, for any worker to claim after `delay`; costs no try.
-pub async fn hand_back_job(db: &impl Session, fence: Fence, code: &str, delay: Duration) -> Result<(), DbError> {
+pub async fn hand_back_job(db: &impl Session, fence: Fence, code: Code, delay: Duration) -> Result<(), DbError> {
     give_up_lease(db, fence, "handed_back", code, delay).await
 }
 
@@ -261,7 +261,7 @@ async fn give_up_lease(
     db: &impl Session,
     fence: Fence,
     event: &str,
-    code: &str,
+    code: Code,
     delay: Duration,
 ) -> Result<(), DbError> {
     expect_one(
@@ -278,7 +278,7 @@ WITH job AS (
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
 SELECT job.job_id, job.document_id, $5, 'info', $6, jsonb_build_object('run_at', job.run_at), job.correlation_id
 FROM job",
-        fenced!(fence, (&delay.as_secs_f64(), FLOAT8), (&event, TEXT), (&code, TEXT)),
+        fenced!(fence, (&delay.as_secs_f64(), FLOAT8), (&event, TEXT), (&code.as_str(), TEXT)),
     )
     .await
 }

@@ -6,7 +6,7 @@ use url::Url;
 use super::http::ApiClient;
 use crate::{
     build_info::BuildInfo,
-    domain::{ErrorClass, Failure},
+    domain::{Code, Failure},
     roles::dev_dir::{API_URL_FILE, TOKEN_FILE, dev_dir, read_dev_file},
 };
 
@@ -64,7 +64,7 @@ fn nothing_known() -> Failure {
 }
 
 fn not_configured(message: &str) -> Failure {
-    Failure::new("client_not_configured", ErrorClass::Configuration, message)
+    Failure::new(Code::ClientNotConfigured, message)
 }
 
 /// `url` may name the API with or without its base path.
@@ -81,6 +81,7 @@ fn root_of(url: &str) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ErrorClass;
 
     fn find(variables: &[(&str, &str)]) -> anyhow::Result<Target> {
         let variables: std::collections::HashMap<String, String> =

@@ -7,7 +7,7 @@ use std::{
 };
 
 use app::{
-    domain::{ErrorClass, Failure},
+    domain::{Code, ErrorClass, Failure},
     ports::{ParseLimits, Parser},
 };
 use rustix::process::{Pid, test_kill_process};
@@ -34,14 +34,14 @@ fn is_alive(pid: &str) -> bool {
 async fn a_parser_that_cannot_start_is_tried_again() {
     let document = TempFile::new(b"text");
     let failure = parser_running("/nonexistent").parse(&document.0, "", "a.txt", LIMITS).await.unwrap_err();
-    assert_eq!((failure.code, failure.class), ("parser_unavailable", ErrorClass::Transient));
+    assert_eq!((failure.code, failure.class), (Code::ParserUnavailable, ErrorClass::Transient));
 }
 
 #[tokio::test]
 async fn a_document_that_is_gone_is_tried_again() {
     let parser = parser_running(env!("CARGO_BIN_EXE_app"));
     let failure = parser.parse("/nonexistent/a.txt".as_ref(), "", "a.txt", LIMITS).await.unwrap_err();
-    assert_eq!((failure.code, failure.class), ("parser_unavailable", ErrorClass::Transient));
+    assert_eq!((failure.code, failure.class), (Code::ParserUnavailable, ErrorClass::Transient));
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn a_child_that_hangs_is_killed_at_the_time_limit() {
     let pid_file = TempFile::new(b"");
     let child = format!("echo $$ > {}; while :; do :; done", pid_file.0.display());
     let failure = failure_of(&child, ParseLimits { time: Duration::from_millis(500), ..LIMITS }).await;
-    assert_eq!((failure.code, failure.class), ("parse_timeout", ErrorClass::Document));
+    assert_eq!((failure.code, failure.class), (Code::ParseTimeout, ErrorClass::Document));
     let pid = fs::read_to_string(&pid_file.0).unwrap();
     assert!(!pid.is_empty() && !is_alive(&pid), "child {pid} is still there");
 }
@@ -58,30 +58,30 @@ async fn a_child_that_hangs_is_killed_at_the_time_limit() {
 async fn a_child_that_crashes_fails_its_document() {
     for child in ["exit 3", "kill -SEGV $$", "kill -ABRT $$"] {
         let failure = failure_of(child, LIMITS).await;
-        assert_eq!((failure.code, failure.class), ("parse_crashed", ErrorClass::Document), "{child}");
+        assert_eq!((failure.code, failure.class), (Code::ParseCrashed, ErrorClass::Document), "{child}");
     }
 }
 
 #[tokio::test]
 async fn a_child_that_the_system_killed_is_tried_again() {
     let failure = failure_of("kill -KILL $$", LIMITS).await;
-    assert_eq!((failure.code, failure.class), ("parse_memory", ErrorClass::Transient));
+    assert_eq!((failure.code, failure.class), (Code::ParseMemory, ErrorClass::Transient));
 }
 
 #[tokio::test]
 async fn a_child_out_of_memory_or_time_says_so() {
     let failure = failure_of("echo 'memory allocation of 9 bytes failed' >&2; kill -ABRT $$", LIMITS).await;
-    assert_eq!((failure.code, failure.class), ("parse_memory", ErrorClass::Document));
-    assert_eq!(failure_of("kill -XCPU $$", LIMITS).await.code, "parse_timeout");
+    assert_eq!((failure.code, failure.class), (Code::ParseMemory, ErrorClass::Document));
+    assert_eq!(failure_of("kill -XCPU $$", LIMITS).await.code, Code::ParseTimeout);
 }
 
 #[tokio::test]
 async fn a_child_that_floods_us_is_cut_off() {
     let failure = failure_of("while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done", LIMITS).await;
-    assert_eq!(failure.code, "parse_crashed");
+    assert_eq!(failure.code, Code::ParseCrashed);
     let long_line = "while :; do printf xxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done";
     let failure = failure_of(long_line, ParseLimits { time: Duration::from_secs(5), ..LIMITS }).await;
-    assert_eq!(failure.code, "parse_crashed");
+    assert_eq!(failure.code, Code::ParseCrashed);
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use app::{domain::ErrorClass, ports::ParseLimits};
+use app::{
+    domain::{Code, ErrorClass},
+    ports::ParseLimits,
+};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::{LIMITS, parse_limited, refusal};
@@ -29,47 +32,47 @@ fn bomb(megabytes: usize) -> Vec<u8> {
 #[tokio::test]
 async fn an_empty_file_is_named_so() {
     let failure = refusal(b"", "empty.pdf").await;
-    assert_eq!((failure.code, failure.class), ("file_empty", ErrorClass::Document));
+    assert_eq!((failure.code, failure.class), (Code::FileEmpty, ErrorClass::Document));
 }
 
 #[tokio::test]
 async fn half_a_pdf_is_not_passed_off_as_whole() {
-    assert_eq!(refusal(&TWO_PAGES[..TWO_PAGES.len() / 2], "half.pdf").await.code, "file_truncated");
-    assert_eq!(refusal(b"%PDF-1.7\n", "header.pdf").await.code, "file_truncated");
+    assert_eq!(refusal(&TWO_PAGES[..TWO_PAGES.len() / 2], "half.pdf").await.code, Code::FileTruncated);
+    assert_eq!(refusal(b"%PDF-1.7\n", "header.pdf").await.code, Code::FileTruncated);
 }
 
 #[tokio::test]
 async fn a_pdf_that_needs_a_password_says_so() {
-    assert_eq!(refusal(include_bytes!("../../data/password.pdf"), "secret.pdf").await.code, "file_encrypted");
+    assert_eq!(refusal(include_bytes!("../../data/password.pdf"), "secret.pdf").await.code, Code::FileEncrypted);
 }
 
 #[tokio::test]
 async fn pictures_of_pages_need_ocr() {
     let failure = refusal(include_bytes!("../../data/scan.pdf"), "scan.pdf").await;
-    assert_eq!(failure.code, "no_text_layer");
+    assert_eq!(failure.code, Code::NoTextLayer);
     assert!(failure.message.contains("OCR"), "{}", failure.message);
 }
 
 #[tokio::test]
 async fn content_that_contradicts_its_name_is_refused() {
-    assert_eq!(refusal(b"Dear Sir or Madam", "letter.docx").await.code, "type_mismatch");
-    assert_eq!(refusal(TWO_PAGES, "letter.docx").await.code, "type_mismatch");
+    assert_eq!(refusal(b"Dear Sir or Madam", "letter.docx").await.code, Code::TypeMismatch);
+    assert_eq!(refusal(TWO_PAGES, "letter.docx").await.code, Code::TypeMismatch);
     let noise: Vec<u8> = (0..4096_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0]).collect();
-    assert_eq!(refusal(&noise, "noise.pdf").await.code, "type_mismatch");
-    assert_eq!(refusal(&noise, "noise").await.code, "unsupported_type");
+    assert_eq!(refusal(&noise, "noise.pdf").await.code, Code::TypeMismatch);
+    assert_eq!(refusal(&noise, "noise").await.code, Code::UnsupportedType);
 }
 
 #[tokio::test]
 async fn an_endless_name_is_no_way_in() {
     let name = format!("{}.docx", "\"\u{1}".repeat(1 << 20));
-    assert_eq!(refusal(b"Dear Sir or Madam", &name).await.code, "type_mismatch");
+    assert_eq!(refusal(b"Dear Sir or Madam", &name).await.code, Code::TypeMismatch);
 }
 
 #[tokio::test]
 async fn too_many_pages_are_refused_by_number() {
     let limits = ParseLimits { max_pages: 1, ..LIMITS };
     let failure = parse_limited(TWO_PAGES, "two.pdf", limits).await.unwrap_err();
-    assert_eq!(failure.code, "page_limit");
+    assert_eq!(failure.code, Code::PageLimit);
     assert!(failure.message.contains("2 pages") && failure.message.contains("limit is 1"), "{}", failure.message);
 }
 
@@ -77,16 +80,16 @@ async fn too_many_pages_are_refused_by_number() {
 async fn too_much_text_is_refused() {
     let limits = ParseLimits { output_bytes: 1000, ..LIMITS };
     assert!(parse_limited(&b"x".repeat(1000), "a.txt", limits).await.is_ok());
-    assert_eq!(parse_limited(&b"x".repeat(1001), "a.txt", limits).await.unwrap_err().code, "parse_output_limit");
+    assert_eq!(parse_limited(&b"x".repeat(1001), "a.txt", limits).await.unwrap_err().code, Code::ParseOutputLimit);
     assert_eq!(
         parse_limited(TWO_PAGES, "a.pdf", ParseLimits { output_bytes: 10, ..LIMITS }).await.unwrap_err().code,
-        "parse_output_limit"
+        Code::ParseOutputLimit
     );
 }
 
 #[tokio::test]
 async fn a_zip_bomb_is_refused_by_its_directory() {
-    assert_eq!(refusal(&bomb(300), "bomb.docx").await.code, "archive_too_large");
+    assert_eq!(refusal(&bomb(300), "bomb.docx").await.code, Code::ArchiveTooLarge);
 }
 
 #[tokio::test]
@@ -99,7 +102,7 @@ async fn a_zip_bomb_with_a_lying_directory_is_refused_too() {
         }
     }
     let code = refusal(&bytes, "bomb.docx").await.code;
-    assert!(["archive_too_large", "file_corrupt"].contains(&code), "{code}");
+    assert!([Code::ArchiveTooLarge, Code::FileCorrupt].contains(&code), "{code}");
 }
 
 #[tokio::test]
@@ -107,7 +110,7 @@ async fn a_deflate_bomb_ends_at_the_memory_limit() {
     let limits = ParseLimits { memory_bytes: 400 << 20, ..LIMITS };
     let started = Instant::now();
     let failure = parse_limited(include_bytes!("../../data/deflate-bomb.pdf"), "bomb.pdf", limits).await.unwrap_err();
-    assert_eq!((failure.code, failure.class), ("parse_memory", ErrorClass::Document));
+    assert_eq!((failure.code, failure.class), (Code::ParseMemory, ErrorClass::Document));
     assert!(started.elapsed() < Duration::from_secs(30));
 }
 
@@ -117,9 +120,9 @@ async fn endless_nesting_ends_the_child_only() {
         [b"%PDF-1.4\n1 0 obj\n".as_slice(), &b"[".repeat(400_000), b"\nendobj\ntrailer <</Root 1 0 R>>\n%%EOF"]
             .concat();
     let code = refusal(&nested, "nested.pdf").await.code;
-    assert!(["parse_crashed", "file_corrupt"].contains(&code), "{code}");
+    assert!([Code::ParseCrashed, Code::FileCorrupt].contains(&code), "{code}");
     let html = "<div>".repeat(300_000);
     let limits = ParseLimits { time: Duration::from_secs(2), ..LIMITS };
     let code = parse_limited(html.as_bytes(), "nested.html", limits).await.unwrap_err().code;
-    assert!(["parse_crashed", "parse_timeout"].contains(&code), "{code}");
+    assert!([Code::ParseCrashed, Code::ParseTimeout].contains(&code), "{code}");
 }

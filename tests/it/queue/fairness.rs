@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use app::{
     db::jobs::{ClaimOptions, hand_back_job},
-    domain::WorkerId,
+    domain::{Code, WorkerId},
 };
 
 use super::{OPTIONS, claim, enqueue, user};
@@ -36,7 +36,7 @@ async fn a_user_has_no_more_running_jobs_than_the_bound_and_the_rest_waits() {
     let first = claim(&test, worker, 8, None, bounded).await;
     assert_eq!(first.len(), 4);
     assert!(claim(&test, worker, 4, None, bounded).await.is_empty());
-    hand_back_job(&test.db.get().await.unwrap(), first[0].fence, "shutdown", Duration::ZERO).await.unwrap();
+    hand_back_job(&test.db.get().await.unwrap(), first[0].fence, Code::Shutdown, Duration::ZERO).await.unwrap();
     assert_eq!(claim(&test, worker, 4, None, bounded).await.len(), 1);
 }
 

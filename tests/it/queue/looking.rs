@@ -7,7 +7,7 @@ use app::{
         Conn, Session,
         jobs::{ClaimCursor, advance_job, beat_heart, claim_jobs, get_checkpoint, get_outlook, hand_back_job},
     },
-    domain::{Lease, Status, Step, WorkerId},
+    domain::{Code, Lease, Status, Step, WorkerId},
 };
 use serde_json::json;
 
@@ -124,7 +124,7 @@ async fn what_is_written_of_a_job_in_hand_is_found_by_its_id_whatever_the_statis
         let step = Step::after(lease.status).unwrap();
         advance_job(&conn, lease, step, Status::Parsed, &json!({}), Duration::ZERO).await.unwrap();
         assert!(get_checkpoint(&conn, lease.fence).await.unwrap().is_some());
-        hand_back_job(&conn, lease.fence, "shutdown", Duration::ZERO).await.unwrap();
+        hand_back_job(&conn, lease.fence, Code::Shutdown, Duration::ZERO).await.unwrap();
     }
     conn.rows("SELECT pg_stat_force_next_flush()::text", &[]).await.unwrap();
     assert_eq!(scans_of_running(&test).await, before);
@@ -234,7 +234,7 @@ async fn a_job_committed_late_is_found_while_a_backlog_lasts() {
             return;
         }
         assert!(began.elapsed() < PATIENCE, "the late one starves");
-        hand_back_job(&conn, lease.fence, "shutdown", Duration::ZERO).await.unwrap();
+        hand_back_job(&conn, lease.fence, Code::Shutdown, Duration::ZERO).await.unwrap();
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use app::{
     clients::llamaparse::{LlamaParse, LlamaParseOptions},
-    domain::ErrorClass,
+    domain::{Code, ErrorClass},
     ports::{RemoteParser, RemoteState},
 };
 use serde_json::json;
@@ -54,7 +54,11 @@ async fn what_may_have_been_bought_is_told_from_what_was_not() {
         provider.next(Call::Start, [reply]);
         let began = Instant::now();
         let failed = client.start(&file, None).await.unwrap_err();
-        assert_eq!((failed.failure.code, failed.failure.class, failed.uncertain), (code, class, uncertain), "{told}");
+        assert_eq!(
+            (failed.failure.code.as_str(), failed.failure.class, failed.uncertain),
+            (code, class, uncertain),
+            "{told}"
+        );
         assert!(began.elapsed() < Duration::from_secs(10), "{told}: {:?}", began.elapsed());
         assert!(!failed.failure.message.contains(super::KEY));
     }
@@ -65,7 +69,7 @@ async fn what_may_have_been_bought_is_told_from_what_was_not() {
     assert_eq!(client.look("pjb-none").await.unwrap(), RemoteState::Gone);
     assert_eq!(client.fetch("pjb-none", 1000).await.unwrap(), None);
     assert_eq!(client.fetch(&job, 1000).await.unwrap().unwrap().pages, 2);
-    assert_eq!(client.fetch(&job, 20).await.unwrap_err().code, "parse_output_limit");
+    assert_eq!(client.fetch(&job, 20).await.unwrap_err().code, Code::ParseOutputLimit);
     client.probe().await.unwrap();
     // Not by a connection that is kept: a request on that may have been read.
     let client = self::client(&provider);
@@ -73,7 +77,7 @@ async fn what_may_have_been_bought_is_told_from_what_was_not() {
     let failed = client.start(&file, None).await.unwrap_err();
     assert_eq!(
         (failed.failure.code, failed.uncertain),
-        ("remote_parser_unavailable", false),
+        (Code::RemoteParserUnavailable, false),
         "nobody was there to buy from"
     );
 }

@@ -6,6 +6,7 @@ use utoipa::openapi::{ObjectBuilder, ResponseBuilder, Type};
 
 use super::{Doc, header_ref};
 use crate::api::resources::samples;
+use crate::domain::Code;
 
 impl Doc {
     /// A read whose answer has an `ETag`, and is not sent again to whoever has it.
@@ -21,7 +22,7 @@ impl Doc {
     pub fn if_match(self) -> Self {
         let tags = ObjectBuilder::new().schema_type(Type::String);
         self.header("If-Match", "The `ETag` that GET gave; refused once it is another.", tags, json!("*"))
-            .refuses(StatusCode::PRECONDITION_FAILED, &["precondition_failed"])
+            .refuses(&[Code::PreconditionFailed])
     }
 
     /// An answer that says in `Location` where what it made is to be read.
@@ -39,11 +40,11 @@ impl Doc {
         let what =
             "Visible ASCII, new for each request: a repeat within 24 h is answered as the first was, and does nothing.";
         let ends_well: Vec<u16> = self.answers.keys().copied().collect();
-        let doc = self
-            .header("Idempotency-Key", what, key, json!(samples::KEY))
-            .refuses(StatusCode::BAD_REQUEST, &["idempotency_key_invalid"])
-            .refuses(StatusCode::CONFLICT, &["idempotency_key_in_use"])
-            .refuses(StatusCode::UNPROCESSABLE_ENTITY, &["idempotency_key_reused"]);
+        let doc = self.header("Idempotency-Key", what, key, json!(samples::KEY)).refuses(&[
+            Code::IdempotencyKeyInvalid,
+            Code::IdempotencyKeyInUse,
+            Code::IdempotencyKeyReused,
+        ]);
         ends_well.into_iter().fold(doc, |doc, status| doc.with_header_at(status, "Idempotency-Replayed"))
     }
 

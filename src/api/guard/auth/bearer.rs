@@ -2,9 +2,7 @@
 
 use actix_web::{HttpRequest, http::header};
 
-use super::unauthorized;
-
-use crate::api::http::ApiError;
+use crate::{api::http::ApiError, domain::Code};
 
 /// Longest token. Source: ours; proxies before us end at 8 KiB of headers.
 const MAX_BYTES: usize = 8 * 1024;
@@ -12,15 +10,15 @@ const MAX_BYTES: usize = 8 * 1024;
 /// The token or key of `Authorization: Bearer`.
 pub fn bearer(request: &HttpRequest) -> Result<&str, ApiError> {
     let missing = || {
-        unauthorized(
-            "token_missing",
+        ApiError::new(
+            Code::TokenMissing,
             "This route needs a user's token or an API key. Send the header Authorization: Bearer <token>.",
         )
     };
     let mut values = request.headers().get_all(header::AUTHORIZATION);
     let value = values.next().ok_or_else(missing)?;
     if values.next().is_some() {
-        return Err(unauthorized("token_invalid", "There are two headers Authorization. Send one."));
+        return Err(ApiError::new(Code::TokenInvalid, "There are two headers Authorization. Send one."));
     }
     let value = value.to_str().ok().ok_or_else(missing)?;
     let (scheme, token) = value.split_once(' ').ok_or_else(missing)?;
@@ -29,8 +27,8 @@ pub fn bearer(request: &HttpRequest) -> Result<&str, ApiError> {
         return Err(missing());
     }
     if token.len() > MAX_BYTES {
-        return Err(unauthorized(
-            "token_invalid",
+        return Err(ApiError::new(
+            Code::TokenInvalid,
             format!("The token was refused: it is longer than {MAX_BYTES} bytes."),
         ));
     }

@@ -1,14 +1,9 @@
 //! Our API keys: how they are made, and whom they let in.
 
-use actix_web::{
-    HttpRequest,
-    http::{Method, StatusCode},
-};
+use actix_web::{HttpRequest, http::Method};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
-
-use super::unauthorized;
 
 use crate::{
     api::{
@@ -16,7 +11,7 @@ use crate::{
         messages::BASE_PATH,
     },
     db::api_keys::{ApiKey, Scope, get_api_key},
-    domain::{UserId, hex},
+    domain::{Code, UserId, hex},
 };
 
 /// What our keys begin with, so that people and secret scanners know one when they see it.
@@ -41,15 +36,15 @@ pub async fn caller_of_key(state: &ApiState, request: &HttpRequest, key: &str) -
 
 fn check_key(key: Option<ApiKey>, now: OffsetDateTime) -> Result<ApiKey, ApiError> {
     match key {
-        None => Err(unauthorized(
-            "token_invalid",
+        None => Err(ApiError::new(
+            Code::TokenInvalid,
             "This API key is not known here. Check that it is whole and belongs to this environment.",
         )),
         Some(key) if key.revoked_at.is_some() => {
-            Err(unauthorized("token_invalid", "This API key was revoked. Make another with `app keys create`."))
+            Err(ApiError::new(Code::TokenInvalid, "This API key was revoked. Make another with `app keys create`."))
         }
         Some(key) if key.expires_at.is_some_and(|at| at <= now) => {
-            Err(unauthorized("token_expired", "This API key has expired. Make another with `app keys create`."))
+            Err(ApiError::new(Code::TokenExpired, "This API key has expired. Make another with `app keys create`."))
         }
         Some(key) => Ok(key),
     }
@@ -72,8 +67,7 @@ fn check_scope(key: &ApiKey, needed: Scope) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::new(
-        StatusCode::FORBIDDEN,
-        "scope_missing",
+        Code::ScopeMissing,
         format!(
             "This key has the scope {}; the request needs one with the scope {needed}. Make one with `app keys create`.",
             key.scope
@@ -83,28 +77,28 @@ fn check_scope(key: &ApiKey, needed: Scope) -> Result<(), ApiError> {
 
 /// The one user for whom a caller may act, or whom the request names.
 pub fn acts_for(own: Option<UserId>, request: &HttpRequest) -> Result<UserId, ApiError> {
-    let named =
-        request
-            .headers()
-            .get(USER_HEADER)
-            .map(|value| {
-                value.to_str().ok().and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
-                    ApiError::bad_request("user_invalid", format!("The header {USER_HEADER} is no UUID."))
-                })
-            })
-            .transpose()?;
+    let named = request
+        .headers()
+        .get(USER_HEADER)
+        .map(|value| {
+            value
+                .to_str()
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+                .ok_or_else(|| ApiError::new(Code::UserInvalid, format!("The header {USER_HEADER} is no UUID.")))
+        })
+        .transpose()?;
     match (own, named) {
         (Some(own), Some(named)) if own != named => Err(ApiError::new(
-            StatusCode::FORBIDDEN,
-            "user_forbidden",
+            Code::UserForbidden,
             format!(
                 "{USER_HEADER} names another user than the one for whom this token or key acts. Leave the header out."
             ),
         )),
         (Some(own), _) => Ok(own),
         (None, Some(named)) => Ok(named),
-        (None, None) => Err(ApiError::bad_request(
-            "user_required",
+        (None, None) => Err(ApiError::new(
+            Code::UserRequired,
             format!("This key acts for many users. Say for which with the header {USER_HEADER}: <uuid>."),
         )),
     }

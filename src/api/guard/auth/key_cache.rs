@@ -160,7 +160,7 @@ impl KeyCache {
             Err(failure) if !was_failing => {
                 let kept_s = held.keys.as_ref().map(|(_, fetched)| fetched.elapsed().as_secs());
                 tracing::warn!(
-                    error.code = failure.code,
+                    error.code = failure.code.as_str(),
                     keys.age_s = kept_s,
                     "{failure} Keys fetched before are used meanwhile."
                 );

@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{key_cache::KeyCache, unauthorized};
+use super::key_cache::KeyCache;
 
 use crate::{
     api::{
         http::{ApiError, Caller},
         settings::AuthSettings,
     },
-    domain::UserId,
+    domain::{Code, UserId},
 };
 
 /// How far the clock of whoever issues tokens may be off.
@@ -65,8 +65,8 @@ pub async fn caller_of_token(
         .map_err(|error| refused(error.kind()))?;
     let sub = verified.claims.sub.as_ref().and_then(Value::as_str);
     let user = sub.and_then(|sub| sub.parse().ok()).ok_or_else(|| {
-        unauthorized(
-            "token_invalid",
+        ApiError::new(
+            Code::TokenInvalid,
             "The token's `sub` is no UUID, so it names no user. Send a token that a user signed in for.",
         )
     })?;
@@ -193,7 +193,7 @@ fn refused(kind: &ErrorKind) -> ApiError {
 }
 
 fn why(why: &str) -> ApiError {
-    unauthorized("token_invalid", format!("The token was refused: {why}."))
+    ApiError::new(Code::TokenInvalid, format!("The token was refused: {why}."))
 }
 
 fn unreadable() -> ApiError {
@@ -205,23 +205,18 @@ fn other_issuer() -> ApiError {
 }
 
 fn expired() -> ApiError {
-    unauthorized("token_expired", "The token has expired. Sign in again, or refresh it.")
+    ApiError::of(Code::TokenExpired)
 }
 
 fn keys_only() -> ApiError {
-    unauthorized(
-        "token_invalid",
+    ApiError::new(
+        Code::TokenInvalid,
         "This server takes API keys only: neither a secret for users' tokens (SUPABASE_JWT_SECRET) nor a project (SUPABASE_URL) is set.",
     )
 }
 
 fn keys_unavailable(retry_after: Duration) -> ApiError {
-    ApiError::unavailable(
-        "keys_unavailable",
-        "The token cannot be verified just now: its issuer's keys cannot be fetched. Try again in a few seconds.",
-        "the line of the first failed fetch says why",
-    )
-    .retry_after(retry_after)
+    ApiError::unavailable(Code::KeysUnavailable, "the line of the first failed fetch says why").retry_after(retry_after)
 }
 
 #[cfg(test)]

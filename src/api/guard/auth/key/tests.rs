@@ -2,6 +2,8 @@ use uuid::Uuid;
 
 use super::*;
 
+use crate::domain::Code;
+
 #[test]
 fn keys_are_long_different_and_never_shown_by_debug() {
     let (one, two) = (ApiKeySecret::generate().unwrap(), ApiKeySecret::generate().unwrap());
@@ -29,11 +31,11 @@ fn key(user_id: Option<UserId>) -> ApiKey {
 fn a_key_that_is_revoked_or_expired_is_refused() {
     let now = OffsetDateTime::now_utc();
     assert!(check_key(Some(key(None)), now).is_ok());
-    assert_eq!(check_key(None, now).unwrap_err().code(), "token_invalid");
+    assert_eq!(check_key(None, now).unwrap_err().code(), Code::TokenInvalid);
     let revoked = ApiKey { revoked_at: Some(now), ..key(None) };
-    assert_eq!(check_key(Some(revoked), now).unwrap_err().code(), "token_invalid");
+    assert_eq!(check_key(Some(revoked), now).unwrap_err().code(), Code::TokenInvalid);
     let expired = ApiKey { expires_at: Some(now), ..key(None) };
-    assert_eq!(check_key(Some(expired), now).unwrap_err().code(), "token_expired");
+    assert_eq!(check_key(Some(expired), now).unwrap_err().code(), Code::TokenExpired);
 }
 
 #[test]
@@ -47,12 +49,12 @@ fn a_key_without_a_user_needs_one_named_and_a_users_key_takes_no_other() {
         request.to_http_request()
     };
     let code = |key: &ApiKey, request: &HttpRequest| acts_for(key.user_id, request).map_err(|error| error.code());
-    assert_eq!(code(&key(None), &request(None)), Err("user_required"));
-    assert_eq!(code(&key(None), &request(Some("me"))), Err("user_invalid"));
+    assert_eq!(code(&key(None), &request(None)), Err(Code::UserRequired));
+    assert_eq!(code(&key(None), &request(Some("me"))), Err(Code::UserInvalid));
     assert_eq!(code(&key(None), &request(Some(&two.to_string()))), Ok(two));
     assert_eq!(code(&key(Some(one)), &request(None)), Ok(one));
     assert_eq!(code(&key(Some(one)), &request(Some(&one.to_string()))), Ok(one));
-    assert_eq!(code(&key(Some(one)), &request(Some(&two.to_string()))), Err("user_forbidden"));
+    assert_eq!(code(&key(Some(one)), &request(Some(&two.to_string()))), Err(Code::UserForbidden));
 }
 
 #[test]
@@ -79,7 +81,7 @@ fn a_scope_holds_those_before_it() {
     assert!(check_scope(&of(Scope::Write), Scope::Write).is_ok());
     for (has, needs) in [(Scope::Read, Scope::Write), (Scope::Write, Scope::Admin)] {
         let refused = check_scope(&of(has), needs).unwrap_err();
-        assert_eq!(refused.code(), "scope_missing");
+        assert_eq!(refused.code(), Code::ScopeMissing);
         assert!(refused.problem(None).detail.contains(needs.as_str()));
     }
 }

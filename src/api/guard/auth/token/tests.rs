@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 use super::*;
 
-use crate::api::settings::SecretBytes;
+use crate::{api::settings::SecretBytes, domain::Code};
 
 const SECRET: &[u8] = b"a secret that is long enough for tests";
 
@@ -31,8 +31,8 @@ fn with(claim: &str, value: Value) -> Value {
     claims
 }
 
-async fn code(auth: &AuthSettings, token: &str) -> &'static str {
-    caller_of_token(auth, None, token).await.map_or_else(|error| error.code(), |_| "ok")
+async fn code(auth: &AuthSettings, token: &str) -> Result<(), Code> {
+    caller_of_token(auth, None, token).await.map(drop).map_err(|error| error.code())
 }
 
 async fn detail(auth: &AuthSettings, token: &str) -> String {
@@ -49,18 +49,18 @@ async fn an_issued_token_names_its_user() {
 #[tokio::test]
 async fn an_expired_token_says_so() {
     let past = OffsetDateTime::now_utc().unix_timestamp() - 60;
-    assert_eq!(code(&auth(), &sign(Algorithm::HS256, &with("exp", past.into()))).await, "token_expired");
+    assert_eq!(code(&auth(), &sign(Algorithm::HS256, &with("exp", past.into()))).await, Err(Code::TokenExpired));
 }
 
 #[tokio::test]
 async fn a_token_needs_expiry_subject_and_audience() {
-    assert_eq!(code(&auth(), &sign(Algorithm::HS256, &claims())).await, "ok");
-    assert_eq!(code(&auth(), &sign(Algorithm::HS256, &with("aud", json!(["x", "authenticated"])))).await, "ok");
+    assert_eq!(code(&auth(), &sign(Algorithm::HS256, &claims())).await, Ok(()));
+    assert_eq!(code(&auth(), &sign(Algorithm::HS256, &with("aud", json!(["x", "authenticated"])))).await, Ok(()));
     for claim in ["exp", "sub", "aud"] {
-        assert_eq!(code(&auth(), &sign(Algorithm::HS256, &without(claim))).await, "token_invalid", "{claim}");
+        assert_eq!(code(&auth(), &sign(Algorithm::HS256, &without(claim))).await, Err(Code::TokenInvalid), "{claim}");
     }
     for wrong in [with("aud", "anon".into()), with("sub", "admin".into()), with("nbf", 3_999_999_999_i64.into())] {
-        assert_eq!(code(&auth(), &sign(Algorithm::HS256, &wrong)).await, "token_invalid", "{wrong}");
+        assert_eq!(code(&auth(), &sign(Algorithm::HS256, &wrong)).await, Err(Code::TokenInvalid), "{wrong}");
     }
     let early = detail(&auth(), &sign(Algorithm::HS256, &with("nbf", 3_999_999_999_i64.into()))).await;
     assert!(early.contains("nbf"), "{early}");
@@ -69,10 +69,10 @@ async fn a_token_needs_expiry_subject_and_audience() {
 #[tokio::test]
 async fn the_issuer_counts_where_one_is_set_and_another_project_is_named_as_such() {
     let strict = AuthSettings { issuer: Some("https://issuer".to_owned()), ..auth() };
-    assert_eq!(code(&strict, &sign(Algorithm::HS256, &with("iss", "https://issuer".into()))).await, "ok");
+    assert_eq!(code(&strict, &sign(Algorithm::HS256, &with("iss", "https://issuer".into()))).await, Ok(()));
     for wrong in [json!("https://other"), json!("https://issuer/"), json!(["https://issuer"]), json!(7)] {
         let token = sign(Algorithm::HS256, &with("iss", wrong.clone()));
-        assert_eq!(code(&strict, &token).await, "token_invalid", "{wrong}");
+        assert_eq!(code(&strict, &token).await, Err(Code::TokenInvalid), "{wrong}");
         assert!(detail(&strict, &token).await.contains("another project"), "{wrong}");
     }
     assert!(detail(&strict, &sign(Algorithm::HS256, &claims())).await.contains("lacks `iss`"));
@@ -81,7 +81,7 @@ async fn the_issuer_counts_where_one_is_set_and_another_project_is_named_as_such
 #[tokio::test]
 async fn no_other_algorithm_is_taken() {
     for other in [Algorithm::HS384, Algorithm::HS512] {
-        assert_eq!(code(&auth(), &sign(other, &claims())).await, "token_invalid", "{other:?}");
+        assert_eq!(code(&auth(), &sign(other, &claims())).await, Err(Code::TokenInvalid), "{other:?}");
     }
     let body = URL_SAFE_NO_PAD.encode(claims().to_string());
     let signed = sign(Algorithm::HS256, &claims());
@@ -97,7 +97,7 @@ async fn no_other_algorithm_is_taken() {
     ] {
         let header = URL_SAFE_NO_PAD.encode(header);
         for token in [format!("{header}.{body}."), format!("{header}.{body}.{signature}")] {
-            assert_eq!(code(&auth(), &token).await, "token_invalid", "{token}");
+            assert_eq!(code(&auth(), &token).await, Err(Code::TokenInvalid), "{token}");
         }
     }
 }
@@ -105,9 +105,9 @@ async fn no_other_algorithm_is_taken() {
 #[tokio::test]
 async fn another_secret_and_plain_garbage_are_refused() {
     let other = AuthSettings { hs256_secret: Some(SecretBytes::new(*b"another secret")), ..auth() };
-    assert_eq!(code(&other, &sign(Algorithm::HS256, &claims())).await, "token_invalid");
+    assert_eq!(code(&other, &sign(Algorithm::HS256, &claims())).await, Err(Code::TokenInvalid));
     for garbage in ["", "x", "a.b.c", "..", "é.é.é", "e30.e30.e30", "e30.e30.e30.e30"] {
-        assert_eq!(code(&auth(), garbage).await, "token_invalid", "{garbage}");
+        assert_eq!(code(&auth(), garbage).await, Err(Code::TokenInvalid), "{garbage}");
     }
     let none = AuthSettings { hs256_secret: None, ..auth() };
     let refusal = detail(&none, &sign(Algorithm::HS256, &claims())).await;
