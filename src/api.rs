@@ -4,7 +4,6 @@
 //! What the table registers as private is authenticated before the handler sees it. Handlers are thin: they parse, call
 //! [`db`](crate::db) and the ports, and shape the answer.
 
-mod contract;
 mod guard;
 mod http;
 pub mod messages;
@@ -15,9 +14,8 @@ mod resources;
 mod server;
 mod settings;
 
-pub use contract::{document, document_json};
 pub use guard::auth::{ApiKeySecret, TokenError, issue_token};
 pub use http::{ApiError, ApiState, Caller};
 pub use messages::BASE_PATH;
-pub use server::{ServeError, serve};
+pub use server::{ServeError, document_json, serve};
 pub use settings::{ApiSettings, AuthSettings, Bounds, KeyPolicy, SecretBytes, StreamLimits, UploadLimits};

@@ -4,6 +4,7 @@
 pub mod body;
 mod caller;
 pub mod conditions;
+pub mod contract;
 pub mod filters;
 pub mod form;
 pub mod idempotency;

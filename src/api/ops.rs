@@ -2,4 +2,5 @@
 
 pub mod health;
 pub mod metrics;
+mod samples;
 pub mod storage_health;

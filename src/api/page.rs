@@ -7,18 +7,42 @@ use actix_web::{HttpResponse, http::header};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// `GET /`.
-pub async fn page() -> HttpResponse {
+/// A page for people.
+///
+/// Upload, watch, search, retry, delete. It signs in as any client does.
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "Pages",
+    responses((status = 200, description = "The page.", body = String, content_type = "text/html", example = json!("<!doctype html><html lang=\"en\"><title>Documents</title></html>")))
+)]
+pub async fn dashboard() -> HttpResponse {
     file("text/html; charset=utf-8", include_str!("page/index.html"))
 }
 
-/// `GET /dashboard.css`.
-pub async fn style() -> HttpResponse {
+/// The style of the page at /.
+///
+/// CSS.
+#[utoipa::path(
+    get,
+    path = "/dashboard.css",
+    tag = "Pages",
+    responses((status = 200, description = "The style.", body = String, content_type = "text/css", example = json!("body { margin: 0; }")))
+)]
+pub async fn dashboard_style() -> HttpResponse {
     file("text/css; charset=utf-8", include_str!("page/dashboard.css"))
 }
 
-/// `GET /dashboard.js`.
-pub async fn script() -> HttpResponse {
+/// The script of the page at /.
+///
+/// JavaScript.
+#[utoipa::path(
+    get,
+    path = "/dashboard.js",
+    tag = "Pages",
+    responses((status = 200, description = "The script.", body = String, content_type = "text/javascript", example = json!("\"use strict\";")))
+)]
+pub async fn dashboard_script() -> HttpResponse {
     file("text/javascript; charset=utf-8", include_str!("page/dashboard.js"))
 }
 

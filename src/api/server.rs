@@ -2,9 +2,9 @@
 //! to be up, and ends when told.
 
 mod body_head;
-pub mod endpoint;
+mod endpoint;
 mod request_id;
-pub mod routes;
+mod routes;
 mod security_headers;
 mod slow_bodies;
 
@@ -20,7 +20,6 @@ use actix_web::{
 };
 
 use crate::api::{
-    contract::document_json,
     guard::Guard,
     http::ApiState,
     openapi::docs_page::ServedDocument,
@@ -34,6 +33,8 @@ use crate::api::{
 const BACKLOG: u32 = 2048;
 /// How long a client that still sends a body may take to read why it was refused.
 const LINGER: Duration = Duration::from_secs(2);
+
+pub use routes::document_json;
 
 /// Why the server did not run.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ use actix_web::{
 
 use self::{bearer::bearer, key::caller_of_key, token::caller_of_token};
 pub use self::{
-    key::ApiKeySecret,
+    key::{ApiKeySecret, READING_POSTS},
     key_cache::KeyCache,
     token::{TokenError, issue_token},
 };

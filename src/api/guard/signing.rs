@@ -5,6 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 use sha2::Sha256;
 use time::OffsetDateTime;
+use utoipa::IntoParams;
 
 use crate::{
     api::settings::SecretBytes,
@@ -12,11 +13,14 @@ use crate::{
 };
 
 /// What the query string of a signed URL holds.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SignedQuery {
     /// Unix time, in seconds, up to which it counts.
+    #[param(example = 1_772_446_504)]
     pub expires: i64,
     /// HMAC-SHA256 in base64url.
+    #[param(example = "k3Jx0eQ")]
     pub signature: String,
 }
 

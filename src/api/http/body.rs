@@ -22,9 +22,9 @@ use crate::{
     ports::{ByteStream, ObjectStore, StoredObject},
 };
 
-/// A body that brings nothing for this long is given up.
-///
-/// Source: ours; longer than a phone loses its network for between two cells.
+/// A body that brings nothing for this long is given up. The server bounds how slowly a body may come (`API_BODY_MIN_RATE`)
+/// on the whole; this bounds a single pause, and also holds where that bound is switched off. A phone that changes cells
+/// has its network back sooner.
 pub const STALLED_AFTER: Duration = Duration::from_secs(60);
 /// Pieces of one upload on their way to the store.
 const PIECES: usize = 1;
@@ -105,18 +105,22 @@ where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: fmt::Display,
 {
-    let (mut hasher, mut bytes_len) = (Sha256::new(), 0_u64);
+    // Where no hash was announced, the store's own is enough.
+    let mut hasher = expected.sha256.is_some().then(Sha256::new);
+    let mut bytes_len = 0_u64;
     loop {
         match timeout(STALLED_AFTER, body.next()).await {
             Err(_elapsed) => return Some(stalled()),
             Ok(Some(Err(error))) => return Some(broken_off(&error)),
-            Ok(None) => return expected.check(bytes_len, &hex(&hasher.finalize())).err(),
+            Ok(None) => return expected.check(bytes_len, hasher.map(|hasher| hex(hasher.finalize()))).err(),
             Ok(Some(Ok(data))) => {
                 bytes_len = bytes_len.saturating_add(data.len() as u64);
                 if let Err(too_large) = expected.check_so_far(bytes_len) {
                     return Some(too_large);
                 }
-                hasher.update(&data);
+                if let Some(hasher) = &mut hasher {
+                    hasher.update(&data);
+                }
                 if sender.send(Piece::Data(data)).await.is_err() {
                     return None;
                 }
@@ -143,7 +147,7 @@ impl Expected {
         }
     }
 
-    fn check(&self, bytes_len: u64, sha256: &str) -> Result<(), ApiError> {
+    fn check(&self, bytes_len: u64, sha256: Option<String>) -> Result<(), ApiError> {
         match self.bytes_len {
             Some(declared) if bytes_len != declared => {
                 return Err(ApiError::new(
@@ -155,10 +159,10 @@ impl Expected {
             }
             _ => {}
         }
-        match &self.sha256 {
-            Some(declared) if declared != sha256 => Err(ApiError::of(Code::HashMismatch)),
-            _ => Ok(()),
+        if self.sha256 != sha256 {
+            return Err(ApiError::of(Code::HashMismatch));
         }
+        Ok(())
     }
 }
 

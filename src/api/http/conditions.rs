@@ -7,7 +7,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         StatusCode,
-        header::{self, HeaderName},
+        header::{self, EntityTag, Header, IfNoneMatch},
     },
 };
 use serde::Serialize;
@@ -25,33 +25,40 @@ const TAG_BYTES: usize = 16;
 pub fn json(request: &HttpRequest, view: &impl Serialize) -> Result<HttpResponse, ApiError> {
     let body = serde_json::to_vec(view).map_err(ApiError::internal)?;
     let tag = tag_of(&body);
-    let known = listed(request, &header::IF_NONE_MATCH)
-        .is_some_and(|tags| tags.iter().any(|known| known == "*" || known.trim_start_matches("W/") == tag));
+    let known = match IfNoneMatch::parse(request) {
+        Ok(IfNoneMatch::Any) => true,
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
+        Err(_unreadable) => false,
+    };
     let mut response =
         if known { HttpResponse::build(StatusCode::NOT_MODIFIED) } else { HttpResponse::build(StatusCode::OK) };
     // Kept by the client alone, and asked for again each time.
-    response.insert_header((header::ETAG, tag)).insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    response.insert_header(header::ETag(tag)).insert_header((header::CACHE_CONTROL, "private, no-cache"));
     Ok(if known { response.finish() } else { response.content_type("application/json").body(body) })
 }
 
-fn tag_of(body: &[u8]) -> String {
-    format!("\"{}\"", hex(&Sha256::digest(body)[..TAG_BYTES]))
+fn tag_of(body: &[u8]) -> EntityTag {
+    EntityTag::new_strong(hex(&Sha256::digest(body)[..TAG_BYTES]))
 }
 
 /// What a client says that it has seen.
-pub struct IfMatch(Vec<String>);
+pub struct IfMatch(header::IfMatch);
 
 impl IfMatch {
-    /// The header of `request`; `None`: whatever there is will do.
+    /// The header of `request`; `None`: whatever there is will do. What cannot be read matches nothing.
     pub fn of(request: &HttpRequest) -> Option<Self> {
-        listed(request, &header::IF_MATCH).map(Self)
+        request.headers().contains_key(header::IF_MATCH).then(|| {
+            Self(header::IfMatch::parse(request).unwrap_or_else(|_unreadable| header::IfMatch::Items(Vec::new())))
+        })
     }
 
     /// Whether `view` is what it has seen. Weak tags never are (RFC 9110, section 13.1.1).
     pub fn holds(&self, view: &impl Serialize) -> bool {
-        let Ok(body) = serde_json::to_vec(view) else { return false };
-        let tag = tag_of(&body);
-        self.0.iter().any(|seen| seen == "*" || *seen == tag)
+        match (&self.0, serde_json::to_vec(view)) {
+            (header::IfMatch::Any, Ok(_)) => true,
+            (header::IfMatch::Items(tags), Ok(body)) => tags.iter().any(|seen| seen.strong_eq(&tag_of(&body))),
+            (_, Err(_)) => false,
+        }
     }
 }
 
@@ -60,17 +67,10 @@ pub fn precondition_failed() -> ApiError {
     ApiError::of(Code::PreconditionFailed)
 }
 
-/// The tags of a header, over all its lines; `None`: it is not there.
-fn listed(request: &HttpRequest, name: &HeaderName) -> Option<Vec<String>> {
-    let lines: Vec<&str> = request.headers().get_all(name).map(|line| line.to_str().unwrap_or_default()).collect();
-    (!lines.is_empty())
-        .then(|| lines.iter().flat_map(|line| line.split(',')).map(|tag| tag.trim().to_owned()).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::test::TestRequest;
+    use actix_web::{http::header::HeaderName, test::TestRequest};
 
     fn asked(name: HeaderName, value: &str) -> HttpRequest {
         TestRequest::get().insert_header((name, value)).to_http_request()
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn only_a_strong_tag_of_just_this_matches() {
-        let tag = tag_of(b"[1,2]");
+        let tag = tag_of(b"[1,2]").to_string();
         let holds = |value: &str| IfMatch::of(&asked(header::IF_MATCH, value)).unwrap().holds(&[1, 2]);
         assert!(holds(&tag) && holds("*") && holds(&format!("\"x\",{tag}")));
         assert!(!holds(&format!("W/{tag}")) && !holds("\"x\"") && !holds(""));

@@ -3,19 +3,20 @@
 
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::{
-    api::http::{ApiError, paging::ListId},
+    api::{
+        http::{ApiError, paging::ListId},
+        messages::{KINDS, KindName, StateName, StatusName},
+    },
     db::{documents::DocumentFilter, jobs::JobFilter},
     domain::{Code, DocumentId, State, Status},
 };
 
 /// Longest piece of a file name that is searched for, in characters. Source: ours; the most that a name has by default.
 pub const MAX_PIECE_CHARS: usize = 120;
-/// What a document can be by its content, as rows name it.
-pub const KINDS: [&str; 7] = ["pdf", "docx", "pptx", "xlsx", "html", "markdown", "plain_text"];
-
 /// A list without filters.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,38 +28,52 @@ pub struct PageQuery {
 }
 
 /// `GET /jobs`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct JobsQuery {
-    /// Items wanted, 1 to 100; 20 when absent.
+    /// Items wanted.
+    #[param(ignore)]
     pub limit: Option<i64>,
     /// `next_cursor` of the page before, with the same filters.
+    #[param(ignore)]
     pub cursor: Option<String>,
     /// Only jobs in this state.
+    #[param(value_type = Option<StateName>, example = "deadletter")]
     pub state: Option<String>,
     /// Only jobs at this status.
+    #[param(value_type = Option<StatusName>, example = "failed_parse")]
     pub status: Option<String>,
     /// Only jobs of this document.
+    #[param(value_type = Option<Uuid>, example = "6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18")]
     pub document_id: Option<String>,
     /// Only jobs made after this moment (RFC 3339).
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-03-02T00:00:00Z")]
     pub created_after: Option<String>,
     /// Only jobs made before this moment (RFC 3339).
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-03-03T00:00:00Z")]
     pub created_before: Option<String>,
 }
 
 /// `GET /documents`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct DocumentsQuery {
-    /// Items wanted, 1 to 100; 20 when absent.
+    /// Items wanted.
+    #[param(ignore)]
     pub limit: Option<i64>,
     /// `next_cursor` of the page before, with the same filters.
+    #[param(ignore)]
     pub cursor: Option<String>,
     /// Only documents whose latest job is at this status.
+    #[param(value_type = Option<StatusName>, example = "complete")]
     pub processing_status: Option<String>,
     /// Only documents that are this by their content.
+    #[param(inline, value_type = Option<KindName>, example = "pdf")]
     pub kind: Option<String>,
     /// Only documents whose file name holds this, whatever the case.
+    #[param(min_length = 1, max_length = 120, example = "policy")]
     pub filename: Option<String>,
 }
 

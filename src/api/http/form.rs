@@ -44,7 +44,8 @@ pub struct Form {
 
 /// What of the form has been read.
 struct Seen {
-    print: Sha256,
+    /// `None`: nothing will ask for the fingerprint.
+    print: Option<Sha256>,
     /// Whether each part so far was read to its end.
     whole: bool,
 }
@@ -58,15 +59,20 @@ pub struct Part {
     /// The media type that it declares.
     pub mime: String,
     name: String,
-    bytes: Sha256,
+    /// `None`: nothing will ask for the fingerprint.
+    bytes: Option<Sha256>,
     ended: bool,
     seen: Rc<RefCell<Seen>>,
 }
 
 impl Form {
-    /// The form in the body of `request`.
-    pub fn new(request: &HttpRequest, body: impl Stream<Item = Result<Bytes, PayloadError>> + 'static) -> Self {
-        let seen = Seen { print: Sha256::new(), whole: true };
+    /// The form in the body of `request`; its bytes are hashed if a `fingerprint` will be asked for.
+    pub fn new(
+        request: &HttpRequest,
+        body: impl Stream<Item = Result<Bytes, PayloadError>> + 'static,
+        fingerprint: bool,
+    ) -> Self {
+        let seen = Seen { print: fingerprint.then(Sha256::new), whole: true };
         let parts = Multipart::new(request.headers(), body);
         Self { parts, seen: Rc::new(RefCell::new(seen)), others: 0, ended: false }
     }
@@ -106,10 +112,11 @@ impl Form {
         error
     }
 
-    /// Of the whole form: each part's name, file name, media type and bytes. `None`: it was not read to its end.
+    /// Of the whole form: each part's name, file name, media type and bytes. `None`: it was not read to its end, or nothing
+    /// was to be hashed.
     pub fn fingerprint(&self) -> Option<String> {
         let seen = self.seen.borrow();
-        (self.ended && seen.whole).then(|| hex(&seen.print.clone().finalize()))
+        seen.print.clone().filter(|_| self.ended && seen.whole).map(|print| hex(print.finalize()))
     }
 
     /// Reads the form to its end, of each file up to `max_file_bytes` (0: no limit), and keeps nothing but the fingerprint.
@@ -135,7 +142,7 @@ impl Part {
             field: field.fuse(),
             filename,
             mime,
-            bytes: Sha256::new(),
+            bytes: seen.borrow().print.is_some().then(Sha256::new),
             ended: false,
             seen: Rc::clone(seen),
         };
@@ -163,13 +170,14 @@ impl Part {
 
     /// Adds the part to the form's fingerprint, each field behind its length so that none can pass for two.
     fn note(&mut self) {
-        let bytes = self.bytes.finalize_reset();
-        let mut seen = self.seen.borrow_mut();
-        for field in [self.name.as_bytes(), self.filename.as_bytes(), self.mime.as_bytes(), bytes.as_slice()] {
-            seen.print.update((field.len() as u64).to_be_bytes());
-            seen.print.update(field);
-        }
         self.ended = true;
+        let mut seen = self.seen.borrow_mut();
+        let (Some(print), Some(bytes)) = (&mut seen.print, self.bytes.take()) else { return };
+        let bytes = bytes.finalize();
+        for field in [self.name.as_bytes(), self.filename.as_bytes(), self.mime.as_bytes(), bytes.as_slice()] {
+            print.update((field.len() as u64).to_be_bytes());
+            print.update(field);
+        }
     }
 }
 
@@ -179,7 +187,11 @@ impl Stream for Part {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let piece = ready!(Pin::new(&mut self.field).poll_next(cx));
         match &piece {
-            Some(Ok(data)) => self.bytes.update(data),
+            Some(Ok(data)) => {
+                if let Some(bytes) = &mut self.bytes {
+                    bytes.update(data);
+                }
+            }
             Some(Err(_)) => self.seen.borrow_mut().whole = false,
             None if !self.ended => self.note(),
             None => {}

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// How long pages are.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct PageSize {
     /// When the client does not say.
     pub default: i64,

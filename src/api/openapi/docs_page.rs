@@ -10,7 +10,11 @@ use actix_web::{HttpResponse, http::header, web};
 use bytes::Bytes;
 use utoipa_swagger_ui::Config;
 
-use crate::api::http::ApiError;
+use super::docs_schemas::{AnyDocument, FileName};
+use crate::{
+    api::http::{ApiError, contract::codes},
+    domain::Code,
+};
 
 /// What the page may do: run its own files, and call its own origin's API. Swagger UI sets styles inline and has its
 /// pictures in `data:` URLs.
@@ -53,7 +57,21 @@ impl ServedDocument {
     }
 }
 
-/// `GET /openapi.json`.
+/// This contract.
+///
+/// OpenAPI 3.1, made from the code that answers.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "Service",
+    responses((
+        status = 200,
+        description = "The document.",
+        body = inline(AnyDocument),
+        content_type = "application/json",
+        example = json!({ "openapi": "3.1.0", "info": { "title": "app", "version": "0.1.0" }, "paths": {} })
+    ))
+)]
 pub async fn openapi(document: web::Data<ServedDocument>) -> Result<HttpResponse, ApiError> {
     let document = document.0.clone().map_err(ApiError::internal)?;
     Ok(HttpResponse::Ok()
@@ -62,13 +80,39 @@ pub async fn openapi(document: web::Data<ServedDocument>) -> Result<HttpResponse
         .body(document))
 }
 
-/// `GET /docs`.
-pub async fn page() -> HttpResponse {
+/// This contract, to read and to try.
+///
+/// A page that needs nothing from elsewhere.
+#[utoipa::path(
+    get,
+    path = "/docs",
+    tag = "Service",
+    responses((status = 200, description = "The page.", body = String, content_type = "text/html", example = json!("<!doctype html><html lang=\"en\"><title>Documents</title></html>")))
+)]
+pub async fn docs() -> HttpResponse {
     file("text/html; charset=utf-8", Bytes::from_static(include_str!("docs_page/index.html").as_bytes()))
 }
 
-/// `GET /docs/{file}`.
-pub async fn asset(name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+/// A file of the page at /docs.
+///
+/// Its script, its style, its licence.
+#[utoipa::path(
+    get,
+    path = "/docs/{file}",
+    tag = "Service",
+    params(("file" = inline(FileName), Path, description = "The file's name.", example = json!("start.js"))),
+    responses((
+        status = 200,
+        description = "The file.",
+        content(
+            (String = "text/javascript", example = json!("window.ui = SwaggerUIBundle({});")),
+            (String = "text/css", example = json!("body { margin: 0; }")),
+            (String = "text/plain", example = json!("Apache License"))
+        )
+    )),
+    extensions(("x-codes" = json!(codes(&[Code::RouteNotFound]))))
+)]
+pub async fn docs_file(name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let found = FILES.iter().find(|file| file.name == name.as_str()).ok_or_else(ApiError::route_not_found)?;
     let bytes = match found.source {
         Source::Own(text) => Bytes::from_static(text.as_bytes()),

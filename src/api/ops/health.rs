@@ -9,7 +9,7 @@ use crate::{
     api::{
         http::ApiState,
         messages::{Health, VersionInfo},
-        ops::storage_health::StorageHealth,
+        ops::{samples, storage_health::StorageHealth},
     },
     db::migrations::get_environment_stamp,
 };
@@ -20,12 +20,33 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// What a check says that has nothing to say.
 const OK: &str = "ok";
 
-/// `/livez`: this process answers. Never touches the database.
+/// Whether this process answers.
+///
+/// Never touches the database. Platforms that restart what is dead probe this.
+#[utoipa::path(
+    get,
+    path = "/livez",
+    tag = "Service",
+    responses((status = 200, description = "It does.", body = String, content_type = "text/plain", example = json!("ok\n")))
+)]
 pub async fn livez() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
 }
 
-/// `/version`.
+/// Which build this is.
+///
+/// Version, commit, branch, and the newest migration it knows.
+#[utoipa::path(
+    get,
+    path = "/version",
+    tag = "Service",
+    responses((
+        status = 200,
+        description = "The build.",
+        body = VersionInfo,
+        examples(("build" = (value = json!(samples::version()))))
+    ))
+)]
 pub async fn version(state: web::Data<ApiState>) -> HttpResponse {
     HttpResponse::Ok().json(VersionInfo {
         version: state.build.version.to_owned(),
@@ -37,11 +58,53 @@ pub async fn version(state: web::Data<ApiState>) -> HttpResponse {
     })
 }
 
-/// `/health` and `/readyz`: 503 with the reasons while requests could not be served. Without the object store all but
-/// uploads goes on, so that is told (`degraded`) and is no reason to take this process away.
+/// Whether this process is ready, and why not.
+///
+/// Asks the database, within 3 s. Platforms that route by readiness probe this.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "Service",
+    responses(
+        (status = 200, description = "Ready.", body = Health, examples(("ready" = (value = json!(samples::health(true)))))),
+        (
+            status = 503,
+            description = "Not ready; `checks` has the reasons.",
+            body = Health,
+            examples(("schema_missing" = (value = json!(samples::health(false)))))
+        )
+    )
+)]
 pub async fn health(state: web::Data<ApiState>, storage: web::Data<StorageHealth>) -> HttpResponse {
+    answer(&state, &storage).await
+}
+
+/// The same as /health.
+///
+/// Asks the database, within 3 s. Platforms that route by readiness probe this.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "Service",
+    responses(
+        (status = 200, description = "Ready.", body = Health, examples(("ready" = (value = json!(samples::health(true)))))),
+        (
+            status = 503,
+            description = "Not ready; `checks` has the reasons.",
+            body = Health,
+            examples(("schema_missing" = (value = json!(samples::health(false)))))
+        )
+    )
+)]
+pub async fn readyz(state: web::Data<ApiState>, storage: web::Data<StorageHealth>) -> HttpResponse {
+    answer(&state, &storage).await
+}
+
+/// 503 with the reasons while requests could not be served. Without the object store all but uploads goes on, so that is
+/// told (`degraded`) and is no reason to take this process away.
+async fn answer(state: &ApiState, storage: &StorageHealth) -> HttpResponse {
     let (checks, storage) =
-        tokio::join!(tokio::time::timeout(ANSWER_WITHIN, checks(&state)), storage.look(state.store.as_ref()));
+        tokio::join!(tokio::time::timeout(ANSWER_WITHIN, checks(state)), storage.look(state.store.as_ref()));
     let mut checks = checks.unwrap_or_else(|_elapsed| {
         BTreeMap::from([("database".to_owned(), format!("no answer within {} s", ANSWER_WITHIN.as_secs()))])
     });

@@ -11,6 +11,7 @@ use crate::{
             ApiError, ApiState, Caller, RequestIds,
             body::{Expected, read_whole, store_body},
             conditions::{self, IfMatch},
+            contract::codes,
             filters::{DocumentsQuery, PageQuery},
             form::Form,
             idempotency::FormPrint,
@@ -18,10 +19,14 @@ use crate::{
             paging::{ListId, PageSize},
             validate,
         },
-        messages::{BASE_PATH, ChunkView, DeletionReceipt, DocumentView, DocumentsAccepted, FileOutcome, TextRequest},
+        messages::{
+            BASE_PATH, ChunkView, DeletionReceipt, DocumentView, DocumentsAccepted, FileForm, FileOutcome,
+            PageOfChunkView, PageOfDocumentView, TextRequest,
+        },
         resources::{
             jobs::job_path,
-            uploads::{new_upload, not_registered, quota_reached},
+            samples,
+            uploads::{REFUSED_FILES, new_upload, not_registered, quota_reached},
         },
     },
     db::{
@@ -47,7 +52,55 @@ struct Sender {
     correlation_id: Uuid,
 }
 
-/// `POST /documents`: multipart, or JSON with a text.
+/// Send documents.
+///
+/// One file or many as a form, or a text as JSON. Each becomes a document and a job. A single one that is refused is the
+/// answer's own problem; of several, each has its entry: ids, or a problem.
+#[utoipa::path(
+    post,
+    path = "/documents",
+    tag = "Uploads",
+    request_body(
+        description = "Files, each a part with a file name; or JSON with `title` and `text`.",
+        content(
+            (inline(FileForm) = "multipart/form-data", example = json!({ "file": ["%PDF-1.7 …"] })),
+            (TextRequest = "application/json", examples(("text" = (value = json!(samples::text_request())))))
+        )
+    ),
+    responses((
+        status = 202,
+        description = "Taken in; one entry a file, in the order of the request.",
+        body = DocumentsAccepted,
+        examples(
+            ("one" = (value = json!(samples::one_taken()))),
+            ("one_of_two" = (value = json!(samples::one_of_two_taken())))
+        )
+    )),
+    extensions(
+        ("x-links" = json!({
+            "/documents/0/job_id": samples::JOB_OPERATIONS,
+            "/documents/0/document_id": samples::DOCUMENT_OPERATIONS
+        })),
+        ("x-codes" = json!([
+            codes(&REFUSED_FILES),
+            codes(&[
+                Code::FormInvalid,
+                Code::UploadStalled,
+                Code::DocumentExists,
+                Code::FileTooLarge,
+                Code::TooManyFiles,
+                Code::FormTooLarge,
+                Code::ContentTypeInvalid,
+                Code::FileMissing,
+                Code::TitleEmpty,
+                Code::TextEmpty,
+                Code::TextInvalid,
+                Code::UploadsPerDay,
+                Code::StorageUnavailable,
+            ]),
+        ].concat()))
+    )
+)]
 pub async fn post_documents(
     state: web::Data<ApiState>,
     caller: Caller,
@@ -76,7 +129,7 @@ async fn take_files(
     request: &HttpRequest,
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (mut form, max) = (Form::new(request, body), state.settings.uploads.max_files);
+    let (mut form, max) = (Form::new(request, body, FormPrint::is_wanted(request)), state.settings.uploads.max_files);
     let mut outcomes: Vec<(String, Taken)> = Vec::new();
     while let Some(part) = form.next().await {
         let mut part = match part {
@@ -241,7 +294,26 @@ fn document_view(document: Document) -> DocumentView {
     }
 }
 
-/// `GET /documents`.
+/// List documents.
+///
+/// The caller's documents, newest first.
+#[utoipa::path(
+    get,
+    path = "/documents",
+    tag = "Documents",
+    params(DocumentsQuery),
+    responses((
+        status = 200,
+        description = "A page of documents; without `next_cursor` it is the last.",
+        body = PageOfDocumentView,
+        examples(("page" = (value = json!(samples::page(samples::document())))))
+    )),
+    extensions(
+        ("x-pages" = json!(DOCUMENTS)),
+        ("x-codes" = json!(codes(&[Code::StatusInvalid, Code::KindInvalid]))),
+        ("x-codes-400" = json!(codes(&[Code::FilenameInvalid])))
+    )
+)]
 pub async fn list_documents(
     state: web::Data<ApiState>,
     caller: Caller,
@@ -255,7 +327,22 @@ pub async fn list_documents(
     conditions::json(&request, &list.page(rows, limit, key, document_view))
 }
 
-/// `GET /documents/{id}`.
+/// Look at a document.
+///
+/// Name, size, kind, pages, chunks, and its latest job.
+#[utoipa::path(
+    get,
+    path = "/documents/{id}",
+    tag = "Documents",
+    params(("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it.", example = json!(samples::DOCUMENT))),
+    responses((
+        status = 200,
+        description = "The document.",
+        body = DocumentView,
+        examples(("complete" = (value = json!(samples::document()))))
+    )),
+    extensions(("x-codes" = json!(codes(&[Code::DocumentNotFound]))))
+)]
 pub async fn get_document(
     state: web::Data<ApiState>,
     caller: Caller,
@@ -267,7 +354,23 @@ pub async fn get_document(
     conditions::json(&request, &document_view(document))
 }
 
-/// `GET /documents/{id}/chunks`.
+/// Read a document's passages.
+///
+/// In order of the text, with their headings and pages. They come when the document has been cut; whether each has its
+/// vector is said.
+#[utoipa::path(
+    get,
+    path = "/documents/{id}/chunks",
+    tag = "Documents",
+    params(("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it.", example = json!(samples::DOCUMENT))),
+    responses((
+        status = 200,
+        description = "A page of passages; without `next_cursor` it is the last.",
+        body = PageOfChunkView,
+        examples(("page" = (value = json!(samples::page(samples::chunk())))))
+    )),
+    extensions(("x-pages" = json!(CHUNKS)), ("x-codes" = json!(codes(&[Code::DocumentNotFound]))))
+)]
 pub async fn list_chunks(
     state: web::Data<ApiState>,
     caller: Caller,
@@ -304,7 +407,26 @@ fn receipt(deletion: Deletion) -> DeletionReceipt {
     }
 }
 
-/// `DELETE /documents/{id}`.
+/// Delete a document.
+///
+/// Its rows are gone with the answer: document, jobs, passages. A job that runs is stopped. The stored bytes follow; the
+/// receipt says when they are gone.
+#[utoipa::path(
+    delete,
+    path = "/documents/{id}",
+    tag = "Documents",
+    params(("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it.", example = json!(samples::DOCUMENT))),
+    responses((
+        status = 202,
+        description = "The receipt.",
+        body = DeletionReceipt,
+        examples(("pending" = (value = json!(samples::receipt("pending", 2)))))
+    )),
+    extensions(
+        ("x-links" = json!({ "/deletion_id": ["get_deletion_receipt"] })),
+        ("x-codes" = json!(codes(&[Code::DocumentNotFound])))
+    )
+)]
 pub async fn delete_document(
     state: web::Data<ApiState>,
     caller: Caller,
@@ -325,7 +447,27 @@ pub async fn delete_document(
     Ok(HttpResponse::Accepted().insert_header((header::LOCATION, at)).json(receipt(deletion)))
 }
 
-/// `GET /deletions/{id}`.
+/// Ask for a deletion's receipt.
+///
+/// Whether every stored object of a deleted document is gone.
+#[utoipa::path(
+    get,
+    path = "/deletions/{id}",
+    tag = "Documents",
+    params((
+        "id" = Uuid,
+        Path,
+        description = "The receipt's id, as the answer to DELETE gave it.",
+        example = json!(samples::DELETION)
+    )),
+    responses((
+        status = 200,
+        description = "The receipt.",
+        body = DeletionReceipt,
+        examples(("done" = (value = json!(samples::receipt("done", 0)))))
+    )),
+    extensions(("x-codes" = json!(codes(&[Code::DeletionNotFound]))))
+)]
 pub async fn get_deletion_receipt(
     state: web::Data<ApiState>,
     caller: Caller,

@@ -30,11 +30,12 @@ use crate::{
         guard::{Guard, stream_quota::StreamPlace},
         http::{
             ApiError, ApiState, Caller, RequestIds, conditions,
+            contract::codes,
             filters::PageQuery,
             paging::{ListId, PageSize},
         },
-        messages::EventView,
-        resources::jobs::job_view,
+        messages::{EventView, PageOfEventView},
+        resources::{jobs::job_view, samples},
     },
     db::{
         DbError,
@@ -68,7 +69,38 @@ fn event_view(event: Event) -> EventView {
     }
 }
 
-/// `GET /jobs/{id}/events`.
+/// Read or watch a job's timeline.
+///
+/// As JSON, oldest first, a page at a time. With `Accept: text/event-stream`, live until the job has ended: each event of
+/// the job with its `seq` as the id, `event: job` with the job whenever it changed, `event: end` at last. A client that was
+/// cut off, or whose timeline has lasted for as long as one may, sends the last id as `Last-Event-ID` and goes on behind it,
+/// as a browser's EventSource does by itself.
+#[utoipa::path(
+    get,
+    path = "/jobs/{id}/events",
+    tag = "Jobs",
+    params(
+        ("id" = Uuid, Path, description = "The job's id, as the answer to the upload gave it.", example = json!(samples::JOB)),
+        ("Last-Event-ID" = Option<i64>, Header, nullable = false, description = "The last event that was seen; of the live timeline.", example = json!(3))
+    ),
+    responses((
+        status = 200,
+        description = "The timeline.",
+        content(
+            (PageOfEventView = "application/json", examples(("page" = (value = json!(samples::page(samples::event())))))),
+            (String = "text/event-stream", example = json!(samples::STREAM))
+        )
+    )),
+    extensions(
+        ("x-pages" = json!(EVENTS)),
+        ("x-codes" = json!(codes(&[
+            Code::JobNotFound,
+            Code::LastEventIdInvalid,
+            Code::StreamsPerUser,
+            Code::StreamsFull,
+        ])))
+    )
+)]
 pub async fn get_events(
     state: web::Data<ApiState>,
     guard: web::Data<Guard>,

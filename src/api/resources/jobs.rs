@@ -8,12 +8,14 @@ use crate::{
         http::{
             ApiError, ApiState, Caller, RequestIds,
             conditions::{self, IfMatch},
+            contract::codes,
             filters::JobsQuery,
             json::{self, is_json},
             paging::PageSize,
             problem::content_type_invalid,
         },
-        messages::{BASE_PATH, JobView, Progress, RetryRequest},
+        messages::{BASE_PATH, JobView, PageOfJobView, Progress, RetryRequest},
+        resources::samples,
     },
     db::{
         Cursor,
@@ -64,7 +66,30 @@ fn tenths(percent: f64) -> f64 {
     (percent * 10.0).floor() / 10.0
 }
 
-/// `GET /jobs`.
+/// List jobs.
+///
+/// The caller's jobs, newest first.
+#[utoipa::path(
+    get,
+    path = "/jobs",
+    tag = "Jobs",
+    params(JobsQuery),
+    responses((
+        status = 200,
+        description = "A page of jobs; without `next_cursor` it is the last.",
+        body = PageOfJobView,
+        examples(("page" = (value = json!(samples::page(samples::job())))))
+    )),
+    extensions(
+        ("x-pages" = json!(JOBS)),
+        ("x-codes" = json!(codes(&[
+            Code::StateInvalid,
+            Code::StatusInvalid,
+            Code::IdInvalid,
+            Code::TimeInvalid,
+        ])))
+    )
+)]
 pub async fn list_jobs(
     state: web::Data<ApiState>,
     caller: Caller,
@@ -78,7 +103,26 @@ pub async fn list_jobs(
     conditions::json(&request, &list.page(rows, limit, key, job_view))
 }
 
-/// `GET /jobs/{id}`.
+/// Look at a job.
+///
+/// Its status, who has it, how far it has come, and why it failed.
+#[utoipa::path(
+    get,
+    path = "/jobs/{id}",
+    tag = "Jobs",
+    params(("id" = Uuid, Path, description = "The job's id, as the answer to the upload gave it.", example = json!(samples::JOB))),
+    responses((
+        status = 200,
+        description = "The job.",
+        body = JobView,
+        examples(
+            ("done" = (value = json!(samples::job()))),
+            ("queued" = (value = json!(samples::job_queued()))),
+            ("failed" = (value = json!(samples::job_failed())))
+        )
+    )),
+    extensions(("x-codes" = json!(codes(&[Code::JobNotFound]))))
+)]
 pub async fn get_job(
     state: web::Data<ApiState>,
     caller: Caller,
@@ -96,7 +140,23 @@ fn as_seen(seen: Option<&IfMatch>) -> impl Fn(&Job) -> bool + Send + Sync {
     move |job| seen.is_none_or(|seen| seen.holds(&job_view(job.clone())))
 }
 
-/// `POST /jobs/{id}/cancel`. Asking twice changes nothing.
+/// Stop a job.
+///
+/// A job that runs is stopped within a heartbeat; what it has committed stays. Asking twice changes nothing. A stopped job
+/// can be tried again.
+#[utoipa::path(
+    post,
+    path = "/jobs/{id}/cancel",
+    tag = "Jobs",
+    params(("id" = Uuid, Path, description = "The job's id, as the answer to the upload gave it.", example = json!(samples::JOB))),
+    responses((
+        status = 200,
+        description = "The job, stopped.",
+        body = JobView,
+        examples(("cancelled" = (value = json!(samples::job_cancelled()))))
+    )),
+    extensions(("x-codes" = json!(codes(&[Code::JobNotFound, Code::JobEnded]))))
+)]
 pub async fn cancel_job(
     state: web::Data<ApiState>,
     caller: Caller,
@@ -131,7 +191,40 @@ pub async fn cancel_job(
     }
 }
 
-/// `POST /jobs/{id}/retry`.
+/// Try a job again.
+///
+/// From its last good checkpoint, or from an earlier status that `from` names. A job that is done needs `from`. The first
+/// failure stays on record.
+#[utoipa::path(
+    post,
+    path = "/jobs/{id}/retry",
+    tag = "Jobs",
+    params(("id" = Uuid, Path, description = "The job's id, as the answer to the upload gave it.", example = json!(samples::JOB))),
+    request_body(
+        content = RetryRequest,
+        description = "From where; an empty body will do.",
+        examples(
+            ("last_checkpoint" = (value = json!(RetryRequest::default()))),
+            ("earlier" = (value = json!(samples::retry_from_parsed())))
+        )
+    ),
+    responses((
+        status = 202,
+        description = "The job, queued again.",
+        body = JobView,
+        examples(("queued" = (value = json!(samples::job_queued()))))
+    )),
+    extensions(
+        ("x-optional-body" = json!(true)),
+        ("x-links" = json!({ "/job_id": ["get_job", "get_events", "cancel_job"] })),
+        ("x-codes" = json!(codes(&[
+            Code::JobNotFound,
+            Code::DocumentBusy,
+            Code::JobNotRetryable,
+            Code::RetryFromInvalid,
+        ])))
+    )
+)]
 pub async fn retry_job(
     state: web::Data<ApiState>,
     caller: Caller,

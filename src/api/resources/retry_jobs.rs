@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        http::{ApiError, ApiState, Caller, json::Json},
+        http::{ApiError, ApiState, Caller, contract::codes, json::Json},
         messages::{RetryManyAnswer, RetryManyRequest, SkippedJob},
-        resources::jobs::parse_from,
+        resources::{jobs::parse_from, samples},
     },
     db::{
         DbError,
@@ -44,7 +44,31 @@ impl Tally {
     }
 }
 
-/// `POST /jobs/retry`.
+/// Try many jobs again.
+///
+/// Those that are named, or with `all` every one that failed, a batch a call: send `next_cursor` as `cursor` until there is
+/// none. `dry_run` changes nothing and says what would be queued.
+#[utoipa::path(
+    post,
+    path = "/jobs/retry",
+    tag = "Jobs",
+    request_body(
+        content = RetryManyRequest,
+        description = "Which jobs.",
+        examples(
+            ("named" = (value = json!(samples::retry_named()))),
+            ("all_of_one_cause" = (value = json!(samples::retry_all_of_one_cause()))),
+            ("look_first" = (value = json!(samples::retry_dry())))
+        )
+    ),
+    responses((
+        status = 200,
+        description = "What became of this batch.",
+        body = RetryManyAnswer,
+        examples(("batch" = (value = json!(samples::retried()))))
+    )),
+    extensions(("x-codes" = json!(codes(&[Code::RetrySelectionInvalid, Code::RetryFromInvalid]))))
+)]
 pub async fn retry_jobs(
     state: web::Data<ApiState>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! Examples, as the types that go over the wire: one that no longer fits does not compile.
+//! Examples for the contract, as values of the messages: one that no longer fits does not compile.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use crate::{
     api::{
         http::paging::ListId,
         messages::{
-            ChunkView, DeletionReceipt, DocumentView, DocumentsAccepted, EventView, FileOutcome, Health, Hit, JobView,
-            Page, Problem, Progress, RetryManyAnswer, SearchMode, SearchResponse, SkippedJob, UploadAccepted,
-            VersionInfo,
+            ChunkView, DeletionReceipt, DocumentView, DocumentsAccepted, EventView, FileOutcome, Hit, JobView, Page,
+            Problem, Progress, RetryManyAnswer, RetryManyRequest, RetryRequest, SearchMode, SearchRequest,
+            SearchResponse, SkippedJob, TextRequest, UploadAccepted, UploadRequest,
         },
     },
     db::Cursor,
@@ -42,6 +42,28 @@ const FILE: &str = "household-policy.pdf";
 /// Of a list that goes by time.
 pub fn cursor() -> String {
     ListId::new("jobs").cursor(&Cursor { created_at: CAME, id: JOB_ID })
+}
+
+/// What can be done with the job of an upload.
+pub const JOB_OPERATIONS: [&str; 4] = ["get_job", "get_events", "cancel_job", "retry_job"];
+/// What can be done with its document.
+pub const DOCUMENT_OPERATIONS: [&str; 3] = ["get_document", "list_chunks", "delete_document"];
+
+pub fn upload_request() -> UploadRequest {
+    UploadRequest {
+        filename: FILE.to_owned(),
+        bytes_len: 182_044,
+        mime: "application/pdf".to_owned(),
+        sha256: SHA256.to_owned(),
+        ocr: false,
+    }
+}
+
+pub fn text_request() -> TextRequest {
+    TextRequest {
+        title: "Notes on the policy".to_owned(),
+        text: "# Water damage\n\nCovered up to 20,000.\n".to_owned(),
+    }
 }
 
 pub fn upload_accepted() -> UploadAccepted {
@@ -197,6 +219,23 @@ pub fn page<T>(item: T) -> Page<T> {
     Page { items: vec![item], next_cursor: None }
 }
 
+pub fn retry_from_parsed() -> RetryRequest {
+    RetryRequest { from: Some("parsed".to_owned()) }
+}
+
+pub fn retry_named() -> RetryManyRequest {
+    RetryManyRequest { job_ids: vec![JOB_ID], ..Default::default() }
+}
+
+pub fn retry_all_of_one_cause() -> RetryManyRequest {
+    let code = Some(Code::StorageUnavailable.as_str().to_owned());
+    RetryManyRequest { all: true, code, ..Default::default() }
+}
+
+pub fn retry_dry() -> RetryManyRequest {
+    RetryManyRequest { all: true, dry_run: true, ..Default::default() }
+}
+
 pub fn retried() -> RetryManyAnswer {
     RetryManyAnswer {
         dry_run: false,
@@ -205,6 +244,16 @@ pub fn retried() -> RetryManyAnswer {
         reasons: BTreeMap::from([("document_busy".to_owned(), 1)]),
         next_cursor: None,
     }
+}
+
+pub fn question() -> SearchRequest {
+    let query = "What does the policy say about water damage?".to_owned();
+    SearchRequest { query, limit: None, mode: SearchMode::Hybrid, document_id: None }
+}
+
+pub fn words_in_one_document() -> SearchRequest {
+    let query = "excess theft".to_owned();
+    SearchRequest { query, limit: Some(5), mode: SearchMode::Text, document_id: Some(DOCUMENT_ID) }
 }
 
 pub fn found() -> SearchResponse {
@@ -227,33 +276,4 @@ pub fn found() -> SearchResponse {
         model: Some("all-MiniLM-L6-v2".to_owned()),
         took_ms: 8.4,
     }
-}
-
-pub fn health(ready: bool) -> Health {
-    let checks = if ready {
-        vec![("database", "ok"), ("environment", "ok"), ("schema", "ok"), ("storage", "ok")]
-    } else {
-        vec![
-            ("database", "ok"),
-            ("environment", "ok"),
-            ("schema", "The database has no schema yet. Run `app migrate`."),
-            ("storage", "ok"),
-        ]
-    };
-    Health {
-        status: if ready { "ok" } else { "unavailable" }.to_owned(),
-        environment: "production".to_owned(),
-        timestamp: ENDED,
-        version: "0.1.0".to_owned(),
-        commit: "4b825dc642cb6eb9a060e54bf8d69288fbee4904".to_owned(),
-        branch: "main".to_owned(),
-        built_at: Some(CAME),
-        schema_version: 8,
-        checks: checks.into_iter().map(|(name, said)| (name.to_owned(), said.to_owned())).collect(),
-    }
-}
-
-pub fn version() -> VersionInfo {
-    let Health { version, commit, branch, built_at, schema_version, environment, .. } = health(true);
-    VersionInfo { version, commit, branch, built_at, schema_version, environment }
 }

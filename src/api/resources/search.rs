@@ -6,8 +6,9 @@ use actix_web::{HttpResponse, web};
 
 use crate::{
     api::{
-        http::{ApiError, ApiState, Caller, json::Json},
+        http::{ApiError, ApiState, Caller, contract::codes, json::Json},
         messages::{Hit, SearchMode, SearchRequest, SearchResponse},
+        resources::samples,
     },
     db::search::{FoundChunk, SearchIn, get_extent, list_found_chunks, search_text, search_vectors},
     domain::{
@@ -23,7 +24,38 @@ const DEFAULT_LIMIT: u32 = 10;
 const MAX_LIMIT: u32 = 50;
 const MAX_QUERY_CHARS: usize = 1000;
 
-/// `POST /search`.
+/// Search.
+///
+/// Searches the caller's complete documents by meaning, by words, or both. Best first; no hits is an empty list. A POST for
+/// its body; it changes nothing, so a key with the scope `read` may do it.
+#[utoipa::path(
+    post,
+    path = "/search",
+    tag = "Search",
+    request_body(
+        content = SearchRequest,
+        description = "What to look for.",
+        examples(
+            ("question" = (value = json!(samples::question()))),
+            ("words_in_one_document" = (value = json!(samples::words_in_one_document())))
+        )
+    ),
+    responses((
+        status = 200,
+        description = "The hits.",
+        body = SearchResponse,
+        examples(("found" = (value = json!(samples::found()))))
+    )),
+    extensions(
+        ("x-codes" = json!(codes(&[
+            Code::QueryEmpty,
+            Code::QueryTooLong,
+            Code::QueryNotEmbeddable,
+            Code::EmbedderUnavailable,
+        ]))),
+        ("x-codes-422" = json!(codes(&[Code::QueryInvalid, Code::LimitInvalid])))
+    )
+)]
 pub async fn post_search(
     state: web::Data<ApiState>,
     caller: Caller,

@@ -20,12 +20,13 @@ use crate::{
         http::{
             ApiError, ApiState, Caller, RequestIds,
             body::{Expected, store_body},
+            contract::codes,
             idempotency::{self, KeyInHand},
             json::Json,
             validate,
         },
-        messages::{BASE_PATH, UploadAccepted, UploadRequest},
-        resources::jobs::job_path,
+        messages::{BASE_PATH, Binary, UploadAccepted, UploadRequest},
+        resources::{jobs::job_path, samples},
     },
     db::{
         idempotency::KeptAnswer,
@@ -36,6 +37,10 @@ use crate::{
     },
     domain::{Code, DocumentId, JobId, UploadId, UserId},
 };
+
+/// Why a file that is sent or announced may be refused.
+pub const REFUSED_FILES: [Code; 5] =
+    [Code::FilenameEmpty, Code::FilenameTooLong, Code::FilenameInvalid, Code::MimeInvalid, Code::FileEmpty];
 
 /// Made of ids only: a file name is never a path.
 fn storage_key(user: UserId, upload_id: UploadId) -> String {
@@ -57,7 +62,40 @@ pub fn new_upload(state: &ApiState, user: UserId, filename: String, mime: String
     }
 }
 
-/// `POST /upload`.
+/// Announce an upload.
+///
+/// Says what will come, and where to send it: PUT the bytes to `signed_url`, exactly as it stands, before
+/// `upload_expires_at`. Size and SHA-256 must be those announced here. The same content again is a conflict while its
+/// document is complete or on its way.
+#[utoipa::path(
+    post,
+    path = "/upload",
+    tag = "Uploads",
+    request_body(
+        content = UploadRequest,
+        description = "The file.",
+        examples(("pdf" = (value = json!(samples::upload_request()))))
+    ),
+    responses((
+        status = 201,
+        description = "The job waits for the bytes.",
+        body = UploadAccepted,
+        examples(("announced" = (value = json!(samples::upload_accepted()))))
+    )),
+    extensions(
+        ("x-links" = json!({ "/job_id": samples::JOB_OPERATIONS, "/document_id": samples::DOCUMENT_OPERATIONS })),
+        ("x-codes" = json!([
+            codes(&REFUSED_FILES),
+            codes(&[
+                Code::DocumentExists,
+                Code::FileTooLarge,
+                Code::Sha256Invalid,
+                Code::UploadsPerDay,
+                Code::StorageUnavailable,
+            ]),
+        ].concat()))
+    )
+)]
 pub async fn post_upload(
     state: web::Data<ApiState>,
     caller: Caller,
@@ -194,7 +232,35 @@ async fn signed_url(state: &ApiState, request: &HttpRequest, upload: Place) -> R
     Ok(format!("{base}{BASE_PATH}/uploads/{id}?expires={expires}&signature={signature}"))
 }
 
-/// `PUT /uploads/{upload_id}`: the one route whose URL stands for its caller.
+/// Send an announced file.
+///
+/// The bytes as they are, without a form. The URL stands for the caller: no other credential is asked for. Sending the
+/// same bytes again is harmless. Where the object store signs URLs itself, `signed_url` leads there, not here.
+#[utoipa::path(
+    put,
+    path = "/uploads/{upload_id}",
+    tag = "Uploads",
+    params(SignedQuery, ("upload_id" = Uuid, Path, description = "Part of `signed_url`.", example = json!(samples::UPLOAD))),
+    request_body(
+        content = inline(Binary),
+        content_type = "application/octet-stream",
+        description = "The file's bytes.",
+        example = json!("%PDF-1.7 …")
+    ),
+    responses((status = 204, description = "The bytes are stored, and the job is due.")),
+    extensions(
+        ("x-codes" = json!(codes(&[
+            Code::UploadUrlInvalid,
+            Code::UploadStalled,
+            Code::UploadUrlExpired,
+            Code::UploadNotWanted,
+            Code::SizeMismatch,
+            Code::HashMismatch,
+            Code::StorageUnavailable,
+        ]))),
+        ("x-codes-413" = json!(codes(&[Code::SizeMismatch])))
+    )
+)]
 pub async fn put_upload(
     state: web::Data<ApiState>,
     guard: web::Data<Guard>,

@@ -15,8 +15,9 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        http::{ApiError, ApiState, problem::from_payload_error},
-        messages::WebhookTaken,
+        http::{ApiError, ApiState, contract::codes, problem::from_payload_error},
+        messages::{Binary, WebhookTaken},
+        resources::samples,
     },
     callback::{HEADER, Refusal},
     db::webhooks::{Delivery, Signalled, signal_job},
@@ -29,7 +30,39 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 /// For a body to come in. Source: ours; a megabyte over the slowest of lines.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
 
-/// `POST /webhook/llamaparse/{job_id}/{token}`.
+/// Say that a document is parsed.
+///
+/// For LlamaParse alone, which is told this URL and its header with each document. A signal: the job is looked at now, and
+/// LlamaParse asked what became of it. The body is not read, whatever its type. A repeated call is answered alike and
+/// changes nothing, nor does one for a job that waits for nobody.
+#[utoipa::path(
+    post,
+    path = "/webhook/llamaparse/{job_id}/{token}",
+    tag = "Jobs",
+    params(
+        ("job_id" = Uuid, Path, description = "Part of the URL that was given out.", example = json!(samples::JOB)),
+        ("token" = String, Path, description = "Part of the URL that was given out.", example = json!("1772446504.k3Jx0eQ")),
+        ("X-Webhook-Secret" = String, Header, description = "The header that was given out with the URL.", example = json!("9vQ2mZk"))
+    ),
+    request_body(
+        content = inline(Binary),
+        content_type = "application/octet-stream",
+        description = "Whatever the parser sends, 1 MiB at most; it is hashed, to know a repeated one by.",
+        example = json!("{\"event_type\":\"parse.success\"}")
+    ),
+    responses((
+        status = 200,
+        description = "It need not be sent again.",
+        body = WebhookTaken,
+        examples(("taken" = (value = json!(WebhookTaken { taken: true }))))
+    )),
+    extensions(("x-optional-body" = json!(true)), ("x-codes" = json!(codes(&[
+        Code::WebhookForbidden,
+        Code::WebhookExpired,
+        Code::JobNotFound,
+        Code::WebhookStalled,
+    ]))))
+)]
 pub async fn post_llamaparse(
     state: web::Data<ApiState>,
     path: web::Path<(Uuid, String)>,

@@ -1,164 +1,118 @@
-//! What stands at a path, and what the contract says of it: neither can be had without the other.
+//! A handler, with what the table of routes says of it.
 
 use actix_web::{
-    FromRequest, Handler, HttpResponse, Resource, Responder, Route,
-    middleware::from_fn,
-    web::{self},
+    FromRequest, Handler, HttpResponse, Resource, Responder, Route as Handling, http::Method, middleware::from_fn, web,
 };
 use utoipa::openapi::HttpMethod;
 
 use crate::api::{
-    contract::Doc,
     http::{
         ApiError,
         idempotency::{Replay, remember},
     },
+    openapi::{Access, Attribute, Route},
 };
 
-/// Who may call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Everybody, at the root only: what people look at.
-    Page,
-    /// Everybody; it is also at the root, where platforms probe.
-    Open,
-    /// Whoever has the signed URL.
-    Signed,
-    /// A caller with a token or a key.
-    Private,
-}
-
-/// A path with its handlers, each beside its documentation.
+/// A route with what answers it.
 pub struct Endpoint {
-    /// Below the base path, or the root.
-    pub path: &'static str,
-    /// Who may call.
-    pub access: Access,
-    methods: Vec<(HttpMethod, fn() -> Doc)>,
-    routes: Vec<Route>,
-    /// Whether its POST knows `Idempotency-Key`.
-    once: bool,
+    /// What the contract says of it.
+    pub route: Route,
+    handling: Vec<Handling>,
 }
 
-/// At `path`, for everybody.
-pub fn open(path: &'static str) -> Endpoint {
-    Endpoint::new(path, Access::Open)
+/// A handler beside what its `utoipa::path` attribute says: path, method and the rest of its contract.
+macro_rules! handler {
+    ($module:ident :: $handler:ident) => {
+        pastey::paste! { ($module::$handler, $module::[<__path_ $handler>]) }
+    };
+}
+pub(super) use handler;
+
+/// For anyone, at the root, for people.
+pub fn page<F: Handler<Args>, Args: FromRequest + 'static, A: Attribute>(handler: (F, A)) -> Endpoint
+where
+    F::Output: Responder + 'static,
+{
+    Endpoint::new(Access::Page, handler)
 }
 
-/// At `path` of the root, for people.
-pub fn page(path: &'static str) -> Endpoint {
-    Endpoint::new(path, Access::Page)
+/// For anyone.
+pub fn open<F: Handler<Args>, Args: FromRequest + 'static, A: Attribute>(handler: (F, A)) -> Endpoint
+where
+    F::Output: Responder + 'static,
+{
+    Endpoint::new(Access::Open, handler)
 }
 
-/// At `path`, for whoever has a URL that we signed.
-pub fn signed(path: &'static str) -> Endpoint {
-    Endpoint::new(path, Access::Signed)
+/// For clients that have a URL which we signed.
+pub fn signed<F: Handler<Args>, Args: FromRequest + 'static, A: Attribute>(handler: (F, A)) -> Endpoint
+where
+    F::Output: Responder + 'static,
+{
+    Endpoint::new(Access::Signed, handler)
 }
 
-/// At `path`, for callers who say who they are.
-pub fn private(path: &'static str) -> Endpoint {
-    Endpoint::new(path, Access::Private)
+/// For callers that say who they are.
+pub fn private<F: Handler<Args>, Args: FromRequest + 'static, A: Attribute>(handler: (F, A)) -> Endpoint
+where
+    F::Output: Responder + 'static,
+{
+    Endpoint::new(Access::Private, handler)
 }
 
 impl Endpoint {
-    fn new(path: &'static str, access: Access) -> Self {
-        Self { path, access, methods: Vec::new(), routes: Vec::new(), once: false }
+    fn new<F, Args, A>(access: Access, (handler, _): (F, A)) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+        A: Attribute,
+    {
+        let route = Route::new::<A>(access);
+        let methods = route.methods();
+        let handling = methods.iter().map(|method| web::method(actix_method(method)).to(handler.clone())).collect();
+        Self { route, handling }
     }
 
-    fn on(mut self, method: HttpMethod, route: Route, doc: fn() -> Doc) -> Self {
-        self.methods.push((method, doc));
-        self.routes.push(route);
+    /// Lets a client send it again with an `Idempotency-Key`.
+    pub fn replayable(self) -> Self {
+        self.remembered(None)
+    }
+
+    /// The same, where a kept answer must be completed before it is given again.
+    pub fn replayable_by(self, replay: Replay) -> Self {
+        self.remembered(Some(replay))
+    }
+
+    fn remembered(mut self, replay: Option<Replay>) -> Self {
+        self.route.replayable = true;
+        let remember =
+            move |handling: Handling| handling.wrap(from_fn(move |request, next| remember(request, next, replay)));
+        self.handling = self.handling.into_iter().map(remember).collect();
         self
-    }
-
-    /// GET, and HEAD, which is the same without a body.
-    pub fn get<F, Args>(self, handler: F, doc: fn() -> Doc) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
-        let head = web::head().to(handler.clone());
-        self.on(HttpMethod::Get, web::get().to(handler), doc).on(HttpMethod::Head, head, doc)
-    }
-
-    /// POST.
-    pub fn post<F, Args>(self, handler: F, doc: fn() -> Doc) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
-        self.on(HttpMethod::Post, web::post().to(handler), doc)
-    }
-
-    /// POST with an effect, which `Idempotency-Key` lets a client send again. `replay` completes an answer that is given
-    /// again.
-    pub fn post_once<F, Args>(mut self, handler: F, doc: fn() -> Doc, replay: Option<Replay>) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
-        self.once = true;
-        let route = web::post().to(handler).wrap(from_fn(move |request, next| remember(request, next, replay)));
-        self.on(HttpMethod::Post, route, doc)
-    }
-
-    /// PUT.
-    pub fn put<F, Args>(self, handler: F, doc: fn() -> Doc) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
-        self.on(HttpMethod::Put, web::put().to(handler), doc)
-    }
-
-    /// DELETE.
-    pub fn delete<F, Args>(self, handler: F, doc: fn() -> Doc) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
-        self.on(HttpMethod::Delete, web::delete().to(handler), doc)
-    }
-
-    /// What the contract says, by method.
-    pub fn documented(&self) -> impl Iterator<Item = (HttpMethod, Doc)> {
-        self.methods.iter().map(|(method, doc)| {
-            let doc = if self.once && *method == HttpMethod::Post { doc().once() } else { doc() };
-            (method.clone(), doc)
-        })
-    }
-
-    /// As actix has it; every method that is not taken is a 405 problem, which names those that are.
-    pub fn into_resource(self) -> Resource {
-        let allow = self.methods.iter().map(|(method, _)| name(method)).collect::<Vec<_>>().join(", ");
-        on(self.path, allow, self.routes)
     }
 }
 
-/// A path and what it takes; every other method is a 405 problem that names `allow`.
-pub fn on(path: &str, allow: impl Into<String>, routes: impl IntoIterator<Item = Route>) -> Resource {
-    let allow = allow.into();
-    routes.into_iter().fold(web::resource(path), Resource::route).default_service(web::to(move || {
+/// What stands at one path; every method that it does not take is a 405 problem, which names those that it does.
+pub fn resource(path: &str, endpoints: Vec<Endpoint>) -> Resource {
+    let taken = endpoints.iter().flat_map(|endpoint| endpoint.route.methods());
+    let allow = taken.map(|method| actix_method(&method).to_string()).collect::<Vec<_>>().join(", ");
+    let handling = endpoints.into_iter().flat_map(|endpoint| endpoint.handling);
+    handling.fold(web::resource(path), Resource::route).default_service(web::to(move || {
         let refusal = ApiError::method_not_allowed(allow.clone());
         async move { Err::<HttpResponse, _>(refusal) }
     }))
 }
 
-/// As HTTP writes it.
-fn name(method: &HttpMethod) -> &'static str {
+fn actix_method(method: &HttpMethod) -> Method {
     match method {
-        HttpMethod::Get => "GET",
-        HttpMethod::Post => "POST",
-        HttpMethod::Put => "PUT",
-        HttpMethod::Delete => "DELETE",
-        HttpMethod::Options => "OPTIONS",
-        HttpMethod::Head => "HEAD",
-        HttpMethod::Patch => "PATCH",
-        HttpMethod::Trace => "TRACE",
+        HttpMethod::Get => Method::GET,
+        HttpMethod::Post => Method::POST,
+        HttpMethod::Put => Method::PUT,
+        HttpMethod::Delete => Method::DELETE,
+        HttpMethod::Options => Method::OPTIONS,
+        HttpMethod::Head => Method::HEAD,
+        HttpMethod::Patch => Method::PATCH,
+        HttpMethod::Trace => Method::TRACE,
     }
 }

@@ -11,63 +11,65 @@ use actix_web::{
 };
 
 use crate::api::{
-    contract,
     guard::auth::authenticate,
     http::{
         ApiError,
         problem::{from_path_error, from_query_error},
     },
     messages::BASE_PATH,
-    openapi::docs_page,
+    openapi::{Access, Route, docs_page, document},
     ops::{health, metrics},
+    page,
     resources::{documents, events, jobs, retry_jobs, search, uploads, webhook},
     server::body_head::check_body_head,
+    settings::UploadLimits,
 };
 
-use super::endpoint::{Access, Endpoint, open, page, private, signed};
+use super::endpoint::{Endpoint, handler, open, page, private, resource, signed};
 
-/// Every route: who may call, what answers, and where its documentation is.
-pub fn endpoints() -> Vec<Endpoint> {
-    use contract::{documents as documents_doc, jobs as jobs_doc, service, uploads as uploads_doc};
+/// Every route: who may call, and what answers. Path, method and contract stand at the handler.
+fn endpoints() -> Vec<Endpoint> {
     vec![
-        page("/").get(crate::api::page::page, service::dashboard),
-        page("/dashboard.css").get(crate::api::page::style, service::dashboard_style),
-        page("/dashboard.js").get(crate::api::page::script, service::dashboard_script),
-        open("/health").get(health::health, service::health),
-        open("/readyz").get(health::health, service::readyz),
-        open("/livez").get(health::livez, service::livez),
-        open("/version").get(health::version, service::version),
-        open("/metrics").get(metrics::metrics, service::metrics),
-        open("/openapi.json").get(docs_page::openapi, service::openapi),
-        open("/docs").get(docs_page::page, service::docs),
-        open("/docs/{file}").get(docs_page::asset, service::docs_file),
-        signed("/uploads/{upload_id}").put(uploads::put_upload, uploads_doc::put_upload),
-        signed("/webhook/llamaparse/{job_id}/{token}")
-            .post(webhook::post_llamaparse, contract::webhook::post_llamaparse),
-        private("/upload").post_once(
-            uploads::post_upload,
-            uploads_doc::post_upload,
-            Some(|request, kept| Box::pin(uploads::sign_again(request, kept))),
-        ),
-        private("/documents").get(documents::list_documents, documents_doc::list_documents).post_once(
-            documents::post_documents,
-            uploads_doc::post_documents,
-            None,
-        ),
-        private("/documents/{id}")
-            .get(documents::get_document, documents_doc::get_document)
-            .delete(documents::delete_document, documents_doc::delete_document),
-        private("/documents/{id}/chunks").get(documents::list_chunks, documents_doc::list_chunks),
-        private("/deletions/{id}").get(documents::get_deletion_receipt, documents_doc::get_deletion),
-        private("/jobs").get(jobs::list_jobs, jobs_doc::list_jobs),
+        page(handler!(page::dashboard)),
+        page(handler!(page::dashboard_style)),
+        page(handler!(page::dashboard_script)),
+        open(handler!(health::health)),
+        open(handler!(health::readyz)),
+        open(handler!(health::livez)),
+        open(handler!(health::version)),
+        open(handler!(metrics::metrics)),
+        open(handler!(docs_page::openapi)),
+        open(handler!(docs_page::docs)),
+        open(handler!(docs_page::docs_file)),
+        signed(handler!(uploads::put_upload)),
+        signed(handler!(webhook::post_llamaparse)),
+        private(handler!(uploads::post_upload))
+            .replayable_by(|request, kept| Box::pin(uploads::sign_again(request, kept))),
+        private(handler!(documents::list_documents)),
+        private(handler!(documents::post_documents)).replayable(),
+        private(handler!(documents::get_document)),
+        private(handler!(documents::delete_document)),
+        private(handler!(documents::list_chunks)),
+        private(handler!(documents::get_deletion_receipt)),
+        private(handler!(jobs::list_jobs)),
         // Before the ids, or `retry` would be taken for one.
-        private("/jobs/retry").post_once(retry_jobs::retry_jobs, jobs_doc::retry_jobs, None),
-        private("/jobs/{id}").get(jobs::get_job, jobs_doc::get_job),
-        private("/jobs/{id}/events").get(events::get_events, jobs_doc::get_events),
-        private("/jobs/{id}/retry").post_once(jobs::retry_job, jobs_doc::retry_job, None),
-        private("/jobs/{id}/cancel").post_once(jobs::cancel_job, jobs_doc::cancel_job, None),
-        private("/search").post(search::post_search, contract::search::post_search),
+        private(handler!(retry_jobs::retry_jobs)).replayable(),
+        private(handler!(jobs::get_job)),
+        private(handler!(events::get_events)),
+        private(handler!(jobs::retry_job)).replayable(),
+        private(handler!(jobs::cancel_job)).replayable(),
+        private(handler!(search::post_search)),
     ]
+}
+
+/// The contract of every route, with these limits in it, as JSON.
+///
+/// # Errors
+///
+/// None that occurs: the document is strings, numbers and maps.
+pub fn document_json(limits: &UploadLimits, version: &str) -> Result<String, serde_json::Error> {
+    let routes: Vec<Route> = endpoints().into_iter().map(|endpoint| endpoint.route).collect();
+    document(&routes, limits, version).to_pretty_json().map(|text| text + "\n")
 }
 
 /// Registers every route. Anything else is a 404 problem.
@@ -92,8 +94,15 @@ pub fn configure(cfg: &mut ServiceConfig) {
 }
 
 fn register(cfg: &mut ServiceConfig, access: Access) {
-    for endpoint in endpoints().into_iter().filter(|endpoint| endpoint.access == access) {
-        cfg.service(endpoint.into_resource());
+    let mut paths: Vec<(String, Vec<Endpoint>)> = Vec::new();
+    for endpoint in endpoints().into_iter().filter(|endpoint| endpoint.route.access == access) {
+        match paths.iter_mut().find(|(path, _)| *path == endpoint.route.path) {
+            Some((_, methods)) => methods.push(endpoint),
+            None => paths.push((endpoint.route.path.clone(), vec![endpoint])),
+        }
+    }
+    for (path, methods) in paths {
+        cfg.service(resource(&path, methods));
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 use serde_json::Value;
 
 use super::support::operations;
+use crate::support::db::TestDb;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -174,4 +175,19 @@ fn visit(folder: &Path, look: &mut impl FnMut(&Path, &str)) {
             look(&path, &fs::read_to_string(&path).unwrap());
         }
     }
+}
+
+/// Types of events are text in the database and an enum in the contract.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_has_the_types_of_events_that_the_database_takes() {
+    let test = TestDb::new().await;
+    let constraint = test
+        .value("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'ck_events_type' AND contype = 'c'")
+        .await;
+    let taken: BTreeSet<&str> = constraint.split('\'').skip(1).step_by(2).collect();
+    let document = document();
+    let names = document["components"]["schemas"]["EventType"]["enum"].as_array().unwrap();
+    let said: BTreeSet<&str> = names.iter().map(|name| name.as_str().unwrap()).collect();
+    assert!(!said.is_empty());
+    assert_eq!(said, taken);
 }

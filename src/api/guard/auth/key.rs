@@ -16,6 +16,8 @@ use crate::{
 
 /// What our keys begin with, so that people and secret scanners know one when they see it.
 const PREFIX: &str = "apk_";
+/// The routes below the base path whose POST only reads.
+pub const READING_POSTS: [&str; 1] = ["/search"];
 const USER_HEADER: &str = "X-User-Id";
 
 /// Whether a bearer is one of our keys, valid or not.
@@ -56,10 +58,14 @@ fn check_key(key: Option<ApiKey>, now: OffsetDateTime) -> Result<ApiKey, ApiErro
 fn needed_scope(key: &ApiKey, request: &HttpRequest) -> Scope {
     match *request.method() {
         Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,
-        Method::POST if request.path() == format!("{BASE_PATH}/search") => Scope::Read,
+        Method::POST if reads(request.path()) => Scope::Read,
         Method::DELETE if key.user_id.is_none() => Scope::Admin,
         _ => Scope::Write,
     }
+}
+
+fn reads(path: &str) -> bool {
+    path.strip_prefix(BASE_PATH).is_some_and(|path| READING_POSTS.contains(&path))
 }
 
 fn check_scope(key: &ApiKey, needed: Scope) -> Result<(), ApiError> {

@@ -35,6 +35,11 @@ enum Body {
 pub struct FormPrint(Rc<RefCell<Option<String>>>);
 
 impl FormPrint {
+    /// Whether `request` comes with a key, so that its form's fingerprint is asked for.
+    pub fn is_wanted(request: &HttpRequest) -> bool {
+        request.extensions().contains::<Self>()
+    }
+
     /// Leaves the form's fingerprint, for requests that come with a key; `None`: it was not read to its end.
     pub fn leave(request: &HttpRequest, fingerprint: Option<String>) {
         if let Some(print) = request.extensions().get::<Self>() {
@@ -86,7 +91,8 @@ impl Request {
             Body::Whole { fingerprint } => Ok(Some(fingerprint)),
             Body::Form(_) => {
                 let payload = request.take_payload();
-                let form = Form::new(request.request(), payload).read_to_end(settings.uploads.max_file_bytes).await?;
+                let form =
+                    Form::new(request.request(), payload, true).read_to_end(settings.uploads.max_file_bytes).await?;
                 Ok(form.map(|form| digest(&self.head, form.as_bytes())))
             }
         }

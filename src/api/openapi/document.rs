@@ -9,13 +9,16 @@ use utoipa::openapi::{
     tag::TagBuilder,
 };
 
-use super::{Tag, codes, doc::Built, samples};
-use crate::api::{
-    UploadLimits,
-    messages::BASE_PATH,
-    server::{endpoint::Access, routes::endpoints},
+use super::{
+    operation::{Completed, complete},
+    problems,
+    route::{Access, Route},
 };
-use crate::domain::Code;
+
+use crate::{
+    api::{UploadLimits, messages::BASE_PATH, resources::samples},
+    domain::Code,
+};
 
 const DESCRIPTION: &str = "\
 Takes in documents (PDF, DOCX, PPTX, XLSX, HTML, Markdown, text), and makes them searchable.
@@ -35,24 +38,34 @@ and what to do. A path that is not listed here answers 404 `route_not_found`, a 
 **Lists** are pages: send `next_cursor` of the answer as `cursor`, with the same filters. **Times** are RFC 3339, UTC. Fields may be added to \
 answers; requests with a field that is not known are refused.";
 
-/// The document, with these limits in it.
-pub fn document(limits: &UploadLimits, version: &str) -> OpenApi {
+/// The headings under which operations stand.
+const TAGS: [(&str, &str); 6] = [
+    ("Uploads", "Sending documents: in one step, or announced and then PUT to a signed URL."),
+    ("Documents", "What has been taken in, its passages, and its deletion."),
+    ("Jobs", "How far each document has come; stopping and trying again."),
+    ("Search", "Asking the documents that are complete."),
+    ("Service", "Health, build and figures of this process, and this contract. Open to everybody."),
+    ("Pages", "What people look at in a browser. At the root only."),
+];
+
+/// The document of these routes, with these limits in it.
+pub fn document(routes: &[Route], limits: &UploadLimits, version: &str) -> OpenApi {
     let mut paths = Paths::new();
     let mut components = components();
-    for endpoint in endpoints() {
-        let mut item = PathItem::builder().servers(servers_of(endpoint.access));
-        for (method, doc) in endpoint.documented() {
-            let Built { operation, schemas, refusals } = doc.build(&method, endpoint.access);
-            item = item.operation(method, operation);
+    for route in routes {
+        for method in route.methods() {
+            let Completed { operation, schemas, refusals } = complete(route, &method);
+            let item = paths.paths.entry(route.path.clone()).or_default();
+            item.servers = servers_of(route.access);
+            item.merge_operations(PathItem::new(method, operation));
             components.schemas.extend(schemas);
             let refusals = refusals.into_iter().flat_map(|(status, codes)| codes.into_iter().map(move |c| (status, c)));
-            components
-                .examples
-                .extend(refusals.map(|(status, code)| {
-                    (codes::example_name(status, code), RefOr::T(problem_example(status, code)))
-                }));
+            components.examples.extend(
+                refusals.map(|(status, code)| {
+                    (problems::example_name(status, code), RefOr::T(problem_example(status, code)))
+                }),
+            );
         }
-        paths.paths.insert(endpoint.path.to_owned(), item.build());
     }
     bound(&mut components, limits);
     OpenApiBuilder::new()
@@ -60,17 +73,8 @@ pub fn document(limits: &UploadLimits, version: &str) -> OpenApi {
         .servers(Some([server(BASE_PATH, "The base path.")]))
         .paths(paths)
         .components(Some(components))
-        .tags(Some(Tag::ALL.map(|(tag, what)| TagBuilder::new().name(tag.name()).description(Some(what)).build())))
+        .tags(Some(TAGS.map(|(tag, what)| TagBuilder::new().name(tag).description(Some(what)).build())))
         .build()
-}
-
-/// The document as JSON.
-///
-/// # Errors
-///
-/// None that occurs: the document is strings, numbers and maps.
-pub fn document_json(limits: &UploadLimits, version: &str) -> Result<String, serde_json::Error> {
-    document(limits, version).to_pretty_json().map(|text| text + "\n")
 }
 
 fn info(version: &str) -> Info {
@@ -163,7 +167,7 @@ fn header(what: &str, kind: Type, example: serde_json::Value) -> Header {
 }
 
 fn problem_example(status: u16, code: Code) -> Example {
-    ExampleBuilder::new().summary(code.as_str()).value(Some(codes::example(status, code))).build()
+    ExampleBuilder::new().summary(code.as_str()).value(Some(problems::example(status, code))).build()
 }
 
 /// Bounds that are settings; 0 is none.

@@ -1,12 +1,17 @@
 //! What problems look like, and what a status stands for.
 
+use std::collections::BTreeSet;
+
 use actix_web::http::StatusCode;
 use serde_json::{Value, json};
+use utoipa::openapi::{
+    AllOfBuilder, ContentBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Type, example::Example,
+};
 
-use crate::domain::Code;
+use crate::{api::resources::samples, domain::Code};
 
 /// What a refusal with this status means, whatever its code.
-pub fn what(status: u16) -> &'static str {
+fn what(status: u16) -> &'static str {
     match status {
         400 => "The request cannot be understood; `detail` names what is wrong. Mend it before sending it again.",
         401 => "Nobody is signed in: send a user's token or an API key that counts.",
@@ -40,11 +45,26 @@ pub fn example(status: u16, code: Code) -> Value {
         "status": status,
         "code": code.as_str(),
         "detail": code.detail(),
-        "request_id": crate::api::resources::samples::REQUEST,
+        "request_id": samples::REQUEST,
     });
     if status == 409 {
-        problem["job_id"] = json!(crate::api::resources::samples::JOB);
-        problem["document_id"] = json!(crate::api::resources::samples::DOCUMENT);
+        problem["job_id"] = json!(samples::JOB);
+        problem["document_id"] = json!(samples::DOCUMENT);
     }
     problem
+}
+
+/// The answer whose `code` is one of these.
+pub fn problem(status: u16, codes: &BTreeSet<Code>) -> Response {
+    let names = codes.iter().map(|code| code.as_str());
+    let code = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
+    let schema = AllOfBuilder::new()
+        .item(Ref::from_schema_name("Problem"))
+        .item(ObjectBuilder::new().schema_type(Type::Object).property("code", code));
+    let examples = codes.iter().map(|code| {
+        let at = format!("#/components/examples/{}", example_name(status, *code));
+        (code.as_str(), RefOr::<Example>::Ref(Ref::new(at)))
+    });
+    let content = ContentBuilder::new().schema(Some(schema)).examples_from_iter(examples).build();
+    ResponseBuilder::new().description(what(status)).content("application/problem+json", content).build()
 }
