@@ -1,5 +1,5 @@
-//! What every route needs of HTTP: bodies, forms, lists, conditions, idempotency, problems. Knows no route, and nothing of
-//! who may call.
+//! What every route needs of HTTP: bodies, forms, lists, conditions, idempotency, problems. Knows no route, and nothing
+//! of who may call.
 
 pub mod body;
 mod caller;

@@ -1,5 +1,5 @@
-//! The page at `/`: three files that need no build and nothing from elsewhere. It is a client of the API like any other, so
-//! whoever opens it still has to sign in with a token or a key.
+//! The page at `/`: three files that need no build and nothing from elsewhere. It is a client of the API like any
+//! other, so people who open it still have to sign in with a token or a key.
 
 use actix_web::{HttpResponse, http::header};
 
@@ -46,7 +46,7 @@ pub async fn dashboard_script() -> HttpResponse {
     file("text/javascript; charset=utf-8", include_str!("page/dashboard.js"))
 }
 
-/// Asked for anew each time, so that page and script are always of one build.
+/// Asked for again each time, so that page and script are always of one build.
 fn file(content_type: &str, text: &'static str) -> HttpResponse {
     HttpResponse::Ok()
         .content_type(content_type)

@@ -1,5 +1,5 @@
-//! The HTTP server: the one table of routes, and what stands around every request. It listens before the database is known
-//! to be up, and ends when told.
+//! The HTTP server: the one table of routes, and what stands around every request. It listens before the database is
+//! known to be up, and ends when told.
 
 mod body_head;
 mod endpoint;

@@ -86,7 +86,7 @@ pub struct ApiSettings {
     pub uploads: UploadLimits,
     /// Signs our own upload URLs; the same in every process of a deployment.
     pub signing_secret: SecretBytes,
-    /// Checks who calls a webhook, as workers have told the parser; `None`: nobody may.
+    /// Checks who calls a webhook, as workers have told the parser; `None`: no caller may.
     pub webhooks: Option<CallbackKey>,
     /// Where clients reach us; `None`: as the request's `Host` says.
     pub public_base_url: Option<Url>,
@@ -128,7 +128,7 @@ pub struct Bounds {
 }
 
 impl Default for Bounds {
-    /// Source: ours. Keep-alive: longer than the proxies before us keep theirs (nginx and AWS: 60 s), so that they never
+    /// Keep-alive: longer than the proxies before us keep theirs (nginx and AWS: 60 s), so that they never
     /// send a request into a connection that we are closing. Bytes a second: 25 MiB take less than the hour that an
     /// announced upload has.
     fn default() -> Self {

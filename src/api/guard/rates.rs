@@ -44,7 +44,7 @@ pub struct Standing {
     pub name: &'static str,
     /// What may be had at once.
     pub quota: u32,
-    /// In which time that is granted anew.
+    /// In which time that is granted again.
     pub window: Duration,
     /// What is left of it.
     pub remaining: u32,
@@ -113,7 +113,8 @@ impl Rates {
         .retry_after(taken.reset))
     }
 
-    /// Refuses to look up an API key for an address that has failed too often, so that guessing costs the database nothing.
+    /// Refuses to look up an API key for an address that has failed too often, so that guessing costs the database
+    /// nothing.
     pub fn refuse_guessing(&self, request: &HttpRequest) -> Result<(), ApiError> {
         let address = client_address(request, self.trusted_proxies);
         match address.and_then(|address| self.shut_out_for(address)) {
@@ -122,9 +123,11 @@ impl Rates {
         }
     }
 
-    /// Counts a refused log-in, or a forged upload URL, against its address; past the bound, the answer says that instead.
+    /// Counts a refused log-in, or a forged upload URL, against its address; past the bound, the answer says that
+    /// instead.
     pub fn note_refusal(&self, request: &HttpRequest, error: ApiError) -> ApiError {
-        // A token that has expired is no guess, and its answer makes clients sign in again: it is neither counted nor replaced.
+        // A token that has expired is no guess, and its answer makes clients sign in again: it is neither counted nor
+        // replaced.
         let guessed = error.status() == StatusCode::UNAUTHORIZED && error.code() != Code::TokenExpired;
         let failed = guessed || error.code() == Code::UploadUrlInvalid;
         let (true, Some(limiter)) = (failed, &self.failures) else { return error };

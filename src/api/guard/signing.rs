@@ -27,7 +27,7 @@ pub struct SignedQuery {
 /// Why a signed URL does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Made by somebody else, or changed.
+    /// Not made here, or changed.
     Invalid,
     /// Ours, but too late.
     Expired,
@@ -40,7 +40,7 @@ fn mac(secret: &SecretBytes, upload: UploadId, user: UserId, expires: i64) -> Op
     Some(mac)
 }
 
-/// The query of a URL that lets whoever has it PUT this one upload until then.
+/// The query of a URL with which a client may PUT this one upload until then.
 pub fn sign(secret: &SecretBytes, upload: UploadId, user: UserId, expires_at: OffsetDateTime) -> Option<SignedQuery> {
     let expires = expires_at.unix_timestamp();
     let signature = URL_SAFE_NO_PAD.encode(mac(secret, upload, user, expires)?.finalize().into_bytes());

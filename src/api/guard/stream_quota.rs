@@ -11,7 +11,7 @@ use crate::{
     domain::{Code, UserId},
 };
 
-/// When to come again. Source: ours; a timeline that its reader has left is noticed within two of its signs of life.
+/// When to come again: a timeline that its reader has left is noticed within two of its signs of life.
 const RETRY_AFTER: Duration = Duration::from_secs(15);
 
 /// The places there are.

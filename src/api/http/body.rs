@@ -22,9 +22,9 @@ use crate::{
     ports::{ByteStream, ObjectStore, StoredObject},
 };
 
-/// A body that brings nothing for this long is given up. The server bounds how slowly a body may come (`API_BODY_MIN_RATE`)
-/// on the whole; this bounds a single pause, and also holds where that bound is switched off. A phone that changes cells
-/// has its network back sooner.
+/// A body that brings nothing for this long is given up. The server bounds how slowly a body may come
+/// (`API_BODY_MIN_RATE`) on the whole; this bounds a single pause, and also holds where that bound is switched off. A
+/// phone that changes cells has its network back sooner.
 pub const STALLED_AFTER: Duration = Duration::from_secs(60);
 /// Pieces of one upload on their way to the store.
 const PIECES: usize = 1;

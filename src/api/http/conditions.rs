@@ -18,7 +18,7 @@ use crate::{
     domain::{Code, hex},
 };
 
-/// Bytes of the hash that a tag shows. Source: ours; two answers that a client compares do not meet in 128 bits.
+/// Bytes of the hash that a tag shows: two answers that a client compares do not have the same 128 bits by chance.
 const TAG_BYTES: usize = 16;
 
 /// 200 with `view` as JSON, or 304 where the client has just that.

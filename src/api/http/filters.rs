@@ -15,7 +15,7 @@ use crate::{
     domain::{Code, DocumentId, State, Status},
 };
 
-/// Longest piece of a file name that is searched for, in characters. Source: ours; the most that a name has by default.
+/// Longest piece of a file name that is searched for, in characters: the most that a name has by default.
 pub const MAX_PIECE_CHARS: usize = 120;
 /// A list without filters.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -127,7 +127,7 @@ fn document(text: &str) -> Result<DocumentId, ApiError> {
 }
 
 fn moment(text: &str) -> Result<OffsetDateTime, ApiError> {
-    // A plus that nobody escaped arrives as a space.
+    // A plus that was not escaped arrives as a space.
     let at = OffsetDateTime::parse(&text.replace(' ', "+"), &Rfc3339).ok();
     at.filter(|at| at.year() >= 1970).ok_or_else(|| ApiError::of(Code::TimeInvalid))
 }

@@ -29,9 +29,9 @@ use crate::{
     domain::{Code, hex},
 };
 
-/// Parts that are no files. Source: ours; a page that uploads sends a handful.
+/// Parts that are no files: a page that uploads sends a handful.
 const MAX_OTHER_PARTS: usize = 100;
-/// Bytes of one that is no file. Source: ours; nothing in it is used.
+/// Bytes of one that is no file: nothing in it is used.
 const MAX_OTHER_BYTES: u64 = 1 << 20;
 
 /// A form that is being read.
@@ -112,14 +112,15 @@ impl Form {
         error
     }
 
-    /// Of the whole form: each part's name, file name, media type and bytes. `None`: it was not read to its end, or nothing
-    /// was to be hashed.
+    /// Of the whole form: each part's name, file name, media type and bytes. `None`: it was not read to its end, or
+    /// nothing was to be hashed.
     pub fn fingerprint(&self) -> Option<String> {
         let seen = self.seen.borrow();
         seen.print.clone().filter(|_| self.ended && seen.whole).map(|print| hex(print.finalize()))
     }
 
-    /// Reads the form to its end, of each file up to `max_file_bytes` (0: no limit), and keeps nothing but the fingerprint.
+    /// Reads the form to its end, of each file up to `max_file_bytes` (0: no limit), and keeps nothing but the
+    /// fingerprint.
     pub async fn read_to_end(&mut self, max_file_bytes: u64) -> Result<Option<String>, ApiError> {
         while let Some(part) = self.next().await {
             part?.read_on(max_file_bytes).await?;
@@ -208,7 +209,8 @@ impl Drop for Part {
     }
 }
 
-/// The plain `filename` where there is one; `filename*`, which RFC 7578 forbids and some clients send all the same, else.
+/// The plain `filename` where there is one; `filename*`, which RFC 7578 forbids and some clients send all the same,
+/// else.
 fn file_name(disposition: &ContentDisposition) -> Option<Result<String, ApiError>> {
     let plain = disposition.get_filename().map(|name| Ok(name.to_owned()));
     plain.or_else(|| disposition.get_filename_ext().map(decoded))

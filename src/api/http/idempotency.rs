@@ -40,8 +40,7 @@ const KEY: &str = "Idempotency-Key";
 const REPLAYED: &str = "Idempotency-Replayed";
 /// How long an answer is kept. Source: the contract.
 const KEEP: Duration = Duration::from_secs(24 * 3600);
-/// How long a key stays reserved when its process dies. Source: ours; three renewals, and no longer than a client
-/// would wait before it asks somebody.
+/// How long a key stays reserved when its process dies: three renewals.
 const LEASE: Duration = Duration::from_secs(60);
 const RENEW_EVERY: Duration = Duration::from_secs(20);
 const MAX_KEY_BYTES: usize = 255;
@@ -80,7 +79,7 @@ pub async fn remember(
     if request.method() != Method::POST || !request.headers().contains_key(KEY) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
-    // On its own: a client that hangs up must leave neither a key that nobody holds nor work without its answer.
+    // A task of its own: when a client hangs up, the work still ends and its key is released or keeps the answer.
     let answer = actix_web::rt::spawn(answer_once(request, next, replay).in_current_span());
     answer.await.unwrap_or_else(|died| Err(ApiError::internal(died).into()))
 }

@@ -36,7 +36,7 @@ impl PageSize {
 #[derive(Debug, Clone)]
 pub struct ListId(Sha256);
 
-/// Bytes of a list's hash in its cursors. Source: ours; it guards against mistakes, not against forgers.
+/// Bytes of a list's hash in its cursors: it guards against mistakes, not against forgers.
 const MARK_BYTES: usize = 6;
 
 impl ListId {

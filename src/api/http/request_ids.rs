@@ -1,5 +1,6 @@
 //! A request's two ids. The *request id* is this request's alone. The *correlation id* is what belongs together across
-//! requests and processes: a job keeps that of the request that made it, and every later request about the job has the job's.
+//! requests and processes: a job keeps that of the request that made it, and every later request about the job has the
+//! job's.
 
 use actix_web::{HttpMessage, HttpRequest};
 use tracing::{Span, field};
@@ -22,8 +23,8 @@ impl RequestIds {
         request.extensions().get::<Self>().cloned()
     }
 
-    /// Notes that the request is about a job, whose correlation id is its own from here on. Without one (another program's
-    /// job), the request keeps its own.
+    /// Notes that the request is about a job, whose correlation id is its own from here on. Without one (another
+    /// program's job), the request keeps its own.
     pub fn join(request: &HttpRequest, job: Option<Uuid>) {
         if let (Some(job), Some(ids)) = (job, request.extensions_mut().get_mut::<Self>())
             && job != ids.correlation

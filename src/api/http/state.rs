@@ -52,8 +52,8 @@ impl fmt::Debug for ApiState {
 }
 
 impl ApiState {
-    /// The state of a server that stops with `stop`. To be called on the main runtime, which then stores what is uploaded,
-    /// so that an HTTP worker's end takes no upload with it.
+    /// The state of a server that stops with `stop`. To be called on the main runtime, which then stores what is
+    /// uploaded, so that an HTTP worker's end takes no upload with it.
     pub fn new(
         db: Db,
         store: Arc<dyn ObjectStore>,

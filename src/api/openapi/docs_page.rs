@@ -1,5 +1,5 @@
-//! The contract as served: `/openapi.json`, and a page at `/docs` to read it and to try it. The page is Swagger UI, out of
-//! this executable, so it works where nothing else can be reached.
+//! The contract as served: `/openapi.json`, and a page at `/docs` to read it and to try it. The page is Swagger UI, out
+//! of this executable, so it works where nothing else can be reached.
 
 use std::{
     borrow::Cow,
@@ -130,7 +130,7 @@ fn vendored(name: &str) -> Result<Bytes, ApiError> {
     }
 }
 
-/// Asked for anew each time, so that page, script and contract are always of one build.
+/// Asked for again each time, so that page, script and contract are always of one build.
 fn file(content_type: &str, bytes: Bytes) -> HttpResponse {
     HttpResponse::Ok()
         .content_type(content_type)

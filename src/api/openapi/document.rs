@@ -27,7 +27,7 @@ Takes in documents (PDF, DOCX, PPTX, XLSX, HTML, Markdown, text), and makes them
 then ask with `POST /search`. Large files can be announced with `POST /upload` and sent by `PUT` to the `signed_url` of its answer.
 
 **Who calls.** `Authorization: Bearer` with a user's token or an API key. Each user sees and changes only its own; \
-somebody else's id answers 404.
+another user's id answers 404.
 
 **Again.** A POST with an effect that was sent with an `Idempotency-Key` can be sent again: it is answered as the first time, \
 and done once. Answers to GET have an `ETag`.
@@ -44,7 +44,7 @@ const TAGS: [(&str, &str); 6] = [
     ("Documents", "What has been taken in, its passages, and its deletion."),
     ("Jobs", "How far each document has come; stopping and trying again."),
     ("Search", "Asking the documents that are complete."),
-    ("Service", "Health, build and figures of this process, and this contract. Open to everybody."),
+    ("Service", "Health, build and figures of this process, and this contract. Open to everyone."),
     ("Pages", "What people look at in a browser. At the root only."),
 ];
 

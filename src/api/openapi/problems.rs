@@ -14,12 +14,12 @@ use crate::{api::resources::samples, domain::Code};
 fn what(status: u16) -> &'static str {
     match status {
         400 => "The request cannot be understood; `detail` names what is wrong. Mend it before sending it again.",
-        401 => "Nobody is signed in: send a user's token or an API key that counts.",
+        401 => "The caller is not known: send a valid user's token or API key.",
         403 => "The caller is known, and may not do this.",
-        404 => "It is not there, or is somebody else's.",
+        404 => "It is not there, or belongs to another user.",
         408 => "The request came too slowly. Send it again.",
         409 => "Something stands in the way; `job_id` and `document_id` name it.",
-        410 => "What this was for is over. Begin anew.",
+        410 => "What this was for is over. Start again.",
         412 => "It is not as `If-Match` says that it was seen.",
         413 => "Larger than the limit that `detail` names.",
         415 => "Not a media type that this route takes.",

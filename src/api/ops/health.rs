@@ -1,4 +1,4 @@
-//! Whether this process lives, is ready, and which build it is. Open to everybody.
+//! Whether this process lives, is ready, and which build it is. Open to everyone.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     db::migrations::get_environment_stamp,
 };
 
-/// A probe gets its answer within this. Source: ours; platforms wait 5 s or so.
+/// A probe gets its answer within this: platforms wait about 5 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// What a check says that has nothing to say.
@@ -100,8 +100,8 @@ pub async fn readyz(state: web::Data<ApiState>, storage: web::Data<StorageHealth
     answer(&state, &storage).await
 }
 
-/// 503 with the reasons while requests could not be served. Without the object store all but uploads goes on, so that is
-/// told (`degraded`) and is no reason to take this process away.
+/// 503 with the reasons while requests could not be served. Without the object store all but uploads goes on, so that
+/// is told (`degraded`) and is no reason to take this process away.
 async fn answer(state: &ApiState, storage: &StorageHealth) -> HttpResponse {
     let (checks, storage) =
         tokio::join!(tokio::time::timeout(ANSWER_WITHIN, checks(state)), storage.look(state.store.as_ref()));

@@ -1,7 +1,7 @@
 //! `/metrics`: figures about this process, the queue, the database and the workers, in Prometheus' text format 0.0.4.
 //!
-//! Open, as `/health` is: there are counts in it, the names of our own tables, routes and codes, and the commits of builds; no
-//! user, no document, nothing that a client or another program named.
+//! Open, as `/health` is: there are counts in it, the names of our own tables, routes and codes, and the commits of
+//! builds; no user, no document, nothing that a client or another program named.
 //!
 //! What the process knows of itself is answered always; the rest while the database can be used.
 
@@ -21,7 +21,8 @@ use crate::{
 
 /// How long an answer is good for, at the least: however many ask, the database is asked once.
 const FRESH_FOR: Duration = Duration::from_secs(1);
-/// An answer that took long is good for this many times as long, so that figures cost a twentieth of one connection at most.
+/// An answer that took long is good for this many times as long, so that figures cost a twentieth of one connection at
+/// most.
 const REST: u32 = 20;
 /// A scrape gets its answer within this. Source: Prometheus gives up after 10 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -37,8 +38,8 @@ struct Figures {
 
 /// Figures for Prometheus.
 ///
-/// Of this process, the queue, the database and the workers, in the text format 0.0.4. 200 without a database, too, with
-/// `app_database_up 0`.
+/// Of this process, the queue, the database and the workers, in the text format 0.0.4. 200 without a database, too,
+/// with `app_database_up 0`.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -67,7 +68,7 @@ pub async fn metrics(state: web::Data<ApiState>, cache: web::Data<MetricsCache>)
     HttpResponse::Ok().content_type(CONTENT_TYPE).body(text)
 }
 
-/// The last figures while they are fresh, else new ones; whoever asks meanwhile waits for those.
+/// The last figures while they are fresh, else new ones; requests that come meanwhile wait for those.
 async fn figures(state: &ApiState, cache: &MetricsCache) -> Result<String, ApiError> {
     let mut cached = cache.0.lock().await;
     if let Some(figures) = cached.as_ref().filter(|figures| Instant::now() < figures.stale_at) {

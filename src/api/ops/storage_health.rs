@@ -10,9 +10,9 @@ use tokio::sync::Mutex;
 
 use crate::ports::ObjectStore;
 
-/// How long a look counts. Source: ours; platforms probe every few seconds.
+/// How long a look counts: platforms probe every few seconds.
 const FRESH: Duration = Duration::from_secs(10);
-/// How long a look may take. Source: ours; well within a probe's own patience.
+/// How long a look may take: well within a probe's own patience.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A key that no object has: that the store says so is all there is to know.
 const KEY: &str = "health/probe";

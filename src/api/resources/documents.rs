@@ -54,8 +54,8 @@ struct Sender {
 
 /// Send documents.
 ///
-/// One file or many as a form, or a text as JSON. Each becomes a document and a job. A single one that is refused is the
-/// answer's own problem; of several, each has its entry: ids, or a problem.
+/// One file or many as a form, or a text as JSON. Each becomes a document and a job. A single one that is refused is
+/// the answer's own problem; of several, each has its entry: ids, or a problem.
 #[utoipa::path(
     post,
     path = "/documents",
@@ -409,8 +409,8 @@ fn receipt(deletion: Deletion) -> DeletionReceipt {
 
 /// Delete a document.
 ///
-/// Its rows are gone with the answer: document, jobs, passages. A job that runs is stopped. The stored bytes follow; the
-/// receipt says when they are gone.
+/// Its rows are gone with the answer: document, jobs, passages. A job that runs is stopped. The stored bytes follow;
+/// the receipt says when they are gone.
 #[utoipa::path(
     delete,
     path = "/documents/{id}",

@@ -2,8 +2,8 @@
 //!
 //! Live, each event of the job comes with its `seq` as the id, so that a client which names the last one it saw goes on
 //! behind it; `event: job` holds the job whenever it changed; `event: end` is the last. A timeline that ends without it
-//! (it has lasted for long enough, the token has expired, the key was revoked, the server stops, the database stays away) is to
-//! be asked for again.
+//! (it has lasted for long enough, the token has expired, the key was revoked, the server stops, the database stays
+//! away) is to be asked for again.
 
 use std::{
     convert::Infallible,
@@ -47,11 +47,11 @@ use crate::{
 };
 
 pub const EVENTS: PageSize = PageSize { default: 100, max: 500 };
-/// How often a live timeline looks. Source: ours; as often as a person can tell, two short reads each time.
+/// How often a live timeline looks: as often as a person can tell, two short reads each time.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How often it looks at a job of which nothing is heard. Source: ours; a waiting job costs a quarter of a running one.
+/// How often it looks at a job of which nothing is heard: a waiting job then costs a quarter of a running one.
 const LOOK_SELDOM: Duration = Duration::from_secs(2);
-/// How long the database may be away before a timeline breaks off. Source: ours; a restart, or a pool that is busy.
+/// How long the database may be away before a timeline breaks off: longer than a restart takes.
 const DATABASE_AWAY: Duration = Duration::from_secs(30);
 /// When a browser connects again, in milliseconds.
 const RETRY: &str = "retry: 2000\n\n";
@@ -71,10 +71,10 @@ fn event_view(event: Event) -> EventView {
 
 /// Read or watch a job's timeline.
 ///
-/// As JSON, oldest first, a page at a time. With `Accept: text/event-stream`, live until the job has ended: each event of
-/// the job with its `seq` as the id, `event: job` with the job whenever it changed, `event: end` at last. A client that was
-/// cut off, or whose timeline has lasted for as long as one may, sends the last id as `Last-Event-ID` and goes on behind it,
-/// as a browser's EventSource does by itself.
+/// As JSON, oldest first, a page at a time. With `Accept: text/event-stream`, live until the job has ended: each event
+/// of the job with its `seq` as the id, `event: job` with the job whenever it changed, `event: end` at last. A client
+/// that was cut off, or whose timeline has lasted for as long as one may, sends the last id as `Last-Event-ID` and goes
+/// on behind it, as a browser's EventSource does by itself.
 #[utoipa::path(
     get,
     path = "/jobs/{id}/events",
@@ -149,7 +149,7 @@ fn stream_head() -> HttpResponseBuilder {
     head
 }
 
-/// A timeline that somebody watches. Holds no connection between two looks.
+/// A timeline that a client watches. It holds no database connection between two looks.
 struct Live {
     state: ApiState,
     caller: Caller,

@@ -142,8 +142,8 @@ fn as_seen(seen: Option<&IfMatch>) -> impl Fn(&Job) -> bool + Send + Sync {
 
 /// Stop a job.
 ///
-/// A job that runs is stopped within a heartbeat; what it has committed stays. Asking twice changes nothing. A stopped job
-/// can be tried again.
+/// A job that runs is stopped within a heartbeat; what it has committed stays. Asking twice changes nothing. A stopped
+/// job can be tried again.
 #[utoipa::path(
     post,
     path = "/jobs/{id}/cancel",
@@ -193,8 +193,8 @@ pub async fn cancel_job(
 
 /// Try a job again.
 ///
-/// From its last good checkpoint, or from an earlier status that `from` names. A job that is done needs `from`. The first
-/// failure stays on record.
+/// From its last good checkpoint, or from an earlier status that `from` names. A job that is done needs `from`. The
+/// first failure stays on record.
 #[utoipa::path(
     post,
     path = "/jobs/{id}/retry",

@@ -19,7 +19,7 @@ use crate::{
     domain::{Code, JobId, State, Status, UserId},
 };
 
-/// Jobs that one call redrives. Source: ours; each is a transaction of its own, and the call should answer within seconds.
+/// Jobs that one call redrives: each is a transaction of its own, and the call should answer within seconds.
 const BATCH: usize = 100;
 /// Jobs that one call looks at where it changes none.
 const DRY_BATCH: usize = 1000;
@@ -46,8 +46,8 @@ impl Tally {
 
 /// Try many jobs again.
 ///
-/// Those that are named, or with `all` every one that failed, a batch a call: send `next_cursor` as `cursor` until there is
-/// none. `dry_run` changes nothing and says what would be queued.
+/// Those that are named, or with `all` every one that failed, a batch a call: send `next_cursor` as `cursor` until
+/// there is none. `dry_run` changes nothing and says what would be queued.
 #[utoipa::path(
     post,
     path = "/jobs/retry",

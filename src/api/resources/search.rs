@@ -18,7 +18,7 @@ use crate::{
     ports::{EmbedPriority, Embedder, ModelSource},
 };
 
-/// Hits of each ranking that are fused. Source: ours; the most a page may hold.
+/// Hits of each ranking that are fused: the most that a page may hold.
 const CANDIDATES: i64 = 50;
 const DEFAULT_LIMIT: u32 = 10;
 const MAX_LIMIT: u32 = 50;
@@ -26,8 +26,8 @@ const MAX_QUERY_CHARS: usize = 1000;
 
 /// Search.
 ///
-/// Searches the caller's complete documents by meaning, by words, or both. Best first; no hits is an empty list. A POST for
-/// its body; it changes nothing, so a key with the scope `read` may do it.
+/// Searches the caller's complete documents by meaning, by words, or both. Best first; no hits is an empty list. A POST
+/// for its body; it changes nothing, so a key with the scope `read` may do it.
 #[utoipa::path(
     post,
     path = "/search",

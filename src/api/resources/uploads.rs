@@ -135,7 +135,8 @@ pub async fn post_upload(
     }
 }
 
-/// What is kept of an answer for its idempotency key: all but the signed URL, which would let whoever reads the row upload.
+/// What is kept of an answer for its idempotency key: all but the signed URL, with which a reader of the row could
+/// upload.
 #[derive(Serialize, Deserialize)]
 struct KeptUpload {
     job_id: Uuid,
@@ -167,7 +168,7 @@ pub async fn sign_again(request: HttpRequest, kept: Value) -> Result<Value, ApiE
     let state = state.ok_or_else(|| ApiError::internal("the application has no state"))?;
     let kept: KeptUpload = serde_json::from_value(kept).map_err(ApiError::internal)?;
     let user = request.extensions().get::<Caller>().map(|caller| caller.user);
-    let user = user.ok_or_else(|| ApiError::internal("an answer is given again to nobody"))?;
+    let user = user.ok_or_else(|| ApiError::internal("an answer is given again without a caller"))?;
     let place = Place { upload_id: UploadId(kept.upload_id), user, expires_at: kept.upload_expires_at };
     let answer = UploadAccepted {
         job_id: kept.job_id,

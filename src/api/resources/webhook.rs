@@ -1,6 +1,6 @@
 //! A parser says that a document is ready: a signal, not content.
 //!
-//! Whoever calls proves by URL and by header that we have asked it to; until then no byte of the body is read. The body is
+//! The caller proves by URL and by header that we gave it both; until then no byte of the body is read. The body is
 //! hashed on the way and never held, looked at or believed: what became of the document, a worker asks the provider.
 //! A webhook that is refused or lost costs time and nothing else, since the provider is asked anyway.
 
@@ -24,17 +24,18 @@ use crate::{
     domain::{Code, JobId, hex},
 };
 
-/// Of a body, in bytes. Source: ours; what LlamaParse sends of an event is under a kilobyte. Its older webhooks carry the
+/// Of a body, in bytes: what LlamaParse sends of an event is under a kilobyte. Its older webhooks carry the
 /// whole text: those are refused, and the text is fetched when the provider is next asked.
 const MAX_BODY_BYTES: usize = 1 << 20;
-/// For a body to come in. Source: ours; a megabyte over the slowest of lines.
+/// The time in which the whole body must come. It is short because the body is small; the server's bound on slow bodies
+/// would give a megabyte two minutes more.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Say that a document is parsed.
 ///
-/// For LlamaParse alone, which is told this URL and its header with each document. A signal: the job is looked at now, and
-/// LlamaParse asked what became of it. The body is not read, whatever its type. A repeated call is answered alike and
-/// changes nothing, nor does one for a job that waits for nobody.
+/// For LlamaParse alone, which is told this URL and its header with each document. A signal: the job is looked at now,
+/// and LlamaParse asked what became of it. The body is not read, whatever its type. A repeated call is answered alike
+/// and changes nothing, nor does one for a job that waits for no parser.
 #[utoipa::path(
     post,
     path = "/webhook/llamaparse/{job_id}/{token}",
@@ -88,8 +89,8 @@ pub async fn post_llamaparse(
     Ok(HttpResponse::Ok().json(WebhookTaken { taken: true }))
 }
 
-/// URL and header, together, in constant time. A job that is not known gets the same answer: whether there is one is
-/// nobody's business who cannot prove that he was told.
+/// URL and header, together, in constant time. A job that is not known gets the same answer: only a caller that
+/// proves that it was told may learn whether there is one.
 fn authenticate(state: &ApiState, job: JobId, token: &str, request: &HttpRequest) -> Result<(), ApiError> {
     let header = request.headers().get(HEADER);
     let verified = match (&state.settings.webhooks, header) {

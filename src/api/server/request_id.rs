@@ -1,8 +1,8 @@
 //! A request's ids, span, figures and closing log line; the one place where answers that failed are logged.
 //!
 //! Two ids. The *request id* is this request's alone. The *correlation id* is what belongs together across requests and
-//! processes: a job keeps that of the request that made it, and every later request about the job has the job's. A client
-//! may send either; both are in the answer.
+//! processes: a job keeps that of the request that made it, and every later request about the job has the job's. A
+//! client may send either; both are in the answer.
 
 use std::time::Instant;
 
@@ -24,8 +24,8 @@ use crate::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
-/// Gives the request its ids, runs it in a span, turns whatever went wrong into a problem with its id, counts it, and logs.
-/// The query string is never logged: it may hold a signature.
+/// Gives the request its ids, runs it in a span, turns whatever went wrong into a problem with its id, counts it, and
+/// logs. The query string is never logged: it may hold a signature.
 pub async fn identify(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

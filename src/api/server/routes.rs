@@ -1,8 +1,8 @@
 //! The one table of routes. From it come what the server answers and what the contract (`/openapi.json`) says, so that
 //! neither has what the other lacks.
 //!
-//! What is `private` is behind [`authenticate`]; there is no other way to get a [`Caller`](crate::api::http::Caller). What everybody
-//! may call is `open`, and is meant to stay a short list.
+//! What is `private` is behind [`authenticate`]; there is no other way to get a [`Caller`](crate::api::http::Caller).
+//! What anyone may call is `open`, and is meant to stay a short list.
 
 use actix_web::{
     HttpResponse,

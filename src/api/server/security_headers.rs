@@ -1,5 +1,5 @@
-//! The headers that every answer has: what browsers may do with it, and how much is left to its caller. Where a handler has
-//! set one of them, that stays.
+//! The headers that every answer has: what browsers may do with it, and how much is left to its caller. Where a handler
+//! has set one of them, that stays.
 
 use actix_web::{
     body::{BoxBody, MessageBody},

@@ -1,7 +1,7 @@
 //! A body that comes too slowly is given up, so that no client can hold a request for ever.
 //!
-//! Only the time counts in which the handler waits for bytes, so that a slow object store is not the client's fault. The
-//! handler sees a body that breaks off; its answer is replaced here by one that says why.
+//! Only the time counts in which the handler waits for bytes, so that a slow object store is not the client's fault.
+//! The handler sees a body that breaks off; its answer is replaced here by one that says why.
 
 use std::{
     cell::Cell,

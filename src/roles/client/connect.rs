@@ -74,7 +74,7 @@ fn root_of(url: &str) -> Result<String, Failure> {
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some())
         .ok_or_else(|| not_configured("APP_URL must look like https://host, or http://127.0.0.1:8000."))?;
     let path = parsed.path().trim_end_matches('/');
-    let path = path.strip_suffix(super::http::BASE_PATH).unwrap_or(path);
+    let path = path.strip_suffix(crate::api::messages::BASE_PATH).unwrap_or(path);
     Ok(format!("{}{path}", parsed.origin().ascii_serialization()))
 }
 

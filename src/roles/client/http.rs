@@ -7,10 +7,10 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::connect::Target;
-use crate::{api::messages::Problem, build_info::BuildInfo};
-
-/// What every route begins with.
-pub(super) const BASE_PATH: &str = "/api/upload-pipeline";
+use crate::{
+    api::messages::{BASE_PATH, Problem},
+    build_info::BuildInfo,
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Without a byte from the server; uploads of any length may take longer.

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, http::header};
 
 use crate::{api::http::ApiError, domain::Code};
 
-/// Longest token. Source: ours; proxies before us end at 8 KiB of headers.
+/// Longest token: proxies before us end at 8 KiB of headers.
 const MAX_BYTES: usize = 8 * 1024;
 
 /// The token or key of `Authorization: Bearer`.

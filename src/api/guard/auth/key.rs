@@ -53,8 +53,8 @@ fn check_key(key: Option<ApiKey>, now: OffsetDateTime) -> Result<ApiKey, ApiErro
 }
 
 /// Reading is what GET and HEAD do, and a search, which is a POST for its body; all else writes, so a new route is
-/// taken for one that writes until this says otherwise. To delete, a key that acts for many users must be admin: whoever
-/// gets hold of a service's key cannot then empty the accounts of all its users.
+/// taken for one that writes until this says otherwise. To delete, a key that acts for many users must be admin: a
+/// stolen key of a service can then not empty the accounts of all its users.
 fn needed_scope(key: &ApiKey, request: &HttpRequest) -> Scope {
     match *request.method() {
         Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,

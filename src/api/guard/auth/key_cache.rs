@@ -128,7 +128,7 @@ impl KeyCache {
         }
     }
 
-    /// Waits for a fetch, whoever began it, if one is due.
+    /// Waits for a fetch, if one is due or running.
     async fn refresh(self: &Arc<Self>) {
         let this = Arc::clone(self);
         // A panic in there is logged by its hook; the keys are then as they were.
@@ -137,7 +137,7 @@ impl KeyCache {
 
     async fn refresh_once(&self) {
         let _flight = self.flight.lock().await;
-        // Whoever waited for the lock finds that the one before has tried just now.
+        // A caller that waited for the lock finds that the one before has tried just now.
         if self.held().wait(&self.policy).is_zero() {
             let fetched = self.source.fetch().await;
             self.note(fetched);

@@ -21,7 +21,7 @@ use crate::{
     domain::{Code, UserId},
 };
 
-/// How far the clock of whoever issues tokens may be off.
+/// How far the clock of the issuer of tokens may be off.
 const LEEWAY_SECONDS: u64 = 10;
 
 #[derive(Serialize)]
