@@ -127,7 +127,7 @@ async fn send(call: ProviderCall, request: RequestBuilder) -> Result<Response, R
         Ok(response) if response.status().is_success() => Ok(response),
         Ok(response) => Err(error::refused(response).await),
     };
-    let told = outcome.as_ref().map_or_else(|refused| refused.failure.code.as_str(), |_| "ok");
+    let told = outcome.as_ref().map(drop).map_err(|refused| refused.failure.code);
     METRICS.record_provider_call("llamaparse", call, told, began.elapsed());
     outcome
 }

@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::{DbError, Session, jobs::lock_lease, session::column};
-use crate::domain::{Fence, Lease};
+use crate::domain::{Code, Fence, Lease};
 
 /// A provider's job that a document waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ WITH closed AS (
   RETURNING c.call_id, c.job_id, c.provider, c.state, c.intended_at
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
-SELECT j.job_id, j.document_id, 'retry', 'warn', 'provider_call_uncertain', jsonb_build_object(
+SELECT j.job_id, j.document_id, 'retry', 'warn', $2, jsonb_build_object(
     'class', 'transient',
     'message', 'Nobody heard whether the provider took this document the last time. It is asked again, so it may charge twice.',
     'provider', closed.provider,
@@ -73,7 +73,7 @@ SELECT j.job_id, j.document_id, 'retry', 'warn', 'provider_call_uncertain', json
 FROM closed
 JOIN upload_pipeline.upload_jobs AS j ON j.job_id = closed.job_id
 WHERE closed.state = 'uncertain'",
-        &[(&lease.fence.job_id.0, Type::UUID)],
+        &[(&lease.fence.job_id.0, Type::UUID), (&Code::ProviderCallUncertain.as_str(), Type::TEXT)],
     )
     .await?;
     let call_id = Uuid::new_v4();
@@ -120,7 +120,7 @@ WITH ended AS (
   RETURNING c.call_id, c.job_id, c.provider, c.state, c.accepted_at
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
-SELECT j.job_id, j.document_id, 'retry', 'warn', 'provider_call_gone', jsonb_build_object(
+SELECT j.job_id, j.document_id, 'retry', 'warn', $3, jsonb_build_object(
     'class', 'transient',
     'message', 'The provider no longer knows the job that it had accepted.',
     'provider', ended.provider,
@@ -130,7 +130,7 @@ SELECT j.job_id, j.document_id, 'retry', 'warn', 'provider_call_gone', jsonb_bui
 FROM ended
 JOIN upload_pipeline.upload_jobs AS j ON j.job_id = ended.job_id
 WHERE ended.state = 'gone'",
-        &[(&call_id, Type::UUID), (&end.as_str(), Type::TEXT)],
+        &[(&call_id, Type::UUID), (&end.as_str(), Type::TEXT), (&Code::ProviderCallGone.as_str(), Type::TEXT)],
     )
     .await
     .map(drop)

@@ -1,12 +1,13 @@
 //! `app parse FILE`: what search will see of a file.
 
-use std::process::ExitCode;
+use std::{fs, io, path::Path, process::ExitCode};
 
 use super::client::render;
 use crate::{
     cli::ParseArgs,
     clients::local_parser::{LocalParser, LocalParserOptions},
     config::{Config, Role, Sources},
+    domain::{Code, Failure},
     ports::Parser,
 };
 
@@ -14,14 +15,45 @@ use crate::{
 ///
 /// # Errors
 ///
-/// The parser's failure.
+/// The file cannot be read, or the parser's failure.
 pub fn run(args: ParseArgs, sources: &Sources) -> anyhow::Result<ExitCode> {
     let limits = Config::load(Role::Client, sources)?.parser.limits;
     let filename = args.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     super::client::run(async move {
+        expect_a_file(&args.file)?;
         let parser = LocalParser::new(LocalParserOptions::default());
         let document = parser.parse(&args.file, "", &filename, limits).await?;
         render::print(&document.markdown)?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The child that parses can only say that it could not read the file, as if another try might: here a person waits.
+fn expect_a_file(path: &Path) -> Result<(), Failure> {
+    let fault = match fs::File::open(path).and_then(|file| file.metadata()) {
+        Ok(metadata) if metadata.is_file() => return Ok(()),
+        Ok(_) => "It is no file. Name a file.".to_owned(),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => "There is no such file. Check the name.".to_owned(),
+            io::ErrorKind::PermissionDenied => "You may not read it. Check its permissions.".to_owned(),
+            kind => format!("It couldn't be read: {kind}. Check the file."),
+        },
+    };
+    Err(Failure::new(Code::Unreadable, format!("{}: {fault}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_named_with_what_to_do_and_not_tried_again() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(expect_a_file(&root.join("Cargo.toml")), Ok(()));
+        for (name, why) in [("no-such-file.pdf", "There is no such file"), ("src", "It is no file")] {
+            let failure = expect_a_file(&root.join(name)).unwrap_err();
+            assert!(failure.message.contains(name) && failure.message.contains(why), "{failure}");
+            assert!(!failure.class.is_retryable(), "{failure}");
+        }
+    }
 }

@@ -238,10 +238,12 @@ impl Metrics {
         &self,
         provider: &'static str,
         call: ProviderCall,
-        outcome: &'static str,
+        outcome: Result<(), Code>,
         took: Duration,
     ) {
-        self.provider_calls.with_label_values(&[provider, call.as_str(), outcome]).observe(took.as_secs_f64());
+        self.provider_calls
+            .with_label_values(&[provider, call.as_str(), outcome.map_or_else(Code::as_str, |()| "ok")])
+            .observe(took.as_secs_f64());
     }
 
     /// An answer was a problem with this code.

@@ -1,35 +1,69 @@
-//! docs/errors.md lists the codes of the table in src/domain, docs/checks.md every cause of the catalogue.
+//! docs/errors.md is rendered from the table of codes, docs/checks.md from the catalogue of checks.
 
 use std::{
-    collections::BTreeSet,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
 
-use app::domain::Code;
+use app::domain::{Code, codes::Group};
 
+/// Below the words that people write.
 #[test]
-fn docs_errors_lists_the_codes_of_the_table() {
-    let page = fs::read_to_string(root().join("docs/errors.md")).unwrap();
-    let cell = |line: &str| Some(line.strip_prefix("| `")?.split_once("` |")?.0.to_owned());
-    let documented: BTreeSet<String> = page.lines().filter_map(cell).collect();
-    let known: BTreeSet<String> = Code::ALL.iter().map(|code| code.to_string()).collect();
-    assert_eq!(documented, known);
+fn docs_errors_lists_every_code() {
+    const MARKER: &str = "<!-- from the table in src/domain/codes; UPDATE_DOCS=1 writes it -->\n";
+    let mut tables = String::new();
+    let mut group = None;
+    for code in Code::ALL {
+        if group != Some(code.group()) {
+            group = Some(code.group());
+            let head =
+                "| code | where | class or status | what it means | what to do |\n| --- | --- | --- | --- | --- |";
+            writeln!(tables, "\n## {}\n\n{head}", heading(code.group())).unwrap();
+        }
+        let (place, meaning, remedy) = (code.place(), code.meaning(), code.remedy());
+        writeln!(tables, "| `{code}` | {place} | {} | {meaning} | {remedy} |", class_or_status(*code)).unwrap();
+    }
+    compare("docs/errors.md", MARKER, &tables);
 }
 
-/// The catalogue, below the words of docs/checks.md that people write.
+/// Below the words that people write.
 #[test]
 fn docs_checks_lists_every_cause_of_app_check() {
     const MARKER: &str = "<!-- from the catalogue in src/checks; UPDATE_DOCS=1 writes it -->\n";
-    let file = root().join("docs/checks.md");
-    let page = fs::read_to_string(&file).unwrap();
-    let (words, _) = page.split_once(MARKER).unwrap();
-    let wanted = format!("{words}{MARKER}{}", app::checks::render_markdown());
+    compare("docs/checks.md", MARKER, &app::checks::render_markdown());
+}
+
+fn compare(file: &str, marker: &str, rendered: &str) {
+    let path = root().join(file);
+    let page = fs::read_to_string(&path).unwrap();
+    let (words, _) = page.split_once(marker).unwrap();
+    let wanted = format!("{words}{marker}{rendered}");
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&file, wanted).unwrap();
+        fs::write(&path, wanted).unwrap();
     } else {
-        assert!(page == wanted, "docs/checks.md is out of date: run this test once with UPDATE_DOCS=1");
+        assert!(page == wanted, "{file} is out of date: run this test once with UPDATE_DOCS=1");
     }
+}
+
+fn heading(group: Group) -> &'static str {
+    match group {
+        Group::Caller => "The API: who calls",
+        Group::Request => "The API: requests",
+        Group::Resource => "The API: uploads, documents, jobs, search",
+        Group::Document => "The document",
+        Group::Worker => "The worker and what it depends on",
+        Group::Database => "The database",
+        Group::CommandLine => "Start and command line",
+        Group::Event => "Codes of events that are no failures",
+    }
+}
+
+fn class_or_status(code: Code) -> String {
+    let class = code.declared_class().map(|class| class.as_str().to_owned());
+    let statuses = code.statuses().iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+    let cells: Vec<String> = class.into_iter().chain((!statuses.is_empty()).then_some(statuses)).collect();
+    if cells.is_empty() { "–".to_owned() } else { cells.join("; ") }
 }
 
 fn root() -> PathBuf {

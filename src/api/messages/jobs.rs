@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::names::{EventTypeName, FailedName, LastError, ResumeName, SeverityName, StateName, StatusName};
+use crate::domain::{State, Status};
 
 /// How to try a job again; an empty body will do.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -144,6 +145,18 @@ pub struct JobView {
     #[serde(with = "time::serde::rfc3339::option", default)]
     #[schema(required)]
     pub finished_at: Option<OffsetDateTime>,
+}
+
+impl JobView {
+    /// The checkpoint, where this build knows it.
+    pub fn known_status(&self) -> Option<Status> {
+        self.status.parse().ok()
+    }
+
+    /// Who has the job, where this build knows the state.
+    pub fn known_state(&self) -> Option<State> {
+        self.state.parse().ok()
+    }
 }
 
 /// One event of a job's timeline.

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::Code;
+
 /// `application/problem+json` (RFC 9457) with our stable `code`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
@@ -29,4 +31,11 @@ pub struct Problem {
     /// The id of the request, to find it in the logs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub request_id: Option<Uuid>,
+}
+
+impl Problem {
+    /// The code, where this build knows it.
+    pub fn known_code(&self) -> Option<Code> {
+        Code::named(&self.code)
+    }
 }

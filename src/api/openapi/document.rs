@@ -14,7 +14,6 @@ use super::{
     problems,
     route::{Access, Route},
 };
-
 use crate::{
     api::{UploadLimits, messages::BASE_PATH, resources::samples},
     domain::Code,

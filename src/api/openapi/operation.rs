@@ -17,7 +17,6 @@ use super::{
     problems::problem,
     route::{Access, Route, Schemas},
 };
-
 use crate::{
     api::{guard::auth::READING_POSTS, http::paging::PageSize, resources::samples},
     domain::Code,

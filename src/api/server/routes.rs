@@ -10,6 +10,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
+use super::endpoint::{Endpoint, handler, open, page, private, resource, signed};
 use crate::api::{
     guard::auth::authenticate,
     http::{
@@ -24,8 +25,6 @@ use crate::api::{
     server::body_head::check_body_head,
     settings::UploadLimits,
 };
-
-use super::endpoint::{Endpoint, handler, open, page, private, resource, signed};
 
 /// Every route: who may call, and what answers. Path, method and contract stand at the handler.
 fn endpoints() -> Vec<Endpoint> {

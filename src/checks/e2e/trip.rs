@@ -15,6 +15,7 @@ use crate::{
         messages::{DocumentsAccepted, JobView, Problem, SearchMode, SearchRequest, SearchResponse, TextRequest},
     },
     canary::CANARY_NAME,
+    domain::{Code, Status},
 };
 
 /// For one request: the upload waits for the object store, the first search for the model.
@@ -169,11 +170,11 @@ fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, Wrong> {
 
 fn refused(problem: &Problem) -> Wrong {
     let said = format!("{} {} [{}]", problem.status, tidy(&problem.detail), tidy(&problem.code));
-    Wrong::Refused { said, is_about_the_key: problem.code == "token_invalid" }
+    Wrong::Refused { said, is_about_the_key: problem.known_code() == Some(Code::TokenInvalid) }
 }
 
 fn ended_well(view: &JobView) -> Result<(), Wrong> {
-    if view.status == "complete" {
+    if view.known_status() == Some(Status::Complete) {
         return Ok(());
     }
     let error = |name: &str| view.last_error.as_ref().and_then(|error| error[name].as_str()).map(tidy);

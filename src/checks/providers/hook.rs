@@ -16,7 +16,7 @@ use crate::{
     api::BASE_PATH,
     build_info::BuildInfo,
     callback::{self, CallbackKey},
-    domain::JobId,
+    domain::{Code, JobId},
 };
 
 pub(super) const HOOK: &str = "hook.url";
@@ -135,20 +135,20 @@ async fn knock(look: Look, scene: &Scene<'_>, base: &Url, place: &str, passed: S
         return look.passed(passed);
     };
     let request = http::client().post(callback.url).header(callback.header, callback.secret);
-    let code = match http::send(request).await {
+    let said = match http::send(request).await {
         Ok(answer) => answer.json::<Refused>().map_or_else(|| answer.status.to_string(), |refused| refused.code),
         Err(trouble) => trouble.to_string(),
     };
-    match code.as_str() {
-        "job_not_found" => look.passed(format!("{passed}; it takes our webhooks")),
-        "webhook_forbidden" => look.found(
+    match Code::named(&said) {
+        Some(Code::JobNotFound) => look.passed(format!("{passed}; it takes our webhooks")),
+        Some(Code::WebhookForbidden) => look.found(
             &SECRET_DIFFERS,
             format!("{place} refuses a webhook"),
             "Give API and worker the same WEBHOOK_SECRET.",
         ),
-        other => look.found(
+        Some(_) | None => look.found(
             &UNREACHABLE,
-            format!("{place} took no webhook: {other}"),
+            format!("{place} took no webhook: {said}"),
             "See what lies between LlamaParse and the API: a proxy or a firewall that lets no POST through.",
         ),
     }

@@ -13,7 +13,7 @@ use crate::{
         session::{column, parsed},
         workers::WorkerRow,
     },
-    domain::{Fence, JobId, Status, WorkerId},
+    domain::{Code, Fence, JobId, Status, WorkerId},
 };
 
 /// A job taken over in the middle of a step this often is given up.
@@ -108,9 +108,9 @@ WITH job AS (
   RETURNING j.job_id, j.document_id, j.correlation_id
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
-SELECT job.job_id, job.document_id, 'handed_back', 'info', 'claim_unheard', job.correlation_id
+SELECT job.job_id, job.document_id, 'handed_back', 'info', $3, job.correlation_id
 FROM job",
-        &[(&worker.0, Type::UUID), (&held, Type::UUID_ARRAY)],
+        &[(&worker.0, Type::UUID), (&held, Type::UUID_ARRAY), (&Code::ClaimUnheard.as_str(), Type::TEXT)],
     )
     .await
 }

@@ -54,7 +54,7 @@ codes! {
         /// This route needs a user's token or an API key.
         /// Send the header `Authorization: Bearer <token>`.
         TokenMissing = "token_missing", http [401], at "every private route";
-        /// The token or key is not one that this server takes; `detail` says why: another project, audience, algorithm, key, or no JWT.
+        /// The token or key is not one that this server takes; `detail` says why.
         /// Check audience, issuer and secret; check that the key is whole, not revoked, and of this environment.
         TokenInvalid = "token_invalid", http [401], at "every private route",
             say "The token was refused: its signature was made with another key.";
@@ -64,7 +64,7 @@ codes! {
         /// The token cannot be verified just now: its issuer's keys cannot be fetched.
         /// Try again in a few seconds.
         KeysUnavailable = "keys_unavailable", http [503], class Transient, at "every private route, with a token signed by a key; the log";
-        /// More requests of this user than `API_RATE_PER_MINUTE` allows an instance, a sixth of them at once.
+        /// The user made more requests than `API_RATE_PER_MINUTE` allows an instance, or more than a sixth of them at once.
         /// Come back when `Retry-After` says.
         RateLimited = "rate_limited", http [429], at "every private route",
             say "You have made more than 600 requests a minute (API_RATE_PER_MINUTE), or too many of them at once. Come back when Retry-After says.";
@@ -75,31 +75,28 @@ codes! {
         /// Use a key with the scope that `detail` names.
         ScopeMissing = "scope_missing", http [403], at "every private route",
             say "This key has the scope read; the request needs one with the scope write. Make one with `app keys create`.";
-        /// The key acts for many users.
+        /// This key acts for many users.
         /// Say for which with the header `X-User-Id: <uuid>`.
-        UserRequired = "user_required", http [400], at "every private route",
-            say "This key acts for many users. Say for which with the header X-User-Id: <uuid>.";
-        /// `X-User-Id` is no UUID.
+        UserRequired = "user_required", http [400], at "every private route";
+        /// The header X-User-Id is no UUID.
         /// Send the user's UUID.
-        UserInvalid = "user_invalid", http [400], at "every private route",
-            say "The header X-User-Id is no UUID.";
-        /// The token or key acts for one user, the header names another.
+        UserInvalid = "user_invalid", http [400], at "every private route";
+        /// This token or key acts for one user, and X-User-Id names another.
         /// Leave the header out.
-        UserForbidden = "user_forbidden", http [403], at "every private route",
-            say "This key acts for one user, and X-User-Id names another. Leave the header out.";
+        UserForbidden = "user_forbidden", http [403], at "every private route";
     }
 
     Request {
-        /// Nothing is at this path.
+        /// There is nothing at this path.
         /// Begin with `/api/upload-pipeline`.
         RouteNotFound = "route_not_found", http [404], at "any path",
             say "There is nothing at this path. The API's base path is /api/upload-pipeline.";
         /// The path takes other methods.
-        /// See the header `Allow`.
+        /// Send one that the header `Allow` names.
         MethodNotAllowed = "method_not_allowed", http [405], at "any path";
         /// The request cannot be understood.
-        /// See `detail`.
-        BadRequest = "bad_request", http [400], at "any route";
+        /// Correct what `detail` names.
+        BadRequest = "bad_request", http [400], at "any route, also with another 4xx";
         /// The request did not arrive in time.
         /// Send it again.
         RequestTimeout = "request_timeout", http [408], at "any route";
@@ -113,54 +110,51 @@ codes! {
         /// This server takes bodies as they are, without Content-Encoding.
         /// Send the bytes uncompressed.
         ContentEncodingInvalid = "content_encoding_invalid", http [415], at "any route";
-        /// Malformed JSON, or a field that is missing, unknown, given twice or of another type.
-        /// See `detail`, which names it.
+        /// The JSON is malformed, or a field is missing, unknown, given twice or of another type.
+        /// Correct the field that `detail` names.
         JsonInvalid = "json_invalid", http [400], at "routes with JSON",
             say "The JSON body is not what this route takes: missing field `query` at line 1 column 13.";
-        /// The body broke off.
+        /// The body did not arrive whole.
         /// Send it again.
-        BodyIncomplete = "body_incomplete", http [400], at "routes with a body",
-            say "The body did not arrive whole. Send it again.";
-        /// Larger than `API_BODY_LIMIT`, for a text document than `UPLOAD_MAX_BYTES`, or for a webhook than 1 MiB.
-        /// Send less, or upload a file; a webhook that is refused loses nothing.
+        BodyIncomplete = "body_incomplete", http [400], at "routes with a body";
+        /// The body is larger than `API_BODY_LIMIT`; a text document than `UPLOAD_MAX_BYTES`; a webhook than 1 MiB.
+        /// Send less, or upload a file. A webhook that is refused loses nothing.
         BodyTooLarge = "body_too_large", http [413], at "routes with a body",
             say "The body is larger than the 2097152 bytes that this route takes. Send less, or a text as a file.";
-        /// The query string does not parse, or has a parameter that is unknown or given twice (400); the search query holds a NUL (422).
-        /// See `detail`.
+        /// The query string does not parse, or a parameter is unknown or given twice (400). The search query holds a NUL character (422).
+        /// Correct what `detail` names.
         QueryInvalid = "query_invalid", http [400, 422], at "lists, `/search`",
             say "The query string is not what this route takes: invalid digit found in string.";
-        /// The id in the path or the filter is no UUID.
+        /// The id in the path or in the filter is no UUID.
         /// Send the id as it was given.
         IdInvalid = "id_invalid", http [400], at "routes with an id, `GET /jobs`",
             say "The path holds what is no id: UUID parsing failed.";
         /// `limit` is out of bounds.
-        /// See `detail` for the bounds.
+        /// Send a limit within the bounds that `detail` names.
         LimitInvalid = "limit_invalid", http [400, 422], at "lists (400), `/search` (422)",
             say "limit must be from 1 to 100.";
         /// This cursor was not given out by this list with these filters.
         /// Start again without one, then send next_cursor as it came.
         CursorInvalid = "cursor_invalid", http [400], at "lists";
         /// `state` is no state.
-        /// See `detail` for the states.
+        /// Send one of the states that `detail` names.
         StateInvalid = "state_invalid", http [400], at "`GET /jobs`",
             say "There is no state \"finished\".";
         /// `status` or `processing_status` is no status.
-        /// See `detail` for them.
+        /// Send one of the statuses that `detail` names.
         StatusInvalid = "status_invalid", http [400], at "`GET /jobs`, `GET /documents`",
             say "`finished` is no status; this build knows uploaded, parsed, complete.";
         /// `kind` is no kind of file.
-        /// See `detail` for them.
+        /// Send one of the kinds that `detail` names.
         KindInvalid = "kind_invalid", http [400], at "`GET /documents`",
             say "`kind` must be pdf, docx, pptx, xlsx, html, markdown or plain_text.";
         /// A moment is not written as RFC 3339 says.
-        /// Send one such as `2026-11-22T09:30:00Z`.
-        TimeInvalid = "time_invalid", http [400], at "`GET /jobs`",
-            say "Send moments as RFC 3339 says, such as 2026-11-22T09:30:00Z.";
-        /// `Last-Event-ID` is no number.
-        /// Send the id of the last event seen.
-        LastEventIdInvalid = "last_event_id_invalid", http [400], at "`GET /jobs/{id}/events`",
-            say "Last-Event-ID must be the id of an event of this job.";
-        /// This user has as many live timelines in this process as `API_EVENT_STREAMS_PER_USER` allows.
+        /// Send moments such as 2026-11-22T09:30:00Z.
+        TimeInvalid = "time_invalid", http [400], at "`GET /jobs`";
+        /// The header Last-Event-ID is no id of an event.
+        /// Send the id of the last event that you saw.
+        LastEventIdInvalid = "last_event_id_invalid", http [400], at "`GET /jobs/{id}/events`";
+        /// The user has as many live timelines in this process as `API_EVENT_STREAMS_PER_USER` allows.
         /// Close one, or come back when `Retry-After` says.
         StreamsPerUser = "streams_per_user", http [429], at "`GET /jobs/{id}/events`, live",
             say "There are as many live timelines as API_EVENT_STREAMS_PER_USER allows. Close one, come back when Retry-After says, or ask without Accept: text/event-stream.";
@@ -179,21 +173,22 @@ codes! {
         /// Make a new one for each request.
         IdempotencyKeyReused = "idempotency_key_reused", http [422], at "`POST` with `Idempotency-Key`";
         /// It has changed since you read it (If-Match).
-        /// Read it again, and decide anew.
+        /// Read it again before you change it.
         PreconditionFailed = "precondition_failed", http [412], at "`DELETE /documents/{id}`, `/jobs/{id}/cancel`, `/jobs/{id}/retry`";
         /// Something went wrong on our side.
-        /// Try again; if it stays, give the request_id to whoever runs this server.
+        /// Try again; if it stays, give the request_id to the operator of this server.
         InternalError = "internal_error", http [500], at "any route";
-        /// The database has no schema yet.
-        /// Run `app migrate`.
-        SchemaBehind = "schema_behind", http [503], at "private routes, `PUT` of an upload";
+        /// The schema is missing or older than this build, or the database belongs to another environment.
+        /// Run `app migrate`; check `DATABASE_URL` and `ENVIRONMENT`.
+        SchemaBehind = "schema_behind", http [503], at "private routes, `PUT` of an upload",
+            say "The database has no schema yet. Run `app migrate`.";
     }
 
     Resource {
         /// The file has no name.
         /// Give it one in `filename`.
         FilenameEmpty = "filename_empty", http [422], at "uploads";
-        /// Longer than `UPLOAD_MAX_FILENAME` characters.
+        /// The file name is longer than `UPLOAD_MAX_FILENAME` characters.
         /// Shorten it.
         FilenameTooLong = "filename_too_long", http [422], at "uploads",
             say "The file name is longer than 120 characters. Shorten it.";
@@ -203,22 +198,21 @@ codes! {
         /// `mime` is no media type.
         /// Send one like application/pdf.
         MimeInvalid = "mime_invalid", http [422], at "uploads";
-        /// Not 64 hex digits.
+        /// `sha256` is not 64 hex digits.
         /// Send the SHA-256 of the file.
-        Sha256Invalid = "sha256_invalid", http [422], at "`POST /upload`",
-            say "`sha256` must be the SHA-256 of the file as 64 hex digits.";
+        Sha256Invalid = "sha256_invalid", http [422], at "`POST /upload`";
         /// The form holds no file.
         /// Send each as a part with a file name.
         FileMissing = "file_missing", http [422], at "`POST /documents`";
-        /// The form is no multipart/form-data.
+        /// The form cannot be read as multipart/form-data.
         /// Send it as RFC 7578 says.
         FormInvalid = "form_invalid", http [400], at "`POST /documents`",
             say "The form cannot be read: Multipart boundary is not found. Send multipart/form-data as RFC 7578 says.";
-        /// A part's head is over 64 KiB, a part that is no file over 1 MiB, or there are more than 100 of those.
+        /// The head of a part is over 64 KiB, a part that is no file is over 1 MiB, or there are more than 100 parts that are no files.
         /// Send the files alone.
         FormTooLarge = "form_too_large", http [413], at "`POST /documents`",
             say "The form has more than 100 parts that are no files. Send fewer.";
-        /// More files than one request takes.
+        /// The request has more files than one request may have.
         /// Send the others in another request.
         TooManyFiles = "too_many_files", http [413], at "`POST /documents`",
             say "A request takes 20 files. Send the others in another one.";
@@ -240,47 +234,41 @@ codes! {
         /// This upload URL has expired.
         /// Announce the file again with POST /upload.
         UploadUrlExpired = "upload_url_expired", http [410], at "`PUT` of an upload";
-        /// The job has ended, or the document was deleted or announced anew.
+        /// The job has ended, or the document was deleted or announced again.
         /// Announce the file again if it is still wanted.
-        UploadNotWanted = "upload_not_wanted", http [410], at "`PUT` of an upload",
-            say "Nothing waits for these bytes any more: the job has ended, or the document was deleted or announced anew.";
+        UploadNotWanted = "upload_not_wanted", http [410], at "`PUT` of an upload";
         /// No byte came for 60 s.
         /// Send the file again.
-        UploadStalled = "upload_stalled", http [408], at "uploads",
-            say "No byte came for 60 s. Send the file again.";
+        UploadStalled = "upload_stalled", http [408], at "uploads";
         /// There is no such job of yours.
         /// `GET /jobs` lists those there are.
         JobNotFound = "job_not_found", http [404], at "`/jobs/{id}…`; `POST /jobs/retry`, as a reason; webhooks";
         /// There is no such document of yours.
         /// `GET /documents` lists those there are.
         DocumentNotFound = "document_not_found", http [404], at "`/documents/{id}…`";
-        /// There is no such receipt of this user.
-        /// The id is in the answer to `DELETE`.
-        DeletionNotFound = "deletion_not_found", http [404], at "`GET /deletions/{id}`",
-            say "There is no such deletion of yours; the id is in the answer to DELETE.";
-        /// There is nothing of this user with this id.
-        /// Check the id.
-        NotFound = "not_found", http [404], at "anything else with an id";
+        /// There is no such deletion of yours.
+        /// The id is in the answer to DELETE.
+        DeletionNotFound = "deletion_not_found", http [404], at "`GET /deletions/{id}`";
         /// The job has ended.
         /// Delete its document to be rid of it.
         JobEnded = "job_ended", http [409], at "`POST /jobs/{id}/cancel`",
             say "This job has ended (done), so there is nothing to cancel. Delete its document to be rid of it.";
-        /// A worker has this job just now.
-        /// Cancel it first, or wait for it to end.
+        /// The job is running, or it is done and no `from` was given.
+        /// Cancel it first, or name a status in `from`.
         JobNotRetryable = "job_not_retryable", http [409], at "`POST /jobs/{id}/retry`; `POST /jobs/retry`, as a reason";
-        /// `from` is no status, has no next step, or lies behind what was reached.
+        /// `from` is no status, has no next step, or lies behind the status that the job has reached.
         /// Name an earlier status.
         RetryFromInvalid = "retry_from_invalid", http [422], at "`POST /jobs/{id}/retry`; `POST /jobs/retry`, also as a reason",
             say "The job has only come to parsed; `from` may name that or an earlier status.";
         /// Another job of this document has not ended.
         /// Wait for it, or cancel it first.
         DocumentBusy = "document_busy", http [409], at "`POST /jobs/{id}/retry`; `POST /jobs/retry`, as a reason";
-        /// The request neither names jobs nor says `all`, says both, names too many, or picks by what is no failed status.
-        /// See `detail`.
+        /// The request neither names jobs nor says `all`, says both, names too many, or picks by a status that is no failed one.
+        /// Correct what `detail` names.
         RetrySelectionInvalid = "retry_selection_invalid", http [422], at "`POST /jobs/retry`",
             say "Name the jobs in `job_ids`, or say `\"all\": true` for all that failed; not both.";
         /// A later job of the document has taken its place.
-        /// Nothing; name the job to retry it all the same.
+        /// Nothing. To retry it all the same, name the job.
         JobSuperseded = "job_superseded", at "`POST /jobs/retry` with `all`, as a reason";
         /// This URL and its X-Webhook-Secret were not given out here for this job.
         /// Call the URL exactly as it was given, with its header.
@@ -289,23 +277,21 @@ codes! {
         /// Nothing is lost: the job has ended, or its parser is asked.
         WebhookExpired = "webhook_expired", http [403], at "`POST /webhook/llamaparse/{job_id}/{token}`";
         /// The body did not come within 30 s.
-        /// Send it again.
-        WebhookStalled = "webhook_stalled", http [408], at "`POST /webhook/llamaparse/{job_id}/{token}`",
-            say "The body did not come within 30 s. Send it again, or let the parser be asked.";
+        /// Send it again, or let the parser be asked.
+        WebhookStalled = "webhook_stalled", http [408], at "`POST /webhook/llamaparse/{job_id}/{token}`";
         /// `query` is empty.
         /// Ask something.
         QueryEmpty = "query_empty", http [422], at "`/search`";
-        /// More than 1000 characters.
+        /// `query` is longer than 1000 characters.
         /// Shorten it.
-        QueryTooLong = "query_too_long", http [422], at "`/search`",
-            say "`query` is longer than 1000 characters. Shorten it.";
+        QueryTooLong = "query_too_long", http [422], at "`/search`";
         /// The model cannot read this query.
         /// Say it in other words.
         QueryNotEmbeddable = "query_not_embeddable", http [422], at "`/search`";
         /// Search by meaning is not available just now.
         /// Try again, or search with mode "text".
         EmbedderUnavailable = "embedder_unavailable", http [503], at "`/search` with mode `vector`";
-        /// The model gave no vector of its dimension; the answer is `embedder_unavailable` or goes by words alone.
+        /// The model gave no vector of its dimension. The answer is `embedder_unavailable`, or the search goes by words alone.
         /// Check `EMBED_MODEL` and the model's folder.
         EmbedderAnswerInvalid = "embedder_answer_invalid", class Transient, at "the log of `/search`";
     }
@@ -314,11 +300,11 @@ codes! {
         /// The file is empty.
         /// Send one that has content.
         FileEmpty = "file_empty", http [422], class Document, at "uploads; parse";
-        /// Larger than `UPLOAD_MAX_BYTES`.
+        /// The file is larger than `UPLOAD_MAX_BYTES`.
         /// Split it, or raise the limit.
         FileTooLarge = "file_too_large", http [413], class Document, at "uploads; object store",
             say "The file is larger than 25 MiB, the most that UPLOAD_MAX_BYTES allows here. Split it or make it smaller.";
-        /// Not the size that was announced; the worker removes the stored bytes.
+        /// The file has not the size that was announced; the worker removes the stored bytes.
         /// Send the file that was announced.
         SizeMismatch = "size_mismatch", http [422, 413], class Document, at "`PUT` of an upload; parse",
             say "The body is 120 bytes long where 100 were announced. Send the file that was announced.";
@@ -328,59 +314,59 @@ codes! {
         /// `text` is empty.
         /// Send some text.
         TextEmpty = "text_empty", http [422], class Document, at "`POST /documents` with a text; validate, chunk";
-        /// The bytes never came before the upload expired.
+        /// The bytes did not come before the upload expired.
         /// Upload the file again.
         UploadExpired = "upload_expired", class Document, at "parse";
-        /// The bytes are not in the object store under `raw_path`, and nothing says that they will come.
-        /// Upload again, or put the object there and retry the job.
+        /// The bytes are not in the object store under `raw_path`, and no upload is open that could bring them.
+        /// Upload the file again, or put the object there and retry the job.
         ObjectMissing = "object_missing", class Document, at "parse";
         /// The content is not of the declared type; the worker removes the stored bytes.
         /// Upload the right file, or name its real type.
         TypeMismatch = "type_mismatch", class Document, at "parse";
-        /// A type that is not parsed here.
-        /// PDF, DOCX, PPTX, XLSX, HTML, Markdown or text.
+        /// Files of this type are not parsed here.
+        /// Upload PDF, DOCX, PPTX, XLSX, HTML, Markdown or text.
         UnsupportedType = "unsupported_type", class Document, at "parse";
         /// The file ends too early.
         /// Upload it again from its source.
         FileTruncated = "file_truncated", class Document, at "parse";
         /// The file is damaged.
-        /// Save it anew where it was made.
+        /// Save it again where it was made.
         FileCorrupt = "file_corrupt", class Document, at "parse";
         /// The file needs a password.
         /// Remove the password.
         FileEncrypted = "file_encrypted", class Document, at "parse";
-        /// A PDF of pictures, or blank, and no remote parser to read it.
+        /// The PDF's pages are pictures, or blank, and there is no remote parser to read them.
         /// Run OCR over it, or set `LLAMAPARSE_API_KEY`.
         NoTextLayer = "no_text_layer", class Document, at "parse";
-        /// More pages, slides or sheets than `PARSE_MAX_PAGES`.
+        /// The document has more pages, slides or sheets than `PARSE_MAX_PAGES`.
         /// Split it, or raise the limit.
         PageLimit = "page_limit", class Document, at "parse";
-        /// An Office file that unpacks to too much.
-        /// Upload it without such content.
+        /// The Office file unpacks to too many bytes.
+        /// Upload it without the large content.
         ArchiveTooLarge = "archive_too_large", class Document, at "parse";
-        /// More text than `PARSE_OUTPUT_BYTES`.
+        /// The document has more text than `PARSE_OUTPUT_BYTES`.
         /// Split it.
         ParseOutputLimit = "parse_output_limit", class Document, at "parse, collect";
-        /// Longer than `PARSE_TIMEOUT`, wall or CPU.
+        /// Parsing took longer than `PARSE_TIMEOUT`, by the clock or in CPU time.
         /// Split it, or save it in a simpler form.
         ParseTimeout = "parse_timeout", class Document, at "parse";
-        /// More memory than `PARSE_MEMORY_BYTES`; or the machine ran out of memory.
+        /// Parsing needed more memory than `PARSE_MEMORY_BYTES`, or the machine ran out of memory.
         /// Split it; give the worker more memory.
         ParseMemory = "parse_memory", class Document, at "parse";
         /// The parser's child process broke on the file.
-        /// Save it anew.
+        /// Save it again where it was made.
         ParseCrashed = "parse_crashed", class Document, at "parse";
-        /// The child could not be started, or could not read its file.
-        /// Nothing; if it stays, look at the host's limits.
+        /// The parser's child process could not be started, or could not read its file.
+        /// Nothing. If it stays, look at the host's limits.
         ParserUnavailable = "parser_unavailable", class Transient, at "parse";
         /// The remote parser could not read the document; the message has its reason.
-        /// Save it anew, or retry from `uploaded`.
+        /// Save it again where it was made, or retry from `uploaded`.
         RemoteParserFailed = "remote_parser_failed", class Document, at "collect";
         /// The remote parser could not read some pages; the message names them.
         /// Retry from `uploaded`, or leave these pages out.
         RemoteParserIncomplete = "remote_parser_incomplete", class Document, at "collect";
         /// The remote parser does not take the document; the message has its reason.
-        /// Save it anew, or `PARSER=local`.
+        /// Save it again where it was made, or set `PARSER=local`.
         RemoteParserRefused = "remote_parser_refused", class Document, at "parse";
         /// The account with the remote parser has no credits left.
         /// Buy some, then `app jobs retry --all --code remote_parser_no_credits`.
@@ -389,7 +375,7 @@ codes! {
         /// Check that the key belongs to one project; retry the job.
         RemoteParserLostJob = "remote_parser_lost_job", class Document, at "collect";
         /// The remote parser was not done within `PARSE_REMOTE_TIMEOUT`.
-        /// Retry the job: it is asked once more; or retry from `uploaded`.
+        /// Retry the job, which asks once more; or retry from `uploaded`.
         ParserTimeout = "parser_timeout", class Document, at "collect";
         /// The markdown is not in the object store under `parsed_path`.
         /// Retry the job from `uploaded`.
@@ -398,7 +384,7 @@ codes! {
         /// Retry the job from `parse_validated`.
         ChunksMissing = "chunks_missing", class Document, at "finish";
         /// The row names a place that no stored file can have.
-        /// Mend `raw_path`, or upload the file again.
+        /// Correct `raw_path`, or upload the file again.
         StorageKeyInvalid = "storage_key_invalid", class Document, at "any step; housekeeping";
     }
 
@@ -406,14 +392,14 @@ codes! {
         /// A worker died or lost its connection in the middle of a step.
         /// Look at the file, and at the worker's memory limit.
         WorkerDied = "worker_died", class Transient, at "any step";
-        /// A defect in a step; the worker's log has the place.
+        /// The step has a defect; the worker's log has the place.
         /// Report it.
         StepPanicked = "step_panicked", class Transient, at "any step";
-        /// The remote parser does not answer, or answers with an error; while it has the document, that costs no try.
-        /// Nothing; see its status page.
+        /// The remote parser does not answer, or answers with an error. While it has the document, that costs no try.
+        /// Nothing. See its status page.
         RemoteParserUnavailable = "remote_parser_unavailable", class Transient, at "parse, collect";
         /// The remote parser takes no more requests just now.
-        /// Nothing: it is asked when it says, else in a minute.
+        /// Nothing. It is asked when it says, else in a minute.
         RemoteParserBusy = "remote_parser_busy", class Quota, at "parse, collect";
         /// The remote parser's answer is not what its API promises.
         /// Check `LLAMAPARSE_API_URL`.
@@ -424,10 +410,10 @@ codes! {
         /// What answers is not the remote parser (404).
         /// Check `LLAMAPARSE_API_URL`.
         RemoteParserAddressWrong = "remote_parser_address_wrong", class Configuration, at "parse";
-        /// A defect in the chunker.
+        /// The chunker has a defect.
         /// Report it.
         ChunkerCrashed = "chunker_crashed", class Document, at "chunk";
-        /// A file in hand could not be read back.
+        /// A temporary file of the worker could not be read back.
         /// Look at the disk behind `TMPDIR`.
         ScratchUnavailable = "scratch_unavailable", class Transient, at "parse, validate, chunk";
         /// The file could not be stored just now.
@@ -448,14 +434,14 @@ codes! {
         /// The store knows the key and forbids it this, or a folder may not be written.
         /// Check the bucket's policy, or the folder's owner and mode.
         StorageDenied = "storage_denied", class Configuration, at "any step; uploads";
-        /// `STORAGE_URL` or its companions cannot be used.
-        /// See the sentence.
+        /// `STORAGE_URL` or a setting beside it cannot be used.
+        /// Do what the message says.
         StorageMisconfigured = "storage_misconfigured", class Configuration, at "start";
         /// A body broke off while it was stored.
         /// Send it again.
         UploadInterrupted = "upload_interrupted", class Transient, at "object store";
         /// The model's folder or one of its files is not there.
-        /// `scripts/fetch model`, or set `EMBED_MODEL_DIR`.
+        /// Run `scripts/fetch model`, or set `EMBED_MODEL_DIR`.
         ModelMissing = "model_missing", class Configuration, at "chunk, embed, finish; `/search`";
         /// A file of the model cannot be read.
         /// Check its permissions.
@@ -463,10 +449,10 @@ codes! {
         /// A file of the model is damaged.
         /// Fetch the model again.
         ModelInvalid = "model_invalid", class Configuration, at "as above";
-        /// Not a BERT model.
+        /// The model is no BERT model.
         /// Use all-MiniLM-L6-v2.
         ModelUnsupported = "model_unsupported", class Configuration, at "as above";
-        /// No thread could be started.
+        /// No thread for the model could be started.
         /// Raise the limit, or lower `EMBED_THREADS`.
         ModelThreads = "model_threads", class Configuration, at "as above";
         /// The model's tokenizer fails.
@@ -475,22 +461,22 @@ codes! {
         /// The tokenizer cannot read the text.
         /// Report it.
         EmbedTokenizer = "embed_tokenizer", class Document, at "embed; `/search`";
-        /// A defect in an encoder thread.
+        /// An encoder thread has a defect.
         /// Report it.
         EmbedderCrashed = "embedder_crashed", class Transient, at "embed; `/search`";
-        /// Not one vector a text.
-        /// Nothing; if it stays, report it.
+        /// The embedder did not give one vector for each text.
+        /// Nothing. If it stays, report it.
         VectorCount = "vector_count", class Transient, at "embed";
-        /// Vectors of another dimension than the model's.
+        /// The embedder gave vectors of another dimension than the model's.
         /// Check `EMBED_MODEL` and the model's folder.
         VectorDimension = "vector_dimension", class Configuration, at "embed";
-        /// A vector that is not finite, or all zero.
-        /// Nothing; if it stays, fetch the model again.
+        /// The embedder gave a vector that is not finite, or all zero.
+        /// Nothing. If it stays, fetch the model again.
         VectorInvalid = "vector_invalid", class Transient, at "embed";
-        /// The replaced system had given the document up without a reason.
+        /// The system that this one replaced had given the document up without a reason.
         /// Retry the job.
         AdoptedFailure = "adopted_failure", at "`app migrate`";
-        /// The replaced system left a status and a state that do not go together.
+        /// The system that this one replaced left a status and a state that do not go together.
         /// Retry the job.
         AdoptedContradiction = "adopted_contradiction", at "`app migrate`";
     }
@@ -499,56 +485,56 @@ codes! {
         /// The database cannot be reached just now.
         /// Try again in a few seconds.
         DatabaseUnavailable = "database_unavailable", http [503], class Transient, at "any";
-        /// The server refused a statement; or a connection failed for a reason not listed here.
+        /// The server refused a statement, or a connection failed for a reason that has no code.
         /// See the message, and the server's log.
         DatabaseError = "database_error", class Transient, at "any";
         /// Another worker has the job, or it was cancelled; the step stops and writes nothing.
         /// Nothing.
         LeaseLost = "lease_lost", at "worker, in the log only";
-        /// Refused, timed out, or cut before the server spoke.
+        /// The connection was refused, timed out, or was cut before the server spoke.
         /// Check host, port and firewall.
         Unreachable = "unreachable", class Transient, at "connecting";
         /// The host's name has no address.
         /// Check the host.
         Dns = "dns", class Transient, at "connecting";
-        /// The host has only an IPv6 address, and this machine no way out.
-        /// Use the pooler's URL; the sentence gives its form.
+        /// The host has only an IPv6 address, and this machine cannot reach it by IPv6.
+        /// Use the pooler's URL; the message gives its form.
         Ipv6Only = "ipv6_only", class Configuration, at "connecting";
-        /// The server wants TLS.
+        /// The server requires TLS, and it was switched off.
         /// Remove `sslmode=disable`.
         TlsRequired = "tls_required", class Configuration, at "connecting";
-        /// The server has no TLS.
+        /// TLS is asked for, and the server has none.
         /// Switch it on there.
         TlsUnsupported = "tls_unsupported", class Configuration, at "connecting";
-        /// Nobody whom we trust signed the certificate.
+        /// No authority that is trusted here has signed the certificate.
         /// Set `DATABASE_CA_FILE`.
         TlsUntrusted = "tls_untrusted", class Configuration, at "connecting";
         /// The certificate is another host's.
         /// Use the host that it names.
         TlsNameMismatch = "tls_name_mismatch", class Configuration, at "connecting";
-        /// The certificate is past its time, or this clock is wrong.
+        /// The certificate is past its time, or this machine's clock is wrong.
         /// Renew it; check the clock.
         TlsExpired = "tls_expired", class Configuration, at "connecting";
-        /// The handshake failed otherwise.
-        /// See the sentence.
+        /// The TLS handshake failed for another reason.
+        /// Do what the message says.
         TlsFailed = "tls_failed", class Configuration, at "connecting";
-        /// Wrong user or password.
+        /// User or password is wrong.
         /// Check the URL; percent-encode the password.
         AuthFailed = "auth_failed", class Configuration, at "connecting";
-        /// No such role, or it may not log in.
+        /// The server has no such role, or the role may not log in.
         /// Check the user; create the role with LOGIN.
         RoleMissing = "role_missing", class Configuration, at "connecting";
-        /// `pg_hba.conf` or an allow-list lets us not in.
-        /// Allow this address, user and database.
+        /// The server's rules (`pg_hba.conf`, an allow-list) refuse this user, database or address.
+        /// Allow them there.
         AccessRefused = "access_refused", class Configuration, at "connecting";
-        /// No such database.
+        /// The server has no such database.
         /// Check the name; create it.
         DatabaseMissing = "database_missing", class Configuration, at "connecting";
-        /// Every connection is taken.
+        /// The server or the pooler gives out no more connections.
         /// Lower `DATABASE_POOL_SIZE`, or use a pooler.
         TooManyConnections = "too_many_connections", class Transient, at "connecting";
         /// The pooler does not know the project.
-        /// Check reference and region; a paused project must be resumed.
+        /// Check reference and region; resume a paused project.
         PoolerTenantUnknown = "pooler_tenant_unknown", class Configuration, at "connecting";
         /// The server is starting, stopping or recovering.
         /// Wait.
@@ -559,43 +545,46 @@ codes! {
         /// The database is stamped with another environment; nothing was written.
         /// Check `DATABASE_URL` and `ENVIRONMENT`.
         WrongEnvironment = "wrong_environment", class Configuration, at "`api`, `worker`, `migrate`";
-        /// `API_HOST` is no address of this machine.
+        /// The host to listen on is no address of this machine.
         /// Use `0.0.0.0`.
         AddressInvalid = "address_invalid", class Configuration, at "`api`, `dev`";
         /// No API is known.
         /// Start `scripts/dev`, or set `APP_URL` and `APP_TOKEN`.
         ClientNotConfigured = "client_not_configured", class Configuration, at "`upload`, `jobs`, `search`";
-        /// Nobody listens at that address.
+        /// Nothing listens at that address.
         /// Start the API.
         NothingAnswers = "nothing_answers", class Transient, at "`upload`, `jobs`, `search`";
         /// The connection broke or fell silent.
         /// Try again.
         ConnectionBroken = "connection_broken", class Transient, at "`upload`, `jobs`, `search`";
-        /// What answered does not speak this API, or is another version.
+        /// The server that answered does not speak this API, or is of another version.
         /// Check `APP_URL`; compare `app --version` with `/version`.
         UnexpectedAnswer = "unexpected_answer", class Transient, at "`upload`, `jobs`, `search`";
+        /// A file on this machine cannot be read.
+        /// Check its name and its permissions.
+        Unreadable = "unreadable", class Document, at "`upload`, `parse`";
         /// The system gave no random bytes.
         /// Try again.
         RandomnessUnavailable = "randomness_unavailable", class Transient, at "`app keys create`";
     }
 
     Event {
-        /// The remote parser has the document; asked again at `run_at` or when its webhook comes, at no cost.
+        /// The remote parser has the document. It is asked again at `run_at` or when its webhook comes, at no cost.
         /// Nothing.
         WaitingForParser = "waiting_for_parser", at "`snoozed`";
-        /// A worker died, or heard no answer, while it asked the remote parser: the document is handed over again and may be charged twice.
+        /// A worker died, or got no answer, while it asked the remote parser. The document is handed over again and may be charged twice.
         /// Nothing.
         ProviderCallUncertain = "provider_call_uncertain", at "`retry`, severity `warn`";
-        /// The remote parser has forgotten a document that it had taken; it is handed over once more.
+        /// The remote parser has forgotten a document that it had taken. It is handed over once more.
         /// Nothing.
         ProviderCallGone = "provider_call_gone", at "`retry`, severity `warn`";
-        /// The bytes have not come; looked for again at `run_at`, at no cost.
+        /// The bytes have not come. The worker looks again at `run_at`, at no cost.
         /// Nothing.
         WaitingForUpload = "waiting_for_upload", at "`snoozed`";
-        /// The worker was told to stop; another goes on from the last checkpoint.
+        /// The worker was told to stop. Another goes on from the last checkpoint.
         /// Nothing.
         Shutdown = "shutdown", at "`handed_back`";
-        /// A worker claimed the job and did not hear that it had; the job is free for any worker.
+        /// The answer to a claim was lost, so the worker gave the job back.
         /// Nothing.
         ClaimUnheard = "claim_unheard", at "`handed_back`";
     }

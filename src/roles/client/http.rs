@@ -10,6 +10,7 @@ use super::connect::Target;
 use crate::{
     api::messages::{BASE_PATH, Problem},
     build_info::BuildInfo,
+    domain::Code,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,9 +66,9 @@ impl ClientError {
     pub fn code(&self) -> &str {
         match self {
             Self::Refused { problem, .. } => &problem.code,
-            Self::NothingAnswers { .. } => "nothing_answers",
-            Self::Broken { .. } => "connection_broken",
-            Self::NotOurs { .. } | Self::Unreadable { .. } => "unexpected_answer",
+            Self::NothingAnswers { .. } => Code::NothingAnswers.as_str(),
+            Self::Broken { .. } => Code::ConnectionBroken.as_str(),
+            Self::NotOurs { .. } | Self::Unreadable { .. } => Code::UnexpectedAnswer.as_str(),
         }
     }
 

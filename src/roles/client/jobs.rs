@@ -15,6 +15,7 @@ use crate::{
     api::messages::{EventView, JobView, Page},
     build_info::BuildInfo,
     cli::{CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs},
+    domain::State,
     domain::Status,
 };
 
@@ -116,7 +117,7 @@ fn row(job: &JobView) -> Vec<String> {
 
 /// Code and sentence of the last failure, where the job has not got over it.
 pub(super) fn error_of(job: &JobView) -> Option<(String, String)> {
-    let error = job.last_error.as_ref().filter(|error| !error.is_null() && job.state != "done")?;
+    let error = job.last_error.as_ref().filter(|error| !error.is_null() && job.known_state() != Some(State::Done))?;
     let field = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     Some((field("code"), field("message")))
 }

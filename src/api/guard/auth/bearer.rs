@@ -9,12 +9,7 @@ const MAX_BYTES: usize = 8 * 1024;
 
 /// The token or key of `Authorization: Bearer`.
 pub fn bearer(request: &HttpRequest) -> Result<&str, ApiError> {
-    let missing = || {
-        ApiError::new(
-            Code::TokenMissing,
-            "This route needs a user's token or an API key. Send the header Authorization: Bearer <token>.",
-        )
-    };
+    let missing = || ApiError::of(Code::TokenMissing);
     let mut values = request.headers().get_all(header::AUTHORIZATION);
     let value = values.next().ok_or_else(missing)?;
     if values.next().is_some() {

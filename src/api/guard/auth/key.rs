@@ -87,11 +87,7 @@ pub fn acts_for(own: Option<UserId>, request: &HttpRequest) -> Result<UserId, Ap
         .headers()
         .get(USER_HEADER)
         .map(|value| {
-            value
-                .to_str()
-                .ok()
-                .and_then(|text| text.trim().parse().ok())
-                .ok_or_else(|| ApiError::new(Code::UserInvalid, format!("The header {USER_HEADER} is no UUID.")))
+            value.to_str().ok().and_then(|text| text.trim().parse().ok()).ok_or_else(|| ApiError::of(Code::UserInvalid))
         })
         .transpose()?;
     match (own, named) {
@@ -103,10 +99,7 @@ pub fn acts_for(own: Option<UserId>, request: &HttpRequest) -> Result<UserId, Ap
         )),
         (Some(own), _) => Ok(own),
         (None, Some(named)) => Ok(named),
-        (None, None) => Err(ApiError::new(
-            Code::UserRequired,
-            format!("This key acts for many users. Say for which with the header {USER_HEADER}: <uuid>."),
-        )),
+        (None, None) => Err(ApiError::of(Code::UserRequired)),
     }
 }
 

@@ -12,7 +12,6 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::key_cache::KeyCache;
-
 use crate::{
     api::{
         http::{ApiError, Caller},
@@ -135,8 +134,9 @@ async fn choose_key(
     keys: Option<&Arc<KeyCache>>,
     header: &SaidHeader,
 ) -> Result<(Algorithm, DecodingKey), ApiError> {
-    match header.alg.as_str() {
-        "HS256" => {
+    let algorithm = header.alg.parse().ok();
+    match algorithm {
+        Some(Algorithm::HS256) => {
             // Supabase's legacy tokens have a `kid`, too, one that is never published.
             if keys.zip(header.kid.as_deref()).is_some_and(|(keys, kid)| keys.peek(kid).is_some()) {
                 return Err(why("it says HS256, and its `kid` names a public key"));
@@ -147,7 +147,7 @@ async fn choose_key(
             })?;
             Ok((Algorithm::HS256, DecodingKey::from_secret(secret.expose())))
         }
-        "ES256" | "RS256" | "EdDSA" => {
+        Some(Algorithm::ES256 | Algorithm::RS256 | Algorithm::EdDSA) => {
             let keys = keys.ok_or_else(|| match &auth.hs256_secret {
                 Some(_) => {
                     why("it is not signed with HS256, and no project is set whose keys could verify it (SUPABASE_URL)")
@@ -157,12 +157,12 @@ async fn choose_key(
             let kid = header.kid.as_deref().ok_or_else(|| why("its header lacks `kid`, so it names no key"))?;
             let found = keys.find(kid).await.map_err(|error| keys_unavailable(error.retry_after))?;
             let key = found.ok_or_else(|| why("its `kid` names no key that the project of SUPABASE_URL publishes"))?;
-            if format!("{:?}", key.algorithm) != header.alg {
+            if algorithm != Some(key.algorithm) {
                 return Err(why("its `alg` is not that of the key that its `kid` names"));
             }
             Ok((key.algorithm, key.decoding))
         }
-        _ => Err(why("it is signed with none of HS256, ES256, RS256 and EdDSA")),
+        Some(_) | None => Err(why("it is signed with none of HS256, ES256, RS256 and EdDSA")),
     }
 }
 

@@ -11,6 +11,7 @@ use super::super::{
 use crate::{
     api::messages::{RetryManyAnswer, RetryManyRequest, SkippedJob},
     cli::{CancelArgs, RetryArgs},
+    domain::Code,
 };
 
 /// Jobs that one request may name.
@@ -70,8 +71,10 @@ fn as_text(total: &RetryManyAnswer) -> String {
         (false, jobs) => format!("{jobs} jobs queued.\n"),
     };
     for (code, jobs) in &total.reasons {
+        // A server of another build may have more reasons.
+        let why = Code::named(code).map_or("see docs/errors.md", Code::meaning).trim_end_matches('.');
         // Writing to a String cannot fail.
-        _ = writeln!(text, "{jobs} left out: {} ({})", printable(code), why(code));
+        _ = writeln!(text, "{jobs} left out: {} ({why})", printable(code));
     }
     for SkippedJob { job_id, code } in total.skipped.iter().take(LISTED) {
         _ = writeln!(text, "  {job_id}  {}", printable(code));
@@ -80,17 +83,6 @@ fn as_text(total: &RetryManyAnswer) -> String {
         _ = writeln!(text, "  and {more} more; --json lists them all");
     }
     text
-}
-
-fn why(code: &str) -> &'static str {
-    match code {
-        "job_superseded" => "a later job of the document has taken its place",
-        "document_busy" => "another job of the document has not ended",
-        "job_not_found" => "no such job of yours",
-        "job_not_retryable" => "running, or done and no --from was given",
-        "retry_from_invalid" => "it has not come as far as --from",
-        _ => "see docs/errors.md",
-    }
 }
 
 /// Cancels each; those that have ended already do not stop the others. Exit code 1 when one could not be cancelled.
@@ -130,7 +122,7 @@ mod tests {
         add(&mut total, batch(100, 1));
         add(&mut total, batch(7, 2));
         let text = as_text(&total);
-        assert!(text.starts_with("107 jobs queued.\n2 left out: document_busy (another job"), "{text}");
+        assert!(text.starts_with("107 jobs queued.\n2 left out: document_busy (Another job"), "{text}");
         assert_eq!(text.lines().count(), 4, "{text}");
     }
 }

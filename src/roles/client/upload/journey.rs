@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     api::messages::{DocumentsAccepted, JobView, UploadAccepted, UploadRequest},
+    domain::Code,
     roles::client::http::{ApiClient, ClientError},
 };
 
@@ -74,7 +75,7 @@ impl Journey {
 
     async fn report(&self, path: &Path, line: &Line) -> FileReport {
         match self.hand_over(path, line).await {
-            Err(Fault::File(why)) => FileReport::failed(path, "unreadable", why),
+            Err(Fault::File(why)) => FileReport::failed(path, Code::Unreadable.as_str(), why),
             Err(Fault::Server(error)) => FileReport::failed(path, error.code(), error.to_string()),
             Ok(Handed::Before { job_id: None }) => FileReport::already_there(path),
             Ok(Handed::Over(job_id)) if !self.wait => FileReport::handed_over(path, job_id),
@@ -95,7 +96,9 @@ impl Journey {
         };
         match handed {
             Ok(job_id) => Ok(Handed::Over(job_id)),
-            Err(Fault::Server(ClientError::Refused { problem, .. })) if problem.code == "document_exists" => {
+            Err(Fault::Server(ClientError::Refused { problem, .. }))
+                if problem.known_code() == Some(Code::DocumentExists) =>
+            {
                 Ok(Handed::Before { job_id: problem.job_id })
             }
             Err(fault) => Err(fault),

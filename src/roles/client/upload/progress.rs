@@ -10,7 +10,11 @@ use std::{
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{files, report::FileReport};
-use crate::{api::messages::JobView, roles::client::render::printable};
+use crate::{
+    api::messages::JobView,
+    domain::{State, Status, Step},
+    roles::client::render::printable,
+};
 
 const NAME_COLUMNS: usize = 24;
 const TICK: Duration = Duration::from_millis(120);
@@ -134,31 +138,37 @@ fn write_line(line: &str) {
 
 /// What the job does now, in a word or two; counts follow in brackets.
 pub(super) fn stage_of(job: &JobView) -> String {
-    match job.state.as_str() {
-        "retryable" => {
-            return format!("{} failed, to be tried again ({} tries so far)", doing(&job.status), job.retry_count);
+    let status = job.known_status();
+    // A server of another build may know more statuses.
+    let doing = match status {
+        Some(status) => doing(status),
+        None => &job.status,
+    };
+    match job.known_state() {
+        Some(State::Retryable) => {
+            return format!("{doing} failed, to be tried again ({} tries so far)", job.retry_count);
         }
-        "queued" if job.started_at.is_none() => return "waiting for a worker".to_owned(),
-        _ => {}
+        Some(State::Queued) if job.started_at.is_none() => return "waiting for a worker".to_owned(),
+        Some(State::Queued | State::Working | State::Done | State::Deadletter | State::Cancelled) | None => {}
     }
     match (job.progress.embedded, job.progress.chunks) {
-        (Some(embedded), Some(chunks)) if chunks > 0 && doing(&job.status) == "embedding" => {
+        (Some(embedded), Some(chunks)) if chunks > 0 && status.and_then(Step::after) == Some(Step::Embed) => {
             format!("embedding ({embedded} of {chunks} passages)")
         }
-        _ => doing(&job.status).to_owned(),
+        _ => doing.to_owned(),
     }
 }
 
 /// What follows after each checkpoint.
-fn doing(status: &str) -> &str {
-    match status {
-        "uploaded" => "parsing",
-        "parse_queued" => "parsing elsewhere",
-        "parsed" => "checking the text",
-        "parse_validated" | "chunking" => "cutting",
-        "chunks_stored" | "embedding_queued" | "embedding_in_progress" => "embedding",
-        "embeddings_stored" => "last check",
-        other => other,
+fn doing(status: Status) -> &'static str {
+    match Step::after(status) {
+        Some(Step::Parse) => "parsing",
+        Some(Step::Collect) => "parsing elsewhere",
+        Some(Step::Validate) => "checking the text",
+        Some(Step::Chunk) => "cutting",
+        Some(Step::Embed) => "embedding",
+        Some(Step::Finish) => "last check",
+        None => status.as_str(),
     }
 }
 
@@ -179,8 +189,8 @@ mod tests {
 
     #[test]
     fn every_status_of_the_pipeline_has_words() {
-        for status in crate::domain::Status::ALL.iter().filter(|status| !status.is_terminal()) {
-            assert_ne!(doing(status.as_str()), status.as_str());
+        for status in Status::ALL.iter().filter(|status| !status.is_terminal()) {
+            assert_ne!(doing(*status), status.as_str());
         }
     }
 

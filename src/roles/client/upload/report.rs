@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     api::messages::JobView,
+    domain::{State, Status},
     roles::client::{jobs::error_of, render},
 };
 
@@ -59,9 +60,10 @@ impl FileReport {
 
     /// The report of a job that has ended.
     pub(super) fn of_job(path: &Path, job: &JobView) -> Self {
-        let ok = matches!(job.status.as_str(), "complete" | "duplicate") && job.state == "done";
+        let state = job.known_state();
+        let ok = matches!(job.known_status(), Some(Status::Complete | Status::Duplicate)) && state == Some(State::Done);
         let (code, error) = error_of(job).filter(|_| !ok).unzip();
-        let status = if ok || job.state == "deadletter" { &job.status } else { &job.state };
+        let status = if ok || state == Some(State::Deadletter) { &job.status } else { &job.state };
         Self {
             job_id: Some(job.job_id),
             document_id: Some(job.document_id),

@@ -1,7 +1,6 @@
 use uuid::Uuid;
 
 use super::*;
-
 use crate::domain::Code;
 
 #[test]

@@ -2,7 +2,6 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
-
 use crate::{api::settings::SecretBytes, domain::Code};
 
 const SECRET: &[u8] = b"a secret that is long enough for tests";
