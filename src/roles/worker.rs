@@ -1,15 +1,17 @@
 //! `app worker`.
 
+mod probes;
+
 use std::{process::ExitCode, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
+use self::probes::{ProbeState, serve_probes};
 use super::{
     Context,
     usable::wait_until_usable,
     wiring::{WorkerParts, build_worker, model, open_db, open_store, probe_address, start_listener},
 };
-use api::{ProbeState, serve_probes};
 use pg::Db;
 use telemetry::readiness::Readiness;
 

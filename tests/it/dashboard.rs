@@ -41,7 +41,7 @@ async fn the_page_asks_for_nothing_that_the_api_does_not_have() {
     let test = TestDb::new().await;
     let fleet = Fleet::new(&test.url, &test.url);
     let (_api, client) = fleet.api();
-    let script = include_str!("../../crates/api/src/dashboard/dashboard.js");
+    let script = include_str!("../../crates/api/src/page/dashboard.js");
     let id = "01890000-0000-7000-8000-000000000000";
     let mut asked = 0;
     for (method, template) in calls(script) {

@@ -1,32 +1,40 @@
-//! The HTTP server: binds before the database is known to be up, ends when told.
+//! The HTTP server: the one table of routes, and what stands around every request. It listens before the database is
+//! known to be up, and ends when told.
 
-use std::{
-    future::ready,
-    io,
-    net::{SocketAddr, TcpListener as StdListener},
-    rc::Rc,
-};
+mod body_head;
+mod endpoint;
+mod request_id;
+mod routes;
+mod security_headers;
+mod slow_bodies;
+
+use std::{io, net::SocketAddr, time::Duration};
 
 use actix_cors::Cors;
-use actix_http::{HttpService, error::DispatchError};
-use actix_server::Server;
-use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::{
-    App,
+    App, HttpServer,
     body::MessageBody,
-    dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse},
+    dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse},
     middleware::from_fn,
-    rt::net::TcpStream,
+    web::{self, ServiceConfig},
 };
-use tokio::net::TcpSocket;
 
-use super::{
-    ApiState, configure,
-    connections::{LINGER, Wire, occupy},
-    pace::pace,
-    request_id::identify,
-    shield::shield,
+use crate::{
+    guard::Guard,
+    http::ApiState,
+    openapi::docs_page::ServedDocument,
+    ops::{metrics::MetricsCache, storage_health::StorageHealth},
+    server::{
+        request_id::identify, routes::configure, security_headers::add_security_headers, slow_bodies::end_slow_body,
+    },
 };
+
+/// Connections that may wait to be accepted. Source: actix-web's documentation, which names 64 to 2048.
+const BACKLOG: u32 = 2048;
+/// How long a client that still sends a body may take to read why it was refused.
+const LINGER: Duration = Duration::from_secs(2);
+
+pub use routes::document_json;
 
 /// Why the server did not run.
 #[derive(Debug, thiserror::Error)]
@@ -39,24 +47,47 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
-    /// The address for a worker's probes is taken, or is not ours.
-    #[error(
-        "couldn't listen on {addr} for probes: {source}; choose another with WORKER_HTTP_HOST and WORKER_HTTP_PORT"
-    )]
-    BindProbes {
-        /// The address.
-        addr: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
     /// The server ended by itself.
     #[error("the HTTP server failed: {0}")]
     Run(#[source] io::Error),
 }
 
-/// The application: routes, CORS, request ids and what guards them all. Used by [`serve`] and by tests.
-pub fn build_app(
-    state: ApiState,
+/// What all threads of one server share.
+#[derive(Clone)]
+struct Shared {
+    state: web::Data<ApiState>,
+    guard: web::Data<Guard>,
+    metrics: web::Data<MetricsCache>,
+    storage: web::Data<StorageHealth>,
+    document: web::Data<ServedDocument>,
+}
+
+impl Shared {
+    fn new(state: ApiState) -> Self {
+        let document = document_json(&state.settings.uploads, state.build.version);
+        Self {
+            guard: web::Data::new(Guard::new(&state)),
+            metrics: web::Data::default(),
+            storage: web::Data::default(),
+            document: web::Data::new(ServedDocument::new(document)),
+            state: web::Data::new(state),
+        }
+    }
+
+    fn configure(&self, cfg: &mut ServiceConfig) {
+        cfg.app_data(self.state.clone())
+            .app_data(self.guard.clone())
+            .app_data(self.metrics.clone())
+            .app_data(self.storage.clone())
+            .app_data(self.document.clone())
+            .app_data(web::PayloadConfig::new(self.state.settings.json_body_bytes));
+        configure(cfg);
+    }
+}
+
+/// The application: routes, CORS, request ids and what guards them all.
+fn build_app(
+    shared: Shared,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -66,15 +97,14 @@ pub fn build_app(
         InitError = (),
     >,
 > {
-    let cors = cors(&state.settings.cors_origins);
+    let cors = cors(&shared.state.settings.cors_origins);
     // The last is the outermost: it sees every answer.
     App::new()
-        .configure(|cfg| configure(cfg, state))
-        .wrap(from_fn(pace))
+        .configure(|cfg| shared.configure(cfg))
+        .wrap(from_fn(end_slow_body))
         .wrap(from_fn(identify))
         .wrap(cors)
-        .wrap(from_fn(shield))
-        .wrap(from_fn(occupy))
+        .wrap(from_fn(add_security_headers))
 }
 
 fn cors(origins: &[String]) -> Cors {
@@ -132,11 +162,9 @@ pub async fn serve(
     ended
 }
 
-/// Apart from [`serve`], whose future can then be sent to another thread: the builder cannot.
+/// Binds the address. Not a part of [`serve`], because the builder cannot be sent to another thread and the server can.
 fn bind(state: ApiState, addr: SocketAddr) -> Result<(Server, SocketAddr), ServeError> {
     let refuse = |source| ServeError::Bind { addr, source };
-    let listener = listen(addr).map_err(refuse)?;
-    let bound = listener.local_addr().map_err(refuse)?;
     let threads = match state.settings.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
@@ -146,46 +174,21 @@ fn bind(state: ApiState, addr: SocketAddr) -> Result<(Server, SocketAddr), Serve
         0 => usize::MAX,
         total => total.div_ceil(threads),
     };
-    let builder = Server::build()
+    let grace = state.settings.shutdown_grace;
+    let shared = Shared::new(state);
+    let server = HttpServer::new(move || build_app(shared.clone()))
         .workers(threads)
-        .max_concurrent_connections(connections)
-        .shutdown_timeout(state.settings.shutdown_grace.as_secs())
-        .disable_signals();
-    let stopping = builder.graceful_shutdown_signal();
-    let server = builder
-        .listen("api", listener, move || {
-            let app = build_app(state.clone()).into_factory().map_err(|error| error.error_response());
-            let (stopping, stop) = (stopping.clone(), state.stop.clone());
-            let http = HttpService::build()
-                .keep_alive(bounds.keep_alive)
-                .client_request_timeout(bounds.head_timeout)
-                // Without it, whoever still sends what was refused is cut off before it reads why.
-                .client_disconnect_timeout(LINGER)
-                .graceful_shutdown_signal(move || {
-                    let stopping = stopping.clone();
-                    async move { stopping.notified().await }
-                })
-                .on_connect_ext(|wire: &Wire, data| {
-                    data.insert(Rc::clone(wire.connection()));
-                })
-                // Its host is only for requests that name none.
-                .h1(map_config(app, |()| AppConfig::default()));
-            fn_service(move |socket: TcpStream| {
-                let peer = socket.peer_addr().ok();
-                ready(Wire::new(socket, &bounds, stop.clone()).map(|wire| (wire, peer)).map_err(DispatchError::Io))
-            })
-            .and_then(http)
-        })
-        .map_err(refuse)?
-        .run();
-    Ok((server, bound))
-}
-
-/// Source of the backlog: actix-web's.
-fn listen(addr: SocketAddr) -> io::Result<StdListener> {
-    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // So that a restart does not wait for the connections of the last run.
-    socket.set_reuseaddr(true)?;
-    socket.bind(addr)?;
-    socket.listen(2048)?.into_std()
+        .max_connections(connections)
+        // Events of a live timeline go out as they come.
+        .tcp_nodelay(true)
+        .keep_alive(bounds.keep_alive)
+        .client_request_timeout(bounds.head_timeout)
+        .client_disconnect_timeout(LINGER)
+        .shutdown_timeout(grace.as_secs())
+        .disable_signals()
+        .backlog(BACKLOG)
+        .bind(addr)
+        .map_err(refuse)?;
+    let bound = server.addrs().first().copied().unwrap_or(addr);
+    Ok((server.run(), bound))
 }

@@ -64,7 +64,7 @@ fn not_configured(message: &str) -> Failure {
 /// `url` may name the API with or without its base path.
 fn root_of(url: &Url) -> String {
     let path = url.path().trim_end_matches('/');
-    let path = path.strip_suffix(super::http::BASE_PATH).unwrap_or(path);
+    let path = path.strip_suffix(messages::BASE_PATH).unwrap_or(path);
     format!("{}{path}", url.origin().ascii_serialization())
 }
 

@@ -53,7 +53,7 @@ fn checkout_root(here: &Path) -> PathBuf {
 
 fn short_hash(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
-    Sha256::digest(path.as_os_str().as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    domain::hex(&Sha256::digest(path.as_os_str().as_bytes())[..6])
 }
 
 /// What the file `name` in `folder` says; `None` where there is none.

@@ -8,10 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::connect::Target;
 use domain::{Code, build_info::BuildInfo};
-use messages::Problem;
-
-/// What every route begins with.
-pub(super) use messages::BASE_PATH;
+use messages::{BASE_PATH, Problem};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Without a byte from the server; uploads of any length may take longer.

@@ -13,6 +13,7 @@ pub mod callback;
 pub mod codes;
 mod failure;
 pub mod fusion;
+mod hex;
 mod ids;
 mod job;
 mod lease;
@@ -25,6 +26,7 @@ mod step;
 
 pub use codes::Code;
 pub use failure::{ErrorClass, Failure};
+pub use hex::hex;
 pub use ids::{ChunkId, DocumentId, ID_NAMESPACE, JobId, UploadId, UserId};
 pub use job::{State, Status, UnknownName};
 pub use lease::{Fence, Lease, Timeline, WorkerId};

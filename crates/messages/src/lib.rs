@@ -16,8 +16,11 @@ mod webhook;
 
 pub use documents::{ChunkView, DeletionReceipt, DocumentView};
 pub use jobs::{EventView, JobView, Progress, RetryManyAnswer, RetryManyRequest, RetryRequest, SkippedJob};
-pub use names::{EventTypeName, FailedName, LastError, ReceiptState, ResumeName, SeverityName, StateName, StatusName};
-pub use page::Page;
+pub use names::{
+    Binary, EventTypeName, FailedName, FileForm, KINDS, KindName, LastError, ReceiptState, ResumeName, SeverityName,
+    StateName, StatusName,
+};
+pub use page::{Page, PageOfChunkView, PageOfDocumentView, PageOfEventView, PageOfJobView};
 pub use probes::{Health, VersionInfo};
 pub use problem::Problem;
 pub use search::{Hit, SearchMode, SearchRequest, SearchResponse};

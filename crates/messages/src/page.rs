@@ -8,6 +8,8 @@ use utoipa::{
     openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema, Type},
 };
 
+use super::{ChunkView, DocumentView, EventView, JobView};
+
 /// A page of a list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Page<T> {
@@ -17,6 +19,16 @@ pub struct Page<T> {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub next_cursor: Option<String>,
 }
+
+// Without a type parameter, as `utoipa::path` wants them.
+/// A page of documents.
+pub type PageOfDocumentView = Page<DocumentView>;
+/// A page of passages.
+pub type PageOfChunkView = Page<ChunkView>;
+/// A page of jobs.
+pub type PageOfJobView = Page<JobView>;
+/// A page of events.
+pub type PageOfEventView = Page<EventView>;
 
 // By hand: a derived one calls the pages of all types `Page`.
 impl<T: ToSchema> PartialSchema for Page<T> {

@@ -8,9 +8,8 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{JobMemory, Outcome, Pipeline, StepError, parsed_key, scratch::ScratchFile};
-use domain::{Code, Failure, Lease, Status, Step};
+use domain::{Code, Failure, Lease, Status, Step, hex};
 use store::{
-    chunks::hex,
     jobs::advance_job,
     work::{get_work_document, save_parsed_sha256},
 };

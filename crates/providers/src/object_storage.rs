@@ -210,7 +210,7 @@ impl Meter {
     }
 
     fn finish(self) -> StoredObject {
-        let sha256 = self.sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = domain::hex(self.sha256.finalize());
         StoredObject { bytes_len: self.bytes_len, sha256 }
     }
 }

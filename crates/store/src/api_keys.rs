@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use super::chunks::hex;
 use domain::UserId;
+use domain::hex;
 use pg::{
     DbError, Session,
     session::{column, parsed},

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::jobs::{advance_job, lock_lease, save_progress};
 use domain::{
-    ChunkId, DocumentId, Fence, Lease, Status, Step,
+    ChunkId, DocumentId, Fence, Lease, Status, Step, hex,
     ports::{Chunk, EmbedModel},
 };
 use pg::{Db, DbError, Session, session::column};
@@ -125,15 +125,6 @@ SET text = excluded.text,
 /// SHA-256 of what is embedded, so that a chunk is embedded again only when that changed.
 fn chunk_sha(chunk: &Chunk) -> String {
     hex(&Sha256::digest(format!("{}\n{}", chunk.heading, chunk.text).as_bytes()))
-}
-
-/// Lower-case hex digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Unwrap safety: none needed; writing to a String cannot fail, and its result carries nothing.
-        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
-        text
-    })
 }
 
 fn ordinal(index: usize) -> i32 {

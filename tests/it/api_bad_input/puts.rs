@@ -1,7 +1,12 @@
 //! The bytes of an announced upload.
 
+use std::time::{Duration, Instant};
+
 use super::{problem, raw};
-use crate::requests::{Api, announcement, api, files_in, send};
+use crate::{
+    requests::{Api, announcement, api, files_in, send},
+    support::fleet::PATIENCE,
+};
 
 const TEXT: &[u8] = b"# The announced text\n\nand nothing else at all";
 
@@ -22,6 +27,15 @@ async fn announced() -> Announced {
 impl Announced {
     fn nothing_is_stored(&self, after: &str) {
         assert_eq!(files_in(&self.api.fleet.storage()), [""; 0], "{after}");
+    }
+
+    /// For a request that was cut off: its part of the file is removed a moment after its connection has ended.
+    async fn nothing_stays_stored(&self, after: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !files_in(&self.api.fleet.storage()).is_empty() {
+            assert!(Instant::now() < deadline, "{after}: a file stays");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The head of a PUT to the signed URL, without its framing.
@@ -86,42 +100,36 @@ async fn a_sender_that_lies_about_its_length_or_leaves_stores_nothing() {
     let announced = announced().await;
     let (head, text) = (announced.head(), String::from_utf8(TEXT.to_vec()).unwrap());
     let length = TEXT.len();
+    // Where the server closes the connection because it cannot read on, the client may hear nothing.
+    let broken_off: &[&str] = &["", "body_incomplete"];
     for (name, request, codes) in [
-        (
-            "cut off",
-            format!("{head}Content-Length: {length}\r\n\r\n{}", &text[..10]),
-            ["body_incomplete", "request_malformed"],
-        ),
+        ("cut off", format!("{head}Content-Length: {length}\r\n\r\n{}", &text[..10]), broken_off),
         (
             "a length too large",
             format!("{head}Content-Length: 999999\r\n\r\n{text}"),
-            ["size_mismatch", "body_incomplete"],
+            &["size_mismatch", "body_incomplete"][..],
         ),
         (
             "chunks cut off",
             format!("{head}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{}", &text[..10]),
-            ["body_incomplete", "request_malformed"],
+            broken_off,
         ),
         (
             "chunks without an end",
             format!("{head}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{text}\r\n"),
-            ["body_incomplete", "request_malformed"],
+            broken_off,
         ),
-        (
-            "garbage for chunks",
-            format!("{head}Transfer-Encoding: chunked\r\n\r\nhello\r\n{text}"),
-            ["body_incomplete", "request_malformed"],
-        ),
+        ("garbage for chunks", format!("{head}Transfer-Encoding: chunked\r\n\r\nhello\r\n{text}"), broken_off),
         (
             "a chunk beyond all",
             format!("{head}Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{text}"),
-            ["body_incomplete", "request_malformed"],
+            broken_off,
         ),
     ] {
         let (status, problem, answer) = raw(&announced.api, request.as_bytes()).await;
-        assert!((400..500).contains(&status), "{name}: {answer}");
+        assert!(status == 0 || (400..500).contains(&status), "{name}: {answer}");
         assert!(codes.contains(&problem["code"].as_str().unwrap_or_default()), "{name}: {answer}");
-        announced.nothing_is_stored(name);
+        announced.nothing_stays_stored(name).await;
     }
     announced.can_still_be_sent().await;
 }

@@ -10,6 +10,7 @@ use domain::Code;
 use serde_json::Value;
 
 use super::support::operations;
+use crate::support::db::TestDb;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -120,15 +121,7 @@ fn collect<'a>(value: &'a Value, into: &mut BTreeSet<&'a str>) {
 }
 
 /// Codes that no operation answers with: they are what happens beside all operations, or in front of them.
-const BESIDE: &[Code] = &[
-    Code::RouteNotFound,
-    Code::MethodNotAllowed,
-    Code::RequestTimeout,
-    Code::BadRequest,
-    Code::RequestMalformed,
-    Code::HeadTooSlow,
-    Code::HeadTooLarge,
-];
+const BESIDE: &[Code] = &[Code::RouteNotFound, Code::MethodNotAllowed, Code::RequestTimeout, Code::BadRequest];
 
 #[test]
 fn the_contract_has_each_code_with_each_of_its_statuses() {
@@ -148,7 +141,7 @@ fn only_the_table_registers_routes() {
     visit(&root().join("crates/api/src"), &mut |path, text| {
         let name = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
         // The worker's port has its own three probes, and nothing of the API.
-        if name.starts_with("crates/api/src/routes") || name == "crates/api/src/probes.rs" {
+        if name.starts_with("crates/api/src/server") || name == "src/roles/worker/probes.rs" {
             return;
         }
         for word in ["web::resource(", "web::scope(", "web::route(", ".route(", "ServiceConfig", ".service("] {
@@ -157,7 +150,7 @@ fn only_the_table_registers_routes() {
             }
         }
     });
-    assert!(faults.is_empty(), "routes belong into crates/api/src/routes.rs: {}", faults.join(", "));
+    assert!(faults.is_empty(), "routes belong into crates/api/src/server/routes.rs: {}", faults.join(", "));
 }
 
 fn visit(folder: &Path, look: &mut impl FnMut(&Path, &str)) {
@@ -169,4 +162,19 @@ fn visit(folder: &Path, look: &mut impl FnMut(&Path, &str)) {
             look(&path, &fs::read_to_string(&path).unwrap());
         }
     }
+}
+
+/// Types of events are text in the database and an enum in the contract.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_has_the_types_of_events_that_the_database_takes() {
+    let test = TestDb::new().await;
+    let constraint = test
+        .value("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'ck_events_type' AND contype = 'c'")
+        .await;
+    let taken: BTreeSet<&str> = constraint.split('\'').skip(1).step_by(2).collect();
+    let document = document();
+    let names = document["components"]["schemas"]["EventType"]["enum"].as_array().unwrap();
+    let said: BTreeSet<&str> = names.iter().map(|name| name.as_str().unwrap()).collect();
+    assert!(!said.is_empty());
+    assert_eq!(said, taken);
 }

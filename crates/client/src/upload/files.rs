@@ -90,7 +90,7 @@ pub(super) async fn measure(path: &Path) -> io::Result<(u64, String)> {
             }
         }
     }
-    Ok((bytes_len, sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((bytes_len, domain::hex(sha256.finalize())))
 }
 
 #[cfg(test)]

@@ -182,15 +182,6 @@ codes! {
         /// Run `app migrate`; check `DATABASE_URL` and `ENVIRONMENT`.
         SchemaBehind = "schema_behind", http [503], at "private routes, `PUT` of an upload",
             say "The database has no schema yet. Run `app migrate`.";
-        /// This is no HTTP/1.1 request: its first line, a header, Content-Length, Transfer-Encoding or a chunk cannot be read.
-        /// Send it by an HTTP client.
-        RequestMalformed = "request_malformed", http [400], at "before any route";
-        /// The head did not come whole within `API_HEAD_TIMEOUT`; behind other requests on its connection, `API_KEEP_ALIVE` is added.
-        /// Send it again over a better connection.
-        HeadTooSlow = "head_too_slow", http [408], at "before any route";
-        /// The head has more than 96 headers or more than 128 KiB.
-        /// Send fewer or smaller headers.
-        HeadTooLarge = "head_too_large", http [431], at "before any route";
     }
 
     Resource {

@@ -1,0 +1,33 @@
+//! Who may call, and how much: tokens and keys, signed URLs, rates, and the quota of live timelines.
+
+pub mod auth;
+mod client_address;
+pub mod rates;
+pub mod signing;
+pub mod stream_quota;
+
+use std::sync::Arc;
+
+use crate::{
+    guard::{auth::KeyCache, rates::Rates, stream_quota::Streams},
+    http::ApiState,
+};
+
+/// What one process counts and keeps to guard its routes.
+pub struct Guard {
+    /// How often users ask and addresses fail to log in.
+    pub rates: Rates,
+    /// The live timelines that are open.
+    pub streams: Streams,
+    /// The public keys that users' tokens are signed with; `None`: tokens signed with such keys are refused.
+    keys: Option<Arc<KeyCache>>,
+}
+
+impl Guard {
+    /// The guard of the server that `state` is of.
+    pub fn new(state: &ApiState) -> Self {
+        let policy = state.settings.auth.key_policy;
+        let keys = state.key_source.clone().map(|source| KeyCache::new(source, policy, state.runtime.clone()));
+        Self { rates: Rates::new(&state.settings.bounds), streams: Streams::default(), keys: keys.map(Arc::new) }
+    }
+}

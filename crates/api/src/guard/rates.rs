@@ -1,0 +1,182 @@
+//! How often a user may ask and an address may fail to log in; and the headers that tell.
+//!
+//! Counted by this instance alone: with several, a user may make that many requests of each. Uploads a day are counted
+//! in the database, across all.
+
+mod headers;
+mod limiter;
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use actix_web::{
+    HttpMessage, HttpRequest,
+    http::{Method, StatusCode},
+};
+
+pub use self::headers::insert_rate_headers;
+use self::limiter::Limiter;
+
+use crate::{
+    guard::client_address::client_address,
+    http::{ApiError, ApiState, Caller},
+    settings::Bounds,
+};
+use domain::{Code, UserId};
+use messages::BASE_PATH;
+use store::uploads::get_uploads_left;
+
+/// A day's uploads.
+const DAY: Duration = Duration::from_secs(86_400);
+/// Addresses that are shut out are forgotten from this many on, those whose time is over first.
+const MANY: usize = 4096;
+
+/// Where a caller stands with one bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The bound's name in the headers.
+    pub name: &'static str,
+    /// What may be had at once.
+    pub quota: u32,
+    /// In which time that is granted again.
+    pub window: Duration,
+    /// What is left of it.
+    pub remaining: u32,
+    /// How long until there is more.
+    pub reset: Duration,
+}
+
+/// What the answer will tell; in the request's extensions.
+#[derive(Debug, Clone, Default)]
+pub struct Standings(Vec<Standing>);
+
+/// The counts of this instance.
+#[derive(Debug)]
+pub struct Rates {
+    requests: Option<Limiter<UserId>>,
+    failures: Option<Limiter<IpAddr>>,
+    /// Until when no API key of that address is looked up.
+    shut_out: Mutex<HashMap<IpAddr, Instant>>,
+    trusted_proxies: usize,
+}
+
+impl Rates {
+    /// Nothing is counted yet.
+    pub fn new(bounds: &Bounds) -> Self {
+        let (requests, failures) = (bounds.requests_per_minute, bounds.failures_per_minute);
+        Self {
+            requests: Limiter::new(requests, requests / 6),
+            failures: Limiter::new(failures, failures),
+            shut_out: Mutex::default(),
+            trusted_proxies: bounds.trusted_proxies,
+        }
+    }
+
+    fn shut_out_for(&self, address: IpAddr) -> Option<Duration> {
+        let until = *self.shut_out.lock().unwrap_or_else(PoisonError::into_inner).get(&address)?;
+        let left = until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    fn shut_out(&self, address: IpAddr, wait: Duration) {
+        let now = Instant::now();
+        let mut shut = self.shut_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if shut.len() >= MANY {
+            shut.retain(|_, until| *until > now);
+        }
+        if shut.len() < MANY {
+            shut.insert(address, now + wait);
+        }
+    }
+
+    /// Counts a request of a user, and notes for the answer how many are left.
+    pub fn take_request(&self, user: UserId, request: &HttpRequest) -> Result<(), ApiError> {
+        let Some(limiter) = &self.requests else { return Ok(()) };
+        let taken = limiter.take(&user);
+        note(request, taken.standing("requests"));
+        if taken.allowed {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            Code::RateLimited,
+            format!(
+                "You have made more than {} requests a minute (API_RATE_PER_MINUTE), or too many of them at once. Come back when Retry-After says.",
+                limiter.per_minute()
+            ),
+        )
+        .retry_after(taken.reset))
+    }
+
+    /// Refuses to look up an API key for an address that has failed too often, so that guessing costs the database
+    /// nothing.
+    pub fn refuse_guessing(&self, request: &HttpRequest) -> Result<(), ApiError> {
+        let address = client_address(request, self.trusted_proxies);
+        match address.and_then(|address| self.shut_out_for(address)) {
+            Some(wait) => Err(too_many_failures(wait)),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts a refused log-in, or a forged upload URL, against its address; past the bound, the answer says that
+    /// instead.
+    pub fn note_refusal(&self, request: &HttpRequest, error: ApiError) -> ApiError {
+        // A token that has expired is no guess, and its answer makes clients sign in again: it is neither counted nor
+        // replaced.
+        let guessed = error.status() == StatusCode::UNAUTHORIZED && error.code() != Code::TokenExpired;
+        let failed = guessed || error.code() == Code::UploadUrlInvalid;
+        let (true, Some(limiter)) = (failed, &self.failures) else { return error };
+        let Some(address) = client_address(request, self.trusted_proxies) else { return error };
+        let taken = limiter.take(&address);
+        if taken.allowed {
+            return error;
+        }
+        self.shut_out(address, taken.reset);
+        too_many_failures(taken.reset)
+    }
+}
+
+fn too_many_failures(wait: Duration) -> ApiError {
+    ApiError::of(Code::LoginRateLimited).retry_after(wait)
+}
+
+/// Notes for an answer about uploads how many of the day's are left. What it costs is one look at an index; where that
+/// fails, the answer goes without.
+pub async fn note_uploads(state: &ApiState, request: &HttpRequest) {
+    let per_day = state.settings.uploads.uploads_per_day;
+    let caller = request.extensions().get::<Caller>().copied();
+    let (Some(caller), true) = (caller, per_day > 0 && is_upload(request)) else { return };
+    let found = match state.db.get().await {
+        Ok(conn) => get_uploads_left(&conn, caller.user, per_day).await,
+        Err(error) => Err(error),
+    };
+    match found {
+        Ok(left) => note(
+            request,
+            Standing {
+                name: "uploads",
+                quota: per_day,
+                window: DAY,
+                remaining: left.remaining,
+                reset: left.reset.unwrap_or(DAY),
+            },
+        ),
+        Err(error) => tracing::debug!("the day's uploads could not be counted for the answer: {error}"),
+    }
+}
+
+fn is_upload(request: &HttpRequest) -> bool {
+    request.method() == Method::POST
+        && request.path().strip_prefix(BASE_PATH).is_some_and(|path| matches!(path, "/upload" | "/documents"))
+}
+
+fn note(request: &HttpRequest, standing: Standing) {
+    let mut extensions = request.extensions_mut();
+    match extensions.get_mut::<Standings>() {
+        Some(standings) => standings.0.push(standing),
+        None => _ = extensions.insert(Standings(vec![standing])),
+    }
+}

@@ -1,0 +1,83 @@
+//! How many live timelines there may be: each holds a connection of the server and asks the database twice a second.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::{http::ApiError, settings::StreamLimits};
+use domain::{Code, UserId};
+
+/// When to come again: a timeline that its reader has left is noticed within two of its signs of life.
+const RETRY_AFTER: Duration = Duration::from_secs(15);
+
+/// The places there are.
+#[derive(Debug, Clone, Default)]
+pub struct Streams(Arc<Mutex<HashMap<UserId, usize>>>);
+
+/// A place; given back when dropped.
+#[derive(Debug)]
+pub struct StreamPlace {
+    streams: Streams,
+    user: UserId,
+}
+
+impl Streams {
+    /// A place for one more timeline of `user`.
+    pub fn enter(&self, user: UserId, limits: StreamLimits) -> Result<StreamPlace, ApiError> {
+        // Poisoned by a panic between two numbers: they are whole all the same.
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (own, all) = (open.get(&user).copied().unwrap_or_default(), open.values().sum::<usize>());
+        if limits.per_user > 0 && own >= limits.per_user {
+            return Err(too_many(Code::StreamsPerUser, "API_EVENT_STREAMS_PER_USER"));
+        }
+        if limits.per_instance > 0 && all >= limits.per_instance {
+            return Err(too_many(Code::StreamsFull, "API_EVENT_STREAMS"));
+        }
+        *open.entry(user).or_default() += 1;
+        Ok(StreamPlace { streams: self.clone(), user })
+    }
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        let mut open = self.streams.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = open.get_mut(&self.user) {
+            *own -= 1;
+            if *own == 0 {
+                open.remove(&self.user);
+            }
+        }
+    }
+}
+
+fn too_many(code: Code, limit: &str) -> ApiError {
+    let detail = format!(
+        "There are as many live timelines as {limit} allows. Close one, come back when Retry-After says, or ask without \
+         Accept: text/event-stream."
+    );
+    ApiError::new(code, detail).retry_after(RETRY_AFTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn places_are_bounded_for_a_user_and_in_all_and_come_back() {
+        let (streams, limits) =
+            (Streams::default(), StreamLimits { per_instance: 3, per_user: 2, ..Default::default() });
+        let enter = |user: u128| streams.enter(UserId(Uuid::from_u128(user)), limits);
+        let code = |refused: Result<StreamPlace, ApiError>| refused.unwrap_err().code();
+        let (first, _second) = (enter(1).unwrap(), enter(1).unwrap());
+        assert_eq!(code(enter(1)), Code::StreamsPerUser);
+        let other = enter(2).unwrap();
+        assert_eq!(code(enter(2)), Code::StreamsFull);
+        drop(other);
+        drop(first);
+        let _again = (enter(1).unwrap(), enter(2).unwrap());
+        assert_eq!(streams.0.lock().unwrap().len(), 2);
+    }
+}

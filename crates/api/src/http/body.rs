@@ -1,0 +1,239 @@
+//! Streaming a request's body to the object store, checked on the way, never held whole.
+//!
+//! The check comes before the store is told that the body has ended: a body that is not what was declared fails the
+//! put, so it never stands at the key, not for a moment, and cannot overwrite what a better try has put there.
+
+use std::{
+    fmt, io,
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
+
+use actix_web::error::PayloadError;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt, stream};
+use sha2::{Digest, Sha256};
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::http::{ApiError, ApiState, problem::from_payload_error};
+use domain::{
+    Code, hex,
+    ports::{ByteStream, ObjectStore, StoredObject},
+};
+
+/// A body that brings nothing for this long is given up. The server bounds how slowly a body may come
+/// (`API_BODY_MIN_RATE`) on the whole; this bounds a single pause, and also holds where that bound is switched off. A
+/// phone that changes cells has its network back sooner.
+pub const STALLED_AFTER: Duration = Duration::from_secs(60);
+/// Pieces of one upload on their way to the store.
+const PIECES: usize = 1;
+
+/// What the body must be.
+#[derive(Debug, Clone, Default)]
+pub struct Expected {
+    /// Its size in bytes, where declared.
+    pub bytes_len: Option<u64>,
+    /// Its SHA-256, where declared.
+    pub sha256: Option<String>,
+    /// The most it may be, in bytes; 0 = no limit.
+    pub max_bytes: u64,
+}
+
+enum Piece {
+    Data(Bytes),
+    End,
+    Refused,
+}
+
+/// A body of up to `limit` bytes, for what must be held whole.
+pub async fn read_whole<S>(mut body: S, limit: usize) -> Result<Bytes, ApiError>
+where
+    S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+{
+    let mut whole = BytesMut::new();
+    loop {
+        match timeout(STALLED_AFTER, body.next()).await {
+            Err(_elapsed) => return Err(stalled()),
+            Ok(None) => return Ok(whole.freeze()),
+            Ok(Some(Err(error))) => return Err(from_payload_error(&error)),
+            Ok(Some(Ok(data))) if whole.len().saturating_add(data.len()) > limit => {
+                return Err(ApiError::new(
+                    Code::BodyTooLarge,
+                    format!(
+                        "The body is larger than the {limit} bytes that this route takes. Send less, or a text as a file."
+                    ),
+                ));
+            }
+            Ok(Some(Ok(data))) => whole.extend_from_slice(&data),
+        }
+    }
+}
+
+/// Stores `body` at `key`. Nothing is at the key when this fails.
+pub async fn store_body<S, E>(
+    state: &ApiState,
+    key: &str,
+    body: &mut S,
+    expected: Expected,
+) -> Result<StoredObject, ApiError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: fmt::Display,
+{
+    let (sender, receiver) = mpsc::channel(PIECES);
+    let (store, owned_key): (Arc<dyn ObjectStore>, String) = (Arc::clone(&state.store), key.to_owned());
+    // On the main runtime: were this request dropped, the put would still see its body break off, and clean up.
+    let max_bytes = expected.bytes_len.unwrap_or(expected.max_bytes);
+    let put = state.runtime.spawn(async move { store.put(&owned_key, stream_of(receiver), max_bytes).await });
+    let refused = pump(body, &sender, &expected).await;
+    let verdict = if refused.is_some() { Piece::Refused } else { Piece::End };
+    // The receiver is gone only when the put has failed, which the join below tells.
+    let _sent = sender.send(verdict).await;
+    drop(sender);
+    let stored = put.await.map_err(ApiError::internal)?;
+    match (refused, stored) {
+        (Some(refused), _) => Err(refused),
+        (None, Ok(stored)) => Ok(stored),
+        (None, Err(failure)) => Err(ApiError::storage(&failure)),
+    }
+}
+
+/// Reads the body to its end; why it was refused. `None`: it is as expected, or the store has failed.
+async fn pump<S, E>(body: &mut S, sender: &mpsc::Sender<Piece>, expected: &Expected) -> Option<ApiError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: fmt::Display,
+{
+    // Where no hash was announced, the store's own is enough.
+    let mut hasher = expected.sha256.is_some().then(Sha256::new);
+    let mut bytes_len = 0_u64;
+    loop {
+        match timeout(STALLED_AFTER, body.next()).await {
+            Err(_elapsed) => return Some(stalled()),
+            Ok(Some(Err(error))) => return Some(broken_off(&error)),
+            Ok(None) => return expected.check(bytes_len, hasher.map(|hasher| hex(hasher.finalize()))).err(),
+            Ok(Some(Ok(data))) => {
+                bytes_len = bytes_len.saturating_add(data.len() as u64);
+                if let Err(too_large) = expected.check_so_far(bytes_len) {
+                    return Some(too_large);
+                }
+                if let Some(hasher) = &mut hasher {
+                    hasher.update(&data);
+                }
+                if sender.send(Piece::Data(data)).await.is_err() {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+impl Expected {
+    fn check_so_far(&self, bytes_len: u64) -> Result<(), ApiError> {
+        match self.bytes_len {
+            Some(declared) if bytes_len > declared => Err(ApiError::with_status(
+                actix_web::http::StatusCode::PAYLOAD_TOO_LARGE,
+                Code::SizeMismatch,
+                format!(
+                    "The body is larger than the {declared} bytes that were announced. Send the file that was announced."
+                ),
+            )),
+            _ if self.max_bytes > 0 && bytes_len > self.max_bytes => Err(ApiError::new(
+                Code::FileTooLarge,
+                format!("The file is larger than {} bytes. Split it or make it smaller.", self.max_bytes),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn check(&self, bytes_len: u64, sha256: Option<String>) -> Result<(), ApiError> {
+        match self.bytes_len {
+            Some(declared) if bytes_len != declared => {
+                return Err(ApiError::new(
+                    Code::SizeMismatch,
+                    format!(
+                        "{bytes_len} bytes came where {declared} were announced. Send the file that was announced."
+                    ),
+                ));
+            }
+            _ => {}
+        }
+        if self.sha256 != sha256 {
+            return Err(ApiError::of(Code::HashMismatch));
+        }
+        Ok(())
+    }
+}
+
+/// The client has fallen silent.
+pub fn stalled() -> ApiError {
+    ApiError::new(Code::UploadStalled, format!("No byte came for {} s. Send the file again.", STALLED_AFTER.as_secs()))
+}
+
+fn broken_off(error: &impl fmt::Display) -> ApiError {
+    ApiError::new(Code::BodyIncomplete, format!("The body did not arrive whole: {error}. Send it again."))
+}
+
+/// The pieces as the store takes them. A sender that is gone without a word is a request that was dropped: an error.
+fn stream_of(mut receiver: mpsc::Receiver<Piece>) -> ByteStream {
+    let mut ended = false;
+    Box::pin(stream::poll_fn(move |cx| {
+        if ended {
+            return Poll::Ready(None);
+        }
+        let piece = ready!(receiver.poll_recv(cx));
+        ended = !matches!(piece, Some(Piece::Data(_)));
+        Poll::Ready(match piece {
+            Some(Piece::Data(data)) => Some(Ok(data)),
+            Some(Piece::End) => None,
+            Some(Piece::Refused) => Some(Err(io::Error::new(io::ErrorKind::InvalidData, "the body was refused"))),
+            None => Some(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the request was dropped"))),
+        })
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn pumped(pieces: Vec<Result<Bytes, &'static str>>, expected: Expected) -> Option<Code> {
+        let (sender, receiver) = mpsc::channel(PIECES);
+        let taken = tokio::spawn(stream_of(receiver).count());
+        let refused = pump(&mut stream::iter(pieces), &sender, &expected).await.map(|error| error.code());
+        drop(sender);
+        taken.await.unwrap();
+        refused
+    }
+
+    fn abc() -> Vec<Result<Bytes, &'static str>> {
+        vec![Ok(Bytes::from_static(b"ab")), Ok(Bytes::from_static(b"c"))]
+    }
+
+    fn declared(bytes_len: u64) -> Expected {
+        Expected { bytes_len: Some(bytes_len), ..Expected::default() }
+    }
+
+    #[tokio::test]
+    async fn a_body_must_be_what_was_announced() {
+        let sha256 = hex(&Sha256::digest(b"abc"));
+        assert_eq!(pumped(abc(), Expected { sha256: Some(sha256), ..declared(3) }).await, None);
+        assert_eq!(
+            pumped(abc(), Expected { sha256: Some("00".to_owned()), ..declared(3) }).await,
+            Some(Code::HashMismatch)
+        );
+        assert_eq!(pumped(abc(), declared(4)).await, Some(Code::SizeMismatch));
+        assert_eq!(pumped(abc(), declared(2)).await, Some(Code::SizeMismatch));
+        assert_eq!(pumped(abc(), Expected { max_bytes: 2, ..Expected::default() }).await, Some(Code::FileTooLarge));
+        assert_eq!(pumped(vec![Err("cut")], Expected::default()).await, Some(Code::BodyIncomplete));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_request_is_no_end_of_a_body() {
+        let (sender, receiver) = mpsc::channel(PIECES);
+        sender.send(Piece::Data(Bytes::from_static(b"a"))).await.unwrap();
+        drop(sender);
+        let seen: Vec<bool> = stream_of(receiver).map(|item| item.is_ok()).collect().await;
+        assert_eq!(seen, [true, false]);
+    }
+}

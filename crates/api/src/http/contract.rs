@@ -1,0 +1,15 @@
+//! What a handler's contract says that `utoipa::path` has no word for, as values of extensions:
+//!
+//! - `x-codes`: [`codes`] of its problems, each at its usual status; `x-codes-413`: codes at another one.
+//! - `x-pages`: the [`PageSize`](super::paging::PageSize) of a list, which stands for its `limit` and `cursor`.
+//! - `x-optional-body`: a request may come without a body.
+//! - `x-links`: for each id in the answer, a JSON pointer, the operations that take it.
+//!
+//! The room `openapi` makes OpenAPI's own words of them.
+
+use domain::Code;
+
+/// The codes, by name.
+pub fn codes(codes: &[Code]) -> Vec<&'static str> {
+    codes.iter().map(|code| code.as_str()).collect()
+}

@@ -1,0 +1,202 @@
+//! The query strings of lists. A parameter that a list does not know is refused, so that a misspelt one is not taken
+//! for none.
+
+use serde::Deserialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use crate::http::{ApiError, paging::ListId};
+use domain::{Code, DocumentId, State, Status};
+use messages::{KINDS, KindName, StateName, StatusName};
+use store::{documents::DocumentFilter, jobs::JobFilter};
+
+/// Longest piece of a file name that is searched for, in characters: the most that a name has by default.
+pub const MAX_PIECE_CHARS: usize = 120;
+/// A list without filters.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// Items wanted.
+    pub limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// `GET /jobs`.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct JobsQuery {
+    /// Items wanted.
+    #[param(ignore)]
+    pub limit: Option<i64>,
+    /// `next_cursor` of the page before, with the same filters.
+    #[param(ignore)]
+    pub cursor: Option<String>,
+    /// Only jobs in this state.
+    #[param(value_type = Option<StateName>, example = "deadletter")]
+    pub state: Option<String>,
+    /// Only jobs at this status.
+    #[param(value_type = Option<StatusName>, example = "failed_parse")]
+    pub status: Option<String>,
+    /// Only jobs of this document.
+    #[param(value_type = Option<Uuid>, example = "6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18")]
+    pub document_id: Option<String>,
+    /// Only jobs made after this moment (RFC 3339).
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-03-02T00:00:00Z")]
+    pub created_after: Option<String>,
+    /// Only jobs made before this moment (RFC 3339).
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-03-03T00:00:00Z")]
+    pub created_before: Option<String>,
+}
+
+/// `GET /documents`.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DocumentsQuery {
+    /// Items wanted.
+    #[param(ignore)]
+    pub limit: Option<i64>,
+    /// `next_cursor` of the page before, with the same filters.
+    #[param(ignore)]
+    pub cursor: Option<String>,
+    /// Only documents whose latest job is at this status.
+    #[param(value_type = Option<StatusName>, example = "complete")]
+    pub processing_status: Option<String>,
+    /// Only documents that are this by their content.
+    #[param(inline, value_type = Option<KindName>, example = "pdf")]
+    pub kind: Option<String>,
+    /// Only documents whose file name holds this, whatever the case.
+    #[param(min_length = 1, max_length = 120, example = "policy")]
+    pub filename: Option<String>,
+}
+
+impl JobsQuery {
+    /// What is asked for, and the list that its cursors belong to.
+    pub fn filter(&self) -> Result<(JobFilter, ListId), ApiError> {
+        let parsed = JobFilter {
+            state: self.state.as_deref().map(state).transpose()?,
+            status: self.status.as_deref().map(status).transpose()?,
+            document: self.document_id.as_deref().map(document).transpose()?,
+            created_after: self.created_after.as_deref().map(moment).transpose()?,
+            created_before: self.created_before.as_deref().map(moment).transpose()?,
+        };
+        let list = ListId::new("jobs")
+            .with("state", parsed.state)
+            .with("status", parsed.status)
+            .with("document_id", parsed.document)
+            .with("created_after", parsed.created_after.map(OffsetDateTime::unix_timestamp_nanos))
+            .with("created_before", parsed.created_before.map(OffsetDateTime::unix_timestamp_nanos));
+        Ok((parsed, list))
+    }
+}
+
+impl DocumentsQuery {
+    /// What is asked for, and the list that its cursors belong to.
+    pub fn filter(&self) -> Result<(DocumentFilter, ListId), ApiError> {
+        let parsed = DocumentFilter {
+            processing_status: self.processing_status.as_deref().map(status).transpose()?,
+            kind: self.kind.as_deref().map(kind).transpose()?,
+            filename: self.filename.as_deref().map(piece).transpose()?,
+        };
+        let list = ListId::new("documents")
+            .with("processing_status", parsed.processing_status)
+            .with("kind", parsed.kind.as_deref())
+            .with("filename", parsed.filename.as_deref());
+        Ok((parsed, list))
+    }
+}
+
+fn state(name: &str) -> Result<State, ApiError> {
+    name.parse().map_err(|error| ApiError::new(Code::StateInvalid, format!("{error}.")))
+}
+
+fn status(name: &str) -> Result<Status, ApiError> {
+    name.parse().map_err(|error| ApiError::new(Code::StatusInvalid, format!("{error}.")))
+}
+
+fn document(text: &str) -> Result<DocumentId, ApiError> {
+    let id = text.parse::<Uuid>().ok().map(DocumentId);
+    id.ok_or_else(|| ApiError::new(Code::IdInvalid, "`document_id` is no UUID. Send the id as it was given."))
+}
+
+fn moment(text: &str) -> Result<OffsetDateTime, ApiError> {
+    // A plus that was not escaped arrives as a space.
+    let at = OffsetDateTime::parse(&text.replace(' ', "+"), &Rfc3339).ok();
+    at.filter(|at| at.year() >= 1970).ok_or_else(|| ApiError::of(Code::TimeInvalid))
+}
+
+fn kind(name: &str) -> Result<String, ApiError> {
+    KINDS.contains(&name).then(|| name.to_owned()).ok_or_else(|| ApiError::of(Code::KindInvalid))
+}
+
+fn piece(text: &str) -> Result<String, ApiError> {
+    if text.is_empty() || text.chars().count() > MAX_PIECE_CHARS || text.contains(char::is_control) {
+        return Err(ApiError::with_status(
+            actix_web::http::StatusCode::BAD_REQUEST,
+            Code::FilenameInvalid,
+            format!("`filename` must be 1 to {MAX_PIECE_CHARS} characters of a file name."),
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::web::Query;
+
+    fn jobs(query: &str) -> Result<JobFilter, Code> {
+        let query = Query::<JobsQuery>::from_query(query).map_err(|_unknown| Code::QueryInvalid)?;
+        query.filter().map(|(filter, _)| filter).map_err(|error| error.code())
+    }
+
+    fn documents(query: &str) -> Result<DocumentFilter, Code> {
+        let query = Query::<DocumentsQuery>::from_query(query).map_err(|_unknown| Code::QueryInvalid)?;
+        query.filter().map(|(filter, _)| filter).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn filters_are_parsed() {
+        let filter = jobs("state=queued&status=parsed&created_after=2026-11-22T09:30:00%2B01:00").unwrap();
+        assert_eq!((filter.state, filter.status), (Some(State::Queued), Some(Status::Parsed)));
+        assert_eq!(filter.created_after, jobs("created_after=2026-11-22T09:30:00+01:00").unwrap().created_after);
+        let filter = documents("kind=plain_text&filename=Policy&processing_status=complete").unwrap();
+        assert_eq!((filter.kind.as_deref(), filter.filename.as_deref()), (Some("plain_text"), Some("Policy")));
+    }
+
+    #[test]
+    fn every_kind_that_can_be_asked_for_is_one() {
+        for kind in KINDS {
+            assert!(serde_json::from_value::<domain::ports::FileKind>(kind.into()).is_ok(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn every_value_that_is_none_has_its_own_code() {
+        for (query, code) in [
+            ("state=sleeping", Code::StateInvalid),
+            ("state=", Code::StateInvalid),
+            ("status=sleeping", Code::StatusInvalid),
+            ("document_id=7", Code::IdInvalid),
+            ("created_after=yesterday", Code::TimeInvalid),
+            ("created_before=-4713-01-01T00:00:00Z", Code::TimeInvalid),
+            ("stat=queued", Code::QueryInvalid),
+            ("state=queued&state=done", Code::QueryInvalid),
+            ("limit=many", Code::QueryInvalid),
+        ] {
+            assert_eq!(jobs(query).unwrap_err(), code, "{query}");
+        }
+        for (query, code) in [
+            ("processing_status=x", Code::StatusInvalid),
+            ("kind=exe", Code::KindInvalid),
+            ("filename=", Code::FilenameInvalid),
+            ("filename=a%00b", Code::FilenameInvalid),
+            ("state=queued", Code::QueryInvalid),
+        ] {
+            assert_eq!(documents(query).unwrap_err(), code, "{query}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! A multipart form (RFC 7578), read part by part and never held: its files, and the fingerprint of all that was read.
+//!
+//! The fingerprint is of what the client sends, not of how: a client that repeats a form makes another boundary.
+
+use std::{
+    cell::RefCell,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use actix_multipart::{Field, Multipart, MultipartError};
+use actix_web::{
+    HttpRequest,
+    error::PayloadError,
+    http::header::{Charset, ContentDisposition, ExtendedValue},
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream::Fuse};
+use sha2::{Digest, Sha256};
+use tokio::time::timeout;
+
+use crate::http::{
+    ApiError,
+    body::{STALLED_AFTER, stalled},
+    problem::from_payload_error,
+};
+use domain::{Code, hex};
+
+/// Parts that are no files: a page that uploads sends a handful.
+const MAX_OTHER_PARTS: usize = 100;
+/// Bytes of one that is no file: nothing in it is used.
+const MAX_OTHER_BYTES: u64 = 1 << 20;
+
+/// A form that is being read.
+pub struct Form {
+    parts: Multipart,
+    seen: Rc<RefCell<Seen>>,
+    others: usize,
+    ended: bool,
+}
+
+/// What of the form has been read.
+struct Seen {
+    /// `None`: nothing will ask for the fingerprint.
+    print: Option<Sha256>,
+    /// Whether each part so far was read to its end.
+    whole: bool,
+}
+
+/// A part that is a file: a stream of its bytes.
+pub struct Part {
+    // A part that is asked for more after its end panics; fused, it says again that it has ended.
+    field: Fuse<Field>,
+    /// As the client names the file.
+    pub filename: String,
+    /// The media type that it declares.
+    pub mime: String,
+    name: String,
+    /// `None`: nothing will ask for the fingerprint.
+    bytes: Option<Sha256>,
+    ended: bool,
+    seen: Rc<RefCell<Seen>>,
+}
+
+impl Form {
+    /// The form in the body of `request`; its bytes are hashed if a `fingerprint` will be asked for.
+    pub fn new(
+        request: &HttpRequest,
+        body: impl Stream<Item = Result<Bytes, PayloadError>> + 'static,
+        fingerprint: bool,
+    ) -> Self {
+        let seen = Seen { print: fingerprint.then(Sha256::new), whole: true };
+        let parts = Multipart::new(request.headers(), body);
+        Self { parts, seen: Rc::new(RefCell::new(seen)), others: 0, ended: false }
+    }
+
+    /// The next file; parts without a file name are read and left out. After an error there is no more.
+    pub async fn next(&mut self) -> Option<Result<Part, ApiError>> {
+        while !self.ended {
+            let field = match timeout(STALLED_AFTER, self.parts.next()).await {
+                Ok(Some(Ok(field))) => field,
+                Ok(None) => {
+                    self.ended = true;
+                    return None;
+                }
+                Ok(Some(Err(error))) => return Some(Err(self.broken(form_invalid(&error)))),
+                Err(_elapsed) => return Some(Err(self.broken(stalled()))),
+            };
+            let mut part = match Part::of(field, &self.seen) {
+                Ok(Kind::File(part)) => return Some(Ok(part)),
+                Ok(Kind::Other(part)) => part,
+                Err(error) => return Some(Err(self.broken(error))),
+            };
+            self.others += 1;
+            if self.others > MAX_OTHER_PARTS {
+                let detail = format!("The form has more than {MAX_OTHER_PARTS} parts that are no files. Send fewer.");
+                return Some(Err(self.broken(ApiError::new(Code::FormTooLarge, detail))));
+            }
+            if let Err(error) = part.read_on(MAX_OTHER_BYTES).await {
+                return Some(Err(self.broken(error)));
+            }
+        }
+        None
+    }
+
+    fn broken(&mut self, error: ApiError) -> ApiError {
+        self.ended = true;
+        self.seen.borrow_mut().whole = false;
+        error
+    }
+
+    /// Of the whole form: each part's name, file name, media type and bytes. `None`: it was not read to its end, or
+    /// nothing was to be hashed.
+    pub fn fingerprint(&self) -> Option<String> {
+        let seen = self.seen.borrow();
+        seen.print.clone().filter(|_| self.ended && seen.whole).map(|print| hex(print.finalize()))
+    }
+
+    /// Reads the form to its end, of each file up to `max_file_bytes` (0: no limit), and keeps nothing but the
+    /// fingerprint.
+    pub async fn read_to_end(&mut self, max_file_bytes: u64) -> Result<Option<String>, ApiError> {
+        while let Some(part) = self.next().await {
+            part?.read_on(max_file_bytes).await?;
+        }
+        Ok(self.fingerprint())
+    }
+}
+
+enum Kind {
+    File(Part),
+    Other(Part),
+}
+
+impl Part {
+    fn of(field: Field, seen: &Rc<RefCell<Seen>>) -> Result<Kind, ApiError> {
+        let mime = field.content_type().map_or("application/octet-stream".to_owned(), ToString::to_string);
+        let filename = field.content_disposition().and_then(file_name);
+        let part = |filename: String, field: Field| Self {
+            name: field.name().unwrap_or_default().to_owned(),
+            field: field.fuse(),
+            filename,
+            mime,
+            bytes: seen.borrow().print.is_some().then(Sha256::new),
+            ended: false,
+            seen: Rc::clone(seen),
+        };
+        match filename {
+            None => Ok(Kind::Other(part(String::new(), field))),
+            Some(filename) => Ok(Kind::File(part(filename?, field))),
+        }
+    }
+
+    /// Reads on to the end, if that is no further than `most` bytes (0: however far).
+    pub async fn read_on(&mut self, most: u64) -> Result<(), ApiError> {
+        let mut seen = 0_u64;
+        loop {
+            let Ok(piece) = timeout(STALLED_AFTER, self.next()).await else { return Err(stalled()) };
+            let Some(piece) = piece else { return Ok(()) };
+            seen = seen.saturating_add(piece.map_err(|error| form_invalid(&error))?.len() as u64);
+            if most > 0 && seen > most {
+                return Err(ApiError::new(
+                    Code::FormTooLarge,
+                    format!("A part of the form is larger than {most} bytes. Send less."),
+                ));
+            }
+        }
+    }
+
+    /// Adds the part to the form's fingerprint, each field behind its length so that none can pass for two.
+    fn note(&mut self) {
+        self.ended = true;
+        let mut seen = self.seen.borrow_mut();
+        let (Some(print), Some(bytes)) = (&mut seen.print, self.bytes.take()) else { return };
+        let bytes = bytes.finalize();
+        for field in [self.name.as_bytes(), self.filename.as_bytes(), self.mime.as_bytes(), bytes.as_slice()] {
+            print.update((field.len() as u64).to_be_bytes());
+            print.update(field);
+        }
+    }
+}
+
+impl Stream for Part {
+    type Item = Result<Bytes, MultipartError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let piece = ready!(Pin::new(&mut self.field).poll_next(cx));
+        match &piece {
+            Some(Ok(data)) => {
+                if let Some(bytes) = &mut self.bytes {
+                    bytes.update(data);
+                }
+            }
+            Some(Err(_)) => self.seen.borrow_mut().whole = false,
+            None if !self.ended => self.note(),
+            None => {}
+        }
+        Poll::Ready(piece)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.seen.borrow_mut().whole = false;
+        }
+    }
+}
+
+/// The plain `filename` where there is one; `filename*`, which RFC 7578 forbids and some clients send all the same,
+/// else.
+fn file_name(disposition: &ContentDisposition) -> Option<Result<String, ApiError>> {
+    let plain = disposition.get_filename().map(|name| Ok(name.to_owned()));
+    plain.or_else(|| disposition.get_filename_ext().map(decoded))
+}
+
+fn decoded(name: &ExtendedValue) -> Result<String, ApiError> {
+    let is_utf8 = matches!(&name.charset, Charset::Ext(charset) if charset.eq_ignore_ascii_case("utf-8"));
+    let text = is_utf8.then(|| String::from_utf8(name.value.clone()).ok()).flatten();
+    text.ok_or_else(|| {
+        ApiError::new(Code::FilenameInvalid, "The file name in `filename*` is not UTF-8. Send `filename`.")
+    })
+}
+
+fn form_invalid(error: &MultipartError) -> ApiError {
+    match error {
+        // The head of a part is the only thing that is held whole.
+        MultipartError::Payload(PayloadError::Overflow) => {
+            ApiError::new(Code::FormTooLarge, "The head of a part of the form is too large. Send a shorter one.")
+        }
+        MultipartError::Payload(error) => from_payload_error(error),
+        error => ApiError::new(
+            Code::FormInvalid,
+            format!("The form cannot be read: {error}. Send multipart/form-data as RFC 7578 says."),
+        ),
+    }
+}

@@ -1,0 +1,260 @@
+//! Errors as `application/problem+json` (RFC 9457): a stable code and a sentence that says what to do.
+
+use std::{fmt, time::Duration};
+
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    error::{PathError, PayloadError, QueryPayloadError},
+    http::{StatusCode, header},
+};
+use uuid::Uuid;
+
+use domain::{Code, ErrorClass, Failure};
+use messages::{BASE_PATH, Problem};
+use pg::DbError;
+
+/// How long a client should wait when the database is away.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// An answer that is not what was asked for.
+#[derive(Debug)]
+pub struct ApiError(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    status: StatusCode,
+    code: Code,
+    detail: String,
+    job_id: Option<Uuid>,
+    document_id: Option<Uuid>,
+    retry_after: Option<Duration>,
+    allow: Option<String>,
+    /// For the log only.
+    cause: Option<String>,
+}
+
+impl ApiError {
+    /// A problem with the code's usual status; `detail` says what happened and what to do.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self::with_status(status, code, detail)
+    }
+
+    /// A problem with nothing to say beyond the code's own words.
+    pub fn of(code: Code) -> Self {
+        Self::new(code, code.detail())
+    }
+
+    /// A problem with another of the code's statuses.
+    pub fn with_status(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            status,
+            code,
+            detail: bounded(detail.into()),
+            job_id: None,
+            document_id: None,
+            retry_after: None,
+            allow: None,
+            cause: None,
+        }))
+    }
+
+    /// 503: the schema is not there, or older than this build.
+    pub fn schema_behind(reason: impl Into<String>) -> Self {
+        Self::new(Code::SchemaBehind, reason).retry_after(Duration::from_secs(30))
+    }
+
+    /// 500: ours; `cause` goes to the log only.
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        Self::of(Code::InternalError).cause(cause)
+    }
+
+    /// Something that we depend on is away; `cause` goes to the log only.
+    pub fn unavailable(code: Code, cause: impl fmt::Display) -> Self {
+        Self::of(code).retry_after(RETRY_AFTER).cause(cause)
+    }
+
+    /// Names the job and the document in the way.
+    pub fn about(mut self, job_id: Option<Uuid>, document_id: Option<Uuid>) -> Self {
+        self.0.job_id = job_id;
+        self.0.document_id = document_id;
+        self
+    }
+
+    /// Tells when to come again.
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
+        self
+    }
+
+    /// Adds what only the log may know.
+    pub fn cause(mut self, cause: impl fmt::Display) -> Self {
+        self.0.cause = Some(cause.to_string());
+        self
+    }
+
+    /// Stable, for programs.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// For the log: what the body does not say.
+    pub fn log_cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// The body.
+    pub fn problem(&self, request_id: Option<Uuid>) -> Problem {
+        Problem {
+            kind: "about:blank".to_owned(),
+            title: self.0.status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: self.0.status.as_u16(),
+            code: self.0.code.as_str().to_owned(),
+            detail: self.0.detail.clone(),
+            job_id: self.0.job_id,
+            document_id: self.0.document_id,
+            request_id,
+        }
+    }
+
+    /// The answer.
+    pub fn response(&self, request_id: Option<Uuid>) -> HttpResponse {
+        let mut response = HttpResponse::build(self.0.status);
+        response.content_type("application/problem+json");
+        if let Some(wait) = self.0.retry_after {
+            response.insert_header((header::RETRY_AFTER, wait.as_secs_f64().ceil().max(1.0).to_string()));
+        }
+        if let Some(allow) = &self.0.allow {
+            response.insert_header((header::ALLOW, allow.as_str()));
+        }
+        if self.0.status == StatusCode::UNAUTHORIZED {
+            let challenge = match self.0.code {
+                Code::TokenMissing => "Bearer".to_owned(),
+                _ => format!("Bearer error=\"invalid_token\", error_description=\"{}\"", self.0.code),
+            };
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+        }
+        // A struct of strings and ids cannot fail to become JSON; an empty body would still carry the status.
+        response.body(serde_json::to_string(&self.problem(request_id)).unwrap_or_default())
+    }
+
+    /// Whatever a framework error was, as one of ours.
+    pub fn from_framework(status: StatusCode, error: &dyn fmt::Display) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::route_not_found(),
+            StatusCode::METHOD_NOT_ALLOWED => Self::method_not_allowed("GET"),
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(Code::BodyTooLarge, "The body is larger than this route takes."),
+            StatusCode::REQUEST_TIMEOUT => Self::of(Code::RequestTimeout),
+            status if status.is_server_error() => Self::internal(error),
+            status => {
+                Self::with_status(status, Code::BadRequest, format!("The request cannot be understood: {error}."))
+            }
+        }
+    }
+
+    pub(crate) fn route_not_found() -> Self {
+        Self::new(Code::RouteNotFound, format!("There is nothing at this path. The API's base path is {}.", BASE_PATH))
+    }
+
+    pub(crate) fn method_not_allowed(allow: impl Into<String>) -> Self {
+        let allow = allow.into();
+        let mut error = Self::new(Code::MethodNotAllowed, format!("This path takes {allow} only."));
+        error.0.allow = Some(allow);
+        error
+    }
+}
+
+/// What a client sent is repeated only so far: an unknown field's name may be as long as a body.
+fn bounded(mut detail: String) -> String {
+    const MAX_BYTES: usize = 600;
+    if detail.len() > MAX_BYTES {
+        detail.truncate(detail.floor_char_boundary(MAX_BYTES));
+        detail.push('…');
+    }
+    detail
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.0.detail)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// Without a request id: the outermost middleware adds it.
+    fn error_response(&self) -> HttpResponse {
+        self.response(None)
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        if error.is_schema_missing() {
+            return Self::schema_behind("The database lacks what this build needs. Run `app migrate`.").cause(error);
+        }
+        match error {
+            DbError::Connect(_)
+            | DbError::Pool(_)
+            | DbError::PoolTimeout { .. }
+            | DbError::Statement { sqlstate: None, .. } => Self::unavailable(Code::DatabaseUnavailable, error),
+            DbError::Statement { .. } | DbError::Row { .. } | DbError::LeaseLost { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl ApiError {
+    /// A failure of the object store.
+    pub fn storage(failure: &Failure) -> Self {
+        Self::unavailable(Code::StorageUnavailable, format!("{}: {failure}", failure.code))
+    }
+
+    /// A failure of the embedding model, while a query waits for its vector.
+    pub fn embedding(failure: &Failure) -> Self {
+        let cause = format!("{}: {failure}", failure.code);
+        match failure.class {
+            ErrorClass::Document => Self::of(Code::QueryNotEmbeddable).cause(cause),
+            ErrorClass::Transient | ErrorClass::Quota | ErrorClass::Configuration => {
+                Self::unavailable(Code::EmbedderUnavailable, cause)
+            }
+        }
+    }
+}
+
+/// A body that should be JSON and does not say so.
+pub fn content_type_invalid() -> ApiError {
+    ApiError::of(Code::ContentTypeInvalid)
+}
+
+/// Malformed JSON, or JSON that lacks a field or has one too many: serde's message names it.
+pub fn json_invalid(error: &serde_json::Error) -> ApiError {
+    ApiError::new(Code::JsonInvalid, format!("The JSON body is not what this route takes: {error}."))
+}
+
+/// A body that broke off or grew too large.
+pub fn from_payload_error(error: &PayloadError) -> ApiError {
+    match error {
+        PayloadError::Overflow => ApiError::new(Code::BodyTooLarge, "The body is larger than this route takes."),
+        other => ApiError::new(Code::BodyIncomplete, format!("The body did not arrive whole: {other}. Send it again.")),
+    }
+}
+
+/// An id in the path that is none.
+pub fn from_path_error(error: PathError, _request: &HttpRequest) -> actix_web::Error {
+    ApiError::new(Code::IdInvalid, format!("The path holds what is no id: {error}.")).into()
+}
+
+/// A query string that does not parse.
+pub fn from_query_error(error: QueryPayloadError, _request: &HttpRequest) -> actix_web::Error {
+    ApiError::new(Code::QueryInvalid, format!("The query string is not what this route takes: {error}.")).into()
+}

@@ -1,0 +1,127 @@
+//! What every handler can reach.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{http::ApiError, settings::ApiSettings};
+use domain::{
+    build_info::BuildInfo,
+    ports::{KeySource, ModelSource, ObjectStore},
+};
+use pg::{Conn, Db, DbError};
+use store::{
+    Notifier,
+    migrations::{SchemaState, get_environment_stamp, schema_state},
+};
+
+/// What every handler can reach. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The database.
+    pub db: Db,
+    /// Where the bytes are kept.
+    pub store: Arc<dyn ObjectStore>,
+    /// For queries; while its model is missing, search goes by words only.
+    pub model: Arc<dyn ModelSource>,
+    /// Settings.
+    pub settings: Arc<ApiSettings>,
+    /// Which build this is.
+    pub build: Arc<BuildInfo>,
+    /// Set when the server stops: streams end then.
+    pub stop: CancellationToken,
+    /// Where users' public keys come from; `None`: tokens signed with such keys are refused.
+    pub(crate) key_source: Option<Arc<dyn KeySource>>,
+    /// The main runtime: what runs there outlives the request that began it.
+    pub(crate) runtime: Handle,
+    /// Tells workers that a job is due.
+    pub(crate) notifier: Notifier,
+    schema_is_current: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for ApiState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiState").field("settings", &self.settings).field("build", &self.build).finish_non_exhaustive()
+    }
+}
+
+impl ApiState {
+    /// The state of a server that stops with `stop`. To be called on the main runtime, which then stores what is
+    /// uploaded, so that an HTTP worker's end takes no upload with it.
+    pub fn new(
+        db: Db,
+        store: Arc<dyn ObjectStore>,
+        model: Arc<dyn ModelSource>,
+        settings: ApiSettings,
+        build: BuildInfo,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            db,
+            store,
+            model,
+            build: Arc::new(build),
+            stop,
+            runtime: Handle::current(),
+            notifier: Notifier::default(),
+            key_source: None,
+            settings: Arc::new(settings),
+            schema_is_current: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    /// Takes tokens that are signed with the keys of `source`, too.
+    #[must_use]
+    pub fn with_keys(mut self, source: Arc<dyn KeySource>) -> Self {
+        self.key_source = Some(source);
+        self
+    }
+
+    /// A connection to a schema that this build can work with. Once that was found it is not asked again: a schema
+    /// only ever moves on.
+    pub(crate) async fn conn(&self) -> Result<Conn, ApiError> {
+        self.require_schema().await?;
+        Ok(self.db.get().await?)
+    }
+
+    /// Answers 503 while the schema is missing or behind.
+    pub(crate) async fn require_schema(&self) -> Result<(), ApiError> {
+        match self.schema_problem().await? {
+            None => Ok(()),
+            Some(reason) => Err(ApiError::schema_behind(reason)),
+        }
+    }
+
+    /// What is wrong with the database for this build and environment, in a sentence.
+    pub(crate) async fn schema_problem(&self) -> Result<Option<String>, DbError> {
+        if self.schema_is_current.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let ours = &self.settings.environment;
+        if let Some(stamped) = get_environment_stamp(&self.db).await?
+            && stamped != *ours
+        {
+            return Ok(Some(format!(
+                "This database belongs to {stamped}, this process to {ours}. Check DATABASE_URL and ENVIRONMENT."
+            )));
+        }
+        Ok(match schema_state(&self.db).await? {
+            SchemaState::Current => {
+                self.schema_is_current.store(true, Ordering::Relaxed);
+                None
+            }
+            SchemaState::Missing => Some("The database has no schema yet. Run `app migrate`.".to_owned()),
+            SchemaState::Behind(pending) => Some(format!(
+                "The database schema is behind this build: {} not applied. Run `app migrate`.",
+                pending.join(", ")
+            )),
+        })
+    }
+}

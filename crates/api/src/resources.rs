@@ -1,0 +1,11 @@
+//! The routes that users call: documents, uploads, jobs, their events, search; and the webhook. A handler reads what
+//! was asked, calls the database and the ports, and shapes the answer.
+
+pub mod documents;
+pub mod events;
+pub mod jobs;
+pub mod retry_jobs;
+pub mod samples;
+pub mod search;
+pub mod uploads;
+pub mod webhook;

@@ -1,0 +1,477 @@
+//! Documents: taking them in in one step, listing, reading and deleting them.
+
+use actix_web::{HttpRequest, HttpResponse, ResponseError, http::header, web};
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use uuid::Uuid;
+
+use crate::{
+    http::{
+        ApiError, ApiState, Caller, RequestIds,
+        body::{Expected, read_whole, store_body},
+        conditions::{self, IfMatch},
+        contract::codes,
+        filters::{DocumentsQuery, PageQuery},
+        form::Form,
+        idempotency::FormPrint,
+        json,
+        paging::{ListId, PageSize},
+        validate,
+    },
+    resources::{
+        jobs::job_path,
+        samples,
+        uploads::{REFUSED_FILES, new_upload, not_registered, quota_reached},
+    },
+};
+use domain::{Code, DocumentId, JobId, UserId};
+use messages::{
+    BASE_PATH, ChunkView, DeletionReceipt, DocumentView, DocumentsAccepted, FileForm, FileOutcome, PageOfChunkView,
+    PageOfDocumentView, TextRequest,
+};
+use store::{
+    Cursor,
+    deletions::{Deletion, get_deletion},
+    documents::{self, Deleting, Document, StoredChunk},
+    uploads::{Content, NewUpload, Registered, announce_upload, delete_upload, register_stored},
+};
+
+pub const DOCUMENTS: PageSize = PageSize { default: 20, max: 100 };
+pub const CHUNKS: PageSize = PageSize { default: 50, max: 200 };
+
+/// What became of one file.
+type Taken = Result<(JobId, DocumentId), ApiError>;
+
+/// Who sends, under which request.
+#[derive(Clone, Copy)]
+struct Sender {
+    user: UserId,
+    request_id: Uuid,
+    correlation_id: Uuid,
+}
+
+/// Send documents.
+///
+/// One file or many as a form, or a text as JSON. Each becomes a document and a job. A single one that is refused is
+/// the answer's own problem; of several, each has its entry: ids, or a problem.
+#[utoipa::path(
+    post,
+    path = "/documents",
+    tag = "Uploads",
+    request_body(
+        description = "Files, each a part with a file name; or JSON with `title` and `text`.",
+        content(
+            (inline(FileForm) = "multipart/form-data", example = json!({ "file": ["%PDF-1.7 …"] })),
+            (TextRequest = "application/json", examples(("text" = (value = json!(samples::text_request())))))
+        )
+    ),
+    responses((
+        status = 202,
+        description = "Taken in; one entry a file, in the order of the request.",
+        body = DocumentsAccepted,
+        examples(
+            ("one" = (value = json!(samples::one_taken()))),
+            ("one_of_two" = (value = json!(samples::one_of_two_taken())))
+        )
+    )),
+    extensions(
+        ("x-links" = json!({
+            "/documents/0/job_id": samples::JOB_OPERATIONS,
+            "/documents/0/document_id": samples::DOCUMENT_OPERATIONS
+        })),
+        ("x-codes" = json!([
+            codes(&REFUSED_FILES),
+            codes(&[
+                Code::FormInvalid,
+                Code::UploadStalled,
+                Code::DocumentExists,
+                Code::FileTooLarge,
+                Code::TooManyFiles,
+                Code::FormTooLarge,
+                Code::ContentTypeInvalid,
+                Code::FileMissing,
+                Code::TitleEmpty,
+                Code::TextEmpty,
+                Code::TextInvalid,
+                Code::UploadsPerDay,
+                Code::StorageUnavailable,
+            ]),
+        ].concat()))
+    )
+)]
+pub async fn post_documents(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    request: HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (request_id, correlation_id) =
+        RequestIds::of(&request).map_or_else(|| (Uuid::now_v7(), Uuid::now_v7()), |ids| (ids.request, ids.correlation));
+    let sender = Sender { user: caller.user, request_id, correlation_id };
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match kind.as_str() {
+        "multipart/form-data" => take_files(&state, sender, &request, body).await,
+        "application/json" => take_text(&state, sender, body).await,
+        _ => Err(ApiError::new(
+            Code::ContentTypeInvalid,
+            "This route takes files as multipart/form-data, or JSON with `title` and `text`.",
+        )),
+    }
+}
+
+/// Takes every file of the form. A single one that is refused is the answer's problem; of several, each has its entry.
+async fn take_files(
+    state: &ApiState,
+    sender: Sender,
+    request: &HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (mut form, max) = (Form::new(request, body, FormPrint::is_wanted(request)), state.settings.uploads.max_files);
+    let mut outcomes: Vec<(String, Taken)> = Vec::new();
+    while let Some(part) = form.next().await {
+        let mut part = match part {
+            Ok(part) => part,
+            Err(error) if outcomes.is_empty() => return Err(error),
+            // Some files are taken: the client must hear of them.
+            Err(error) => {
+                outcomes.push((String::new(), Err(error)));
+                break;
+            }
+        };
+        let (filename, mime) = (part.filename.clone(), part.mime.clone());
+        if max > 0 && outcomes.len() == max {
+            outcomes.push((filename, Err(too_many_files(max))));
+            break;
+        }
+        let outcome = take_file(state, sender, &filename, &mime, &mut part).await;
+        let skipped = if outcome.is_err() { part.read_on(state.settings.uploads.max_file_bytes).await } else { Ok(()) };
+        outcomes.push((filename, outcome));
+        if skipped.is_err() {
+            break;
+        }
+    }
+    if outcomes.is_empty() {
+        return Err(ApiError::of(Code::FileMissing));
+    }
+    FormPrint::leave(request, form.fingerprint());
+    answer(outcomes, sender)
+}
+
+fn too_many_files(max: usize) -> ApiError {
+    ApiError::new(Code::TooManyFiles, format!("A request takes {max} files. Send the others in another one."))
+}
+
+fn answer(mut outcomes: Vec<(String, Taken)>, sender: Sender) -> Result<HttpResponse, ApiError> {
+    if outcomes.len() == 1
+        && let Some((filename, outcome)) = outcomes.pop()
+    {
+        // A single file that is refused is the answer's own problem.
+        outcomes.push((filename, Ok(outcome?)));
+    }
+    let documents: Vec<FileOutcome> =
+        outcomes.into_iter().map(|(filename, outcome)| file_outcome(filename, outcome, sender)).collect();
+    let mut response = HttpResponse::Accepted();
+    if let [FileOutcome { job_id: Some(job), problem: None, .. }] = documents.as_slice() {
+        response.insert_header((header::LOCATION, job_path(JobId(*job))));
+    }
+    Ok(response.json(DocumentsAccepted { documents }))
+}
+
+fn file_outcome(filename: String, outcome: Taken, sender: Sender) -> FileOutcome {
+    match outcome {
+        Ok((job_id, document_id)) => {
+            FileOutcome { filename, job_id: Some(job_id.0), document_id: Some(document_id.0), problem: None }
+        }
+        Err(error) => {
+            if error.status_code().is_server_error() {
+                tracing::error!(
+                    error.code = error.code().as_str(),
+                    cause = error.log_cause(),
+                    "a file of several was not taken: {error}"
+                );
+            }
+            let problem = error.problem(Some(sender.request_id));
+            FileOutcome { filename, job_id: problem.job_id, document_id: problem.document_id, problem: Some(problem) }
+        }
+    }
+}
+
+/// Stores one file, then makes a document and a job of it.
+async fn take_file<S, E>(state: &ApiState, sender: Sender, filename: &str, mime: &str, body: &mut S) -> Taken
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: std::fmt::Display,
+{
+    let limits = state.settings.uploads;
+    let upload = new_upload(state, sender.user, validate::filename(filename, limits)?, validate::mime(mime)?);
+    state.require_schema().await?;
+    announce_upload(&state.db, &upload).await?.map_err(quota_reached)?;
+    let expected = Expected { max_bytes: limits.max_file_bytes, ..Expected::default() };
+    let stored = match store_body(state, &upload.storage_key, body, expected).await {
+        Ok(stored) if stored.bytes_len == 0 => {
+            forget(state, &upload).await;
+            return Err(validate::file_empty());
+        }
+        Ok(stored) => stored,
+        Err(error) => {
+            forget(state, &upload).await;
+            return Err(error);
+        }
+    };
+    let content = Content {
+        bytes_len: i64::try_from(stored.bytes_len).unwrap_or(i64::MAX),
+        sha256: stored.sha256,
+        stored: true,
+        ocr: false,
+        correlation_id: sender.correlation_id,
+    };
+    // Where this fails, whether it was committed is not known: the object stays, and housekeeping decides.
+    match register_stored(&state.db, &upload, &content).await? {
+        Registered::New { job_id, document_id } => {
+            state.notifier.poke();
+            tracing::info!(job.id = %job_id, document.id = %document_id, upload.id = %upload.upload_id, "job {job_id} is queued");
+            Ok((job_id, document_id))
+        }
+        refused => {
+            forget(state, &upload).await;
+            Err(not_registered(refused))
+        }
+    }
+}
+
+/// Takes back an upload that became no document: the object first, so that no object is without its row.
+async fn forget(state: &ApiState, upload: &NewUpload) {
+    if let Err(failure) = state.store.delete(&upload.storage_key).await {
+        tracing::warn!(error.code = failure.code.as_str(), upload.id = %upload.upload_id, "an unused object stays until its upload expires: {failure}");
+        return;
+    }
+    let forgotten = match state.db.get().await {
+        Ok(conn) => delete_upload(&conn, upload.upload_id).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = forgotten {
+        tracing::warn!(upload.id = %upload.upload_id, "an unused upload stays until it expires: {error}");
+    }
+}
+
+/// A text without a file.
+async fn take_text(state: &ApiState, sender: Sender, body: web::Payload) -> Result<HttpResponse, ApiError> {
+    let bytes = read_whole(body, state.settings.text_body_bytes).await?;
+    let TextRequest { title, text } = json::parse(&bytes)?;
+    if text.trim().is_empty() {
+        return Err(ApiError::of(Code::TextEmpty));
+    }
+    if text.contains('\0') {
+        return Err(ApiError::of(Code::TextInvalid));
+    }
+    let title = title.trim();
+    if title.is_empty() {
+        return Err(ApiError::of(Code::TitleEmpty));
+    }
+    let filename = if title.to_ascii_lowercase().ends_with(".md") { title.to_owned() } else { format!("{title}.md") };
+    let mut body = stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from(text))]);
+    let outcome = take_file(state, sender, &filename, "text/markdown", &mut body).await;
+    answer(vec![(filename, outcome)], sender)
+}
+
+fn document_view(document: Document) -> DocumentView {
+    DocumentView {
+        document_id: document.document_id.0,
+        filename: document.filename,
+        mime: document.mime,
+        bytes_len: document.bytes_len,
+        sha256: document.file_sha256,
+        processing_status: document.processing_status,
+        kind: document.kind,
+        page_count: document.page_count,
+        chunks: document.chunks,
+        job_id: document.job_id.map(|id| id.0),
+        created_at: document.created_at,
+        updated_at: document.updated_at,
+    }
+}
+
+/// List documents.
+///
+/// The caller's documents, newest first.
+#[utoipa::path(
+    get,
+    path = "/documents",
+    tag = "Documents",
+    params(DocumentsQuery),
+    responses((
+        status = 200,
+        description = "A page of documents; without `next_cursor` it is the last.",
+        body = PageOfDocumentView,
+        examples(("page" = (value = json!(samples::page(samples::document())))))
+    )),
+    extensions(
+        ("x-pages" = json!(DOCUMENTS)),
+        ("x-codes" = json!(codes(&[Code::StatusInvalid, Code::KindInvalid]))),
+        ("x-codes-400" = json!(codes(&[Code::FilenameInvalid])))
+    )
+)]
+pub async fn list_documents(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    query: web::Query<DocumentsQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let (filter, list) = query.filter()?;
+    let (limit, after) = (DOCUMENTS.limit(query.limit)?, list.position(query.cursor.as_deref())?);
+    let rows = documents::list_documents(&state.conn().await?, caller.user, &filter, after, limit + 1).await?;
+    let key = |row: &Document| Cursor { created_at: row.created_at, id: row.document_id.0 };
+    conditions::json(&request, &list.page(rows, limit, key, document_view))
+}
+
+/// Look at a document.
+///
+/// Name, size, kind, pages, chunks, and its latest job.
+#[utoipa::path(
+    get,
+    path = "/documents/{id}",
+    tag = "Documents",
+    params(("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it.", example = json!(samples::DOCUMENT))),
+    responses((
+        status = 200,
+        description = "The document.",
+        body = DocumentView,
+        examples(("complete" = (value = json!(samples::document()))))
+    )),
+    extensions(("x-codes" = json!(codes(&[Code::DocumentNotFound]))))
+)]
+pub async fn get_document(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let found = documents::get_document(&state.conn().await?, caller.user, DocumentId(*id)).await?;
+    let document = found.ok_or_else(|| ApiError::of(Code::DocumentNotFound))?;
+    conditions::json(&request, &document_view(document))
+}
+
+/// Read a document's passages.
+///
+/// In order of the text, with their headings and pages. They come when the document has been cut; whether each has its
+/// vector is said.
+#[utoipa::path(
+    get,
+    path = "/documents/{id}/chunks",
+    tag = "Documents",
+    params(("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it.", example = json!(samples::DOCUMENT))),
+    responses((
+        status = 200,
+        description = "A page of passages; without `next_cursor` it is the last.",
+        body = PageOfChunkView,
+        examples(("page" = (value = json!(samples::page(samples::chunk())))))
+    )),
+    extensions(("x-pages" = json!(CHUNKS)), ("x-codes" = json!(codes(&[Code::DocumentNotFound]))))
+)]
+pub async fn list_chunks(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    query: web::Query<PageQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let (id, list) = (DocumentId(*id), ListId::new("chunks").with("document_id", Some(*id)));
+    let (limit, after) = (CHUNKS.limit(query.limit)?, list.position(query.cursor.as_deref())?.unwrap_or(-1));
+    let conn = state.conn().await?;
+    let rows = documents::list_chunks(&conn, caller.user, id, after, limit + 1).await?;
+    if rows.is_empty() && documents::get_document(&conn, caller.user, id).await?.is_none() {
+        return Err(ApiError::of(Code::DocumentNotFound));
+    }
+    let view = |row: StoredChunk| ChunkView {
+        chunk_id: row.chunk_id.0,
+        ord: row.ord,
+        heading: row.heading,
+        text: row.text,
+        page_first: row.page_first,
+        page_last: row.page_last,
+        embedded: row.embedded,
+    };
+    conditions::json(&request, &list.page(rows, limit, |row| row.ord, view))
+}
+
+fn receipt(deletion: Deletion) -> DeletionReceipt {
+    DeletionReceipt {
+        deletion_id: deletion.deletion_id,
+        document_id: deletion.document_id.0,
+        state: if deletion.objects_pending == 0 { "done" } else { "pending" }.to_owned(),
+        objects_pending: deletion.objects_pending,
+        requested_at: deletion.requested_at,
+    }
+}
+
+/// Delete a document.
+///
+/// Its rows are gone with the answer: document, jobs, passages. A job that runs is stopped. The stored bytes follow;
+/// the receipt says when they are gone.
+#[utoipa::path(
+    delete,
+    path = "/documents/{id}",
+    tag = "Documents",
+    params(("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it.", example = json!(samples::DOCUMENT))),
+    responses((
+        status = 202,
+        description = "The receipt.",
+        body = DeletionReceipt,
+        examples(("pending" = (value = json!(samples::receipt("pending", 2)))))
+    )),
+    extensions(
+        ("x-links" = json!({ "/deletion_id": ["get_deletion_receipt"] })),
+        ("x-codes" = json!(codes(&[Code::DocumentNotFound])))
+    )
+)]
+pub async fn delete_document(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let (id, seen) = (DocumentId(*id), IfMatch::of(&request));
+    let as_seen = |document: &Document| seen.as_ref().is_none_or(|seen| seen.holds(&document_view(document.clone())));
+    let deleting =
+        documents::delete_expected_document(&state.db, caller.user, id, seen.as_ref().map(|_seen| &as_seen as _));
+    let deletion = match deleting.await? {
+        Deleting::Deleted(deletion) => deletion,
+        Deleting::Changed => return Err(conditions::precondition_failed()),
+        Deleting::NotFound => return Err(ApiError::of(Code::DocumentNotFound)),
+    };
+    tracing::info!(document.id = %id, deletion.id = %deletion.deletion_id, "document {id} is deleted");
+    let at = format!("{BASE_PATH}/deletions/{}", deletion.deletion_id);
+    Ok(HttpResponse::Accepted().insert_header((header::LOCATION, at)).json(receipt(deletion)))
+}
+
+/// Ask for a deletion's receipt.
+///
+/// Whether every stored object of a deleted document is gone.
+#[utoipa::path(
+    get,
+    path = "/deletions/{id}",
+    tag = "Documents",
+    params((
+        "id" = Uuid,
+        Path,
+        description = "The receipt's id, as the answer to DELETE gave it.",
+        example = json!(samples::DELETION)
+    )),
+    responses((
+        status = 200,
+        description = "The receipt.",
+        body = DeletionReceipt,
+        examples(("done" = (value = json!(samples::receipt("done", 0)))))
+    )),
+    extensions(("x-codes" = json!(codes(&[Code::DeletionNotFound]))))
+)]
+pub async fn get_deletion_receipt(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let found = get_deletion(&state.conn().await?, caller.user, *id).await?;
+    conditions::json(&request, &receipt(found.ok_or_else(|| ApiError::of(Code::DeletionNotFound))?))
+}

@@ -1,0 +1,286 @@
+//! Jobs: watching, cancelling, trying again.
+
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, web};
+use uuid::Uuid;
+
+use crate::{
+    http::{
+        ApiError, ApiState, Caller, RequestIds,
+        conditions::{self, IfMatch},
+        contract::codes,
+        filters::JobsQuery,
+        json::{self, is_json},
+        paging::PageSize,
+        problem::content_type_invalid,
+    },
+    resources::samples,
+};
+use domain::{Code, JobId, State, Status, Step, progress::percent};
+use messages::{BASE_PATH, JobView, PageOfJobView, Progress, RetryRequest};
+use store::{
+    Cursor,
+    jobs::{self, Cancelling, Job, Redriven},
+};
+
+pub const JOBS: PageSize = PageSize { default: 20, max: 100 };
+
+/// A job as the wire has it.
+pub fn job_view(job: Job) -> JobView {
+    let share = percent(job.status, job.state, job.checkpoint(), job.counts);
+    let waiting = matches!(job.state, State::Queued | State::Retryable);
+    JobView {
+        job_id: job.job_id.0,
+        document_id: job.document_id.0,
+        filename: job.filename,
+        status: job.status.to_string(),
+        state: job.state.to_string(),
+        terminal: job.state.is_terminal(),
+        retry_count: job.retry_count,
+        progress: Progress {
+            stage_pct: tenths(share.stage),
+            total_pct: tenths(share.total),
+            pages: job.counts.pages,
+            chunks: job.counts.chunks,
+            embedded: job.counts.embedded,
+        },
+        cost_cents: job.cost_cents,
+        last_error: job.last_error,
+        priority: job.priority,
+        run_at: waiting.then_some(job.run_at),
+        created_at: job.created_at,
+        updated_at: job.updated_at,
+        started_at: job.started_at,
+        finished_at: job.finished_at,
+    }
+}
+
+/// Where a job is to be read.
+pub fn job_path(id: JobId) -> String {
+    format!("{BASE_PATH}/jobs/{id}")
+}
+
+/// Rounded down, so that nothing looks finished before it is.
+fn tenths(percent: f64) -> f64 {
+    (percent * 10.0).floor() / 10.0
+}
+
+/// List jobs.
+///
+/// The caller's jobs, newest first.
+#[utoipa::path(
+    get,
+    path = "/jobs",
+    tag = "Jobs",
+    params(JobsQuery),
+    responses((
+        status = 200,
+        description = "A page of jobs; without `next_cursor` it is the last.",
+        body = PageOfJobView,
+        examples(("page" = (value = json!(samples::page(samples::job())))))
+    )),
+    extensions(
+        ("x-pages" = json!(JOBS)),
+        ("x-codes" = json!(codes(&[
+            Code::StateInvalid,
+            Code::StatusInvalid,
+            Code::IdInvalid,
+            Code::TimeInvalid,
+        ])))
+    )
+)]
+pub async fn list_jobs(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    query: web::Query<JobsQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let (filter, list) = query.filter()?;
+    let (limit, after) = (JOBS.limit(query.limit)?, list.position(query.cursor.as_deref())?);
+    let rows = jobs::list_jobs(&state.conn().await?, caller.user, &filter, after, limit + 1).await?;
+    let key = |row: &Job| Cursor { created_at: row.created_at, id: row.job_id.0 };
+    conditions::json(&request, &list.page(rows, limit, key, job_view))
+}
+
+/// Look at a job.
+///
+/// Its status, who has it, how far it has come, and why it failed.
+#[utoipa::path(
+    get,
+    path = "/jobs/{id}",
+    tag = "Jobs",
+    params(("id" = Uuid, Path, description = "The job's id, as the answer to the upload gave it.", example = json!(samples::JOB))),
+    responses((
+        status = 200,
+        description = "The job.",
+        body = JobView,
+        examples(
+            ("done" = (value = json!(samples::job()))),
+            ("queued" = (value = json!(samples::job_queued()))),
+            ("failed" = (value = json!(samples::job_failed())))
+        )
+    )),
+    extensions(("x-codes" = json!(codes(&[Code::JobNotFound]))))
+)]
+pub async fn get_job(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let job = jobs::get_job(&state.conn().await?, caller.user, JobId(*id)).await?;
+    let job = job.ok_or_else(|| ApiError::of(Code::JobNotFound))?;
+    RequestIds::join(&request, job.correlation_id);
+    conditions::json(&request, &job_view(job))
+}
+
+/// Whether a job still is what the client has seen, where it says so.
+fn as_seen(seen: Option<&IfMatch>) -> impl Fn(&Job) -> bool + Send + Sync {
+    move |job| seen.is_none_or(|seen| seen.holds(&job_view(job.clone())))
+}
+
+/// Stop a job.
+///
+/// A job that runs is stopped within a heartbeat; what it has committed stays. Asking twice changes nothing. A stopped
+/// job can be tried again.
+#[utoipa::path(
+    post,
+    path = "/jobs/{id}/cancel",
+    tag = "Jobs",
+    params(("id" = Uuid, Path, description = "The job's id, as the answer to the upload gave it.", example = json!(samples::JOB))),
+    responses((
+        status = 200,
+        description = "The job, stopped.",
+        body = JobView,
+        examples(("cancelled" = (value = json!(samples::job_cancelled()))))
+    )),
+    extensions(("x-codes" = json!(codes(&[Code::JobNotFound, Code::JobEnded]))))
+)]
+pub async fn cancel_job(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let (id, seen) = (JobId(*id), IfMatch::of(&request));
+    state.require_schema().await?;
+    match jobs::cancel_owned_job(&state.db, caller.user, id, Some(&as_seen(seen.as_ref()))).await? {
+        Cancelling::Stopped(job) => {
+            RequestIds::join(&request, job.correlation_id);
+            tracing::info!(job.id = %id, document.id = %job.document_id, "job {id} is cancelled by its owner");
+            Ok(HttpResponse::Ok().json(job_view(*job)))
+        }
+        Cancelling::Ended(job) if job.state == State::Cancelled => {
+            RequestIds::join(&request, job.correlation_id);
+            Ok(HttpResponse::Ok().json(job_view(*job)))
+        }
+        Cancelling::Ended(job) => {
+            RequestIds::join(&request, job.correlation_id);
+            Err(ApiError::new(
+                Code::JobEnded,
+                format!(
+                    "This job has ended ({}), so there is nothing to cancel. Delete its document to be rid of it.",
+                    job.state
+                ),
+            )
+            .about(Some(id.0), Some(job.document_id.0)))
+        }
+        Cancelling::Changed => Err(conditions::precondition_failed()),
+        Cancelling::NotFound => Err(ApiError::of(Code::JobNotFound)),
+    }
+}
+
+/// Try a job again.
+///
+/// From its last good checkpoint, or from an earlier status that `from` names. A job that is done needs `from`. The
+/// first failure stays on record.
+#[utoipa::path(
+    post,
+    path = "/jobs/{id}/retry",
+    tag = "Jobs",
+    params(("id" = Uuid, Path, description = "The job's id, as the answer to the upload gave it.", example = json!(samples::JOB))),
+    request_body(
+        content = RetryRequest,
+        description = "From where; an empty body will do.",
+        examples(
+            ("last_checkpoint" = (value = json!(RetryRequest::default()))),
+            ("earlier" = (value = json!(samples::retry_from_parsed())))
+        )
+    ),
+    responses((
+        status = 202,
+        description = "The job, queued again.",
+        body = JobView,
+        examples(("queued" = (value = json!(samples::job_queued()))))
+    )),
+    extensions(
+        ("x-optional-body" = json!(true)),
+        ("x-links" = json!({ "/job_id": ["get_job", "get_events", "cancel_job"] })),
+        ("x-codes" = json!(codes(&[
+            Code::JobNotFound,
+            Code::DocumentBusy,
+            Code::JobNotRetryable,
+            Code::RetryFromInvalid,
+        ])))
+    )
+)]
+pub async fn retry_job(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse, ApiError> {
+    let wish: RetryRequest = if body.trim_ascii().is_empty() {
+        RetryRequest::default()
+    } else if !is_json(request.content_type()) {
+        return Err(content_type_invalid());
+    } else {
+        json::parse(&body)?
+    };
+    let from = wish.from.as_deref().map(parse_from).transpose()?;
+    let (id, seen) = (JobId(*id), IfMatch::of(&request));
+    match jobs::redrive_owned_job(&state.db, caller.user, id, from, Some(&as_seen(seen.as_ref()))).await? {
+        Redriven::Queued(job) => {
+            RequestIds::join(&request, job.correlation_id);
+            state.notifier.poke();
+            tracing::info!(job.id = %id, document.id = %job.document_id, job.status = %job.status, "job {id} is queued again by its owner");
+            Ok(HttpResponse::Accepted().insert_header((header::LOCATION, job_path(id))).json(job_view(*job)))
+        }
+        Redriven::NotFound => Err(ApiError::of(Code::JobNotFound)),
+        Redriven::Changed => Err(conditions::precondition_failed()),
+        Redriven::TooFar(job) => {
+            RequestIds::join(&request, job.correlation_id);
+            let reached = job.checkpoint_reached();
+            Err(ApiError::new(
+                Code::RetryFromInvalid,
+                format!("The job has only come to {reached}; `from` may name that or an earlier status."),
+            ))
+        }
+        Redriven::Busy(other) => Err(ApiError::of(Code::DocumentBusy).about(Some(other.0), None)),
+        Redriven::Refused(job) => {
+            RequestIds::join(&request, job.correlation_id);
+            Err(ApiError::new(Code::JobNotRetryable, why_not(job.state)).about(Some(id.0), Some(job.document_id.0)))
+        }
+    }
+}
+
+pub fn parse_from(name: &str) -> Result<Status, ApiError> {
+    let status: Status = name.parse().map_err(|error| ApiError::new(Code::RetryFromInvalid, format!("{error}.")))?;
+    if Step::after(status).is_none() {
+        return Err(ApiError::new(
+            Code::RetryFromInvalid,
+            format!("Nothing comes after {status}; name an earlier status."),
+        ));
+    }
+    Ok(status)
+}
+
+fn why_not(state: State) -> &'static str {
+    match state {
+        State::Working => "A worker has this job just now. Cancel it first, or wait for it to end.",
+        State::Done => "This job is done. Name in `from` the status to do it again from, for example \"uploaded\".",
+        State::Queued | State::Retryable | State::Deadletter | State::Cancelled => {
+            "The job changed while it was asked to try again. Look at it and ask once more."
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Many jobs at once: those that are named, or all that failed. A call takes a bounded batch; the client asks again
+//! until there is no more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use actix_web::{HttpResponse, web};
+use uuid::Uuid;
+
+use crate::{
+    http::{ApiError, ApiState, Caller, contract::codes, json::Json},
+    resources::{jobs::parse_from, samples},
+};
+use domain::{Code, JobId, State, Status, UserId};
+use messages::{RetryManyAnswer, RetryManyRequest, SkippedJob};
+use pg::DbError;
+use store::jobs::{Candidate, FailedFilter, Redriven, list_candidates, list_failed_jobs, redrive_owned_job};
+
+/// Jobs that one call redrives: each is a transaction of its own, and the call should answer within seconds.
+const BATCH: usize = 100;
+/// Jobs that one call looks at where it changes none.
+const DRY_BATCH: usize = 1000;
+
+/// Which jobs, once the request makes sense.
+enum Selection {
+    Named(Vec<Uuid>),
+    Failed { code: Option<String>, status: Option<Status>, behind: Option<Uuid> },
+}
+
+/// What became of the batch.
+#[derive(Default)]
+struct Tally {
+    queued: u64,
+    skipped: Vec<SkippedJob>,
+}
+
+impl Tally {
+    /// Leaves a job out, with the code that asking for it alone would have given.
+    fn skip(&mut self, job_id: Uuid, code: Code) {
+        self.skipped.push(SkippedJob { job_id, code: code.as_str().to_owned() });
+    }
+}
+
+/// Try many jobs again.
+///
+/// Those that are named, or with `all` every one that failed, a batch a call: send `next_cursor` as `cursor` until
+/// there is none. `dry_run` changes nothing and says what would be queued.
+#[utoipa::path(
+    post,
+    path = "/jobs/retry",
+    tag = "Jobs",
+    request_body(
+        content = RetryManyRequest,
+        description = "Which jobs.",
+        examples(
+            ("named" = (value = json!(samples::retry_named()))),
+            ("all_of_one_cause" = (value = json!(samples::retry_all_of_one_cause()))),
+            ("look_first" = (value = json!(samples::retry_dry())))
+        )
+    ),
+    responses((
+        status = 200,
+        description = "What became of this batch.",
+        body = RetryManyAnswer,
+        examples(("batch" = (value = json!(samples::retried()))))
+    )),
+    extensions(("x-codes" = json!(codes(&[Code::RetrySelectionInvalid, Code::RetryFromInvalid]))))
+)]
+pub async fn retry_jobs(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    Json(request): Json<RetryManyRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let (from, dry_run) = (request.from.as_deref().map(parse_from).transpose()?, request.dry_run);
+    let (candidates, mut tally, next_cursor) = pick(&state, caller.user, selection(request)?, dry_run).await?;
+    for candidate in candidates {
+        let job_id = candidate.job_id;
+        let refused =
+            if dry_run { obstacle(candidate, from) } else { redrive(&state, caller.user, job_id, from).await? };
+        match refused {
+            Some(code) => tally.skip(job_id.0, code),
+            None => tally.queued += 1,
+        }
+    }
+    if tally.queued > 0 && !dry_run {
+        state.notifier.poke();
+    }
+    let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+    for job in &tally.skipped {
+        *reasons.entry(job.code.clone()).or_default() += 1;
+    }
+    let answer = RetryManyAnswer { dry_run, queued: tally.queued, skipped: tally.skipped, reasons, next_cursor };
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+fn selection(request: RetryManyRequest) -> Result<Selection, ApiError> {
+    let invalid = |detail: String| Err(ApiError::new(Code::RetrySelectionInvalid, detail));
+    let RetryManyRequest { job_ids, all, code, status, cursor, .. } = request;
+    if all != job_ids.is_empty() {
+        return invalid("Name the jobs in `job_ids`, or say `\"all\": true` for all that failed; not both.".to_owned());
+    }
+    if !all {
+        if code.is_some() || status.is_some() || cursor.is_some() {
+            return invalid("`code`, `status` and `cursor` go with `all`, not with `job_ids`.".to_owned());
+        }
+        if job_ids.len() > BATCH {
+            return invalid(format!("At most {BATCH} jobs can be named in one request; send the others in another."));
+        }
+        return Ok(Selection::Named(job_ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect()));
+    }
+    if code.as_ref().is_some_and(|code| code.is_empty() || code.contains(char::is_control)) {
+        return invalid("`code` is no error code; docs/errors.md lists them.".to_owned());
+    }
+    let failed = [Status::FailedParse, Status::FailedChunking, Status::FailedEmbedding];
+    let status = status
+        .map(|name| match name.parse() {
+            Ok(status) if failed.contains(&status) => Ok(status),
+            _ => Err(ApiError::new(
+                Code::RetrySelectionInvalid,
+                "`status` must be failed_parse, failed_chunking or failed_embedding.",
+            )),
+        })
+        .transpose()?;
+    if code.as_deref().is_some_and(|code| !could_be_a_code(code)) {
+        return invalid("`code` is no error code; they are short words in snake_case.".to_owned());
+    }
+    Ok(Selection::Failed { code, status, behind: cursor })
+}
+
+/// Whatever any build may have written: the shape of a code, not one that is known here.
+fn could_be_a_code(text: &str) -> bool {
+    (1..=100).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// The batch's jobs, those already left out, and where the next batch goes on.
+async fn pick(
+    state: &ApiState,
+    user: UserId,
+    selection: Selection,
+    dry_run: bool,
+) -> Result<(Vec<Candidate>, Tally, Option<Uuid>), ApiError> {
+    let conn = state.conn().await?;
+    let mut tally = Tally::default();
+    match selection {
+        Selection::Named(ids) => {
+            let found = list_candidates(&conn, user, &ids).await?;
+            let known: BTreeSet<Uuid> = found.iter().map(|candidate| candidate.job_id.0).collect();
+            for id in ids.into_iter().filter(|id| !known.contains(id)) {
+                tally.skip(id, Code::JobNotFound);
+            }
+            Ok((found, tally, None))
+        }
+        Selection::Failed { code, status, behind } => {
+            let batch = if dry_run { DRY_BATCH } else { BATCH };
+            let filter = FailedFilter { code: code.as_deref(), status };
+            let found = list_failed_jobs(&conn, user, filter, behind, i64::try_from(batch).unwrap_or(i64::MAX)).await?;
+            let next = found.last().filter(|_| found.len() == batch).map(|candidate| candidate.job_id.0);
+            let (superseded, wanted): (Vec<_>, Vec<_>) = found.into_iter().partition(|candidate| candidate.superseded);
+            for candidate in superseded {
+                tally.skip(candidate.job_id.0, Code::JobSuperseded);
+            }
+            Ok((wanted, tally, next))
+        }
+    }
+}
+
+/// What would keep the job from being queued, as far as it shows without trying.
+fn obstacle(candidate: Candidate, from: Option<Status>) -> Option<Code> {
+    match candidate.state {
+        _ if candidate.busy => Some(Code::DocumentBusy),
+        State::Working => Some(Code::JobNotRetryable),
+        State::Done if from.is_none() => Some(Code::JobNotRetryable),
+        State::Queued | State::Retryable | State::Done | State::Deadletter | State::Cancelled => None,
+    }
+}
+
+/// Redrives one job under the rules of one; `None`: queued.
+async fn redrive(state: &ApiState, user: UserId, job_id: JobId, from: Option<Status>) -> Result<Option<Code>, DbError> {
+    Ok(match redrive_owned_job(&state.db, user, job_id, from, None).await? {
+        Redriven::Queued(_) => None,
+        Redriven::NotFound => Some(Code::JobNotFound),
+        Redriven::Refused(_) | Redriven::Changed => Some(Code::JobNotRetryable),
+        Redriven::TooFar(_) => Some(Code::RetryFromInvalid),
+        Redriven::Busy(_) => Some(Code::DocumentBusy),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(body: serde_json::Value) -> Result<Selection, Code> {
+        selection(serde_json::from_value(body).unwrap()).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn a_selection_names_jobs_or_says_all() {
+        let id = Uuid::nil();
+        assert!(matches!(asked(serde_json::json!({ "job_ids": [id, id] })), Ok(Selection::Named(ids)) if ids == [id]));
+        let all = asked(serde_json::json!({ "all": true, "code": "file_corrupt", "status": "failed_parse" }));
+        assert!(matches!(
+            all,
+            Ok(Selection::Failed { status: Some(Status::FailedParse), code: Some(_), behind: None })
+        ));
+        for wrong in [
+            serde_json::json!({}),
+            serde_json::json!({ "all": true, "job_ids": [id] }),
+            serde_json::json!({ "job_ids": [id], "code": "file_corrupt" }),
+            serde_json::json!({ "all": true, "status": "complete" }),
+            serde_json::json!({ "job_ids": (0..=BATCH).map(|n| Uuid::from_u128(n as u128)).collect::<Vec<_>>() }),
+        ] {
+            assert_eq!(asked(wrong.clone()).err(), Some(Code::RetrySelectionInvalid), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_the_way_shows_without_trying() {
+        let candidate = |state, busy| Candidate { job_id: JobId(Uuid::nil()), state, busy, superseded: false };
+        assert_eq!(obstacle(candidate(State::Deadletter, false), None), None);
+        assert_eq!(obstacle(candidate(State::Deadletter, true), None), Some(Code::DocumentBusy));
+        assert_eq!(obstacle(candidate(State::Working, false), None), Some(Code::JobNotRetryable));
+        assert_eq!(obstacle(candidate(State::Done, false), None), Some(Code::JobNotRetryable));
+        assert_eq!(obstacle(candidate(State::Done, false), Some(Status::Parsed)), None);
+    }
+}

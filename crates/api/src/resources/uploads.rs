@@ -1,0 +1,341 @@
+//! Two-step uploads: announce the file, then PUT its bytes to the signed URL.
+
+use actix_web::{
+    HttpMessage, HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    guard::{
+        Guard,
+        signing::{self, Refusal, SignedQuery},
+    },
+    http::{
+        ApiError, ApiState, Caller, RequestIds,
+        body::{Expected, store_body},
+        contract::codes,
+        idempotency::{self, KeyInHand},
+        json::Json,
+        validate,
+    },
+    resources::{jobs::job_path, samples},
+};
+use domain::{Code, DocumentId, JobId, UploadId, UserId};
+use messages::{BASE_PATH, Binary, UploadAccepted, UploadRequest};
+use store::{
+    idempotency::KeptAnswer,
+    uploads::{
+        Content, Keep, NewUpload, QuotaReached, Registered, Upload, get_upload, mark_upload_stored, register_declared,
+    },
+};
+
+/// Why a file that is sent or announced may be refused.
+pub const REFUSED_FILES: [Code; 5] =
+    [Code::FilenameEmpty, Code::FilenameTooLong, Code::FilenameInvalid, Code::MimeInvalid, Code::FileEmpty];
+
+/// Made of ids only: a file name is never a path.
+fn storage_key(user: UserId, upload_id: UploadId) -> String {
+    format!("raw/{user}/{upload_id}")
+}
+
+/// A new upload's row: its place in the store is made of ids only, and never changes.
+pub fn new_upload(state: &ApiState, user: UserId, filename: String, mime: String) -> NewUpload {
+    let upload_id = UploadId::generate();
+    let limits = state.settings.uploads;
+    NewUpload {
+        upload_id,
+        user,
+        storage_key: storage_key(user, upload_id),
+        filename,
+        mime,
+        expires_at: OffsetDateTime::now_utc() + limits.upload_expiry,
+        per_day: limits.uploads_per_day,
+    }
+}
+
+/// Announce an upload.
+///
+/// Says what will come, and where to send it: PUT the bytes to `signed_url`, exactly as it stands, before
+/// `upload_expires_at`. Size and SHA-256 must be those announced here. The same content again is a conflict while its
+/// document is complete or on its way.
+#[utoipa::path(
+    post,
+    path = "/upload",
+    tag = "Uploads",
+    request_body(
+        content = UploadRequest,
+        description = "The file.",
+        examples(("pdf" = (value = json!(samples::upload_request()))))
+    ),
+    responses((
+        status = 201,
+        description = "The job waits for the bytes.",
+        body = UploadAccepted,
+        examples(("announced" = (value = json!(samples::upload_accepted()))))
+    )),
+    extensions(
+        ("x-links" = json!({ "/job_id": samples::JOB_OPERATIONS, "/document_id": samples::DOCUMENT_OPERATIONS })),
+        ("x-codes" = json!([
+            codes(&REFUSED_FILES),
+            codes(&[
+                Code::DocumentExists,
+                Code::FileTooLarge,
+                Code::Sha256Invalid,
+                Code::UploadsPerDay,
+                Code::StorageUnavailable,
+            ]),
+        ].concat()))
+    )
+)]
+pub async fn post_upload(
+    state: web::Data<ApiState>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Json<UploadRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let declared = validate::upload_request(&body, state.settings.uploads)?;
+    let upload = new_upload(&state, caller.user, declared.filename, declared.mime);
+    let content = Content {
+        bytes_len: declared.bytes_len,
+        sha256: declared.sha256,
+        stored: false,
+        ocr: body.ocr,
+        correlation_id: RequestIds::of(&request).map_or_else(Uuid::now_v7, |ids| ids.correlation),
+    };
+    let place = Place::of(&upload);
+    let signed_url = signed_url(&state, &request, place).await?;
+    let key = KeyInHand::of(&request);
+    let fingerprint = key.as_ref().map(|key| key.fingerprint.clone()).unwrap_or_default();
+    let answer = move |job_id, document_id| kept_answer(fingerprint.clone(), place, job_id, document_id);
+    let keep = key.as_ref().map(|key| Keep { reservation: &key.reservation, answer: &answer });
+    match register_declared(&state.db, &upload, &content, keep.as_ref()).await? {
+        Registered::New { job_id, document_id } => {
+            if let Some(key) = &key {
+                key.note_kept();
+            }
+            tracing::info!(job.id = %job_id, document.id = %document_id, upload.id = %upload.upload_id, "job {job_id} waits for its upload");
+            let answer = UploadAccepted {
+                job_id: job_id.0,
+                document_id: document_id.0,
+                signed_url,
+                upload_expires_at: upload.expires_at,
+            };
+            Ok(HttpResponse::Created().insert_header((header::LOCATION, job_path(job_id))).json(answer))
+        }
+        refused => Err(not_registered(refused)),
+    }
+}
+
+/// What is kept of an answer for its idempotency key: all but the signed URL, with which a reader of the row could
+/// upload.
+#[derive(Serialize, Deserialize)]
+struct KeptUpload {
+    job_id: Uuid,
+    document_id: Uuid,
+    upload_id: Uuid,
+    #[serde(with = "time::serde::rfc3339")]
+    upload_expires_at: OffsetDateTime,
+}
+
+fn kept_answer(fingerprint: String, place: Place, job_id: JobId, document_id: DocumentId) -> KeptAnswer {
+    let kept = KeptUpload {
+        job_id: job_id.0,
+        document_id: document_id.0,
+        upload_id: place.upload_id.0,
+        upload_expires_at: place.expires_at,
+    };
+    KeptAnswer {
+        fingerprint,
+        status: StatusCode::CREATED.as_u16(),
+        location: Some(job_path(job_id)),
+        // Ids and a time cannot fail to become JSON.
+        body: serde_json::to_value(kept).unwrap_or_default(),
+    }
+}
+
+/// The kept answer to an announcement as it goes out again: with a signed URL, good for as long as the first was.
+pub async fn sign_again(request: HttpRequest, kept: Value) -> Result<Value, ApiError> {
+    let state = request.app_data::<web::Data<ApiState>>();
+    let state = state.ok_or_else(|| ApiError::internal("the application has no state"))?;
+    let kept: KeptUpload = serde_json::from_value(kept).map_err(ApiError::internal)?;
+    let user = request.extensions().get::<Caller>().map(|caller| caller.user);
+    let user = user.ok_or_else(|| ApiError::internal("an answer is given again without a caller"))?;
+    let place = Place { upload_id: UploadId(kept.upload_id), user, expires_at: kept.upload_expires_at };
+    let answer = UploadAccepted {
+        job_id: kept.job_id,
+        document_id: kept.document_id,
+        signed_url: signed_url(state, &request, place).await?,
+        upload_expires_at: kept.upload_expires_at,
+    };
+    serde_json::to_value(answer).map_err(ApiError::internal)
+}
+
+/// Why an upload became no job.
+pub fn not_registered(refused: Registered) -> ApiError {
+    match refused {
+        Registered::Exists { job_id, document_id } => document_exists(job_id.map(|id| id.0), document_id.0),
+        Registered::QuotaReached(reached) => quota_reached(reached),
+        Registered::Overtaken => idempotency::overtaken(),
+        Registered::New { job_id, .. } => ApiError::internal(format!("job {job_id} was registered and refused")),
+    }
+}
+
+fn document_exists(job_id: Option<Uuid>, document_id: Uuid) -> ApiError {
+    ApiError::of(Code::DocumentExists).about(job_id, Some(document_id))
+}
+
+/// The bound on a day's uploads is reached.
+pub fn quota_reached(reached: QuotaReached) -> ApiError {
+    ApiError::of(Code::UploadsPerDay).retry_after(reached.retry_after)
+}
+
+/// Where an upload's bytes go, and until when.
+#[derive(Clone, Copy)]
+struct Place {
+    upload_id: UploadId,
+    user: UserId,
+    expires_at: OffsetDateTime,
+}
+
+impl Place {
+    fn of(upload: &NewUpload) -> Self {
+        Self { upload_id: upload.upload_id, user: upload.user, expires_at: upload.expires_at }
+    }
+}
+
+/// The store's own URL where it can sign; else one of ours.
+async fn signed_url(state: &ApiState, request: &HttpRequest, upload: Place) -> Result<String, ApiError> {
+    let left = (upload.expires_at - OffsetDateTime::now_utc()).max(time::Duration::SECOND);
+    let (key, expiry) = (storage_key(upload.user, upload.upload_id), left.try_into().map_err(ApiError::internal)?);
+    let theirs = state.store.signed_put_url(&key, expiry).await.map_err(|failure| ApiError::storage(&failure))?;
+    if let Some(url) = theirs {
+        return Ok(url.into());
+    }
+    let query = signing::sign(&state.settings.signing_secret, upload.upload_id, upload.user, upload.expires_at)
+        .ok_or_else(|| ApiError::internal("upload URLs cannot be signed"))?;
+    let base = match &state.settings.public_base_url {
+        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+        None => {
+            let connection = request.connection_info();
+            format!("{}://{}", connection.scheme(), connection.host())
+        }
+    };
+    let (id, SignedQuery { expires, signature }) = (upload.upload_id, query);
+    Ok(format!("{base}{BASE_PATH}/uploads/{id}?expires={expires}&signature={signature}"))
+}
+
+/// Send an announced file.
+///
+/// The bytes as they are, without a form. The URL stands for the caller: no other credential is asked for. Sending the
+/// same bytes again is harmless. Where the object store signs URLs itself, `signed_url` leads there, not here.
+#[utoipa::path(
+    put,
+    path = "/uploads/{upload_id}",
+    tag = "Uploads",
+    params(SignedQuery, ("upload_id" = Uuid, Path, description = "Part of `signed_url`.", example = json!(samples::UPLOAD))),
+    request_body(
+        content = inline(Binary),
+        content_type = "application/octet-stream",
+        description = "The file's bytes.",
+        example = json!("%PDF-1.7 …")
+    ),
+    responses((status = 204, description = "The bytes are stored, and the job is due.")),
+    extensions(
+        ("x-codes" = json!(codes(&[
+            Code::UploadUrlInvalid,
+            Code::UploadStalled,
+            Code::UploadUrlExpired,
+            Code::UploadNotWanted,
+            Code::SizeMismatch,
+            Code::HashMismatch,
+            Code::StorageUnavailable,
+        ]))),
+        ("x-codes-413" = json!(codes(&[Code::SizeMismatch])))
+    )
+)]
+pub async fn put_upload(
+    state: web::Data<ApiState>,
+    guard: web::Data<Guard>,
+    id: web::Path<Uuid>,
+    query: web::Query<SignedQuery>,
+    request: HttpRequest,
+    mut body: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let id = UploadId(*id);
+    guard.rates.refuse_guessing(&request)?;
+    let upload = signed_upload(&state, id, &query).await;
+    let upload = upload.map_err(|error| guard.rates.note_refusal(&request, error))?;
+    RequestIds::join(&request, upload.correlation_id);
+    let declared = upload.bytes_len.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
+    refuse_wrong_length(&request, declared)?;
+    if upload.stored {
+        // The client did not hear the answer to its first try. A worker may be reading the object by now.
+        drain(&mut body, declared).await;
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    let expected = Expected { bytes_len: Some(declared), sha256: upload.file_sha256.clone(), max_bytes: declared };
+    store_body(&state, &upload.storage_key, &mut body, expected).await?;
+    if !mark_upload_stored(&state.conn().await?, id).await? {
+        // Deleted while its bytes came; housekeeping would find the object, only later.
+        state.store.delete(&upload.storage_key).await.map_err(|failure| ApiError::storage(&failure))?;
+        return Err(upload_gone());
+    }
+    state.notifier.poke();
+    let job = upload.job_id.map(tracing::field::display);
+    tracing::info!(upload.id = %id, job.id = job, bytes = declared, "upload {id} is stored");
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The upload, if the URL is ours and in time, and its bytes are still wanted.
+async fn signed_upload(state: &ApiState, id: UploadId, query: &SignedQuery) -> Result<Upload, ApiError> {
+    let found = get_upload(&state.conn().await?, id).await?;
+    let invalid = || ApiError::of(Code::UploadUrlInvalid);
+    let upload = found.ok_or_else(invalid)?;
+    let secret = &state.settings.signing_secret;
+    match signing::verify(secret, id, upload.user_id, query, OffsetDateTime::now_utc()) {
+        Err(Refusal::Invalid) => Err(invalid()),
+        Err(Refusal::Expired) => Err(ApiError::of(Code::UploadUrlExpired)),
+        Ok(()) if !upload.wanted && !upload.stored => Err(upload_gone()),
+        Ok(()) => Ok(upload),
+    }
+}
+
+fn upload_gone() -> ApiError {
+    ApiError::of(Code::UploadNotWanted)
+}
+
+/// What the header says can be refused before the first byte.
+fn refuse_wrong_length(request: &HttpRequest, declared: u64) -> Result<(), ApiError> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    match length.and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok()) {
+        Some(length) if length != declared => {
+            let status =
+                if length > declared { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::UNPROCESSABLE_ENTITY };
+            Err(ApiError::with_status(
+                status,
+                Code::SizeMismatch,
+                format!(
+                    "The body is {length} bytes long where {declared} were announced. Send the file that was announced."
+                ),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads what is left of a body, within bounds, so that the client hears the answer.
+async fn drain(body: &mut web::Payload, at_most: u64) {
+    let mut seen = 0_u64;
+    while let Some(Ok(data)) = body.next().await {
+        seen = seen.saturating_add(data.len() as u64);
+        if seen > at_most {
+            return;
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A parser says that a document is ready: a signal, not content.
+//!
+//! The caller proves by URL and by header that we gave it both; until then no byte of the body is read. The body is
+//! hashed on the way and never held, looked at or believed: what became of the document, a worker asks the provider.
+//! A webhook that is refused or lost costs time and nothing else, since the provider is asked anyway.
+
+use std::{net::IpAddr, time::Duration};
+
+use actix_web::{HttpRequest, HttpResponse, http::header::CONTENT_LENGTH, web};
+use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::{
+    http::{ApiError, ApiState, contract::codes, problem::from_payload_error},
+    resources::samples,
+};
+use domain::{
+    Code, JobId,
+    callback::{HEADER, Refusal},
+    hex,
+};
+use messages::{Binary, WebhookTaken};
+use store::webhooks::{Delivery, Signalled, signal_job};
+
+/// Of a body, in bytes: what LlamaParse sends of an event is under a kilobyte. Its older webhooks carry the
+/// whole text: those are refused, and the text is fetched when the provider is next asked.
+const MAX_BODY_BYTES: usize = 1 << 20;
+/// The time in which the whole body must come. It is short because the body is small; the server's bound on slow bodies
+/// would give a megabyte two minutes more.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Say that a document is parsed.
+///
+/// For LlamaParse alone, which is told this URL and its header with each document. A signal: the job is looked at now,
+/// and LlamaParse asked what became of it. The body is not read, whatever its type. A repeated call is answered alike
+/// and changes nothing, nor does one for a job that waits for no parser.
+#[utoipa::path(
+    post,
+    path = "/webhook/llamaparse/{job_id}/{token}",
+    tag = "Jobs",
+    params(
+        ("job_id" = Uuid, Path, description = "Part of the URL that was given out.", example = json!(samples::JOB)),
+        ("token" = String, Path, description = "Part of the URL that was given out.", example = json!("1772446504.k3Jx0eQ")),
+        ("X-Webhook-Secret" = String, Header, description = "The header that was given out with the URL.", example = json!("9vQ2mZk"))
+    ),
+    request_body(
+        content = inline(Binary),
+        content_type = "application/octet-stream",
+        description = "Whatever the parser sends, 1 MiB at most; it is hashed, to know a repeated one by.",
+        example = json!("{\"event_type\":\"parse.success\"}")
+    ),
+    responses((
+        status = 200,
+        description = "It need not be sent again.",
+        body = WebhookTaken,
+        examples(("taken" = (value = json!(WebhookTaken { taken: true }))))
+    )),
+    extensions(("x-optional-body" = json!(true)), ("x-codes" = json!(codes(&[
+        Code::WebhookForbidden,
+        Code::WebhookExpired,
+        Code::JobNotFound,
+        Code::WebhookStalled,
+    ]))))
+)]
+pub async fn post_llamaparse(
+    state: web::Data<ApiState>,
+    path: web::Path<(Uuid, String)>,
+    request: HttpRequest,
+    mut body: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (id, token) = path.into_inner();
+    let job_id = JobId(id);
+    authenticate(&state, job_id, &token, &request)?;
+    refuse_too_long(&request)?;
+    let payload_hash = timeout(BODY_WITHIN, hash(&mut body)).await.map_err(|_elapsed| stalled())??;
+    // Who repeats a delivery sends the same body to the same job.
+    let webhook_id = hex(&Sha256::digest(format!("llamaparse\n{job_id}\n{payload_hash}").as_bytes()));
+    let delivery =
+        Delivery { webhook_id: &webhook_id, job_id, ip_address: sender(&request), payload_hash: &payload_hash };
+    let signalled = signal_job(&state.conn().await?, delivery).await?;
+    match signalled {
+        Signalled::NoJob => return Err(ApiError::of(Code::JobNotFound)),
+        Signalled::Woken => state.notifier.poke(),
+        Signalled::Noted | Signalled::Nothing | Signalled::Replayed => {}
+    }
+    tracing::info!(job.id = %job_id, webhook.id = %webhook_id, webhook.did = ?signalled, "a webhook came for job {job_id}");
+    Ok(HttpResponse::Ok().json(WebhookTaken { taken: true }))
+}
+
+/// URL and header, together, in constant time. A job that is not known gets the same answer: only a caller that
+/// proves that it was told may learn whether there is one.
+fn authenticate(state: &ApiState, job: JobId, token: &str, request: &HttpRequest) -> Result<(), ApiError> {
+    let header = request.headers().get(HEADER);
+    let verified = match (&state.settings.webhooks, header) {
+        (Some(key), Some(header)) => key.verify(job, token, header.as_bytes(), OffsetDateTime::now_utc()),
+        _ => Err(Refusal::Invalid),
+    };
+    verified.map_err(|refusal| match refusal {
+        Refusal::Invalid => ApiError::of(Code::WebhookForbidden),
+        Refusal::Expired => ApiError::of(Code::WebhookExpired),
+    })
+}
+
+/// What the header says can be refused before the first byte.
+fn refuse_too_long(request: &HttpRequest) -> Result<(), ApiError> {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > MAX_BODY_BYTES) { Err(too_large()) } else { Ok(()) }
+}
+
+/// SHA-256 of the body, as 64 hex digits.
+async fn hash(body: &mut web::Payload) -> Result<String, ApiError> {
+    let (mut hasher, mut bytes) = (Sha256::new(), 0_usize);
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|error| from_payload_error(&error))?;
+        bytes = bytes.saturating_add(piece.len());
+        if bytes > MAX_BODY_BYTES {
+            return Err(too_large());
+        }
+        hasher.update(&piece);
+    }
+    Ok(hex(&hasher.finalize()))
+}
+
+fn too_large() -> ApiError {
+    ApiError::new(
+        Code::BodyTooLarge,
+        format!(
+            "A webhook's body may have {MAX_BODY_BYTES} bytes. Nothing is lost: the parser is asked for its answer."
+        ),
+    )
+}
+
+fn stalled() -> ApiError {
+    ApiError::new(
+        Code::WebhookStalled,
+        format!("The body did not come within {} s. Send it again, or let the parser be asked.", BODY_WITHIN.as_secs()),
+    )
+}
+
+/// Behind a proxy, whom that says; the caller was authenticated, so this is for people to read, not to decide by.
+fn sender(request: &HttpRequest) -> Option<IpAddr> {
+    let told = request.connection_info().realip_remote_addr().and_then(|address| {
+        let address = address.trim_matches(['[', ']']);
+        address.parse().ok().or_else(|| address.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip()))
+    });
+    told.or_else(|| request.peer_addr().map(|socket| socket.ip()))
+}

@@ -1,0 +1,99 @@
+//! The port of a worker: whether it lives and claims, and what it has counted.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use actix_web::{
+    App, Handler, HttpResponse, HttpServer, Resource, Responder,
+    dev::Server,
+    web::{self, ServiceConfig},
+};
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use domain::build_info::BuildInfo;
+use pg::Db;
+use telemetry::{
+    metrics::{CONTENT_TYPE, Page, Process, render_process},
+    readiness::Readiness,
+};
+
+/// Longest wait for a probe that is being answered when the process ends.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What the handlers look at.
+#[derive(Debug, Clone)]
+pub struct ProbeState {
+    /// Its pool's figures are told; no connection is taken from it.
+    pub db: Db,
+    /// Which build this is.
+    pub build: BuildInfo,
+    /// Whether the worker claims.
+    pub readiness: Arc<Readiness>,
+}
+
+/// Serves until `stop`, which comes after the last job has ended: a worker that drains still says that it does.
+///
+/// # Errors
+///
+/// The address is taken, or is not ours.
+pub async fn serve_probes(state: ProbeState, addr: SocketAddr, stop: CancellationToken) -> anyhow::Result<()> {
+    let server = bind(state, addr).with_context(|| {
+        format!("couldn't listen on {addr} for probes; choose another with WORKER_HTTP_HOST and WORKER_HTTP_PORT")
+    })?;
+    tracing::info!(address = %addr, "probes and metrics on http://{addr}");
+    let handle = server.handle();
+    let stopper = tokio::spawn(async move {
+        stop.cancelled().await;
+        handle.stop(true).await;
+    });
+    let ended = server.await.context("the server of the probes failed");
+    stopper.abort();
+    ended
+}
+
+/// Not a part of [`serve_probes`], because the builder cannot be sent to another thread and the server can.
+fn bind(state: ProbeState, addr: SocketAddr) -> io::Result<Server> {
+    let state = web::Data::new(state);
+    let server = HttpServer::new(move || App::new().app_data(state.clone()).configure(configure))
+        .workers(1)
+        .shutdown_timeout(LAST_ANSWER.as_secs())
+        .disable_signals()
+        .bind(addr)?;
+    Ok(server.run())
+}
+
+fn configure(cfg: &mut ServiceConfig) {
+    cfg.service(probe("/livez", livez)).service(probe("/readyz", readyz)).service(probe("/metrics", metrics));
+}
+
+/// GET and HEAD; other methods are refused with 405.
+fn probe<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args> + Clone,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(path).route(web::get().to(handler.clone())).route(web::head().to(handler))
+}
+
+async fn livez() -> HttpResponse {
+    HttpResponse::Ok().content_type(TEXT).body("ok\n")
+}
+
+/// 503 with the reason while the worker claims nothing.
+async fn readyz(state: web::Data<ProbeState>) -> HttpResponse {
+    match state.readiness.obstacle() {
+        None => HttpResponse::Ok().content_type(TEXT).body("ok\n"),
+        Some(reason) => HttpResponse::ServiceUnavailable().content_type(TEXT).body(format!("{reason}\n")),
+    }
+}
+
+/// This process's own figures; those of the queue are on the API's page.
+async fn metrics(state: web::Data<ProbeState>) -> HttpResponse {
+    let mut page = Page::default();
+    let process =
+        Process { build: &state.build, database_up: state.readiness.database_up(), pool: state.db.pool_status() };
+    render_process(&mut page, &process);
+    HttpResponse::Ok().content_type(CONTENT_TYPE).body(page.into_text())
+}
