@@ -56,7 +56,7 @@ async fn table(db: &Db) -> anyhow::Result<String> {
     let rows = keys.into_iter().map(|key| {
         vec![
             key.key_id.to_string(),
-            render::printable(&key.name).into_owned(),
+            key.name,
             key.scope.to_string(),
             key.user_id.map_or_else(|| "any (X-User-Id)".to_owned(), |user| user.to_string()),
             moment(key.expires_at),

@@ -1,4 +1,4 @@
-//! Which API, with which token: the environment, else a running `app dev`.
+//! Finds the API and the token: in the environment, else in the files of a running `app dev`.
 
 use anyhow::Context;
 use url::Url;
@@ -9,21 +9,21 @@ use domain::{ErrorClass, Failure, build_info::BuildInfo};
 
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The client that the process's environment describes.
+/// A client of the API that the process's environment names.
 pub(super) fn connect(build: &BuildInfo) -> anyhow::Result<ApiClient> {
     let target = Target::find(&|name| std::env::var(name).ok())?;
     ApiClient::new(target, build)
 }
 
-/// Where to go, and as whom.
+/// An API and the credentials for it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    /// Without the base path, without a slash at its end.
+    /// The API's address without the base path and without a slash at the end.
     pub(super) root: String,
     pub(super) token: String,
-    /// For a key that speaks for many.
+    /// The user to act for, where the token is a key for many users.
     pub(super) user_id: Option<String>,
-    /// Where the token comes from, for the sentence about a refused one.
+    /// Where the token was found, for the error message when the API refuses it.
     pub(super) token_from: String,
 }
 
@@ -43,20 +43,20 @@ impl Target {
             read_dev_file(&folder, name).with_context(|| format!("couldn't read {}", file.display()))
         };
         let Some(url) = url.map_or_else(|| left(API_URL_FILE), |url| Ok(Some(url)))? else {
-            return Err(nothing_known().into());
+            return Err(no_api().into());
         };
         let (token, token_from) = match token {
             Some(token) => (token, "APP_TOKEN".to_owned()),
             None => match left(TOKEN_FILE)? {
                 Some(token) => (token, format!("{}, where `app dev` left it", folder.join(TOKEN_FILE).display())),
-                None => return Err(nothing_known().into()),
+                None => return Err(no_api().into()),
             },
         };
         Ok(Self { root: root_of(&url)?, token, user_id, token_from })
     }
 }
 
-fn nothing_known() -> Failure {
+fn no_api() -> Failure {
     not_configured("No API is known. Start `scripts/dev` in this checkout, or set APP_URL and APP_TOKEN.")
 }
 
@@ -64,14 +64,13 @@ fn not_configured(message: &str) -> Failure {
     Failure::new("client_not_configured", ErrorClass::Configuration, message)
 }
 
-/// `url` may name the API with or without its base path.
+/// `url` without the base path, which may be part of it or not.
 fn root_of(url: &str) -> Result<String, Failure> {
     let parsed = Url::parse(url)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some())
         .ok_or_else(|| not_configured("APP_URL must look like https://host, or http://127.0.0.1:8000."))?;
-    let path = parsed.path().trim_end_matches('/');
-    let path = path.strip_suffix(super::http::BASE_PATH).unwrap_or(path);
+    let path = messages::api_root(parsed.path());
     Ok(format!("{}{path}", parsed.origin().ascii_serialization()))
 }
 
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_wins_over_what_app_dev_left() {
+    fn the_environment_wins_over_the_files_of_app_dev() {
         let folder = std::env::temp_dir().join(format!("app-connect-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("api.url"), "http://127.0.0.1:4000\n").unwrap();
@@ -102,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn without_either_the_sentence_says_what_to_do_and_the_class_is_configuration() {
+    fn without_an_api_the_error_says_what_to_do_and_is_of_class_configuration() {
         let error = find(&[("APP_DEV_DIR", "/nonexistent/app-dev")]).unwrap_err();
         assert_eq!(error.downcast_ref::<Failure>().unwrap().class, ErrorClass::Configuration);
         assert!(error.to_string().contains("scripts/dev") && error.to_string().contains("APP_URL"), "{error}");
     }
 
     #[test]
-    fn the_token_of_app_dev_never_goes_to_another_api() {
+    fn the_token_of_app_dev_is_never_sent_to_another_api() {
         let error = find(&[("APP_URL", "https://api.example")]).unwrap_err();
         assert!(error.to_string().contains("APP_TOKEN is missing"), "{error}");
     }
