@@ -25,11 +25,24 @@ pub enum FileKind {
 struct Row {
     name: &'static str,
     description: &'static str,
-    /// The first is the one to send; the others are accepted too.
+    /// The first is the one to send.
     media_types: &'static [&'static str],
-    /// The first is the one to send; the others are accepted too.
+    /// The first is the one to send.
     extensions: &'static [&'static str],
 }
+
+const fn row(
+    name: &'static str,
+    description: &'static str,
+    media_types: &'static [&'static str],
+    extensions: &'static [&'static str],
+) -> Row {
+    Row { name, description, media_types, extensions }
+}
+
+const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+const PPTX: &str = "application/vnd.openxmlformats-officedocument.presentationml.presentation";
+const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
 impl FileKind {
     /// Every kind.
@@ -38,48 +51,15 @@ impl FileKind {
 
     const fn row(self) -> Row {
         match self {
-            Self::Pdf => Row {
-                name: "pdf",
-                description: "a PDF",
-                media_types: &["application/pdf", "application/x-pdf"],
-                extensions: &["pdf"],
-            },
-            Self::Docx => Row {
-                name: "docx",
-                description: "a Word document (DOCX)",
-                media_types: &["application/vnd.openxmlformats-officedocument.wordprocessingml.document"],
-                extensions: &["docx", "docm", "dotx"],
-            },
-            Self::Pptx => Row {
-                name: "pptx",
-                description: "a PowerPoint presentation (PPTX)",
-                media_types: &["application/vnd.openxmlformats-officedocument.presentationml.presentation"],
-                extensions: &["pptx", "pptm", "ppsx"],
-            },
-            Self::Xlsx => Row {
-                name: "xlsx",
-                description: "an Excel workbook (XLSX)",
-                media_types: &["application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"],
-                extensions: &["xlsx", "xlsm"],
-            },
-            Self::Html => Row {
-                name: "html",
-                description: "HTML",
-                media_types: &["text/html", "application/xhtml+xml"],
-                extensions: &["html", "htm", "xhtml"],
-            },
-            Self::Markdown => Row {
-                name: "markdown",
-                description: "Markdown",
-                media_types: &["text/markdown", "text/x-markdown"],
-                extensions: &["md", "markdown", "mkd"],
-            },
-            Self::PlainText => Row {
-                name: "plain_text",
-                description: "plain text",
-                media_types: &["text/plain"],
-                extensions: &["txt", "text", "log", "csv", "tsv"],
-            },
+            Self::Pdf => row("pdf", "a PDF", &["application/pdf", "application/x-pdf"], &["pdf"]),
+            Self::Docx => row("docx", "a Word document (DOCX)", &[DOCX], &["docx", "docm", "dotx"]),
+            Self::Pptx => row("pptx", "a PowerPoint presentation (PPTX)", &[PPTX], &["pptx", "pptm", "ppsx"]),
+            Self::Xlsx => row("xlsx", "an Excel workbook (XLSX)", &[XLSX], &["xlsx", "xlsm"]),
+            Self::Html => row("html", "HTML", &["text/html", "application/xhtml+xml"], &["html", "htm", "xhtml"]),
+            Self::Markdown => {
+                row("markdown", "Markdown", &["text/markdown", "text/x-markdown"], &["md", "markdown", "mkd"])
+            }
+            Self::PlainText => row("plain_text", "plain text", &["text/plain"], &["txt", "text", "log", "csv", "tsv"]),
         }
     }
 
