@@ -1,7 +1,7 @@
 //! [`ObjectStore`] over a local folder or an S3-compatible service.
 //!
-//! Bodies are streamed: of each, at most `LOCAL_PART_BYTES` are in memory; of all that go to S3 a few parts of
-//! `S3_PART_BYTES`. An object appears at its key whole or not at all. Keys and URLs never appear in a failure's text.
+//! Bodies are streamed: a local upload keeps at most `LOCAL_PART_BYTES` in memory, all uploads to S3 together a few parts
+//! of `S3_PART_BYTES`. An object appears at its key whole or not at all. A failure's text never contains keys or URLs.
 
 mod error;
 mod fetch;
@@ -21,26 +21,26 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use domain::{
-    ErrorClass, Failure,
+    ErrorClass, Failure, hex,
     ports::{ByteStream, ObjectStore, StoredObject},
 };
 use location::Location;
 
-/// Source: S3's smallest part; services such as R2 also want all parts but the last equally long.
+/// S3's smallest part. R2 also requires that all parts but the last have the same length.
 const S3_PART_BYTES: usize = 5 * 1024 * 1024;
-/// A local part is one write to a file; larger ones were no faster, and every upload at the same time holds one.
+/// One write to a file. Every upload keeps one in memory; larger ones were not faster.
 const LOCAL_PART_BYTES: usize = 64 * 1024;
-/// Source: S3's limit for a key, in bytes.
+/// S3's limit for a key, in bytes.
 const MAX_KEY_BYTES: usize = 1024;
-/// Source: the longest life that AWS Signature Version 4 allows a signed URL.
-const MAX_SIGNED_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The longest lifetime that AWS Signature Version 4 allows for a signed URL.
+const MAX_SIGNED_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The object store that `STORAGE_URL` names.
 #[derive(Clone)]
 pub struct ObjectStorage {
     backend: Arc<dyn Backend>,
     kind: Kind,
-    /// Put before every key; empty, or ending in `/`.
+    /// Stands before every key; empty, or ends with `/`.
     prefix: String,
     shown_as: String,
 }
@@ -52,14 +52,13 @@ enum Kind {
 }
 
 impl ObjectStorage {
-    /// Opens the store that `url` names, without talking to it yet:
+    /// Opens the store that `url` names. It sends no request yet.
     ///
-    /// - `file:///abs/folder`, or a plain path: a folder, made (mode 0700) where it is missing;
-    /// - `s3://bucket/prefix?region=…&endpoint=…`: S3, or what speaks like it, in path style. `lookup` is asked for the
+    /// - `file:///abs/folder`, or a plain path: a folder, which is created (mode 0700) if it is missing;
+    /// - `s3://bucket/prefix?region=…&endpoint=…`: S3, or a service with the same API, in path style. `lookup` returns the
     ///   usual `AWS_*` variables. An endpoint may be plain `http` on the loopback address only.
     ///
-    /// Call it on the main runtime: that one will drive the connections to S3, so that a busy HTTP worker thread
-    /// cannot stall them.
+    /// Call it on the main runtime, which then drives the connections to S3; a busy HTTP worker thread would stall them.
     ///
     /// # Errors
     ///
@@ -86,7 +85,7 @@ impl ObjectStorage {
             .create(&folder)
             .map_err(|error| refuse("make", error.kind()))?;
         let folder = folder.canonicalize().map_err(|error| refuse("open", error.kind()))?;
-        // With fsync, what the API has acknowledged survives a power cut, as it would in S3.
+        // With fsync, an acknowledged upload survives a power cut, as it does in S3.
         let store = LocalFileSystem::new_with_prefix(&folder)
             .map_err(|_io| refuse("open", std::io::ErrorKind::InvalidInput))?
             .with_fsync(true);
@@ -98,7 +97,7 @@ impl ObjectStorage {
         })
     }
 
-    /// Where `key` lives in the backend. Our own keys always pass; rows of other programs may hold anything.
+    /// The path of `key` in the backend. The program's own keys are always valid; other programs' rows may hold anything.
     fn locate(&self, key: &str) -> Result<object_store::path::Path, Failure> {
         let refused = || {
             Failure::new(
@@ -117,7 +116,7 @@ impl ObjectStorage {
         Ok(path)
     }
 
-    /// Removes what a killed process left half written beside a local object.
+    /// Removes the incomplete files of killed processes beside a local object.
     async fn remove_staged(store: &LocalFileSystem, path: &object_store::path::Path) -> Result<(), Failure> {
         let Ok(file) = store.path_to_filesystem(path) else { return Ok(()) };
         for n in 1.. {
@@ -133,7 +132,7 @@ impl ObjectStorage {
     }
 }
 
-/// Names the store for a log line, without secrets.
+/// The name of the store for a log line, without secrets.
 impl fmt::Display for ObjectStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown_as)
@@ -179,7 +178,7 @@ impl ObjectStore for ObjectStorage {
         match &self.kind {
             Kind::Local(_) => Ok(None),
             Kind::S3(store) => store
-                .signed_url(reqwest::Method::PUT, &path, expires_in.min(MAX_SIGNED_LIFE))
+                .signed_url(reqwest::Method::PUT, &path, expires_in.min(MAX_SIGNED_LIFETIME))
                 .await
                 .map(Some)
                 .map_err(|error| error::of_store(&error, "sign an upload to")),
@@ -187,7 +186,7 @@ impl ObjectStore for ObjectStorage {
     }
 }
 
-/// Counts and hashes what goes by.
+/// Counts and hashes the bytes of an object.
 #[derive(Default)]
 struct Meter {
     bytes_len: u64,
@@ -201,7 +200,6 @@ impl Meter {
     }
 
     fn finish(self) -> StoredObject {
-        let sha256 = self.sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        StoredObject { bytes_len: self.bytes_len, sha256 }
+        StoredObject { bytes_len: self.bytes_len, sha256: hex(self.sha256.finalize()) }
     }
 }
