@@ -66,12 +66,10 @@ async fn list_jobs(api: &ApiClient, args: &JobsListArgs) -> anyhow::Result<()> {
         return render::print_json(&jobs);
     }
     if jobs.is_empty() {
-        return Ok(render::print("No jobs. `app upload FILE` creates one.\n")?);
+        return render::print("No jobs. `app upload FILE` creates one.\n");
     }
-    Ok(render::print(&render::table(
-        &["JOB", "FILE", "STATUS", "STATE", "DONE", "CHANGED (UTC)", "ERROR"],
-        jobs.iter().map(row),
-    ))?)
+    let header = ["JOB", "FILE", "STATUS", "STATE", "DONE", "CHANGED (UTC)", "ERROR"];
+    render::print(&render::table(&header, jobs.iter().map(row)))
 }
 
 /// All items of a list, or the first `limit`.
@@ -119,7 +117,7 @@ pub(super) fn error_of(job: &JobView) -> Option<(String, String)> {
 
 async fn show_job(api: &ApiClient, args: JobArgs) -> anyhow::Result<()> {
     let job: JobView = api.get(&format!("/jobs/{}", args.job_id), &[]).await?;
-    if args.json { render::print_json(&job) } else { Ok(render::print(&job_as_text(&job))?) }
+    if args.json { render::print_json(&job) } else { render::print(&job_as_text(&job)) }
 }
 
 fn job_as_text(job: &JobView) -> String {
@@ -160,7 +158,7 @@ async fn show_events(api: &ApiClient, args: JobArgs) -> anyhow::Result<()> {
         let payload = payload.map(Value::to_string).filter(|text| text != "{}").unwrap_or_default();
         vec![render::moment(event.ts), event.severity.clone(), event.kind.clone(), event.code.clone(), payload]
     });
-    Ok(render::print(&render::table(&["TIME (UTC)", "SEVERITY", "EVENT", "CODE", "DETAILS"], rows))?)
+    render::print(&render::table(&["TIME (UTC)", "SEVERITY", "EVENT", "CODE", "DETAILS"], rows))
 }
 
 fn retry_body(from: Option<Status>) -> Value {

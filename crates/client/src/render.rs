@@ -21,11 +21,11 @@ const MIN_COLUMNS: u16 = 40;
 /// # Errors
 ///
 /// Stdout cannot be written for another reason.
-pub fn print(text: &str) -> io::Result<()> {
+pub fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        written => Ok(written?),
     }
 }
 
@@ -37,7 +37,7 @@ pub fn print(text: &str) -> io::Result<()> {
 pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
-    Ok(print(&text)?)
+    print(&text)
 }
 
 /// The width of the terminal; `None` if stdout is not a terminal, and text is not wrapped.

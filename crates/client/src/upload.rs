@@ -49,7 +49,8 @@ pub async fn upload(api: ApiClient, args: UploadArgs, build: &BuildInfo) -> anyh
         one_step: args.one_step,
         wait: !args.no_wait,
     };
-    let (uploader, bars) = (&uploader, &progress);
+    let uploader = &uploader;
+    let bars = &progress;
     let mut reports: Vec<(usize, FileReport)> = stream::iter(inputs.into_iter().enumerate())
         .map(|(index, input)| async move {
             let report = match input {

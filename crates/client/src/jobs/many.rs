@@ -37,7 +37,7 @@ pub(super) async fn retry(api: &ApiClient, args: RetryArgs) -> anyhow::Result<()
             add(&mut total, api.post("/jobs/retry", &request).await?);
         }
     }
-    if args.json { render::print_json(&total) } else { Ok(render::print(&as_text(&total))?) }
+    if args.json { render::print_json(&total) } else { render::print(&as_text(&total)) }
 }
 
 async fn retry_all(

@@ -83,9 +83,10 @@ impl Uploader {
         let (bytes_len, sha256) = files::measure(path).await.map_err(|error| Fault::File(files::describe(&error)))?;
         let file = Measured { path, name: files::name_of(path), mime: files::media_type(path), bytes_len, sha256 };
         progress.set_stage("uploading");
-        let sent = match self.one_step {
-            true => self.send_in_one_step(&file, progress).await,
-            false => self.send_in_two_steps(&file, progress).await,
+        let sent = if self.one_step {
+            self.send_in_one_step(&file, progress).await
+        } else {
+            self.send_in_two_steps(&file, progress).await
         };
         match sent {
             Ok(job_id) => Ok(Uploaded::New { job_id }),
