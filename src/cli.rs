@@ -1,4 +1,4 @@
-//! The command line: types only, no behaviour.
+//! The command line: clap's types, without behaviour.
 
 #[cfg(test)]
 mod tests;
@@ -27,12 +27,12 @@ pub use client::args::{
     after_long_help = "Try it:\n  \
                        app dev                            in one terminal: database, API and worker\n  \
                        app upload report.pdf              in another: watch it become searchable\n  \
-                       app search \"what is covered?\"      and ask it something\n\n\
+                       app search \"what is covered?\"      and search it\n\n\
                        Settings come from config/*.toml and the environment; docs/configuration.md lists them.\n\
-                       Exit codes: 0 fine, 1 failed, 2 wrong arguments or configuration."
+                       Exit codes: 0 success, 1 failed, 2 wrong arguments or configuration."
 )]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -43,53 +43,53 @@ pub enum Command {
     /// Run the HTTP API: uploads, live progress, search
     #[command(after_long_help = "Examples:\n  \
         DATABASE_URL=postgres://… STORAGE_URL=s3://… app api\n  \
-        PORT=10000 app api                 PORT, where set, always wins\n\n\
-        It listens before the database is there; /livez is up at once, /readyz says what is missing.\n\
-        SIGTERM: requests in hand are finished, then exit 0.")]
+        PORT=10000 app api                 PORT wins over API_PORT\n\n\
+        It listens before the database is reachable; /livez answers at once, /readyz says what is missing.\n\
+        SIGTERM: running requests are finished, then exit 0.")]
     Api(ApiArgs),
     /// Run the worker: takes each uploaded document through the pipeline
     #[command(after_long_help = "Examples:\n  \
         DATABASE_URL=postgres://… STORAGE_URL=s3://… app worker\n  \
         WORKER_CONCURRENCY=4 app worker    four documents at once\n\n\
-        Start as many as you like, on as many hosts: they share the queue in the database.\n\
-        SIGTERM: what runs is finished or handed back within 25 seconds, then exit 0.")]
+        Start any number, on any number of hosts: they share the queue in the database.\n\
+        SIGTERM: running jobs are finished or handed back within 25 seconds, then exit 0.")]
     Worker(WorkerArgs),
     /// Bring the database schema up to date; safe to run twice at once
     #[command(after_long_help = "Examples:\n  \
         app migrate                        before each deploy\n  \
-        app migrate --status               what is applied, what is missing\n  \
+        app migrate --status               the migrations, applied or pending\n  \
         app migrate --dry-run              the SQL that would run\n  \
         ENVIRONMENT=staging app migrate --move-stamp production\n  \
-        \u{20}                                  make a copy of production's database staging's own\n\n\
-        Uses DIRECT_URL where set, else DATABASE_URL; a transaction-mode pooler cannot carry migrations.")]
+        \u{20}                                  give a copy of production's database to staging\n\n\
+        Uses DIRECT_URL if set, else DATABASE_URL; a transaction-mode pooler cannot carry migrations.")]
     Migrate(MigrateArgs),
-    /// Say whether this environment works, what is wrong, and what to do
+    /// Check whether this environment works; print what is wrong and what to do
     #[command(after_long_help = "Examples:\n  \
-        app check                                        for a person: a line a check, cause and fix under a failure\n  \
-        app check --output short                         only what is wrong\n  \
-        app migrate && app check --pre                   the release step: what can be known before the services run\n  \
+        app check                                        for a person: one line per check, cause and fix below a failure\n  \
+        app check --output short                         only problems\n  \
+        app migrate && app check --pre                   the release step, before the services run\n  \
         app check --api-url https://api.example.com --expect-commit 3f2a9c1 --wait 300\n                                                   \
-        after a deploy: until the expected commit runs everywhere\n  \
-        app check --e2e                                  send a small document through\n  \
-        app check --output junit > check.xml             for a CI\n\n\
-        Nothing is changed for good. docs/checks.md lists every cause; groups and ids there are what --only takes.\n\
+        after a deploy: wait until the expected commit runs everywhere\n  \
+        app check --e2e                                  process a small document\n  \
+        app check --output junit > check.xml             for CI\n\n\
+        Nothing is changed permanently. docs/checks.md lists every cause, and the groups and ids for --only.\n\
         Exit codes: 0 passed (warnings allowed, unless --strict), 1 failed, 2 wrong arguments, 3 not ready within --wait.")]
     Check(CheckArgs),
-    /// Everything on this machine: database, API and worker, nothing to configure
+    /// Run database, API and worker on this machine, without configuration
     #[command(
         args_conflicts_with_subcommands = true,
         after_long_help = "Examples:\n  \
-        app dev                            until Ctrl-C; prints what to type next\n  \
-        app dev --once                     start, prove that it works with one document, stop\n  \
-        app dev stop                       end what another terminal left running\n  \
+        app dev                            run until Ctrl-C; prints what to type next\n  \
+        app dev --once                     start, upload and search the samples, stop\n  \
+        app dev stop                       stop what another terminal left running\n  \
         app dev reset                      erase its database and files\n\n\
         Its data folder is private to this checkout; APP_DEV_DIR names another one. While it runs,\n\
-        `app upload`, `app jobs` and `app search` find it by themselves from anywhere in the checkout."
+        `app upload`, `app jobs` and `app search` find it from any folder of the checkout."
     )]
     Dev(DevArgs),
     /// Upload files and watch them become searchable
     Upload(UploadArgs),
-    /// List jobs, look at one, retry or cancel it
+    /// List, show, retry or cancel jobs
     Jobs(JobsArgs),
     /// Search your documents
     Search(SearchArgs),
@@ -98,13 +98,13 @@ pub enum Command {
         app keys create ci --user 6b0f…    prints the key, once\n  \
         app keys list\n  \
         app keys revoke 0192…\n\n\
-        Works on DATABASE_URL directly: whoever may run it owns the database anyway.")]
+        Uses DATABASE_URL directly, not the API.")]
     Keys(KeysArgs),
     /// Print the markdown that the parser makes of a file
     #[command(after_long_help = "Examples:\n  \
-        app parse report.pdf               to see what search will see\n  \
+        app parse report.pdf               show what search will see\n  \
         app parse report.pdf > report.md\n\n\
-        Needs no database. The file is parsed as a worker does it: in a child process, within the same limits.")]
+        Needs no database. The file is parsed as in a worker: in a child process with the same limits.")]
     Parse(ParseArgs),
     /// The child process of the parser; reads its work from stdin
     #[command(name = "parse-child", hide = true)]
@@ -128,8 +128,8 @@ pub struct MigrateArgs {
     /// Print the SQL that would run; change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Take over a database that belongs to the environment FROM, and migrate it; refused when it is not FROM's, or when
-    /// FROM's workers are at work on it
+    /// Take over a database that belongs to the environment FROM, and migrate it; refused if it is not FROM's, or if
+    /// FROM's workers still use it
     #[arg(
         long,
         value_name = "FROM",
@@ -145,48 +145,48 @@ pub struct CheckArgs {
     /// How to print the findings
     #[arg(long, short, value_enum, default_value_t = CheckOutput::Text, value_name = "FORMAT")]
     pub output: CheckOutput,
-    /// Only these: groups (database, storage, …) or ids (db.mode, …), separated by commas
+    /// Run only these: groups (database, storage, …) or ids (db.mode, …), separated by commas
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = check::parse_name)]
     pub only: Vec<String>,
-    /// Leave out what only a running deployment can answer: workers and API
+    /// Skip the checks that need a running deployment: workers and API
     #[arg(long, conflicts_with = "e2e")]
     pub pre: bool,
-    /// Send a small document through the API and wait until it can be found; removes it again
+    /// Upload a small document, wait until it can be found, and delete it
     #[arg(long)]
     pub e2e: bool,
-    /// Look again, for so many seconds, while all that is wrong could pass by itself
+    /// Repeat for up to this many seconds while every problem may pass by itself
     #[arg(long, value_name = "SECONDS")]
     pub wait: Option<u64>,
-    /// The API as its clients reach it
+    /// The API's address for its clients
     #[arg(long, value_name = "URL")]
     pub api_url: Option<Url>,
     /// The commit that API and workers should run; seven digits are enough
     #[arg(long, value_name = "SHA", value_parser = commit)]
     pub expect_commit: Option<String>,
-    /// The branch that they should have been built from
+    /// The branch that they should be built from
     #[arg(long, value_name = "NAME")]
     pub expect_branch: Option<String>,
-    /// Let warnings count as failures
+    /// Treat warnings as failures
     #[arg(long)]
     pub strict: bool,
 }
 
-/// A commit, or seven digits of it or more.
+/// Parses a commit, or the first seven digits of it or more.
 fn commit(text: &str) -> Result<String, String> {
     match text.len() >= 7 && text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         true => Ok(text.to_ascii_lowercase()),
-        false => Err("is no commit: 7 to 40 hex digits".to_owned()),
+        false => Err("is not a commit: 7 to 40 hex digits".to_owned()),
     }
 }
 
 /// How `app check` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CheckOutput {
-    /// One line a check, with cause and fix under a problem
+    /// One line per check, with cause and fix below a problem
     Text,
     /// Problems only
     Short,
-    /// One JSON object; docs/check-output.schema.json has its shape
+    /// One JSON object; docs/check-output.schema.json describes it
     Json,
     /// JUnit's XML
     Junit,
@@ -195,7 +195,7 @@ pub enum CheckOutput {
 /// `app dev`.
 #[derive(Debug, Args)]
 pub struct DevArgs {
-    /// Start, take one document through the pipeline, search it, stop; exit 0 when that worked
+    /// Start, upload and search the samples, stop; exit 0 if that worked
     #[arg(long)]
     pub once: bool,
     /// What to do instead of running.
@@ -206,7 +206,7 @@ pub struct DevArgs {
 /// `app dev …`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum DevAction {
-    /// End the `app dev` of this checkout, and its database
+    /// Stop this checkout's `app dev` and its database
     #[command(after_long_help = "Example:\n  app dev stop")]
     Stop,
     /// Erase the data folder of this checkout's `app dev`: documents, jobs, database
@@ -225,29 +225,29 @@ pub struct KeysArgs {
 /// `app keys …`.
 #[derive(Debug, Subcommand)]
 pub enum KeysAction {
-    /// Make a key and print it, once
+    /// Create a key and print it, once
     #[command(after_long_help = "Examples:\n  \
         app keys create laptop --user 6b0f9d5e-3f1c-4d6a-9a55-0d3f6c1f2b11\n  \
         app keys create backend --scope write --expires-days 90\n\n\
-        Without --user the key speaks for many: each request must then name one in X-User-Id. Such a key deletes \
+        Without --user the key acts for many users: each request must name one in X-User-Id. Such a key can delete \
         documents only with --scope admin.")]
     Create {
-        /// What to call it
+        /// A name for the list of keys
         name: String,
-        /// The user it speaks for
+        /// The user that it acts for
         #[arg(long, value_name = "UUID")]
         user: Option<Uuid>,
         /// What it may do
         #[arg(long, value_enum, default_value_t = KeyScope::Write)]
         scope: KeyScope,
-        /// Days until it ends; never, when absent
+        /// Days until it expires; without this it never expires
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
         expires_days: Option<u32>,
     },
     /// List the keys, without their secrets
     #[command(after_long_help = "Example:\n  app keys list")]
     List,
-    /// End a key at once
+    /// Revoke a key at once
     #[command(after_long_help = "Example:\n  app keys revoke 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10")]
     Revoke {
         /// Its id, from `app keys list`
@@ -258,23 +258,12 @@ pub enum KeysAction {
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum KeyScope {
-    /// Look and search
+    /// Read and search
     Read,
     /// Also upload, retry and cancel; with --user also delete
     Write,
-    /// Also delete documents of the users named; for keys without --user
+    /// Also delete documents of any user; for keys without --user
     Admin,
-}
-
-impl KeyScope {
-    /// The name that the database holds.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Admin => "admin",
-        }
-    }
 }
 
 /// `app parse`.
@@ -284,8 +273,8 @@ pub struct ParseArgs {
     pub file: PathBuf,
 }
 
-/// Parses the process's arguments; prints help, version or a fault and ends the process where that is due (wrong
-/// arguments: 2). `version` is what `--version` says after the name.
+/// Parses the process's arguments. For help, version and wrong arguments (exit code 2) it prints and ends the process.
+/// `version` is the text after the name in `--version`.
 pub fn parse(version: &'static str) -> Cli {
     let matches = Cli::command().version(version).get_matches();
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())

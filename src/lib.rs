@@ -1,6 +1,6 @@
 //! `app` takes in documents and makes them searchable in your own Postgres.
 //!
-//! The command line and one composition root a subcommand. The work itself is in the crates below `crates/`.
+//! The command line and one composition root per subcommand. The work is done by the crates below `crates/`.
 
 pub mod cli;
 pub mod roles;

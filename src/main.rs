@@ -1,4 +1,4 @@
-//! `app`: parses the command line, runs the role that it names and turns what went wrong into an exit code.
+//! `app`: parses the command line, runs the role and turns an error into an exit code.
 
 use std::{io::Write, process::ExitCode, sync::OnceLock};
 
@@ -12,7 +12,7 @@ use domain::{ErrorClass, Failure, build_info::BuildInfo};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Wrong arguments, which clap reports by itself, and a configuration that cannot work.
+/// For a configuration that cannot work. Clap exits with the same code after wrong arguments.
 const EXIT_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command, build: &BuildInfo) -> anyhow::Result<ExitCode> {
-    // One cryptography provider for Postgres, HTTPS and tokens. Only a second call in this process could fail.
+    // One cryptography provider for Postgres, HTTPS and tokens. Only a second call in this process would fail.
     let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let sources = Sources::from_process();
     match command {
@@ -45,16 +45,16 @@ fn run(command: Command, build: &BuildInfo) -> anyhow::Result<ExitCode> {
         Command::Search(args) => client::run(client::search::run(args, &sources, build)),
         Command::Keys(args) => roles::run(Role::Keys, &sources, build, |ctx| roles::keys::run(args, ctx)),
         Command::Parse(args) => roles::parse::run(args, &sources),
-        // Handled before the runtime; this arm is for a `parse-child` behind other words.
+        // `main` handles this before anything else, unless other arguments come first.
         Command::ParseChild => Ok(readers::run_child()),
     }
 }
 
-/// Prints the chain of causes, one a line.
+/// Prints the error and its causes, one per line.
 fn report(error: &anyhow::Error) -> ExitCode {
     let mut stderr = anstream::stderr().lock();
     for (depth, cause) in error.chain().enumerate() {
-        // Nobody is left to tell when stderr is closed.
+        // There is nothing to do if stderr is closed.
         drop(writeln!(stderr, "{}{cause}", if depth == 0 { "error: " } else { "  because: " }));
     }
     let configuration = error.chain().any(|cause| {

@@ -1,4 +1,4 @@
-//! One composition root a subcommand, and the bring-up that they share: configuration, log, runtime, stop token.
+//! One composition root per subcommand, and the start-up that they share: configuration, log, runtime, signals.
 
 pub mod api;
 pub mod check;
@@ -19,30 +19,28 @@ use tokio_util::sync::CancellationToken;
 use crate::shutdown;
 use config::{Config, Role, Sources};
 use domain::build_info::BuildInfo;
-use telemetry;
 
-/// Threads for what blocks: files, names of hosts, chunking. Each keeps half a megabyte for the allocator (measured).
-///
-/// Source: ours; disks and cores were busy with fewer.
+/// Threads for blocking work: files, host names, chunking. Each costs half a megabyte (measured), and fewer kept disks and
+/// cores busy.
 const BLOCKING_THREADS: usize = 8;
 
-/// What every role is given.
+/// What every role gets.
 pub struct Context {
-    /// All settings.
+    /// The settings.
     pub config: Config,
     /// This build.
     pub build: BuildInfo,
     /// Cancelled by the first SIGTERM or SIGINT.
     pub stop: CancellationToken,
-    /// The main runtime: database connections live on it.
+    /// The main runtime, which drives the database connections.
     pub runtime: Handle,
 }
 
-/// Loads what `role` needs, sets up the log, and runs it on a runtime of its own.
+/// Loads the configuration of `role`, sets up the log, and runs the role on a runtime of its own.
 ///
 /// # Errors
 ///
-/// A faulty configuration, before anything is touched; else what the role says.
+/// The configuration is wrong, before anything was done; or the role fails.
 pub fn run<F>(
     role: Role,
     sources: &Sources,
@@ -67,7 +65,7 @@ where
         tracing::info!(app.version = %build, app.environment = %config.environment, config = ?config, "app {role} starts");
         work(Context { config, build: build.clone(), stop, runtime: Handle::current() }).await
     });
-    // A blocking read that never ends (DNS, a terminal) must not keep the process.
+    // Do not wait for a blocking call (DNS, a terminal) that may never end.
     runtime.shutdown_background();
     outcome
 }

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT become one [`CancellationToken`]; a second signal ends the process at once.
+//! Turns SIGTERM and SIGINT into one [`CancellationToken`]. A second signal ends the process at once.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 enum Stop {
     /// SIGINT: a person pressed Ctrl-C.
     Interrupt,
-    /// SIGTERM: the platform stops this instance.
+    /// SIGTERM: the platform stops this process.
     Terminate,
 }
 
@@ -23,7 +23,7 @@ impl Stop {
         }
     }
 
-    /// What a shell reports for a process that this signal ended: 128 and the signal's number.
+    /// 128 plus the signal's number, as a shell reports a process that was ended by it.
     fn exit_code(self) -> i32 {
         match self {
             Self::Interrupt => 130,
@@ -32,14 +32,14 @@ impl Stop {
     }
 }
 
-/// Starts listening. The token is cancelled at the first signal; at the second the process exits with 130 (SIGINT)
-/// or 143 (SIGTERM), whatever it was doing: nothing is lost by it, leases expire.
+/// Starts listening. The first signal cancels the token; the second exits the process with 130 (SIGINT) or 143
+/// (SIGTERM). Nothing is lost by that, because leases expire.
 ///
-/// Must be called within a tokio runtime, once a process.
+/// Call it within a tokio runtime, once per process.
 ///
 /// # Errors
 ///
-/// When the operating system refuses the handlers.
+/// The operating system refuses the signal handlers.
 pub fn listen() -> io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let signals = stops()?;
@@ -50,7 +50,7 @@ pub fn listen() -> io::Result<CancellationToken> {
     Ok(token)
 }
 
-/// Both signals, from now on.
+/// A stream of both signals.
 fn stops() -> io::Result<impl Stream<Item = Stop> + Send> {
     let both = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     Ok(stream::unfold(both, |(mut interrupt, mut terminate)| async move {

@@ -1,6 +1,6 @@
 use super::*;
 
-/// `app` and every subcommand of it that a person can see, with the words that lead there.
+/// `app` and all its visible subcommands, each with its full name.
 fn commands(command: &clap::Command, path: &str) -> Vec<(String, clap::Command)> {
     let mut all = vec![(path.to_owned(), command.clone())];
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {

@@ -7,7 +7,7 @@ use super::{
     usable::wait_until_usable,
     wiring::{key_source, listen_address, model, open_db, open_store},
 };
-use api::{self, ApiSettings, ApiState, AuthSettings, Bounds, KeyPolicy, SecretBytes, StreamLimits, UploadLimits};
+use api::{ApiSettings, ApiState, AuthSettings, Bounds, KeyPolicy, SecretBytes, StreamLimits, UploadLimits};
 use config::Config;
 use domain::{
     callback::CallbackKey,
@@ -15,25 +15,25 @@ use domain::{
 };
 use pg::Db;
 
-/// Serves until it is told to stop. It listens at once and answers 503 until the database can be used.
+/// Serves until a signal. It listens at once, and answers 503 until the database can be used.
 ///
 /// # Errors
 ///
-/// What no waiting mends: the wrong environment, a port that is taken, a storage URL that cannot be used.
+/// The environment is wrong, the port is taken, or the storage URL cannot be used.
 pub async fn run(ctx: Context) -> anyhow::Result<ExitCode> {
     let db = open_db(&ctx.config)?;
     let store = open_store(&ctx.config.storage)?;
     let state = build_state(&ctx, db.clone(), store, model(&ctx.config))?;
     let address = listen_address(&ctx.config)?;
     let server = api::serve(state, address, |_bound| {});
-    let admit = async {
+    let wait = async {
         let usable = wait_until_usable(&db, ctx.config.environment, &ctx.stop).await;
         if usable.is_err() {
             ctx.stop.cancel();
         }
         usable
     };
-    let (served, usable) = tokio::join!(server, admit);
+    let (served, usable) = tokio::join!(server, wait);
     usable?;
     served?;
     Ok(ExitCode::SUCCESS)
@@ -55,7 +55,7 @@ pub(super) fn build_state(
 }
 
 fn settings(config: &Config) -> anyhow::Result<ApiSettings> {
-    // 0: no limit.
+    // 0 means no limit.
     let bytes = |count: u64| usize::try_from(if count == 0 { u64::MAX } else { count }).unwrap_or(usize::MAX);
     Ok(ApiSettings {
         environment: config.environment.to_string(),

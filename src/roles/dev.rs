@@ -1,7 +1,7 @@
-//! `app dev`: everything on this machine, with nothing to set up.
+//! `app dev`: the whole system on this machine, without any set-up.
 //!
-//! An embedded PostgreSQL, the migrations, the API and a worker in one process, with the settings of development. What
-//! clients need (`api.url`, `token`) is left in the data folder while it runs.
+//! One process runs an embedded PostgreSQL, the migrations, the API and a worker with the settings for development. While
+//! it runs, the data folder holds what clients need (`api.url`, `token`).
 
 mod demo;
 mod folder;
@@ -17,26 +17,26 @@ use super::{
     wiring::{WorkerParts, build_worker, connect_target, listen_address, model, open_db, open_store, start_listener},
 };
 use crate::cli::{DevAction, DevArgs};
-use api::{self, issue_token};
+use api::issue_token;
 use client::dev_dir::{DATABASE_URL_FILE, dev_dir};
 use config::{Config, Environment, Role, Sources};
 use domain::{UserId, build_info::BuildInfo};
-use embedded_postgres::{self, Cluster, ClusterOptions, Stopped, find_binaries};
+use embedded_postgres::{Cluster, ClusterOptions, Stopped, find_binaries};
 use folder::DevFolder;
 use pg::{databases::ensure_database, url::DatabaseUrl};
 use store::migrations::migrate;
 
-/// Who owns the documents of `app dev`. Source: arbitrary, ours; always the same, so that a restart finds them again.
+/// The owner of all documents of `app dev`. Always the same, so that the documents are there after a restart.
 const DEV_USER: UserId = UserId(uuid::Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_0001));
 /// The database on the embedded server.
 const DATABASE: &str = "app";
 
-/// Runs, stops or erases this checkout's `app dev`.
+/// Runs, stops or resets this checkout's `app dev`.
 ///
 /// # Errors
 ///
-/// No PostgreSQL, a data folder that cannot be used, a port that is taken; for `--once` a sample that did not become
-/// searchable.
+/// There is no PostgreSQL, the data folder cannot be used, or the port is taken; with `--once` also if a sample did not
+/// become searchable.
 pub fn run(args: DevArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
     let sources = &sources.clone().with_default_environment(Environment::Development);
     let named = Config::load_lenient(Role::Dev, sources).0.client.dev_dir;
@@ -49,13 +49,13 @@ pub fn run(args: DevArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Resul
 }
 
 async fn stop(folder: &DevFolder) -> anyhow::Result<ExitCode> {
-    folder.forget();
-    let said = match embedded_postgres::stop_running(&folder.postgres()).await? {
+    folder.remove_client_files();
+    let message = match embedded_postgres::stop_running(&folder.postgres()).await? {
         Stopped::Ended => "stopped",
         Stopped::WasNotRunning => "nothing was running",
-        Stopped::InUse => "an `app dev` still runs; end it with Ctrl-C, and the database ends with it",
+        Stopped::InUse => "an `app dev` still runs; stop it with Ctrl-C, which also stops the database",
     };
-    client::render::print(&format!("{said}\n"))?;
+    client::render::print(&format!("{message}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -80,11 +80,11 @@ fn start(once: bool, folder: &DevFolder, sources: &Sources, build: &BuildInfo) -
         .with_fallback("API_HOST", "127.0.0.1")
         .with_fallback("API_PORT", "0")
         .with_fallback("LOG_LEVEL", "warn")
-        // A person waits for it to end; what is handed back goes on at the next start.
+        // Short, because a person waits. Unfinished jobs are handed back and continue at the next start.
         .with_fallback("WORKER_GRACE", "5");
-    folder.leave(DATABASE_URL_FILE, &url)?;
+    folder.write(DATABASE_URL_FILE, &url)?;
     let outcome = super::run(Role::Dev, &sources, build, |ctx| async { serve(ctx, folder, &cluster, once).await });
-    folder.forget();
+    folder.remove_client_files();
     let stopped = runtime.block_on(cluster.stop());
     runtime.shutdown_background();
     let outcome = outcome?;
@@ -107,18 +107,18 @@ async fn serve(ctx: Context, folder: &DevFolder, cluster: &Cluster, once: bool) 
     let db = open_db(&ctx.config)?;
     let store = open_store(&ctx.config.storage)?;
     let model = model(&ctx.config);
-    // Said now rather than at the first document: without the model nothing becomes searchable.
+    // Fail now rather than at the first document: without the model no document becomes searchable.
     model.embedder().await?;
     let state = build_state(&ctx, db.clone(), Arc::clone(&store), Arc::clone(&model))?;
     let parts = WorkerParts { db, store, model, wakeup: Some(start_listener(&ctx)?), readiness: Arc::default() };
     let worker = build_worker(&ctx, parts)?;
     if !once {
-        tokio::spawn(demo::tell_when_stopping(ctx.stop.clone(), ctx.config.worker.grace));
+        tokio::spawn(demo::print_when_stopping(ctx.stop.clone(), ctx.config.worker.grace));
     }
     let (on_bound, bound) = oneshot::channel();
     let address = listen_address(&ctx.config)?;
     let server = api::serve(state, address, move |address| {
-        let _nobody_waits = on_bound.send(address);
+        let _receiver_is_gone = on_bound.send(address);
     });
     let show = async {
         let Ok(address) = bound.await else {
@@ -126,7 +126,7 @@ async fn serve(ctx: Context, folder: &DevFolder, cluster: &Cluster, once: bool) 
             return Ok(ExitCode::FAILURE);
         };
         let url = format!("http://{address}");
-        // Told to stop, it must neither go on asking an API that has stopped nor complain of it.
+        // After a signal, neither call the stopped API nor report its errors.
         let shown = tokio::select! {
             shown = demo::show(&ctx, folder, cluster, &url, once) => Some(shown),
             () = ctx.stop.cancelled() => None,
@@ -142,7 +142,7 @@ async fn serve(ctx: Context, folder: &DevFolder, cluster: &Cluster, once: bool) 
     shown
 }
 
-/// The jobs of samples that were handed over are there at the next start.
+/// The result of a start that a signal interrupted. The uploaded samples continue at the next start.
 fn interrupted(once: bool) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(!once, "stopped before the samples were searchable");
     Ok(ExitCode::SUCCESS)
@@ -154,11 +154,11 @@ async fn prepare_database(ctx: &Context, cluster: &Cluster) -> anyhow::Result<()
     let target = connect_target(&ctx.config, ctx.config.database.session_url()?)?;
     migrate(&target, &ctx.runtime, ctx.config.environment.as_str(), &ctx.build.to_string())
         .await
-        .context("couldn't bring the schema of the local database up to date; `app dev reset` starts anew")?;
+        .context("couldn't bring the schema of the local database up to date; `app dev reset` erases it")?;
     Ok(())
 }
 
-/// A token of the one user, good until the next start's.
+/// A token for the one user, valid for 30 days.
 fn token(ctx: &Context) -> anyhow::Result<String> {
     let secret = ctx.config.auth.jwt_secret.as_ref().context("app dev makes a secret of its own")?;
     let lifetime = std::time::Duration::from_secs(30 * 24 * 3600);

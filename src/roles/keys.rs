@@ -1,29 +1,35 @@
-//! `app keys`: API keys, kept as hashes; a key is shown once, when it is made.
+//! `app keys`: manages API keys. The database holds only their hashes, so a key is shown once, when it is created.
 
 use std::{process::ExitCode, time::Duration};
 
 use time::OffsetDateTime;
 
 use super::{Context, usable::refuse_wrong_environment, wiring::open_db};
-use crate::cli::{KeysAction, KeysArgs};
+use crate::cli::{KeyScope, KeysAction, KeysArgs};
 use client::render;
 use domain::{Code, Failure, UserId};
 use pg::Db;
 use store::api_keys::{ApiKeySecret, NewApiKey, Scope, insert_api_key, list_api_keys, revoke_api_key};
 
-/// Makes, lists or revokes keys.
+/// Creates, lists or revokes keys.
 ///
 /// # Errors
 ///
-/// The database cannot be reached or belongs to another environment, or there is no such key.
+/// The database cannot be reached or belongs to another environment, or the key does not exist.
 pub async fn run(args: KeysArgs, ctx: Context) -> anyhow::Result<ExitCode> {
     let db = open_db(&ctx.config)?;
     refuse_wrong_environment(&db, ctx.config.environment).await?;
     match args.action {
         KeysAction::Create { name, user, scope, expires_days } => {
-            let scope: Scope = scope.as_str().parse().map_err(anyhow::Error::msg)?;
+            let scope = match scope {
+                KeyScope::Read => Scope::Read,
+                KeyScope::Write => Scope::Write,
+                KeyScope::Admin => Scope::Admin,
+            };
             if scope == Scope::Admin && user.is_some() {
-                anyhow::bail!("admin is for keys that act for many users; for one user's key, write is all there is");
+                anyhow::bail!(
+                    "the scope admin is for keys without --user; a key of one user may do everything with the scope write"
+                );
             }
             let expires_at =
                 expires_days.map(|days| OffsetDateTime::now_utc() + Duration::from_secs(u64::from(days) * 24 * 3600));
@@ -32,12 +38,12 @@ pub async fn run(args: KeysArgs, ctx: Context) -> anyhow::Result<ExitCode> {
                 NewApiKey { name: &name, key_sha256: &secret.sha256(), user_id: user.map(UserId), scope, expires_at };
             let key_id = insert_api_key(&db.get().await?, &key).await?;
             render::print(&format!("{}\n", secret.expose()))?;
-            tracing::info!(key.id = %key_id, "made the API key {name:?}; it is shown this once");
+            tracing::info!(key.id = %key_id, "created the API key {name:?}; it is shown only once");
         }
         KeysAction::List => render::print(&table(&db).await?)?,
         KeysAction::Revoke { key_id } => {
             if !revoke_api_key(&db.get().await?, key_id).await? {
-                anyhow::bail!("there is no key {key_id} that is valid; `app keys list` shows them");
+                anyhow::bail!("there is no valid key {key_id}; `app keys list` shows all keys");
             }
             render::print(&format!("revoked {key_id}\n"))?;
         }
@@ -55,7 +61,7 @@ async fn table(db: &Db) -> anyhow::Result<String> {
     let rows = keys.into_iter().map(|key| {
         vec![
             key.key_id.to_string(),
-            render::printable(&key.name).into_owned(),
+            key.name,
             key.scope.to_string(),
             key.user_id.map_or_else(|| "any (X-User-Id)".to_owned(), |user| user.to_string()),
             moment(key.expires_at),

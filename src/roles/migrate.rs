@@ -1,6 +1,6 @@
 //! `app migrate`.
 
-use std::{io::Write, process::ExitCode};
+use std::process::ExitCode;
 
 use super::{
     Context,
@@ -10,7 +10,7 @@ use super::{
 use crate::cli::MigrateArgs;
 use store::migrations::{MigrateError, MigrationStatus, list_migrations, migrate, migrate_and_move_stamp};
 
-/// Brings the schema up to date, or says what it would do.
+/// Brings the schema up to date, or prints what it would do.
 ///
 /// # Errors
 ///
@@ -21,10 +21,11 @@ pub async fn run(args: MigrateArgs, ctx: Context) -> anyhow::Result<ExitCode> {
         return print(&if args.status { status(&all) } else { dry_run(&all) });
     }
     let target = connect_target(&ctx.config, ctx.config.database.session_url()?)?;
-    let (ours, by) = (ctx.config.environment.as_str(), ctx.build.to_string());
+    let environment = ctx.config.environment.as_str();
+    let build = ctx.build.to_string();
     let report = match &args.move_stamp {
-        Some(from) => migrate_and_move_stamp(&target, &ctx.runtime, from, ours, &by).await,
-        None => migrate(&target, &ctx.runtime, ours, &by).await,
+        Some(from) => migrate_and_move_stamp(&target, &ctx.runtime, from, environment, &build).await,
+        None => migrate(&target, &ctx.runtime, environment, &build).await,
     };
     let report = match report {
         Err(MigrateError::Environment { stamped, .. }) => {
@@ -42,8 +43,8 @@ pub async fn run(args: MigrateArgs, ctx: Context) -> anyhow::Result<ExitCode> {
         "the schema is up to date\n"
     });
     if let Some(from) = &args.move_stamp {
-        tracing::warn!(moved_from = %from, moved_to = %ours, "the stamp of this database was moved from {from} to {ours}");
-        text.push_str(&format!("moved the stamp of this database from {from} to {ours}\n"));
+        tracing::warn!(moved_from = %from, moved_to = %environment, "the stamp of this database was moved from {from} to {environment}");
+        text.push_str(&format!("moved the stamp of this database from {from} to {environment}\n"));
     }
     print(&text)
 }
@@ -69,9 +70,6 @@ fn dry_run(all: &[MigrationStatus]) -> String {
 }
 
 fn print(text: &str) -> anyhow::Result<ExitCode> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        // `app migrate --dry-run | head` is no failure.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        other => Ok(other.map(|()| ExitCode::SUCCESS)?),
-    }
+    client::render::print(text)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `app parse FILE`: what search will see of a file.
+//! `app parse FILE`: prints what search will see of a file.
 
 use std::{fs, io, path::Path, process::ExitCode};
 
@@ -8,7 +8,7 @@ use config::{Config, Role, Sources};
 use domain::{Code, Failure, ports::Parser};
 use readers::{LocalParser, LocalParserOptions};
 
-/// Parses the file as a worker does and prints the markdown.
+/// Parses the file as a worker does, and prints the markdown.
 ///
 /// # Errors
 ///

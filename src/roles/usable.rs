@@ -1,4 +1,5 @@
-//! Waiting for a database that this process may use: reachable, of its own environment, and with the schema it knows.
+//! Waits for a database that this process may use: it is reachable, has this build's schema, and belongs to the same
+//! environment.
 
 use std::time::Duration;
 
@@ -9,43 +10,42 @@ use domain::{Code, Failure};
 use pg::{Db, DbError};
 use store::migrations::{SchemaState, get_environment_stamp, schema_state};
 
-/// Between two looks. Source: ours; a release step that has just migrated is noticed soon.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// The pause between two checks. Short, so that the process soon notices a migration.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
 
-/// Waits until the database can be used; says once what it waits for. `Ok(false)`: told to stop before that.
+/// Waits until the database can be used. Logs each reason once. Returns `false` if `stop` is cancelled first.
 ///
 /// # Errors
 ///
-/// The database belongs to another environment, which waiting does not change. Nothing was written.
+/// The database belongs to another environment. Nothing was written.
 pub(super) async fn wait_until_usable(
     db: &Db,
     environment: Environment,
     stop: &CancellationToken,
 ) -> Result<bool, Failure> {
-    let mut said = String::new();
+    let mut logged = String::new();
     loop {
-        let missing = match look(db, environment).await {
-            Ok(None) => return Ok(true),
-            Ok(Some(Obstacle::Wait(reason))) => reason,
-            Ok(Some(Obstacle::Refuse(failure))) => return Err(failure),
-            Err(error) => error.to_string(),
+        let reason = match check_usable(db, environment).await {
+            Ok(()) => return Ok(true),
+            Err(Unusable::Refused(failure)) => return Err(failure),
+            Err(Unusable::NotYet(reason)) => reason,
         };
-        if missing != said {
-            tracing::warn!("waiting: {missing}");
-            said = missing;
+        if reason != logged {
+            tracing::warn!("waiting: {reason}");
+            logged = reason;
         }
         tokio::select! {
             () = stop.cancelled() => return Ok(false),
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = tokio::time::sleep(CHECK_EVERY) => {}
         }
     }
 }
 
-/// For what does its work at once: refuses a database of another environment.
+/// Refuses a database of another environment, without waiting.
 ///
 /// # Errors
 ///
-/// The refusal, or the database cannot be reached. Nothing was written.
+/// The database belongs to another environment or cannot be reached. Nothing was written.
 pub(super) async fn refuse_wrong_environment(db: &Db, environment: Environment) -> anyhow::Result<()> {
     match get_environment_stamp(db).await? {
         Some(stamped) if stamped != environment.as_str() => Err(wrong_environment(&stamped, environment).into()),
@@ -53,33 +53,39 @@ pub(super) async fn refuse_wrong_environment(db: &Db, environment: Environment) 
     }
 }
 
-enum Obstacle {
-    Wait(String),
-    Refuse(Failure),
+enum Unusable {
+    NotYet(String),
+    Refused(Failure),
 }
 
-async fn look(db: &Db, environment: Environment) -> Result<Option<Obstacle>, DbError> {
+impl From<DbError> for Unusable {
+    fn from(error: DbError) -> Self {
+        Self::NotYet(error.to_string())
+    }
+}
+
+async fn check_usable(db: &Db, environment: Environment) -> Result<(), Unusable> {
     if let Some(stamped) = get_environment_stamp(db).await?
         && stamped != environment.as_str()
     {
-        return Ok(Some(Obstacle::Refuse(wrong_environment(&stamped, environment))));
+        return Err(Unusable::Refused(wrong_environment(&stamped, environment)));
     }
-    Ok(match schema_state(db).await? {
-        SchemaState::Current => None,
-        SchemaState::Missing => Some(Obstacle::Wait("the database has no schema yet; run `app migrate`".to_owned())),
-        SchemaState::Behind(pending) => Some(Obstacle::Wait(format!(
+    match schema_state(db).await? {
+        SchemaState::Current => Ok(()),
+        SchemaState::Missing => Err(Unusable::NotYet("the database has no schema yet; run `app migrate`".to_owned())),
+        SchemaState::Behind(pending) => Err(Unusable::NotYet(format!(
             "the database's schema is behind this build ({} missing); run `app migrate`",
             pending.join(", ")
         ))),
-    })
+    }
 }
 
-/// The refusal of a process whose database is stamped with another environment.
-pub(super) fn wrong_environment(stamped: &str, ours: Environment) -> Failure {
+/// The failure of a process of environment `own` whose database belongs to another one.
+pub(super) fn wrong_environment(stamped: &str, own: Environment) -> Failure {
     Failure::new(
         Code::WrongEnvironment,
         format!(
-            "This database belongs to {stamped}, and this process is {ours} (ENVIRONMENT): it refuses to start and has written \
+            "This database belongs to {stamped}, and this process is {own} (ENVIRONMENT): it refuses to start and has written \
              nothing. Check DATABASE_URL: it may be {stamped}'s."
         ),
     )

@@ -102,7 +102,7 @@ fn remote_parser(config: &Config) -> anyhow::Result<Option<Remote>> {
         Callbacks { base, key: CallbackKey::new(secret.expose()) }
     });
     let parser = Arc::new(LlamaParse::new(&options, key.expose())?);
-    Ok(Some(Remote { parser, reads_all, patience: settings.remote_timeout, callbacks }))
+    Ok(Some(Remote { parser, reads_all, timeout: settings.remote_timeout, callbacks }))
 }
 
 /// The parts of one worker.

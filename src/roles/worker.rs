@@ -15,12 +15,12 @@ use super::{
 use pg::Db;
 use telemetry::readiness::Readiness;
 
-/// Works until it is told to stop; waits for a database that it may use. Where it has a port, it says there how it is, from
-/// before the database is known to be up until the last job has ended.
+/// Waits for a usable database and works until a signal. With a port it answers probes, from before the database is
+/// reachable until the last job has ended.
 ///
 /// # Errors
 ///
-/// What no waiting mends: the wrong environment, a storage URL that cannot be used, a port that is taken.
+/// The environment is wrong, the storage URL cannot be used, or the port is taken.
 pub async fn run(ctx: Context) -> anyhow::Result<ExitCode> {
     let db = open_db(&ctx.config)?;
     let readiness = Arc::<Readiness>::default();
@@ -33,7 +33,7 @@ pub async fn run(ctx: Context) -> anyhow::Result<ExitCode> {
         ended.cancel();
         worked
     };
-    // A port that is taken is said at once; the server ends by itself for no other reason.
+    // The server ends before the worker only if the port is taken.
     tokio::pin!(server, work);
     tokio::select! {
         served = &mut server => {

@@ -1,4 +1,4 @@
-//! Arguments of the commands that talk to a running API.
+//! The arguments of the commands that talk to a running API.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,8 @@ use uuid::Uuid;
 use domain::{State, Status};
 use messages::SearchMode;
 
-const CONNECTION: &str = "Which API: APP_URL and APP_TOKEN (a user's token or an API key; APP_USER_ID with a key that speaks for \
-many).\nWithout them, the `app dev` that runs for this checkout.";
+const CONNECTION: &str = "Which API: APP_URL and APP_TOKEN (a user's token or an API key; with a key for many users also \
+APP_USER_ID).\nWithout them: the `app dev` that runs in this checkout.";
 
 /// `app upload`.
 #[derive(Debug, Args)]
@@ -17,20 +17,20 @@ many).\nWithout them, the `app dev` that runs for this checkout.";
     app upload report.pdf                    watch it until it is searchable\n  \
     app upload contracts/ notes.md           every file in a folder, and one more\n  \
     app upload --json *.pdf > outcome.json   for a script\n  \
-    app upload --no-wait big.pdf             hand it over and leave\n\n\
-    A file that fails does not stop the others. What is there already is shown as such, and is no failure.\n\
-    Exit codes: 0 every file is searchable (with --no-wait: handed over), 1 some file failed, 2 wrong arguments.\n\n{CONNECTION}"))]
+    app upload --no-wait big.pdf             upload it, do not wait for the rest\n\n\
+    A file that fails does not stop the others. A document that exists already is no failure.\n\
+    Exit codes: 0 every file is searchable (with --no-wait: uploaded), 1 a file failed, 2 wrong arguments.\n\n{CONNECTION}"))]
 pub struct UploadArgs {
-    /// Files, or folders (the files directly inside, except hidden ones)
+    /// Files, or folders (the files directly in them, except hidden ones)
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Wait until every file is searchable or has failed (the default)
     #[arg(long, overrides_with = "no_wait")]
     pub wait: bool,
-    /// Leave as soon as the bytes are handed over
+    /// Exit as soon as the files are uploaded
     #[arg(long, overrides_with = "wait")]
     pub no_wait: bool,
-    /// Announce each file, then put its bytes where the API says (the default)
+    /// Announce each file, then upload it to the URL that the API gives (the default)
     #[arg(long, conflicts_with = "one_step")]
     pub two_step: bool,
     /// Send each file to the API in a single request
@@ -45,15 +45,15 @@ pub struct UploadArgs {
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_long_help = format!("Examples:\n  \
     app jobs                                 the latest jobs\n  \
-    app jobs list --state deadletter         those that need a person\n  \
+    app jobs list --state deadletter         jobs that failed for good\n  \
     app jobs show 0192f0c1-…                 one job, and why it failed\n  \
     app jobs retry 0192f0c1-…                from where it stopped\n  \
-    app jobs retry --all --dry-run           how many a retry of all that failed would take up\n\n{CONNECTION}"))]
+    app jobs retry --all --dry-run           how many jobs a retry of all failed ones would queue\n\n{CONNECTION}"))]
 pub struct JobsArgs {
-    /// What to do; `list` when absent.
+    /// What to do; `list` by default.
     #[command(subcommand)]
     pub action: Option<JobsAction>,
-    /// How to list, where no action is named.
+    /// The arguments of `list`, where no action is named.
     #[command(flatten)]
     pub list: JobsListArgs,
 }
@@ -78,24 +78,24 @@ pub enum JobsAction {
     /// List your jobs, the latest first
     #[command(after_long_help = "Examples:\n  app jobs list\n  app jobs list --state working --json")]
     List(JobsListArgs),
-    /// Everything about one job
+    /// Show everything about one job
     #[command(after_long_help = "Example:\n  app jobs show 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10")]
     Show(JobArgs),
-    /// What happened to a job, in order
+    /// Show what happened to a job, in order
     #[command(after_long_help = "Example:\n  app jobs events 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10")]
     Events(JobArgs),
-    /// Take up failed or cancelled jobs again: one, several, or all that failed
+    /// Retry failed or cancelled jobs: one, several, or all that failed
     #[command(after_long_help = "Examples:\n  \
         app jobs retry 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10\n  \
-        app jobs retry 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10 --from parsed    cut and embed anew\n  \
-        app jobs retry --all --dry-run                     how many would be taken up\n  \
-        app jobs retry --all --code storage_unavailable    those that failed for one reason\n  \
-        app jobs retry --all --status failed_parse         those that failed in one stage\n\n\
-        --all leaves out a job whose document has a later one. Of several jobs, those that cannot be taken up are \
-        counted, with the reason, and do not stop the others.\n\
-        Exit codes: 0 (for one job named alone: it was queued), 1 failed, 2 wrong arguments.")]
+        app jobs retry 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10 --from parsed    cut and embed it again\n  \
+        app jobs retry --all --dry-run                     how many would be queued\n  \
+        app jobs retry --all --code storage_unavailable    all that failed with this code\n  \
+        app jobs retry --all --status failed_parse         all that failed in this stage\n\n\
+        --all leaves out a job whose document has a later job. Of several jobs, those that cannot be retried are \
+        counted with the reason and do not stop the others.\n\
+        Exit codes: 0 (for a single job: it was queued), 1 failed, 2 wrong arguments.")]
     Retry(RetryArgs),
-    /// Stop one or several jobs; one that runs stops within a heartbeat
+    /// Cancel one or several jobs; a running job stops within a heartbeat
     #[command(
         after_long_help = "Examples:\n  app jobs cancel 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10\n  app jobs cancel ID ID ID"
     )]
@@ -108,19 +108,19 @@ pub struct RetryArgs {
     /// Ids, from `app jobs`
     #[arg(value_name = "ID", required_unless_present = "all")]
     pub job_ids: Vec<Uuid>,
-    /// An earlier status to begin from, instead of the last good one
+    /// Begin from this earlier status instead of the last one reached
     #[arg(long, value_name = "STATUS")]
     pub from: Option<Status>,
-    /// All of your jobs that failed
+    /// Retry all of your failed jobs
     #[arg(long, conflicts_with = "job_ids")]
     pub all: bool,
-    /// With --all: only those whose last failure has this code
+    /// With --all: only jobs whose last failure has this code
     #[arg(long, value_name = "CODE", requires = "all", conflicts_with = "job_ids")]
     pub code: Option<String>,
-    /// With --all: only those at this status: failed_parse, failed_chunking, failed_embedding
+    /// With --all: only jobs at this status: failed_parse, failed_chunking, failed_embedding
     #[arg(long, value_name = "STATUS", requires = "all", conflicts_with = "job_ids")]
     pub status: Option<Status>,
-    /// Change nothing; say how many would be queued
+    /// Change nothing; print how many would be queued
     #[arg(long)]
     pub dry_run: bool,
     /// Print JSON
@@ -139,7 +139,7 @@ pub struct CancelArgs {
     pub json: bool,
 }
 
-/// One job.
+/// A command about one job.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct JobArgs {
     /// The job's id, from `app jobs`
@@ -158,13 +158,13 @@ pub struct JobArgs {
     app search --json \"notice period\" | jq '.hits[0].text'\n\n\
     Exit codes: 0 (also when nothing was found), 1 failed, 2 wrong arguments.\n\n{CONNECTION}"))]
 pub struct SearchArgs {
-    /// A question or some words
+    /// A question, or words to find
     #[arg(required = true, value_name = "QUESTION")]
     pub query: Vec<String>,
-    /// Hits wanted
+    /// At most this many hits
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
     pub limit: u32,
-    /// By meaning, by words, or both
+    /// Search by meaning, by words, or both
     #[arg(long, value_enum, default_value_t = SearchModeArg::Hybrid)]
     pub mode: SearchModeArg,
     /// Only in this document
@@ -175,7 +175,7 @@ pub struct SearchArgs {
     pub json: bool,
 }
 
-/// How to search, as the command line names it.
+/// The search mode on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SearchModeArg {
     /// By meaning and by words

@@ -1,4 +1,4 @@
-//! Which API, with which token: the environment, else a running `app dev`.
+//! Finds the API and the token: in the environment, else in the files of a running `app dev`.
 
 use anyhow::Context;
 use url::Url;
@@ -14,15 +14,15 @@ pub(super) fn connect(sources: &Sources, build: &BuildInfo) -> anyhow::Result<Ap
     ApiClient::new(Target::find(&config.client)?, build)
 }
 
-/// Where to go, and as whom.
+/// An API and the credentials for it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    /// Without the base path, without a slash at its end.
+    /// The API's address without the base path and without a slash at the end.
     pub(super) root: String,
     pub(super) token: String,
-    /// For a key that speaks for many.
+    /// The user to act for, where the token is a key for many users.
     pub(super) user_id: Option<UserId>,
-    /// Where the token comes from, for the sentence about a refused one.
+    /// Where the token was found, for the error message when the API refuses it.
     pub(super) token_from: String,
 }
 
@@ -40,20 +40,20 @@ impl Target {
         };
         let left_url = || left(API_URL_FILE)?.map(|url| url.parse().context("`app dev` left no URL")).transpose();
         let Some(url) = client.url.clone().map_or_else(left_url, |url| Ok(Some(url)))? else {
-            return Err(nothing_known().into());
+            return Err(no_api().into());
         };
         let (token, token_from) = match &client.token {
             Some(token) => (token.expose().clone(), "APP_TOKEN".to_owned()),
             None => match left(TOKEN_FILE)? {
                 Some(token) => (token, format!("{}, where `app dev` left it", folder.join(TOKEN_FILE).display())),
-                None => return Err(nothing_known().into()),
+                None => return Err(no_api().into()),
             },
         };
         Ok(Self { root: root_of(&url), token, user_id: client.user_id, token_from })
     }
 }
 
-fn nothing_known() -> Failure {
+fn no_api() -> Failure {
     not_configured("No API is known. Start `scripts/dev` in this checkout, or set APP_URL and APP_TOKEN.")
 }
 
@@ -61,11 +61,9 @@ fn not_configured(message: &str) -> Failure {
     Failure::new(Code::ClientNotConfigured, message)
 }
 
-/// `url` may name the API with or without its base path.
+/// `url` without the base path, which may be part of it or not.
 fn root_of(url: &Url) -> String {
-    let path = url.path().trim_end_matches('/');
-    let path = path.strip_suffix(messages::BASE_PATH).unwrap_or(path);
-    format!("{}{path}", url.origin().ascii_serialization())
+    format!("{}{}", url.origin().ascii_serialization(), messages::api_root(url.path()))
 }
 
 #[cfg(test)]
@@ -80,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_wins_over_what_app_dev_left() {
+    fn the_environment_wins_over_the_files_of_app_dev() {
         let folder = std::env::temp_dir().join(format!("app-connect-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("api.url"), "http://127.0.0.1:4000\n").unwrap();
@@ -96,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn without_either_the_sentence_says_what_to_do_and_the_class_is_configuration() {
+    fn without_an_api_the_error_says_what_to_do_and_is_of_class_configuration() {
         let error = find(&[("APP_DEV_DIR", "/nonexistent/app-dev")]).unwrap_err();
         assert_eq!(error.downcast_ref::<Failure>().unwrap().class, ErrorClass::Configuration);
         assert!(error.to_string().contains("scripts/dev") && error.to_string().contains("APP_URL"), "{error}");
     }
 
     #[test]
-    fn the_token_of_app_dev_never_goes_to_another_api() {
+    fn the_token_of_app_dev_is_never_sent_to_another_api() {
         let error = find(&[("APP_URL", "https://api.example")]).unwrap_err();
         assert!(error.to_string().contains("APP_TOKEN is missing"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! The data folder of `app dev`: where it is, and what a running one leaves there for the clients.
+//! The data folder of `app dev`: its place, and the files that a running `app dev` keeps there for the clients.
 
 use std::{
     io,
@@ -13,15 +13,15 @@ pub const API_URL_FILE: &str = "api.url";
 pub const TOKEN_FILE: &str = "token";
 /// Name of the file that holds the database's URL.
 pub const DATABASE_URL_FILE: &str = "database.url";
-/// Name of the file that holds the secret of its tokens.
+/// Name of the file that holds the secret that signs its tokens.
 pub const SECRET_FILE: &str = "secret";
-/// Name of the folder that stands for the object store.
+/// Name of the folder that is the object store.
 pub const STORAGE_FOLDER: &str = "storage";
 
 /// The data folder: the one `named` by `APP_DEV_DIR`, else one of this checkout's own, the same from any folder inside it.
 ///
-/// As root it is below `/var/tmp`, because the database runs as another user there, who could not reach into root's
-/// home; otherwise below `XDG_STATE_HOME` or `~/.local/state`.
+/// For root it is below `/var/tmp`, because the database then runs as another user, who cannot read root's home.
+/// Otherwise it is below `XDG_STATE_HOME` or `~/.local/state`.
 pub fn dev_dir(named: Option<&Path>) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     match named {
@@ -44,7 +44,7 @@ pub fn checkout_folder(env: &dyn Fn(&str) -> Option<String>, here: &Path, purpos
     base.join(format!("app-{purpose}-{}", short_hash(&checkout_root(here))))
 }
 
-/// The nearest folder upwards that holds `.git` (a file, in a worktree), else `here`.
+/// The nearest ancestor that contains `.git` (a file, in a worktree), else `here`.
 fn checkout_root(here: &Path) -> PathBuf {
     let here = here.canonicalize().unwrap_or_else(|_missing| here.to_owned());
     let root = here.ancestors().find(|folder| folder.join(".git").exists());
@@ -56,12 +56,12 @@ fn short_hash(path: &Path) -> String {
     domain::hex(&Sha256::digest(path.as_os_str().as_bytes())[..6])
 }
 
-/// What the file `name` in `folder` says; `None` where there is none.
+/// The text of the file `name` in `folder`; `None` if it is missing or empty.
 ///
 /// # Errors
 ///
-/// Where it cannot be read, or belongs to somebody else: `/var/tmp` is everybody's, and a token must not go to an
-/// address that another user has put there.
+/// The file cannot be read, or belongs to another user: every user can write to `/var/tmp`, and a token must not be
+/// sent to an address that another user chose.
 pub fn read_dev_file(folder: &Path, name: &str) -> io::Result<Option<String>> {
     use std::os::unix::fs::MetadataExt;
     let path = folder.join(name);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn root_and_the_homeless_get_a_folder_that_other_users_can_reach() {
+    fn root_and_users_without_a_home_get_a_folder_that_other_users_can_reach() {
         let checkout = Checkout::new();
         for folder in
             [checkout_folder(&home, &checkout.0, "dev", true), checkout_folder(&|_| None, &checkout.0, "dev", false)]
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_left_file_is_trimmed_and_a_missing_or_empty_one_is_none() {
+    fn the_text_of_a_file_is_trimmed_and_a_missing_or_empty_file_has_none() {
         let checkout = Checkout::new();
         assert_eq!(read_dev_file(&checkout.0, API_URL_FILE).unwrap(), None);
         assert_eq!(read_dev_file(&checkout.0.join(".git"), API_URL_FILE).unwrap(), None);

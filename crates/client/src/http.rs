@@ -1,4 +1,4 @@
-//! HTTP to the API: every failure becomes a sentence that says what to do.
+//! HTTP requests to the API. Every failure becomes a sentence that says what to do.
 
 use std::time::Duration;
 
@@ -7,59 +7,59 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::connect::Target;
-use domain::{Code, build_info::BuildInfo};
+use domain::{Code, build_info::BuildInfo, printable};
 use messages::{BASE_PATH, Problem};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Without a byte from the server; uploads of any length may take longer.
+/// The longest silence of the server. An upload as a whole may take longer.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// A server that asks for a short pause is obeyed; a longer one is for the person to know.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// The longest `Retry-After` that the client waits for. A longer one is reported.
+const MAX_PAUSE: Duration = Duration::from_secs(15);
 const MAX_TRIES: u32 = 5;
 
-/// Why a request had no good answer.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The server says no, and why. Another try ends the same way, but for 429 and 503.
-    #[error("{} [{}]{hint}", super::render::printable(&.problem.detail), super::render::printable(&.problem.code))]
+    /// The server refused the request and said why. Only 429 and 5xx may end differently on another try.
+    #[error("{} [{}]{hint}", printable(&.problem.detail), printable(&.problem.code))]
     Refused {
-        /// Its words.
+        /// The server's answer.
         problem: Box<Problem>,
-        /// What this side knows about it; empty, or beginning with a space.
+        /// What the client adds; empty, or beginning with a space.
         hint: String,
     },
-    /// Nobody listens there. May pass.
+    /// No server listens at the address. May pass.
     #[error("nothing answers at {root}; is `app dev` or the API running?")]
     NothingAnswers {
-        /// Where.
+        /// The server's address.
         root: String,
     },
-    /// The connection broke or fell silent. May pass.
+    /// The connection broke or timed out. May pass.
     #[error("{what} while talking to {root}")]
     Broken {
-        /// Where.
+        /// The server's address.
         root: String,
-        /// How.
+        /// What happened.
         what: &'static str,
     },
-    /// Something answered that does not speak this protocol: a proxy, another server, another version. 5xx may pass.
-    #[error("{root} answered {status} without saying why; is something between here and the API?")]
+    /// The answer is not the API's: it comes from a proxy, another server or another version. 5xx may pass.
+    #[error("{root} answered {status} without a reason; is there a proxy in front of the API?")]
     NotOurs {
-        /// Where.
+        /// The server's address.
         root: String,
-        /// Its HTTP status.
+        /// The HTTP status.
         status: StatusCode,
     },
-    /// A good answer that this build cannot read.
-    #[error("{root} answered in a form that this build does not know; compare `app --version` with {root}/version")]
+    /// The request succeeded, but this build cannot read the answer.
+    #[error("this build cannot read the answer of {root}; compare `app --version` with {root}/version")]
     Unreadable {
-        /// Where.
+        /// The server's address.
         root: String,
     },
 }
 
 impl ClientError {
-    /// The server's code, or one of this side's.
+    /// The server's code, or the client's own.
     pub fn code(&self) -> &str {
         match self {
             Self::Refused { problem, .. } => &problem.code,
@@ -69,8 +69,8 @@ impl ClientError {
         }
     }
 
-    /// Whether asking again may end differently with nobody doing anything.
-    pub fn may_pass(&self) -> bool {
+    /// Whether the same request may succeed later without a change.
+    pub fn is_retryable(&self) -> bool {
         match self {
             Self::Refused { problem, .. } => problem.status == 429 || problem.status >= 500,
             Self::NothingAnswers { .. } | Self::Broken { .. } => true,
@@ -80,7 +80,7 @@ impl ClientError {
     }
 }
 
-/// A client of one API, as one user.
+/// A client of one API, with one token.
 #[derive(Debug, Clone)]
 pub struct ApiClient {
     http: reqwest::Client,
@@ -90,8 +90,9 @@ pub struct ApiClient {
 
 impl ApiClient {
     pub(super) fn new(target: Target, build: &BuildInfo) -> anyhow::Result<Self> {
-        let mut bearer = header::HeaderValue::try_from(format!("Bearer {}", target.token))
-            .with_context(|| format!("the token from {} holds characters that no token has", target.token_from))?;
+        let mut bearer = header::HeaderValue::try_from(format!("Bearer {}", target.token)).with_context(|| {
+            format!("the token from {} contains characters that a token cannot have", target.token_from)
+        })?;
         bearer.set_sensitive(true);
         let mut headers = header::HeaderMap::from_iter([(header::AUTHORIZATION, bearer)]);
         if let Some(user) = &target.user_id {
@@ -106,7 +107,7 @@ impl ApiClient {
     ///
     /// # Errors
     ///
-    /// When HTTP cannot be set up.
+    /// The token cannot stand in a header, or TLS cannot be set up.
     pub fn at(url: &str, token: &str, build: &BuildInfo) -> anyhow::Result<Self> {
         let target = Target {
             root: url.to_owned(),
@@ -124,39 +125,39 @@ impl ApiClient {
             .user_agent(format!("app/{}", build.version))
     }
 
-    /// A client for signed URLs, which other servers may own: it carries no token.
+    /// An HTTP client for signed URLs. It sends no token, because the URL may be another server's.
     pub(super) fn without_token(build: &BuildInfo) -> anyhow::Result<reqwest::Client> {
         Self::builder(build).build().context("couldn't set up HTTP")
     }
 
-    /// Where a signed URL leads: our own are relative to the API.
+    /// The absolute form of a signed URL. The API's own are relative to its address.
     pub(super) fn resolve(&self, signed_url: &str) -> String {
         if signed_url.starts_with('/') { format!("{}{signed_url}", self.root) } else { signed_url.to_owned() }
     }
 
-    /// This client, but its failures name the server that `url` leads to: a signed URL may be the object store's.
-    pub(super) fn naming(&self, url: &str) -> Self {
+    /// This client with the server of `url` in its error messages: a signed URL may be the object store's.
+    pub(super) fn with_errors_about(&self, url: &str) -> Self {
         let root = url::Url::parse(url).map_or_else(|_| self.root.clone(), |url| url.origin().ascii_serialization());
         Self { root, ..self.clone() }
     }
 
-    /// GETs `path`, which begins with a slash, below the base path.
+    /// Sends a GET for `path`, which begins with a slash, below the base path.
     ///
     /// # Errors
     ///
     /// Any [`ClientError`].
     pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ClientError> {
-        self.patient(|| self.request(Method::GET, path, query)).await
+        self.send(|| self.request(Method::GET, path, query)).await
     }
 
-    /// POSTs `body` as JSON. Its `Idempotency-Key` makes asking again after a broken answer harmless.
+    /// Sends `body` as JSON in a POST. An `Idempotency-Key` makes a repeated request harmless.
     ///
     /// # Errors
     ///
     /// Any [`ClientError`].
     pub async fn post<B: Serialize + Sync, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, ClientError> {
         let key = uuid::Uuid::new_v4().to_string();
-        self.patient(|| self.request(Method::POST, path, &[]).header("idempotency-key", &key).json(body)).await
+        self.send(|| self.request(Method::POST, path, &[]).header("idempotency-key", &key).json(body)).await
     }
 
     pub(super) fn request(&self, method: Method, path: &str, query: &[(&str, String)]) -> RequestBuilder {
@@ -169,23 +170,23 @@ impl ApiClient {
         self.http.request(method, url)
     }
 
-    /// Asks again after the pause that a busy server (429, 503) names, as long as that is a short one.
-    async fn patient<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Result<T, ClientError> {
-        for _ in 1..MAX_TRIES {
-            let response = request().send().await.map_err(|error| self.broken(&error))?;
-            match pause_asked_for(&response) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return self.read(response).await,
-            }
+    /// Sends the request, and again after a busy server's (429, 503) `Retry-After` if that is short.
+    async fn send<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Result<T, ClientError> {
+        let mut tries = 1;
+        loop {
+            let response = request().send().await.map_err(|error| self.transport_error(&error))?;
+            let Some(pause) = retry_after(&response).filter(|_| tries < MAX_TRIES) else {
+                return self.read(response).await;
+            };
+            tokio::time::sleep(pause).await;
+            tries += 1;
         }
-        let response = request().send().await.map_err(|error| self.broken(&error))?;
-        self.read(response).await
     }
 
-    /// The body of a good answer, or the problem.
+    /// The body of a successful answer.
     pub(super) async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, ClientError> {
-        let response = self.accepted(response).await?;
-        let body = response.bytes().await.map_err(|error| self.broken(&error))?;
+        let response = self.check_status(response).await?;
+        let body = response.bytes().await.map_err(|error| self.transport_error(&error))?;
         serde_json::from_slice(&body).map_err(|_shape| self.unreadable())
     }
 
@@ -193,13 +194,13 @@ impl ApiClient {
         ClientError::Unreadable { root: self.root.clone() }
     }
 
-    /// `response`, unless it is a refusal.
-    pub(super) async fn accepted(&self, response: Response) -> Result<Response, ClientError> {
+    /// `response`, or the error that its status means.
+    pub(super) async fn check_status(&self, response: Response) -> Result<Response, ClientError> {
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        let body = response.bytes().await.map_err(|error| self.broken(&error))?;
+        let body = response.bytes().await.map_err(|error| self.transport_error(&error))?;
         let Ok(problem) = serde_json::from_slice::<Problem>(&body) else {
             return Err(ClientError::NotOurs { root: self.root.clone(), status });
         };
@@ -210,7 +211,7 @@ impl ApiClient {
         Err(ClientError::Refused { problem: Box::new(problem), hint })
     }
 
-    pub(super) fn broken(&self, error: &reqwest::Error) -> ClientError {
+    pub(super) fn transport_error(&self, error: &reqwest::Error) -> ClientError {
         let root = self.root.clone();
         if error.is_connect() {
             return ClientError::NothingAnswers { root };
@@ -220,12 +221,12 @@ impl ApiClient {
     }
 }
 
-/// A short pause before asking again; `None` where the answer is final, or the pause a long one.
-fn pause_asked_for(response: &Response) -> Option<Duration> {
+/// The pause before the next try; `None` if the answer is final or the server asks for a long pause.
+fn retry_after(response: &Response) -> Option<Duration> {
     if !matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         return None;
     }
     let seconds: u64 = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     let pause = Duration::from_secs(seconds.max(1));
-    (pause <= LONGEST_PAUSE).then_some(pause)
+    (pause <= MAX_PAUSE).then_some(pause)
 }

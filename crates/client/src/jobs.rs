@@ -9,21 +9,21 @@ use serde_json::{Value, json};
 use super::{
     connect::connect,
     http::{ApiClient, ClientError},
-    render::{self, printable},
+    render,
 };
 use crate::args::{CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs};
 use config::Sources;
-use domain::{State, Status, build_info::BuildInfo};
+use domain::{State, Status, build_info::BuildInfo, printable};
 use messages::{EventView, JobView, Page};
 
-/// The API gives pages of this many at most.
-const PAGE: u32 = 100;
+/// The most items that the API puts on a page.
+const PAGE: usize = 100;
 
-/// Runs one of the actions.
+/// Runs one action.
 ///
 /// # Errors
 ///
-/// Where the API is not known, does not answer or refuses.
+/// There is no API to ask, or its answer is an error.
 pub async fn run(args: JobsArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
     let api = connect(sources, build)?;
     match args.action.unwrap_or(JobsAction::List(args.list)) {
@@ -36,7 +36,7 @@ pub async fn run(args: JobsArgs, sources: &Sources, build: &BuildInfo) -> anyhow
     Ok(ExitCode::SUCCESS)
 }
 
-/// One job that is named alone is shown as it is then; of several, or of all, the counts.
+/// Shows a single job as it is afterwards; of several or all jobs, the counts.
 async fn retry(api: &ApiClient, args: RetryArgs) -> anyhow::Result<()> {
     match args.job_ids.as_slice() {
         [job_id] if !args.dry_run => {
@@ -62,39 +62,36 @@ async fn list_jobs(api: &ApiClient, args: &JobsListArgs) -> anyhow::Result<()> {
     if let Some(state) = args.state {
         query.push(("state", state.to_string()));
     }
-    let jobs: Vec<JobView> = pages(api, "/jobs", query, Some(args.limit)).await?;
+    let jobs: Vec<JobView> = list_items(api, "/jobs", query, Some(args.limit)).await?;
     if args.json {
         return render::print_json(&jobs);
     }
     if jobs.is_empty() {
-        return Ok(render::print("No jobs. `app upload FILE` makes one.\n")?);
+        return render::print("No jobs. `app upload FILE` creates one.\n");
     }
-    Ok(render::print(&render::table(
-        &["JOB", "FILE", "STATUS", "STATE", "DONE", "CHANGED (UTC)", "ERROR"],
-        jobs.iter().map(row),
-    ))?)
+    let header = ["JOB", "FILE", "STATUS", "STATE", "DONE", "CHANGED (UTC)", "ERROR"];
+    render::print(&render::table(&header, jobs.iter().map(row)))
 }
 
-/// Every item of a list, or the first `limit`.
-async fn pages<T: serde::de::DeserializeOwned>(
+/// All items of a list, or the first `limit`.
+async fn list_items<T: serde::de::DeserializeOwned>(
     api: &ApiClient,
     path: &str,
     query: Vec<(&str, String)>,
     limit: Option<u32>,
 ) -> Result<Vec<T>, ClientError> {
-    let wanted = limit.map_or(usize::MAX, |limit| limit as usize);
+    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
     let mut items: Vec<T> = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
         let mut query = query.clone();
-        let missing = wanted.saturating_sub(items.len());
-        query.push(("limit", missing.min(PAGE as usize).to_string()));
+        query.push(("limit", (limit - items.len()).min(PAGE).to_string()));
         query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
         let page: Page<T> = api.get(path, &query).await?;
         items.extend(page.items);
         cursor = page.next_cursor;
-        if cursor.is_none() || items.len() >= wanted {
-            items.truncate(wanted);
+        if cursor.is_none() || items.len() >= limit {
+            items.truncate(limit);
             return Ok(items);
         }
     }
@@ -112,7 +109,7 @@ fn row(job: &JobView) -> Vec<String> {
     ]
 }
 
-/// Code and sentence of the last failure, where the job has not got over it.
+/// Code and message of the last failure; `None` once the job is done.
 pub(super) fn error_of(job: &JobView) -> Option<(String, String)> {
     let error = job.last_error.as_ref().filter(|error| !error.is_null() && job.known_state() != Some(State::Done))?;
     let field = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -121,7 +118,7 @@ pub(super) fn error_of(job: &JobView) -> Option<(String, String)> {
 
 async fn show_job(api: &ApiClient, args: JobArgs) -> anyhow::Result<()> {
     let job: JobView = api.get(&format!("/jobs/{}", args.job_id), &[]).await?;
-    if args.json { render::print_json(&job) } else { Ok(render::print(&job_as_text(&job))?) }
+    if args.json { render::print_json(&job) } else { render::print(&job_as_text(&job)) }
 }
 
 fn job_as_text(job: &JobView) -> String {
@@ -143,7 +140,7 @@ fn job_as_text(job: &JobView) -> String {
         ("error", error.as_ref().map(|(code, _)| code.clone())),
         ("", error.map(|(_, message)| message)),
         ("cost", (job.cost_cents > 0.0).then(|| format!("{:.2} US cents", job.cost_cents))),
-        ("next look", moment(next)),
+        ("next run", moment(next)),
         ("created", moment(Some(job.created_at))),
         ("started", moment(job.started_at)),
         ("finished", moment(job.finished_at)),
@@ -153,7 +150,7 @@ fn job_as_text(job: &JobView) -> String {
 }
 
 async fn show_events(api: &ApiClient, args: JobArgs) -> anyhow::Result<()> {
-    let events: Vec<EventView> = pages(api, &format!("/jobs/{}/events", args.job_id), vec![], None).await?;
+    let events: Vec<EventView> = list_items(api, &format!("/jobs/{}/events", args.job_id), vec![], None).await?;
     if args.json {
         return render::print_json(&events);
     }
@@ -162,14 +159,14 @@ async fn show_events(api: &ApiClient, args: JobArgs) -> anyhow::Result<()> {
         let payload = payload.map(Value::to_string).filter(|text| text != "{}").unwrap_or_default();
         vec![render::moment(event.ts), event.severity.clone(), event.kind.clone(), event.code.clone(), payload]
     });
-    Ok(render::print(&render::table(&["TIME (UTC)", "SEVERITY", "EVENT", "CODE", "DETAILS"], rows))?)
+    render::print(&render::table(&["TIME (UTC)", "SEVERITY", "EVENT", "CODE", "DETAILS"], rows))
 }
 
 fn retry_body(from: Option<Status>) -> Value {
     from.map_or_else(|| json!({}), |from| json!({ "from": from }))
 }
 
-/// Asks for a change, then shows the job as it is now.
+/// Requests a change, then shows the job.
 async fn change_job(api: &ApiClient, args: JobArgs, change: &str, body: Value) -> anyhow::Result<()> {
     let _answer: Value = api.post(&format!("/jobs/{}/{change}", args.job_id), &body).await?;
     show_job(api, args).await
@@ -191,20 +188,20 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_job_shows_code_and_sentence() {
+    fn a_failed_job_shows_code_and_message() {
         let text = job_as_text(&job("deadletter", json!({ "code": "encrypted", "message": "It needs a password." })));
         assert!(text.contains("error         encrypted\n              It needs a password.\n"), "{text}");
         assert!(text.contains("pages         3\n") && !text.contains("chunks") && !text.contains('\x1b'), "{text}");
     }
 
     #[test]
-    fn an_error_that_a_retry_got_over_is_not_shown() {
+    fn an_error_before_a_successful_retry_is_not_shown() {
         assert_eq!(error_of(&job("done", json!({ "code": "x", "message": "y" }))), None);
         assert_eq!(error_of(&job("queued", Value::Null)), None);
     }
 
     #[test]
-    fn a_retry_names_the_status_as_the_wire_does() {
+    fn a_retry_names_the_status_as_the_api_does() {
         assert_eq!(retry_body(None), json!({}));
         assert_eq!(retry_body(Some(Status::ParseValidated)), json!({ "from": "parse_validated" }));
     }

@@ -1,7 +1,7 @@
-//! The commands that talk to a running API: `app upload`, `app jobs`, `app search`. Their arguments, their requests, and what
-//! a person sees.
+//! The commands that talk to a running API: `app upload`, `app jobs`, `app search`. Their arguments, their requests and
+//! their output.
 //!
-//! *Must not know:* the database, storage, or any other part of the server. What it can do, any client can do.
+//! *Must not know:* the database, storage or any other part of the server. Any other HTTP client could do the same.
 
 pub mod args;
 mod connect;
@@ -18,16 +18,16 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-/// Runs a client command on a runtime of its own: one thread is plenty for a few sockets.
+/// Runs a client command on a runtime of its own. One thread is enough for a few sockets.
 ///
 /// # Errors
 ///
-/// Those of `command`.
+/// The error of `command`.
 pub fn run(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("couldn't start the runtime")?;
     let outcome = runtime.block_on(command);
-    // A read of a terminal or a file that never ends must not keep the process.
+    // Do not wait for a blocking read (a terminal, a pipe) that may never end.
     runtime.shutdown_background();
     outcome
 }

@@ -1,30 +1,31 @@
-//! Text for a terminal, and for a pipe: tables, wrapped passages, safe characters.
+//! Output for a terminal or a pipe: tables and wrapped passages.
 
 mod passage;
 
-use std::{borrow::Cow, io, io::Write};
+use std::{io, io::Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use time::{OffsetDateTime, macros::format_description};
 
+use domain::printable;
+
 pub use passage::Passage;
 
-/// Prose wider than this is hard to read.
+/// Wider prose is hard to read.
 const MAX_PROSE_COLUMNS: u16 = 110;
 const MIN_COLUMNS: u16 = 40;
 
-/// Writes `text` to stdout; colours go where they are wanted only (a terminal, no `NO_COLOR`). A reader that has seen
-/// enough (`| head`) is no failure.
+/// Writes `text` to stdout, with colours only on a terminal without `NO_COLOR`. A closed pipe (`| head`) is no error.
 ///
 /// # Errors
 ///
-/// Where stdout cannot be written for another reason.
-pub fn print(text: &str) -> io::Result<()> {
+/// Stdout cannot be written for another reason.
+pub fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        written => Ok(written?),
     }
 }
 
@@ -32,20 +33,20 @@ pub fn print(text: &str) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Where stdout cannot be written.
+/// Stdout cannot be written.
 pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
-    Ok(print(&text)?)
+    print(&text)
 }
 
-/// Columns of the terminal that stdout is; `None` where it is none, and nothing needs to be wrapped.
+/// The width of the terminal; `None` if stdout is not a terminal, and text is not wrapped.
 pub fn columns() -> Option<u16> {
     let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(io::stdout())?;
     Some(columns.max(MIN_COLUMNS))
 }
 
-/// Columns for prose.
+/// The width for prose.
 pub fn prose_columns() -> usize {
     columns().map_or(MAX_PROSE_COLUMNS, |columns| columns.min(MAX_PROSE_COLUMNS)).into()
 }
@@ -55,27 +56,7 @@ pub fn stdout_is_coloured() -> bool {
     anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
 }
 
-/// `text` without control characters: names and passages come from other people's documents, and must not be able to
-/// steer the terminal. Tabs and line breaks become spaces.
-pub fn printable(text: &str) -> Cow<'_, str> {
-    let harmless = |c: char| !c.is_control() && !is_bidi_control(c);
-    if text.chars().all(harmless) {
-        return Cow::Borrowed(text);
-    }
-    let replace = |c: char| match c {
-        '\n' | '\r' | '\t' => ' ',
-        c if harmless(c) => c,
-        _ => char::REPLACEMENT_CHARACTER,
-    };
-    Cow::Owned(text.chars().map(replace).collect())
-}
-
-/// These reorder what follows, so that a name can look like another one.
-fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// A table with `header`, as wide as the terminal at most. Every cell is made [`printable`].
+/// A table, at most as wide as the terminal. Every cell is made [`printable`].
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.iter().copied());
@@ -104,13 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_from_a_document_cannot_steer_the_terminal() {
-        assert_eq!(printable("plain – ünïcode 漢"), "plain – ünïcode 漢");
-        assert_eq!(printable("a\x1b[2Jb\u{9b}31mc\nd\te\u{202e}f"), "a\u{fffd}[2Jb\u{fffd}31mc d e\u{fffd}f");
-    }
-
-    #[test]
-    fn a_table_has_a_line_a_row_and_safe_cells() {
+    fn a_table_has_one_line_per_row_and_printable_cells() {
         let text = table(&["FILE", "STATUS"], [vec!["a\x1b.pdf".into(), "complete".into()]]);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 2, "{text}");

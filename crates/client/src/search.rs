@@ -6,24 +6,24 @@ use anstyle::Style;
 
 use super::{
     connect::connect,
-    render::{self, Passage, printable},
+    render::{self, Passage},
 };
 use crate::args::SearchArgs;
 use config::Sources;
-use domain::build_info::BuildInfo;
+use domain::{build_info::BuildInfo, printable};
 use messages::{Hit, SearchRequest, SearchResponse};
 
 const TITLE: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(anstyle::AnsiColor::Cyan)));
 const DIM: Style = Style::new().dimmed();
 const INDENT: &str = "   ";
-/// Of a passage without highlight, which may be long.
+/// The part that is shown of a passage without a highlight.
 const EXCERPT_CHARS: usize = 400;
 
-/// Asks, and prints the hits.
+/// Searches and prints the hits.
 ///
 /// # Errors
 ///
-/// Where the API is not known, does not answer or refuses.
+/// There is no API to ask, or its answer is an error.
 pub async fn run(args: SearchArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
     let request = SearchRequest {
         query: args.query.join(" "),
@@ -40,15 +40,14 @@ pub async fn run(args: SearchArgs, sources: &Sources, build: &BuildInfo) -> anyh
     Ok(ExitCode::SUCCESS)
 }
 
-/// The hits for a person, as wide and as coloured as stdout takes it.
+/// The hits as text, for the width and the colours of stdout.
 pub fn render_hits(answer: &SearchResponse) -> String {
     hits_as_text(answer, render::prose_columns(), render::stdout_is_coloured())
 }
 
 fn hits_as_text(answer: &SearchResponse, columns: usize, coloured: bool) -> String {
     if answer.hits.is_empty() {
-        return "Nothing found. Only complete documents are searched; `app jobs` shows what is on its way.\n"
-            .to_owned();
+        return "Nothing found. Only complete documents are searched; `app jobs` shows the others.\n".to_owned();
     }
     let hits: Vec<String> =
         answer.hits.iter().enumerate().map(|(i, hit)| hit_as_text(i + 1, hit, columns, coloured)).collect();
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn one_page_is_one_page_and_nothing_found_is_a_sentence() {
+    fn one_page_is_shown_once_and_no_hits_as_a_sentence() {
         assert!(text(vec![hit(Some(7), Some(7), "x")]).starts_with("1. policy.pdf, page 7\n"));
         assert!(text(vec![]).starts_with("Nothing found."));
     }

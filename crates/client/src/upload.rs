@@ -1,11 +1,11 @@
-//! `app upload`: many files, each taken from the disk to `complete`.
+//! `app upload`: uploads files and follows each until it is searchable.
 
 mod files;
-mod journey;
 mod progress;
 mod report;
+mod uploader;
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
@@ -14,58 +14,59 @@ use super::{connect::connect, http::ApiClient, render};
 use crate::args::UploadArgs;
 use config::Sources;
 use domain::build_info::BuildInfo;
-use files::Found;
-use journey::{Journey, Way};
-use progress::Board;
+use files::Input;
+use progress::Progress;
 use report::FileReport;
+use uploader::Uploader;
 
-/// Files whose bytes are on their way at once.
-const UPLOADS: usize = 4;
-/// Files in hand at once, those included that wait for a worker: it bounds how much is asked of the API.
-const IN_HAND: usize = 16;
+/// The most files that are sent at the same time.
+const MAX_UPLOADS: usize = 4;
+/// The most files that are sent or followed at the same time; it bounds the requests to the API.
+const MAX_FILES: usize = 16;
 
-/// Uploads every file, follows each until it is searchable or has failed, and prints what became of them. One file's
-/// failure never stops another.
+/// Uploads every file, follows each until it is searchable or has failed, and prints a table. A file that fails does
+/// not stop the others.
 ///
 /// # Errors
 ///
-/// Where no API is known, or stdout cannot be written. What befalls a file is in its report.
+/// There is no API to ask, or stdout cannot be written. The failure of a file is in its row of the table.
 pub async fn run(args: UploadArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
-    let all_well = upload(connect(sources, build)?, args, build).await?;
-    Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let all_ok = upload(connect(sources, build)?, args, build).await?;
+    Ok(if all_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The same on an API that is known already; whether every file came to what was asked for.
+/// Does the same with a given API. Returns whether every file succeeded.
 ///
 /// # Errors
 ///
 /// As [`run`].
 pub async fn upload(api: ApiClient, args: UploadArgs, build: &BuildInfo) -> anyhow::Result<bool> {
-    let found = files::expand(&args.files);
-    let board = Board::new(found.len());
-    let journey = Journey {
+    let inputs = files::list(&args.files);
+    let progress = Progress::new(inputs.len());
+    let uploader = Uploader {
         api,
         signed: ApiClient::without_token(build)?,
-        uploads: Arc::new(Semaphore::new(UPLOADS)),
-        way: if args.one_step { Way::OneStep } else { Way::TwoSteps },
+        uploads: Semaphore::new(MAX_UPLOADS),
+        one_step: args.one_step,
         wait: !args.no_wait,
     };
-    let (journey, shared) = (&journey, &board);
-    let mut reports: Vec<(usize, FileReport)> = stream::iter(found.into_iter().enumerate())
-        .map(|(place, found)| async move {
-            let report = match found {
-                Found::File(path) => journey.run(&path, shared.line(&path)).await,
-                Found::Unreadable(path, why) => FileReport::failed(&path, "unreadable", why),
+    let uploader = &uploader;
+    let bars = &progress;
+    let mut reports: Vec<(usize, FileReport)> = stream::iter(inputs.into_iter().enumerate())
+        .map(|(index, input)| async move {
+            let report = match input {
+                Input::File(path) => uploader.run(&path, bars.add_file(&path)).await,
+                Input::Unreadable(path, why) => FileReport::failed(&path, "unreadable", why),
             };
-            (place, report)
+            (index, report)
         })
-        // Not in order: one slow document must not keep the next ones from starting.
-        .buffer_unordered(IN_HAND)
+        // Unordered, so that one slow document does not keep the next files from starting.
+        .buffer_unordered(MAX_FILES)
         .collect()
         .await;
-    reports.sort_by_key(|(place, _)| *place);
+    reports.sort_by_key(|(index, _)| *index);
     let reports: Vec<FileReport> = reports.into_iter().map(|(_, report)| report).collect();
-    board.clear();
+    progress.clear();
     if args.json {
         render::print_json(&reports)?;
     } else {

@@ -3,6 +3,7 @@
 //! Implementations live in the crates `readers`, `chunker`, `embedder` and `providers`. Every error says its code, its class and, in its
 //! text, what to do; none carries document text, secrets or storage paths.
 
+mod file_kind;
 mod remote_parser;
 
 use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
@@ -13,6 +14,7 @@ use futures_util::Stream;
 
 use crate::{Failure, signing_keys::KeySet};
 
+pub use file_kind::FileKind;
 pub use remote_parser::{Callback, RemoteParser, RemoteState, RemoteText, StartFailed};
 
 /// Bytes on their way; an `Err` item ends them.
@@ -41,26 +43,6 @@ pub trait ObjectStore: Send + Sync {
     async fn delete(&self, key: &str) -> Result<(), Failure>;
     /// A URL that takes a PUT of the bytes without going through us; `None` where the store cannot sign.
     async fn signed_put_url(&self, key: &str, expires_in: Duration) -> Result<Option<url::Url>, Failure>;
-}
-
-/// What a file really is, by its content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FileKind {
-    /// PDF.
-    Pdf,
-    /// Word (Office Open XML).
-    Docx,
-    /// PowerPoint (Office Open XML).
-    Pptx,
-    /// Excel (Office Open XML).
-    Xlsx,
-    /// HTML.
-    Html,
-    /// Markdown.
-    Markdown,
-    /// Any other text.
-    PlainText,
 }
 
 /// Bounds for one parse; passing one is a failure that names it.

@@ -27,5 +27,11 @@ pub use search::{Hit, SearchMode, SearchRequest, SearchResponse};
 pub use uploads::{DocumentsAccepted, FileOutcome, TextRequest, UploadAccepted, UploadRequest};
 pub use webhook::WebhookTaken;
 
-/// Where the API begins.
+/// The path that every route begins with.
 pub const BASE_PATH: &str = "/api/upload-pipeline";
+
+/// An address or path of the API without the base path, which may be part of it, and without a slash at its end.
+pub fn api_root(url: &str) -> &str {
+    let url = url.trim_end_matches('/');
+    url.strip_suffix(BASE_PATH).unwrap_or(url)
+}

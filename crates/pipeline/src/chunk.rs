@@ -1,7 +1,7 @@
-//! `parse_validated` → `chunks_stored`: the markdown is cut.
+//! `parse_validated` → `chunks_stored`: splits the markdown into chunks.
 //!
-//! Doing it twice is harmless: the same text gives the same chunks under the same ids, in one transaction that leaves
-//! exactly one set, and a chunk whose text is what it was keeps its vector.
+//! Doing it twice is harmless: the same text gives the same chunks with the same ids. One transaction replaces the whole
+//! set, and a chunk with unchanged text keeps its vector.
 
 use std::{sync::Arc, time::Instant};
 
@@ -12,10 +12,10 @@ use store::chunks::{ChunkerId, replace_chunks};
 impl Pipeline {
     pub(super) async fn chunk(&self, lease: &Lease, memory: &mut JobMemory) -> Result<Outcome, StepError> {
         let began = Instant::now();
-        let markdown = self.markdown(lease, memory).await?;
+        let markdown = self.get_markdown(lease, memory).await?;
         let chunker = self.model.chunker().await?;
-        let cutting = Arc::clone(&chunker);
-        let chunks = tokio::task::spawn_blocking(move || cutting.chunk(&markdown))
+        let for_thread = Arc::clone(&chunker);
+        let chunks = tokio::task::spawn_blocking(move || for_thread.chunk(&markdown))
             .await
             .map_err(|error| Failure::new(Code::ChunkerCrashed, format!("The chunker stopped: {error}.")))??;
         let id = ChunkerId { name: chunker.name(), version: chunker.version() };

@@ -1,13 +1,17 @@
-//! `parse_queued` → `parsed`: the remote parser that has the document is asked, and its markdown taken.
+//! `parse_queued` → `parsed`: polls the remote parser and fetches its markdown.
 //!
-//! Doing it twice is harmless: asking and fetching cost nothing, and the markdown has one key a job. A webhook only makes the
-//! job due sooner; without one it is asked every 5 to 60 s. That it does not answer costs no try: what it has was paid for.
+//! Doing it twice is harmless: polling and fetching cost nothing, and each job has one key for its markdown. A webhook only
+//! makes the job due sooner; without one the parser is polled every 5 to 60 s. A poll without an answer does not count as a
+//! try, because the parse is paid for.
 
-use std::time::{Duration, Instant};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
-use super::{JobMemory, Outcome, Pipeline, Remote, StepError, parsed_key};
+use super::{JobMemory, Outcome, Pipeline, Remote, StepError, poll};
 use domain::{
     Code, Failure, Lease, Status, Step,
     ports::{RemoteState, RemoteText},
@@ -15,20 +19,17 @@ use domain::{
 use store::{
     jobs::{advance_job, finish_duplicate},
     provider_calls::{CallEnd, OpenCall, end_call, get_open_call},
-    work::{ParsedFacts, save_parsed_facts},
 };
 
-/// Between two looks, at least and at most. Source: ours; LlamaParse's free tier takes 20 requests a minute.
-const LOOKS: (u64, u64) = (5, 60);
-/// Answers that the provider lost, after which it is not paid again. Source: ours; once may be an expiry, twice is a pattern.
-const FORGOTTEN_AT_MOST: i64 = 1;
-/// A document is left to workers that have its parser's key for this long. Source: ours; longer than a deploy.
+/// How many lost answers of the provider are paid for again. One may have expired; two mean a wrong setting.
+const MAX_LOST_ANSWERS: i64 = 1;
+/// For so long only a worker with the key of the document's parser takes the document. Longer than a deploy.
 const ORPHANED_AFTER_SECONDS: i64 = 3600;
-/// Pages that a message names.
-const NAMED_PAGES: usize = 10;
+/// The most pages that a message names.
+const MAX_NAMED_PAGES: usize = 10;
 
-/// What a look came to.
-enum Seen {
+/// The result of a poll.
+enum Answer {
     Text(RemoteText),
     NotYet(Duration),
     Gone,
@@ -43,42 +44,42 @@ impl Pipeline {
         }
         let call = get_open_call(&conn, lease.fence).await?;
         drop(conn);
-        // Another program's row: as if it had just been uploaded.
-        let Some(call) = call else { return self.parse_by(Step::Collect, lease, memory).await };
+        // Another program wrote this row: treat it as just uploaded.
+        let Some(call) = call else { return self.parse_in_step(Step::Collect, lease, memory).await };
         let Some(remote) = self.remote.as_ref().filter(|remote| call.provider == remote.parser.name()) else {
-            // Another worker may have the key, in a deploy that brings it; not for ever, where it was taken away.
+            // During a deploy another worker may have the key; later the key was removed from all.
             if call.waited_seconds < ORPHANED_AFTER_SECONDS {
-                return Ok(waiting(Duration::from_secs(LOOKS.1)));
+                return Ok(snooze(poll::MAX_DELAY));
             }
-            return self.parse_by(Step::Collect, lease, memory).await;
+            return self.parse_in_step(Step::Collect, lease, memory).await;
         };
-        if std::mem::take(&mut memory.handed_over) {
-            return Ok(waiting(Duration::from_secs(LOOKS.0)));
+        if mem::take(&mut memory.started_remote_parse) {
+            return Ok(snooze(poll::MIN_DELAY));
         }
-        match self.look(remote, &call, lease).await? {
-            Seen::NotYet(delay) => Ok(waiting(delay)),
-            Seen::Text(text) => self.keep(remote, &call, lease, text, began, memory).await,
-            Seen::Gone => {
+        match self.poll(remote, &call, lease).await? {
+            Answer::NotYet(delay) => Ok(snooze(delay)),
+            Answer::Text(text) => self.save_answer(remote, &call, lease, text, began, memory).await,
+            Answer::Gone => {
                 self.end_call(lease, call.call_id, CallEnd::Gone).await?;
-                if call.forgotten >= FORGOTTEN_AT_MOST {
+                if call.forgotten >= MAX_LOST_ANSWERS {
                     return Err(lost_again().into());
                 }
-                self.parse_by(Step::Collect, lease, memory).await
+                self.parse_in_step(Step::Collect, lease, memory).await
             }
         }
     }
 
-    async fn look(&self, remote: &Remote, call: &OpenCall, lease: &Lease) -> Result<Seen, StepError> {
-        let state = match remote.parser.look(&call.provider_job).await {
+    async fn poll(&self, remote: &Remote, call: &OpenCall, lease: &Lease) -> Result<Answer, StepError> {
+        let state = match remote.parser.get_state(&call.provider_job).await {
             Ok(RemoteState::Ready) => match remote.parser.fetch(&call.provider_job, self.limits.output_bytes).await {
-                Ok(Some(text)) => return Ok(Seen::Text(text)),
+                Ok(Some(text)) => return Ok(Answer::Text(text)),
                 Ok(None) => Ok(RemoteState::Gone),
                 Err(failure) => Err(failure),
             },
             other => other,
         };
-        let unheard = match state {
-            Ok(RemoteState::Gone) => return Ok(Seen::Gone),
+        let missed = match state {
+            Ok(RemoteState::Gone) => return Ok(Answer::Gone),
             Ok(RemoteState::Failed(why)) => {
                 self.end_call(lease, call.call_id, CallEnd::Failed).await?;
                 return Err(failed(&why).into());
@@ -87,16 +88,16 @@ impl Pipeline {
             Err(failure) if failure.class.is_retryable() => Some(failure),
             Err(failure) => return Err(failure.into()),
         };
-        let Some(delay) = next_look(call.waited_seconds, remote.patience) else { return Err(timed_out(remote).into()) };
-        let asked_for = unheard.as_ref().and_then(|failure| failure.retry_after).unwrap_or_default();
-        if let Some(failure) = unheard {
-            tracing::warn!(error.code = failure.code.as_str(), "job {} waits on: {failure}", lease.fence.job_id);
+        let Some(delay) = next_poll(call.waited_seconds, remote.timeout) else { return Err(timed_out(remote).into()) };
+        let retry_after = missed.as_ref().and_then(|failure| failure.retry_after).unwrap_or_default();
+        if let Some(failure) = missed {
+            tracing::warn!(error.code = failure.code.as_str(), "job {} keeps waiting: {failure}", lease.fence.job_id);
         }
-        Ok(Seen::NotYet(delay.max(asked_for)))
+        Ok(Answer::NotYet(delay.max(retry_after)))
     }
 
-    /// Stores the answer; with the checkpoint it counts as collected, and is never asked for again.
-    async fn keep(
+    /// Stores the answer. The call ends with the checkpoint, so the answer is never fetched again.
+    async fn save_answer(
         &self,
         remote: &Remote,
         call: &OpenCall,
@@ -109,20 +110,7 @@ impl Pipeline {
             self.end_call(lease, call.call_id, CallEnd::Failed).await?;
             return Err(failure.into());
         }
-        let key = parsed_key(lease);
-        let facts = ParsedFacts {
-            parsed_path: &key,
-            kind: &call.kind,
-            parser: remote.parser.name(),
-            page_count: i32::try_from(text.pages).unwrap_or(i32::MAX),
-        };
-        self.db
-            .run_tx("save_parsed_facts", |tx| {
-                let facts = &facts;
-                Box::pin(async move { save_parsed_facts(&tx, lease.fence, facts).await })
-            })
-            .await?;
-        self.store_markdown(&key, &text.markdown).await?;
+        self.save_parsed(lease, &call.kind, remote.parser.name(), text.pages, &text.markdown).await?;
         let progress = json!({ "pages": text.pages });
         self.db
             .run_tx("collect", |tx| {
@@ -138,25 +126,24 @@ impl Pipeline {
     }
 }
 
-fn waiting(delay: Duration) -> Outcome {
+fn snooze(delay: Duration) -> Outcome {
     Outcome::Snooze { code: Code::WaitingForParser, delay }
 }
 
-/// Seldom for one that has waited long, and once more when the time is up; `None`: it was.
-fn next_look(waited_seconds: i64, patience: Duration) -> Option<Duration> {
+/// The delay before the next poll. The last poll comes when the time is up; after that `None`.
+fn next_poll(waited_seconds: i64, timeout: Duration) -> Option<Duration> {
     let waited = Duration::from_secs(u64::try_from(waited_seconds).unwrap_or(0));
-    let left = patience.checked_sub(waited).filter(|left| !left.is_zero())?;
-    let (least, most) = LOOKS;
-    Some(Duration::from_secs((waited.as_secs() / 4).clamp(least, most)).min(left))
+    let left = timeout.checked_sub(waited).filter(|left| !left.is_zero())?;
+    Some(poll::delay(waited).min(left))
 }
 
 fn timed_out(remote: &Remote) -> Failure {
-    let seconds = remote.patience.as_secs();
+    let seconds = remote.timeout.as_secs();
     Failure::new(
         Code::ParserTimeout,
         format!(
             "The remote parser was not done within {seconds} s (PARSE_REMOTE_TIMEOUT). Retry the job to ask it once more, or from \
-             `uploaded` to have it read anew."
+             `uploaded` to have it read again."
         ),
     )
 }
@@ -165,7 +152,7 @@ fn failed(why: &str) -> Failure {
     Failure::new(
         Code::RemoteParserFailed,
         format!(
-            "The remote parser could not read the document ({why}). Save it anew, or retry the job from `uploaded`."
+            "The remote parser could not read the document ({why}). Save it again, or retry the job from `uploaded`."
         ),
     )
 }
@@ -177,13 +164,13 @@ fn lost_again() -> Failure {
     )
 }
 
-/// A document is read whole or not at all: what is missing would be missed by nobody who searches.
+/// The failure of an answer without some of the pages. A search would miss them without notice.
 fn incomplete(text: &RemoteText) -> Option<Failure> {
     if text.unread.is_empty() {
         return None;
     }
-    let named: Vec<String> = text.unread.iter().take(NAMED_PAGES).map(u32::to_string).collect();
-    let more = if text.unread.len() > NAMED_PAGES { " and more" } else { "" };
+    let named: Vec<String> = text.unread.iter().take(MAX_NAMED_PAGES).map(u32::to_string).collect();
+    let more = if text.unread.len() > MAX_NAMED_PAGES { " and more" } else { "" };
     Some(Failure::new(
         Code::RemoteParserIncomplete,
         format!(
@@ -201,18 +188,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_are_five_to_sixty_seconds_apart_and_the_last_is_when_the_time_is_up() {
-        let patience = Duration::from_secs(1800);
+    fn the_last_poll_is_when_the_time_is_up() {
+        let timeout = Duration::from_secs(1800);
         for (waited, wanted) in
             [(0, Some(5)), (100, Some(25)), (900, Some(60)), (1798, Some(2)), (1800, None), (9999, None)]
         {
-            assert_eq!(next_look(waited, patience), wanted.map(Duration::from_secs), "{waited}");
+            assert_eq!(next_poll(waited, timeout), wanted.map(Duration::from_secs), "{waited}");
         }
-        assert_eq!(next_look(0, Duration::from_secs(2)), Some(Duration::from_secs(2)));
+        assert_eq!(next_poll(0, Duration::from_secs(2)), Some(Duration::from_secs(2)));
     }
 
     #[test]
-    fn a_page_that_was_not_read_is_named_and_not_passed_over() {
+    fn an_unread_page_is_a_failure_that_names_it() {
         let mut text = RemoteText { markdown: "# x".to_owned(), pages: 30, unread: Vec::new() };
         assert_eq!(incomplete(&text), None);
         text.unread = (3..=14).collect();

@@ -1,7 +1,7 @@
-//! `chunks_stored` → `embeddings_stored`: every chunk gets a vector.
+//! `chunks_stored` → `embeddings_stored`: gives every chunk a vector.
 //!
-//! Doing it twice is harmless: only chunks without a vector of the active model are embedded, and each batch is
-//! committed with the counts, so a crash costs at most the batch in hand.
+//! Doing it twice is harmless: only chunks without a vector of the active model are embedded. Each batch is committed
+//! with its counts, so a crash loses at most one batch.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use store::{
     jobs::advance_job,
 };
 
-/// Chunks a batch: what a crash may cost. Source: ours; about two seconds of a core with the default model.
+/// Chunks per batch: about two seconds of one core with the default model.
 const BATCH: i64 = 48;
 
 impl Pipeline {
@@ -58,8 +58,8 @@ async fn embed_batch(
     Ok(pending.into_iter().zip(vectors).collect())
 }
 
-/// An embedder's answer is not believed: a wrong shape would be refused by the database only after the work, and a
-/// vector that is not a number would poison the index.
+/// Checks the embedder's answer. The database would refuse a wrong dimension only later, and a vector that is not finite
+/// would damage the index.
 fn check_vectors(model: &EmbedModel, wanted: usize, vectors: &[Vec<f32>]) -> Result<(), Failure> {
     if vectors.len() != wanted {
         return Err(Failure::new(
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_of_a_wrong_shape_are_refused_with_their_code() {
+    fn a_wrong_answer_of_the_embedder_has_its_own_code() {
         let refused = |vectors: &[Vec<f32>]| check_vectors(&model(), 1, vectors).unwrap_err().code;
         assert_eq!(refused(&[]), Code::VectorCount);
         assert_eq!(refused(&[vec![1.0]]), Code::VectorDimension);

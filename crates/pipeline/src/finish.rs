@@ -1,6 +1,6 @@
-//! `embeddings_stored` → `complete`: one statement counts once more and ends the job, and others that end with it.
+//! `embeddings_stored` → `complete`: one statement counts the vectors again and completes this job and others with it.
 //!
-//! Doing it twice is harmless: the statement is guarded by the lease, which ending the job gives up.
+//! Doing it twice is harmless: the statement requires the lease, which ends with the job.
 
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ impl Pipeline {
                 "The document has no chunks, so there is nothing to search. Retry the job from `parse_validated`.",
             )
             .into()),
-            // Written by hand at this status, or embedded by another model: the embed step fills what is missing.
+            // The row was set to this status by hand, or another model embedded it: the embed step adds what is missing.
             Completion::Missing { chunks, embedded } => {
                 let progress = json!({ "chunks": chunks, "embedded": embedded });
                 let conn = self.db.get().await?;

@@ -1,15 +1,17 @@
-//! The way of a document from bytes to search, one step a file.
+//! The steps that make an uploaded document searchable, one step per file.
 //!
-//! Each step can be done twice without harm; its module says why. A step is given a [`Lease`], does its work, writes the
-//! next checkpoint under the lease and answers with an outcome.
+//! Doing a step twice is harmless; its module says why. A step gets a [`Lease`], does its work, writes the next checkpoint
+//! under the lease and returns an outcome.
 //!
-//! *Must not know:* claiming, heartbeats, other jobs. Parsers, models and stores come to it as ports.
+//! *Must not know:* claiming, heartbeats, other jobs. Parsers, models and the object store are ports.
 
 mod chunk;
 mod collect;
 mod embed;
 mod finish;
 mod parse;
+mod parsed;
+mod poll;
 mod remote;
 mod scratch;
 mod validate;
@@ -29,56 +31,56 @@ use store::jobs::Completer;
 
 /// Everything the steps need.
 pub struct Pipeline {
-    /// Where rows go.
+    /// The database.
     pub db: Db,
-    /// Where bytes are.
+    /// The store of the documents' bytes and markdown.
     pub store: Arc<dyn ObjectStore>,
-    /// What parses here, and verifies what is parsed elsewhere.
+    /// Parses on this machine, and checks documents before a remote parser gets them.
     pub parser: Arc<dyn Parser>,
-    /// What parses elsewhere; `None`: nothing does.
+    /// The remote parser, if there is one.
     pub remote: Option<Remote>,
-    /// What cuts and embeds.
+    /// The source of the chunker and the embedder.
     pub model: Arc<dyn ModelSource>,
-    /// Bounds of one parse.
+    /// The limits of one parse.
     pub limits: ParseLimits,
-    /// A private folder for files in hand.
+    /// A private folder for the documents in work.
     pub scratch: ScratchDir,
-    /// What ends jobs.
+    /// Completes jobs.
     pub completer: Completer,
 }
 
-/// What a step did. Its result is written already, except where the worker must decide.
+/// The result of a step. It is written already, except for a snooze.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The next checkpoint is written; go on from it.
+    /// The next checkpoint is written; continue from it.
     Advanced(Status),
-    /// The document waits for something outside; park it, at no cost.
+    /// The document waits for something outside. Try again later; this does not count as a try.
     Snooze {
-        /// What it waits for.
+        /// The reason.
         code: Code,
-        /// How long.
+        /// The delay before the next try.
         delay: Duration,
     },
-    /// The job is over: complete or duplicate.
+    /// The job has ended: complete or duplicate.
     Finished(Status),
 }
 
-/// Why a step did not get to an outcome.
+/// Why a step has no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// Somebody else has the job now, or it was cancelled. Stop; write nothing.
+    /// Another worker has the job now, or it was cancelled. Stop; write nothing.
     #[error("the lease is lost")]
     LeaseLost,
     /// The step failed; its class says what that means for the job.
     #[error(transparent)]
     Failed(#[from] Failure),
-    /// The stored bytes are not what was declared. They are removed, but only once the failure is written: whoever comes
-    /// after a crash must find what this one found.
+    /// The stored bytes are not what was declared. They are removed only after the failure is written, so that the next
+    /// worker after a crash finds the same.
     #[error("{failure}")]
     Mismatch {
-        /// Of the document, so it is final.
+        /// The failure, which is final.
         failure: Failure,
-        /// Where the bytes are.
+        /// The key of the bytes.
         key: String,
     },
 }
@@ -92,17 +94,17 @@ impl From<DbError> for StepError {
     }
 }
 
-/// What one claim of a job keeps in memory between its steps; a crash loses nothing by losing it.
+/// What a worker keeps in memory between the steps of a job. It only saves work, so a crash loses nothing.
 #[derive(Debug, Default)]
 pub struct JobMemory {
-    /// The markdown that the last step made or read.
+    /// The markdown that the previous step made or read.
     markdown: Option<String>,
-    /// The remote parser has just been given the document: it is too early to ask.
-    handed_over: bool,
+    /// The remote parser has just got the document, so it is too early to poll.
+    started_remote_parse: bool,
 }
 
 impl Pipeline {
-    /// Does `step` for the job.
+    /// Runs `step` for the job.
     pub async fn run_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError> {
         match step {
             Step::Parse => self.parse(lease, memory).await,
@@ -114,8 +116,8 @@ impl Pipeline {
         }
     }
 
-    /// Whether what a `Configuration` failure complained of is mended: the model loads, the store answers, the remote parser
-    /// takes our key. That it is away holds up only what waits for it.
+    /// Checks whether the cause of a `Configuration` failure is gone: the model loads, the store answers, the remote parser
+    /// accepts the key. A remote parser that does not answer delays only the documents that it has.
     pub async fn probe(&self) -> Result<(), Failure> {
         self.model.embedder().await?;
         self.store.head("probe").await.map(drop)?;
@@ -127,10 +129,4 @@ impl Pipeline {
             None => Ok(()),
         }
     }
-}
-
-/// Where a document's markdown is kept. One key a job: doing the step again overwrites it, and what a deletion or a
-/// new upload of the same content has queued for removal is never a later job's.
-fn parsed_key(lease: &Lease) -> String {
-    format!("parsed/{}/{}.md", lease.user_id, lease.fence.job_id)
 }

@@ -1,30 +1,26 @@
-//! `uploaded` → `parsed`: verified bytes to markdown.
+//! `uploaded` → `parsed`: turns the verified bytes into markdown.
 //!
-//! Doing it twice is harmless: the markdown has one key a job, written down before its first byte.
+//! Doing it twice is harmless: each job has one key for its markdown, which the row names before the first byte is
+//! written.
 
-use std::{io, time::Instant};
+use std::time::Instant;
 
-use bytes::Bytes;
-use futures_util::stream;
 use serde_json::json;
 
-use super::{JobMemory, Outcome, Pipeline, StepError, parsed_key, verify::Found};
-use domain::{
-    Code, Failure, Lease, Status, Step,
-    ports::{FileKind, ParsedDocument},
-};
+use super::{JobMemory, Outcome, Pipeline, StepError, remote::Reading, verify::Found};
+use domain::{Code, Lease, Status, Step, ports::ParsedDocument};
 use store::{
     jobs::{advance_job, finish_duplicate},
-    work::{ParsedFacts, get_work_document, save_parsed_facts},
+    work::get_work_document,
 };
 
 impl Pipeline {
     pub(super) async fn parse(&self, lease: &Lease, memory: &mut JobMemory) -> Result<Outcome, StepError> {
-        self.parse_by(Step::Parse, lease, memory).await
+        self.parse_in_step(Step::Parse, lease, memory).await
     }
 
-    /// The same from either of the statuses that a document can be parsed from. `done`: the step in hand.
-    pub(super) async fn parse_by(
+    /// Parses as part of the step `done`: the collect step parses too if no remote parser has the document.
+    pub(super) async fn parse_in_step(
         &self,
         done: Step,
         lease: &Lease,
@@ -41,11 +37,12 @@ impl Pipeline {
             Found::Verified(file) => file,
             Found::NotYet(delay) => return Ok(Outcome::Snooze { code: Code::WaitingForUpload, delay }),
         };
-        let parsed = self.parser.parse(file.path(), &document.mime, &document.filename, self.limits).await;
+        let parsed = self.parser.parse(&file, &document.mime, &document.filename, self.limits).await;
         if let Some(remote) = &self.remote
             && let Some(kind) = remote.wants(document.ocr, &parsed)
         {
-            return self.hand_over(remote, lease, (file.path(), kind), (done, began), memory).await;
+            let reading = Reading { file: &file, kind, done, began };
+            return self.start_remote_parse(remote, lease, reading, memory).await;
         }
         let ParsedDocument { markdown, pages, kind } = parsed.map_err(|failure| {
             if failure.code == Code::TypeMismatch {
@@ -54,40 +51,10 @@ impl Pipeline {
                 failure.into()
             }
         })?;
-        let key = parsed_key(lease);
-        let facts = ParsedFacts {
-            parsed_path: &key,
-            kind: kind_name(kind),
-            parser: self.parser.name(),
-            page_count: i32::try_from(pages).unwrap_or(i32::MAX),
-        };
-        self.db
-            .run_tx("save_parsed_facts", |tx| {
-                let facts = &facts;
-                Box::pin(async move { save_parsed_facts(&tx, lease.fence, facts).await })
-            })
-            .await?;
-        self.store_markdown(&key, &markdown).await?;
+        self.save_parsed(lease, kind.as_str(), self.parser.name(), pages, &markdown).await?;
         memory.markdown = Some(markdown);
         let conn = self.db.get().await?;
         advance_job(&conn, lease, done, Status::Parsed, &json!({ "pages": pages }), began.elapsed()).await?;
         Ok(Outcome::Advanced(Status::Parsed))
-    }
-
-    pub(super) async fn store_markdown(&self, key: &str, markdown: &str) -> Result<(), Failure> {
-        let body = stream::iter([io::Result::Ok(Bytes::copy_from_slice(markdown.as_bytes()))]);
-        self.store.put(key, Box::pin(body), 0).await.map(drop)
-    }
-}
-
-pub(super) fn kind_name(kind: FileKind) -> &'static str {
-    match kind {
-        FileKind::Pdf => "pdf",
-        FileKind::Docx => "docx",
-        FileKind::Pptx => "pptx",
-        FileKind::Xlsx => "xlsx",
-        FileKind::Html => "html",
-        FileKind::Markdown => "markdown",
-        FileKind::PlainText => "plain_text",
     }
 }

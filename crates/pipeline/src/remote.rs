@@ -1,7 +1,7 @@
-//! `uploaded` → `parse_queued` where a remote parser is to read the document, and which documents those are.
+//! `uploaded` → `parse_queued`: gives a document to the remote parser, and decides which documents it gets.
 //!
-//! Doing it twice costs money, so a row is written before the call: a run that finds one without an end says in the timeline
-//! that the document may have been bought twice. Nothing else comes of it: the job waits for the newer of the two.
+//! Doing it twice costs money, so a row is written before the call. If a row without an end exists, the timeline says that
+//! the document may have been paid for twice. Otherwise that is harmless: the job waits for the newer call.
 
 use std::{
     path::Path,
@@ -12,7 +12,7 @@ use std::{
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{JobMemory, Outcome, Pipeline, StepError, parse::kind_name, validate::has_text};
+use super::{JobMemory, Outcome, Pipeline, StepError, parsed::has_text};
 use domain::{
     Code, Failure, JobId, Lease, Status, Step,
     callback::CallbackKey,
@@ -23,65 +23,71 @@ use store::{
     provider_calls::{CallEnd, accept_call, begin_call, end_call},
 };
 
-/// After the last answer is due, a webhook still counts. Source: ours; its sender tries again for a while.
-const LATE: Duration = Duration::from_secs(3600);
+/// How long after the remote parser's time is up a webhook is still accepted; its sender repeats it for a while.
+const CALLBACK_GRACE: Duration = Duration::from_secs(3600);
 
-/// A parser that is somebody else's service, and what it is for.
+/// The remote parser and its settings.
 pub struct Remote {
     /// The service.
     pub parser: Arc<dyn RemoteParser>,
-    /// Whether it reads every document that it can, or only those that cannot be read here or were uploaded with `ocr`.
+    /// Whether it reads every document that it can, or only those without a text layer and those uploaded with `ocr`.
     pub reads_all: bool,
-    /// How long an answer is waited for.
-    pub patience: Duration,
-    /// How it calls back; `None`: it is asked only.
+    /// How long to wait for the answer.
+    pub timeout: Duration,
+    /// How it reports the end of a job; `None`: it is only polled.
     pub callbacks: Option<Callbacks>,
 }
 
-/// Where a remote parser calls us back.
+/// The address for a remote parser's reports.
 pub struct Callbacks {
-    /// The API's base path, at the address at which the provider reaches it.
+    /// The API's address for the provider, with the base path.
     pub base: String,
-    /// What URLs are made with.
+    /// The key that signs the URLs.
     pub key: CallbackKey,
 }
 
+/// A file for the remote parser, and the step that it is read in.
+pub(super) struct Reading<'a> {
+    pub(super) file: &'a Path,
+    pub(super) kind: FileKind,
+    pub(super) done: Step,
+    pub(super) began: Instant,
+}
+
 impl Remote {
-    /// What the file is, where this parser is to read it. `local`: what came of reading it here, so that only a document
-    /// that was found to be what it says, within its limits, ever leaves.
+    /// The file's kind, if this parser is to read it. `local` is the local parser's result: only a document of the declared
+    /// type and within the limits is sent out.
     pub(super) fn wants(&self, ocr: bool, local: &Result<ParsedDocument, Failure>) -> Option<FileKind> {
         match local {
-            // Only of PDFs is it said that their pages are pictures.
+            // Only a PDF has this code.
             Err(failure) => (failure.code == Code::NoTextLayer).then_some(FileKind::Pdf),
-            Ok(document) => match document.kind {
-                FileKind::Pdf | FileKind::Docx | FileKind::Pptx | FileKind::Xlsx => {
-                    (self.reads_all || ocr || !has_text(&document.markdown)).then_some(document.kind)
-                }
-                FileKind::Html | FileKind::Markdown | FileKind::PlainText => None,
-            },
+            Ok(document) => {
+                let is_wanted = || self.reads_all || ocr || !has_text(&document.markdown);
+                (!document.kind.is_text() && is_wanted()).then_some(document.kind)
+            }
         }
     }
 
     fn callback(&self, job: JobId) -> Option<Callback> {
         let callbacks = self.callbacks.as_ref()?;
-        callbacks.key.callback(&callbacks.base, job, OffsetDateTime::now_utc() + self.patience + LATE)
+        callbacks.key.callback(&callbacks.base, job, OffsetDateTime::now_utc() + self.timeout + CALLBACK_GRACE)
     }
 }
 
 impl Pipeline {
-    /// Hands the verified file to the remote parser. `done`: the step in hand.
-    pub(super) async fn hand_over(
+    /// Sends the verified file to the remote parser and starts its job there.
+    pub(super) async fn start_remote_parse(
         &self,
         remote: &Remote,
         lease: &Lease,
-        (file, kind): (&Path, FileKind),
-        (done, began): (Step, Instant),
+        Reading { file, kind, done, began }: Reading<'_>,
         memory: &mut JobMemory,
     ) -> Result<Outcome, StepError> {
-        let (extension, mime) = wire_type(kind);
-        // The name that the user gave it is nobody else's business.
-        let file_id = remote.parser.upload(file, &format!("document.{extension}"), mime).await?;
-        let (provider, kind) = (remote.parser.name(), kind_name(kind));
+        // The user's file name stays private.
+        let name = format!("document.{}", kind.extension());
+        let file_id = remote.parser.upload(file, &name, kind.media_type()).await?;
+        let provider = remote.parser.name();
+        let kind = kind.as_str();
         let call_id = self
             .db
             .run_tx("begin_call", |tx| Box::pin(async move { begin_call(&tx, lease, provider, kind).await }))
@@ -97,15 +103,16 @@ impl Pipeline {
         };
         self.db
             .run_tx("accept_call", |tx| {
-                let (provider_job, progress) = (&provider_job, json!({}));
+                let provider_job = &provider_job;
+                let progress = json!({});
                 Box::pin(async move {
                     accept_call(&tx, lease.fence, call_id, provider_job).await?;
                     advance_job(&tx, lease, done, Status::ParseQueued, &progress, began.elapsed()).await
                 })
             })
             .await?;
-        tracing::info!(provider, call.id = %call_id, "job {} is with {provider}", lease.fence.job_id);
-        memory.handed_over = true;
+        tracing::info!(provider, call.id = %call_id, "{provider} parses job {}", lease.fence.job_id);
+        memory.started_remote_parse = true;
         Ok(Outcome::Advanced(Status::ParseQueued))
     }
 
@@ -113,23 +120,5 @@ impl Pipeline {
         let ended =
             self.db.run_tx("end_call", |tx| Box::pin(async move { end_call(&tx, lease.fence, call_id, end).await }));
         Ok(ended.await?)
-    }
-}
-
-/// What a provider is told that a file is.
-fn wire_type(kind: FileKind) -> (&'static str, &'static str) {
-    const OFFICE: [&str; 3] = [
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ];
-    match kind {
-        FileKind::Pdf => ("pdf", "application/pdf"),
-        FileKind::Docx => ("docx", OFFICE[0]),
-        FileKind::Pptx => ("pptx", OFFICE[1]),
-        FileKind::Xlsx => ("xlsx", OFFICE[2]),
-        FileKind::Html => ("html", "text/html"),
-        FileKind::Markdown => ("md", "text/markdown"),
-        FileKind::PlainText => ("txt", "text/plain"),
     }
 }

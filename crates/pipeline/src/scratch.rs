@@ -1,81 +1,59 @@
-//! Files in hand: in a private folder of this process, which ends with it.
+//! A private folder for the documents that this process works on.
 
 use std::{
-    fs, io,
-    os::unix::fs::{DirBuilderExt, MetadataExt},
-    path::{Path, PathBuf},
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
 };
 
 use rustix::process::{Pid, geteuid, test_kill_process};
+use tempfile::{TempDir, TempPath};
 use uuid::Uuid;
+
+use domain::{Code, Failure};
 
 const PREFIX: &str = "app-scratch-";
 
-/// A private folder; removed when dropped.
+/// A private folder, removed when dropped.
 #[derive(Debug)]
-pub struct ScratchDir(PathBuf);
+pub struct ScratchDir(TempDir);
 
 impl ScratchDir {
-    /// A new folder below `parent`. What processes that were killed have left there goes first.
+    /// Creates a folder below `parent`, after removing those that killed processes left there.
     ///
     /// # Errors
     ///
     /// `parent` cannot be written.
     pub fn create(parent: &Path) -> io::Result<Self> {
         remove_orphans(parent);
-        let path = parent.join(format!("{PREFIX}{}-{}", std::process::id(), Uuid::new_v4().simple()));
-        fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).permissions(Permissions::from_mode(0o700)).tempdir_in(parent).map(Self)
     }
 
-    /// The folder.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for ScratchDir {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(error = %error, "couldn't remove the scratch folder");
-        }
+    /// The path of a new file in the folder. Dropping the path removes the file.
+    pub(super) fn new_file(&self) -> Result<TempPath, Failure> {
+        let path = self.0.path().join(Uuid::new_v4().simple().to_string());
+        TempPath::try_from_path(path).map_err(|error| failure(&error))
     }
 }
 
-/// Removes the folders of our own processes that are no more.
+pub(super) fn failure(error: &io::Error) -> Failure {
+    Failure::new(Code::ScratchUnavailable, format!("A temporary file could not be read back: {error}."))
+}
+
+/// Removes the folders of this program's processes that no longer run.
 fn remove_orphans(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok());
         let Some(pid) = pid.and_then(Pid::from_raw) else { continue };
-        let ours = entry.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == geteuid().as_raw());
-        if ours && test_kill_process(pid) == Err(rustix::io::Errno::SRCH) {
-            // Another process that starts may be quicker.
+        let is_own = entry.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == geteuid().as_raw());
+        if is_own && test_kill_process(pid) == Err(rustix::io::Errno::SRCH) {
+            // Another starting process may have removed it already.
             drop(fs::remove_dir_all(entry.path()));
-        }
-    }
-}
-
-/// A document's file on this host; removed when dropped.
-pub(super) struct ScratchFile(PathBuf);
-
-impl ScratchFile {
-    pub(super) fn new(folder: &Path) -> Self {
-        Self(folder.join(Uuid::new_v4().simple().to_string()))
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for ScratchFile {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.0)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(error = %error, "couldn't remove a scratch file");
         }
     }
 }
@@ -85,18 +63,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_killed_process_left_is_removed_and_a_living_ones_is_not() {
-        let parent = std::env::temp_dir().join(format!("scratch-test-{}", Uuid::new_v4()));
-        fs::create_dir(&parent).unwrap();
+    fn the_folder_of_a_killed_process_is_removed_and_that_of_a_running_one_is_not() {
+        let parent = tempfile::tempdir().unwrap();
         // No process has this id: Linux ends at 2^22.
-        let orphan = parent.join(format!("{PREFIX}99999999-x"));
+        let orphan = parent.path().join(format!("{PREFIX}99999999-x"));
         fs::create_dir(&orphan).unwrap();
-        let first = ScratchDir::create(&parent).unwrap();
-        let second = ScratchDir::create(&parent).unwrap();
+        let first = ScratchDir::create(parent.path()).unwrap();
+        let second = ScratchDir::create(parent.path()).unwrap();
         assert!(!orphan.exists());
-        assert!(first.path().is_dir() && second.path().is_dir());
+        assert!(first.0.path().is_dir() && second.0.path().is_dir());
+        assert_eq!(first.0.path().metadata().unwrap().mode() & 0o777, 0o700);
+        let file = first.new_file().unwrap();
+        fs::write(&file, b"x").unwrap();
+        let path = file.to_path_buf();
+        drop(file);
+        assert!(!path.exists());
         drop((first, second));
-        assert_eq!(fs::read_dir(&parent).unwrap().count(), 0);
-        fs::remove_dir(&parent).unwrap();
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
     }
 }

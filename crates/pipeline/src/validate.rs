@@ -1,23 +1,20 @@
-//! `parsed` → `parse_validated`: the markdown is normalised and hashed, and empty text refused.
+//! `parsed` → `parse_validated`: normalises and hashes the markdown, and refuses a document without text.
 //!
-//! Doing it twice is harmless: normalising what is normalised changes nothing.
+//! Doing it twice is harmless: normalising again changes nothing.
 
 use std::time::Instant;
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{JobMemory, Outcome, Pipeline, StepError, parsed_key, scratch::ScratchFile};
+use super::{JobMemory, Outcome, Pipeline, StepError, parsed::has_text};
 use domain::{Code, Failure, Lease, Status, Step, hex};
-use store::{
-    jobs::advance_job,
-    work::{get_work_document, save_parsed_sha256},
-};
+use store::{jobs::advance_job, work::save_parsed_sha256};
 
 impl Pipeline {
     pub(super) async fn validate(&self, lease: &Lease, memory: &mut JobMemory) -> Result<Outcome, StepError> {
         let began = Instant::now();
-        let markdown = self.markdown(lease, memory).await?;
+        let markdown = self.get_markdown(lease, memory).await?;
         let normalised = normalise(&markdown);
         if !has_text(&normalised) {
             return Err(Failure::new(
@@ -26,12 +23,13 @@ impl Pipeline {
             )
             .into());
         }
-        let sha256 = hex(&Sha256::digest(normalised.as_bytes()));
-        self.store_markdown(&parsed_key(lease), &normalised).await?;
+        let sha256 = hex(Sha256::digest(&normalised));
+        self.store_markdown(lease, &normalised).await?;
         let progress = json!({ "characters": normalised.chars().count() });
         self.db
             .run_tx("validate", |tx| {
-                let (sha256, progress) = (&sha256, &progress);
+                let sha256 = &sha256;
+                let progress = &progress;
                 Box::pin(async move {
                     save_parsed_sha256(&tx, lease.fence, sha256).await?;
                     advance_job(&tx, lease, Step::Validate, Status::ParseValidated, progress, began.elapsed()).await
@@ -41,36 +39,9 @@ impl Pipeline {
         memory.markdown = Some(normalised);
         Ok(Outcome::Advanced(Status::ParseValidated))
     }
-
-    /// The document's markdown: what the step before left in memory, else what is stored.
-    pub(super) async fn markdown(&self, lease: &Lease, memory: &mut JobMemory) -> Result<String, StepError> {
-        if let Some(markdown) = memory.markdown.take() {
-            return Ok(markdown);
-        }
-        let conn = self.db.get().await?;
-        let document = get_work_document(&conn, lease.fence).await?;
-        drop(conn);
-        let file = ScratchFile::new(self.scratch.path());
-        let found = match &document.parsed_path {
-            Some(key) => self.store.fetch(key, file.path()).await?,
-            None => None,
-        };
-        if found.is_none() {
-            return Err(Failure::new(Code::ParsedTextMissing,
-                "The markdown of this document is not in the object store under its parsed_path. Retry the job from `uploaded`.",
-            )
-            .into());
-        }
-        let bytes = tokio::fs::read(file.path()).await.map_err(|error| scratch_failure(&error))?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
 }
 
-fn scratch_failure(error: &std::io::Error) -> Failure {
-    Failure::new(Code::ScratchUnavailable, format!("A file in hand could not be read back: {error}."))
-}
-
-/// One form for the same text: line feeds, no control characters (Postgres holds no NUL), no trailing blanks, at most
+/// Brings the text into one form: line feeds, no control characters (Postgres stores no NUL), no trailing blanks, at most
 /// one blank line in a row.
 fn normalise(markdown: &str) -> String {
     let mut text = String::with_capacity(markdown.len());
@@ -89,11 +60,6 @@ fn normalise(markdown: &str) -> String {
     text
 }
 
-/// Whether anything but page markers and marks is there.
-pub(super) fn has_text(markdown: &str) -> bool {
-    markdown.lines().filter(|line| !line.starts_with("<!-- page ")).any(|line| line.chars().any(char::is_alphanumeric))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,11 +69,5 @@ mod tests {
         let once = normalise("\u{feff}# A\r\n\r\n\r\n\r\ntext  \0with\tends \r\n\n");
         assert_eq!(once, "# A\n\ntext  with\tends\n");
         assert_eq!(normalise(&once), once);
-    }
-
-    #[test]
-    fn page_markers_and_rules_are_no_text() {
-        assert!(!has_text("<!-- page 1 -->\n\n---\n<!-- page 2 -->\n"));
-        assert!(has_text("<!-- page 1 -->\n١\n"));
     }
 }

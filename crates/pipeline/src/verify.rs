@@ -1,43 +1,43 @@
-//! Finds a document's bytes and holds them against what was declared.
+//! Fetches a document's bytes and compares them with what was declared.
 //!
 //! Doing it twice is harmless: it only reads.
 
 use std::time::Duration;
 
-use super::{Pipeline, StepError, scratch::ScratchFile};
+use tempfile::TempPath;
+
+use super::{Pipeline, StepError, poll};
 use domain::{Code, Failure, ports::StoredObject};
 use store::work::WorkDocument;
 
-/// Between two looks for bytes that have not come, at least and at most. Source: DESIGN §3.
-const SNOOZE: (f64, f64) = (5.0, 60.0);
-
-/// What looking for the bytes found.
+/// The result of a search for the bytes.
 pub(super) enum Found {
-    /// They are here, and are what was declared.
-    Verified(ScratchFile),
-    /// They may still come; look again after this long.
+    /// A copy of the bytes, which are what was declared.
+    Verified(TempPath),
+    /// The upload may still happen; check again after this delay.
     NotYet(Duration),
 }
 
 impl Pipeline {
-    /// Fetches the bytes to a scratch file and verifies size and SHA-256. The type and the page limit are the
-    /// parser's to verify, since that takes reading the content.
+    /// Fetches the bytes to a temporary file and checks size and SHA-256. The parser checks the type and the page limit,
+    /// which takes reading the content.
     pub(super) async fn find_bytes(&self, document: &WorkDocument) -> Result<Found, StepError> {
-        // Before the download: an object of another size may be any size.
+        // Check the size before the download, because a wrong object may be huge.
         if let Some(bytes_len) = self.store.head(&document.raw_path).await?
             && let Some(failure) = size_mismatch(document, bytes_len)
         {
             return Err(StepError::Mismatch { failure, key: document.raw_path.clone() });
         }
-        let file = ScratchFile::new(self.scratch.path());
-        match self.store.fetch(&document.raw_path, file.path()).await? {
+        let file = self.scratch.new_file()?;
+        match self.store.fetch(&document.raw_path, &file).await? {
             Some(stored) => match mismatch(document, &stored) {
                 None => Ok(Found::Verified(file)),
                 Some(failure) => Err(StepError::Mismatch { failure, key: document.raw_path.clone() }),
             },
             None => match document.upload_expires_in_seconds {
-                Some(left) if left > 0.0 => Ok(Found::NotYet(next_look(document.waited_seconds, left))),
-                Some(_) => Err(Failure::new(Code::UploadExpired,
+                Some(left) if left > 0.0 => Ok(Found::NotYet(next_check(document.waited_seconds, left))),
+                Some(_) => Err(Failure::new(
+                    Code::UploadExpired,
                     "The upload was announced but its bytes never came before it expired. Upload the file again.",
                 )
                 .into()),
@@ -51,10 +51,10 @@ impl Pipeline {
     }
 }
 
-/// Seldom for one that has waited long, and never much after the upload expires.
-fn next_look(waited_seconds: f64, left_seconds: f64) -> Duration {
-    let (least, most) = SNOOZE;
-    Duration::from_secs_f64((waited_seconds / 4.0).clamp(least, most).min(left_seconds.max(1.0) + 0.5))
+/// The delay before the next check. The last check comes half a second after the upload expires.
+fn next_check(waited_seconds: f64, left_seconds: f64) -> Duration {
+    let waited = Duration::try_from_secs_f64(waited_seconds).unwrap_or_default();
+    poll::delay(waited).min(Duration::from_secs_f64(left_seconds.max(1.0) + 0.5))
 }
 
 fn size_mismatch(document: &WorkDocument, bytes_len: u64) -> Option<Failure> {
@@ -88,10 +88,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_are_five_to_sixty_seconds_apart_and_end_with_the_upload() {
-        assert_eq!(next_look(0.0, 600.0), Duration::from_secs(5));
-        assert_eq!(next_look(100.0, 600.0), Duration::from_secs(25));
-        assert_eq!(next_look(3600.0, 600.0), Duration::from_secs(60));
-        assert_eq!(next_look(3600.0, 2.0), Duration::from_secs_f64(2.5));
+    fn the_last_check_comes_when_the_upload_expires() {
+        assert_eq!(next_check(0.0, 600.0), Duration::from_secs(5));
+        assert_eq!(next_check(100.0, 600.0), Duration::from_secs(25));
+        assert_eq!(next_check(3600.0, 600.0), Duration::from_secs(60));
+        assert_eq!(next_check(3600.0, 2.0), Duration::from_secs_f64(2.5));
     }
 }

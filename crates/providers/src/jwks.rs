@@ -1,4 +1,4 @@
-//! The public keys of the issuer of users' tokens, over HTTPS.
+//! Fetches the public keys of the issuer of users' tokens over HTTPS.
 
 use std::time::Duration;
 
@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use reqwest::redirect::Policy;
 use url::Url;
 
+use crate::body::read_body;
 use domain::{Code, Failure, ports::KeySource, signing_keys::KeySet};
 
-/// For one answer, connecting included: a request may be waiting for it. Source: ours.
+/// The time limit of one fetch, connecting included. Short, because a request may wait for it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// More of an answer is not read. Source: ours; a set of three keys is 1 KiB.
-const MAX_BYTES: usize = 64 * 1024;
+/// The most bytes of an answer; a set of three keys has 1 KiB.
+const MAX_BYTES: u64 = 64 * 1024;
 
 /// A key set at a URL.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub struct Jwks {
 }
 
 impl Jwks {
-    /// The key set at `url`. Redirects are not followed: where the keys are is a setting, not an answer.
+    /// The key set at `url`. Redirects are not followed: only the setting decides where the keys are.
     ///
     /// # Errors
     ///
@@ -31,7 +32,7 @@ impl Jwks {
             .redirect(Policy::none())
             .connect_timeout(ANSWER_WITHIN)
             .timeout(ANSWER_WITHIN)
-            // Asked every ten minutes; a connection kept that long is closed by the other side first.
+            // Keys are fetched every ten minutes; until then the server has closed an idle connection.
             .pool_max_idle_per_host(0)
             .user_agent(concat!("app/", env!("CARGO_PKG_VERSION")))
             .build()?;
@@ -39,18 +40,12 @@ impl Jwks {
     }
 
     async fn read(&self) -> Result<Vec<u8>, Failure> {
-        let mut answer = self.http.get(self.url.clone()).send().await.map_err(unavailable)?;
+        let answer = self.http.get(self.url.clone()).send().await.map_err(unavailable)?;
         if answer.status() != reqwest::StatusCode::OK {
             return Err(unavailable(format!("answered with {}", answer.status().as_u16())));
         }
-        let mut body = Vec::new();
-        while let Some(bytes) = answer.chunk().await.map_err(unavailable)? {
-            if body.len() + bytes.len() > MAX_BYTES {
-                return Err(unavailable(format!("the answer is larger than {MAX_BYTES} bytes")));
-            }
-            body.extend_from_slice(&bytes);
-        }
-        Ok(body)
+        let body = read_body(answer, MAX_BYTES).await.map_err(unavailable)?;
+        body.ok_or_else(|| unavailable(format!("the answer is larger than {MAX_BYTES} bytes")))
     }
 }
 

@@ -1,11 +1,11 @@
-//! Other people's services: object storage, LlamaParse, and the keys that sign users' tokens.
+//! Clients of external services: object storage, LlamaParse, and the keys that sign users' tokens.
 //!
-//! Each module implements a trait of [`domain::ports`], bounds every call in time, and turns each way of failing into a
-//! code and a sentence that says what to do.
+//! Each module implements a trait of [`domain::ports`], gives every call a time limit, and turns each failure into a code
+//! and a sentence that says what to do.
 //!
-//! *Must not know:* a table, a job, or the life of a document. Concrete clients are named only where the program is put
-//! together.
+//! *Must not know:* tables, jobs, or the states of a document. Only the composition roots name a concrete client.
 
+mod body;
 pub mod jwks;
 pub mod llamaparse;
 pub mod object_storage;

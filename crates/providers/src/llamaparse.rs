@@ -1,7 +1,7 @@
-//! LlamaParse: a file is uploaded, a job begun, asked about, and its markdown fetched.
+//! LlamaParse: uploads a file, starts a job, polls it and fetches its markdown.
 //!
-//! Source: developers.llamaindex.ai, "REST API Guide" (`/api/v2/parse`), "Upload File" (`/api/v1/beta/files`) and "Webhooks".
-//! Its answers do not say what a job has cost.
+//! Written after "REST API Guide" (`/api/v2/parse`), "Upload File" (`/api/v1/beta/files`) and "Webhooks" on
+//! developers.llamaindex.ai. The answers do not contain the cost of a job.
 
 mod answer;
 mod error;
@@ -26,35 +26,35 @@ use domain::{
     Code, Failure,
     ports::{Callback, RemoteParser, RemoteState, RemoteText, StartFailed},
 };
-use error::Refused;
+use error::RequestFailed;
 use telemetry::metrics::{METRICS, ProviderCall};
 
-/// For a connection to stand. Source: ours; a handshake across an ocean takes a tenth of it.
+/// The time limit for connecting; a handshake across an ocean takes a tenth of it.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// For an answer that is short. Source: ours.
+/// The time limit of a request with a short answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// For a file to go out, or a text to come in. Source: ours; 25 MB at 1 Mbit/s take 200 s.
+/// The time limit for sending a file or receiving a text; 25 MB at 1 Mbit/s take 200 s.
 const TRANSFER_WITHIN: Duration = Duration::from_secs(300);
-/// Of an answer that should be short, in bytes.
+/// The most bytes of a short answer.
 const SHORT_ANSWER: u64 = 64 * 1024;
-/// What is worth a call: a success says so once, all else comes by asking.
+/// The events that LlamaParse reports; progress is polled.
 const EVENTS: [&str; 4] = ["parse.success", "parse.error", "parse.partial_success", "parse.cancelled"];
 
-/// Where LlamaParse is and how it parses.
+/// The address of LlamaParse, and how it parses.
 #[derive(Debug, Clone)]
 pub struct LlamaParseOptions {
-    /// Its address, without a path.
+    /// The address without a path.
     pub url: Url,
-    /// How thoroughly it reads: `cost_effective`, `agentic` or `agentic_plus`.
+    /// How thoroughly LlamaParse reads: `cost_effective`, `agentic` or `agentic_plus`.
     pub tier: String,
-    /// For an answer that is short to come.
+    /// The time limit of a request with a short answer.
     pub answer_within: Duration,
-    /// For a file to go out, or a text to come in.
+    /// The time limit for sending a file or receiving a text.
     pub transfer_within: Duration,
 }
 
 impl LlamaParseOptions {
-    /// With the usual patience.
+    /// Options with the default time limits.
     pub fn new(url: Url, tier: String) -> Self {
         Self { url, tier, answer_within: ANSWER_WITHIN, transfer_within: TRANSFER_WITHIN }
     }
@@ -67,11 +67,11 @@ pub struct LlamaParse {
     options: LlamaParseOptions,
 }
 
-/// Why there is no client.
+/// Why a client cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum LlamaParseError {
-    /// The key cannot stand in a header.
-    #[error("LLAMAPARSE_API_KEY holds characters that no key has")]
+    /// The key contains characters that a header cannot hold.
+    #[error("LLAMAPARSE_API_KEY contains characters that a key cannot have")]
     Key(#[source] InvalidHeaderValue),
     /// TLS cannot be set up.
     #[error("couldn't set up the client for LlamaParse: {0}")]
@@ -79,11 +79,11 @@ pub enum LlamaParseError {
 }
 
 impl LlamaParse {
-    /// A client with this key; calls nobody yet.
+    /// A client with this key. It sends no request yet.
     ///
     /// # Errors
     ///
-    /// The key is none, or TLS cannot be set up.
+    /// The key is invalid, or TLS cannot be set up.
     pub fn new(options: &LlamaParseOptions, key: &str) -> Result<Self, LlamaParseError> {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {key}")).map_err(LlamaParseError::Key)?;
         authorization.set_sensitive(true);
@@ -91,7 +91,7 @@ impl LlamaParse {
             .default_headers(HeaderMap::from_iter([(AUTHORIZATION, authorization)]))
             .user_agent(concat!("app/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_WITHIN)
-            // The key and the document go nowhere else.
+            // Neither the key nor the document may go to another server.
             .redirect(redirect::Policy::none())
             .build()
             .map_err(LlamaParseError::Client)?;
@@ -104,8 +104,8 @@ impl LlamaParse {
         format!("{}/api/v2/parse/{job}", self.base)
     }
 
-    /// What is asked for when a job is begun.
-    fn configuration(&self, file_id: &str, callback: Option<&Callback>) -> Value {
+    /// The body of the request that starts a job.
+    fn job_request(&self, file_id: &str, callback: Option<&Callback>) -> Value {
         let mut body = json!({ "file_id": file_id, "tier": self.options.tier, "version": "latest" });
         if let Some(callback) = callback {
             body["webhook_configurations"] = json!([{
@@ -119,13 +119,13 @@ impl LlamaParse {
     }
 }
 
-/// Sends a request; an answer other than success is a refusal. Counted, and timed.
-async fn send(call: ProviderCall, request: RequestBuilder) -> Result<Response, Refused> {
+/// Sends a request, and counts and times it. An answer other than success is an error.
+async fn send(call: ProviderCall, request: RequestBuilder) -> Result<Response, RequestFailed> {
     let began = Instant::now();
     let outcome = match request.send().await {
-        Err(error) => Err(error::unheard(&error)),
+        Err(error) => Err(error::of_transport(&error)),
         Ok(response) if response.status().is_success() => Ok(response),
-        Ok(response) => Err(error::refused(response).await),
+        Ok(response) => Err(error::of_status(response).await),
     };
     let told = outcome.as_ref().map(drop).map_err(|refused| refused.failure.code);
     METRICS.record_provider_call("llamaparse", call, told, began.elapsed());
@@ -144,52 +144,55 @@ impl RemoteParser for LlamaParse {
         let part = Part::stream_with_length(reqwest::Body::wrap_stream(ReaderStream::new(opened)), bytes)
             .file_name(name.to_owned())
             .mime_str(mime)
-            .map_err(|error| error::unheard(&error).failure)?;
+            .map_err(|error| error::of_transport(&error).failure)?;
         let form = Form::new().text("purpose", "parse").part("file", part);
         let request = self.http.post(format!("{}/api/v1/beta/files", self.base)).multipart(form);
-        let response =
-            send(ProviderCall::Upload, request.timeout(self.options.transfer_within)).await.map_err(Refused::here)?;
+        let response = send(ProviderCall::Upload, request.timeout(self.options.transfer_within))
+            .await
+            .map_err(RequestFailed::of_address)?;
         answer::id(answer::read(response, SHORT_ANSWER).await?)
     }
 
     async fn start(&self, file_id: &str, callback: Option<&Callback>) -> Result<String, StartFailed> {
-        let request =
-            self.http.post(format!("{}/api/v2/parse", self.base)).json(&self.configuration(file_id, callback));
+        let request = self.http.post(format!("{}/api/v2/parse", self.base)).json(&self.job_request(file_id, callback));
         let response = send(ProviderCall::Start, request.timeout(self.options.answer_within)).await;
         let response =
-            response.map_err(|refused| StartFailed { uncertain: refused.uncertain, failure: refused.here() })?;
-        // It has said yes: what follows is only about to what.
+            response.map_err(|failed| StartFailed { uncertain: failed.uncertain, failure: failed.of_address() })?;
+        // The job is started; a failure from here on means only that its id is unknown.
         let id = answer::read(response, SHORT_ANSWER).await.and_then(answer::id);
         id.map_err(|failure| StartFailed { failure, uncertain: true })
     }
 
-    async fn look(&self, job: &str) -> Result<RemoteState, Failure> {
+    async fn get_state(&self, job: &str) -> Result<RemoteState, Failure> {
         let request = self.http.get(self.job_url(job)).timeout(self.options.answer_within);
         match send(ProviderCall::Look, request).await {
             Ok(response) => answer::state(answer::read(response, SHORT_ANSWER).await?),
-            Err(refused) if refused.not_found => Ok(RemoteState::Gone),
-            Err(refused) => Err(refused.failure),
+            Err(failed) if failed.not_found => Ok(RemoteState::Gone),
+            Err(failed) => Err(failed.failure),
         }
     }
 
     async fn fetch(&self, job: &str, max_bytes: u64) -> Result<Option<RemoteText>, Failure> {
         let request =
             self.http.get(format!("{}?expand=markdown", self.job_url(job))).timeout(self.options.transfer_within);
-        // As JSON the text is longer: two bytes for a line feed, and what is said of each page.
+        // JSON is longer than the text: it has two bytes for a line feed, and fields for each page.
         let bound = max_bytes.saturating_mul(2).saturating_add(SHORT_ANSWER);
         match send(ProviderCall::Fetch, request).await {
             Ok(response) => match answer::read(response, bound).await? {
                 None => Err(too_long(max_bytes)),
                 body => answer::text(body, max_bytes).map(Some),
             },
-            Err(refused) if refused.not_found => Ok(None),
-            Err(refused) => Err(refused.failure),
+            Err(failed) if failed.not_found => Ok(None),
+            Err(failed) => Err(failed.failure),
         }
     }
 
     async fn probe(&self) -> Result<(), Failure> {
         let request = self.http.get(format!("{}/api/v2/parse?page_size=1", self.base));
-        send(ProviderCall::Probe, request.timeout(self.options.answer_within)).await.map(drop).map_err(Refused::here)
+        send(ProviderCall::Probe, request.timeout(self.options.answer_within))
+            .await
+            .map(drop)
+            .map_err(RequestFailed::of_address)
     }
 }
 
@@ -199,6 +202,6 @@ fn too_long(limit: u64) -> Failure {
 }
 
 fn unreadable(error: &std::io::Error) -> Failure {
-    let message = format!("A file in hand could not be read back: {}.", error.kind());
+    let message = format!("A temporary file could not be read back: {}.", error.kind());
     Failure::new(Code::ScratchUnavailable, message)
 }

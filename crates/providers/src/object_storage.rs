@@ -1,7 +1,7 @@
 //! [`ObjectStore`] over a local folder or an S3-compatible service.
 //!
-//! Bodies are streamed: of each, at most `LOCAL_PART_BYTES` are in memory; of all that go to S3 a few parts of
-//! `S3_PART_BYTES`. An object appears at its key whole or not at all. Keys and URLs never appear in a failure's text.
+//! Bodies are streamed: a local upload keeps at most `LOCAL_PART_BYTES` in memory, all uploads to S3 together a few parts
+//! of `S3_PART_BYTES`. An object appears at its key whole or not at all. A failure's text never contains keys or URLs.
 
 mod error;
 mod fetch;
@@ -22,25 +22,25 @@ use url::Url;
 
 use config::StorageLocation;
 use domain::{
-    Code, Failure,
+    Code, Failure, hex,
     ports::{ByteStream, ObjectStore, StoredObject},
 };
 
-/// Source: S3's smallest part; services such as R2 also want all parts but the last equally long.
+/// S3's smallest part. R2 also requires that all parts but the last have the same length.
 const S3_PART_BYTES: usize = 5 * 1024 * 1024;
-/// A local part is one write to a file; larger ones were no faster, and every upload at the same time holds one.
+/// One write to a file. Every upload keeps one in memory; larger ones were not faster.
 const LOCAL_PART_BYTES: usize = 64 * 1024;
-/// Source: S3's limit for a key, in bytes.
+/// S3's limit for a key, in bytes.
 const MAX_KEY_BYTES: usize = 1024;
-/// Source: the longest life that AWS Signature Version 4 allows a signed URL.
-const MAX_SIGNED_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The longest lifetime that AWS Signature Version 4 allows for a signed URL.
+const MAX_SIGNED_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The object store that `STORAGE_URL` names.
 #[derive(Clone)]
 pub struct ObjectStorage {
     backend: Arc<dyn Backend>,
     kind: Kind,
-    /// Put before every key; empty, or ending in `/`.
+    /// Stands before every key; empty, or ends with `/`.
     prefix: String,
     shown_as: String,
 }
@@ -64,8 +64,7 @@ impl ObjectStorage {
     /// Opens the store at `location`, without talking to it yet: a folder, made (mode 0700) where it is missing, or a
     /// bucket of S3 or of a service that speaks like it, in path style. A folder needs no credentials.
     ///
-    /// Call it on the main runtime: that one will drive the connections to S3, so that a busy HTTP worker thread
-    /// cannot stall them.
+    /// Call it on the main runtime, which then drives the connections to S3; a busy HTTP worker thread would stall them.
     ///
     /// # Errors
     ///
@@ -92,7 +91,7 @@ impl ObjectStorage {
             .create(folder)
             .map_err(|error| refuse("make", error.kind()))?;
         let folder = folder.canonicalize().map_err(|error| refuse("open", error.kind()))?;
-        // With fsync, what the API has acknowledged survives a power cut, as it would in S3.
+        // With fsync, an acknowledged upload survives a power cut, as it does in S3.
         let store = LocalFileSystem::new_with_prefix(&folder)
             .map_err(|_io| refuse("open", std::io::ErrorKind::InvalidInput))?
             .with_fsync(true);
@@ -104,7 +103,7 @@ impl ObjectStorage {
         })
     }
 
-    /// Where `key` lives in the backend. Our own keys always pass; rows of other programs may hold anything.
+    /// The path of `key` in the backend. The program's own keys are always valid; other programs' rows may hold anything.
     fn locate(&self, key: &str) -> Result<object_store::path::Path, Failure> {
         let refused = || {
             Failure::new(
@@ -122,7 +121,7 @@ impl ObjectStorage {
         Ok(path)
     }
 
-    /// Removes what a killed process left half written beside a local object.
+    /// Removes the incomplete files of killed processes beside a local object.
     async fn remove_staged(store: &LocalFileSystem, path: &object_store::path::Path) -> Result<(), Failure> {
         let Ok(file) = store.path_to_filesystem(path) else { return Ok(()) };
         for n in 1.. {
@@ -142,7 +141,7 @@ fn misconfigured(message: String) -> Failure {
     Failure::new(Code::StorageMisconfigured, message)
 }
 
-/// Names the store for a log line, without secrets.
+/// The name of the store for a log line, without secrets.
 impl fmt::Display for ObjectStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown_as)
@@ -188,7 +187,7 @@ impl ObjectStore for ObjectStorage {
         match &self.kind {
             Kind::Local(_) => Ok(None),
             Kind::S3(store) => store
-                .signed_url(reqwest::Method::PUT, &path, expires_in.min(MAX_SIGNED_LIFE))
+                .signed_url(reqwest::Method::PUT, &path, expires_in.min(MAX_SIGNED_LIFETIME))
                 .await
                 .map(Some)
                 .map_err(|error| error::of_store(&error, "sign an upload to")),
@@ -196,7 +195,7 @@ impl ObjectStore for ObjectStorage {
     }
 }
 
-/// Counts and hashes what goes by.
+/// Counts and hashes the bytes of an object.
 #[derive(Default)]
 struct Meter {
     bytes_len: u64,
@@ -210,7 +209,6 @@ impl Meter {
     }
 
     fn finish(self) -> StoredObject {
-        let sha256 = domain::hex(self.sha256.finalize());
-        StoredObject { bytes_len: self.bytes_len, sha256 }
+        StoredObject { bytes_len: self.bytes_len, sha256: hex(self.sha256.finalize()) }
     }
 }

@@ -1,7 +1,7 @@
-//! The child process: takes its limits, parses one file, answers, ends.
+//! The child process: sets its limits, parses one file, writes the answer and ends.
 //!
-//! It runs before any configuration is read, holds no secret and no open file but its pipes. Whatever it does to
-//! itself (abort, overflow its stack, run out of memory or time) costs this one document.
+//! It reads no configuration and has no secret and no open file but its pipes. If it aborts, overflows its stack or runs
+//! out of memory or time, only this document fails.
 
 use std::{
     fs::File,
@@ -15,33 +15,32 @@ use std::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
-    detect,
+    detect::{self, Content, Declared},
     fault::Fault,
     html, office, pdf,
     protocol::{self, Limits, Parsed, Request},
 };
-use domain::markdown;
-use domain::ports::FileKind;
+use domain::{markdown, ports::FileKind};
 
-/// Stack of the thread that parses, in bytes: documents nest deeper than programs do.
+/// Stack of the thread that parses, in bytes: parsers recurse into nested documents.
 const PARSE_STACK_BYTES: usize = 64 << 20;
-/// Open files: three pipes, the document, and a few to spare.
+/// Open files: three pipes, the document, and some in reserve.
 const MAX_OPEN_FILES: u64 = 16;
 
-/// The whole life of the child process, as `app parse-child`.
+/// Runs the child process, `app parse-child`.
 ///
-/// It speaks a private protocol over stdin and stdout and is of no use to people. Exits 0 once it has answered,
-/// whatever the answer; 1 when it could not understand or answer its parent.
+/// Stdin and stdout carry a private protocol. Exits with 0 after any answer, and with 1 if it cannot read the request
+/// or write the answer.
 pub fn run_child() -> ExitCode {
     // A panic's message can quote the document.
     panic::set_hook(Box::new(|_| {}));
     let Ok(request) = protocol::read_request(io::stdin().lock()) else {
         return ExitCode::FAILURE;
     };
-    if end_with_parent().is_err() {
+    if exit_with_parent().is_err() {
         return ExitCode::FAILURE;
     }
-    let answer = take_limits(&request.limits)
+    let answer = set_limits(&request.limits)
         .map_err(|error| Fault::unavailable(&format!("limits: {}", error.kind())))
         .and_then(|()| parse_on_own_stack(request));
     match protocol::write_answer(io::stdout().lock(), answer) {
@@ -50,8 +49,8 @@ pub fn run_child() -> ExitCode {
     }
 }
 
-/// Ends this process as soon as stdin closes: a parent killed outright leaves no parser behind.
-fn end_with_parent() -> io::Result<()> {
+/// Exits as soon as stdin closes, so that no child outlives a killed parent.
+fn exit_with_parent() -> io::Result<()> {
     let wait = || {
         let mut byte = [0];
         while matches!(io::stdin().read(&mut byte), Ok(1)) {}
@@ -60,20 +59,20 @@ fn end_with_parent() -> io::Result<()> {
     thread::Builder::new().stack_size(64 << 10).spawn(wait).map(drop)
 }
 
-/// Lowers this process's limits for good, before it looks at the document.
-fn take_limits(limits: &Limits) -> io::Result<()> {
+/// Lowers this process's limits for good, before it reads the document.
+fn set_limits(limits: &Limits) -> io::Result<()> {
     let cpu = limits.cpu_seconds();
     limit(Resource::Core, 0, 0)?;
     limit(Resource::Fsize, 0, 0)?;
     limit(Resource::Nofile, MAX_OPEN_FILES, MAX_OPEN_FILES)?;
-    // At the soft limit comes SIGXCPU, which names the reason; at the hard one SIGKILL, which does not.
+    // The soft limit sends SIGXCPU, which tells the parent the reason; the hard limit sends SIGKILL, which does not.
     limit(Resource::Cpu, cpu, cpu.saturating_add(1))?;
     let memory = limit(Resource::As, limits.memory_bytes, limits.memory_bytes);
-    // macOS knows the limit but refuses to set it.
+    // macOS refuses to set this limit.
     if cfg!(target_vendor = "apple") { Ok(()) } else { memory }
 }
 
-/// Sets one limit, or leaves it where it is lower already.
+/// Sets one limit, unless it is lower already.
 fn limit(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
     let ceiling = getrlimit(resource).maximum.unwrap_or(u64::MAX);
     let new = Rlimit { current: Some(soft.min(ceiling)), maximum: Some(hard.min(ceiling)) };
@@ -93,26 +92,24 @@ fn parse_on_own_stack(request: Request) -> Result<Parsed, Fault> {
 fn parse(request: &Request) -> Result<Parsed, Fault> {
     let limits = &request.limits;
     let bytes = read(&request.path, limits)?;
-    let declared = detect::Declared::new(&request.mime, &request.filename);
-    let content = detect::content(bytes, &declared)?;
-    let (kind, pages, markdown) = match content {
-        detect::Content::Pdf(bytes) => {
+    let declared = Declared::new(&request.mime, &request.filename);
+    let (kind, pages, markdown) = match detect::content(bytes, &declared)? {
+        Content::Pdf(bytes) => {
             let (markdown, pages) = pdf::to_markdown(&bytes, limits)?;
             (FileKind::Pdf, pages, markdown)
         }
-        detect::Content::Office(kind, bytes) => {
+        Content::Office(kind, bytes) => {
             let (markdown, pages) = office::to_markdown(bytes, kind, limits)?;
             (kind, pages, markdown)
         }
-        detect::Content::Html(text) => (FileKind::Html, 0, html::to_markdown(&text)),
-        detect::Content::Markdown(text) => (FileKind::Markdown, 0, markdown::tidy(&text)),
-        detect::Content::PlainText(text) => (FileKind::PlainText, 0, markdown::tidy(&text)),
+        Content::Text(FileKind::Html, text) => (FileKind::Html, 0, html::to_markdown(&text)),
+        Content::Text(kind, text) => (kind, 0, markdown::tidy(&text)),
     };
     limits.check_output(markdown.len())?;
     Ok(Parsed { kind, pages, markdown })
 }
 
-/// The whole file. The worker made it, so one that can't be read is the machine's fault.
+/// Reads the whole file. The worker wrote it, so if it can't be read, the machine is at fault.
 fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>, Fault> {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::OutOfMemory => Fault::Memory { limit_bytes: limits.memory_bytes },

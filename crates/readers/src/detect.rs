@@ -1,4 +1,4 @@
-//! What a file is: its content decides, its declared type is only held against it.
+//! Finds out what a file is. The content decides; a declared type that contradicts it is a fault.
 
 use file_format::FileFormat;
 
@@ -8,69 +8,66 @@ use super::{
 };
 use domain::ports::FileKind;
 
-/// A file's content, by its real type, ready for that type's parser.
+/// A file's content by its real type, as the parser for that type takes it.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// From the PDF header on.
+    /// The bytes from the PDF header on.
     Pdf(Vec<u8>),
     /// An Office Open XML file.
     Office(FileKind, Vec<u8>),
-    Html(String),
-    Markdown(String),
-    PlainText(String),
+    /// HTML, Markdown or plain text.
+    Text(FileKind, String),
 }
 
-/// What the client says the file is.
+/// What the client declared.
+///
+/// Types that programs use for anything (`application/octet-stream`, `application/zip`, `application/vnd.ms-excel` for
+/// CSV) count as not declared.
 #[derive(Debug)]
 pub(super) struct Declared {
-    by_mime: Option<Claim>,
-    by_extension: Option<Claim>,
-    /// Of the media type, for text that says nothing itself.
+    by_mime: Option<FileKind>,
+    by_extension: Option<FileKind>,
+    /// The media type's charset, for text that does not declare its own.
     charset: Option<String>,
 }
-
-/// A declared type that the content can contradict. Types that programs use for anything
-/// (`application/octet-stream`, `application/zip`, `application/vnd.ms-excel` for CSV) claim nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Claim(FileKind);
 
 impl Declared {
     pub(super) fn new(mime: &str, filename: &str) -> Self {
         let (essence, parameters) = mime.split_once(';').unwrap_or((mime, ""));
         Self {
-            by_mime: Claim::of_mime(&essence.trim().to_ascii_lowercase()),
-            by_extension: filename.rsplit_once('.').and_then(|(_, ext)| Claim::of_extension(&ext.to_ascii_lowercase())),
+            by_mime: FileKind::from_media_type(essence.trim()),
+            by_extension: filename.rsplit_once('.').and_then(|(_, extension)| FileKind::from_extension(extension)),
             charset: charset_of(parameters),
         }
     }
 
-    fn claims(&self) -> impl Iterator<Item = FileKind> {
-        self.by_mime.into_iter().chain(self.by_extension).map(|claim| claim.0)
+    fn kinds(&self) -> impl Iterator<Item = FileKind> {
+        self.by_mime.into_iter().chain(self.by_extension)
     }
 
     fn is_pdf(&self) -> bool {
-        self.claims().any(|kind| kind == FileKind::Pdf)
+        self.kinds().any(|kind| kind == FileKind::Pdf)
     }
 
     fn is_office(&self) -> bool {
-        self.claims().any(is_office)
+        self.kinds().any(|kind| matches!(kind, FileKind::Docx | FileKind::Pptx | FileKind::Xlsx))
     }
 
-    /// Refuses content of a kind that a claim contradicts. Text may be declared as any text.
+    /// Refuses content that contradicts a declared kind. Any text may be declared as any other text.
     fn check(&self, real: FileKind) -> Result<(), Fault> {
-        let contradicts = |claim: &FileKind| *claim != real && !(is_text(*claim) && is_text(real));
-        self.claims().find(contradicts).map_or(Ok(()), |claim| Err(mismatch(claim, name_of(real))))
+        let contradicts = |kind: &FileKind| *kind != real && !(kind.is_text() && real.is_text());
+        self.kinds().find(contradicts).map_or(Ok(()), |declared| Err(mismatch(declared, real.description())))
     }
 
-    /// Refuses content that is nothing we read: as a contradiction where a type was claimed.
+    /// The fault of content that cannot be read: a mismatch if a kind was declared.
     fn refuse(&self, found: &str) -> Fault {
-        self.claims().next().map_or_else(|| Fault::unsupported(found), |claim| mismatch(claim, found))
+        self.kinds().next().map_or_else(|| Fault::unsupported(found), |declared| mismatch(declared, found))
     }
 
-    /// Which text this is: as declared by name, then by media type; HTML also by its own first words.
+    /// The kind of a text: as the extension declares, else the media type, else HTML if it begins as HTML does.
     fn text_kind(&self, text: &str) -> FileKind {
-        let claim = [self.by_extension, self.by_mime].into_iter().flatten().map(|claim| claim.0);
-        match claim.filter(|kind| *kind != FileKind::PlainText).find(|kind| is_text(*kind)) {
+        let mut declared = [self.by_extension, self.by_mime].into_iter().flatten();
+        match declared.find(|kind| kind.is_text() && *kind != FileKind::PlainText) {
             Some(kind) => kind,
             None if text::begins_like_html(text) => FileKind::Html,
             None => FileKind::PlainText,
@@ -78,35 +75,7 @@ impl Declared {
     }
 }
 
-impl Claim {
-    fn of_mime(essence: &str) -> Option<Self> {
-        Some(Self(match essence {
-            "application/pdf" | "application/x-pdf" => FileKind::Pdf,
-            "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => FileKind::Docx,
-            "application/vnd.openxmlformats-officedocument.presentationml.presentation" => FileKind::Pptx,
-            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => FileKind::Xlsx,
-            "text/html" | "application/xhtml+xml" => FileKind::Html,
-            "text/markdown" | "text/x-markdown" => FileKind::Markdown,
-            text if text.starts_with("text/") => FileKind::PlainText,
-            _ => return None,
-        }))
-    }
-
-    fn of_extension(extension: &str) -> Option<Self> {
-        Some(Self(match extension {
-            "pdf" => FileKind::Pdf,
-            "docx" | "docm" | "dotx" => FileKind::Docx,
-            "pptx" | "pptm" | "ppsx" => FileKind::Pptx,
-            "xlsx" | "xlsm" => FileKind::Xlsx,
-            "html" | "htm" | "xhtml" => FileKind::Html,
-            "md" | "markdown" | "mkd" => FileKind::Markdown,
-            "txt" | "text" | "log" | "csv" | "tsv" => FileKind::PlainText,
-            _ => return None,
-        }))
-    }
-}
-
-/// Sorts a file by its content and holds its declared type against it.
+/// Finds the content's type and checks it against the declared one.
 pub(super) fn content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fault> {
     if let Some(start) = pdf_start(&bytes, declared) {
         declared.check(FileKind::Pdf)?;
@@ -125,17 +94,13 @@ pub(super) fn content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fa
         Some(text) => {
             let kind = declared.text_kind(&text);
             declared.check(kind)?;
-            Ok(match kind {
-                FileKind::Html => Content::Html(text),
-                FileKind::Markdown => Content::Markdown(text),
-                _ => Content::PlainText(text),
-            })
+            Ok(Content::Text(kind, text))
         }
         None => Err(declared.refuse(&found_name(&bytes))),
     }
 }
 
-/// Where a PDF begins. Other bytes may come first only where the file claims to be a PDF.
+/// Where a PDF begins. Only in a file that is declared as PDF may other bytes come first.
 fn pdf_start(bytes: &[u8], declared: &Declared) -> Option<usize> {
     let within = if declared.is_pdf() { pdf::HEADER_WITHIN_BYTES.min(bytes.len()) } else { 5.min(bytes.len()) };
     bytes[..within].windows(5).position(|window| window == b"%PDF-")
@@ -154,7 +119,7 @@ fn zip_content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fault> {
     Ok(Content::Office(kind, bytes))
 }
 
-/// First bytes of OLE compound files: Office before 2007, and newer Office files with a password.
+/// The first bytes of OLE compound files: Office before 2007, and newer Office files with a password.
 const COMPOUND_FILE: [u8; 8] = [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
 
 fn compound_fault(bytes: &[u8], declared: &Declared) -> Fault {
@@ -162,7 +127,7 @@ fn compound_fault(bytes: &[u8], declared: &Declared) -> Fault {
     if bytes.windows(encrypted.len()).any(|window| window == encrypted) {
         return Fault::Encrypted;
     }
-    if declared.is_pdf() || declared.claims().any(is_text) {
+    if declared.is_pdf() || declared.kinds().any(FileKind::is_text) {
         return declared.refuse("an old Office file");
     }
     Fault::unsupported("in Office's format from before 2007 (save it as DOCX, PPTX or XLSX)")
@@ -186,27 +151,7 @@ fn charset_of(parameters: &str) -> Option<String> {
 }
 
 fn mismatch(declared: FileKind, found: &str) -> Fault {
-    Fault::TypeMismatch { declared: Named::new(name_of(declared)), found: Named::new(found) }
-}
-
-fn is_text(kind: FileKind) -> bool {
-    matches!(kind, FileKind::Html | FileKind::Markdown | FileKind::PlainText)
-}
-
-fn is_office(kind: FileKind) -> bool {
-    matches!(kind, FileKind::Docx | FileKind::Pptx | FileKind::Xlsx)
-}
-
-fn name_of(kind: FileKind) -> &'static str {
-    match kind {
-        FileKind::Pdf => "a PDF",
-        FileKind::Docx => "a Word document (DOCX)",
-        FileKind::Pptx => "a PowerPoint presentation (PPTX)",
-        FileKind::Xlsx => "an Excel workbook (XLSX)",
-        FileKind::Html => "HTML",
-        FileKind::Markdown => "Markdown",
-        FileKind::PlainText => "plain text",
-    }
+    Fault::TypeMismatch { declared: Named::new(declared.description()), found: Named::new(found) }
 }
 
 #[cfg(test)]
@@ -220,10 +165,7 @@ mod tests {
     fn found(bytes: &[u8], mime: &str, filename: &str) -> Result<FileKind, Fault> {
         content(bytes.to_vec(), &Declared::new(mime, filename)).map(|content| match content {
             Content::Pdf(_) => FileKind::Pdf,
-            Content::Office(kind, _) => kind,
-            Content::Html(_) => FileKind::Html,
-            Content::Markdown(_) => FileKind::Markdown,
-            Content::PlainText(_) => FileKind::PlainText,
+            Content::Office(kind, _) | Content::Text(kind, _) => kind,
         })
     }
 
@@ -232,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_what_it_is_declared_to_be() {
+    fn the_kind_of_a_text_is_the_declared_one() {
         assert_eq!(found(b"# A", "text/markdown", "a"), Ok(FileKind::Markdown));
         assert_eq!(found(b"# A", "text/plain; charset=utf-8", "a.md"), Ok(FileKind::Markdown));
         assert_eq!(found(b"# A", "", "a.csv"), Ok(FileKind::PlainText));
@@ -241,13 +183,13 @@ mod tests {
     }
 
     #[test]
-    fn undeclared_html_is_known_by_its_first_words() {
+    fn undeclared_html_is_found_by_its_beginning() {
         assert_eq!(found(b"\n <!-- hi --><!DocType html><p>A", "", ""), Ok(FileKind::Html));
         assert_eq!(found(b"the <html> tag", "", ""), Ok(FileKind::PlainText));
     }
 
     #[test]
-    fn a_lie_about_the_type_is_refused() {
+    fn a_wrong_declared_type_is_refused() {
         assert_eq!(code(found(b"just text", DOCX, "letter.docx")), Code::TypeMismatch);
         assert_eq!(code(found(b"just text", "text/plain", "letter.docx")), Code::TypeMismatch);
         assert_eq!(code(found(b"%PDF-1.7\n", "text/html", "x")), Code::TypeMismatch);
@@ -257,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_read_is_named() {
+    fn an_unsupported_type_is_named() {
         let fault = found(PNG, "image/png", "x.png").unwrap_err();
         assert!(matches!(&fault, Fault::UnsupportedType { .. }), "{fault}");
         assert!(fault.to_string().contains("Portable Network Graphics"), "{fault}");
@@ -272,12 +214,12 @@ mod tests {
     }
 
     #[test]
-    fn half_a_word_document_ends_too_early() {
+    fn half_a_word_document_is_truncated() {
         assert_eq!(code(found(b"PK\x03\x04half", DOCX, "letter.docx")), Code::FileTruncated);
     }
 
     #[test]
-    fn a_password_is_told_from_an_old_format() {
+    fn an_encrypted_file_and_an_old_format_have_different_codes() {
         let mut bytes = COMPOUND_FILE.to_vec();
         bytes.resize(600, 0);
         assert_eq!(code(found(&bytes, "", "old.doc")), Code::UnsupportedType);

@@ -1,28 +1,28 @@
 //! Why a parse failed, as data: the child names the fault, the parent writes the sentence.
 //!
-//! A child that a document has taken over can therefore pick a wrong fault, but not put the document's
-//! text, or a text of its own, into logs and `last_error`.
+//! So a child that is controlled by a hostile document can name a wrong fault, but cannot put text into logs and
+//! `last_error`.
 
 use serde::{Deserialize, Serialize};
 
 use domain::{Code, ErrorClass, Failure};
 
-/// What a file is, in a few words for a sentence: "a PNG image".
+/// A few words for a sentence, for example “a PNG image”.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Named(String);
 
 impl Named {
-    /// Longest name, in characters; every name of ours is shorter.
+    /// The longest name, in characters; the program's own names are shorter.
     const MAX_CHARS: usize = 80;
 
-    /// A name made safe to print: short, one line, plain ASCII.
+    /// `name` in a form that is safe to print: short, one line, plain ASCII.
     pub(super) fn new(name: &str) -> Self {
         let plain = |c: &char| c.is_ascii_graphic() || *c == ' ';
         Self(name.chars().filter(plain).take(Self::MAX_CHARS).collect())
     }
 
-    /// The same name, made safe again: it may come from the child.
+    /// The same name, made safe again because it may come from the child.
     fn checked(&self) -> Self {
         Self::new(&self.0)
     }
@@ -42,12 +42,12 @@ pub(super) enum Fault {
     Empty,
     #[error("The file ends too early: a part of it is missing. Upload it again from its source.")]
     Truncated,
-    #[error("The file is damaged and can't be read. Open it where it was made, save it anew and upload that.")]
+    #[error("The file is damaged and can't be read. Open it where it was made, save it again and upload that.")]
     Corrupt,
     #[error("The file needs a password to open. Remove the password and upload it again.")]
     Encrypted,
     #[error(
-        "The PDF holds next to no text ({letters} letters on {pages} pages): its pages are pictures, or blank. Run OCR \
+        "The PDF contains almost no text ({letters} letters on {pages} pages): its pages are pictures, or blank. Run OCR \
          over it, or upload it with OCR switched on."
     )]
     NoTextLayer { letters: u64, pages: u32 },
@@ -61,40 +61,38 @@ pub(super) enum Fault {
     UnsupportedType { found: Named },
     #[error("The document has {actual} pages; the limit is {limit}. Split it, or ask for a higher limit.")]
     PageLimit { limit: u32, actual: u32 },
-    #[error(
-        "The file unpacks to more than {limit_bytes} bytes, the limit for an archive. Upload a file without such content."
-    )]
+    #[error("The file unpacks to more than {limit_bytes} bytes, the limit for an archive. Upload a smaller file.")]
     ArchiveTooLarge { limit_bytes: u64 },
     #[error("The document's text is longer than {limit_bytes} bytes, the limit. Split the document.")]
     OutputLimit { limit_bytes: u64 },
     #[error(
-        "Parsing took longer than {limit_ms} ms, the limit. Split the document, or save it anew in a simpler form."
+        "Parsing took longer than {limit_ms} ms, the limit. Split the document, or save it again in a simpler form."
     )]
     Timeout { limit_ms: u64 },
     #[error(
-        "Parsing needed more than {limit_bytes} bytes of memory, the limit. Split the document, or save it anew in a simpler form."
+        "Parsing needed more than {limit_bytes} bytes of memory, the limit. Split the document, or save it again in a simpler form."
     )]
     Memory { limit_bytes: u64 },
     #[error("The system killed the parser, most likely because the machine ran out of memory. It will be tried again.")]
     Killed,
-    #[error("The parser broke on this file ({how}). The file is probably damaged: save it anew and upload that.")]
+    #[error("The parser broke on this file ({how}). The file is probably damaged: save it again and upload that.")]
     Crashed { how: Named },
     #[error("The parser couldn't be started or couldn't read the file ({why}). It will be tried again.")]
     Unavailable { why: Named },
 }
 
 impl Fault {
-    /// A crash, named.
+    /// A crash of the parser.
     pub(super) fn crashed(how: &str) -> Self {
         Self::Crashed { how: Named::new(how) }
     }
 
-    /// A parser that never got to the document, with the reason.
+    /// The parser could not begin with the document.
     pub(super) fn unavailable(why: &str) -> Self {
         Self::Unavailable { why: Named::new(why) }
     }
 
-    /// A file of a type that is not parsed.
+    /// A type of file that is not supported.
     pub(super) fn unsupported(found: &str) -> Self {
         Self::UnsupportedType { found: Named::new(found) }
     }
@@ -118,7 +116,7 @@ impl Fault {
         }
     }
 
-    /// Killed from outside is the machine's doing, perhaps a neighbour's: the one end of a child that may pass.
+    /// A child that was killed may be the victim of another process, so another try may succeed.
     fn class(&self) -> ErrorClass {
         if *self == Self::Killed { ErrorClass::Transient } else { self.code().class() }
     }
@@ -157,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn only_faults_of_the_machine_are_tried_again() {
+    fn only_faults_of_the_machine_are_retried() {
         assert!(Failure::from(Fault::unavailable("no memory")).class.is_retryable());
         assert!(Failure::from(Fault::Killed).class.is_retryable());
         assert!(!Failure::from(Fault::Memory { limit_bytes: 1 }).class.is_retryable());
@@ -165,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_named_with_what_was_found() {
+    fn a_limit_is_named_with_the_actual_value() {
         let failure = Failure::from(Fault::PageLimit { limit: 500, actual: 812 });
         assert_eq!(failure.code, Code::PageLimit);
         assert!(failure.message.contains("812") && failure.message.contains("500"), "{}", failure.message);

@@ -1,4 +1,4 @@
-//! HTML to markdown.
+//! Converts HTML to markdown.
 
 use htmd::{
     Element, HtmlToMarkdown,
@@ -8,11 +8,10 @@ use htmd::{
 
 use domain::markdown;
 
-/// Elements whose content a reader never sees.
-const UNSEEN: [&str; 8] = ["script", "style", "noscript", "template", "iframe", "svg", "object", "canvas"];
+/// Elements whose content is not shown.
+const HIDDEN: [&str; 8] = ["script", "style", "noscript", "template", "iframe", "svg", "object", "canvas"];
 
-/// The page's markdown. Pictures become their alternative text, and links keep only targets that mean something
-/// outside the page.
+/// The page's markdown. A picture becomes its alternative text; a link keeps its target if that is absolute.
 pub(super) fn to_markdown(html: &str) -> String {
     let options = Options {
         bullet_list_marker: BulletListMarker::Dash,
@@ -23,18 +22,18 @@ pub(super) fn to_markdown(html: &str) -> String {
     let has_heading = html.contains("<h1") || html.contains("<H1");
     let converter = HtmlToMarkdown::builder()
         .options(options)
-        .skip_tags(UNSEEN.to_vec())
+        .skip_tags(HIDDEN.to_vec())
         .add_handler(vec!["title"], move |handlers: &dyn Handlers, element: Element<'_>| {
             title(handlers, &element, has_heading)
         })
         .add_handler(vec!["img"], picture)
         .add_handler(vec!["a"], link)
         .build();
-    // Converting fails only where writing to memory does.
+    // The conversion fails only if a write to memory does.
     converter.convert(html).map(|markdown| markdown::tidy(&markdown)).unwrap_or_default()
 }
 
-/// The window's title stands in for a missing main heading; otherwise it only repeats it.
+/// The title replaces a missing main heading; otherwise it would only repeat it.
 fn title(handlers: &dyn Handlers, element: &Element<'_>, has_heading: bool) -> Option<HandlerResult> {
     let text = handlers.walk_children(element.node).content;
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -78,19 +77,19 @@ mod tests {
     }
 
     #[test]
-    fn the_title_is_the_heading_where_there_is_none() {
+    fn the_title_replaces_a_missing_heading() {
         assert_eq!(to_markdown("<title>A\n page</title><p>Text"), "# A page\n\nText");
         assert_eq!(to_markdown("<title>A page</title><h1>Head</h1>"), "# Head");
     }
 
     #[test]
-    fn only_targets_that_mean_something_elsewhere_stay() {
+    fn only_absolute_link_targets_stay() {
         let html = "<p><a href='https://example.org/a(b)'>out</a> <a href='#top'>up</a> <a href='javascript:x()'>x</a>";
         assert_eq!(to_markdown(html), "[out](https://example.org/a%28b%29) up x");
     }
 
     #[test]
-    fn a_picture_is_its_description() {
+    fn a_picture_becomes_its_alternative_text() {
         assert_eq!(to_markdown("<p>A <img alt='red\n fox' src='data:image/png;base64,AAAA'> runs"), "A red fox runs");
     }
 

@@ -1,10 +1,10 @@
-//! Turns files into markdown without the network: each file is parsed in a child process of its own.
+//! Turns files into markdown on this machine. Each file is parsed in a child process of its own.
 //!
-//! Uploaded files are hostile. The child is this same executable, started with an empty environment, with limits on
-//! memory, CPU time, wall time and output. A child that crashes, hangs or uses too much costs its own document and nothing
-//! else. `child` is the child's side, `running` the parent's, and `protocol` what the two say to each other.
+//! Uploaded files are hostile. The child is this same executable, started with an empty environment and with limits on
+//! memory, CPU time, wall time and output. A child that crashes, hangs or exceeds a limit costs only its own document.
+//! `child` is the child's side, `running` the parent's, and `protocol` the messages between them.
 //!
-//! *Must not know:* the database, jobs, users, storage. It is given a path and limits and gives markdown or a failure.
+//! *Must not know:* the database, jobs, users, storage. A reader gets a path and limits and returns markdown or a failure.
 
 mod child;
 mod detect;
@@ -39,12 +39,13 @@ use domain::{
 /// The hidden subcommand under which the executable runs [`run_child`].
 pub const CHILD_COMMAND: &str = "parse-child";
 
-/// How a [`LocalParser`] runs.
+/// Options of a [`LocalParser`].
 #[derive(Debug, Clone)]
 pub struct LocalParserOptions {
-    /// The executable whose [`CHILD_COMMAND`] is [`run_child`]; `None`, the default, is the running one.
+    /// The executable whose [`CHILD_COMMAND`] is [`run_child`]. Default: the running one.
     pub executable: Option<PathBuf>,
-    /// Children at a time, at least 1; further documents wait, outside their time limit. Default: one a core.
+    /// Children at a time, at least 1. Other documents wait; the wait does not count for their time limit. Default: one
+    /// per core.
     pub max_children: usize,
 }
 
@@ -54,7 +55,7 @@ impl Default for LocalParserOptions {
     }
 }
 
-/// Parses PDF, DOCX, PPTX, XLSX, HTML, Markdown and plain text on this machine, each file in a child process.
+/// Parses PDF, DOCX, PPTX, XLSX, HTML, Markdown and plain text, each file in a child process.
 #[derive(Debug)]
 pub struct LocalParser {
     executable: PathBuf,
@@ -62,7 +63,7 @@ pub struct LocalParser {
 }
 
 impl LocalParser {
-    /// A parser with these options; starts nothing yet.
+    /// A parser with these options. It starts no process yet.
     pub fn new(options: LocalParserOptions) -> Self {
         Self {
             executable: options.executable.unwrap_or_else(running_executable),
@@ -71,10 +72,10 @@ impl LocalParser {
     }
 
     async fn parse_in_child(&self, request: &Request) -> Result<ParsedDocument, Fault> {
-        let _turn = self.children.acquire().await.map_err(|_closed| Fault::unavailable("closed"))?;
+        let _permit = self.children.acquire().await.map_err(|_closed| Fault::unavailable("closed"))?;
         let mut running = Running::start(&self.executable)?;
         let limits = request.limits;
-        match time::timeout(Duration::from_millis(limits.time_ms), running.converse(request)).await {
+        match time::timeout(Duration::from_millis(limits.time_ms), running.parse(request)).await {
             Ok(answer) => answer,
             Err(_) => {
                 running.kill().await;
@@ -99,26 +100,22 @@ impl Parser for LocalParser {
     ) -> Result<ParsedDocument, Failure> {
         // The child's working directory is `/`.
         let path = std::path::absolute(path).map_err(|error| Fault::unavailable(&error.kind().to_string()))?;
-        let (mime, filename) = (beginning_of(mime), extension_of(filename));
-        let request = Request { path, mime, filename, limits: limits.into() };
+        let mime = mime.chars().take(MAX_HINT_CHARS).collect();
+        let request = Request { path, mime, filename: extension_of(filename), limits: limits.into() };
         Ok(self.parse_in_child(&request).await?)
     }
 }
 
-/// Longest declared type or extension that is looked at, in characters; the request has to stay a short line.
+/// The longest part of a declared type or extension that the child gets, in characters: a request is one short line.
 const MAX_HINT_CHARS: usize = 200;
 
-fn beginning_of(mime: &str) -> String {
-    mime.chars().take(MAX_HINT_CHARS).collect()
-}
-
-/// The end of `filename`, dot included: all of it that says what the file is.
+/// The end of `filename` from the last dot on.
 fn extension_of(filename: &str) -> String {
     filename.rfind('.').map_or("", |dot| &filename[dot..]).chars().take(MAX_HINT_CHARS).collect()
 }
 
-/// The running executable. On Linux by a link that stays good when a deploy replaces the file on disk: parent and
-/// child are always the same build.
+/// The running executable. On Linux a link that stays valid when a deploy replaces the file, so parent and child are
+/// always the same build.
 fn running_executable() -> PathBuf {
     let link = PathBuf::from("/proc/self/exe");
     if cfg!(target_os = "linux") && link.exists() {

@@ -1,4 +1,4 @@
-//! Word, PowerPoint and Excel files (Office Open XML) to markdown. Slides and sheets count as pages.
+//! Converts Word, PowerPoint and Excel files (Office Open XML) to markdown. Slides and sheets count as pages.
 
 use std::{
     collections::HashMap,
@@ -15,12 +15,14 @@ use undoc::{
 use zip::{ZipArchive, result::ZipError};
 
 use super::{fault::Fault, protocol::Limits};
-use domain::markdown;
-use domain::ports::{FileKind, page_marker};
+use domain::{
+    markdown,
+    ports::{FileKind, page_marker},
+};
 
-/// What an office file may unpack to, in bytes: eight times the largest upload, and far from the memory limit.
+/// The most bytes that an office file may unpack to: eight times the largest upload, well below the memory limit.
 const MAX_UNPACKED_BYTES: u64 = 200 << 20;
-/// Parts an office file may have; a large presentation has a few thousand.
+/// The most parts that an office file may have; a large presentation has a few thousand.
 const MAX_PARTS: usize = 20_000;
 
 /// An office file's parts, by name.
@@ -32,7 +34,7 @@ pub(super) fn open(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, Fault> {
     })
 }
 
-/// Which office format the archive holds, by where its main part lies; `None` for any other archive.
+/// The office format of the archive, told by the folder of its main part; `None` for any other archive.
 pub(super) fn kind_of<R: Read + io::Seek>(archive: &ZipArchive<R>) -> Option<FileKind> {
     archive.index_for_name("[Content_Types].xml")?;
     let holds = |folder: &str| archive.file_names().any(|name| name.starts_with(folder));
@@ -42,7 +44,7 @@ pub(super) fn kind_of<R: Read + io::Seek>(archive: &ZipArchive<R>) -> Option<Fil
         .map(|(_, kind)| kind)
 }
 
-/// The document's markdown and how many slides or sheets it has (0 for a text document).
+/// The document's markdown and its number of slides or sheets (0 for a text document).
 pub(super) fn to_markdown(bytes: Vec<u8>, kind: FileKind, limits: &Limits) -> Result<(String, u32), Fault> {
     check_unpacked_size(&bytes)?;
     let mut document = match kind {
@@ -54,7 +56,7 @@ pub(super) fn to_markdown(bytes: Vec<u8>, kind: FileKind, limits: &Limits) -> Re
     }
     .map_err(|error| fault_of(&error))?;
     if kind == FileKind::Pptx {
-        // "Slide 3": its page says so already, and its title is part of the slide.
+        // The name is only "Slide 3", which the page marker says already. The title is part of the slide.
         document.sections.iter_mut().for_each(|slide| slide.name = None);
     }
     match document.format {
@@ -66,17 +68,18 @@ pub(super) fn to_markdown(bytes: Vec<u8>, kind: FileKind, limits: &Limits) -> Re
     }
 }
 
-/// Nobody stores the pictures, so nothing may point at them.
+/// Without pictures: they are not stored, so no link to them would work.
 fn options() -> RenderOptions {
     RenderOptions::new().with_images(false).with_max_heading(6)
 }
 
 fn render_pages(document: &Document, limits: &Limits) -> Result<(String, u32), Fault> {
     let pages = limits.check_pages(document.sections.len())?;
-    let (options, no_pictures) = (options(), HashMap::new());
+    let options = options();
+    let no_pictures = HashMap::new();
     let mut markdown = String::new();
     for (number, section) in (1..).zip(&document.sections) {
-        // As the first of its document: a later one would begin with a rule.
+        // Rendered as section 0, because a later one would begin with a horizontal rule.
         let text = render::render_section_to_string(section, 0, document.format, &options, &no_pictures);
         markdown::push_paragraphs(&mut markdown, &page_marker(number));
         markdown::push_paragraphs(&mut markdown, &markdown::tidy(&text));
@@ -85,8 +88,8 @@ fn render_pages(document: &Document, limits: &Limits) -> Result<(String, u32), F
     Ok((markdown, pages))
 }
 
-/// Refuses an archive that unpacks to too much, by what its directory says and by what really comes out of it:
-/// a directory may lie, and its entries may share the same bytes.
+/// Refuses an archive that unpacks to too much: by its directory, and then by unpacking it. The directory may be
+/// wrong, and its entries may share the same bytes.
 fn check_unpacked_size(bytes: &[u8]) -> Result<(), Fault> {
     let too_large = Fault::ArchiveTooLarge { limit_bytes: MAX_UNPACKED_BYTES };
     let mut archive = open(bytes)?;

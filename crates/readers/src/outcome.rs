@@ -1,4 +1,4 @@
-//! What the end of a child that gave no answer means.
+//! Why a child ended without an answer.
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
@@ -6,10 +6,10 @@ use rustix::process::Signal;
 
 use super::{fault::Fault, protocol::Limits};
 
-/// The fault behind `status`. `last_words` is the child's stderr, searched for what the Rust runtime writes as it
-/// aborts and never shown: it may quote the document.
-pub(super) fn of(status: ExitStatus, last_words: &[u8], limits: &Limits) -> Fault {
-    let says = |words: &str| last_words.windows(words.len()).any(|window| window == words.as_bytes());
+/// The fault that `status` means. `stderr` is only searched for what the Rust runtime writes when it aborts. It is never
+/// shown, because it may quote the document.
+pub(super) fn of(status: ExitStatus, stderr: &[u8], limits: &Limits) -> Fault {
+    let says = |words: &str| stderr.windows(words.len()).any(|window| window == words.as_bytes());
     let signal = status.signal().and_then(Signal::from_named_raw);
     match signal {
         Some(Signal::XCPU) => Fault::Timeout { limit_ms: limits.time_ms },
@@ -28,7 +28,7 @@ mod tests {
     const ABORT: i32 = 6;
 
     #[test]
-    fn the_end_tells_the_reason() {
+    fn the_exit_status_and_stderr_tell_the_reason() {
         let fault = |raw, words: &str| of(ExitStatus::from_raw(raw), words.as_bytes(), &LIMITS);
         let oom = "memory allocation of 4096 bytes failed\n";
         assert_eq!(fault(ABORT, oom), Fault::Memory { limit_bytes: 7 });

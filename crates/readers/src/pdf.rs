@@ -1,9 +1,9 @@
-//! PDF to markdown, page by page.
+//! Converts a PDF to markdown, page by page.
 
-mod folio;
+mod columns;
 mod glued;
 mod plain;
-mod second_look;
+mod reopened;
 mod words;
 
 use std::ops::ControlFlow;
@@ -13,35 +13,33 @@ use unpdf::{
     render::BlockRenderer,
 };
 
-use second_look::SecondLook;
+use reopened::Reopened;
 
 use super::{fault::Fault, protocol::Limits};
-use domain::markdown;
-use domain::ports::page_marker;
+use domain::{markdown, ports::page_marker};
 
-/// Fewer letters than this on an average page, in a document made of pictures, are stamps and page numbers, not text.
-///
-/// Source: scanning programs' marks ("Scanned with CamScanner", a date, a file number) stay below 40 letters.
+/// A document of scanned pages with fewer letters per page than this has no text: the marks of scanning programs
+/// ("Scanned with CamScanner", a date, a file number) stay below 40 letters.
 const MIN_LETTERS_PER_PICTURE_PAGE: u64 = 40;
-/// Share of a page that pictures cover when it is a scan; margins are often cropped.
+/// A page is a scan if pictures cover at least this share of it; margins are often cropped.
 const PICTURE_PAGE_COVERAGE: f32 = 0.5;
-/// How far into a file the header of a PDF is looked for, in bytes; programs put mail headers before it.
+/// How far into a file the header of a PDF may stand, in bytes: some programs put mail headers before it.
 pub(super) const HEADER_WITHIN_BYTES: usize = 1024;
-/// How near to the end of the file a whole PDF has its end mark, in bytes.
+/// How far from the end of the file the end mark of a complete PDF may stand, in bytes.
 const END_MARK_WITHIN_BYTES: usize = 2048;
 
-/// The document's markdown and how many pages it has.
+/// The document's markdown and its number of pages.
 pub(super) fn to_markdown(bytes: &[u8], limits: &Limits) -> Result<(String, u32), Fault> {
-    // One thread: another document has the other core, and only this thread has the large stack.
+    // On one thread: only this one has the large stack, and other documents use the other cores.
     let options = ParseOptions::new().lenient().sequential();
     let parser = PdfParser::from_bytes_with_options(bytes, options).map_err(|error| fault_of(&error, bytes))?;
     let pages = limits.check_pages(parser.page_count() as usize)?;
     let mut collector = Collector::new(bytes, limits);
     let options = PageStreamOptions { parallel: false, ..PageStreamOptions::default() };
     let quality =
-        parser.for_each_page(options, |event| collector.take(event)).map_err(|error| fault_of(&error, bytes))?;
+        parser.for_each_page(options, |event| collector.add(event)).map_err(|error| fault_of(&error, bytes))?;
     collector.fault.take().map_or(Ok(()), Err)?;
-    // What is left of a damaged file could pass for the whole.
+    // The rest of a damaged file must not pass for the whole.
     if pages == 0 || quality.pages_incomplete || collector.failed_pages.saturating_mul(2) > pages {
         return Err(damaged(bytes));
     }
@@ -49,10 +47,10 @@ pub(super) fn to_markdown(bytes: &[u8], limits: &Limits) -> Result<(String, u32)
     Ok((collector.finish(), pages))
 }
 
-/// Puts pages together and watches the limits on the way.
+/// Collects the pages' text and checks the limits after each page.
 struct Collector<'a> {
     limits: &'a Limits,
-    look: SecondLook<'a>,
+    reopened: Reopened<'a>,
     renderer: BlockRenderer,
     fields: Vec<FormField>,
     markdown: String,
@@ -66,7 +64,7 @@ impl<'a> Collector<'a> {
     fn new(bytes: &'a [u8], limits: &'a Limits) -> Self {
         Self {
             limits,
-            look: SecondLook::new(bytes, limits),
+            reopened: Reopened::new(bytes, limits),
             renderer: BlockRenderer::new(RenderOptions::new().without_cleanup()),
             fields: Vec::new(),
             markdown: String::new(),
@@ -77,7 +75,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn take(&mut self, event: ParseEvent) -> ControlFlow<()> {
+    fn add(&mut self, event: ParseEvent) -> ControlFlow<()> {
         match event {
             ParseEvent::DocumentStart { form_fields, .. } => self.fields = form_fields,
             ParseEvent::PageParsed(page) => self.add_page(page),
@@ -101,7 +99,7 @@ impl<'a> Collector<'a> {
     }
 
     fn add_page(&mut self, mut page: Page) {
-        folio::read_columns(&mut page, &self.look);
+        columns::restore(&mut page, &self.reopened);
         page.elements.iter_mut().for_each(plain::simplify);
         let mut text = String::new();
         let mut previous = None;
@@ -109,24 +107,24 @@ impl<'a> Collector<'a> {
             text.push_str(&self.renderer.render_block_after(previous, block));
             previous = Some(block);
         }
-        let text = markdown::tidy(&glued::part(text, page.number, &self.look));
+        let text = markdown::tidy(&glued::separate(text, page.number, &self.reopened));
         self.letters += markdown::letters(&text);
         self.picture_pages += u32::from(page.image_coverage >= PICTURE_PAGE_COVERAGE);
         self.start_page(page.number);
         markdown::push_paragraphs(&mut self.markdown, &text);
     }
 
-    /// Refuses pictures of text: the words in them would be missing without a word.
+    /// Refuses scanned pages: their words would be missing from the text without notice.
     fn check_text(&self, pages: u32) -> Result<(), Fault> {
         let mostly_pictures = self.picture_pages.saturating_mul(2) > pages;
-        let enough = if mostly_pictures { MIN_LETTERS_PER_PICTURE_PAGE * u64::from(pages) } else { 1 };
-        if self.letters < enough && self.fields.iter().all(|field| field.display_value().is_empty()) {
+        let least = if mostly_pictures { MIN_LETTERS_PER_PICTURE_PAGE * u64::from(pages) } else { 1 };
+        if self.letters < least && self.fields.iter().all(|field| field.display_value().is_empty()) {
             return Err(Fault::NoTextLayer { letters: self.letters, pages });
         }
         Ok(())
     }
 
-    /// The whole text, with what people filled in last: form fields have no place in the pages' own text.
+    /// The whole text, followed by the form fields that are filled in: their values are not part of the pages' text.
     fn finish(mut self) -> String {
         let filled =
             self.fields.iter().map(|field| (field, field.display_value())).filter(|(_, value)| !value.is_empty());
@@ -145,7 +143,7 @@ fn fault_of(error: &Error, bytes: &[u8]) -> Fault {
     }
 }
 
-/// A PDF ends with an end mark; one without has lost its tail.
+/// A PDF without an end mark is truncated.
 fn damaged(bytes: &[u8]) -> Fault {
     let tail = &bytes[bytes.len().saturating_sub(END_MARK_WITHIN_BYTES)..];
     if tail.windows(5).any(|window| window == b"%%EOF") { Fault::Corrupt } else { Fault::Truncated }

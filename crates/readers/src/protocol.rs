@@ -1,7 +1,7 @@
-//! What parent and child say to each other: one JSON line each way, then the markdown.
+//! The messages between parent and child: one JSON line each way, then the markdown.
 //!
-//! The child reads the request from stdin, answers on stdout and ends. Its stdin stays open meanwhile: when it
-//! closes, the parent is gone.
+//! The child reads the request from stdin, answers on stdout and ends. Stdin stays open until then; if it closes, the
+//! parent is gone.
 
 use std::{
     io::{self, BufRead, Write},
@@ -14,22 +14,22 @@ use serde::{Deserialize, Serialize};
 use super::fault::Fault;
 use domain::ports::{FileKind, ParseLimits};
 
-/// Longest line either side reads, in bytes. Paths and names are far shorter.
+/// The longest line that either side reads, in bytes.
 pub(super) const MAX_LINE_BYTES: u64 = 64 * 1024;
 
-/// What the parent asks.
+/// The parent's request.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
-    /// The file, as an absolute path.
+    /// The absolute path of the file.
     pub(super) path: PathBuf,
-    /// The declared media type; hostile.
+    /// The declared media type. Hostile.
     pub(super) mime: String,
-    /// The declared name, or the end of it; hostile, never a path.
+    /// The declared file name, or its end. Hostile; never used as a path.
     pub(super) filename: String,
     pub(super) limits: Limits,
 }
 
-/// [`ParseLimits`] on the wire.
+/// [`ParseLimits`] as they are sent.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Limits {
     pub(super) max_pages: u32,
@@ -50,7 +50,7 @@ impl From<ParseLimits> for Limits {
 }
 
 impl Limits {
-    /// CPU seconds, rounded up: the kernel counts no finer.
+    /// The CPU time limit, rounded up to the seconds that the kernel counts.
     pub(super) fn cpu_seconds(&self) -> u64 {
         Duration::from_millis(self.time_ms).as_secs().saturating_add(1)
     }
@@ -73,7 +73,7 @@ impl Limits {
     }
 }
 
-/// What the child answers; [`Header::Parsed`] is followed by `bytes` bytes of markdown.
+/// The child's answer. After [`Header::Parsed`] follow `bytes` bytes of markdown.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Header {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn no_page_limit_is_no_limit() {
+    fn a_page_limit_of_0_is_no_limit() {
         let limits = Limits { max_pages: 0, memory_bytes: 0, time_ms: 1, output_bytes: 0 };
         assert_eq!(limits.check_pages(1_000_000), Ok(1_000_000));
         let limits = Limits { max_pages: 2, ..limits };

@@ -1,4 +1,5 @@
-//! The parent's side of one child process: start it, ask, take its answer or make sense of its end.
+//! The parent's side of one child process: starts it, sends the request, and reads the answer or finds out why there is
+//! none.
 
 use std::{path::Path, process::Stdio};
 
@@ -15,26 +16,27 @@ use super::{
 };
 use domain::ports::ParsedDocument;
 
-/// What of a child's stderr is read, in bytes: enough for the sentence in which the runtime says why it aborts.
-const LAST_WORDS_BYTES: u64 = 4096;
+/// How much of a child's stderr is read, in bytes: enough for the runtime's sentence about why it aborts.
+const MAX_STDERR_BYTES: u64 = 4096;
 
-/// mimalloc takes address space a gigabyte at a time, before the child's limit on it can be set: in steps this small,
-/// a limit of 256 MB is enough for a document of 200 pages (measured), and the limit means what it says.
+/// mimalloc reserves address space by the gigabyte before the child can limit it. With steps of this size a limit of
+/// 256 MB is enough for a document of 200 pages (measured).
 const RESERVE: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "64MiB");
-/// Huge pages, which the other roles do without: they spare long documents up to a third of their time (measured).
+/// Turns on huge pages, which the other roles do without. They save up to a third of the time of long documents
+/// (measured).
 const HUGE_PAGES: (&str, &str) = ("MIMALLOC_ALLOW_THP", "1");
 
-/// A child process and its pipes. Dropped, the process is killed, and reaped by the runtime.
+/// A child process and its pipes. Dropping it kills the process; the runtime reaps it.
 pub(super) struct Running {
     process: Child,
-    /// Open as long as the child shall live.
+    /// The child exits when this closes.
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     stderr: ChildStderr,
 }
 
 impl Running {
-    /// Starts a child that waits for its request, with nothing of ours but three pipes.
+    /// Starts a child, which waits for its request. It inherits nothing but three pipes.
     pub(super) fn start(executable: &Path) -> Result<Self, Fault> {
         let mut process = Command::new(executable)
             .arg0("app")
@@ -56,52 +58,52 @@ impl Running {
         }
     }
 
-    /// Asks, and waits for the answer or the end of the child. Either way the child is gone afterwards.
-    pub(super) async fn converse(&mut self, request: &Request) -> Result<ParsedDocument, Fault> {
-        let line = protocol::to_line(request).map_err(|_encoding| Fault::unavailable("a path that is no text"))?;
-        // Where the child ended already, how it ended says more than that it didn't listen.
+    /// Sends the request and waits for the answer or the child's end. Afterwards the child is gone.
+    pub(super) async fn parse(&mut self, request: &Request) -> Result<ParsedDocument, Fault> {
+        let line = protocol::to_line(request).map_err(|_encoding| Fault::unavailable("a path that is not text"))?;
+        // If the child ended already, its exit status says more than this error.
         let _ = self.stdin.write_all(&line).await;
         let answer = match read_answer(&mut self.stdout, &request.limits).await {
             Ok(Some(document)) => Ok(document),
-            Ok(None) => return Err(self.end(&request.limits).await),
+            Ok(None) => return Err(self.exit_fault(&request.limits).await),
             Err(fault) => Err(fault),
         };
         self.kill().await;
         answer
     }
 
-    /// Kills the process, if it still runs, and reaps it.
+    /// Kills the process if it still runs, and reaps it.
     pub(super) async fn kill(&mut self) {
-        // The one failure is that it is gone already.
+        // The only error is that the process is gone already.
         let _ = self.process.kill().await;
     }
 
-    /// Why a child ended that closed its stdout without an answer.
-    async fn end(&mut self, limits: &Limits) -> Fault {
-        let mut last_words = Vec::new();
-        let _ = (&mut self.stderr).take(LAST_WORDS_BYTES).read_to_end(&mut last_words).await;
+    /// Why the child closed its stdout without an answer.
+    async fn exit_fault(&mut self, limits: &Limits) -> Fault {
+        let mut stderr = Vec::new();
+        let _ = (&mut self.stderr).take(MAX_STDERR_BYTES).read_to_end(&mut stderr).await;
         match self.process.wait().await {
-            Ok(status) => outcome::of(status, &last_words, limits),
+            Ok(status) => outcome::of(status, &stderr, limits),
             Err(error) => Fault::unavailable(&error.kind().to_string()),
         }
     }
 }
 
-/// The child's answer; `None` where its output ends before the answer does.
+/// The child's answer; `None` if its output ends too early.
 async fn read_answer(mut output: impl AsyncBufRead + Unpin, limits: &Limits) -> Result<Option<ParsedDocument>, Fault> {
     let mut line = Vec::new();
     let read = (&mut output).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await;
     match (read, line.last()) {
         (Ok(_), Some(b'\n')) => {}
-        (Ok(read), _) if read as u64 == MAX_LINE_BYTES => return Err(nonsense()),
+        (Ok(read), _) if read as u64 == MAX_LINE_BYTES => return Err(invalid_answer()),
         _ => return Ok(None),
     }
     let (kind, pages, bytes) = match serde_json::from_slice(&line) {
         Ok(Header::Parsed { kind, pages, bytes }) => (kind, pages, bytes),
         Ok(Header::Failed(fault)) => return Err(fault),
-        Err(_) => return Err(nonsense()),
+        Err(_) => return Err(invalid_answer()),
     };
-    // The child has checked this; it may have been taken over since.
+    // The child checks this too, but the document may control the child.
     if bytes > limits.output_bytes {
         return Err(Fault::OutputLimit { limit_bytes: limits.output_bytes });
     }
@@ -110,11 +112,11 @@ async fn read_answer(mut output: impl AsyncBufRead + Unpin, limits: &Limits) -> 
         Ok(read) if read as u64 == bytes => {}
         _ => return Ok(None),
     }
-    let markdown = String::from_utf8(markdown).map_err(|_encoding| Fault::crashed("an answer that is no text"))?;
+    let markdown = String::from_utf8(markdown).map_err(|_encoding| Fault::crashed("an answer that is not text"))?;
     Ok(Some(ParsedDocument { markdown, pages, kind }))
 }
 
-fn nonsense() -> Fault {
+fn invalid_answer() -> Fault {
     Fault::crashed("an answer that makes no sense")
 }
 
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn half_an_answer_is_none() {
+    async fn an_incomplete_answer_is_none() {
         assert_eq!(answer(b"").await, Ok(None));
         assert_eq!(answer(b"{\"parsed\"").await, Ok(None));
         assert_eq!(answer(b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":9}}\nabc").await, Ok(None));
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nonsense_is_a_crash() {
+    async fn an_invalid_answer_is_a_crash() {
         assert!(matches!(answer(b"hello\n").await, Err(Fault::Crashed { .. })));
         let latin1 = b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":1}}\n\xff";
         assert!(matches!(answer(latin1).await, Err(Fault::Crashed { .. })));

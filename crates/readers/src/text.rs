@@ -1,20 +1,18 @@
-//! Bytes to text: which encoding, and whether it is text at all.
+//! Decodes bytes to text: finds the encoding, and whether the bytes are text at all.
 
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
-/// How far into an HTML file its encoding may be declared, in bytes.
-///
-/// Source: the HTML standard's prescan.
+/// How far into an HTML file its encoding may be declared, in bytes (the HTML standard's prescan).
 const META_WITHIN_BYTES: usize = 1024;
 
-/// One control character in so many characters is too many for text; binary data has about one in nine.
+/// Text has at most one control character in this many characters; binary data has about one in nine.
 const CHARS_PER_CONTROL: usize = 200;
 
-/// One broken character in so many non-ASCII ones is a damaged place in UTF-8, not another encoding.
+/// UTF-8 with at most one invalid sequence in this many non-ASCII characters is damaged, not another encoding.
 const MULTIBYTE_PER_BROKEN: usize = 10;
 
-/// The text that `bytes` hold, or `None` when they hold none. The encoding is told by a byte order mark, then by
-/// being valid UTF-8, then by `charset`, then by HTML's own declaration; else it is Windows-1252 (Latin-1's superset).
+/// The text in `bytes`; `None` if they are not text. The encoding is, in this order: that of a byte order mark; UTF-8
+/// if the bytes are valid; `charset`; that of an HTML declaration; Windows-1252 (a superset of Latin-1).
 pub(super) fn decode(bytes: &[u8], charset: Option<&str>) -> Option<String> {
     let text = match Encoding::for_bom(bytes) {
         Some((encoding, _)) => encoding.decode_with_bom_removal(bytes).0.into_owned(),
@@ -35,7 +33,7 @@ fn legacy_encoding(bytes: &[u8], charset: Option<&str>) -> &'static Encoding {
     }
 }
 
-/// Whether `bytes` are UTF-8 but for a few places: one bad byte must not garble every accent of a long text.
+/// Whether `bytes` are UTF-8 with a few invalid places: one bad byte must not garble every accent of a long text.
 fn is_damaged_utf8(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let broken = text.chars().filter(|c| *c == char::REPLACEMENT_CHARACTER).count();
@@ -43,7 +41,7 @@ fn is_damaged_utf8(bytes: &[u8]) -> bool {
     broken.saturating_mul(MULTIBYTE_PER_BROKEN) <= multibyte
 }
 
-/// The encoding that an HTML `<meta>` tag names near the beginning.
+/// The encoding that an HTML `<meta>` tag at the beginning declares.
 fn meta_charset(bytes: &[u8]) -> Option<&'static Encoding> {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(META_WITHIN_BYTES)]).to_ascii_lowercase();
     let after = &head[head.find("<meta")?..];
@@ -58,7 +56,7 @@ fn is_text(text: &str) -> bool {
     (controls + broken).saturating_mul(CHARS_PER_CONTROL) <= text.chars().count()
 }
 
-/// Whether a text's first words, after comments and declarations, are those of an HTML page.
+/// Whether a text begins as an HTML page does, after comments and declarations.
 pub(super) fn begins_like_html(text: &str) -> bool {
     let mut rest = text.trim_start();
     while let Some((_, after)) = rest
@@ -78,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn encodings_are_told_by_mark_validity_declaration_and_default() {
+    fn the_encoding_comes_from_mark_validity_declaration_or_default() {
         assert_eq!(decode("Grüße".as_bytes(), None).as_deref(), Some("Grüße"));
         assert_eq!(decode(b"\xef\xbb\xbfabc", None).as_deref(), Some("abc"));
         assert_eq!(decode(b"\xff\xfeh\0i\0", None).as_deref(), Some("hi"));
@@ -89,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_byte_leaves_utf8_what_it_is() {
+    fn text_with_one_bad_byte_is_still_utf8() {
         let mut bytes = "äöü ".repeat(20).into_bytes();
         bytes.push(0xff);
         bytes.extend(b" and a long tail of plain words. ".repeat(20));
@@ -97,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn binary_data_is_no_text() {
+    fn binary_data_is_not_text() {
         let noise: Vec<u8> = (0..4096_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0]).collect();
         assert_eq!(decode(&noise, None), None);
     }

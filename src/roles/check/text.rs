@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::title;
 use check::{CheckStatus, Finding, Report, Verdict};
-use client::render::printable;
+use domain::printable;
 
 /// Every check, and the sum.
 pub(super) fn whole(report: &Report, coloured: bool) -> String {

@@ -1,4 +1,4 @@
-//! The data folder of `app dev`: private, and the same at every start in this checkout.
+//! The data folder of `app dev`. It is private, and the same at every start in this checkout.
 
 use std::{
     fs, io,
@@ -13,8 +13,8 @@ use uuid::Uuid;
 use client::dev_dir::{API_URL_FILE, DATABASE_URL_FILE, SECRET_FILE, STORAGE_FOLDER, TOKEN_FILE, read_dev_file};
 use embedded_postgres::create_private_dir;
 
-/// Files that only a running `app dev` leaves.
-const LEFT: [&str; 3] = [API_URL_FILE, TOKEN_FILE, DATABASE_URL_FILE];
+/// The files that exist only while `app dev` runs.
+const CLIENT_FILES: [&str; 3] = [API_URL_FILE, TOKEN_FILE, DATABASE_URL_FILE];
 
 /// The data folder.
 pub(super) struct DevFolder(PathBuf);
@@ -36,7 +36,12 @@ impl DevFolder {
         self.0.join(STORAGE_FOLDER)
     }
 
-    /// Makes it, or sees that it is ours alone.
+    /// The folder of the sample documents.
+    pub(super) fn samples(&self) -> PathBuf {
+        self.0.join("samples")
+    }
+
+    /// Creates the folder, or checks that it belongs to this user alone.
     pub(super) fn create(&self) -> anyhow::Result<()> {
         create_private_dir(&self.0)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(self.storage())?;
@@ -44,8 +49,9 @@ impl DevFolder {
     }
 
     /// Writes a file that only the owner can read, whole or not at all.
-    pub(super) fn leave(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        let (path, new) = (self.0.join(name), self.0.join(format!("{name}.new")));
+    pub(super) fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let path = self.0.join(name);
+        let new = self.0.join(format!("{name}.new"));
         let write = || -> io::Result<()> {
             let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
             file.write_all(text.as_bytes())?;
@@ -54,28 +60,28 @@ impl DevFolder {
         write().with_context(|| format!("couldn't write {}", path.display()))
     }
 
-    /// The secret that signs tokens; made at the first start.
+    /// The secret that signs tokens, created at the first start.
     pub(super) fn secret(&self) -> anyhow::Result<String> {
         if let Some(secret) = read_dev_file(&self.0, SECRET_FILE).context("couldn't read the secret of app dev")? {
             return Ok(secret);
         }
         let secret = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        self.leave(SECRET_FILE, &secret)?;
+        self.write(SECRET_FILE, &secret)?;
         Ok(secret)
     }
 
-    /// Takes away what clients would follow to a server that is gone.
-    pub(super) fn forget(&self) {
-        for name in LEFT {
-            // Not being there is what is wanted.
+    /// Removes the files that would lead clients to a stopped server.
+    pub(super) fn remove_client_files(&self) {
+        for name in CLIENT_FILES {
+            // An error means that the file does not exist.
             drop(fs::remove_file(self.0.join(name)));
         }
     }
 
-    /// Removes what is ours of it, and the folder itself if nothing else is there.
+    /// Removes what `app dev` created, and the folder itself if it is empty then.
     pub(super) fn erase(&self) -> anyhow::Result<()> {
-        self.forget();
-        for folder in [self.storage(), self.0.join("samples")] {
+        self.remove_client_files();
+        for folder in [self.storage(), self.samples()] {
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("couldn't erase {}", folder.display()));

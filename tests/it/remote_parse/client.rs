@@ -65,8 +65,8 @@ async fn what_may_have_been_bought_is_told_from_what_was_not() {
     let job = client.start(&file, None).await.unwrap();
     let body = &provider.jobs().last().unwrap().body.clone();
     assert_eq!(*body, json!({ "file_id": file, "tier": "agentic", "version": "latest" }));
-    assert_eq!(client.look(&job).await.unwrap(), RemoteState::Ready);
-    assert_eq!(client.look("pjb-none").await.unwrap(), RemoteState::Gone);
+    assert_eq!(client.get_state(&job).await.unwrap(), RemoteState::Ready);
+    assert_eq!(client.get_state("pjb-none").await.unwrap(), RemoteState::Gone);
     assert_eq!(client.fetch("pjb-none", 1000).await.unwrap(), None);
     assert_eq!(client.fetch(&job, 1000).await.unwrap().unwrap().pages, 2);
     assert_eq!(client.fetch(&job, 20).await.unwrap_err().code, Code::ParseOutputLimit);

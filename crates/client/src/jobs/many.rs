@@ -1,23 +1,23 @@
-//! Many jobs: asks batch by batch until there is no more, and counts.
+//! Retries or cancels many jobs, batch by batch, and counts the results.
 
 use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
 use serde_json::{Value, json};
 
-use super::super::{
+use crate::{
+    args::{CancelArgs, RetryArgs},
     http::{ApiClient, ClientError},
-    render::{self, printable},
+    render,
 };
-use crate::args::{CancelArgs, RetryArgs};
-use domain::Code;
+use domain::{Code, printable};
 use messages::{RetryManyAnswer, RetryManyRequest, SkippedJob};
 
-/// Jobs that one request may name.
-const NAMED: usize = 100;
-/// Left-out jobs that are listed for a person; the counts are of all.
-const LISTED: usize = 20;
+/// The most jobs that one request may name.
+const MAX_IDS: usize = 100;
+/// The most skipped jobs that are listed; the counts are of all.
+const MAX_LISTED: usize = 20;
 
-/// Retries the jobs named, or all that failed, and prints what became of them.
+/// Retries the named jobs, or all failed ones, and prints the counts.
 pub(super) async fn retry(api: &ApiClient, args: RetryArgs) -> anyhow::Result<()> {
     let request = RetryManyRequest {
         job_ids: Vec::new(),
@@ -32,12 +32,12 @@ pub(super) async fn retry(api: &ApiClient, args: RetryArgs) -> anyhow::Result<()
     if args.all {
         retry_all(api, request, &mut total).await?;
     } else {
-        for ids in args.job_ids.chunks(NAMED) {
+        for ids in args.job_ids.chunks(MAX_IDS) {
             let request = RetryManyRequest { job_ids: ids.to_vec(), ..request.clone() };
             add(&mut total, api.post("/jobs/retry", &request).await?);
         }
     }
-    if args.json { render::print_json(&total) } else { Ok(render::print(&as_text(&total))?) }
+    if args.json { render::print_json(&total) } else { render::print(&as_text(&total)) }
 }
 
 async fn retry_all(
@@ -74,18 +74,19 @@ fn as_text(total: &RetryManyAnswer) -> String {
         // Writing to a String cannot fail.
         _ = writeln!(text, "{jobs} left out: {} ({why})", printable(code));
     }
-    for SkippedJob { job_id, code } in total.skipped.iter().take(LISTED) {
+    for SkippedJob { job_id, code } in total.skipped.iter().take(MAX_LISTED) {
         _ = writeln!(text, "  {job_id}  {}", printable(code));
     }
-    if let Some(more) = total.skipped.len().checked_sub(LISTED).filter(|more| *more > 0) {
+    if let Some(more) = total.skipped.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
         _ = writeln!(text, "  and {more} more; --json lists them all");
     }
     text
 }
 
-/// Cancels each; those that have ended already do not stop the others. Exit code 1 when one could not be cancelled.
+/// Cancels each job. A job that has ended already does not stop the others; the exit code is then 1.
 pub(super) async fn cancel(api: &ApiClient, args: &CancelArgs) -> anyhow::Result<ExitCode> {
-    let (mut cancelled, mut refused) = (0_u64, BTreeMap::new());
+    let mut cancelled = 0_u64;
+    let mut refused = BTreeMap::new();
     for job_id in &args.job_ids {
         match api.post::<_, Value>(&format!("/jobs/{job_id}/cancel"), &json!({})).await {
             Ok(_job) => cancelled += 1,
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_counts_of_all_batches_are_added_and_the_reasons_named() {
+    fn the_counts_of_all_batches_are_added_and_the_reasons_shown() {
         let batch = |queued, id: u128| RetryManyAnswer {
             queued,
             skipped: vec![SkippedJob { job_id: uuid::Uuid::from_u128(id), code: "document_busy".to_owned() }],

@@ -1,20 +1,19 @@
-//! A passage of a document: wrapped, with its `**marks**` shown.
+//! Renders a passage of a document: wrapped, with its `**marks**`.
 
 use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
 
-use super::printable;
+use domain::printable;
 
 const MARK: &str = "**";
 const BOLD: Style = Style::new().bold();
 
-/// Text in which `**` stands around what matched.
+/// Text in which `**` surrounds the words that matched.
 #[derive(Debug, Clone, Copy)]
 pub struct Passage<'a>(pub &'a str);
 
 impl Passage<'_> {
-    /// The passage in lines of at most `columns`, each after `indent`. Coloured, the marks become bold; plain, they
-    /// stay, so that a reader of a pipe sees them too.
+    /// The passage in indented lines of at most `columns`. With colours the marks become bold; without, they stay.
     pub fn render(self, indent: &str, columns: usize, coloured: bool) -> String {
         let columns = columns.saturating_sub(indent.width()).max(20);
         let mut text = String::new();
@@ -22,7 +21,7 @@ impl Passage<'_> {
         for line in self.wrap(columns, coloured) {
             text.push_str(indent);
             if coloured {
-                embolden(&line, &mut bold, &mut text)
+                push_bold(&line, &mut bold, &mut text)
             } else {
                 text.push_str(&line)
             }
@@ -34,7 +33,8 @@ impl Passage<'_> {
     fn wrap(self, columns: usize, coloured: bool) -> Vec<String> {
         let safe = printable(self.0);
         let mut lines = Vec::new();
-        let (mut line, mut used) = (String::new(), 0);
+        let mut line = String::new();
+        let mut used = 0;
         for word in safe.split_whitespace() {
             let shown = if coloured { word.replace(MARK, "").width() } else { word.width() };
             if used > 0 && used + 1 + shown > columns {
@@ -55,9 +55,9 @@ impl Passage<'_> {
     }
 }
 
-/// Appends `line` with every mark turned into the start or end of bold. A mark that is open at the end of the line is
-/// closed there and opened again on the next.
-fn embolden(line: &str, bold: &mut bool, text: &mut String) {
+/// Appends `line` with its marks as bold. Bold that is open at the end of the line ends there and begins again on the
+/// next.
+fn push_bold(line: &str, bold: &mut bool, text: &mut String) {
     let mut pieces = line.split(MARK).peekable();
     while let Some(piece) = pieces.next() {
         if !piece.is_empty() {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn bold_goes_on_over_a_line_break_and_never_leaks() {
+    fn bold_continues_after_a_line_break_and_always_ends() {
         let text = Passage("one two **three four five six** seven").render("", 20, true);
         assert_eq!(text, "one two \x1b[1mthree four\x1b[0m\n\x1b[1mfive six\x1b[0m seven\n");
         let open = Passage("an **open mark").render("", 80, true);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_keep_to_the_columns_whatever_the_script() {
+    fn no_line_is_wider_than_the_columns_in_any_script() {
         let text = "漢字 かな交じり文 と words that go on and on ".repeat(20);
         for line in Passage(&text).render("    ", 50, true).lines() {
             assert!(line.width() <= 50, "{line}");
@@ -98,13 +98,13 @@ mod tests {
     }
 
     #[test]
-    fn escapes_from_a_document_are_taken_out() {
+    fn escapes_in_a_document_are_removed() {
         let text = Passage("evil \x1b]0;title\x07 **text**").render("", 80, true);
         assert!(!text.contains('\x07') && !text.contains("\x1b]"), "{text:?}");
     }
 
     #[test]
-    fn an_empty_passage_is_no_line() {
+    fn an_empty_passage_has_no_lines() {
         assert_eq!(Passage("  \n ").render("  ", 80, true), "");
     }
 }

@@ -1,4 +1,4 @@
-//! Where each file is: live bars on a terminal, a line a stage elsewhere. All of it on stderr.
+//! Shows the progress of each file on stderr: a bar on a terminal, elsewhere one line per stage.
 
 use std::{
     io::{IsTerminal, Write},
@@ -10,23 +10,22 @@ use std::{
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{files, report::FileReport};
-use crate::render::printable;
-use domain::{State, Status, Step};
+use domain::{State, Status, Step, printable};
 use messages::JobView;
 
 const NAME_COLUMNS: usize = 24;
 const TICK: Duration = Duration::from_millis(120);
-/// Bars count in tenths of a percent.
-const FULL: u64 = 1000;
+/// A bar's length: tenths of a percent.
+const BAR_LENGTH: u64 = 1000;
 
-/// All files' progress.
-pub(super) struct Board {
+/// The progress of all files.
+pub(super) struct Progress {
     bars: Option<MultiProgress>,
-    /// How many files have ended.
+    /// Counts the files that have ended.
     total: Option<ProgressBar>,
 }
 
-impl Board {
+impl Progress {
     pub(super) fn new(files: usize) -> Self {
         let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
         let total = bars.as_ref().filter(|_| files > 1).map(|bars| {
@@ -38,13 +37,13 @@ impl Board {
         Self { bars, total }
     }
 
-    /// A line for the file at `path`, shown from its first stage on.
-    pub(super) fn line(&self, path: &Path) -> Line {
+    /// Adds the file at `path`.
+    pub(super) fn add_file(&self, path: &Path) -> FileProgress {
         let name = printable(&files::name_of(path)).into_owned();
-        let shown = match &self.bars {
-            None => Shown::Lines { name, last: Arc::default() },
+        let output = match &self.bars {
+            None => Output::Lines { name, last: Arc::default() },
             Some(bars) => {
-                let bar = ProgressBar::new(FULL).with_prefix(name).with_style(style(&format!(
+                let bar = ProgressBar::new(BAR_LENGTH).with_prefix(name).with_style(style(&format!(
                     "{{spinner}} {{prefix:{NAME_COLUMNS}!}} {{bar:16}} {{percent:>3}} %  {{wide_msg}}"
                 )));
                 let bar = match &self.total {
@@ -52,46 +51,46 @@ impl Board {
                     None => bars.add(bar),
                 };
                 bar.enable_steady_tick(TICK);
-                Shown::Bar(bar)
+                Output::Bar(bar)
             }
         };
-        Line { shown, total: self.total.clone() }
+        FileProgress { output, total: self.total.clone() }
     }
 
-    /// Takes the bars away; the table says it all.
+    /// Removes the bars; the table replaces them.
     pub(super) fn clear(&self) {
         if let Some(bars) = &self.bars {
-            // A terminal that is gone has nothing to clear.
+            // An error means that the terminal is gone.
             drop(bars.clear());
         }
     }
 }
 
-/// A wrong template is a fault of this file, which a test would show; a bar without style still works.
+/// A test proves that the templates are valid; if one were not, the default bar would do.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_fault| ProgressStyle::default_bar())
 }
 
-/// One file's progress.
+/// The progress of one file.
 #[derive(Clone)]
-pub(super) struct Line {
-    shown: Shown,
+pub(super) struct FileProgress {
+    output: Output,
     total: Option<ProgressBar>,
 }
 
 #[derive(Clone)]
-enum Shown {
+enum Output {
     Bar(ProgressBar),
     Lines { name: String, last: Arc<Mutex<String>> },
 }
 
-impl Line {
-    /// The file is at `stage` now.
-    pub(super) fn stage(&self, stage: &str) {
-        match &self.shown {
-            Shown::Bar(bar) => bar.set_message(printable(stage).into_owned()),
-            Shown::Lines { name, last } => {
-                // Counts within a stage are no change of stage.
+impl FileProgress {
+    /// Shows the stage that the file has reached.
+    pub(super) fn set_stage(&self, stage: &str) {
+        match &self.output {
+            Output::Bar(bar) => bar.set_message(printable(stage).into_owned()),
+            Output::Lines { name, last } => {
+                // The counts in brackets change within a stage.
                 let stage = stage.split_once(" (").map_or(stage, |(stage, _)| stage);
                 let Ok(mut last) = last.lock() else { return };
                 if *last != stage {
@@ -102,26 +101,26 @@ impl Line {
         }
     }
 
-    /// The job is at `percent` of its way.
-    pub(super) fn at(&self, percent: f64) {
-        if let Shown::Bar(bar) = &self.shown {
+    /// Shows how much of the job is done.
+    pub(super) fn set_percent(&self, percent: f64) {
+        if let Output::Bar(bar) = &self.output {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100")]
             bar.set_position((percent.clamp(0.0, 100.0) * 10.0) as u64);
         }
     }
 
-    /// `sent` of `of` bytes have been read for the network.
-    pub(super) fn sent(&self, sent: u64, of: u64) {
-        if let Shown::Bar(bar) = &self.shown {
-            bar.set_position(sent.saturating_mul(FULL) / of.max(1));
+    /// Shows how many bytes are sent.
+    pub(super) fn set_sent(&self, sent: u64, of: u64) {
+        if let Output::Bar(bar) = &self.output {
+            bar.set_position(sent.saturating_mul(BAR_LENGTH) / of.max(1));
         }
     }
 
-    /// The file's way has ended.
+    /// Shows the end.
     pub(super) fn end(&self, report: &FileReport) {
-        match &self.shown {
-            Shown::Bar(bar) => bar.finish_and_clear(),
-            Shown::Lines { .. } => self.stage(&report.status),
+        match &self.output {
+            Output::Bar(bar) => bar.finish_and_clear(),
+            Output::Lines { .. } => self.set_stage(&report.status),
         }
         if let Some(total) = &self.total {
             total.inc(1);
@@ -130,11 +129,11 @@ impl Line {
 }
 
 fn write_line(line: &str) {
-    // Progress that nobody can read is no reason to stop.
+    // A closed stderr is no reason to stop.
     drop(writeln!(std::io::stderr(), "{line}"));
 }
 
-/// What the job does now, in a word or two; counts follow in brackets.
+/// What the job does now, in a few words; counts follow in brackets.
 pub(super) fn stage_of(job: &JobView) -> String {
     let status = job.known_status();
     // A server of another build may know more statuses.
@@ -157,7 +156,7 @@ pub(super) fn stage_of(job: &JobView) -> String {
     }
 }
 
-/// What follows after each checkpoint.
+/// The work that follows each checkpoint.
 fn doing(status: Status) -> &'static str {
     match Step::after(status) {
         Some(Step::Parse) => "parsing",
@@ -186,21 +185,21 @@ mod tests {
     }
 
     #[test]
-    fn every_status_of_the_pipeline_has_words() {
+    fn every_status_of_the_pipeline_has_a_stage() {
         for status in Status::ALL.iter().filter(|status| !status.is_terminal()) {
             assert_ne!(doing(*status), status.as_str());
         }
     }
 
     #[test]
-    fn a_stage_tells_who_is_waited_for() {
+    fn a_stage_says_what_the_job_waits_for() {
         assert_eq!(stage_of(&job("uploaded", "queued", false)), "waiting for a worker");
         assert_eq!(stage_of(&job("embedding_in_progress", "working", true)), "embedding (3 of 8 passages)");
         assert!(stage_of(&job("uploaded", "retryable", true)).starts_with("parsing failed, to be tried again"));
     }
 
     #[test]
-    fn the_templates_of_the_bars_are_well_formed() {
+    fn the_templates_of_the_bars_are_valid() {
         for template in
             ["{pos} of {len} {msg}, {elapsed}", "{spinner} {prefix:32!} {bar:16} {percent:>3} %  {wide_msg}"]
         {

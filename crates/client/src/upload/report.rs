@@ -1,4 +1,4 @@
-//! What became of each file.
+//! The result for each file.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use crate::{jobs::error_of, render};
 use domain::{State, Status};
 use messages::JobView;
 
-/// One line of the table, one object of `--json`.
-#[derive(Debug, Clone, Serialize)]
+/// One row of the table, one object of `--json`.
+#[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct FileReport {
-    /// As it was named, or found in a folder.
+    /// The path as it was named, or found in a folder.
     pub(super) file: String,
-    /// Whether what was asked for was reached.
+    /// Whether the file was uploaded and, unless `--no-wait` is given, is searchable.
     pub(super) ok: bool,
     /// The job's status, or `already there`, `handed over`, `failed`.
     pub(super) status: String,
@@ -22,7 +22,7 @@ pub(super) struct FileReport {
     document_id: Option<Uuid>,
     pages: Option<i64>,
     chunks: Option<i64>,
-    /// From first to last, in seconds.
+    /// The whole time, in seconds.
     pub(super) seconds: f64,
     code: Option<String>,
     error: Option<String>,
@@ -30,22 +30,11 @@ pub(super) struct FileReport {
 
 impl FileReport {
     fn new(path: &Path, ok: bool, status: &str) -> Self {
-        Self {
-            file: path.display().to_string(),
-            ok,
-            status: status.to_owned(),
-            job_id: None,
-            document_id: None,
-            pages: None,
-            chunks: None,
-            seconds: 0.0,
-            code: None,
-            error: None,
-        }
+        Self { file: path.display().to_string(), ok, status: status.to_owned(), ..Self::default() }
     }
 
-    pub(super) fn failed(path: &Path, code: &str, why: String) -> Self {
-        Self { code: Some(code.to_owned()), error: Some(why), ..Self::new(path, false, "failed") }
+    pub(super) fn failed(path: &Path, code: &str, message: String) -> Self {
+        Self { code: Some(code.to_owned()), error: Some(message), ..Self::new(path, false, "failed") }
     }
 
     pub(super) fn already_there(path: &Path) -> Self {
@@ -56,7 +45,7 @@ impl FileReport {
         Self { job_id: Some(job_id), ..Self::new(path, true, "handed over") }
     }
 
-    /// The report of a job that has ended.
+    /// The result of a job that has ended.
     pub(super) fn of_job(path: &Path, job: &JobView) -> Self {
         let state = job.known_state();
         let ok = matches!(job.known_status(), Some(Status::Complete | Status::Duplicate)) && state == Some(State::Done);
@@ -73,21 +62,21 @@ impl FileReport {
         }
     }
 
-    /// A document that was complete before this upload is shown as such.
-    pub(super) fn finished(mut self, before: bool) -> Self {
-        if before && self.ok {
+    /// Marks a document that existed before this upload, if it is searchable.
+    pub(super) fn of_existing_document(mut self) -> Self {
+        if self.ok {
             "already there".clone_into(&mut self.status);
         }
         self
     }
 }
 
-/// The table for people.
+/// The results as a table.
 pub(super) fn table(reports: &[FileReport]) -> String {
     let count = |n: Option<i64>| n.map(|n| n.to_string()).unwrap_or_default();
     let rows = reports.iter().map(|report| {
         let error = match (&report.error, &report.code) {
-            // The server's sentences carry the code at their end already; those of a job do not.
+            // An error of the API ends with the code; an error of a job does not contain it.
             (Some(error), Some(code)) if !error.contains(code.as_str()) => format!("{error} [{code}]"),
             (Some(error), _) => error.clone(),
             (None, _) => String::new(),
@@ -127,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_job_shows_sentence_and_code_and_a_cancelled_one_its_state() {
+    fn a_failed_job_shows_message_and_code_and_a_cancelled_one_its_state() {
         let failed = FileReport::of_job(Path::new("a.pdf"), &job("failed_parse", "deadletter"));
         let cancelled = FileReport::of_job(Path::new("b.pdf"), &job("parsed", "cancelled"));
         let text = table(&[failed, cancelled]);
@@ -136,10 +125,10 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_was_there_is_shown_as_such_and_is_a_success() {
-        let before = FileReport::of_job(Path::new("a.pdf"), &job("complete", "done")).finished(true);
+    fn an_existing_document_is_marked_and_is_a_success() {
+        let before = FileReport::of_job(Path::new("a.pdf"), &job("complete", "done")).of_existing_document();
         assert_eq!((before.ok, &*before.status), (true, "already there"));
-        let failed = FileReport::of_job(Path::new("a.pdf"), &job("failed_parse", "deadletter")).finished(true);
+        let failed = FileReport::of_job(Path::new("a.pdf"), &job("failed_parse", "deadletter")).of_existing_document();
         assert_eq!((failed.ok, &*failed.status), (false, "failed_parse"));
     }
 }

@@ -61,7 +61,7 @@ pub trait RemoteParser: Send + Sync {
     /// Begins to parse an uploaded file, which is what costs; the provider's id of the job.
     async fn start(&self, file_id: &str, callback: Option<&Callback>) -> Result<String, StartFailed>;
     /// How the job stands.
-    async fn look(&self, job: &str) -> Result<RemoteState, Failure>;
+    async fn get_state(&self, job: &str) -> Result<RemoteState, Failure>;
     /// The answer of a job that is ready, no longer than `max_bytes`; `None`: the provider does not have it any more.
     async fn fetch(&self, job: &str, max_bytes: u64) -> Result<Option<RemoteText>, Failure>;
     /// Asks something that costs nothing; whether the provider takes our key.

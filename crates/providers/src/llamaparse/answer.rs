@@ -1,31 +1,21 @@
-//! LlamaParse's answers, read within bounds.
+//! Reads LlamaParse's answers, up to a size limit.
 
 use reqwest::Response;
 use serde::Deserialize;
 
-use super::error::{printable, unavailable};
+use super::error::{one_line, unavailable};
+use crate::body::read_body;
 use domain::{
     Code, Failure, markdown,
     ports::{RemoteState, RemoteText, page_marker},
 };
 
-/// A body; `None`: it is longer than `max_bytes`.
-pub(super) async fn read(mut response: Response, max_bytes: u64) -> Result<Option<Vec<u8>>, Failure> {
-    let too_long = |bytes: u64| bytes > max_bytes;
-    if response.content_length().is_some_and(too_long) {
-        return Ok(None);
-    }
-    let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|_broken| unavailable("its answer broke off"))? {
-        if too_long((body.len() + piece.len()) as u64) {
-            return Ok(None);
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(Some(body))
+/// The body; `None` if it is longer than `max_bytes`.
+pub(super) async fn read(response: Response, max_bytes: u64) -> Result<Option<Vec<u8>>, Failure> {
+    read_body(response, max_bytes).await.map_err(|_broken| unavailable("its answer broke off"))
 }
 
-/// An answer that is not what the API's description says.
+/// The failure of an answer that does not follow the API's description.
 pub(super) fn invalid() -> Failure {
     Failure::new(
         Code::RemoteParserAnswerInvalid,
@@ -33,13 +23,12 @@ pub(super) fn invalid() -> Failure {
     )
 }
 
-/// A job, at the top of an answer or within it.
+/// An answer. The job's fields stand at the top or in `job`.
 #[derive(Debug, Deserialize)]
 struct Answer {
     job: Option<Job>,
-    id: Option<String>,
-    status: Option<String>,
-    error_message: Option<String>,
+    #[serde(flatten)]
+    top: Job,
     markdown: Option<Markdown>,
 }
 
@@ -60,7 +49,7 @@ struct Page {
     page_number: u32,
     #[serde(default)]
     markdown: Option<String>,
-    /// Absent in answers that know of no failure.
+    /// Missing in answers in which no page failed.
     #[serde(default = "yes")]
     success: bool,
 }
@@ -73,30 +62,28 @@ fn parse(body: Option<Vec<u8>>) -> Result<Answer, Failure> {
     serde_json::from_slice(&body.ok_or_else(invalid)?).map_err(|_malformed| invalid())
 }
 
-/// The id of what was made.
+/// The id of the new file or job.
 pub(super) fn id(body: Option<Vec<u8>>) -> Result<String, Failure> {
     let answer = parse(body)?;
-    let id = answer.job.and_then(|job| job.id).or(answer.id).ok_or_else(invalid)?;
-    // It becomes part of a URL, and a row's.
-    let plain =
+    let id = answer.job.and_then(|job| job.id).or(answer.top.id).ok_or_else(invalid)?;
+    // The id becomes part of a URL and of a row.
+    let is_plain =
         !id.is_empty() && id.len() <= 200 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    if plain { Ok(id) } else { Err(invalid()) }
+    if is_plain { Ok(id) } else { Err(invalid()) }
 }
 
-/// How the job stands.
-///
-/// Source: API v2's statuses, and those of v1, which some deployments still give.
+/// The state of the job. Some deployments still answer with the statuses of API v1.
 pub(super) fn state(body: Option<Vec<u8>>) -> Result<RemoteState, Failure> {
-    let Answer { job, status, error_message, .. } = parse(body)?;
-    let (status, error) = job.map_or((status, error_message), |job| (job.status, job.error_message));
-    let status = status.ok_or_else(invalid)?.to_ascii_uppercase();
+    let answer = parse(body)?;
+    let job = answer.job.unwrap_or(answer.top);
+    let status = job.status.ok_or_else(invalid)?.to_ascii_uppercase();
     match status.as_str() {
         "PENDING" | "QUEUED" | "RUNNING" | "PROCESSING" => Ok(RemoteState::Waiting),
         "COMPLETED" | "SUCCESS" | "PARTIAL_SUCCESS" => Ok(RemoteState::Ready),
         "FAILED" | "ERROR" | "CANCELLED" | "EXPIRED" => {
-            let said = error.map(|error| printable(&error)).filter(|said| !said.is_empty());
+            let reason = job.error_message.map(|error| one_line(&error)).filter(|reason| !reason.is_empty());
             let status = status.to_ascii_lowercase();
-            Ok(RemoteState::Failed(said.map_or_else(|| status.clone(), |said| format!("{status}: {said}"))))
+            Ok(RemoteState::Failed(reason.map_or_else(|| status.clone(), |reason| format!("{status}: {reason}"))))
         }
         _ => Err(invalid()),
     }
@@ -112,7 +99,7 @@ pub(super) fn text(body: Option<Vec<u8>>, max_bytes: u64) -> Result<RemoteText, 
         match page.markdown.filter(|_| page.success) {
             Some(markdown) => {
                 markdown::push_paragraphs(&mut text.markdown, &page_marker(page.page_number));
-                // A page must not be able to forge the marker of another.
+                // Tidied, so that a page cannot contain another page's marker.
                 markdown::push_paragraphs(&mut text.markdown, &markdown::tidy(&markdown));
             }
             None => text.unread.push(page.page_number),
@@ -131,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_found_at_the_top_and_within() {
+    fn a_job_is_found_at_the_top_and_in_job() {
         assert_eq!(id(body(r#"{"id":"pjb-1","status":"PENDING"}"#)).unwrap(), "pjb-1");
         assert_eq!(id(body(r#"{"job":{"id":"pjb-2"}}"#)).unwrap(), "pjb-2");
         for wrong in ["{}", "[]", "<html>", r#"{"id":""}"#, r#"{"id":"../../files"}"#, r#"{"id":7}"#] {
@@ -141,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn every_status_of_both_versions_is_known_and_an_unknown_one_decides_nothing() {
+    fn every_status_of_both_versions_is_known_and_an_unknown_one_is_transient() {
         let of =
             |status: &str| state(body(&format!(r#"{{"job":{{"status":"{status}","error_message":"bad\nfile."}}}}"#)));
         for status in ["PENDING", "RUNNING", "running"] {

@@ -1,4 +1,4 @@
-//! What LlamaParse's refusals, and its silence, deserve.
+//! Turns LlamaParse's refusals and failed connections into failures.
 
 use std::time::Duration;
 
@@ -9,35 +9,31 @@ use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use super::answer;
 use domain::{Code, Failure};
 
-/// Before the next try where a refusal names no time. Source: LlamaParse's FAQ; its limits count by the minute.
+/// The wait after a refusal that names none; LlamaParse's limits count by the minute.
 const MINUTE: Duration = Duration::from_secs(60);
-/// No wait that a refusal asks for is longer.
-const LONGEST: Duration = Duration::from_secs(3600);
-/// Of a provider's sentence, in characters: it may hold anything.
+/// The longest wait that a refusal may ask for.
+const MAX_WAIT: Duration = Duration::from_secs(3600);
+/// The most characters of a provider's sentence.
 const MAX_CHARS: usize = 200;
 
-/// A request that came to nothing.
+/// A request without success.
 #[derive(Debug)]
-pub(super) struct Refused {
-    /// What it deserves.
+pub(super) struct RequestFailed {
+    /// What went wrong.
     pub(super) failure: Failure,
-    /// Whether the provider may have done what it was asked: nobody heard.
+    /// Whether the provider may have carried out the request all the same.
     pub(super) uncertain: bool,
-    /// There is no such thing.
+    /// Whether the answer was 404.
     pub(super) not_found: bool,
 }
 
-impl Refused {
+impl RequestFailed {
     fn new(failure: Failure) -> Self {
         Self { failure, uncertain: false, not_found: false }
     }
 
-    fn unheard_of(failure: Failure) -> Self {
-        Self { failure, uncertain: true, not_found: false }
-    }
-
-    /// The failure where nothing that is asked for can be missing: then it is the address that is wrong.
-    pub(super) fn here(self) -> Failure {
+    /// The failure of a request that names no file or job. There a 404 means that the address is wrong.
+    pub(super) fn of_address(self) -> Failure {
         if !self.not_found {
             return self.failure;
         }
@@ -48,56 +44,57 @@ impl Refused {
     }
 }
 
-/// No answer came.
-pub(super) fn unheard(error: &reqwest::Error) -> Refused {
+/// There was no answer.
+pub(super) fn of_transport(error: &reqwest::Error) -> RequestFailed {
     if error.is_connect() {
-        return Refused::new(unavailable("no connection could be made"));
+        return RequestFailed::new(unavailable("no connection could be made"));
     }
     let why = if error.is_timeout() { "it did not answer in time" } else { "the connection broke" };
-    Refused::unheard_of(unavailable(why))
+    RequestFailed { uncertain: true, ..RequestFailed::new(unavailable(why)) }
 }
 
-/// It answered, and not with success.
-pub(super) async fn refused(response: Response) -> Refused {
+/// The answer has a status other than success.
+pub(super) async fn of_status(response: Response) -> RequestFailed {
     let status = response.status();
     let retry_after = retry_after(&response);
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Refused::new(Failure::new(
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => RequestFailed::new(Failure::new(
             Code::RemoteParserKeyRefused,
             format!("LlamaParse refuses LLAMAPARSE_API_KEY ({}). Set one that it takes.", status.as_u16()),
         )),
-        StatusCode::PAYMENT_REQUIRED => Refused::new(Failure::new(
+        StatusCode::PAYMENT_REQUIRED => RequestFailed::new(Failure::new(
             Code::RemoteParserNoCredits,
             "LlamaParse has no credits left for this account. Buy some, then retry the job; all such jobs can be retried at once.",
         )),
-        StatusCode::TOO_MANY_REQUESTS => Refused::new(Failure {
-            retry_after: Some(retry_after.unwrap_or(MINUTE).min(LONGEST)),
+        StatusCode::TOO_MANY_REQUESTS => RequestFailed::new(Failure {
+            retry_after: Some(retry_after.unwrap_or(MINUTE).min(MAX_WAIT)),
             ..Failure::new(
                 Code::RemoteParserBusy,
-                "LlamaParse takes no more requests just now. It will be asked again when it says.",
+                "LlamaParse takes no more requests at the moment. It will be asked again after the wait that it names.",
             )
         }),
-        StatusCode::NOT_FOUND => {
-            Refused { not_found: true, ..Refused::new(unavailable("it knows nothing at this address (404)")) }
-        }
+        StatusCode::NOT_FOUND => RequestFailed {
+            not_found: true,
+            ..RequestFailed::new(unavailable("it knows nothing at this address (404)"))
+        },
         StatusCode::BAD_REQUEST
         | StatusCode::PAYLOAD_TOO_LARGE
         | StatusCode::UNSUPPORTED_MEDIA_TYPE
         | StatusCode::UNPROCESSABLE_ENTITY => {
-            let said = answer::read(response, super::SHORT_ANSWER).await.ok().flatten();
-            let said = said.map_or_else(String::new, |body| detail(&body));
+            let body = answer::read(response, super::SHORT_ANSWER).await.ok().flatten();
+            let reason = body.map_or_else(String::new, |body| detail(&body));
             let status = status.as_u16();
-            Refused::new(Failure::new(
+            RequestFailed::new(Failure::new(
                 Code::RemoteParserRefused,
                 format!(
-                    "LlamaParse does not take this document ({status}{said}). Save it anew, or parse it elsewhere."
+                    "LlamaParse does not take this document ({status}{reason}). Save it again, or parse it elsewhere."
                 ),
             ))
         }
-        other => Refused {
+        other => RequestFailed {
             uncertain: other.is_server_error(),
-            ..Refused::new(Failure {
-                retry_after: retry_after.map(|wait| wait.min(LONGEST)),
+            ..RequestFailed::new(Failure {
+                retry_after: retry_after.map(|wait| wait.min(MAX_WAIT)),
                 ..unavailable(&format!("it answered with {}", other.as_u16()))
             })
         },
@@ -112,11 +109,11 @@ pub(super) fn unavailable(why: &str) -> Failure {
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {
-    wait_until(response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim(), OffsetDateTime::now_utc())
+    parse_wait(response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim(), OffsetDateTime::now_utc())
 }
 
-/// The header's two forms: seconds, or a date. Source: RFC 9110, 10.2.3.
-fn wait_until(retry_after: &str, now: OffsetDateTime) -> Option<Duration> {
+/// Parses the header, which holds seconds or a date (RFC 9110, 10.2.3).
+fn parse_wait(retry_after: &str, now: OffsetDateTime) -> Option<Duration> {
     if let Ok(seconds) = retry_after.parse() {
         return Some(Duration::from_secs(seconds));
     }
@@ -124,23 +121,23 @@ fn wait_until(retry_after: &str, now: OffsetDateTime) -> Option<Duration> {
     Some((date - now).try_into().unwrap_or_default())
 }
 
-/// What FastAPI says in `detail`: a sentence, or a list of faults, of which only the sentences are taken: they also repeat
-/// what they were sent.
+/// FastAPI's `detail`: a sentence, or a list of faults. Of a fault only the sentence is used, because the rest repeats
+/// the request.
 fn detail(body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let said = match &body["detail"] {
-        Value::String(text) => printable(text),
+    let reason = match &body["detail"] {
+        Value::String(text) => one_line(text),
         Value::Array(faults) => {
-            printable(&faults.iter().filter_map(|f| f["msg"].as_str()).collect::<Vec<_>>().join("; "))
+            one_line(&faults.iter().filter_map(|f| f["msg"].as_str()).collect::<Vec<_>>().join("; "))
         }
         _ => String::new(),
     };
-    if said.is_empty() { said } else { format!(": {said}") }
+    if reason.is_empty() { reason } else { format!(": {reason}") }
 }
 
-/// A provider's words as one short line.
-pub(super) fn printable(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_CHARS).collect();
+/// A provider's sentence as one short line without a full stop.
+pub(super) fn one_line(text: &str) -> String {
+    let line: String = domain::printable(text).chars().take(MAX_CHARS).collect();
     line.trim().trim_end_matches('.').to_owned()
 }
 
@@ -149,16 +146,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_providers_words_are_one_short_line() {
+    fn a_providers_sentence_becomes_one_short_line() {
         let hostile = format!("bad\n\u{1b}[31m{}", "x".repeat(500));
-        let line = printable(&hostile);
+        let line = one_line(&hostile);
         assert!(line.chars().count() <= MAX_CHARS && !line.chars().any(char::is_control), "{line:?}");
     }
 
     #[test]
-    fn a_provider_names_its_wait_in_seconds_or_as_a_date() {
+    fn a_wait_is_given_in_seconds_or_as_a_date() {
         let now = OffsetDateTime::from_unix_timestamp(784_111_777).unwrap();
-        let wait = |header| wait_until(header, now).map(|wait| wait.as_secs());
+        let wait = |header| parse_wait(header, now).map(|wait| wait.as_secs());
         assert_eq!(wait("120"), Some(120));
         assert_eq!(wait("Sun, 06 Nov 1994 08:51:37 GMT"), Some(120));
         assert_eq!(wait("Sun, 06 Nov 1994 08:49:07 GMT"), Some(0), "past");
@@ -167,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_of_faults_only_the_sentences_are_taken() {
+    fn of_a_list_of_faults_only_the_sentences_are_used() {
         let body =
             br#"{"detail":[{"loc":["body","tier"],"msg":"Input should be fast","input":"secret"},{"msg":"Too long"}]}"#;
         assert_eq!(detail(body), ": Input should be fast; Too long");

@@ -1,15 +1,13 @@
-//! The backend's errors as failures, with a code for each thing that an operator would mend differently: what to do, never
-//! where the object lies.
+//! Turns the backend's errors into failures. Each code has a remedy of its own. The text never says where the object is.
 
-use std::{error::Error, io};
+use std::{error::Error, io, iter};
 
 use object_store::client::{HttpError, HttpErrorKind};
 
 use domain::{Code, Failure};
 
-/// An S3 code (or object_store's words for a redirect to another region) that no retry cures: our code, and what to do.
-///
-/// Source: the S3 API reference, "Error responses".
+/// S3's error codes (and object_store's words for a redirect to another region) that no retry cures, with the code and
+/// the remedy. From the S3 API reference, “Error responses”.
 const MISCONFIGURED: &[(&str, Code, &str)] = &[
     ("NoSuchBucket", Code::StorageBucketMissing, NO_BUCKET),
     ("InvalidAccessKeyId", Code::StorageCredentialsRefused, "the access key is unknown; check AWS_ACCESS_KEY_ID"),
@@ -21,7 +19,7 @@ const MISCONFIGURED: &[(&str, Code, &str)] = &[
     ("AuthorizationHeaderMalformed", Code::StorageRegionWrong, REGION),
     ("incorrectly configured region", Code::StorageRegionWrong, REGION),
     ("RequestTimeTooSkewed", Code::StorageClockWrong, "this machine's clock is wrong"),
-    // A refused delete comes within a good answer, one code a key.
+    // A refused delete is part of a successful answer, with one code per key.
     ("(code: AccessDenied)", Code::StorageDenied, NO_RIGHT),
 ];
 
@@ -30,7 +28,7 @@ const NO_RIGHT: &str = "these credentials may not; check the bucket's policy and
 const REGION: &str = "the region is wrong; check `region` in STORAGE_URL, or AWS_REGION";
 const UNNAMED: &str = "it answered with an error";
 
-/// `Ok(None)` where there is no such object.
+/// `Ok(None)` if the object does not exist.
 pub(super) fn unless_missing<T>(result: object_store::Result<T>, doing: &str) -> Result<Option<T>, Failure> {
     match result {
         Ok(found) => Ok(Some(found)),
@@ -39,7 +37,7 @@ pub(super) fn unless_missing<T>(result: object_store::Result<T>, doing: &str) ->
     }
 }
 
-/// What the backend's error deserves; `doing` completes “The object storage couldn't … the file”.
+/// The failure that the backend's error means. `doing` completes “The object storage couldn't … the file”.
 pub(super) fn of_store(error: &object_store::Error, doing: &str) -> Failure {
     if let Some((code, why)) = misconfiguration(error) {
         return refused(code, doing, why);
@@ -49,7 +47,7 @@ pub(super) fn of_store(error: &object_store::Error, doing: &str) -> Failure {
             refused(Code::StorageDenied, doing, NO_RIGHT)
         }
         object_store::Error::NotFound { .. } => refused(Code::StorageBucketMissing, doing, NO_BUCKET),
-        // The network's errors are io errors too, further down the chain.
+        // A network error has an io error further down its chain, so it is looked for first.
         other => match (find::<HttpError>(other), find::<io::Error>(other)) {
             (Some(http), _) => unavailable(doing, reason(http)),
             (None, Some(io)) => of_file(io, doing),
@@ -58,7 +56,7 @@ pub(super) fn of_store(error: &object_store::Error, doing: &str) -> Failure {
     }
 }
 
-/// What an error of the local file system deserves.
+/// The failure that an error of the local file system means.
 pub(super) fn of_file(error: &io::Error, doing: &str) -> Failure {
     match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -69,7 +67,7 @@ pub(super) fn of_file(error: &io::Error, doing: &str) -> Failure {
     }
 }
 
-/// What an error of the folder for temporary files deserves, in which a body waits until it is whole.
+/// The failure that an error of the folder for temporary files means.
 pub(super) fn of_spool(error: &io::Error, doing: &str) -> Failure {
     let why = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "is full".to_owned(),
@@ -78,9 +76,9 @@ pub(super) fn of_spool(error: &io::Error, doing: &str) -> Failure {
     unavailable(doing, &format!("the folder for temporary files (TMPDIR) {why}"))
 }
 
-/// Passes by itself, or with a hand of the operator; documents keep waiting.
+/// A failure that is retried, while the storage recovers or the operator repairs it.
 pub(super) fn unavailable(doing: &str, why: &str) -> Failure {
-    let message = format!("The object storage couldn't {doing} the file: {why}. It is tried again by itself.");
+    let message = format!("The object storage couldn't {doing} the file: {why}. It will be tried again.");
     Failure::new(Code::StorageUnavailable, message)
 }
 
@@ -89,10 +87,10 @@ fn refused(code: Code, doing: &str, why: &str) -> Failure {
     Failure::new(code, message)
 }
 
-/// object_store keeps S3's error code only inside its text.
+/// object_store gives S3's error code only within its text.
 fn misconfiguration(error: &object_store::Error) -> Option<(Code, &'static str)> {
     let text = error.to_string();
-    MISCONFIGURED.iter().find(|(theirs, ..)| text.contains(theirs)).map(|(_, code, why)| (*code, *why))
+    MISCONFIGURED.iter().find(|(s3_code, ..)| text.contains(s3_code)).map(|(_, code, why)| (*code, *why))
 }
 
 fn reason(error: &HttpError) -> &'static str {
@@ -105,12 +103,6 @@ fn reason(error: &HttpError) -> &'static str {
 }
 
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    let mut link = Some(error);
-    while let Some(error) = link {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        link = error.source();
-    }
-    None
+    let mut causes = iter::successors(Some(error), |&error| error.source());
+    causes.find_map(|error| error.downcast_ref())
 }

@@ -1,4 +1,4 @@
-//! Copies an object to a file, hashing on the way.
+//! Copies an object to a file and hashes it.
 
 use std::{
     fs::File,
@@ -27,13 +27,13 @@ pub(super) async fn fetch(
         GetResultPayload::Stream(stream) => copy_stream(stream, to).await,
     };
     if copied.is_err() {
-        // Half a file must not be taken for the document; that it may not be there is fine.
+        // Half a file must not be taken for the document. An error means that there is no file.
         drop(tokio::fs::remove_file(to).await);
     }
     copied.map(Some)
 }
 
-/// In one go on a blocking thread: object_store's own stream hops there for every 8 KiB.
+/// Copies the file on one blocking thread; object_store's own stream switches threads for every 8 KiB.
 async fn copy_file(file: File, to: PathBuf) -> Result<StoredObject, Failure> {
     let copied = tokio::task::spawn_blocking(move || copy_blocking(file, &to)).await;
     copied.unwrap_or_else(|join| Err(io::Error::other(join))).map_err(|error| error::of_file(&error, DOING))

@@ -1,4 +1,4 @@
-//! Streams a body to its key: one request for a small object, parts for a larger one.
+//! Streams a body to its key: a small object in one request, a larger one in parts.
 
 use std::{mem, sync::Arc};
 
@@ -14,12 +14,12 @@ use domain::{
 
 pub(super) const DOING: &str = "store";
 
-/// Takes a body's pieces, in their order.
+/// Receives the pieces of a body in their order.
 pub(super) trait Sink {
     async fn push(&mut self, bytes: Bytes) -> Result<(), Failure>;
 }
 
-/// Moves the whole body to `sink`; what it was.
+/// Moves the whole body to `sink` and returns its size and hash.
 pub(super) async fn pump(mut body: ByteStream, max_bytes: u64, sink: &mut impl Sink) -> Result<StoredObject, Failure> {
     let mut meter = Meter::default();
     while let Some(item) = body.next().await {
@@ -43,7 +43,7 @@ fn too_large(max_bytes: u64) -> Failure {
     Failure::new(Code::FileTooLarge, message)
 }
 
-/// Writes a body to its key as it comes, with less than one part of `part_bytes` in memory.
+/// Writes a body to its key as it arrives, with less than one part of `part_bytes` in memory.
 pub(super) async fn put(
     backend: &Arc<dyn Backend>,
     path: &Path,
@@ -62,20 +62,20 @@ pub(super) async fn put(
     written
 }
 
-/// One object on its way.
+/// An object that is being written.
 struct Writing<'a> {
     parts: Parts<'a>,
     part_bytes: usize,
-    /// Less than one part. Copied: a piece that is held keeps alive what was read with it, which is far more.
+    /// Less than one part. A copy, because a piece keeps the whole read buffer alive that it is a part of.
     buffer: BytesMut,
 }
 
-/// Parts go one after the other: the sender waits meanwhile.
+/// Sends one part after the other; the sender of the body waits meanwhile.
 impl Sink for Writing<'_> {
     async fn push(&mut self, mut bytes: Bytes) -> Result<(), Failure> {
         while !bytes.is_empty() {
             if self.buffer.is_empty() {
-                // At once: a buffer that grows leaves its smaller selves behind.
+                // In full: growing would leave smaller allocations behind.
                 self.buffer = BytesMut::with_capacity(self.part_bytes);
             }
             let room = self.part_bytes - self.buffer.len();
@@ -100,11 +100,11 @@ impl Writing<'_> {
     }
 }
 
-/// An object sent in parts, or whole where there is but one.
+/// Sends an object in parts, or whole if there is only one.
 pub(super) struct Parts<'a> {
     backend: &'a Arc<dyn Backend>,
     path: &'a Path,
-    /// Begun and not ended.
+    /// The upload that is begun and not completed.
     begun: Option<Box<dyn MultipartUpload>>,
 }
 
@@ -113,7 +113,7 @@ impl<'a> Parts<'a> {
         Self { backend, path, begun: None }
     }
 
-    /// Sends a part; S3 wants all but the last to be equally long.
+    /// Sends a part. All but the last must have the same length.
     pub(super) async fn send(&mut self, part: PutPayload) -> Result<(), Failure> {
         let upload = match &mut self.begun {
             Some(upload) => upload,
@@ -125,7 +125,7 @@ impl<'a> Parts<'a> {
         upload.put_part(part).await.map_err(|e| error::of_store(&e, DOING))
     }
 
-    /// Sends the last part, or the whole object, and puts it in its place.
+    /// Sends the last part, or the whole object, and completes the object.
     pub(super) async fn finish(&mut self, last: PutPayload) -> Result<(), Failure> {
         if self.begun.is_none() {
             self.backend.put(self.path, last).await.map_err(|e| error::of_store(&e, DOING))?;
@@ -150,11 +150,11 @@ impl<'a> Parts<'a> {
 
 async fn abort(mut upload: Box<dyn MultipartUpload>) {
     if upload.abort().await.is_err() {
-        tracing::warn!("Couldn't abort an upload in parts; the bucket's lifecycle rule has to remove it");
+        tracing::warn!("couldn't abort a multipart upload; the bucket's lifecycle rule has to remove its parts");
     }
 }
 
-/// A put that is given up midway is dropped, and S3 keeps, and bills, the parts of an upload nobody aborts.
+/// Aborts the upload if the put is dropped midway: S3 keeps, and bills, the parts of an upload that is not aborted.
 impl Drop for Parts<'_> {
     fn drop(&mut self) {
         if let (Some(upload), Ok(runtime)) = (self.begun.take(), tokio::runtime::Handle::try_current()) {

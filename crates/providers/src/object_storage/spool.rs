@@ -1,6 +1,7 @@
-//! Streams a body to S3 by way of a file of its own: S3 must be told how long each part is, and its least is 5 MiB, which
-//! fifty uploads at once would hold in memory for as long as their clients take to send it. So a body is held on disk until
-//! it is whole, and all uploads together hold a few parts. What breaks off has asked nothing of S3.
+//! Writes a body to a temporary file and then sends it to S3.
+//!
+//! S3 must know the length of each part, and a part has at least 5 MiB. Fifty slow uploads would keep that much each in
+//! memory. With the file, all uploads together keep a few parts, and one that breaks off has sent nothing to S3.
 
 use std::{
     fs::File,
@@ -22,13 +23,11 @@ use domain::{
     ports::{ByteStream, StoredObject},
 };
 
-/// Parts of all uploads of this process that are on their way to S3.
-///
-/// Source: ours; at 100 ms a part, 800 megabits a second.
+/// The most parts in memory, of all uploads of this process. At 100 ms a part that is 800 megabits a second.
 const PARTS: usize = 2;
-/// In KiB, so that small objects do not wait for each other.
-static ROOM: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(PARTS * kibibytes(S3_PART_BYTES) as usize));
-/// What a write to the file holds.
+/// One permit for each KiB in memory, so that small objects do not wait for each other.
+static MEMORY: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(PARTS * kibibytes(S3_PART_BYTES) as usize));
+/// The size of one write to the file.
 const WRITE_BYTES: usize = 64 * 1024;
 
 fn kibibytes(bytes: usize) -> u32 {
@@ -50,7 +49,7 @@ pub(super) async fn put(
     sent.map(|()| stored)
 }
 
-/// In the folder for temporary files, and without a name there: it goes with the last handle, and with the process.
+/// Writes the body to a file without a name, which disappears with its last handle.
 async fn spool(body: ByteStream, max_bytes: u64) -> Result<(File, StoredObject), Failure> {
     let file = blocking(tempfile::tempfile).await?;
     let mut file = tokio::fs::File::from_std(file);
@@ -71,8 +70,8 @@ async fn send(file: &Arc<File>, bytes_len: u64, parts: &mut Parts<'_>) -> Result
     loop {
         let left = bytes_len - offset;
         let len = usize::try_from(left).map_or(S3_PART_BYTES, |left| left.min(S3_PART_BYTES));
-        // Never closed.
-        let _room = ROOM.acquire_many(kibibytes(len)).await.ok();
+        // The semaphore is never closed.
+        let _permits = MEMORY.acquire_many(kibibytes(len)).await.ok();
         let from = Arc::clone(file);
         let part: PutPayload = blocking(move || {
             let mut part = vec![0; len];

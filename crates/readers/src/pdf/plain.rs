@@ -1,13 +1,13 @@
-//! Makes a PDF's paragraphs plain: words whole, without the marks that only say how they were set.
+//! Makes a PDF's paragraphs plain: whole words without bold and italics.
 //!
-//! Bold and italics split words and phrases (`*γ*1`, `within **30 days**`), which search then misses; what they say of
-//! the text's structure is in its headings already.
+//! Bold and italics split words and phrases (`*γ*1`, `within **30 days**`), which search then misses. The structure
+//! that they show is in the headings already.
 
 use unpdf::{Block, InlineContent, Paragraph, TextRun, TextStyle};
 
-use super::words::mend;
+use super::words::repair;
 
-/// Most capitals that name one thing of mathematics, as a triangle's corners do.
+/// The most capitals in a mathematical name, for example of a triangle's corners.
 const MAX_NAME_LETTERS: usize = 3;
 
 /// Simplifies every paragraph of `block`, table cells included.
@@ -18,7 +18,7 @@ pub(super) fn simplify(block: &mut Block) {
             let cells = table.rows.iter_mut().flat_map(|row| &mut row.cells);
             cells.flat_map(|cell| &mut cell.content).for_each(simplify_paragraph);
         }
-        // Code is kept letter by letter, and the rest holds no text.
+        // Code stays as it is; the others hold no text.
         Block::Code { .. }
         | Block::Raw { .. }
         | Block::Image { .. }
@@ -35,53 +35,56 @@ fn simplify_paragraph(paragraph: &mut Paragraph) {
             InlineContent::Text(run) => pieces.add_text(&run.text, &run.style),
             InlineContent::LineBreak => pieces.add_text(" ", &TextStyle::default()),
             InlineContent::Link { text, url, .. } => pieces.add_link(text, url),
-            // Nobody stores the picture.
+            // Pictures are not stored.
             InlineContent::Image { .. } => {}
         }
     }
     paragraph.content = pieces.finish();
 }
 
-/// A paragraph's content as it is put together anew: text, and links between texts.
+/// The new content of a paragraph: text, and links between texts.
 #[derive(Default)]
 struct Pieces {
     done: Vec<InlineContent>,
     text: String,
-    /// Whether the text before was bold, and whether italic.
-    style: (bool, bool),
-    /// Whether the piece before was a link, kept as one or not.
+    /// Whether the text before was bold.
+    bold: bool,
+    /// Whether the text before was italic.
+    italic: bool,
+    /// Whether the piece before was a link, whether or not it became text.
     after_link: bool,
-    /// Whether all there is so far is a footnote's mark.
+    /// Whether the content so far is only a footnote's mark.
     after_mark: bool,
 }
 
 impl Pieces {
     fn add_text(&mut self, text: &str, style: &TextStyle) {
         let is_script = style.superscript || style.subscript;
-        let style = (style.bold, style.italic);
-        let sticks = (self.after_link || self.after_mark) && is_word_to_word(self.last_char(), text);
-        if is_script && self.style.1 && is_symbol_to_script(&self.text, text) {
+        let changes_style = (style.bold, style.italic) != (self.bold, self.italic);
+        let touches = (self.after_link || self.after_mark) && is_word_to_word(self.last_char(), text);
+        if is_script && self.italic && is_symbol_to_script(&self.text, text) {
             self.text.pop();
-        } else if sticks || (style != self.style && is_label_to_word(&self.text, text)) {
+        } else if touches || (changes_style && is_label_to_word(&self.text, text)) {
             self.text.push(' ');
         }
         let is_first = self.text.trim().is_empty() && self.done.is_empty();
         self.after_mark = is_script && is_first && text.chars().all(|c| c.is_ascii_digit());
-        self.style = style;
+        self.bold = style.bold;
+        self.italic = style.italic;
         self.after_link = false;
         self.text.push_str(text);
     }
 
     fn add_link(&mut self, text: String, url: String) {
         let target = url.trim();
-        let means_something = ["http://", "https://", "mailto:"].iter().any(|scheme| target.starts_with(scheme));
-        // Setters draw references close to the word before, without a space.
+        let is_absolute = ["http://", "https://", "mailto:"].iter().any(|scheme| target.starts_with(scheme));
+        // Programs draw references close to the word before, without a space.
         if is_word_to_word(self.last_char(), &text) {
             self.text.push(' ');
         }
-        if means_something && !text.contains(target.trim_end_matches('/')) {
+        if is_absolute && !text.contains(target.trim_end_matches('/')) {
             self.end_text();
-            self.done.push(InlineContent::Link { text: mend(&text), url, title: None, style: TextStyle::default() });
+            self.done.push(InlineContent::Link { text: repair(&text), url, title: None, style: TextStyle::default() });
         } else {
             self.text.push_str(&text);
         }
@@ -98,7 +101,7 @@ impl Pieces {
 
     fn end_text(&mut self) {
         if !self.text.is_empty() {
-            self.done.push(InlineContent::Text(TextRun::new(mend(&std::mem::take(&mut self.text)))));
+            self.done.push(InlineContent::Text(TextRun::new(repair(&std::mem::take(&mut self.text)))));
         }
     }
 
@@ -112,13 +115,13 @@ fn is_word_to_word(last: Option<char>, next: &str) -> bool {
     last.is_some_and(char::is_alphanumeric) && next.starts_with(char::is_alphanumeric)
 }
 
-/// "**Figure 3.5:**Situation": the space after a label is drawn by moving on.
+/// "**Figure 3.5:**Situation": the space after a label is drawn as a move.
 fn is_label_to_word(before: &str, next: &str) -> bool {
     before.ends_with([':', ';', ')']) && next.starts_with(char::is_alphabetic)
 }
 
-/// "x 2": a slanted letter leans over the space to its index, which then looks like one between words. The names of
-/// points ("AB") are symbols too.
+/// "x 2": an italic letter leans towards its index, so the crate sees a space between them. Names of points ("AB") are
+/// symbols too.
 fn is_symbol_to_script(before: &str, script: &str) -> bool {
     let Some(before) = before.strip_suffix(' ') else { return false };
     let symbol = before.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
@@ -152,13 +155,13 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_does_not_stick_to_the_word_before() {
+    fn a_reference_is_separated_from_the_word_before() {
         let text = InlineContent::Text(TextRun::new("see"));
         assert_eq!(simplified(vec![text.clone(), link("Figure 2", "#2"), text]), "see Figure 2 see");
     }
 
     #[test]
-    fn an_index_belongs_to_its_symbol() {
+    fn an_index_is_joined_to_its_symbol() {
         let italic = |text| InlineContent::Text(TextRun::italic(text));
         let raised = |text: &str| {
             let style = TextStyle { superscript: true, ..TextStyle::default() };
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_footnote_does_not_stick_to_its_mark() {
+    fn a_footnote_is_separated_from_its_mark() {
         let style = TextStyle { superscript: true, ..TextStyle::default() };
         let mark = || InlineContent::Text(TextRun { text: "1".into(), style: style.clone() });
         let text = |text| InlineContent::Text(TextRun::new(text));
@@ -184,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_only_repeats_itself_is_text() {
+    fn a_link_whose_text_is_its_target_becomes_text() {
         let url = "https://example.org";
         let mut paragraph = Paragraph { content: vec![link(url, "https://example.org/")], ..Paragraph::default() };
         simplify_paragraph(&mut paragraph);

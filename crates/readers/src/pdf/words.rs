@@ -1,14 +1,14 @@
-//! Mends the words of a PDF's text: whole again where a line end broke them, ligatures spelled out, no dot leaders.
+//! Repairs the words of a PDF's text: joins words that a line end broke, spells out ligatures, removes dot leaders.
 
 use std::borrow::Cow;
 
-/// Words before which a hyphen at the end of a word stands for a word left out ("first- and second-class"; German).
+/// Words (English and German) before which a hyphen replaces the end of a compound: "first- and second-class".
 const AFTER_SUSPENDED_HYPHEN: [&str; 8] = ["and", "or", "to", "und", "oder", "bis", "bzw", "sowie"];
 
-/// So many dots in a row, spaces between them or not, are a leader; an ellipsis has three.
+/// A leader has at least this many dots, with or without spaces; an ellipsis has three.
 const LEADER_DOTS: usize = 5;
 
-/// `text` with the dots that lead the eye through a table of contents cut to one space.
+/// `text` with the dot leaders of a table of contents replaced by one space.
 fn without_leaders(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let mut kept = 0;
@@ -26,8 +26,8 @@ fn without_leaders(text: &str) -> Cow<'_, str> {
     if kept == 0 { text.into() } else { (out + &text[kept..]).into() }
 }
 
-/// `text` without leaders, with ligatures spelled out and words joined that were broken at a line's end.
-pub(super) fn mend(text: &str) -> String {
+/// `text` without leaders and ligatures, and with the words joined that a line end broke.
+pub(super) fn repair(text: &str) -> String {
     let text = without_leaders(text);
     let mut out = String::with_capacity(text.len());
     let mut rest = &*text;
@@ -44,7 +44,7 @@ pub(super) fn mend(text: &str) -> String {
         if is_broken_word {
             rest = next;
         } else {
-            // A soft hyphen inside a line is never seen.
+            // A soft hyphen inside a line is invisible.
             out.push_str(if hyphen == "\u{ad}" { "" } else { hyphen });
             rest = after;
         }
@@ -58,7 +58,7 @@ fn is_suspended(next: &str) -> bool {
     AFTER_SUSPENDED_HYPHEN.contains(&word)
 }
 
-pub(super) fn spell_out(text: &str, out: &mut String) {
+fn spell_out(text: &str, out: &mut String) {
     for c in text.chars() {
         match c {
             '\u{fb00}' => out.push_str("ff"),
@@ -67,7 +67,7 @@ pub(super) fn spell_out(text: &str, out: &mut String) {
             '\u{fb03}' => out.push_str("ffi"),
             '\u{fb04}' => out.push_str("ffl"),
             '\u{fb05}' | '\u{fb06}' => out.push_str("st"),
-            // What a font could not name.
+            // A glyph without a character.
             char::REPLACEMENT_CHARACTER => {}
             other => out.push(other),
         }
@@ -79,24 +79,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_broken_at_a_line_end_are_whole_again() {
-        assert_eq!(mend("The pro- gramming lan\u{ad} guage"), "The programming language");
+    fn words_broken_at_a_line_end_are_joined() {
+        assert_eq!(repair("The pro- gramming lan\u{ad} guage"), "The programming language");
         assert_eq!(
-            mend("low-level, first- and second-class, page 3 - 5"),
+            repair("low-level, first- and second-class, page 3 - 5"),
             "low-level, first- and second-class, page 3 - 5"
         );
-        assert_eq!(mend("Ein- und Ausgabe, A- Bc"), "Ein- und Ausgabe, A- Bc");
-        assert_eq!(mend("soft\u{ad}ly"), "softly");
+        assert_eq!(repair("Ein- und Ausgabe, A- Bc"), "Ein- und Ausgabe, A- Bc");
+        assert_eq!(repair("soft\u{ad}ly"), "softly");
     }
 
     #[test]
-    fn ligatures_are_letters() {
-        assert_eq!(mend("signi\u{fb01}cant e\u{fb03}cient"), "significant efficient");
+    fn ligatures_become_letters() {
+        assert_eq!(repair("signi\u{fb01}cant e\u{fb03}cient"), "significant efficient");
     }
 
     #[test]
     fn a_table_of_contents_loses_its_dots() {
-        assert_eq!(mend("Fees  . . . . . . 12 and ......... 13."), "Fees 12 and 13.");
-        assert_eq!(mend("well ... . no"), "well ... . no");
+        assert_eq!(repair("Fees  . . . . . . 12 and ......... 13."), "Fees 12 and 13.");
+        assert_eq!(repair("well ... . no"), "well ... . no");
     }
 }

@@ -1,52 +1,51 @@
-//! Reads columns again that the parsing crate read across because a page number stands between them.
+//! Restores the columns of pages whose page number hides them from the parsing crate.
 //!
-//! The crate finds columns by the white channel between them. A page number centred under two columns closes that
-//! channel; the lines of both columns then come out as one, and words broken at a line's end are joined with the
-//! other column's words.
+//! The crate finds columns by the white gap between them. A page number centred under two columns closes that gap: the
+//! crate then reads each line across both columns, and joins broken words with words of the other column.
 
 use unpdf::{
     Block, InlineContent, Page, Paragraph,
     parser::{BlockType, LayoutAnalyzer, TextBlock, TextSpan},
 };
 
-use super::second_look::SecondLook;
+use super::reopened::Reopened;
 
-/// Longest page number, in bytes.
-const MAX_FOLIO_BYTES: usize = 4;
+/// The longest page number, in bytes.
+const MAX_NUMBER_BYTES: usize = 4;
 
-/// Puts `page`'s text in the order of its columns, when it has a page number that hid them.
-pub(super) fn read_columns(page: &mut Page, look: &SecondLook<'_>) {
+/// Puts the page's text in the order of its columns if a page number hid them.
+pub(super) fn restore(page: &mut Page, reopened: &Reopened<'_>) {
     if page.column_count < 2
         && page.elements.iter().all(is_plain_text)
-        && page.elements.iter().any(is_folio)
-        && let Some(blocks) = blocks_in_columns(page.number, look)
+        && page.elements.iter().any(is_page_number)
+        && let Some(blocks) = blocks_in_columns(page.number, reopened)
     {
         page.elements = blocks;
     }
 }
 
-/// Tables, code and links would be lost.
+/// Reading the page again would lose tables, code and links.
 fn is_plain_text(block: &Block) -> bool {
     let is_text = |item: &InlineContent| matches!(item, InlineContent::Text(_) | InlineContent::LineBreak);
     matches!(block, Block::Paragraph(paragraph) if paragraph.content.iter().all(is_text))
 }
 
-fn is_folio(block: &Block) -> bool {
+fn is_page_number(block: &Block) -> bool {
     matches!(block, Block::Paragraph(paragraph) if is_number(&paragraph.plain_text()))
 }
 
 fn is_number(text: &str) -> bool {
     let text = text.trim();
-    (1..=MAX_FOLIO_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    (1..=MAX_NUMBER_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The page's blocks with its number set aside and put last, if that makes columns appear.
-fn blocks_in_columns(number: u32, look: &SecondLook<'_>) -> Option<Vec<Block>> {
-    let (document, _) = look.page(number)?;
+/// The page's blocks with the page number moved to the end; `None` if the page has no columns without it either.
+fn blocks_in_columns(number: u32, reopened: &Reopened<'_>) -> Option<Vec<Block>> {
+    let (document, _) = reopened.page(number)?;
     let mut analyzer = LayoutAnalyzer::new(document);
     let mut spans = analyzer.extract_page_spans(number).ok()?;
     analyzer.filter_spans_for_page(&mut spans, number);
-    let folio = spans.swap_remove(folio_among(&spans)?);
+    let page_number = spans.swap_remove(find_page_number(&spans)?);
     for span in &spans {
         analyzer.font_stats_mut().add_text(span.font_size, &span.text);
     }
@@ -57,18 +56,18 @@ fn blocks_in_columns(number: u32, look: &SecondLook<'_>) -> Option<Vec<Block>> {
     }
     let lines = analyzer.detect_headings_pub(lines);
     let blocks = analyzer.group_lines_into_blocks_pub(lines);
-    let folio = Block::Paragraph(Paragraph::with_text(folio.text));
-    Some(blocks.iter().filter(|block| !block.is_empty()).map(to_paragraph).chain([folio]).collect())
+    let page_number = Block::Paragraph(Paragraph::with_text(page_number.text));
+    Some(blocks.iter().filter(|block| !block.is_empty()).map(to_paragraph).chain([page_number]).collect())
 }
 
-/// The number that stands below all other text, or above it.
-fn folio_among(spans: &[TextSpan]) -> Option<usize> {
+/// The index of a number that stands below or above all other text.
+fn find_page_number(spans: &[TextSpan]) -> Option<usize> {
     let height = |index: &usize| spans[*index].y;
     let by_height = |a: &usize, b: &usize| height(a).total_cmp(&height(b));
     let ends = [(0..spans.len()).min_by(by_height), (0..spans.len()).max_by(by_height)];
     ends.into_iter().flatten().find(|end| {
-        let stands_alone = |(index, span): (usize, &TextSpan)| index == *end || (span.y - height(end)).abs() > 1.0;
-        is_number(&spans[*end].text) && spans.iter().enumerate().all(stands_alone)
+        let is_apart = |(index, span): (usize, &TextSpan)| index == *end || (span.y - height(end)).abs() > 1.0;
+        is_number(&spans[*end].text) && spans.iter().enumerate().all(is_apart)
     })
 }
 
@@ -88,19 +87,19 @@ mod tests {
     }
 
     #[test]
-    fn the_folio_is_a_number_alone_at_the_top_or_bottom() {
+    fn the_page_number_stands_alone_at_the_top_or_bottom() {
         let body = || [span("Text", 700.0), span("7", 400.0), span("text", 120.0)];
-        assert_eq!(folio_among(&body()), None);
-        let with = |more: TextSpan| folio_among(&[&body()[..], &[more]].concat());
+        assert_eq!(find_page_number(&body()), None);
+        let with = |more: TextSpan| find_page_number(&[&body()[..], &[more]].concat());
         assert_eq!(with(span("12", 80.0)), Some(3));
         assert_eq!(with(span(" 3 ", 750.0)), Some(3));
         assert_eq!(with(span("12", 120.5)), None);
         assert_eq!(with(span("12345", 80.0)), None);
-        assert_eq!(folio_among(&[]), None);
+        assert_eq!(find_page_number(&[]), None);
     }
 
     #[test]
-    fn pages_with_more_than_text_are_left_alone() {
+    fn pages_with_more_than_text_are_not_changed() {
         let link = InlineContent::Link { text: "a".into(), url: "b".into(), title: None, style: Default::default() };
         let linked = Paragraph { content: vec![link], ..Paragraph::default() };
         assert!(!is_plain_text(&Block::Paragraph(linked)) && !is_plain_text(&Block::HorizontalRule));

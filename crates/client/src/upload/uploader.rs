@@ -1,0 +1,201 @@
+//! Uploads one file: measures it, sends it, and follows its job.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use futures_util::{StreamExt, TryStreamExt};
+use reqwest::{Body, Method, header};
+use tokio::{io::AsyncReadExt, sync::Semaphore};
+use tokio_util::io::ReaderStream;
+use uuid::Uuid;
+
+use super::{
+    files,
+    progress::{FileProgress, stage_of},
+    report::FileReport,
+};
+use crate::http::{ApiClient, ClientError};
+use domain::Code;
+use messages::{DocumentsAccepted, JobView, UploadAccepted, UploadRequest};
+
+/// The first pause between two polls of a job. Short, because a small file is done in a second.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
+/// How long the API may fail, for example during a deploy, before the client gives up. The job continues meanwhile.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
+
+/// Uploads files, all in the same manner.
+pub(super) struct Uploader {
+    pub(super) api: ApiClient,
+    /// For signed URLs; sends no token.
+    pub(super) signed: reqwest::Client,
+    /// One permit for each file that is being sent.
+    pub(super) uploads: Semaphore,
+    /// Whether a file is sent in one request, without being announced first.
+    pub(super) one_step: bool,
+    /// Whether to follow the job until it ends.
+    pub(super) wait: bool,
+}
+
+/// A file and what the API must know about it.
+struct Measured<'a> {
+    path: &'a Path,
+    name: String,
+    mime: &'static str,
+    bytes_len: u64,
+    sha256: String,
+}
+
+enum Uploaded {
+    /// The file has a new job.
+    New { job_id: Uuid },
+    /// The same content was uploaded before; its job may be deleted already.
+    Existing { job_id: Option<Uuid> },
+}
+
+impl Uploader {
+    /// Uploads the file at `path` and follows its job if asked to.
+    pub(super) async fn run(&self, path: &Path, progress: FileProgress) -> FileReport {
+        let began = Instant::now();
+        let mut report = self.upload_and_follow(path, &progress).await;
+        report.seconds = began.elapsed().as_secs_f64();
+        progress.end(&report);
+        report
+    }
+
+    async fn upload_and_follow(&self, path: &Path, progress: &FileProgress) -> FileReport {
+        match self.upload(path, progress).await {
+            Err(Fault::File(why)) => FileReport::failed(path, Code::Unreadable.as_str(), why),
+            Err(Fault::Server(error)) => FileReport::failed(path, error.code(), error.to_string()),
+            Ok(Uploaded::Existing { job_id: None }) => FileReport::already_there(path),
+            Ok(Uploaded::Existing { job_id: Some(job_id) }) => {
+                self.follow(path, job_id, progress).await.of_existing_document()
+            }
+            Ok(Uploaded::New { job_id }) if self.wait => self.follow(path, job_id, progress).await,
+            Ok(Uploaded::New { job_id }) => FileReport::handed_over(path, job_id),
+        }
+    }
+
+    async fn upload(&self, path: &Path, progress: &FileProgress) -> Result<Uploaded, Fault> {
+        let _permit = self.uploads.acquire().await;
+        progress.set_stage("reading");
+        let (bytes_len, sha256) = files::measure(path).await.map_err(|error| Fault::File(files::describe(&error)))?;
+        let file = Measured { path, name: files::name_of(path), mime: files::media_type(path), bytes_len, sha256 };
+        progress.set_stage("uploading");
+        let sent = if self.one_step {
+            self.send_in_one_step(&file, progress).await
+        } else {
+            self.send_in_two_steps(&file, progress).await
+        };
+        match sent {
+            Ok(job_id) => Ok(Uploaded::New { job_id }),
+            Err(Fault::Server(ClientError::Refused { problem, .. }))
+                if problem.known_code() == Some(Code::DocumentExists) =>
+            {
+                Ok(Uploaded::Existing { job_id: problem.job_id })
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn send_in_two_steps(&self, file: &Measured<'_>, progress: &FileProgress) -> Result<Uuid, Fault> {
+        let request = UploadRequest {
+            filename: file.name.clone(),
+            bytes_len: file.bytes_len,
+            mime: file.mime.to_owned(),
+            sha256: file.sha256.clone(),
+            ocr: false,
+        };
+        let accepted: UploadAccepted = self.api.post("/upload", &request).await?;
+        let url = self.api.resolve(&accepted.signed_url);
+        let server = self.api.with_errors_about(&url);
+        let put = self
+            .signed
+            .put(url)
+            .header(header::CONTENT_TYPE, file.mime)
+            // Object stores refuse a body of unknown length.
+            .header(header::CONTENT_LENGTH, file.bytes_len)
+            .body(file.body(progress).await?);
+        let response = put.send().await.map_err(|error| server.transport_error(&error))?;
+        server.check_status(response).await?;
+        Ok(accepted.job_id)
+    }
+
+    async fn send_in_one_step(&self, file: &Measured<'_>, progress: &FileProgress) -> Result<Uuid, Fault> {
+        let part = reqwest::multipart::Part::stream_with_length(file.body(progress).await?, file.bytes_len)
+            .file_name(file.name.clone())
+            .mime_str(file.mime)
+            .map_err(|error| self.api.transport_error(&error))?;
+        let form = reqwest::multipart::Form::new().part("file", part);
+        let request = self.api.request(Method::POST, "/documents", &[]).multipart(form);
+        let response = request.send().await.map_err(|error| self.api.transport_error(&error))?;
+        let accepted: DocumentsAccepted = self.api.read(response).await?;
+        let outcome = accepted.documents.into_iter().next();
+        match outcome.map(|outcome| (outcome.problem, outcome.job_id)) {
+            Some((Some(problem), _)) => {
+                Err(ClientError::Refused { problem: Box::new(problem), hint: String::new() }.into())
+            }
+            Some((None, Some(job_id))) => Ok(job_id),
+            Some((None, None)) | None => Err(self.api.unreadable().into()),
+        }
+    }
+
+    /// Polls the job until it ends.
+    async fn follow(&self, path: &Path, job_id: Uuid, progress: &FileProgress) -> FileReport {
+        let route = format!("/jobs/{job_id}");
+        let mut pause = FIRST_PAUSE;
+        let mut last_answer = Instant::now();
+        loop {
+            match self.api.get::<JobView>(&route, &[]).await {
+                Ok(job) if job.terminal => return FileReport::of_job(path, &job),
+                Ok(job) => {
+                    last_answer = Instant::now();
+                    progress.set_stage(&stage_of(&job));
+                    progress.set_percent(job.progress.total_pct);
+                }
+                Err(error) if error.is_retryable() && last_answer.elapsed() < GIVE_UP_AFTER => {
+                    progress.set_stage(&format!("waiting for the API: {error}"));
+                }
+                Err(error) => {
+                    let mut report = FileReport::failed(path, error.code(), error.to_string());
+                    report.job_id = Some(job_id);
+                    return report;
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 5 / 4).min(MAX_PAUSE);
+        }
+    }
+}
+
+impl Measured<'_> {
+    /// The bytes as a stream from the disk; never more than were hashed.
+    async fn body(&self, progress: &FileProgress) -> Result<Body, Fault> {
+        let file = tokio::fs::File::open(self.path).await.map_err(|error| Fault::File(files::describe(&error)))?;
+        let progress = progress.clone();
+        let bytes_len = self.bytes_len;
+        let mut sent = 0;
+        let stream = ReaderStream::with_capacity(file.take(bytes_len), 64 * 1024)
+            .inspect_ok(move |bytes| {
+                sent += bytes.len() as u64;
+                progress.set_sent(sent, bytes_len);
+            })
+            .boxed();
+        Ok(Body::wrap_stream(stream))
+    }
+}
+
+/// Why a file was not uploaded.
+enum Fault {
+    /// It cannot be read.
+    File(String),
+    Server(ClientError),
+}
+
+impl From<ClientError> for Fault {
+    fn from(error: ClientError) -> Self {
+        Self::Server(error)
+    }
+}

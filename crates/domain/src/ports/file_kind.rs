@@ -1,0 +1,123 @@
+//! The kinds of files that can be read: the one table of their names, media types and extensions.
+
+use serde::{Deserialize, Serialize};
+
+/// What a file is by its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileKind {
+    /// PDF.
+    Pdf,
+    /// Word (Office Open XML).
+    Docx,
+    /// PowerPoint (Office Open XML).
+    Pptx,
+    /// Excel (Office Open XML).
+    Xlsx,
+    /// HTML.
+    Html,
+    /// Markdown.
+    Markdown,
+    /// Any other text.
+    PlainText,
+}
+
+struct Row {
+    name: &'static str,
+    description: &'static str,
+    /// The first is the one to send.
+    media_types: &'static [&'static str],
+    /// The first is the one to send.
+    extensions: &'static [&'static str],
+}
+
+const fn row(
+    name: &'static str,
+    description: &'static str,
+    media_types: &'static [&'static str],
+    extensions: &'static [&'static str],
+) -> Row {
+    Row { name, description, media_types, extensions }
+}
+
+const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+const PPTX: &str = "application/vnd.openxmlformats-officedocument.presentationml.presentation";
+const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+
+impl FileKind {
+    /// Every kind.
+    pub const ALL: [Self; 7] =
+        [Self::Pdf, Self::Docx, Self::Pptx, Self::Xlsx, Self::Html, Self::Markdown, Self::PlainText];
+
+    const fn row(self) -> Row {
+        match self {
+            Self::Pdf => row("pdf", "a PDF", &["application/pdf", "application/x-pdf"], &["pdf"]),
+            Self::Docx => row("docx", "a Word document (DOCX)", &[DOCX], &["docx", "docm", "dotx"]),
+            Self::Pptx => row("pptx", "a PowerPoint presentation (PPTX)", &[PPTX], &["pptx", "pptm", "ppsx"]),
+            Self::Xlsx => row("xlsx", "an Excel workbook (XLSX)", &[XLSX], &["xlsx", "xlsm"]),
+            Self::Html => row("html", "HTML", &["text/html", "application/xhtml+xml"], &["html", "htm", "xhtml"]),
+            Self::Markdown => {
+                row("markdown", "Markdown", &["text/markdown", "text/x-markdown"], &["md", "markdown", "mkd"])
+            }
+            Self::PlainText => row("plain_text", "plain text", &["text/plain"], &["txt", "text", "log", "csv", "tsv"]),
+        }
+    }
+
+    /// The name in `documents.kind` and in JSON.
+    pub fn as_str(self) -> &'static str {
+        self.row().name
+    }
+
+    /// A few words for a sentence: “a PDF”.
+    pub fn description(self) -> &'static str {
+        self.row().description
+    }
+
+    /// The media type to send.
+    pub fn media_type(self) -> &'static str {
+        self.row().media_types[0]
+    }
+
+    /// The usual extension, without a dot.
+    pub fn extension(self) -> &'static str {
+        self.row().extensions[0]
+    }
+
+    /// The kind that a media type without parameters declares. Any unknown `text/…` is plain text.
+    pub fn from_media_type(media_type: &str) -> Option<Self> {
+        let media_type = media_type.to_ascii_lowercase();
+        let known = Self::ALL.into_iter().find(|kind| kind.row().media_types.contains(&&*media_type));
+        known.or_else(|| media_type.starts_with("text/").then_some(Self::PlainText))
+    }
+
+    /// The kind that a file name's extension (without its dot) declares.
+    pub fn from_extension(extension: &str) -> Option<Self> {
+        let extension = extension.to_ascii_lowercase();
+        Self::ALL.into_iter().find(|kind| kind.row().extensions.contains(&&*extension))
+    }
+
+    /// Whether the file is text itself. Only its name and media type tell one kind of text from another.
+    pub fn is_text(self) -> bool {
+        match self {
+            Self::Html | Self::Markdown | Self::PlainText => true,
+            Self::Pdf | Self::Docx | Self::Pptx | Self::Xlsx => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FileKind;
+
+    #[test]
+    fn every_kind_is_found_by_its_name_media_type_and_extension() {
+        for kind in FileKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+            assert_eq!(FileKind::from_media_type(kind.media_type()), Some(kind));
+            assert_eq!(FileKind::from_extension(&kind.extension().to_uppercase()), Some(kind));
+        }
+        assert_eq!(FileKind::from_media_type("text/csv"), Some(FileKind::PlainText));
+        assert_eq!(FileKind::from_media_type("application/zip"), None);
+        assert_eq!(FileKind::from_extension("gz"), None);
+    }
+}

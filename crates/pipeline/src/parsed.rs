@@ -1,0 +1,86 @@
+//! A document's markdown in the object store.
+
+use std::io;
+
+use bytes::Bytes;
+use futures_util::stream;
+
+use super::{JobMemory, Pipeline, StepError};
+use domain::{Code, Failure, Lease};
+use store::work::{ParsedFacts, get_work_document, save_parsed_facts};
+
+impl Pipeline {
+    /// Stores the markdown of a parsed document. The row names the key before the first byte is written, so a deletion
+    /// always finds the object.
+    pub(super) async fn save_parsed(
+        &self,
+        lease: &Lease,
+        kind: &str,
+        parser: &str,
+        pages: u32,
+        markdown: &str,
+    ) -> Result<(), StepError> {
+        let key = parsed_key(lease);
+        let page_count = i32::try_from(pages).unwrap_or(i32::MAX);
+        let facts = ParsedFacts { parsed_path: &key, kind, parser, page_count };
+        self.db
+            .run_tx("save_parsed_facts", |tx| {
+                let facts = &facts;
+                Box::pin(async move { save_parsed_facts(&tx, lease.fence, facts).await })
+            })
+            .await?;
+        Ok(self.store_markdown(lease, markdown).await?)
+    }
+
+    /// Writes the markdown to the job's key.
+    pub(super) async fn store_markdown(&self, lease: &Lease, markdown: &str) -> Result<(), Failure> {
+        let body = stream::iter([io::Result::Ok(Bytes::copy_from_slice(markdown.as_bytes()))]);
+        self.store.put(&parsed_key(lease), Box::pin(body), 0).await.map(drop)
+    }
+
+    /// The document's markdown: from memory if the previous step left it there, else from the object store.
+    pub(super) async fn get_markdown(&self, lease: &Lease, memory: &mut JobMemory) -> Result<String, StepError> {
+        if let Some(markdown) = memory.markdown.take() {
+            return Ok(markdown);
+        }
+        let conn = self.db.get().await?;
+        let document = get_work_document(&conn, lease.fence).await?;
+        drop(conn);
+        let file = self.scratch.new_file()?;
+        let found = match &document.parsed_path {
+            Some(key) => self.store.fetch(key, &file).await?,
+            None => None,
+        };
+        if found.is_none() {
+            return Err(Failure::new(
+                Code::ParsedTextMissing,
+                "The markdown of this document is not in the object store under its parsed_path. Retry the job from `uploaded`.",
+            )
+            .into());
+        }
+        let bytes = tokio::fs::read(&file).await.map_err(|error| super::scratch::failure(&error))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// The key of a document's markdown. Each job has its own key: repeating a step overwrites it, and a removal that a
+/// deletion or another upload of the same content has queued never hits a later job's markdown.
+fn parsed_key(lease: &Lease) -> String {
+    format!("parsed/{}/{}.md", lease.user_id, lease.fence.job_id)
+}
+
+/// Whether the markdown contains more than page markers and punctuation.
+pub(super) fn has_text(markdown: &str) -> bool {
+    markdown.lines().filter(|line| !line.starts_with("<!-- page ")).any(|line| line.chars().any(char::is_alphanumeric))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_text;
+
+    #[test]
+    fn page_markers_and_rules_are_no_text() {
+        assert!(!has_text("<!-- page 1 -->\n\n---\n<!-- page 2 -->\n"));
+        assert!(has_text("<!-- page 1 -->\n١\n"));
+    }
+}
