@@ -22,17 +22,16 @@ use std::{
 use anyhow::{Context, bail};
 use app::{
     build_info::BuildInfo,
-    clients::object_storage::ObjectStorage,
     db::{
         ConnectTarget, Db, Listener, Notifier, PoolOptions, Session,
         jobs::{Completer, Completion, Ending, NewJob, advance_job, enqueue_jobs},
         migrations,
-        retention::Retention,
         url::DatabaseUrl,
         workers::WorkerRow,
     },
-    domain::{DocumentId, Failure, JobId, Lease, RetryPolicy, Status, Step, Timeline, UserId, WorkerId},
-    pipeline::{JobMemory, Outcome, StepError},
+    domain::{
+        DocumentId, Failure, JobId, Lease, Outcome, RetryPolicy, Status, Step, StepError, Timeline, UserId, WorkerId,
+    },
     ports::EmbedModel,
     worker::{Steps, Worker, WorkerSettings},
 };
@@ -70,7 +69,9 @@ struct NoSteps {
 
 #[async_trait]
 impl Steps for NoSteps {
-    async fn run_step(&self, lease: &Lease, step: Step, _: &mut JobMemory) -> Result<Outcome, StepError> {
+    type Memory = ();
+
+    async fn run_step(&self, lease: &Lease, step: Step, (): &mut ()) -> Result<Outcome, StepError> {
         if lease.status == self.first {
             if self.seen.jobs.fetch_add(1, Ordering::Relaxed) == 0 {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -95,6 +96,8 @@ impl Steps for NoSteps {
         advance_job(&conn, lease, step, to, &json!({}), Duration::ZERO).await?;
         Ok(Outcome::Advanced(to))
     }
+
+    async fn after_failure(&self, (): ()) {}
 
     async fn probe(&self) -> Result<(), Failure> {
         Ok(())
@@ -313,15 +316,11 @@ FROM unnest($1::uuid[]) AS d (id)",
                 base_delay: Duration::from_secs(3),
                 max_delay: Duration::from_secs(300),
             },
-            sweep_interval: Duration::from_secs(300),
-            retention: Retention { events_days: 90, webhooks_days: 30, jobs_days: 0, receipts_days: 365 },
         };
         let stop = CancellationToken::new();
         let (listener, wakeup) = Listener::new(self.target.clone(), Handle::current());
         tokio::spawn(listener.run(stop.clone()));
-        let folder = std::env::temp_dir().join("queue_bench");
-        let store = Arc::new(ObjectStorage::open(&folder.display().to_string(), &|_| None)?);
-        let worker = Arc::new(Worker::new(self.db.clone(), store, Arc::new(steps), row, settings, Some(wakeup)));
+        let worker = Arc::new(Worker::new(self.db.clone(), steps, row, settings, Some(wakeup)));
         tokio::spawn(worker.run(stop));
         Ok(())
     }

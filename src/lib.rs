@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | entry | [`cli`] |
 //! | roles | [`roles`]: one composition root a subcommand |
-//! | services | [`api`], [`checks`], [`worker`] over [`pipeline`] and [`canary`] |
+//! | services | [`api`], [`checks`], [`worker`], [`housekeeping`], [`pipeline`], [`canary`] |
 //! | domain | [`domain`] (no I/O), [`ports`] (what a test cannot own), [`callback`] (how a provider calls us back) |
 //! | infrastructure | [`db`] (the home of SQL), [`clients`], [`config`], [`telemetry`], [`shutdown`] |
 
@@ -20,6 +20,7 @@ pub mod clients;
 pub mod config;
 pub mod db;
 pub mod domain;
+pub mod housekeeping;
 pub mod pipeline;
 pub mod ports;
 pub mod roles;

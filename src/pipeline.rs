@@ -13,14 +13,14 @@ mod scratch;
 mod validate;
 mod verify;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 pub use remote::{Callbacks, Remote};
 pub use scratch::ScratchDir;
 
 use crate::{
-    db::{Db, DbError, jobs::Completer},
-    domain::{ErrorClass, Failure, Lease, Status, Step},
+    db::{Db, jobs::Completer},
+    domain::{ErrorClass, Failure, Lease, Outcome, Step, StepError},
     ports::{ModelSource, ObjectStore, ParseLimits, Parser},
 };
 
@@ -44,51 +44,6 @@ pub struct Pipeline {
     pub completer: Completer,
 }
 
-/// What a step did. Its result is written already, except where the worker must decide.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The next checkpoint is written; go on from it.
-    Advanced(Status),
-    /// The document waits for something outside; park it, at no cost.
-    Snooze {
-        /// What it waits for.
-        code: &'static str,
-        /// How long.
-        delay: Duration,
-    },
-    /// The job is over: complete or duplicate.
-    Finished(Status),
-}
-
-/// Why a step did not get to an outcome.
-#[derive(Debug, thiserror::Error)]
-pub enum StepError {
-    /// Somebody else has the job now, or it was cancelled. Stop; write nothing.
-    #[error("the lease is lost")]
-    LeaseLost,
-    /// The step failed; its class says what that means for the job.
-    #[error(transparent)]
-    Failed(#[from] Failure),
-    /// The stored bytes are not what was declared. They are removed, but only once the failure is written: whoever comes
-    /// after a crash must find what this one found.
-    #[error("{failure}")]
-    Mismatch {
-        /// Of the document, so it is final.
-        failure: Failure,
-        /// Where the bytes are.
-        key: String,
-    },
-}
-
-impl From<DbError> for StepError {
-    fn from(error: DbError) -> Self {
-        match error {
-            DbError::LeaseLost { .. } => Self::LeaseLost,
-            other => Self::Failed(other.into()),
-        }
-    }
-}
-
 /// What one claim of a job keeps in memory between its steps; a crash loses nothing by losing it.
 #[derive(Debug, Default)]
 pub struct JobMemory {
@@ -96,6 +51,8 @@ pub struct JobMemory {
     markdown: Option<String>,
     /// The remote parser has just been given the document: it is too early to ask.
     handed_over: bool,
+    /// Where stored bytes are that are not what was declared.
+    mismatched: Option<String>,
 }
 
 impl Pipeline {
@@ -108,6 +65,15 @@ impl Pipeline {
             Step::Chunk => self.chunk(lease, memory).await,
             Step::Embed => self.embed(lease).await,
             Step::Finish => self.finish(lease).await,
+        }
+    }
+
+    /// Does what had to wait until the failure of a step was written: removes bytes that are not what was declared. A worker
+    /// that does the step again after a crash must find what this one found.
+    pub async fn after_failure(&self, memory: JobMemory) {
+        let Some(key) = memory.mismatched else { return };
+        if let Err(failure) = self.store.delete(&key).await {
+            tracing::warn!(error.code = failure.code, "the bytes stay until their document goes: {failure}");
         }
     }
 

@@ -1,15 +1,11 @@
 //! The worker: claims jobs, takes each through the pipeline, keeps its leases, and frees those of workers that died.
 //!
-//! It knows the queue and nothing of documents; the [`pipeline`](crate::pipeline) knows documents and nothing of the
-//! queue. Stopping is a token: it stops claiming, lets what runs finish, and hands back the rest before the grace ends.
+//! It knows the queue and nothing of documents: what a step does is behind the trait [`Steps`]. Stopping is a token: it stops claiming, lets what runs finish, and hands back the rest before the grace ends.
 
 mod claim_loop;
 mod heartbeat;
 mod held;
-mod housekeeping;
 mod job;
-pub mod retention;
-mod watch;
 
 use std::{
     sync::{Arc, Mutex},
@@ -20,10 +16,8 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use crate::{
-    db::{Db, Wakeup, jobs::ClaimOptions, retention::Retention, workers::WorkerRow},
-    domain::{Failure, Lease, RetryPolicy, Step, Timeline},
-    pipeline::{JobMemory, Outcome, Pipeline, StepError},
-    ports::ObjectStore,
+    db::{Db, Wakeup, jobs::ClaimOptions, workers::WorkerRow},
+    domain::{Failure, Lease, Outcome, RetryPolicy, Step, StepError, Timeline},
     telemetry::readiness::Readiness,
 };
 use held::Held;
@@ -49,10 +43,6 @@ pub struct WorkerSettings {
     pub timeline: Timeline,
     /// When failures are tried again.
     pub retry: RetryPolicy,
-    /// Between two sweeps of the housekeeping, across all workers.
-    pub sweep_interval: Duration,
-    /// How long what is kept.
-    pub retention: Retention,
 }
 
 impl WorkerSettings {
@@ -66,52 +56,40 @@ impl WorkerSettings {
     }
 }
 
-/// What a job is taken through: a document's [`Pipeline`], or, in a benchmark of the queue, steps that do nothing.
+/// What runs the steps of a job. It is given the lease, and writes the next checkpoint under it.
 #[async_trait]
-pub trait Steps: Send + Sync {
+pub trait Steps: Send + Sync + 'static {
+    /// What one claim of a job keeps in memory between its steps; a crash loses nothing by losing it.
+    type Memory: Default + Send;
+
     /// Does `step` for the job and writes the next checkpoint under its lease.
-    async fn run_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError>;
-    /// Whether what a configuration failure complained of is mended.
+    async fn run_step(&self, lease: &Lease, step: Step, memory: &mut Self::Memory) -> Result<Outcome, StepError>;
+
+    /// Does what had to wait until the failure of a step was written.
+    async fn after_failure(&self, memory: Self::Memory);
+
+    /// Whether the cause of a configuration failure is gone.
     async fn probe(&self) -> Result<(), Failure>;
 }
 
-#[async_trait]
-impl Steps for Pipeline {
-    async fn run_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError> {
-        Self::run_step(self, lease, step, memory).await
-    }
-
-    async fn probe(&self) -> Result<(), Failure> {
-        Self::probe(self).await
-    }
-}
-
 /// One worker process's work.
-pub struct Worker {
+pub struct Worker<S> {
     db: Db,
-    store: Arc<dyn ObjectStore>,
-    steps: Arc<dyn Steps>,
+    steps: S,
     row: WorkerRow,
     settings: WorkerSettings,
     wakeup: Option<Wakeup>,
     held: Arc<Held>,
     readiness: Arc<Readiness>,
-    /// When the worker's row says that it was last alive, where its last heartbeat was answered: nobody else writes that.
+    /// When the worker's row says that it was last alive, where its last heartbeat was answered: only this process writes that.
     last_beat: Mutex<Option<OffsetDateTime>>,
 }
 
-impl Worker {
-    /// A worker that has not begun. `store`: where housekeeping removes objects; `wakeup`: from a listener, where there is one.
-    pub fn new(
-        db: Db,
-        store: Arc<dyn ObjectStore>,
-        steps: Arc<dyn Steps>,
-        row: WorkerRow,
-        settings: WorkerSettings,
-        wakeup: Option<Wakeup>,
-    ) -> Self {
-        let (held, readiness) = (Arc::new(Held::default()), Arc::new(Readiness::default()));
-        Self { db, store, steps, row, settings, wakeup, held, readiness, last_beat: Mutex::default() }
+impl<S: Steps> Worker<S> {
+    /// A worker that has not begun. `wakeup`: from a listener, where there is one.
+    pub fn new(db: Db, steps: S, row: WorkerRow, settings: WorkerSettings, wakeup: Option<Wakeup>) -> Self {
+        let (held, readiness) = (Arc::default(), Arc::default());
+        Self { db, steps, row, settings, wakeup, held, readiness, last_beat: Mutex::default() }
     }
 
     /// The same worker, which says in `readiness` whether it claims.

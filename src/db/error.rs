@@ -4,7 +4,7 @@ use tokio_postgres::error::SqlState;
 
 use super::connect_error::ConnectProblem;
 use crate::{
-    domain::{ErrorClass, Failure},
+    domain::{ErrorClass, Failure, StepError},
     telemetry::metrics::METRICS,
 };
 
@@ -100,6 +100,15 @@ impl DbError {
         self.sqlstate().is_some_and(|state| {
             [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::INVALID_SCHEMA_NAME].contains(state)
         })
+    }
+}
+
+impl From<DbError> for StepError {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::LeaseLost { .. } => Self::LeaseLost,
+            other => Self::Failed(other.into()),
+        }
     }
 }
 

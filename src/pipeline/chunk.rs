@@ -5,10 +5,10 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{JobMemory, Outcome, Pipeline, StepError};
+use super::{JobMemory, Pipeline};
 use crate::{
     db::chunks::{ChunkerId, replace_chunks},
-    domain::{ErrorClass, Failure, Lease, Status},
+    domain::{ErrorClass, Failure, Lease, Outcome, Status, StepError},
 };
 
 impl Pipeline {

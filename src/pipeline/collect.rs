@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{JobMemory, Outcome, Pipeline, Remote, StepError, parsed_key};
+use super::{JobMemory, Pipeline, Remote, parsed_key};
 use crate::{
     db::{
         jobs::{advance_job, finish_duplicate},
         provider_calls::{CallEnd, OpenCall, end_call, get_open_call},
         work::{ParsedFacts, save_parsed_facts},
     },
-    domain::{ErrorClass, Failure, Lease, Status, Step},
+    domain::{ErrorClass, Failure, Lease, Outcome, Status, Step, StepError},
     ports::{RemoteState, RemoteText},
 };
 

@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::{Outcome, Pipeline, StepError};
+use super::Pipeline;
 use crate::{
     db::{
         chunks::{PendingChunk, count_chunks, list_pending_chunks, save_vectors},
         jobs::advance_job,
     },
-    domain::{ErrorClass, Failure, Lease, Status, Step},
+    domain::{ErrorClass, Failure, Lease, Outcome, Status, Step, StepError},
     ports::{Chunk, EmbedModel, EmbedPriority, Embedder},
 };
 

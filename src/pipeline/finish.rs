@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::{Outcome, Pipeline, StepError};
+use super::Pipeline;
 use crate::{
     db::jobs::{Completion, Ending, save_progress},
-    domain::{ErrorClass, Failure, Lease, Status, Step},
+    domain::{ErrorClass, Failure, Lease, Outcome, Status, Step, StepError},
 };
 
 impl Pipeline {

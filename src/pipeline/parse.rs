@@ -8,13 +8,13 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde_json::json;
 
-use super::{JobMemory, Outcome, Pipeline, StepError, parsed_key, verify::Found};
+use super::{JobMemory, Pipeline, parsed_key, verify::Found};
 use crate::{
     db::{
         jobs::{advance_job, finish_duplicate},
         work::{ParsedFacts, get_work_document, save_parsed_facts},
     },
-    domain::{Failure, Lease, Status, Step},
+    domain::{Failure, Lease, Outcome, Status, Step, StepError},
     ports::{FileKind, ParsedDocument},
 };
 
@@ -37,7 +37,7 @@ impl Pipeline {
         }
         let document = get_work_document(&conn, lease.fence).await?;
         drop(conn);
-        let file = match self.find_bytes(&document).await? {
+        let file = match self.find_bytes(&document, memory).await? {
             Found::Verified(file) => file,
             Found::NotYet(delay) => return Ok(Outcome::Snooze { code: "waiting_for_upload", delay }),
         };
@@ -48,7 +48,7 @@ impl Pipeline {
             return self.hand_over(remote, lease, (file.path(), kind), (done, began), memory).await;
         }
         let ParsedDocument { markdown, pages, kind } = parsed.map_err(|failure| match failure.code {
-            "type_mismatch" => StepError::Mismatch { failure, key: document.raw_path },
+            "type_mismatch" => memory.mismatch(&document, failure),
             _ => failure.into(),
         })?;
         let key = parsed_key(lease);

@@ -12,14 +12,14 @@ use std::{
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{JobMemory, Outcome, Pipeline, StepError, parse::kind_name, validate::has_text};
+use super::{JobMemory, Pipeline, parse::kind_name, validate::has_text};
 use crate::{
     callback::CallbackKey,
     db::{
         jobs::advance_job,
         provider_calls::{CallEnd, accept_call, begin_call, end_call},
     },
-    domain::{Failure, JobId, Lease, Status, Step},
+    domain::{Failure, JobId, Lease, Outcome, Status, Step, StepError},
     ports::{Callback, FileKind, ParsedDocument, RemoteParser, StartFailed},
 };
 

@@ -7,14 +7,14 @@ use std::time::Instant;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{JobMemory, Outcome, Pipeline, StepError, parsed_key, scratch::ScratchFile};
+use super::{JobMemory, Pipeline, parsed_key, scratch::ScratchFile};
 use crate::{
     db::{
         chunks::hex,
         jobs::advance_job,
         work::{get_work_document, save_parsed_sha256},
     },
-    domain::{ErrorClass, Failure, Lease, Status, Step},
+    domain::{ErrorClass, Failure, Lease, Outcome, Status, Step, StepError},
 };
 
 impl Pipeline {

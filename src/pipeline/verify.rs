@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use super::{Pipeline, StepError, scratch::ScratchFile};
+use super::{JobMemory, Pipeline, scratch::ScratchFile};
 use crate::{
     db::work::WorkDocument,
-    domain::{ErrorClass, Failure},
+    domain::{ErrorClass, Failure, StepError},
     ports::StoredObject,
 };
 
@@ -25,18 +25,18 @@ pub(super) enum Found {
 impl Pipeline {
     /// Fetches the bytes to a scratch file and verifies size and SHA-256. The type and the page limit are the
     /// parser's to verify, since that takes reading the content.
-    pub(super) async fn find_bytes(&self, document: &WorkDocument) -> Result<Found, StepError> {
+    pub(super) async fn find_bytes(&self, document: &WorkDocument, memory: &mut JobMemory) -> Result<Found, StepError> {
         // Before the download: an object of another size may be any size.
         if let Some(bytes_len) = self.store.head(&document.raw_path).await?
             && let Some(failure) = size_mismatch(document, bytes_len)
         {
-            return Err(StepError::Mismatch { failure, key: document.raw_path.clone() });
+            return Err(memory.mismatch(document, failure));
         }
         let file = ScratchFile::new(self.scratch.path());
         match self.store.fetch(&document.raw_path, file.path()).await? {
             Some(stored) => match mismatch(document, &stored) {
                 None => Ok(Found::Verified(file)),
-                Some(failure) => Err(StepError::Mismatch { failure, key: document.raw_path.clone() }),
+                Some(failure) => Err(memory.mismatch(document, failure)),
             },
             None => match document.upload_expires_in_seconds {
                 Some(left) if left > 0.0 => Ok(Found::NotYet(next_look(document.waited_seconds, left))),
@@ -55,6 +55,14 @@ impl Pipeline {
                 .into()),
             },
         }
+    }
+}
+
+impl JobMemory {
+    /// The failure of a document whose stored bytes are not what was declared; they are removed once it is written.
+    pub(super) fn mismatch(&mut self, document: &WorkDocument, failure: Failure) -> StepError {
+        self.mismatched = Some(document.raw_path.clone());
+        failure.into()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use async_trait::async_trait;
 
 use super::Context;
 use crate::{
@@ -23,16 +24,17 @@ use crate::{
         url::DatabaseUrl,
         workers::{WorkerRow, host_name},
     },
-    domain::{Failure, RetryPolicy, WorkerId},
-    pipeline::{Callbacks, Pipeline, Remote, ScratchDir},
+    domain::{Failure, Lease, Outcome, RetryPolicy, Step, StepError, WorkerId},
+    housekeeping::{Housekeeping, HousekeepingSettings},
+    pipeline::{Callbacks, JobMemory, Pipeline, Remote, ScratchDir},
     ports::{KeySource, ModelSource, ObjectStore},
     telemetry::readiness::Readiness,
-    worker::{Worker, WorkerSettings},
+    worker::{Steps, Worker, WorkerSettings},
 };
 
 /// Where models are looked for when EMBED_MODEL_DIR does not say: what `scripts/fetch` fills, then what the image holds.
 const MODEL_PLACES: [&str; 2] = [".cache/models", "/var/lib/app/models"];
-/// Across the fleet. Source: ours; objects of deleted documents are gone within minutes, and an idle fleet asks little.
+/// Between two sweeps, across the fleet: objects of deleted documents are gone within minutes, and an idle fleet asks little.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Where `url` leads, with TLS set up.
@@ -129,16 +131,49 @@ pub(super) struct WorkerParts {
     pub(super) readiness: Arc<Readiness>,
 }
 
+/// A document's pipeline, as the queue runs it.
+pub(super) struct PipelineSteps(Pipeline);
+
+#[async_trait]
+impl Steps for PipelineSteps {
+    type Memory = JobMemory;
+
+    async fn run_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError> {
+        self.0.run_step(lease, step, memory).await
+    }
+
+    async fn after_failure(&self, memory: JobMemory) {
+        self.0.after_failure(memory).await;
+    }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        self.0.probe().await
+    }
+}
+
+/// Housekeeping that has not begun.
+pub(super) fn build_housekeeping(config: &Config, db: Db, store: Arc<dyn ObjectStore>) -> Housekeeping {
+    let kept = &config.retention;
+    let retention = Retention {
+        events_days: kept.events_days,
+        webhooks_days: kept.webhooks_days,
+        jobs_days: kept.jobs_days,
+        receipts_days: kept.receipts_days,
+    };
+    let settings = HousekeepingSettings { interval: SWEEP_INTERVAL, lease: config.worker.lease, retention };
+    Housekeeping { db, store, settings }
+}
+
 /// A worker that has not begun.
-pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<Arc<Worker>> {
+pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<Arc<Worker<PipelineSteps>>> {
     let WorkerParts { db, store, model, wakeup, readiness } = parts;
-    let (settings, kept) = (&ctx.config.worker, &ctx.config.retention);
+    let settings = &ctx.config.worker;
     let folder = std::env::temp_dir();
     let scratch = ScratchDir::create(&folder)
         .with_context(|| format!("couldn't make a scratch folder in {}", folder.display()))?;
     let pipeline = Pipeline {
         db: db.clone(),
-        store: Arc::clone(&store),
+        store,
         parser: Arc::new(LocalParser::new(LocalParserOptions::default())),
         remote: remote_parser(&ctx.config)?,
         model,
@@ -167,15 +202,8 @@ pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<
             base_delay: settings.retry_base_delay,
             max_delay: settings.retry_max_delay,
         },
-        sweep_interval: SWEEP_INTERVAL,
-        retention: Retention {
-            events_days: kept.events_days,
-            webhooks_days: kept.webhooks_days,
-            jobs_days: kept.jobs_days,
-            receipts_days: kept.receipts_days,
-        },
     };
-    let worker = Worker::new(db, store, Arc::new(pipeline), row, settings, wakeup);
+    let worker = Worker::new(db, PipelineSteps(pipeline), row, settings, wakeup);
     Ok(Arc::new(worker.with_readiness(readiness)))
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Worker, job::Left};
+use super::{Steps, Worker, job::Left};
 use crate::{
     db::{
         Conn, DbError, Wakeup,
@@ -52,7 +52,7 @@ struct Turn {
     next_due: Option<Duration>,
 }
 
-impl Worker {
+impl<S: Steps> Worker<S> {
     /// Works until `stop`, then drains: nothing more is claimed, what runs may finish, the rest is handed back
     /// before the grace ends.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
@@ -61,8 +61,6 @@ impl Worker {
         let mut loops = JoinSet::new();
         let (worker, token, notify) = (Arc::clone(&self), ended.clone(), Arc::clone(&freed));
         loops.spawn(async move { worker.heartbeat_loop(token, &notify).await });
-        let (worker, token) = (Arc::clone(&self), ended.clone());
-        loops.spawn(async move { worker.housekeeping_loop(token).await });
 
         let told_at = tokio::spawn({
             let stop = stop.clone();
@@ -80,7 +78,7 @@ impl Worker {
         let deadline = told_at + self.settings.grace.saturating_sub(GOODBYE_TIME);
         self.drain(&drain, &mut running, deadline).await;
         ended.cancel();
-        // Heartbeats have nothing left to keep. A sweep goes on at its next turn, wherever it is left.
+        // Heartbeats have nothing left to keep.
         loops.shutdown().await;
         let goodbye = async { delete_worker(&self.db.get().await?, self.row.id).await };
         if !matches!(tokio::time::timeout(GOODBYE_TIME / 2, goodbye).await, Ok(Ok(()))) {

@@ -8,7 +8,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::Worker;
+use super::{Steps, Worker};
 use crate::{
     db::{
         DbError,
@@ -23,7 +23,7 @@ const RELEASE_LIMIT: i64 = 100;
 /// Behind the end of a lease: so that looking at that very moment does not come a hair too early.
 const EXPIRY_MARGIN: Duration = Duration::from_millis(50);
 
-impl Worker {
+impl<S: Steps> Worker<S> {
     /// Beats until `stop`, which comes after the last job has ended. `freed` hears of jobs that were taken over.
     pub(super) async fn heartbeat_loop(&self, stop: CancellationToken, freed: &tokio::sync::Notify) {
         let mut beat = tokio::time::interval(self.settings.heartbeat);
@@ -127,7 +127,7 @@ impl Worker {
     }
 }
 
-impl Worker {
+impl<S: Steps> Worker<S> {
     /// Wakes whoever listens: there is work that this process will not do.
     pub(super) async fn tell_others(&self) {
         let told = match self.db.get().await {

@@ -9,14 +9,13 @@ use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{Worker, held::HeldGuard};
+use super::{Steps, Worker, held::HeldGuard};
 use crate::{
     db::{
         DbError,
         jobs::{Failed, fail_job, get_checkpoint, hand_back_job, pause_job, raise_epoch, retry_job, snooze_job},
     },
-    domain::{ErrorClass, Failure, Fence, Lease, Status, Step, Verdict},
-    pipeline::{JobMemory, Outcome, StepError},
+    domain::{ErrorClass, Failure, Fence, Lease, Outcome, Status, Step, StepError, Verdict},
     telemetry::metrics::{METRICS, StepOutcome},
 };
 
@@ -43,7 +42,7 @@ enum Settle {
     Failed(Step, Failure, Verdict),
 }
 
-impl Worker {
+impl<S: Steps> Worker<S> {
     /// Works on the job until it ends, is parked, fails, is lost, or `drain` says to hand it back.
     pub(super) async fn run_job(&self, lease: Lease, mut guard: HeldGuard, drain: &CancellationToken) -> Left {
         let span = tracing::info_span!(
@@ -58,7 +57,7 @@ impl Worker {
     }
 
     async fn run_steps(&self, mut lease: Lease, guard: &mut HeldGuard, drain: &CancellationToken) -> Left {
-        let mut memory = JobMemory::default();
+        let mut memory = S::Memory::default();
         if guard.again {
             let (raised, began) = tokio::select! {
                 biased;
@@ -111,16 +110,10 @@ impl Worker {
                     tracing::info!("the lease on job {} is lost; stopped working on it", lease.fence.job_id);
                     return Left::Lost;
                 }
-                Err(StepError::Failed(failure)) => return self.fail(lease, step, failure, guard).await,
-                Err(StepError::Mismatch { failure, key }) => {
+                Err(StepError::Failed(failure)) => {
                     let left = self.fail(lease, step, failure, guard).await;
-                    if left == Left::Settled
-                        && let Err(failure) = self.store.delete(&key).await
-                    {
-                        tracing::warn!(
-                            error.code = failure.code,
-                            "the bytes stay until their document goes: {failure}"
-                        );
+                    if left == Left::Settled {
+                        self.steps.after_failure(memory).await;
                     }
                     return left;
                 }
@@ -152,7 +145,7 @@ impl Worker {
     }
 
     /// A panic is this job's failure, not the worker's.
-    async fn run_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError> {
+    async fn run_step(&self, lease: &Lease, step: Step, memory: &mut S::Memory) -> Result<Outcome, StepError> {
         let span = tracing::info_span!("step", job.step = step.as_str());
         let work = AssertUnwindSafe(self.steps.run_step(lease, step, memory)).catch_unwind().instrument(span);
         work.await.unwrap_or_else(|_| {
@@ -223,7 +216,7 @@ fn outcome_of(result: &Result<Outcome, StepError>) -> StepOutcome {
         Ok(Outcome::Finished(_)) => StepOutcome::Finished,
         Ok(Outcome::Snooze { .. }) => StepOutcome::Snoozed,
         Err(StepError::LeaseLost) => StepOutcome::LeaseLost,
-        Err(StepError::Failed(_) | StepError::Mismatch { .. }) => StepOutcome::Failed,
+        Err(StepError::Failed(_)) => StepOutcome::Failed,
     }
 }
 

@@ -9,7 +9,7 @@ use app::{
         retention::Retention,
     },
     domain::{DocumentId, UserId},
-    worker::retention::delete_old,
+    housekeeping::delete_old,
 };
 use uuid::Uuid;
 
