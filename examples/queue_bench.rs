@@ -24,14 +24,12 @@ use app::{
     build_info::BuildInfo,
     db::{
         ConnectTarget, Db, Listener, Notifier, PoolOptions, Session,
-        jobs::{Completer, Completion, Ending, NewJob, advance_job, enqueue_jobs},
+        jobs::{ClaimOptions, Completer, Completion, Ending, NewJob, advance_job, enqueue_jobs},
         migrations,
         url::DatabaseUrl,
         workers::WorkerRow,
     },
-    domain::{
-        DocumentId, Failure, JobId, Lease, Outcome, RetryPolicy, Status, Step, StepError, Timeline, UserId, WorkerId,
-    },
+    domain::{DocumentId, Failure, JobId, Lease, Outcome, RetryPolicy, Status, Step, StepError, UserId, WorkerId},
     ports::EmbedModel,
     worker::{Steps, Worker, WorkerSettings},
 };
@@ -108,7 +106,6 @@ struct Bench {
     db: Db,
     target: ConnectTarget,
     first: Status,
-    timeline: Timeline,
     concurrency: u32,
     made: AtomicU64,
     seen: Arc<Seen>,
@@ -151,7 +148,6 @@ impl Bench {
         let url = setting("DATABASE_URL").context("DATABASE_URL is not set")?;
         let url = DatabaseUrl::parse(&url).map_err(|problem| anyhow::anyhow!("DATABASE_URL: {problem}"))?;
         let target = ConnectTarget::new(url, Duration::from_secs(10))?;
-        let timeline = setting("QUEUE_TIMELINE").map_or(Ok(Timeline::Whole), |text| text.parse());
         Ok(Self {
             db: Db::open(target.clone(), PoolOptions { size: 12, ..PoolOptions::default() })?,
             target,
@@ -160,7 +156,6 @@ impl Bench {
             } else {
                 Status::EmbeddingsStored
             },
-            timeline: timeline.map_err(|problem| anyhow::anyhow!("QUEUE_TIMELINE {problem}"))?,
             concurrency: setting("QUEUE_CONCURRENCY").map_or(Ok(1000), |text| text.parse())?,
             made: AtomicU64::new(0),
             seen: Arc::default(),
@@ -205,7 +200,7 @@ FROM upload_pipeline.documents AS d"
             delay: Duration::ZERO,
             upload_expires_at: None,
             correlation_id: None,
-            event: self.timeline.is_whole().then(|| json!({})),
+            event: Some(json!({})),
         }
     }
 
@@ -304,13 +299,11 @@ FROM unnest($1::uuid[]) AS d (id)",
         // The defaults of config/default.toml, but for the concurrency, and the bound a user, which is concurrency too.
         let settings = WorkerSettings {
             concurrency: self.concurrency,
-            lease: Duration::from_secs(30),
+            claims: ClaimOptions { lease: Duration::from_secs(30), max_running_per_user: 0, now: None },
             heartbeat: Duration::from_secs(10),
             poll_interval: Duration::from_secs(5),
             listen_poll_interval: Duration::from_secs(30),
             grace: Duration::from_secs(25),
-            max_running_per_user: 0,
-            timeline: self.timeline,
             retry: RetryPolicy {
                 max_retries: 3,
                 base_delay: Duration::from_secs(3),

@@ -3,6 +3,7 @@
 //! It knows the queue and nothing of documents: what a step does is behind the trait [`Steps`]. Stopping is a token: it stops claiming, lets what runs finish, and hands back the rest before the grace ends.
 
 mod claim_loop;
+mod drain;
 mod heartbeat;
 mod held;
 mod job;
@@ -14,11 +15,13 @@ use std::{
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
+use tokio::{sync::Notify, task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     db::{Db, Wakeup, jobs::ClaimOptions, workers::WorkerRow},
-    domain::{Failure, Lease, Outcome, RetryPolicy, Step, StepError, Timeline},
-    telemetry::readiness::Readiness,
+    domain::{Failure, Lease, Outcome, RetryPolicy, Step, StepError},
+    telemetry::readiness::{Phase, Readiness},
 };
 use held::Held;
 
@@ -27,8 +30,8 @@ use held::Held;
 pub struct WorkerSettings {
     /// Jobs at once.
     pub concurrency: u32,
-    /// How long a claim lasts without a heartbeat.
-    pub lease: Duration,
+    /// How long a claim lasts, and how many jobs of one user run.
+    pub claims: ClaimOptions,
     /// Between two heartbeats; well under the lease.
     pub heartbeat: Duration,
     /// Between two looks for work where notifications are not proven.
@@ -37,23 +40,8 @@ pub struct WorkerSettings {
     pub listen_poll_interval: Duration,
     /// From the stop signal to the end.
     pub grace: Duration,
-    /// Running jobs a user may have; 0 = no bound.
-    pub max_running_per_user: u32,
-    /// What is written of the jobs' way.
-    pub timeline: Timeline,
     /// When failures are tried again.
     pub retry: RetryPolicy,
-}
-
-impl WorkerSettings {
-    fn claim_options(&self) -> ClaimOptions {
-        ClaimOptions {
-            lease: self.lease,
-            max_running_per_user: self.max_running_per_user,
-            timeline: self.timeline,
-            now: None,
-        }
-    }
 }
 
 /// What runs the steps of a job. It is given the lease, and writes the next checkpoint under it.
@@ -95,5 +83,33 @@ impl<S: Steps> Worker<S> {
     /// The same worker, which says in `readiness` whether it claims.
     pub fn with_readiness(self, readiness: Arc<Readiness>) -> Self {
         Self { readiness, ..self }
+    }
+
+    /// Works until `stop`, then drains: nothing more is claimed, what runs may finish, the rest is handed back
+    /// before the grace ends.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let (ended, freed) = (CancellationToken::new(), Arc::new(Notify::new()));
+        let heartbeats = tokio::spawn({
+            let (worker, ended, freed) = (Arc::clone(&self), ended.clone(), Arc::clone(&freed));
+            async move { worker.heartbeat_loop(ended, &freed).await }
+        });
+        let told_at = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                stop.cancelled().await;
+                Instant::now()
+            }
+        });
+
+        let (drain, mut running) = (CancellationToken::new(), JoinSet::new());
+        self.claim_loop(&stop, &drain, &freed, &mut running).await;
+        self.readiness.enter(Phase::Draining);
+        let told_at = told_at.await.unwrap_or_else(|_| Instant::now());
+        self.drain(&drain, &mut running, told_at).await;
+        // Heartbeats have nothing left to keep.
+        ended.cancel();
+        heartbeats.abort();
+        self.say_goodbye().await;
+        tracing::info!("the worker has stopped");
     }
 }

@@ -210,8 +210,6 @@ pub const VARIABLES: &[Variable] = &[
         "Seconds that running jobs get at shutdown before they are handed back."),
     set("MAX_RUNNING_JOBS_PER_USER", "worker.max_running_jobs_per_user", WORKER, "2",
         "Jobs of one user that run at a time; more wait; `0`: no limit."),
-    set("WORKER_TIMELINE", "worker.timeline", WORKER, "whole",
-        "What is written to `events`: `whole`, every transition; `problems`, only failures and what people did."),
     set("WORKER_HTTP_PORT", "worker.http_port", WORKER, "9100",
         "Port on which `app worker` answers `/livez`, `/readyz` and `/metrics`; `0`: none. `app dev` answers them on the API's."),
     set("WORKER_HTTP_HOST", "worker.http_host", WORKER, "0.0.0.0",

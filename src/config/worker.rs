@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::reader::Reader;
-use crate::domain::Timeline;
 
 /// How a worker claims, keeps and retries jobs.
 #[derive(Debug, Clone)]
@@ -28,8 +27,6 @@ pub struct Worker {
     pub grace: Duration,
     /// Jobs of one user that run at a time; `0`: no limit.
     pub max_running_jobs_per_user: u32,
-    /// What is written to `events`.
-    pub timeline: Timeline,
     /// Port for probes and metrics of a worker process; `0`: none.
     pub http_port: u16,
     /// Address for that port.
@@ -49,7 +46,6 @@ impl Worker {
             retry_max_delay: r.seconds("WORKER_RETRY_MAX_DELAY", 0.0..=86_400.0),
             grace: r.seconds("WORKER_GRACE", 0.0..=3600.0),
             max_running_jobs_per_user: r.whole("MAX_RUNNING_JOBS_PER_USER", 0..=100_000),
-            timeline: r.required("WORKER_TIMELINE", |text| text.parse().map_err(str::to_owned)),
             http_port: r.whole("WORKER_HTTP_PORT", 0..=u16::MAX),
             http_host: r.name("WORKER_HTTP_HOST"),
         }

@@ -19,7 +19,7 @@ use crate::{
     config::{Config, ParserChoice, Storage, StorageLocation},
     db::{
         ConnectTarget, Db, Listener, PoolOptions, Wakeup,
-        jobs::Completer,
+        jobs::{ClaimOptions, Completer},
         retention::Retention,
         url::DatabaseUrl,
         workers::{WorkerRow, host_name},
@@ -190,13 +190,15 @@ pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<
     };
     let settings = WorkerSettings {
         concurrency: u32::try_from(settings.concurrency).unwrap_or(u32::MAX),
-        lease: settings.lease,
+        claims: ClaimOptions {
+            lease: settings.lease,
+            max_running_per_user: settings.max_running_jobs_per_user,
+            now: None,
+        },
         heartbeat: settings.heartbeat,
         poll_interval: settings.poll_interval,
         listen_poll_interval: settings.listen_poll_interval,
         grace: settings.grace,
-        max_running_per_user: settings.max_running_jobs_per_user,
-        timeline: settings.timeline,
         retry: RetryPolicy {
             max_retries: settings.max_retries,
             base_delay: settings.retry_base_delay,

@@ -1,5 +1,5 @@
 //! Keeps the leases of all jobs in hand by one statement, says that the worker is alive, and frees jobs whose lease has
-//! expired: each heartbeat says when the first could, so nobody looks before.
+//! expired: each heartbeat says when the first could, so no worker looks before.
 
 use std::{
     sync::PoisonError,
@@ -18,7 +18,7 @@ use crate::{
     telemetry::metrics::METRICS,
 };
 
-/// Expired jobs freed by one statement. Source: ours; more than a fleet has slots is more than one look needs.
+/// Expired jobs freed in one transaction.
 const RELEASE_LIMIT: i64 = 100;
 /// Behind the end of a lease: so that looking at that very moment does not come a hair too early.
 const EXPIRY_MARGIN: Duration = Duration::from_millis(50);
@@ -58,7 +58,7 @@ impl<S: Steps> Worker<S> {
             Err(_) => format!("no answer within {} s", self.settings.heartbeat.as_secs()),
         };
         self.readiness.note_heartbeat(false);
-        self.held.drop_expired(self.settings.lease);
+        self.held.drop_expired(self.settings.claims.lease);
         if !*failing {
             tracing::warn!(error = %error, "the heartbeat fails; jobs in hand stop when their lease has expired");
         }
@@ -69,11 +69,11 @@ impl<S: Steps> Worker<S> {
     /// One heartbeat; until the first lease of another worker expires, if it is not renewed before.
     pub async fn beat_once(&self) -> Result<Option<Duration>, DbError> {
         let began = Instant::now();
-        let fences = self.held.renewable();
+        let fences = self.held.fences();
         // Not known again until this one is answered.
         let last_beat = self.last_beat.lock().unwrap_or_else(PoisonError::into_inner).take();
         let conn = self.db.get().await?;
-        let beat = beat_heart(&conn, &self.row, &fences, self.settings.claim_options()).await?;
+        let beat = beat_heart(&conn, &self.row, &fences, self.settings.claims).await?;
         self.held.renew(&fences, &beat.kept, began);
         if last_beat.is_some() && beat.seen_before.is_some() && beat.seen_before != last_beat {
             tracing::error!(
@@ -114,10 +114,9 @@ impl<S: Steps> Worker<S> {
 
     /// One look for expired leases; how many jobs were freed.
     pub async fn release_once(&self) -> Result<u64, DbError> {
-        let conn = self.db.get().await?;
         let mut freed = 0;
         loop {
-            let jobs = release_expired_jobs(&conn, RELEASE_LIMIT, None).await?;
+            let jobs = release_expired_jobs(&self.db, RELEASE_LIMIT, None).await?;
             METRICS.record_taken_over(jobs);
             freed += jobs;
             if jobs < u64::try_from(RELEASE_LIMIT).unwrap_or(u64::MAX) {
@@ -128,7 +127,7 @@ impl<S: Steps> Worker<S> {
 }
 
 impl<S: Steps> Worker<S> {
-    /// Wakes whoever listens: there is work that this process will not do.
+    /// Wakes the workers that listen: there is work that this process will not do.
     pub(super) async fn tell_others(&self) {
         let told = match self.db.get().await {
             Ok(conn) => notify_workers(&conn).await,

@@ -13,9 +13,9 @@ use super::{Steps, Worker, held::HeldGuard};
 use crate::{
     db::{
         DbError,
-        jobs::{Failed, fail_job, get_checkpoint, hand_back_job, pause_job, raise_epoch, retry_job, snooze_job},
+        jobs::{Failed, fail_job, get_checkpoint, hand_back_job, pause_job, retry_job, snooze_job},
     },
-    domain::{ErrorClass, Failure, Fence, Lease, Outcome, Status, Step, StepError, Verdict},
+    domain::{ErrorClass, Failure, Lease, Outcome, Step, StepError, Verdict},
     telemetry::metrics::{METRICS, StepOutcome},
 };
 
@@ -29,7 +29,7 @@ const SETTLE_RETRY: Duration = Duration::from_millis(500);
 pub(super) enum Left {
     /// It ended, was parked or waits for another try.
     Settled,
-    /// Somebody else has it, or it was cancelled.
+    /// Another worker has it, or it was cancelled.
     Lost,
     /// This worker is set up wrongly and must not claim more until that is mended.
     Misconfigured(Failure),
@@ -44,34 +44,18 @@ enum Settle {
 
 impl<S: Steps> Worker<S> {
     /// Works on the job until it ends, is parked, fails, is lost, or `drain` says to hand it back.
-    pub(super) async fn run_job(&self, lease: Lease, mut guard: HeldGuard, drain: &CancellationToken) -> Left {
+    pub(super) async fn run_job(&self, lease: Lease, guard: HeldGuard, drain: &CancellationToken) -> Left {
         let span = tracing::info_span!(
             "job",
             job.id = %lease.fence.job_id,
             document.id = %lease.document_id,
             correlation_id = lease.correlation_id.map(tracing::field::display),
         );
-        let left = self.run_steps(lease, &mut guard, drain).instrument(span).await;
-        guard.settled = left != Left::Lost;
-        left
+        self.run_steps(lease, &guard, drain).instrument(span).await
     }
 
-    async fn run_steps(&self, mut lease: Lease, guard: &mut HeldGuard, drain: &CancellationToken) -> Left {
+    async fn run_steps(&self, mut lease: Lease, guard: &HeldGuard, drain: &CancellationToken) -> Left {
         let mut memory = S::Memory::default();
-        if guard.again {
-            let (raised, began) = tokio::select! {
-                biased;
-                () = guard.lost.cancelled() => return Left::Lost,
-                // Not given up for a drain, which hands the job back under the new fence.
-                raised = async {
-                    guard.be_the_only_one().await;
-                    self.raise_epoch(lease.fence).await
-                } => raised,
-            };
-            let Some((fence, status, retry_count)) = raised else { return Left::Lost };
-            guard.renumber(fence, began);
-            lease = Lease { fence, status, retry_count, ..lease };
-        }
         loop {
             let Some(step) = Step::after(lease.status) else {
                 // The claim takes no such status; a row changed by hand between the two is left to its lease.
@@ -79,10 +63,6 @@ impl<S: Steps> Worker<S> {
                 return Left::Lost;
             };
             let began = Instant::now();
-            let work = async {
-                guard.be_the_only_one().await;
-                self.run_step(&lease, step, &mut memory).await
-            };
             let result = tokio::select! {
                 biased;
                 () = guard.lost.cancelled() => Err(StepError::LeaseLost),
@@ -90,7 +70,7 @@ impl<S: Steps> Worker<S> {
                     METRICS.record_step(step, StepOutcome::HandedBack, began.elapsed());
                     return self.settle(&lease, Settle::HandBack("shutdown"), &guard.lost).await;
                 }
-                result = work => result,
+                result = self.run_step(&lease, step, &mut memory) => result,
             };
             METRICS.record_step(step, outcome_of(&result), began.elapsed());
             match result {
@@ -117,22 +97,6 @@ impl<S: Steps> Worker<S> {
                     }
                     return left;
                 }
-            }
-        }
-    }
-
-    /// The claim under a fence of its own, and since when it has that; `None`: it is lost.
-    async fn raise_epoch(&self, fence: Fence) -> (Option<(Fence, Status, i32)>, Instant) {
-        loop {
-            let began = Instant::now();
-            let raised = match self.db.get().await {
-                Ok(conn) => raise_epoch(&conn, fence, self.settings.lease).await,
-                Err(error) => Err(error),
-            };
-            match raised {
-                Ok(raised) => return (Some(raised), began),
-                Err(DbError::LeaseLost { .. }) => return (None, began),
-                Err(_) => tokio::time::sleep(SETTLE_RETRY).await,
             }
         }
     }
@@ -175,7 +139,7 @@ impl<S: Steps> Worker<S> {
     /// would have to wait for it to expire.
     async fn settle(&self, lease: &Lease, how: Settle, lost: &CancellationToken) -> Left {
         log_failure(lease, &how);
-        let deadline = tokio::time::Instant::now() + self.settings.lease;
+        let deadline = tokio::time::Instant::now() + self.settings.claims.lease;
         loop {
             match self.write(lease, &how).await {
                 Ok(()) => break,

@@ -29,13 +29,12 @@ pub struct Ending {
     fence: Fence,
     document_id: DocumentId,
     took: Duration,
-    whole_timeline: bool,
 }
 
 impl Ending {
     /// The end of the job in hand; `took`: how long its last step ran.
     pub fn of(lease: &Lease, took: Duration) -> Self {
-        Self { fence: lease.fence, document_id: lease.document_id, took, whole_timeline: lease.timeline.is_whole() }
+        Self { fence: lease.fence, document_id: lease.document_id, took }
     }
 }
 
@@ -159,7 +158,8 @@ pub(in crate::db) async fn complete_jobs(
         .rows(
             "-- complete_jobs
 SELECT c.*
-FROM upload_pipeline.complete_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9) AS c",
+FROM upload_pipeline.complete_jobs(
+  p_worker => $1, p_jobs => $2, p_epochs => $3, p_took => $4, p_documents => $5, p_model => $6, p_version => $7, p_dim => $8) AS c",
             &[
                 (&first.fence.worker.0, Type::UUID),
                 (&jobs, Type::UUID_ARRAY),
@@ -169,7 +169,6 @@ FROM upload_pipeline.complete_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9) AS c",
                 (&model.name, Type::TEXT),
                 (&model.version, Type::TEXT),
                 (&i32::try_from(model.dim).unwrap_or(i32::MAX), Type::INT4),
-                (&first.whole_timeline, Type::BOOL),
             ],
         )
         .await?;

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
+use super::sql::LIVE;
 use crate::{
     db::{
         Cursor, DbError, Session,
@@ -157,13 +158,15 @@ LIMIT $9"
 pub async fn get_live_sibling(db: &impl Session, job_id: JobId) -> Result<Option<JobId>, DbError> {
     let row = db
         .row(
-            "-- get_live_sibling
+            &format!(
+                "-- get_live_sibling
 SELECT other.job_id
 FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.upload_jobs AS other ON other.document_id = j.document_id
-WHERE j.job_id = $1 AND other.job_id <> j.job_id AND other.state IN ('queued', 'working', 'retryable')
+WHERE j.job_id = $1 AND other.job_id <> j.job_id AND other.state IN {LIVE}
 ORDER BY other.created_at DESC
-LIMIT 1",
+LIMIT 1"
+            ),
             &[(&job_id.0, Type::UUID)],
         )
         .await?;

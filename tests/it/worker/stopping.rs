@@ -88,7 +88,7 @@ async fn a_takeover_that_waits_for_a_lock_keeps_no_heartbeat_waiting() {
     .await;
     test.run("BEGIN; SELECT FROM upload_pipeline.documents FOR NO KEY UPDATE").await;
     let mut worker = fleet.worker();
-    wait_for_waiting(&test, "release_expired_jobs").await;
+    wait_for_waiting(&test, "take_over_jobs").await;
     let seen = test.value("SELECT last_seen_at FROM upload_pipeline.workers").await;
     wait_for(&test, &format!("SELECT last_seen_at > '{seen}' FROM upload_pipeline.workers"), "t").await;
     worker.wait_for("couldn't take over jobs");
