@@ -73,9 +73,6 @@ ALTER TABLE upload_pipeline.upload_jobs
   DROP CONSTRAINT IF EXISTS upload_jobs_state_check,
   DROP CONSTRAINT IF EXISTS ck_upload_jobs_state,
   DROP CONSTRAINT IF EXISTS ck_upload_jobs_status,
-  DROP CONSTRAINT IF EXISTS ck_upload_jobs_done,
-  DROP CONSTRAINT IF EXISTS ck_upload_jobs_deadletter,
-  DROP CONSTRAINT IF EXISTS ck_upload_jobs_progress,
   DROP CONSTRAINT IF EXISTS upload_jobs_document_id_fkey;
 
 ALTER TABLE upload_pipeline.upload_jobs
@@ -114,7 +111,7 @@ UPDATE upload_pipeline.upload_jobs
 SET state = 'done', finished_at = updated_at
 WHERE status IN ('complete', 'duplicate') AND state <> 'done';
 
--- The replaced system wrote `failed_parse` whatever failed and never tried again: such a job waits for a person.
+-- The replaced system wrote `failed_parse` for every failure and never tried again: such a job waits for a person.
 UPDATE upload_pipeline.upload_jobs
 SET state = 'deadletter',
     finished_at = updated_at,
@@ -199,32 +196,6 @@ ALTER TABLE upload_pipeline.upload_jobs SET (
   autovacuum_analyze_scale_factor = 0.02,
   autovacuum_analyze_threshold = 2000
 );
-
--- Another program's INSERT names no user; the document knows it. Where there is no document, the row gets a user that is none, so
--- that a CHECK constraint that it violates speaks first and the foreign key after it.
-CREATE OR REPLACE FUNCTION upload_pipeline.fill_job_user() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
-BEGIN
-  NEW.user_id := coalesce(
-    (SELECT d.user_id FROM upload_pipeline.documents AS d WHERE d.document_id = NEW.document_id),
-    '00000000-0000-0000-0000-000000000000');
-  RETURN NEW;
-END
-$$;
-CREATE OR REPLACE TRIGGER tr_upload_jobs_fill_user BEFORE INSERT ON upload_pipeline.upload_jobs
-  FOR EACH ROW WHEN (NEW.user_id IS NULL) EXECUTE FUNCTION upload_pipeline.fill_job_user();
-
--- Another program's INSERT wakes the workers at once. The API's own rows (enqueued_by is set) do not notify here: NOTIFY
--- takes one lock for all committing sessions, so the API sends one for many, after its commits.
-CREATE OR REPLACE FUNCTION upload_pipeline.notify_foreign_job() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
-BEGIN
-  PERFORM pg_notify('upload_jobs', '');
-  RETURN NULL;
-END
-$$;
-CREATE OR REPLACE TRIGGER tr_upload_jobs_notify AFTER INSERT ON upload_pipeline.upload_jobs
-  FOR EACH ROW WHEN (NEW.enqueued_by IS NULL) EXECUTE FUNCTION upload_pipeline.notify_foreign_job();
 
 COMMENT ON TABLE upload_pipeline.documents IS 'One row a content of a user.';
 COMMENT ON COLUMN upload_pipeline.documents.document_id IS 'UUIDv5 of user_id:file_sha256.';

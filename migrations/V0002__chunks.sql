@@ -41,9 +41,6 @@ $$;
 ALTER TABLE upload_pipeline.document_chunks
   DROP CONSTRAINT IF EXISTS document_chunks_vector_dim_check,
   DROP CONSTRAINT IF EXISTS document_chunks_document_id_fkey,
-  DROP CONSTRAINT IF EXISTS ck_document_chunks_vector,
-  DROP CONSTRAINT IF EXISTS ck_document_chunks_not_zero,
-  DROP CONSTRAINT IF EXISTS ck_document_chunks_pages,
   ALTER COLUMN embedding TYPE vector,
   ALTER COLUMN embedding DROP NOT NULL,
   ALTER COLUMN embed_model DROP NOT NULL,

@@ -19,8 +19,6 @@ ALTER TABLE upload_pipeline.events
   DROP CONSTRAINT IF EXISTS events_severity_check,
   DROP CONSTRAINT IF EXISTS events_job_id_fkey,
   DROP CONSTRAINT IF EXISTS events_document_id_fkey,
-  DROP CONSTRAINT IF EXISTS ck_events_type,
-  DROP CONSTRAINT IF EXISTS ck_events_severity,
   ALTER COLUMN ts SET NOT NULL,
   ADD COLUMN IF NOT EXISTS seq bigint GENERATED ALWAYS AS IDENTITY;
 
@@ -43,17 +41,6 @@ ALTER TABLE upload_pipeline.events SET (
   autovacuum_analyze_scale_factor = 0.05
 );
 
--- Events go with their job, by one statement for however many jobs are deleted, whichever program deletes them.
-CREATE OR REPLACE FUNCTION upload_pipeline.delete_events_of_jobs() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
-BEGIN
-  DELETE FROM upload_pipeline.events AS e USING gone AS g WHERE e.job_id = g.job_id;
-  RETURN NULL;
-END
-$$;
-CREATE OR REPLACE TRIGGER tr_upload_jobs_delete_events AFTER DELETE ON upload_pipeline.upload_jobs
-  REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION upload_pipeline.delete_events_of_jobs();
-
 CREATE TABLE IF NOT EXISTS upload_pipeline.webhook_log (
   webhook_id   text        PRIMARY KEY,
   job_id       uuid        NOT NULL,
@@ -69,7 +56,7 @@ ALTER TABLE upload_pipeline.webhook_log
 CREATE INDEX IF NOT EXISTS ix_webhook_log_job ON upload_pipeline.webhook_log (job_id);
 CREATE INDEX IF NOT EXISTS ix_webhook_log_processed ON upload_pipeline.webhook_log (processed_at);
 
-CREATE TABLE IF NOT EXISTS upload_pipeline.workers (
+CREATE TABLE upload_pipeline.workers (
   id             uuid        PRIMARY KEY,
   host           text        NOT NULL,
   commit         text        NOT NULL,
@@ -91,7 +78,7 @@ ALTER TABLE upload_pipeline.workers SET (
   autovacuum_vacuum_cost_delay = 0
 );
 
-CREATE TABLE IF NOT EXISTS upload_pipeline.uploads (
+CREATE TABLE upload_pipeline.uploads (
   upload_id   uuid        PRIMARY KEY,
   user_id     uuid        NOT NULL,
   storage_key text        NOT NULL UNIQUE,
@@ -105,10 +92,10 @@ CREATE TABLE IF NOT EXISTS upload_pipeline.uploads (
   expires_at  timestamptz NOT NULL,
   created_at  timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX IF NOT EXISTS ix_uploads_user_created ON upload_pipeline.uploads (user_id, created_at);
-CREATE INDEX IF NOT EXISTS ix_uploads_expires ON upload_pipeline.uploads (expires_at);
+CREATE INDEX ix_uploads_user_created ON upload_pipeline.uploads (user_id, created_at);
+CREATE INDEX ix_uploads_expires ON upload_pipeline.uploads (expires_at);
 
-CREATE TABLE IF NOT EXISTS upload_pipeline.api_keys (
+CREATE TABLE upload_pipeline.api_keys (
   key_id       uuid        PRIMARY KEY,
   name         text        NOT NULL,
   key_sha256   text        NOT NULL UNIQUE,
@@ -120,7 +107,7 @@ CREATE TABLE IF NOT EXISTS upload_pipeline.api_keys (
   last_used_at timestamptz
 );
 
-CREATE TABLE IF NOT EXISTS upload_pipeline.idempotency_keys (
+CREATE TABLE upload_pipeline.idempotency_keys (
   user_id      uuid        NOT NULL,
   key          text        NOT NULL,
   route        text        NOT NULL,
@@ -134,9 +121,9 @@ CREATE TABLE IF NOT EXISTS upload_pipeline.idempotency_keys (
   location     text,
   PRIMARY KEY (user_id, route, key)
 );
-CREATE INDEX IF NOT EXISTS ix_idempotency_keys_expires ON upload_pipeline.idempotency_keys (expires_at);
+CREATE INDEX ix_idempotency_keys_expires ON upload_pipeline.idempotency_keys (expires_at);
 
-CREATE TABLE IF NOT EXISTS upload_pipeline.storage_deletions (
+CREATE TABLE upload_pipeline.storage_deletions (
   deletion_id  uuid        NOT NULL,
   user_id      uuid        NOT NULL,
   document_id  uuid        NOT NULL,
@@ -147,26 +134,26 @@ CREATE TABLE IF NOT EXISTS upload_pipeline.storage_deletions (
   deleted_at   timestamptz,
   PRIMARY KEY (deletion_id, storage_key)
 );
-CREATE INDEX IF NOT EXISTS ix_storage_deletions_due ON upload_pipeline.storage_deletions (delete_at) WHERE deleted_at IS NULL;
-CREATE INDEX IF NOT EXISTS ix_storage_deletions_user ON upload_pipeline.storage_deletions (user_id, deletion_id);
-CREATE INDEX IF NOT EXISTS ix_storage_deletions_done ON upload_pipeline.storage_deletions (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX ix_storage_deletions_due ON upload_pipeline.storage_deletions (delete_at) WHERE deleted_at IS NULL;
+CREATE INDEX ix_storage_deletions_user ON upload_pipeline.storage_deletions (user_id, deletion_id);
+CREATE INDEX ix_storage_deletions_done ON upload_pipeline.storage_deletions (deleted_at) WHERE deleted_at IS NOT NULL;
 
-CREATE TABLE IF NOT EXISTS upload_pipeline.housekeeping (
+CREATE TABLE upload_pipeline.housekeeping (
   task        text        PRIMARY KEY,
   next_run_at timestamptz NOT NULL DEFAULT now(),
   last_run_at timestamptz,
   position    uuid
 );
-INSERT INTO upload_pipeline.housekeeping (task) VALUES ('sweep'), ('ended_jobs') ON CONFLICT (task) DO NOTHING;
+INSERT INTO upload_pipeline.housekeeping (task) VALUES ('sweep'), ('ended_jobs');
 
-CREATE TABLE IF NOT EXISTS upload_pipeline.environment_stamp (
+CREATE TABLE upload_pipeline.environment_stamp (
   only_one    boolean     PRIMARY KEY DEFAULT true CHECK (only_one),
   environment text        NOT NULL CHECK (environment IN ('development', 'staging', 'production')),
   stamped_at  timestamptz NOT NULL DEFAULT now(),
   stamped_by  text        NOT NULL
 );
 
-CREATE TABLE IF NOT EXISTS upload_pipeline.environment_moves (
+CREATE TABLE upload_pipeline.environment_moves (
   move_id    bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   moved_at   timestamptz NOT NULL DEFAULT now(),
   moved_from text        NOT NULL,
@@ -175,7 +162,7 @@ CREATE TABLE IF NOT EXISTS upload_pipeline.environment_moves (
 );
 
 -- Written before a call that costs money: what a crash leaves `intended` may have been bought without an answer.
-CREATE TABLE IF NOT EXISTS upload_pipeline.provider_calls (
+CREATE TABLE upload_pipeline.provider_calls (
   call_id      uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
   job_id       uuid        NOT NULL REFERENCES upload_pipeline.upload_jobs (job_id) ON DELETE CASCADE,
   provider     text        NOT NULL,
@@ -190,9 +177,9 @@ CREATE TABLE IF NOT EXISTS upload_pipeline.provider_calls (
     CHECK (state IN ('intended', 'accepted', 'collected', 'refused', 'failed', 'gone', 'uncertain', 'abandoned')),
   CONSTRAINT ck_provider_calls_accepted CHECK (state <> 'accepted' OR (provider_job IS NOT NULL AND accepted_at IS NOT NULL))
 );
-CREATE INDEX IF NOT EXISTS ix_provider_calls_job ON upload_pipeline.provider_calls (job_id);
+CREATE INDEX ix_provider_calls_job ON upload_pipeline.provider_calls (job_id);
 -- A job waits for one answer at a time.
-CREATE UNIQUE INDEX IF NOT EXISTS uq_provider_calls_open ON upload_pipeline.provider_calls (job_id) WHERE state IN ('intended', 'accepted');
+CREATE UNIQUE INDEX uq_provider_calls_open ON upload_pipeline.provider_calls (job_id) WHERE state IN ('intended', 'accepted');
 
 COMMENT ON TABLE upload_pipeline.events IS 'The timeline of jobs.';
 COMMENT ON COLUMN upload_pipeline.events.event_id IS 'Its id.';

@@ -16,7 +16,7 @@ use crate::{
     ports::{Chunk, EmbedModel},
 };
 
-/// Rows an INSERT carries. Source: ours; large enough that round trips do not count, small enough for one message.
+/// Rows an INSERT carries: large enough that round trips do not count, small enough for one message.
 const ROWS_PER_INSERT: usize = 500;
 
 /// What cut the chunks.

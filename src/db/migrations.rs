@@ -239,9 +239,17 @@ pub async fn list_migrations(db: &Db) -> Result<Vec<MigrationStatus>, DbError> {
     Ok(status_of(&applied))
 }
 
-/// Whether the next [`migrate`] carries the database over from schema 11 of the builds before 0.1.0.
-pub async fn is_at_schema_11(db: &Db) -> Result<bool, DbError> {
-    Ok(carry_over::find(&applied(db).await?) == Before::Schema11)
+/// The SQL with which the next [`migrate`] carries the database over from schema 11 of the builds before 0.1.0; `None`: it is not
+/// at that.
+pub async fn get_carry_over_sql(db: &Db) -> Result<Option<String>, DbError> {
+    if carry_over::find(&applied(db).await?) != Before::Schema11 {
+        return Ok(None);
+    }
+    let runner = runner();
+    let run = runner.get_migrations().iter().filter(|migration| carry_over::is_run(migration.version()));
+    let first = format!("BEGIN;\nDELETE FROM {HISTORY};\n-- and a row for each migration of this build\n");
+    let parts = run.filter_map(|migration| Some(format!("-- {}\n{}\n", name(migration), migration.sql()?)));
+    Ok(Some(std::iter::once(first).chain(parts).chain(["COMMIT;\n".to_owned()]).collect()))
 }
 
 fn status_of(applied: &[Applied]) -> Vec<MigrationStatus> {

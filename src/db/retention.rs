@@ -151,7 +151,7 @@ FROM due",
 /// Looks at up to `limit` jobs behind `behind`, by id, and deletes those that ended `keep_days` ago and were superseded.
 ///
 /// By id, because the jobs that stay are most of them: by age, every look would read all of those again. Jobs that
-/// somebody holds are left for the next round.
+/// another statement holds are left for the next round.
 pub async fn delete_superseded_jobs(
     db: &impl Session,
     keep_days: u32,

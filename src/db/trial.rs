@@ -17,9 +17,9 @@ use crate::{
     ports::EmbedModel,
 };
 
-/// A statement of a trial that takes longer waits for somebody's lock.
+/// A statement of a trial that takes longer waits for another session's lock.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Goes before every other job, whatever waits.
+/// Goes before every other job.
 const FIRST: i16 = i16::MIN;
 
 /// Names the sessions that others wait for, for a person to run.

@@ -20,7 +20,7 @@ pub struct WorkDocument {
     pub bytes_len: i64,
     /// Declared SHA-256, 64 lower-case hex digits.
     pub file_sha256: String,
-    /// Whether whoever uploaded it asked for OCR.
+    /// Whether the upload asked for OCR.
     pub ocr: bool,
     /// Key of the bytes.
     pub raw_path: String,

@@ -1,4 +1,4 @@
-//! Holding work means holding a [`Lease`]: whatever advances, fails or hands back a job takes one.
+//! Holding work means holding a [`Lease`]: what advances, fails or hands back a job takes one.
 
 use uuid::Uuid;
 

@@ -10,9 +10,11 @@ use super::{
 use crate::{
     cli::MigrateArgs,
     db::migrations::{
-        MigrateError, MigrationStatus, is_at_schema_11, list_migrations, migrate, migrate_and_move_stamp,
+        MigrateError, MigrationStatus, get_carry_over_sql, list_migrations, migrate, migrate_and_move_stamp,
     },
 };
+
+const SCHEMA_11: &str = "at schema 11 of a build before 0.1.0";
 
 /// Brings the schema up to date, or says what it would do.
 ///
@@ -22,8 +24,15 @@ use crate::{
 pub async fn run(args: MigrateArgs, ctx: Context) -> anyhow::Result<ExitCode> {
     if args.status || args.dry_run {
         let db = open_db_at(&ctx.config, ctx.config.database.session_url()?)?;
-        let (all, schema_11) = (list_migrations(&db).await?, is_at_schema_11(&db).await?);
-        return print(&if args.status { status(&all, schema_11) } else { dry_run(&all, schema_11) });
+        let all = list_migrations(&db).await?;
+        return print(&match get_carry_over_sql(&db).await? {
+            Some(_) if args.status => {
+                format!("{SCHEMA_11}, which the next `app migrate` carries over\n{}", status(&all))
+            }
+            Some(sql) => format!("-- {SCHEMA_11}\n{sql}"),
+            None if args.status => status(&all),
+            None => dry_run(&all),
+        });
     }
     let target = connect_target(&ctx.config, ctx.config.database.session_url()?)?;
     let (ours, by) = (ctx.config.environment.as_str(), ctx.build.to_string());
@@ -39,7 +48,7 @@ pub async fn run(args: MigrateArgs, ctx: Context) -> anyhow::Result<ExitCode> {
     };
     let mut text = String::new();
     if report.carried_over {
-        text.push_str("carried over from schema 11 of a build before 0.1.0\n");
+        text.push_str(&format!("{SCHEMA_11}: carried over\n"));
     }
     for name in report.applied.iter().chain(&report.indexes) {
         text.push_str(&format!("applied {name}\n"));
@@ -56,14 +65,9 @@ pub async fn run(args: MigrateArgs, ctx: Context) -> anyhow::Result<ExitCode> {
     print(&text)
 }
 
-fn status(all: &[MigrationStatus], schema_11: bool) -> String {
-    let first = if schema_11 {
-        "at schema 11 of a build before 0.1.0, which the next `app migrate` carries over\n"
-    } else {
-        ""
-    };
-    std::iter::once(first.to_owned())
-        .chain(all.iter().map(|m| {
+fn status(all: &[MigrationStatus]) -> String {
+    all.iter()
+        .map(|m| {
             let state = match (&m.applied_on, &m.sql) {
                 (Some(when), Some(_)) if m.altered => format!("applied {when}, but its text was altered since"),
                 (Some(when), Some(_)) => format!("applied {when}"),
@@ -71,19 +75,14 @@ fn status(all: &[MigrationStatus], schema_11: bool) -> String {
                 (None, _) => "pending".to_owned(),
             };
             format!("{}  {state}\n", m.name)
-        }))
+        })
         .collect()
 }
 
-fn dry_run(all: &[MigrationStatus], schema_11: bool) -> String {
+fn dry_run(all: &[MigrationStatus]) -> String {
     let pending = all.iter().filter(|m| m.applied_on.is_none());
-    let first = if schema_11 {
-        "-- in one transaction, each with its row in upload_pipeline.schema_history, in place of those of schema 11\n"
-    } else {
-        ""
-    };
     let sql: String = pending.filter_map(|m| Some(format!("-- {}\n{}\n", m.name, m.sql.as_ref()?))).collect();
-    if sql.is_empty() { "-- nothing to do\n".to_owned() } else { format!("{first}{sql}") }
+    if sql.is_empty() { "-- nothing to do\n".to_owned() } else { sql }
 }
 
 fn print(text: &str) -> anyhow::Result<ExitCode> {

@@ -78,7 +78,7 @@ impl<S: Steps> Worker<S> {
         if last_beat.is_some() && beat.seen_before.is_some() && beat.seen_before != last_beat {
             tracing::error!(
                 worker.id = %self.row.id,
-                "another process goes by this worker's id, which is made anew at each start: is this the copy of a running machine? \
+                "another process goes by this worker's id, which is new at each start: is this the copy of a running machine? \
                  Restart both; until then they may undo each other's work"
             );
         }

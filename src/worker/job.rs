@@ -1,4 +1,4 @@
-//! One job from its claim to whatever becomes of it.
+//! One job, from its claim to its end here.
 
 use std::{
     panic::AssertUnwindSafe,

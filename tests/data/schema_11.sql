@@ -1380,6 +1380,11 @@ VALUES
   ('10000000-0000-0000-0000-000000000005', '00000000-0000-0000-0000-000000000005', 'failed_parse', 'deadletter', NULL, 4, NULL, '{"code": "text_empty", "checkpoint": "parsed"}'),
   ('10000000-0000-0000-0000-000000000006', '00000000-0000-0000-0000-000000000006', 'uploaded', 'cancelled', NULL, 1, NULL, NULL),
   ('10000000-0000-0000-0000-000000000007', '00000000-0000-0000-0000-000000000007', 'duplicate', 'done', NULL, 1, NULL, NULL);
+-- As their jobs' statements wrote it: a duplicate's document is complete, and one was completed by an older job than its latest.
+UPDATE upload_pipeline.documents AS d
+SET processing_status = CASE WHEN j.status = 'duplicate' OR j.state = 'cancelled' THEN 'complete' ELSE j.status END
+FROM upload_pipeline.upload_jobs AS j
+WHERE j.document_id = d.document_id;
 INSERT INTO upload_pipeline.document_chunks (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, chunk_sha,
   embed_model, embed_version, vector_dim, embedding)
 SELECT gen_random_uuid(), '00000000-0000-0000-0000-000000000001', 'markdown', '1', n, 'text ' || n, 'x', 'm', '1', 2, '[1,0]'

@@ -19,7 +19,7 @@ use crate::{
     ports::EmbedModel,
 };
 
-/// Completions in one statement. Source: ours, as many as a worker may have jobs. Measured in docs/performance.md: twenty
+/// Completions in one statement: as many as a worker may have jobs. Measured in docs/performance.md: twenty
 /// times as quick as one each; values between were not measured.
 const MAX_BATCH: usize = 1000;
 
@@ -89,7 +89,7 @@ impl Completer {
             tokio::spawn(write_all(self.db.clone(), model.clone(), receiver, self.max_batch));
             sender
         });
-        // A writer that is gone took the runtime with it; nobody is left to tell.
+        // A writer that is gone took the runtime with it, and the caller too.
         let _ = requests.send(request);
         answered.await.unwrap_or(Err(DbError::LeaseLost { job_id: ending.fence.job_id }))
     }
@@ -99,7 +99,7 @@ impl Completer {
 async fn write_all(db: Db, model: EmbedModel, mut requests: mpsc::UnboundedReceiver<Request>, max_batch: usize) {
     let mut batch = Vec::new();
     while requests.recv_many(&mut batch, max_batch).await > 0 {
-        // Whoever is about to ask may join.
+        // Callers that are about to ask may join.
         tokio::task::yield_now().await;
         while batch.len() < max_batch
             && let Ok(request) = requests.try_recv()
@@ -109,7 +109,7 @@ async fn write_all(db: Db, model: EmbedModel, mut requests: mpsc::UnboundedRecei
         let batch = std::mem::take(&mut batch);
         match write(&db, &model, &batch).await {
             Err(DbError::Statement { sqlstate: Some(_), .. }) if batch.len() > 1 => {
-                // The server refused: whatever is wrong with one is not the others' fault.
+                // The server refused: what is wrong with one is not the others' fault.
                 for request in batch {
                     let result = write(&db, &model, std::slice::from_ref(&request)).await;
                     answer(vec![request], result);

@@ -47,7 +47,7 @@ FOR UPDATE"
     .await
 }
 
-/// Writes the next checkpoint and begins the step after it. Tries and crashes are counted anew from here. It goes forward only: a
+/// Writes the next checkpoint and begins the step after it. Tries and crashes are counted from zero from here. It goes forward only: a
 /// statement that was held up on its way, and whose run the worker has given up, does not take a later one back.
 /// `progress` is merged into the job's counts; `took` is how long the step ran.
 pub async fn advance_job(
@@ -87,7 +87,7 @@ SELECT upload_pipeline.advance_job(
     }
 }
 
-/// Merges counts into `progress` in the middle of `step`, in which the job must be. Work was committed, so tries are counted anew.
+/// Merges counts into `progress` in the middle of `step`, in which the job must be. Work was committed, so tries are counted from zero.
 pub async fn save_progress(
     db: &impl Session,
     fence: Fence,

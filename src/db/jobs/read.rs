@@ -65,7 +65,7 @@ const COLUMNS: &str = "j.job_id, j.document_id, d.filename, j.status, j.state, j
 FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id";
 
-/// Whatever was written by hand must not hide the jobs beside it: JSON that cannot be read counts as none.
+/// What was written by hand must not hide the jobs beside it: JSON that cannot be read counts as none.
 fn job(row: &Row) -> Result<Job, DbError> {
     let progress: Value = column(row, "progress").unwrap_or_default();
     let count = |key: &str| progress.get(key).and_then(Value::as_i64);

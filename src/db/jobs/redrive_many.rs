@@ -25,7 +25,7 @@ pub struct Candidate {
     pub superseded: bool,
 }
 
-/// Which failed jobs; `None`: whatever it is.
+/// Which failed jobs; `None`: any.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FailedFilter<'a> {
     /// The code of the last failure.

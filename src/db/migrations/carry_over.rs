@@ -1,5 +1,5 @@
-//! Carrying over a database of the builds before 0.1.0, which had eleven migrations. They made the same tables, and the
-//! migrations of this build adopt what they find; so these go over the database once and take the place of the eleven.
+//! Carrying over a database of the builds before 0.1.0, which had eleven migrations. They made the same tables, so only the
+//! functions, triggers and notes of this build's migrations are run over it; all take the place of the eleven in its history.
 
 use refinery::Migration;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -48,7 +48,15 @@ pub(super) fn find(applied: &[Applied]) -> Before {
     }
 }
 
-/// Runs `migrations` over a database at schema 11 and writes them down in place of its own, all or nothing.
+/// This migration and those after it are run over a database at schema 11.
+const FIRST_RUN: i32 = 4;
+
+/// Whether a migration of this build is run over a database at schema 11.
+pub(super) fn is_run(version: i32) -> bool {
+    version >= FIRST_RUN
+}
+
+/// Brings a database at schema 11 to `migrations` and writes them down in place of its own, all or nothing.
 pub(super) async fn carry_over(client: &mut Client, migrations: &[Migration]) -> Result<(), MigrateError> {
     let failed = |sql: &str, error: &tokio_postgres::Error| MigrateError::Db(DbError::statement(sql, error));
     let (forget, note) = (
@@ -61,8 +69,9 @@ pub(super) async fn carry_over(client: &mut Client, migrations: &[Migration]) ->
     let tx = client.transaction().await.map_err(|error| failed("-- begin", &error))?;
     tx.batch_execute(&forget).await.map_err(|error| failed(&forget, &error))?;
     for migration in migrations {
-        let sql = migration.sql().unwrap_or_default();
-        tx.batch_execute(sql).await.map_err(|error| failed(&format!("-- {}", super::name(migration)), &error))?;
+        if let Some(sql) = migration.sql().filter(|_| is_run(migration.version())) {
+            tx.batch_execute(sql).await.map_err(|error| failed(&format!("-- {}", super::name(migration)), &error))?;
+        }
         tx.execute_typed(
             &note,
             &[

@@ -1,3 +1,43 @@
+-- What the database does by itself when jobs are written by other programs or deleted, and a job's way as calls. It can be run
+-- over a database that has it: builds before 0.1.0 are carried over by this file and those behind it.
+
+-- Another program's INSERT names no user; the document knows it. Where there is no document, the row gets a user that is none, so
+-- that a CHECK constraint that it violates speaks first and the foreign key after it.
+CREATE OR REPLACE FUNCTION upload_pipeline.fill_job_user() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+  NEW.user_id := coalesce(
+    (SELECT d.user_id FROM upload_pipeline.documents AS d WHERE d.document_id = NEW.document_id),
+    '00000000-0000-0000-0000-000000000000');
+  RETURN NEW;
+END
+$$;
+CREATE OR REPLACE TRIGGER tr_upload_jobs_fill_user BEFORE INSERT ON upload_pipeline.upload_jobs
+  FOR EACH ROW WHEN (NEW.user_id IS NULL) EXECUTE FUNCTION upload_pipeline.fill_job_user();
+
+-- Another program's INSERT wakes the workers at once. The API's own rows (enqueued_by is set) do not notify here: NOTIFY
+-- takes one lock for all committing sessions, so the API sends one for many, after its commits.
+CREATE OR REPLACE FUNCTION upload_pipeline.notify_foreign_job() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+  PERFORM pg_notify('upload_jobs', '');
+  RETURN NULL;
+END
+$$;
+CREATE OR REPLACE TRIGGER tr_upload_jobs_notify AFTER INSERT ON upload_pipeline.upload_jobs
+  FOR EACH ROW WHEN (NEW.enqueued_by IS NULL) EXECUTE FUNCTION upload_pipeline.notify_foreign_job();
+
+-- Events go with their job, by one statement for however many jobs are deleted, whichever program deletes them.
+CREATE OR REPLACE FUNCTION upload_pipeline.delete_events_of_jobs() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+  DELETE FROM upload_pipeline.events AS e USING gone AS g WHERE e.job_id = g.job_id;
+  RETURN NULL;
+END
+$$;
+CREATE OR REPLACE TRIGGER tr_upload_jobs_delete_events AFTER DELETE ON upload_pipeline.upload_jobs
+  REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION upload_pipeline.delete_events_of_jobs();
+
 -- A job's way as calls. An unnamed statement is planned each time that it is sent, which costs more than all that these write;
 -- the plans of a function are kept by the session, also behind a pooler. Generic plans, by name, because the server would plan
 -- again for each array that is shorter than it guesses; no sequential scans, since a plan made while a table is empty is kept.
