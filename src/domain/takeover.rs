@@ -1,6 +1,6 @@
 //! What becomes of a job whose lease has expired: its worker died, or lost its connection for longer than the lease.
 
-use super::State;
+use super::{ErrorClass, Failure, State};
 
 /// A job in whose steps workers died this often has no neighbours at its next run: alone, it can hurt no other job.
 pub const ALONE_AFTER_CRASHES: i32 = 2;
@@ -41,22 +41,23 @@ impl Takeover {
     }
 
     /// What the job's owner is told; `None`: nothing went wrong for them.
-    pub fn message(self) -> Option<&'static str> {
-        match self {
-            Self::Requeue => None,
-            Self::Retry => Some(
+    pub fn failure(self) -> Option<Failure> {
+        let message = match self {
+            Self::Requeue => return None,
+            Self::Retry => {
                 "The worker that had this job died or lost its connection in the middle of a step; another goes on from the last \
-                 checkpoint.",
-            ),
-            Self::RetryAlone => Some(
+                 checkpoint."
+            }
+            Self::RetryAlone => {
                 "The worker that had this job died or lost its connection in the middle of a step, as one before it; another goes on \
-                 from the last checkpoint, with no other job beside it.",
-            ),
-            Self::GiveUp => Some(
+                 from the last checkpoint, with no other job beside it."
+            }
+            Self::GiveUp => {
                 "The worker died in the middle of this document for the third time, the last time with no other job beside it, so it \
-                 is given up. Look at the file and the worker's memory limit, then retry the job.",
-            ),
-        }
+                 is given up. Look at the file and the worker's memory limit, then retry the job."
+            }
+        };
+        Some(Failure::new("worker_died", ErrorClass::Transient, message))
     }
 }
 
@@ -75,6 +76,6 @@ mod tests {
         for crashes in [0, 2, i32::MAX] {
             assert_eq!(Takeover::decide(false, crashes), Takeover::Requeue);
         }
-        assert_eq!((Takeover::Requeue.state(), Takeover::Requeue.message()), (State::Queued, None));
+        assert_eq!((Takeover::Requeue.state(), Takeover::Requeue.failure()), (State::Queued, None));
     }
 }

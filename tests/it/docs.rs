@@ -56,7 +56,7 @@ fn the_scan_finds_a_code_in_every_kind_of_place() {
         "token_missing",      // unauthorized
         "job_not_found",      // a pair of code and sentence
         "ipv6_only",          // fn code()
-        "worker_died",        // SQL in src
+        "worker_died",        // a takeover
         "adopted_failure",    // SQL in migrations
     ] {
         assert!(codes.contains_key(code), "the scan no longer finds {code}");

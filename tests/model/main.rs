@@ -26,9 +26,9 @@ const DOCS: &str = include_str!("../../docs/queue-model.md");
 
 const NOTHING: Budget = Budget { kills: 0, cuts: 0, failures: 0, hand_backs: 0, cancels: 0, redrives: 0 };
 /// What machines do.
-const FAULTS: Budget = Budget { kills: 1, cuts: 2, ..NOTHING };
-/// What people and deployments do, with a cut.
-const REQUESTS: Budget = Budget { cuts: 1, hand_backs: 1, cancels: 1, redrives: 1, ..NOTHING };
+const FAULTS: Budget = Budget { kills: 2, cuts: 3, ..NOTHING };
+/// What people and deployments do, with faults.
+const REQUESTS: Budget = Budget { kills: 1, cuts: 2, hand_backs: 1, cancels: 1, redrives: 1, ..NOTHING };
 /// Enough for what a removal breaks.
 const SMALL: Budget = Budget { cuts: 1, hand_backs: 1, cancels: 1, ..NOTHING };
 
@@ -75,7 +75,7 @@ fn every_promise_holds_through_hand_backs_cancels_and_redrives() {
 
 #[test]
 fn every_promise_holds_through_failures_of_steps() {
-    let budget = Budget { cuts: 1, failures: 1, ..NOTHING };
+    let budget = Budget { kills: 1, cuts: 2, failures: 2, ..NOTHING };
     assert_holds(&look_at_all::<1>(Protocol { budget, ..PROTOCOL }));
 }
 

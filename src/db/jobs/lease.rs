@@ -18,7 +18,7 @@ use crate::{
         session::{column, parsed},
         workers::WorkerRow,
     },
-    domain::{Fence, JobId, Status, Takeover, WorkerId},
+    domain::{Failure, Fence, JobId, Status, Takeover, WorkerId},
 };
 
 /// What a heartbeat found out.
@@ -158,19 +158,20 @@ impl Expired {
 
     /// What `last_error` says; `None`: it stays.
     fn last_error(&self) -> Option<Value> {
-        let message = self.takeover().message()?;
+        let Failure { code, class, message, .. } = self.takeover().failure()?;
         let status = self.status.as_str();
         Some(
-            json!({ "code": "worker_died", "class": "transient", "message": message, "status": status, "checkpoint": status }),
+            json!({ "code": code, "class": class.as_str(), "message": message, "status": status, "checkpoint": status }),
         )
     }
 
     /// Type, severity and code of the event.
     fn event(&self) -> (&'static str, &'static str, &'static str) {
+        let code = self.takeover().failure().map_or(self.status.as_str(), |failure| failure.code);
         match self.takeover() {
-            Takeover::Requeue => ("taken_over", "info", self.status.as_str()),
-            Takeover::Retry | Takeover::RetryAlone => ("taken_over", "warn", "worker_died"),
-            Takeover::GiveUp => ("error", "error", "worker_died"),
+            Takeover::Requeue => ("taken_over", "info", code),
+            Takeover::Retry | Takeover::RetryAlone => ("taken_over", "warn", code),
+            Takeover::GiveUp => ("error", "error", code),
         }
     }
 }
