@@ -1,14 +1,15 @@
 //! Our queue as a contestant among others: the real worker, database layer and schema, with steps that do nothing; scripts/bench_queue.py
 //! drives it.
 //!
-//! `queue_bench setup | enqueue1 N | enqueue8 N | enqueue N | worker | latency N`, on the database of DATABASE_URL:
+//! `queue_bench setup | enqueue1 N | enqueue8 N | enqueue N | worker | latency N | held N`, on the database of DATABASE_URL:
 //! `setup` makes the schema; the `enqueue` commands time N jobs, one call a job from one or from eight clients, or a
 //! thousand a call; `worker` runs until it is killed and prints `P HANDLED EPOCH` whenever it has handled more; `latency`
-//! times from the call to the start of the step, on an idle system.
+//! times from the call to the start of the step, on an idle system; `held` times claims after N jobs were claimed while
+//! another session held a snapshot, of QUEUE_USERS users (1) with at most QUEUE_PER_USER running jobs each (0: no bound).
 //!
 //! QUEUE_STEPS=all takes each job through every checkpoint of a document of its own; otherwise jobs are for a few documents
-//! and begin at the last checkpoint, so that a job is one step. QUEUE_TIMELINE=problems leaves out the events of what goes
-//! well. QUEUE_CONCURRENCY is jobs at once. QUEUE_BATCH is completions in one statement at the most.
+//! and begin at the last checkpoint, so that a job is one step. QUEUE_CONCURRENCY is jobs at
+//! once (`held`: in one claim). QUEUE_BATCH is completions in one statement at the most.
 
 use std::{
     io::Write,
@@ -22,19 +23,16 @@ use std::{
 use anyhow::{Context, bail};
 use async_trait::async_trait;
 use domain::{
-    DocumentId, Failure, JobId, Lease, RetryPolicy, Status, Step, Timeline, UserId, WorkerId, build_info::BuildInfo,
-    ports::EmbedModel,
+    DocumentId, Failure, JobId, Lease, Outcome, RetryPolicy, Status, Step, StepError, UserId, WorkerId,
+    build_info::BuildInfo, ports::EmbedModel,
 };
 use pg::{ConnectTarget, Db, PoolOptions, Session, url::DatabaseUrl};
-use pipeline::{JobMemory, Outcome, StepError};
-use providers::object_storage::ObjectStorage;
 use queue::{Steps, Worker, WorkerSettings};
 use serde_json::{Value, json};
 use store::{
     Listener, Notifier,
-    jobs::{Completer, Completion, Ending, NewJob, advance_job, enqueue_jobs},
+    jobs::{ClaimOptions, Completer, Completion, Ending, NewJob, advance_job, claim_jobs, enqueue_jobs, served_last},
     migrations,
-    retention::Retention,
     workers::WorkerRow,
 };
 use tokio::{runtime::Handle, sync::Notify};
@@ -69,7 +67,9 @@ struct NoSteps {
 
 #[async_trait]
 impl Steps for NoSteps {
-    async fn run_step(&self, lease: &Lease, step: Step, _: &mut JobMemory) -> Result<Outcome, StepError> {
+    type Memory = ();
+
+    async fn run_step(&self, lease: &Lease, step: Step, (): &mut ()) -> Result<Outcome, StepError> {
         if lease.status == self.first {
             if self.seen.jobs.fetch_add(1, Ordering::Relaxed) == 0 {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -95,6 +95,8 @@ impl Steps for NoSteps {
         Ok(Outcome::Advanced(to))
     }
 
+    async fn after_failure(&self, (): ()) {}
+
     async fn probe(&self) -> Result<(), Failure> {
         Ok(())
     }
@@ -104,7 +106,6 @@ struct Bench {
     db: Db,
     target: ConnectTarget,
     first: Status,
-    timeline: Timeline,
     concurrency: u32,
     made: AtomicU64,
     seen: Arc<Seen>,
@@ -129,6 +130,7 @@ async fn run() -> anyhow::Result<()> {
             bench.report().await
         }
         "latency" => bench.measure_latency(count).await,
+        "held" => bench.measure_claims_under_a_held_snapshot(count).await,
         other => bail!("unknown command {other}"),
     }
 }
@@ -142,12 +144,15 @@ fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+fn number(name: &str, default: u32) -> anyhow::Result<u32> {
+    Ok(setting(name).map_or(Ok(default), |text| text.parse())?)
+}
+
 impl Bench {
     fn open() -> anyhow::Result<Self> {
         let url = setting("DATABASE_URL").context("DATABASE_URL is not set")?;
         let url = DatabaseUrl::parse(&url).map_err(|problem| anyhow::anyhow!("DATABASE_URL: {problem}"))?;
         let target = ConnectTarget::new(url, Duration::from_secs(10))?;
-        let timeline = setting("QUEUE_TIMELINE").map_or(Ok(Timeline::Whole), |text| text.parse());
         Ok(Self {
             db: Db::open(target.clone(), PoolOptions { size: 12, ..PoolOptions::default() })?,
             target,
@@ -156,7 +161,6 @@ impl Bench {
             } else {
                 Status::EmbeddingsStored
             },
-            timeline: timeline.map_err(|problem| anyhow::anyhow!("QUEUE_TIMELINE {problem}"))?,
             concurrency: setting("QUEUE_CONCURRENCY").map_or(Ok(1000), |text| text.parse())?,
             made: AtomicU64::new(0),
             seen: Arc::default(),
@@ -201,7 +205,7 @@ FROM upload_pipeline.documents AS d"
             delay: Duration::ZERO,
             upload_expires_at: None,
             correlation_id: None,
-            event: self.timeline.is_whole().then(|| json!({})),
+            event: Some(json!({})),
         }
     }
 
@@ -228,7 +232,7 @@ FROM unnest($1::uuid[]) AS d (id)",
         Ok(jobs)
     }
 
-    /// One call a job, as the API does: the commit, then a word to whoever notifies the workers.
+    /// One call a job, as the API does: the commit, then a word to the notifier of the workers.
     async fn enqueue_singly(&self, clients: usize, count: usize) -> anyhow::Result<()> {
         let (notifier, stop) = (Notifier::default(), CancellationToken::new());
         tokio::spawn(notifier.clone().run(self.db.clone(), stop.clone()));
@@ -300,27 +304,21 @@ FROM unnest($1::uuid[]) AS d (id)",
         // The defaults of config/default.toml, but for the concurrency, and the bound a user, which is concurrency too.
         let settings = WorkerSettings {
             concurrency: self.concurrency,
-            lease: Duration::from_secs(30),
+            claims: ClaimOptions { lease: Duration::from_secs(30), max_running_per_user: 0, now: None },
             heartbeat: Duration::from_secs(10),
             poll_interval: Duration::from_secs(5),
             listen_poll_interval: Duration::from_secs(30),
             grace: Duration::from_secs(25),
-            max_running_per_user: 0,
-            timeline: self.timeline,
             retry: RetryPolicy {
                 max_retries: 3,
                 base_delay: Duration::from_secs(3),
                 max_delay: Duration::from_secs(300),
             },
-            sweep_interval: Duration::from_secs(300),
-            retention: Retention { events_days: 90, webhooks_days: 30, jobs_days: 0, receipts_days: 365 },
         };
         let stop = CancellationToken::new();
         let (listener, wakeup) = Listener::new(self.target.clone(), Handle::current());
         tokio::spawn(listener.run(stop.clone()));
-        let folder = std::env::temp_dir().join("queue_bench");
-        let store = Arc::new(ObjectStorage::open(&config::StorageLocation::Folder(folder.clone()), None)?);
-        let worker = Arc::new(Worker::new(self.db.clone(), store, Arc::new(steps), row, settings, Some(wakeup)));
+        let worker = Arc::new(Worker::new(self.db.clone(), steps, row, settings, Some(wakeup)));
         tokio::spawn(worker.run(stop));
         Ok(())
     }
@@ -339,6 +337,57 @@ FROM unnest($1::uuid[]) AS d (id)",
                 told = jobs;
             }
         }
+    }
+
+    async fn measure_claims_under_a_held_snapshot(&self, count: usize) -> anyhow::Result<()> {
+        const CLAIMS: usize = 200;
+        let (users, bound) = (number("QUEUE_USERS", 1)?, number("QUEUE_PER_USER", 0)?);
+        let slots = usize::try_from(self.concurrency)?;
+        let conn = self.db.get().await?;
+        for statement in [
+            format!(
+                "-- held_jobs
+WITH d AS (
+  INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
+  SELECT gen_random_uuid(), gen_random_uuid(), 'a.md', 'text/markdown', 1, 'held', 'raw/held/' || n
+  FROM generate_series(1, {users}) AS n
+  RETURNING document_id, user_id
+)
+INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, user_id, status, state, enqueued_by, run_at)
+SELECT gen_random_uuid(), d.document_id, d.user_id, 'uploaded', 'queued', 'bench', now() - interval '1 day' + n * interval '1 ms'
+FROM d
+CROSS JOIN generate_series(1, {} / {users}) AS n",
+                count + CLAIMS * slots
+            ),
+            "-- held_vacuum\nVACUUM ANALYZE upload_pipeline.upload_jobs".to_owned(),
+        ] {
+            conn.run(&statement, &[]).await?;
+        }
+        let holder = self.db.get().await?;
+        holder.run("-- held_begin\nBEGIN ISOLATION LEVEL REPEATABLE READ", &[]).await?;
+        holder.rows("-- held_look\nSELECT count(*) FROM upload_pipeline.upload_jobs", &[]).await?;
+        let mut after = None;
+        let mut claim = async |slots: u32, bound: u32| {
+            let options = ClaimOptions { lease: Duration::from_secs(3600), max_running_per_user: bound, now: None };
+            let began = Instant::now();
+            let leases = claim_jobs(&conn, WorkerId::generate(), slots, after, options).await?;
+            let took = began.elapsed();
+            after = served_last(after, &leases);
+            let done = "-- held_done
+UPDATE upload_pipeline.upload_jobs SET state = 'done', status = 'complete', claimed_by = NULL WHERE state = 'working'";
+            conn.run(done, &[]).await?;
+            anyhow::Ok((leases.len(), took))
+        };
+        let mut claimed = 0;
+        while claimed < count {
+            claimed += claim(u32::try_from(BULK.min(count - claimed))?, 0).await?.0;
+        }
+        let mut claim_ms = Vec::with_capacity(CLAIMS);
+        for _ in 0..CLAIMS {
+            claim_ms.push(claim(self.concurrency, bound).await?.1.as_secs_f64() * 1e3);
+        }
+        claim_ms.sort_by(f64::total_cmp);
+        print(&json!({ "claims": CLAIMS, "p50_ms": claim_ms[CLAIMS / 2], "p99_ms": claim_ms[CLAIMS * 99 / 100] }))
     }
 
     async fn measure_latency(&self, count: usize) -> anyhow::Result<()> {

@@ -1,5 +1,5 @@
 -- Documents and their jobs: created where there are none, adopted where the system being replaced left its own
--- (its rows stay; what they lack is added, what they contradict is mended and said so in last_error).
+-- (its rows stay; what they lack is added, what contradicts the rules is corrected, and last_error says so).
 
 CREATE EXTENSION IF NOT EXISTS vector;
 
@@ -90,9 +90,10 @@ ALTER TABLE upload_pipeline.upload_jobs
   ADD COLUMN IF NOT EXISTS correlation_id    uuid,
   ADD COLUMN IF NOT EXISTS cost_cents        double precision NOT NULL DEFAULT 0,
   ADD COLUMN IF NOT EXISTS started_at        timestamptz,
-  ADD COLUMN IF NOT EXISTS finished_at       timestamptz;
+  ADD COLUMN IF NOT EXISTS finished_at       timestamptz,
+  ADD COLUMN IF NOT EXISTS signalled_at      timestamptz;
 
--- Mend what no row may be: the checks below hold for every row that a worker will ever touch.
+-- Correct what no row may be: the checks below hold for every row that a worker will ever touch.
 UPDATE upload_pipeline.upload_jobs
 SET progress = coalesce(progress, '{}'),
     retry_count = coalesce(retry_count, 0),
@@ -110,7 +111,7 @@ UPDATE upload_pipeline.upload_jobs
 SET state = 'done', finished_at = updated_at
 WHERE status IN ('complete', 'duplicate') AND state <> 'done';
 
--- The replaced system wrote `failed_parse` whatever failed and never tried again: such a job waits for a person.
+-- The replaced system wrote `failed_parse` for every failure and never tried again: such a job waits for a person.
 UPDATE upload_pipeline.upload_jobs
 SET state = 'deadletter',
     finished_at = updated_at,
@@ -172,37 +173,70 @@ ALTER TABLE upload_pipeline.upload_jobs
 CREATE INDEX IF NOT EXISTS ix_upload_jobs_claim
   ON upload_pipeline.upload_jobs (priority, user_id, run_at, job_id)
   WHERE state IN ('queued', 'retryable');
--- Running jobs: takeover and the bound per user read it whole; it has as many entries as the fleet has slots.
+-- Running jobs: takeover and the bound per user read it; it has as many live entries as the fleet has slots.
 -- The lease is not in it, so that a heartbeat stays a heap-only update.
 CREATE INDEX IF NOT EXISTS ix_upload_jobs_working ON upload_pipeline.upload_jobs (user_id) WHERE state = 'working';
+-- Jobs in whose steps workers died more than once, which run alone; almost always empty.
+CREATE INDEX IF NOT EXISTS ix_upload_jobs_suspect
+  ON upload_pipeline.upload_jobs (run_at)
+  WHERE crash_count > 1 AND state IN ('queued', 'retryable');
+-- One user's failed jobs, for the redrive of many, and their count.
+CREATE INDEX IF NOT EXISTS ix_upload_jobs_deadletter ON upload_pipeline.upload_jobs (user_id, job_id) WHERE state = 'deadletter';
 CREATE INDEX IF NOT EXISTS ix_upload_jobs_document ON upload_pipeline.upload_jobs (document_id, created_at DESC);
 CREATE INDEX IF NOT EXISTS ix_upload_jobs_user_created ON upload_pipeline.upload_jobs (user_id, created_at DESC, job_id DESC);
 
--- A foreign INSERT names no user; the document knows it.
-CREATE FUNCTION upload_pipeline.fill_job_user() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
-BEGIN
-  SELECT d.user_id INTO NEW.user_id FROM upload_pipeline.documents AS d WHERE d.document_id = NEW.document_id;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'foreign_key_violation',
-      MESSAGE = format('there is no document %s for job %s', NEW.document_id, NEW.job_id),
-      HINT = 'Insert the row of upload_pipeline.documents first, in the same transaction or before it.';
-  END IF;
-  RETURN NEW;
-END
-$$;
-CREATE TRIGGER tr_upload_jobs_fill_user BEFORE INSERT ON upload_pipeline.upload_jobs
-  FOR EACH ROW WHEN (NEW.user_id IS NULL) EXECUTE FUNCTION upload_pipeline.fill_job_user();
+-- Each job is updated a dozen times and then kept: the live rows are few, the dead ones many. With the default (20 % of the
+-- table) the dead would outnumber the live a thousand times before the first vacuum; so a fixed number, without pauses.
+-- fillfactor: room on each page for the next version of its rows, so that progress and heartbeats stay heap-only.
+ALTER TABLE upload_pipeline.upload_jobs SET (
+  fillfactor = 80,
+  autovacuum_vacuum_scale_factor = 0,
+  autovacuum_vacuum_threshold = 2000,
+  autovacuum_vacuum_cost_delay = 0,
+  autovacuum_analyze_scale_factor = 0.02,
+  autovacuum_analyze_threshold = 2000
+);
 
--- A foreign INSERT wakes the workers at once. The API's own rows (enqueued_by is set) do not notify here: NOTIFY
--- takes one lock for all committing sessions, so the API sends one for many, after its commits.
-CREATE FUNCTION upload_pipeline.notify_foreign_job() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
-BEGIN
-  PERFORM pg_notify('upload_jobs', '');
-  RETURN NULL;
-END
-$$;
-CREATE TRIGGER tr_upload_jobs_notify AFTER INSERT ON upload_pipeline.upload_jobs
-  FOR EACH ROW WHEN (NEW.enqueued_by IS NULL) EXECUTE FUNCTION upload_pipeline.notify_foreign_job();
+COMMENT ON TABLE upload_pipeline.documents IS 'One row a content of a user.';
+COMMENT ON COLUMN upload_pipeline.documents.document_id IS 'UUIDv5 of user_id:file_sha256.';
+COMMENT ON COLUMN upload_pipeline.documents.user_id IS 'The owner.';
+COMMENT ON COLUMN upload_pipeline.documents.filename IS 'As the client named it; never a path.';
+COMMENT ON COLUMN upload_pipeline.documents.mime IS 'The declared media type.';
+COMMENT ON COLUMN upload_pipeline.documents.bytes_len IS 'Size in bytes: declared, and verified by the worker.';
+COMMENT ON COLUMN upload_pipeline.documents.file_sha256 IS 'SHA-256 of the bytes, 64 lower-case hex digits; verified by the worker.';
+COMMENT ON COLUMN upload_pipeline.documents.parsed_sha256 IS 'SHA-256 of the normalised markdown; null until validated.';
+COMMENT ON COLUMN upload_pipeline.documents.raw_path IS 'Key of the uploaded bytes in the object store.';
+COMMENT ON COLUMN upload_pipeline.documents.parsed_path IS 'Key of the markdown in the object store; null until parsed.';
+COMMENT ON COLUMN upload_pipeline.documents.processing_status IS 'The status of its latest job, written in the same statement.';
+COMMENT ON COLUMN upload_pipeline.documents.created_at IS 'When the row was made.';
+COMMENT ON COLUMN upload_pipeline.documents.updated_at IS 'When the row last changed.';
+COMMENT ON COLUMN upload_pipeline.documents.kind IS 'What the file is by its content: pdf, docx, pptx, xlsx, html, markdown, plain_text; null until parsed.';
+COMMENT ON COLUMN upload_pipeline.documents.parser IS 'What parsed it: local or llamaparse; null until parsed.';
+COMMENT ON COLUMN upload_pipeline.documents.page_count IS 'Pages, slides or sheets; 0 where the format has none; null until parsed.';
+
+COMMENT ON TABLE upload_pipeline.upload_jobs IS 'The queue, and its history: one row a job.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.job_id IS 'UUIDv7 when made by the API.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.document_id IS 'The document that the job is for.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.status IS 'The checkpoint: how far the document has come.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.state IS 'Who has the job: queued, working, retryable, done, deadletter, cancelled.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.priority IS 'Lower goes first; 0 is ordinary.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.progress IS 'Counts, as an object: pages, chunks, embedded.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.retry_count IS 'Tries that failed since the last checkpoint.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.last_error IS 'The last failure: code, message, class, status, checkpoint, at; and first, the first failure of the job.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.user_id IS 'Owner of the document; filled by trigger where the INSERT has none.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.claimed_by IS 'The worker process that holds the lease; null: no worker has the job.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.claimed_at IS 'When the lease was last taken.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.lease_expires_at IS 'From then on any worker may take the job over; null on a working job counts as expired.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.lease_epoch IS 'Plus one at each claim and cancel; with claimed_by, the fence of every write.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.step_started_at IS 'When the step in hand began; null while the claim has begun none, so that a takeover charges no try.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.crash_count IS 'Takeovers in the middle of a step; a repeat victim runs alone, then is given up.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.run_at IS 'Not to be claimed before.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.upload_expires_at IS 'Until then the bytes may still come; null where they must be there already.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.enqueued_by IS 'api, or another part of app; null: a foreign INSERT.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.correlation_id IS 'Follows the upload through every process and log line.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.cost_cents IS 'What providers charged for the job, in US cents; local parsers and models charge nothing.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.started_at IS 'When a worker first claimed it.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.finished_at IS 'When it reached a terminal state.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.created_at IS 'When the row was made.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.updated_at IS 'When the row last changed; heartbeats do not count.';
+COMMENT ON COLUMN upload_pipeline.upload_jobs.signalled_at IS 'When a provider last called back while a worker had the job; later than claimed_at, it means that a snooze would oversleep.';

@@ -98,3 +98,33 @@ ALTER TABLE upload_pipeline.document_chunks
     CHECK (embedding IS NULL OR vector_norm(embedding) > 0) NOT VALID,
   ADD CONSTRAINT ck_document_chunks_pages
     CHECK (page_first IS NULL OR (page_first >= 1 AND page_last >= page_first)) NOT VALID;
+
+-- Each chunk is written twice, the second time with its vector: rows of kilobytes, whose dead versions HNSW and GIN carry along. A
+-- vacuum also takes in what GIN has pending, which every search by words reads through meanwhile.
+ALTER TABLE upload_pipeline.document_chunks SET (
+  autovacuum_vacuum_scale_factor = 0.05,
+  autovacuum_vacuum_threshold = 1000,
+  autovacuum_vacuum_insert_scale_factor = 0.05,
+  autovacuum_analyze_scale_factor = 0.05
+);
+
+COMMENT ON TABLE upload_pipeline.document_chunks IS 'The passages that search finds.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.chunk_id IS 'UUIDv5 of document_id:chunker_name:chunker_version:chunk_ord.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.document_id IS 'The document that it is part of.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.chunker_name IS 'What cut it.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.chunker_version IS 'Which version of that cut it.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.chunk_ord IS 'Its place in the document, from 0.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.text IS 'The passage, as markdown.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.chunk_sha IS 'SHA-256 of heading, a line feed and text, 64 lower-case hex digits.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.embed_model IS 'The model of the vector; null until embedded.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.embed_version IS 'The version of that model; null until embedded.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.vector_dim IS 'Components of the vector; null until embedded.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.embedding IS 'The vector, never of zeros; null until embedded.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.embed_updated_at IS 'When the vector was written; null until embedded.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.created_at IS 'When the row was made.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.updated_at IS 'When the row last changed.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.heading IS 'The headings above the passage, outermost first, joined by " > ".';
+COMMENT ON COLUMN upload_pipeline.document_chunks.page_first IS 'First page it stands on, from 1; null where the format has no pages.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.page_last IS 'Last page it stands on.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.token_count IS 'Tokens of heading and text for the model, without its special tokens.';
+COMMENT ON COLUMN upload_pipeline.document_chunks.tsv IS 'For full-text search: the words of heading and text; headings weigh no more, or they would drown the text.';

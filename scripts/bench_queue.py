@@ -214,10 +214,9 @@ def drain_rows(label, samples, rivals, least):
     ]
 
 
-def goal_rows(plain, silent, eight, rivals):
+def goal_rows(plain, eight, rivals):
     """(what, value, goal, which side the goal is on, digits)."""
     rows = drain_rows("an event a transition", plain, rivals, 0.6)
-    rows += drain_rows("no events", silent, rivals, 1.0) if silent else []
     for what, measure, goal in (
         ("drain, two workers ÷ one", "drain-2", 1.4),
         ("drain with 1,000,000 finished jobs kept ÷ without", "retained", 1.0 - NOISE),
@@ -239,8 +238,7 @@ def goal_rows(plain, silent, eight, rivals):
         ("WAL bytes a one-step job", "drain-1", "wal", 700, 0),
         ("Postgres CPU a one-step job, µs", "drain-1", "pg_cpu_us", 18, 1),
     ):
-        cheaper = silent if silent and measure == "drain-1" else plain
-        rows.append((what, cheaper.median(OURS, measure, key), goal, "most", digits))
+        rows.append((what, plain.median(OURS, measure, key), goal, "most", digits))
     return rows
 
 
@@ -262,7 +260,6 @@ def main():
     rivals = known if opt.only == "all" else opt.only.split(",") if opt.only else [n for n in known if n in FAST]
     names = [OURS, *rivals]
     out = opt.json or pathlib.Path(tempfile.mkdtemp(prefix="bench-queue-")) / "samples.json"
-    quiet = out.with_suffix(".no-events.json")
     load = os.getloadavg()
     with postgres_bin() as folder:
         # `exec`: the harness measures the process that it starts, and kills it.
@@ -274,12 +271,9 @@ def main():
             build_awa()
         plain = run_harness(peers, opt, names, out, *(["--measures", opt.measures] if opt.measures else []))
         print_dead_rows(plain, names)
-        os.environ["QUEUE_TIMELINE"] = "problems"
-        silent = run_harness(peers, opt, names, quiet, "--measures", "drain-1")
-        del os.environ["QUEUE_TIMELINE"]
         eight = run_eight_clients(peers, opt.rounds)
-    print_goals(goal_rows(plain, silent, eight, rivals))
-    print(f"\nload average {load[0]:.1f} before, {os.getloadavg()[0]:.1f} after, {os.cpu_count()} cores; samples: {out}, {quiet}")
+    print_goals(goal_rows(plain, eight, rivals))
+    print(f"\nload average {load[0]:.1f} before, {os.getloadavg()[0]:.1f} after, {os.cpu_count()} cores; samples: {out}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ use tokio::sync::oneshot;
 use super::{
     Context,
     api::build_state,
-    wiring::{WorkerParts, build_worker, connect_target, listen_address, model, open_db, open_store, start_listener},
+    wiring::{
+        WorkerParts, build_housekeeping, build_worker, connect_target, listen_address, model, open_db, open_store,
+        start_listener,
+    },
 };
 use crate::cli::{DevAction, DevArgs};
 use api::issue_token;
@@ -110,6 +113,7 @@ async fn serve(ctx: Context, folder: &DevFolder, cluster: &Cluster, once: bool) 
     // Fail now rather than at the first document: without the model no document becomes searchable.
     model.embedder().await?;
     let state = build_state(&ctx, db.clone(), Arc::clone(&store), Arc::clone(&model))?;
+    let housekeeping = build_housekeeping(&ctx.config, db.clone(), Arc::clone(&store));
     let parts = WorkerParts { db, store, model, wakeup: Some(start_listener(&ctx)?), readiness: Arc::default() };
     let worker = build_worker(&ctx, parts)?;
     if !once {
@@ -137,7 +141,8 @@ async fn serve(ctx: Context, folder: &DevFolder, cluster: &Cluster, once: bool) 
         }
         shown
     };
-    let (served, (), shown) = tokio::join!(server, worker.run(ctx.stop.clone()), show);
+    let (served, (), (), shown) =
+        tokio::join!(server, worker.run(ctx.stop.clone()), housekeeping.run(ctx.stop.clone()), show);
     served?;
     shown
 }

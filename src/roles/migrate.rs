@@ -8,7 +8,11 @@ use super::{
     wiring::{connect_target, open_db_at},
 };
 use crate::cli::MigrateArgs;
-use store::migrations::{MigrateError, MigrationStatus, list_migrations, migrate, migrate_and_move_stamp};
+use store::migrations::{
+    MigrateError, MigrationStatus, get_carry_over_sql, list_migrations, migrate, migrate_and_move_stamp,
+};
+
+const SCHEMA_11: &str = "at schema 11 of a build before 0.1.0";
 
 /// Brings the schema up to date, or prints what it would do.
 ///
@@ -17,8 +21,16 @@ use store::migrations::{MigrateError, MigrationStatus, list_migrations, migrate,
 /// The database cannot be reached, belongs to another environment, or refuses a migration.
 pub async fn run(args: MigrateArgs, ctx: Context) -> anyhow::Result<ExitCode> {
     if args.status || args.dry_run {
-        let all = list_migrations(&open_db_at(&ctx.config, ctx.config.database.session_url()?)?).await?;
-        return print(&if args.status { status(&all) } else { dry_run(&all) });
+        let db = open_db_at(&ctx.config, ctx.config.database.session_url()?)?;
+        let all = list_migrations(&db).await?;
+        return print(&match get_carry_over_sql(&db).await? {
+            Some(_) if args.status => {
+                format!("{SCHEMA_11}, which the next `app migrate` carries over\n{}", status(&all))
+            }
+            Some(sql) => format!("-- {SCHEMA_11}\n{sql}"),
+            None if args.status => status(&all),
+            None => dry_run(&all),
+        });
     }
     let target = connect_target(&ctx.config, ctx.config.database.session_url()?)?;
     let environment = ctx.config.environment.as_str();
@@ -34,6 +46,9 @@ pub async fn run(args: MigrateArgs, ctx: Context) -> anyhow::Result<ExitCode> {
         other => other?,
     };
     let mut text = String::new();
+    if report.carried_over {
+        text.push_str(&format!("{SCHEMA_11}: carried over\n"));
+    }
     for name in report.applied.iter().chain(&report.indexes) {
         text.push_str(&format!("applied {name}\n"));
     }

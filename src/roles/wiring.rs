@@ -3,28 +3,30 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use async_trait::async_trait;
 
 use super::Context;
 use config::{Config, ParserChoice, Storage};
 use domain::{
-    Code, Failure, RetryPolicy, Timeline, WorkerId,
+    Code, Failure, Lease, Outcome, RetryPolicy, Step, StepError, WorkerId,
     callback::CallbackKey,
     ports::{KeySource, ModelSource, ObjectStore},
 };
 use embedder::{LocalModel, LocalModelOptions};
+use housekeeping::{Housekeeping, HousekeepingSettings};
 use messages::BASE_PATH;
 use pg::{ConnectTarget, Db, PoolOptions, url::DatabaseUrl};
-use pipeline::{Callbacks, Pipeline, Remote, ScratchDir};
+use pipeline::{Callbacks, JobMemory, Pipeline, Remote, ScratchDir};
 use providers::{
     jwks::Jwks,
     llamaparse::{LlamaParse, LlamaParseOptions},
     object_storage::{Credentials, ObjectStorage},
 };
-use queue::{Worker, WorkerSettings};
+use queue::{Steps, Worker, WorkerSettings};
 use readers::{LocalParser, LocalParserOptions};
 use store::{
     Listener, Wakeup,
-    jobs::Completer,
+    jobs::{ClaimOptions, Completer},
     retention::Retention,
     workers::{WorkerRow, host_name},
 };
@@ -32,7 +34,7 @@ use telemetry::readiness::Readiness;
 
 /// Where models are looked for when EMBED_MODEL_DIR does not say: what `scripts/fetch` fills, then what the image holds.
 const MODEL_PLACES: [&str; 2] = [".cache/models", "/var/lib/app/models"];
-/// Across the fleet. Source: ours; objects of deleted documents are gone within minutes, and an idle fleet asks little.
+/// Between two sweeps, across the fleet: objects of deleted documents are gone within minutes, and an idle fleet asks little.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Where `url` leads, with TLS set up.
@@ -115,16 +117,49 @@ pub(super) struct WorkerParts {
     pub(super) readiness: Arc<Readiness>,
 }
 
+/// A document's pipeline, as the queue runs it.
+pub(super) struct PipelineSteps(Pipeline);
+
+#[async_trait]
+impl Steps for PipelineSteps {
+    type Memory = JobMemory;
+
+    async fn run_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError> {
+        self.0.run_step(lease, step, memory).await
+    }
+
+    async fn after_failure(&self, memory: JobMemory) {
+        self.0.after_failure(memory).await;
+    }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        self.0.probe().await
+    }
+}
+
+/// Housekeeping that has not begun.
+pub(super) fn build_housekeeping(config: &Config, db: Db, store: Arc<dyn ObjectStore>) -> Housekeeping {
+    let kept = &config.retention;
+    let retention = Retention {
+        events_days: kept.events_days,
+        webhooks_days: kept.webhooks_days,
+        jobs_days: kept.jobs_days,
+        receipts_days: kept.receipts_days,
+    };
+    let settings = HousekeepingSettings { interval: SWEEP_INTERVAL, lease: config.worker.lease, retention };
+    Housekeeping { db, store, settings }
+}
+
 /// A worker that has not begun.
-pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<Arc<Worker>> {
+pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<Arc<Worker<PipelineSteps>>> {
     let WorkerParts { db, store, model, wakeup, readiness } = parts;
-    let (settings, kept) = (&ctx.config.worker, &ctx.config.retention);
+    let settings = &ctx.config.worker;
     let folder = std::env::temp_dir();
     let scratch = ScratchDir::create(&folder)
         .with_context(|| format!("couldn't make a scratch folder in {}", folder.display()))?;
     let pipeline = Pipeline {
         db: db.clone(),
-        store: Arc::clone(&store),
+        store,
         parser: Arc::new(LocalParser::new(LocalParserOptions::default())),
         remote: remote_parser(&ctx.config)?,
         model,
@@ -141,27 +176,22 @@ pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<
     };
     let settings = WorkerSettings {
         concurrency: u32::try_from(settings.concurrency).unwrap_or(u32::MAX),
-        lease: settings.lease,
+        claims: ClaimOptions {
+            lease: settings.lease,
+            max_running_per_user: settings.max_running_jobs_per_user,
+            now: None,
+        },
         heartbeat: settings.heartbeat,
         poll_interval: settings.poll_interval,
         listen_poll_interval: settings.listen_poll_interval,
         grace: settings.grace,
-        max_running_per_user: settings.max_running_jobs_per_user,
-        timeline: Timeline::default(),
         retry: RetryPolicy {
             max_retries: settings.max_retries,
             base_delay: settings.retry_base_delay,
             max_delay: settings.retry_max_delay,
         },
-        sweep_interval: SWEEP_INTERVAL,
-        retention: Retention {
-            events_days: kept.events_days,
-            webhooks_days: kept.webhooks_days,
-            jobs_days: kept.jobs_days,
-            receipts_days: kept.receipts_days,
-        },
     };
-    let worker = Worker::new(db, store, Arc::new(pipeline), row, settings, wakeup);
+    let worker = Worker::new(db, PipelineSteps(pipeline), row, settings, wakeup);
     Ok(Arc::new(worker.with_readiness(readiness)))
 }
 

@@ -10,7 +10,9 @@ use self::probes::{ProbeState, serve_probes};
 use super::{
     Context,
     usable::wait_until_usable,
-    wiring::{WorkerParts, build_worker, model, open_db, open_store, probe_address, start_listener},
+    wiring::{
+        WorkerParts, build_housekeeping, build_worker, model, open_db, open_store, probe_address, start_listener,
+    },
 };
 use pg::Db;
 use telemetry::readiness::Readiness;
@@ -53,7 +55,9 @@ async fn work(ctx: &Context, db: Db, readiness: Arc<Readiness>) -> anyhow::Resul
         return Ok(ExitCode::SUCCESS);
     }
     let wakeup = Some(start_listener(ctx)?);
+    let housekeeping = build_housekeeping(&ctx.config, db.clone(), Arc::clone(&store));
     let parts = WorkerParts { db, store, model: model(&ctx.config), wakeup, readiness };
-    build_worker(ctx, parts)?.run(ctx.stop.clone()).await;
+    let worker = build_worker(ctx, parts)?;
+    tokio::join!(worker.run(ctx.stop.clone()), housekeeping.run(ctx.stop.clone()));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,15 @@
-//! `app migrate`: from nothing, again, twice at once, and over what the system being replaced left.
+//! `app migrate`: from nothing, again, twice at once, over what the system being replaced left, and over schema 11.
 
-use store::migrations::{MigrateError, SchemaState, list_migrations, migrate, schema_state};
+use store::{
+    migrations::{MigrateError, SchemaState, list_migrations, migrate, schema_state},
+    shape::{ShapeDifference, compare_shape},
+};
 use tokio::runtime::Handle;
 
-use crate::support::db::{TestDb, target};
+use crate::support::{
+    db::{TestDb, target},
+    fleet::Fleet,
+};
 
 async fn run(test: &TestDb) -> Result<Vec<String>, MigrateError> {
     migrate(&target(&test.url), &Handle::current(), "development", "test").await.map(|report| report.applied)
@@ -94,6 +100,76 @@ async fn the_replaced_systems_database_is_adopted_without_losing_a_row() {
     let (adopted, fresh) = (test.rows(columns).await, fresh.rows(columns).await);
     let missing: Vec<_> = fresh.iter().filter(|column| !adopted.contains(column)).collect();
     assert!(missing.is_empty(), "an adopted database lacks {missing:?}");
+}
+
+/// Every row of every table but the history, as text, with its columns by name.
+async fn all_rows(test: &TestDb) -> Vec<Vec<String>> {
+    let tables = test
+        .rows(
+            "SELECT string_agg(format('SELECT %L AS name, to_jsonb(t)::text AS row FROM upload_pipeline.%I AS t', relname, relname),
+               ' UNION ALL ' ORDER BY relname)
+             FROM pg_class WHERE relnamespace = 'upload_pipeline'::regnamespace AND relkind = 'r' AND relname <> 'schema_history'",
+        )
+        .await;
+    test.rows(&format!("{} ORDER BY 1, 2", tables[0][0])).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schema_11_is_carried_over_without_losing_a_row() {
+    let test = TestDb::empty().await;
+    test.run(include_str!("../data/schema_11.sql")).await;
+    let before = all_rows(&test).await;
+    let state = schema_state(&test.db).await.unwrap();
+    assert!(matches!(&state, SchemaState::Behind(pending) if pending.len() == 5), "{state:?}");
+    let fleet = Fleet::new(&test.url, &test.url);
+    let told = |arguments: &[&str]| {
+        let (status, said, log) = fleet.run(arguments);
+        assert_eq!(status.code(), Some(0), "{said}\n{log}");
+        said
+    };
+    let said = told(&["migrate", "--status"]);
+    assert!(said.starts_with("at schema 11 of a build before 0.1.0"), "{said}");
+    assert_eq!(said.matches("  pending\n").count(), 5, "{said}");
+    let said = told(&["migrate", "--dry-run"]);
+    assert!(
+        said.starts_with("-- at schema 11") && said.contains("DELETE FROM upload_pipeline.schema_history"),
+        "{said}"
+    );
+    assert!(!said.contains("-- V0001__") && said.contains("-- V0005__"), "{said}");
+    assert_eq!(all_rows(&test).await, before, "a dry run changes nothing");
+
+    let said = told(&["migrate"]);
+    assert!(said.starts_with("at schema 11 of a build before 0.1.0: carried over"), "{said}");
+    assert_eq!(all_rows(&test).await, before);
+    assert_eq!(schema_state(&test.db).await.unwrap(), SchemaState::Current);
+    assert_eq!(compare_shape(&test.db.get().await.unwrap()).await.unwrap(), ShapeDifference::default());
+    let functions = "SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc
+        WHERE pronamespace = 'upload_pipeline'::regnamespace AND proname LIKE '%claim%'";
+    assert_eq!(test.value(functions).await, "claim_jobs");
+    assert_eq!(told(&["migrate"]), "the schema is up to date; nothing to do\n");
+    assert!(!told(&["migrate", "--status"]).contains("schema 11"));
+}
+
+#[tokio::test]
+async fn a_carry_over_that_fails_changes_nothing() {
+    let test = TestDb::empty().await;
+    test.run(include_str!("../data/schema_11.sql")).await;
+    // A row that the last of its steps cannot pass: a table in the place of the view.
+    test.run("DROP VIEW upload_pipeline.architecture_notes; CREATE TABLE upload_pipeline.architecture_notes ()").await;
+    run(&test).await.unwrap_err();
+    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.schema_history").await, "11");
+    test.run("DROP TABLE upload_pipeline.architecture_notes").await;
+    assert_eq!(run(&test).await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn a_schema_before_11_is_refused_and_left_alone() {
+    let test = TestDb::empty().await;
+    test.run(include_str!("../data/schema_11.sql")).await;
+    test.run("DELETE FROM upload_pipeline.schema_history WHERE version > 9").await;
+    let refusal = run(&test).await.unwrap_err().to_string();
+    assert!(refusal.contains("at schema 9 of a build before 0.1.0"), "{refusal}");
+    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.schema_history").await, "9");
 }
 
 #[tokio::test]

@@ -7,13 +7,13 @@ mod mishaps;
 
 use std::{collections::HashSet, time::Duration};
 
-use domain::{Code, ErrorClass, Failure, JobId, Lease, Status, Step, Timeline, UserId, WorkerId};
+use domain::{Code, ErrorClass, Failure, JobId, Lease, Status, Step, UserId, WorkerId};
 use pg::{DbError, Session};
 use serde_json::json;
 use store::{
     jobs::{
-        ClaimCursor, ClaimOptions, Failed, advance_job, beat_heart, cancel_job, claim_jobs, claim_suspect, fail_job,
-        hand_back_job, hand_back_unheld, redrive_job, release_expired_jobs, retry_job, snooze_job,
+        ClaimOptions, Failed, advance_job, beat_heart, cancel_job, claim_jobs, claim_suspect, fail_job, hand_back_job,
+        hand_back_unheld, redrive_job, release_expired_jobs, retry_job, snooze_job,
     },
     workers::WorkerRow,
 };
@@ -21,8 +21,7 @@ use uuid::Uuid;
 
 use crate::support::db::TestDb;
 
-const OPTIONS: ClaimOptions =
-    ClaimOptions { lease: Duration::from_secs(30), max_running_per_user: 0, timeline: Timeline::Whole, now: None };
+const OPTIONS: ClaimOptions = ClaimOptions { lease: Duration::from_secs(30), max_running_per_user: 0, now: None };
 
 fn user(n: u128) -> UserId {
     UserId(Uuid::from_u128(n))
@@ -48,8 +47,7 @@ async fn claim(
     after: Option<UserId>,
     options: ClaimOptions,
 ) -> Vec<Lease> {
-    let mut cursor = after.map_or_else(ClaimCursor::default, ClaimCursor::after);
-    claim_jobs(&test.db.get().await.unwrap(), worker, slots, &mut cursor, options).await.unwrap().leases
+    claim_jobs(&test.db.get().await.unwrap(), worker, slots, after, options).await.unwrap()
 }
 
 fn row_of(id: WorkerId) -> WorkerRow {
@@ -77,7 +75,7 @@ async fn expire(test: &TestDb, job: JobId) {
 }
 
 async fn release(test: &TestDb) -> u64 {
-    release_expired_jobs(&test.db.get().await.unwrap(), 100, None).await.unwrap()
+    release_expired_jobs(&test.db, 100, None).await.unwrap()
 }
 
 fn failure(class: ErrorClass) -> Failure {
@@ -94,10 +92,7 @@ async fn two_workers_never_claim_the_same_job() {
             let conn = db.get().await.unwrap();
             let mut mine = Vec::new();
             loop {
-                let leases = claim_jobs(&conn, WorkerId::generate(), 3, &mut ClaimCursor::default(), OPTIONS)
-                    .await
-                    .unwrap()
-                    .leases;
+                let leases = claim_jobs(&conn, WorkerId::generate(), 3, None, OPTIONS).await.unwrap();
                 if leases.is_empty() {
                     return mine;
                 }
@@ -254,21 +249,21 @@ async fn the_database_refuses_what_no_job_may_be() {
              VALUES (gen_random_uuid(), gen_random_uuid(), 'uploaded', 'queued', '{}', now(), now())",
         )
         .await;
-    assert!(refusal.contains("there is no document"), "{refusal}");
-}
-
-#[tokio::test]
-async fn a_timeline_of_problems_leaves_out_what_went_well() {
-    let test = TestDb::new().await;
-    enqueue(&test, user(1), 1).await;
-    let quiet = ClaimOptions { timeline: Timeline::Problems, ..OPTIONS };
-    let lease = claim(&test, WorkerId::generate(), 1, None, quiet).await.pop().unwrap();
-    let conn = test.db.get().await.unwrap();
-    advance_job(&conn, &lease, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await.unwrap();
-    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.events").await, "0");
-    let wrong = failure(ErrorClass::Document);
-    fail_job(&conn, &lease, Failed { failure: &wrong, step: Step::Validate }).await.unwrap();
-    assert_eq!(test.value("SELECT type || ' ' || code FROM upload_pipeline.events").await, "error step_panicked");
+    assert!(refusal.contains("upload_jobs_document_id_fkey"), "{refusal}");
+    // A row that is wrong in itself is told so before its document is looked for.
+    for (status, state, check) in [
+        ("half_done", "queued", "ck_upload_jobs_status"),
+        ("uploaded", "asleep", "ck_upload_jobs_state"),
+        ("uploaded", "done", "ck_upload_jobs_done"),
+    ] {
+        let refusal = test
+            .refusal(&format!(
+                "INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, progress, created_at, updated_at)
+                 VALUES (gen_random_uuid(), gen_random_uuid(), '{status}', '{state}', '{{}}', now(), now())"
+            ))
+            .await;
+        assert!(refusal.contains(&format!("violates check constraint \"{check}\"")), "{refusal}");
+    }
 }
 
 #[tokio::test]
@@ -361,8 +356,8 @@ async fn a_build_claims_only_what_it_knows_how_to_run() {
     // As an older build would ask, which knows the first step only.
     let taken = test
         .rows(
-            "SELECT status FROM upload_pipeline.claim_jobs_from(
-           gen_random_uuid(), 9, 0, NULL, '{uploaded}', NULL, 2, 30, now(), NULL, '{}', '{}')",
+            "SELECT status FROM upload_pipeline.claim_jobs(
+           gen_random_uuid(), 9, 0, NULL, '{uploaded}', '{parse}', 2, 30, now())",
         )
         .await;
     assert_eq!(taken, [["uploaded"]]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{DocumentId, UserId};
-use queue::retention::delete_old;
+use housekeeping::delete_old;
 use store::{
     documents::delete_document,
     housekeeping::{keep_uploads_in_use, list_abandoned_uploads},

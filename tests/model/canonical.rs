@@ -4,7 +4,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use crate::state::{Begin, Claim, PROCESSES, Phase, Row, WorkerId, World};
+use crate::state::{Claim, PROCESSES, Phase, Row, WorkerId, World};
 
 impl<const JOBS: usize> Hash for World<JOBS> {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -23,13 +23,12 @@ impl<const JOBS: usize> Code<'_, JOBS> {
     fn of(world: &World<JOBS>, order: [usize; PROCESSES]) -> Vec<u8> {
         let mut code = Code { world, order, bytes: Vec::with_capacity(96) };
         let left = world.left;
-        code.bytes.extend([left.crashes, left.kills, left.cuts, left.failures]);
+        code.bytes.extend([left.kills, left.cuts, left.failures]);
         code.bytes.extend([left.hand_backs, left.cancels, left.redrives]);
         code.bytes.extend(world.history.broken.to_le_bytes());
         code.bytes.extend(world.history.completions);
         for job in 0..JOBS {
             code.push_row(job, &world.rows[job]);
-            code.push_row(job, &world.on_disk[job]);
             match world.history.handed_back[job] {
                 Some(claim) if !code.is_over(job, claim) => code.push_claim(job, claim),
                 _ => code.bytes.push(u8::MAX),
@@ -42,14 +41,14 @@ impl<const JOBS: usize> Code<'_, JOBS> {
         code.bytes
     }
 
-    /// Its epoch lies behind that on disk, so no crash brings it back.
+    /// Its epoch lies behind the row's.
     fn is_over(&self, job: usize, claim: Claim) -> bool {
-        self.world.history.epoch_counts && claim.epoch < self.world.on_disk[job].epoch
+        self.world.history.epoch_counts && claim.epoch < self.world.rows[job].epoch
     }
 
     /// Raising all epochs of a job by the same changes nothing.
     fn epoch(&self, job: usize, epoch: u8) -> u8 {
-        epoch.wrapping_sub(self.world.on_disk[job].epoch)
+        epoch.wrapping_sub(self.world.rows[job].epoch)
     }
 
     fn name(&self, worker: WorkerId) -> u8 {
@@ -63,7 +62,7 @@ impl<const JOBS: usize> Code<'_, JOBS> {
     }
 
     fn push_claim(&mut self, job: usize, claim: Claim) {
-        self.bytes.extend([self.name(claim.worker), self.epoch(job, claim.epoch), claim.era]);
+        self.bytes.extend([self.name(claim.worker), self.epoch(job, claim.epoch)]);
     }
 
     fn push_process(&mut self, by: usize) {
@@ -72,14 +71,11 @@ impl<const JOBS: usize> Code<'_, JOBS> {
         for run in &world.processes[by].runs {
             let job = usize::from(run.job);
             let (kind, write) = match run.phase {
-                Phase::Behind(Begin::Step) => (0, None),
-                Phase::Behind(Begin::Raise) => (4, None),
-                Phase::Raising => (5, None),
                 Phase::Working => (1, None),
                 Phase::Sent(write) => (2, Some(write)),
                 Phase::Unsure(write) => (3, Some(write)),
             };
-            self.bytes.extend([run.job, kind, u8::from(run.stopping)]);
+            self.bytes.extend([run.job, kind]);
             if self.is_over(job, run.claim) {
                 self.bytes.push(u8::MAX);
             } else {
@@ -91,13 +87,13 @@ impl<const JOBS: usize> Code<'_, JOBS> {
 
     fn push_late(&mut self) {
         let world = self.world;
-        let mut codes: Vec<[u8; 5]> = world
+        let mut codes: Vec<[u8; 4]> = world
             .late
             .iter()
             .filter(|late| !self.is_over(usize::from(late.job), late.claim))
             .map(|late| {
                 let epoch = self.epoch(usize::from(late.job), late.claim.epoch);
-                [late.job, self.name(late.claim.worker), epoch, late.claim.era, late.write.code()]
+                [late.job, self.name(late.claim.worker), epoch, late.write.code()]
             })
             .collect();
         codes.sort_unstable();

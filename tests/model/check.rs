@@ -101,8 +101,6 @@ fn describe(world: &World<1>, action: Action) -> String {
         Action::GiveBack { by, .. } => format!("{:?} gives back the job, which it does not know of", name(by)),
         Action::Cancel { .. } => "The owner cancels the job".to_owned(),
         Action::Redrive { .. } => "The owner redrives the job".to_owned(),
-        Action::Flush => "The claim reaches the disk".to_owned(),
-        Action::Crash => "Postgres crashes".to_owned(),
         Action::Kill { by } => format!("{:?} is killed", name(by)),
     }
 }
@@ -114,6 +112,5 @@ fn words(write: Write) -> String {
         Write::Retry => "`retry`".to_owned(),
         Write::Fail => "`fail`".to_owned(),
         Write::HandBack => "`hand back`".to_owned(),
-        Write::Raise => "`raise epoch`".to_owned(),
     }
 }

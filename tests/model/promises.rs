@@ -15,7 +15,6 @@ pub(crate) enum Promise {
     TerminalStays,
     CancelledStays,
     HandBackIsFree,
-    OnlyClaimsAreLost,
 }
 
 impl Promise {
@@ -31,11 +30,10 @@ pub(crate) const TERMINAL_STAYS: &str = "a terminal state is left by a redrive o
 pub(crate) const CANCELLED_STAYS: &str = "a cancelled job is not completed";
 pub(crate) const HAND_BACK_IS_FREE: &str = "a hand-back is no try";
 pub(crate) const COMPLETED_ONCE: &str = "a job is completed once";
-pub(crate) const ONLY_CLAIMS_ARE_LOST: &str = "a crash of Postgres loses nothing but claims";
 pub(crate) const NOTHING_IS_LOST: &str = "either process alone brings every job to its end";
 
 /// All of them, in the order of docs/queue-model.md.
-pub(crate) const PROMISES: [&str; 9] = [
+pub(crate) const PROMISES: [&str; 8] = [
     FENCED,
     ONE_RUN,
     CHECKPOINTS_STAY,
@@ -43,7 +41,6 @@ pub(crate) const PROMISES: [&str; 9] = [
     CANCELLED_STAYS,
     HAND_BACK_IS_FREE,
     COMPLETED_ONCE,
-    ONLY_CLAIMS_ARE_LOST,
     NOTHING_IS_LOST,
 ];
 
@@ -60,25 +57,12 @@ pub(crate) fn properties<const JOBS: usize>() -> Vec<Property<Queue<JOBS>>> {
         Property::always(CANCELLED_STAYS, |_, w: &World<JOBS>| keeps(w, Promise::CancelledStays)),
         Property::always(HAND_BACK_IS_FREE, |_, w: &World<JOBS>| keeps(w, Promise::HandBackIsFree)),
         Property::always(COMPLETED_ONCE, |_, w: &World<JOBS>| w.history.completions.iter().all(|times| *times <= 1)),
-        Property::always(ONLY_CLAIMS_ARE_LOST, |_, w: &World<JOBS>| keeps(w, Promise::OnlyClaimsAreLost)),
         Property::always(NOTHING_IS_LOST, |q: &Queue<JOBS>, w| (0..PROCESSES).all(|by| ends_every_job(&q.0, w, by))),
         Property::sometimes("a job is completed after a takeover", |_, w: &World<JOBS>| {
             w.rows.iter().any(|row| row.state == JobState::Done && row.crashes > 0)
         }),
         Property::sometimes("a job is given up at its third takeover", |_, w: &World<JOBS>| {
             w.rows.iter().any(|row| row.state == JobState::Deadletter && row.crashes == 3)
-        }),
-        Property::sometimes(
-            "a job is completed by a claim as old as one that a crash took back",
-            |_, w: &World<JOBS>| {
-                w.rows.iter().any(|row| row.state == JobState::Done) && fence_parts_are_shared(w, false)
-            },
-        ),
-        Property::sometimes("another process gets the epoch of a lost claim", |_, w: &World<JOBS>| {
-            fence_parts_are_shared(w, false)
-        }),
-        Property::sometimes("a process gets the fence of its own lost claim again", |_, w: &World<JOBS>| {
-            fence_parts_are_shared(w, true)
         }),
         Property::sometimes("a job is run by two processes", |_, w: &World<JOBS>| {
             w.processes.iter().all(|process| process.runs.iter().any(|run| run.job == 0))
@@ -105,12 +89,11 @@ pub(crate) fn properties<const JOBS: usize>() -> Vec<Property<Queue<JOBS>>> {
     ]
 }
 
-/// Claims whose runs or statements may still send or run something but the raising of the epoch, with their jobs.
+/// Claims whose runs or statements may still write, with their jobs.
 fn runs<const JOBS: usize>(world: &World<JOBS>) -> impl Iterator<Item = (usize, Claim)> {
     let running = world.processes.iter().flat_map(|process| &process.runs);
-    running.filter(|run| run.phase.works()).map(|run| (usize::from(run.job), run.claim)).chain(
-        world.late.iter().filter(|late| late.write != Write::Raise).map(|late| (usize::from(late.job), late.claim)),
-    )
+    let late = world.late.iter().map(|late| (usize::from(late.job), late.claim));
+    running.map(|run| (usize::from(run.job), run.claim)).chain(late)
 }
 
 fn at_most_one_run_can_write<const JOBS: usize>(protocol: &Protocol, world: &World<JOBS>) -> bool {
@@ -120,21 +103,8 @@ fn at_most_one_run_can_write<const JOBS: usize>(protocol: &Protocol, world: &Wor
         .all(|(job, claim)| *writers[job].get_or_insert(claim) == claim)
 }
 
-/// Whether two claims of a job have one epoch, made by two processes or by the `same` one twice.
-fn fence_parts_are_shared<const JOBS: usize>(world: &World<JOBS>, same: bool) -> bool {
-    let claims = || {
-        let held = world.processes.iter().flat_map(|process| &process.runs).map(|run| (run.job, run.claim));
-        held.chain(world.late.iter().map(|late| (late.job, late.claim)))
-    };
-    claims().any(|(job, one)| {
-        claims().any(|(other_job, other)| {
-            job == other_job && one.epoch == other.epoch && one != other && (one.worker == other.worker) == same
-        })
-    })
-}
-
 /// Whether process `by` ends every job though nothing else moves any more: the other process is frozen for good, its
-/// statements never arrive, nobody cancels. No fault comes either. This is what an `eventually` under fairness would
+/// statements never arrive, no owner cancels. No fault comes either. This is what an `eventually` under fairness would
 /// say, and it holds for cycles too, which stateright's `eventually` does not see.
 fn ends_every_job<const JOBS: usize>(protocol: &Protocol, world: &World<JOBS>, by: usize) -> bool {
     const STEPS_A_JOB: usize = 40;
@@ -153,8 +123,6 @@ fn next_of<const JOBS: usize>(protocol: &Protocol, world: &World<JOBS>, by: usiz
     for (at, run) in world.processes[by].runs.iter().enumerate() {
         let holds = protocol.lets_write(&world.rows[usize::from(run.job)], run.claim);
         match run.phase {
-            Phase::Behind(_) => {}
-            Phase::Raising => return Some(Action::Send { by, run: at, write: Write::Raise }),
             Phase::Sent(_) => return Some(Action::Execute { by, run: at, heard: true }),
             Phase::Unsure(write) => return Some(Action::Send { by, run: at, write }),
             Phase::Working if holds => return Some(Action::Send { by, run: at, write: next_write(run.status) }),

@@ -10,17 +10,6 @@ use crate::{
     },
 };
 
-/// What a process does with a claim of a job of which it still has an older run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reclaim {
-    /// Runs both.
-    Nothing,
-    /// Tells the older run to stop and begins the new one when the older has ended.
-    AfterTheOlder,
-    /// Does that, too, and where an older run had the very same fence begins by raising the epoch. Source: `src/worker/held.rs`.
-    UnderANewEpoch,
-}
-
 /// The protocol, each part of which a test may take away.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Protocol {
@@ -32,17 +21,12 @@ pub(crate) struct Protocol {
     pub(crate) checks_state: bool,
     /// A cancel raises the epoch and clears the owner.
     pub(crate) cancel_shuts_out: bool,
-    /// Every commit but a claim's is waited for.
-    pub(crate) waits_for_commit: bool,
     /// An advance names the checkpoint that it comes from.
     pub(crate) checks_checkpoint: bool,
     /// At this many takeovers a job is given up.
     pub(crate) given_up_after: u8,
     /// Expired leases are looked for.
     pub(crate) takes_over: bool,
-    pub(crate) reclaim: Reclaim,
-    /// A run that is told to stop ends before its last statement is answered.
-    pub(crate) statements_outlive_runs: bool,
     pub(crate) budget: Budget,
 }
 
@@ -102,9 +86,6 @@ pub(crate) enum Action {
     Redrive {
         job: usize,
     },
-    /// Postgres brings to disk what was not waited for, or some other commit does.
-    Flush,
-    Crash,
     Kill {
         by: usize,
     },
@@ -115,12 +96,10 @@ impl<const JOBS: usize> World<JOBS> {
         let process = |id| Process { id: WorkerId(id), runs: Vec::new() };
         Self {
             rows: [Row::NEW; JOBS],
-            on_disk: [Row::NEW; JOBS],
             processes: [process(0), process(1)],
             late: Vec::new(),
             left: protocol.budget,
             history: History {
-                era: 0,
                 completions: [0; JOBS],
                 handed_back: [None; JOBS],
                 broken: 0,
@@ -135,7 +114,7 @@ impl<const JOBS: usize> World<JOBS> {
             Action::Claim { by, job, heard } => {
                 let claim = self.claim(job, by);
                 if heard {
-                    self.hold(protocol, by, job, claim);
+                    self.hold(by, job, claim);
                 } else {
                     self.left.cuts -= 1;
                 }
@@ -155,31 +134,26 @@ impl<const JOBS: usize> World<JOBS> {
             }
             Action::Cut { by, run } => {
                 self.left.cuts -= 1;
-                self.cut(protocol, by, run);
+                self.cut(by, run);
             }
             Action::Stop { by, run } => {
                 let Run { job, claim, .. } = self.processes[by].runs[run];
                 self.left.cuts -= u8::from(protocol.lets_write(&self.rows[usize::from(job)], claim));
-                self.stop(protocol, by, run);
+                self.stop(by, run);
             }
             Action::ExecuteLate { late } => {
                 let Late { job, claim, write } = self.late.remove(late);
                 self.write(protocol, usize::from(job), claim, write);
             }
             Action::TakeOver { job } => self.take_over(protocol, job),
-            Action::GiveBack { job, .. } => self.give_back(protocol, job),
+            Action::GiveBack { job, .. } => self.give_back(job),
             Action::Cancel { job } => {
                 self.left.cancels -= 1;
                 self.cancel(protocol, job);
             }
             Action::Redrive { job } => {
                 self.left.redrives -= 1;
-                self.redrive(protocol, job);
-            }
-            Action::Flush => self.on_disk = self.rows,
-            Action::Crash => {
-                self.left.crashes -= 1;
-                self.crash_postgres();
+                self.redrive(job);
             }
             Action::Kill { by } => {
                 self.left.kills -= 1;
@@ -191,8 +165,6 @@ impl<const JOBS: usize> World<JOBS> {
     fn push_actions_of_run(&self, protocol: &Protocol, by: usize, at: usize, actions: &mut Vec<Action>) {
         let run = self.processes[by].runs[at];
         match run.phase {
-            Phase::Behind(_) => {}
-            Phase::Raising => actions.push(Action::Send { by, run: at, write: Write::Raise }),
             Phase::Working => {
                 actions.push(Action::Send { by, run: at, write: next_write(run.status) });
                 if self.left.failures > 0 {
@@ -213,7 +185,7 @@ impl<const JOBS: usize> World<JOBS> {
             }
         }
         let lost = !protocol.lets_write(&self.rows[usize::from(run.job)], run.claim);
-        if !run.stopping && (lost || self.left.cuts > 0) {
+        if lost || self.left.cuts > 0 {
             actions.push(Action::Stop { by, run: at });
         }
     }
@@ -278,12 +250,6 @@ impl<const JOBS: usize> Model for Queue<JOBS> {
             }
         }
         actions.extend((0..world.late.len()).map(|late| Action::ExecuteLate { late }));
-        if world.rows != world.on_disk {
-            actions.push(Action::Flush);
-        }
-        if world.left.crashes > 0 {
-            actions.push(Action::Crash);
-        }
     }
 
     fn next_state(&self, world: &World<JOBS>, action: Action) -> Option<World<JOBS>> {

@@ -7,20 +7,13 @@ use crate::{
 };
 
 impl<const JOBS: usize> World<JOBS> {
-    /// A commit that is waited for brings everything before it to disk.
-    fn commit(&mut self, protocol: &Protocol) {
-        if protocol.waits_for_commit {
-            self.on_disk = self.rows;
-        }
-    }
-
-    /// `claim_jobs`: its commit is not waited for.
+    /// `claim_jobs`.
     pub(crate) fn claim(&mut self, job: usize, by: usize) -> Claim {
         let row = &mut self.rows[job];
         row.state = JobState::Working;
         row.owner = Some(self.processes[by].id);
         row.epoch += 1;
-        Claim { worker: self.processes[by].id, epoch: row.epoch, era: self.history.era }
+        Claim { worker: self.processes[by].id, epoch: row.epoch }
     }
 
     /// Any statement of a worker under its lease; whether it changed the row.
@@ -41,7 +34,6 @@ impl<const JOBS: usize> World<JOBS> {
         }
         self.rows[job] = written(before, write);
         self.judge(before, self.rows[job]);
-        self.commit(protocol);
         true
     }
 
@@ -58,15 +50,13 @@ impl<const JOBS: usize> World<JOBS> {
         row.crashes += 1;
         row.state = if row.crashes >= protocol.given_up_after { JobState::Deadletter } else { JobState::Waiting };
         row.owner = None;
-        self.commit(protocol);
     }
 
     /// `hand_back_unheld`.
-    pub(crate) fn give_back(&mut self, protocol: &Protocol, job: usize) {
+    pub(crate) fn give_back(&mut self, job: usize) {
         let row = &mut self.rows[job];
         row.state = JobState::Waiting;
         row.owner = None;
-        self.commit(protocol);
     }
 
     /// `cancel_job`.
@@ -77,11 +67,10 @@ impl<const JOBS: usize> World<JOBS> {
             row.epoch += 1;
             row.owner = None;
         }
-        self.commit(protocol);
     }
 
     /// `redrive_job`: a job that is done starts from the beginning, any other goes on from its checkpoint.
-    pub(crate) fn redrive(&mut self, protocol: &Protocol, job: usize) {
+    pub(crate) fn redrive(&mut self, job: usize) {
         let row = &mut self.rows[job];
         *row = Row {
             state: JobState::Waiting,
@@ -91,21 +80,6 @@ impl<const JOBS: usize> World<JOBS> {
             crashes: 0,
         };
         self.history.completions[job] = 0;
-        self.commit(protocol);
-    }
-
-    /// What was not on disk is gone, and with it every connection.
-    pub(crate) fn crash(&mut self) {
-        for (row, left) in self.rows.iter().zip(&self.on_disk) {
-            let unclaimed = Row { state: left.state, owner: left.owner, epoch: left.epoch, ..*row };
-            let lost_claim = row.state == JobState::Working && left.state == JobState::Waiting;
-            if left != row && !(lost_claim && unclaimed == *left) {
-                self.history.broken |= Promise::OnlyClaimsAreLost.bit();
-            }
-        }
-        self.rows = self.on_disk;
-        self.late.clear();
-        self.history.era += 1;
     }
 
     /// What must hold of any change of a row by a worker.
@@ -129,7 +103,6 @@ fn written(row: Row, write: Write) -> Row {
         Write::Advance(to) => Row { status: to, ..row },
         Write::Complete => Row { state: JobState::Done, status: CHECKPOINTS, owner: None, ..row },
         Write::Fail => Row { state: JobState::Deadletter, owner: None, ..row },
-        Write::Raise => Row { epoch: row.epoch + 1, ..row },
         Write::Retry | Write::HandBack => Row { state: JobState::Waiting, owner: None, ..row },
     }
 }

@@ -1,10 +1,10 @@
-//! What the model knows at one moment: the rows and what of them is on disk, the processes, the statements under way.
+//! What the model knows at one moment: the rows, the processes, the statements under way.
 
 use std::fmt;
 
 /// A job is done after this many checkpoints, the last of which is written by the statement that completes it.
 pub(crate) const CHECKPOINTS: u8 = 3;
-/// The takeover that gives the job up. Source: `GIVEN_UP_AFTER_CRASHES` of `src/db/jobs/lease.rs`.
+/// The takeover that gives the job up: as in `src/domain/takeover.rs`.
 pub(crate) const GIVEN_UP_AFTER_CRASHES: u8 = 3;
 /// Processes; each may die and come again under a new id.
 pub(crate) const PROCESSES: usize = 2;
@@ -19,13 +19,11 @@ impl fmt::Debug for WorkerId {
     }
 }
 
-/// Which claim a run comes from. Worker and epoch are the fence that its statements carry; `era` tells apart two claims
-/// with the same fence, which only a crash of Postgres between them allows. No program can see it.
+/// Which claim a run comes from: the fence that its statements carry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Claim {
     pub(crate) worker: WorkerId,
     pub(crate) epoch: u8,
-    pub(crate) era: u8,
 }
 
 impl fmt::Debug for Claim {
@@ -91,8 +89,6 @@ pub(crate) enum Write {
     Fail,
     /// `give_up_lease`: hand back, snooze, pause.
     HandBack,
-    /// `raise_epoch`: the claim goes on under a fence that no statement before it carries.
-    Raise,
 }
 
 impl Write {
@@ -104,7 +100,6 @@ impl Write {
             Self::Retry => 101,
             Self::Fail => 102,
             Self::HandBack => 103,
-            Self::Raise => 104,
         }
     }
 }
@@ -112,39 +107,12 @@ impl Write {
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
-    /// Claimed, and waits until the process's older run of the job has ended; then it begins with this.
-    Behind(Begin),
-    /// Claimed under a fence that this process had before: nothing is done under it but raising the epoch.
-    Raising,
     /// In a step.
     Working,
     /// A statement is under way.
     Sent(Write),
     /// It does not know what became of its last statement; this is what it sends next.
     Unsure(Write),
-}
-
-/// What a run begins with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Begin {
-    Step,
-    Raise,
-}
-
-impl Begin {
-    pub(crate) fn phase(self) -> Phase {
-        match self {
-            Self::Step => Phase::Working,
-            Self::Raise => Phase::Raising,
-        }
-    }
-}
-
-impl Phase {
-    /// It does its own work, and not only makes sure that nobody else can.
-    pub(crate) fn works(self) -> bool {
-        !matches!(self, Self::Behind(_) | Self::Raising | Self::Sent(Write::Raise) | Self::Unsure(Write::Raise))
-    }
 }
 
 /// What a process has in memory of a job that it claimed.
@@ -155,8 +123,6 @@ pub(crate) struct Run {
     /// The checkpoint that it believes the job to be at.
     pub(crate) status: u8,
     pub(crate) phase: Phase,
-    /// It was told that its lease is lost, and ends as soon as its last statement is answered.
-    pub(crate) stopping: bool,
 }
 
 /// A worker process.
@@ -178,8 +144,6 @@ pub(crate) struct Late {
 /// How often each thing that goes wrong, or that a person asks for, may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Budget {
-    /// Crashes of Postgres.
-    pub(crate) crashes: u8,
     /// `kill -9` of a process, which starts again.
     pub(crate) kills: u8,
     /// Statements that never arrive, and answers that are lost.
@@ -196,8 +160,6 @@ pub(crate) struct Budget {
 pub(crate) struct World<const JOBS: usize> {
     /// What every session sees.
     pub(crate) rows: [Row; JOBS],
-    /// What a crash leaves. It lags behind by the commits that were not waited for.
-    pub(crate) on_disk: [Row; JOBS],
     pub(crate) processes: [Process; PROCESSES],
     /// Sorted, so that their order makes no two states of one.
     pub(crate) late: Vec<Late>,
@@ -209,14 +171,12 @@ pub(crate) struct World<const JOBS: usize> {
 /// What the checker must remember to judge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct History<const JOBS: usize> {
-    /// Crashes of Postgres so far.
-    pub(crate) era: u8,
     /// How often each job was completed since it was last redriven.
     pub(crate) completions: [u8; JOBS],
     /// The claim that a worker was told it has handed back.
     pub(crate) handed_back: [Option<Claim>; JOBS],
     /// What was broken so far; see [`crate::promises::Promise`].
     pub(crate) broken: u16,
-    /// The protocol's `checks_epoch`: a claim older than the disk's epoch can then never write again.
+    /// The protocol's `checks_epoch`: a claim older than the row's epoch can then never write again.
     pub(crate) epoch_counts: bool,
 }

@@ -90,7 +90,7 @@ names! { "state",
     State {
         /// Waiting for a worker, from `run_at` on. Also where a job waits for bytes or a webhook, with a later `run_at`.
         Queued = "queued",
-        /// A worker holds the lease; it renews it, and whoever finds it expired may take the job over.
+        /// A worker holds the lease; it renews it, and any worker that finds it expired may take the job over.
         Working = "working",
         /// Failed in a way that may pass; waiting for its next try at `run_at`.
         Retryable = "retryable",
@@ -114,7 +114,7 @@ impl Status {
 }
 
 impl State {
-    /// Whether nobody will touch the job again unless a person asks for it.
+    /// Whether the job stays as it is unless a person asks for it.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Done | Self::Deadletter | Self::Cancelled)
     }

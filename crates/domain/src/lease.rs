@@ -1,4 +1,4 @@
-//! Holding work means holding a [`Lease`]: whatever advances, fails or hands back a job takes one.
+//! Holding work means holding a [`Lease`]: what advances, fails or hands back a job takes one.
 
 use uuid::Uuid;
 
@@ -32,35 +32,6 @@ pub struct Fence {
     pub epoch: i64,
 }
 
-/// How much of a job's way is written to `events`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Timeline {
-    /// Every transition.
-    #[default]
-    Whole,
-    /// Only what went wrong, and what people did: no beginning, end or success of a step.
-    Problems,
-}
-
-impl std::str::FromStr for Timeline {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "whole" => Ok(Self::Whole),
-            "problems" => Ok(Self::Problems),
-            _ => Err("must be `whole` or `problems`"),
-        }
-    }
-}
-
-impl Timeline {
-    /// Whether every transition is written.
-    pub fn is_whole(self) -> bool {
-        self == Self::Whole
-    }
-}
-
 /// A job that this process has claimed. Not `Clone`: there is one holder.
 #[derive(Debug)]
 pub struct Lease {
@@ -76,6 +47,4 @@ pub struct Lease {
     pub retry_count: i32,
     /// Follows the upload through logs.
     pub correlation_id: Option<Uuid>,
-    /// What is written of its way.
-    pub timeline: Timeline,
 }

@@ -67,7 +67,7 @@ impl Step {
     pub fn checkpoints(self) -> &'static [Status] {
         match self {
             Self::Parse => &[Status::Parsed, Status::ParseQueued],
-            // Handed over anew where the provider has forgotten it.
+            // Handed over again where the provider has forgotten it.
             Self::Collect => &[Status::Parsed, Status::ParseQueued],
             Self::Validate => &[Status::ParseValidated],
             Self::Chunk => &[Status::ChunksStored],

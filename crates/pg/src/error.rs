@@ -3,7 +3,7 @@
 use tokio_postgres::error::SqlState;
 
 use super::connect_error::ConnectProblem;
-use domain::{Code, ErrorClass, Failure};
+use domain::{Code, ErrorClass, Failure, StepError};
 use telemetry::metrics::METRICS;
 
 /// A failure of the database or of the connection to it. No text contains a URL, a password or a parameter's value.
@@ -104,6 +104,15 @@ impl DbError {
         self.sqlstate().is_some_and(|state| {
             [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::INVALID_SCHEMA_NAME].contains(state)
         })
+    }
+}
+
+impl From<DbError> for StepError {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::LeaseLost { .. } => Self::LeaseLost,
+            other => Self::Failed(other.into()),
+        }
     }
 }
 

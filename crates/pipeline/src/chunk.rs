@@ -5,8 +5,8 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{JobMemory, Outcome, Pipeline, StepError};
-use domain::{Code, Failure, Lease, Status};
+use super::{JobMemory, Pipeline};
+use domain::{Code, Failure, Lease, Outcome, Status, StepError};
 use store::chunks::{ChunkerId, replace_chunks};
 
 impl Pipeline {

@@ -11,9 +11,9 @@ use std::{
 
 use serde_json::json;
 
-use super::{JobMemory, Outcome, Pipeline, Remote, StepError, poll};
+use super::{JobMemory, Pipeline, Remote, poll};
 use domain::{
-    Code, Failure, Lease, Status, Step,
+    Code, Failure, Lease, Outcome, Status, Step, StepError,
     ports::{RemoteState, RemoteText},
 };
 use store::{

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::{Outcome, Pipeline, StepError};
+use super::Pipeline;
 use domain::{
-    Code, Failure, Lease, Status, Step,
+    Code, Failure, Lease, Outcome, Status, Step, StepError,
     ports::{Chunk, EmbedModel, EmbedPriority, Embedder},
 };
 use store::{

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::{Outcome, Pipeline, StepError};
-use domain::{Code, Failure, Lease, Status, Step};
+use super::Pipeline;
+use domain::{Code, Failure, Lease, Outcome, Status, Step, StepError};
 use store::jobs::{Completion, Ending, save_progress};
 
 impl Pipeline {

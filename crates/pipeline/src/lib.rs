@@ -17,16 +17,16 @@ mod scratch;
 mod validate;
 mod verify;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 pub use remote::{Callbacks, Remote};
 pub use scratch::ScratchDir;
 
 use domain::{
-    Code, ErrorClass, Failure, Lease, Status, Step,
+    ErrorClass, Failure, Lease, Outcome, Step, StepError,
     ports::{ModelSource, ObjectStore, ParseLimits, Parser},
 };
-use pg::{Db, DbError};
+use pg::Db;
 use store::jobs::Completer;
 
 /// Everything the steps need.
@@ -49,51 +49,6 @@ pub struct Pipeline {
     pub completer: Completer,
 }
 
-/// The result of a step. It is written already, except for a snooze.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The next checkpoint is written; continue from it.
-    Advanced(Status),
-    /// The document waits for something outside. Try again later; this does not count as a try.
-    Snooze {
-        /// The reason.
-        code: Code,
-        /// The delay before the next try.
-        delay: Duration,
-    },
-    /// The job has ended: complete or duplicate.
-    Finished(Status),
-}
-
-/// Why a step has no outcome.
-#[derive(Debug, thiserror::Error)]
-pub enum StepError {
-    /// Another worker has the job now, or it was cancelled. Stop; write nothing.
-    #[error("the lease is lost")]
-    LeaseLost,
-    /// The step failed; its class says what that means for the job.
-    #[error(transparent)]
-    Failed(#[from] Failure),
-    /// The stored bytes are not what was declared. They are removed only after the failure is written, so that the next
-    /// worker after a crash finds the same.
-    #[error("{failure}")]
-    Mismatch {
-        /// The failure, which is final.
-        failure: Failure,
-        /// The key of the bytes.
-        key: String,
-    },
-}
-
-impl From<DbError> for StepError {
-    fn from(error: DbError) -> Self {
-        match error {
-            DbError::LeaseLost { .. } => Self::LeaseLost,
-            other => Self::Failed(other.into()),
-        }
-    }
-}
-
 /// What a worker keeps in memory between the steps of a job. It only saves work, so a crash loses nothing.
 #[derive(Debug, Default)]
 pub struct JobMemory {
@@ -101,6 +56,8 @@ pub struct JobMemory {
     markdown: Option<String>,
     /// The remote parser has just got the document, so it is too early to poll.
     started_remote_parse: bool,
+    /// The key of stored bytes that are not what was declared.
+    mismatched: Option<String>,
 }
 
 impl Pipeline {
@@ -113,6 +70,15 @@ impl Pipeline {
             Step::Chunk => self.chunk(lease, memory).await,
             Step::Embed => self.embed(lease).await,
             Step::Finish => self.finish(lease).await,
+        }
+    }
+
+    /// Removes bytes that are not what was declared, once the failure of the step is written. Until then they stay, so that
+    /// a worker that does the step again after a crash finds the same bytes.
+    pub async fn after_failure(&self, memory: JobMemory) {
+        let Some(key) = memory.mismatched else { return };
+        if let Err(failure) = self.store.delete(&key).await {
+            tracing::warn!(error.code = failure.code.as_str(), "the bytes stay until their document goes: {failure}");
         }
     }
 

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::{JobMemory, Outcome, Pipeline, StepError, remote::Reading, verify::Found};
-use domain::{Code, Lease, Status, Step, ports::ParsedDocument};
+use super::{JobMemory, Pipeline, remote::Reading, verify::Found};
+use domain::{Code, Lease, Outcome, Status, Step, StepError, ports::ParsedDocument};
 use store::{
     jobs::{advance_job, finish_duplicate},
     work::get_work_document,
@@ -33,7 +33,7 @@ impl Pipeline {
         }
         let document = get_work_document(&conn, lease.fence).await?;
         drop(conn);
-        let file = match self.find_bytes(&document).await? {
+        let file = match self.find_bytes(&document, memory).await? {
             Found::Verified(file) => file,
             Found::NotYet(delay) => return Ok(Outcome::Snooze { code: Code::WaitingForUpload, delay }),
         };
@@ -45,11 +45,7 @@ impl Pipeline {
             return self.start_remote_parse(remote, lease, reading, memory).await;
         }
         let ParsedDocument { markdown, pages, kind } = parsed.map_err(|failure| {
-            if failure.code == Code::TypeMismatch {
-                StepError::Mismatch { failure, key: document.raw_path }
-            } else {
-                failure.into()
-            }
+            if failure.code == Code::TypeMismatch { memory.mismatch(&document, failure) } else { failure.into() }
         })?;
         self.save_parsed(lease, kind.as_str(), self.parser.name(), pages, &markdown).await?;
         memory.markdown = Some(markdown);

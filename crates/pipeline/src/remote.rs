@@ -12,9 +12,9 @@ use std::{
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{JobMemory, Outcome, Pipeline, StepError, parsed::has_text};
+use super::{JobMemory, Pipeline, parsed::has_text};
 use domain::{
-    Code, Failure, JobId, Lease, Status, Step,
+    Code, Failure, JobId, Lease, Outcome, Status, Step, StepError,
     callback::CallbackKey,
     ports::{Callback, FileKind, ParsedDocument, RemoteParser, StartFailed},
 };

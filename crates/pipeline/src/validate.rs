@@ -7,8 +7,8 @@ use std::time::Instant;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{JobMemory, Outcome, Pipeline, StepError, parsed::has_text};
-use domain::{Code, Failure, Lease, Status, Step, hex};
+use super::{JobMemory, Pipeline, parsed::has_text};
+use domain::{Code, Failure, Lease, Outcome, Status, Step, StepError, hex};
 use store::{jobs::advance_job, work::save_parsed_sha256};
 
 impl Pipeline {

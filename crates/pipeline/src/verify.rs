@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tempfile::TempPath;
 
-use super::{Pipeline, StepError, poll};
-use domain::{Code, Failure, ports::StoredObject};
+use super::{JobMemory, Pipeline, poll};
+use domain::{Code, Failure, StepError, ports::StoredObject};
 use store::work::WorkDocument;
 
 /// The result of a search for the bytes.
@@ -21,18 +21,18 @@ pub(super) enum Found {
 impl Pipeline {
     /// Fetches the bytes to a temporary file and checks size and SHA-256. The parser checks the type and the page limit,
     /// which takes reading the content.
-    pub(super) async fn find_bytes(&self, document: &WorkDocument) -> Result<Found, StepError> {
+    pub(super) async fn find_bytes(&self, document: &WorkDocument, memory: &mut JobMemory) -> Result<Found, StepError> {
         // Check the size before the download, because a wrong object may be huge.
         if let Some(bytes_len) = self.store.head(&document.raw_path).await?
             && let Some(failure) = size_mismatch(document, bytes_len)
         {
-            return Err(StepError::Mismatch { failure, key: document.raw_path.clone() });
+            return Err(memory.mismatch(document, failure));
         }
         let file = self.scratch.new_file()?;
         match self.store.fetch(&document.raw_path, &file).await? {
             Some(stored) => match mismatch(document, &stored) {
                 None => Ok(Found::Verified(file)),
-                Some(failure) => Err(StepError::Mismatch { failure, key: document.raw_path.clone() }),
+                Some(failure) => Err(memory.mismatch(document, failure)),
             },
             None => match document.upload_expires_in_seconds {
                 Some(left) if left > 0.0 => Ok(Found::NotYet(next_check(document.waited_seconds, left))),
@@ -48,6 +48,14 @@ impl Pipeline {
                 .into()),
             },
         }
+    }
+}
+
+impl JobMemory {
+    /// The failure of a document whose stored bytes are not what was declared. They are removed once it is written.
+    pub(super) fn mismatch(&mut self, document: &WorkDocument, failure: Failure) -> StepError {
+        self.mismatched = Some(document.raw_path.clone());
+        failure.into()
     }
 }
 

@@ -1,5 +1,5 @@
 //! Keeps the leases of all jobs in hand by one statement, says that the worker is alive, and frees jobs whose lease has
-//! expired: each heartbeat says when the first could, so nobody looks before.
+//! expired: each heartbeat says when the first could, so no worker looks before.
 
 use std::{
     sync::PoisonError,
@@ -8,7 +8,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::Worker;
+use super::{Steps, Worker};
 use pg::DbError;
 use store::{
     jobs::{beat_heart, release_expired_jobs},
@@ -16,12 +16,12 @@ use store::{
 };
 use telemetry::metrics::METRICS;
 
-/// Expired jobs freed by one statement. Source: ours; more than a fleet has slots is more than one look needs.
+/// Expired jobs freed in one transaction.
 const RELEASE_LIMIT: i64 = 100;
 /// Behind the end of a lease: so that looking at that very moment does not come a hair too early.
 const EXPIRY_MARGIN: Duration = Duration::from_millis(50);
 
-impl Worker {
+impl<S: Steps> Worker<S> {
     /// Beats until `stop`, which comes after the last job has ended. `freed` hears of jobs that were taken over.
     pub(super) async fn heartbeat_loop(&self, stop: CancellationToken, freed: &tokio::sync::Notify) {
         let mut beat = tokio::time::interval(self.settings.heartbeat);
@@ -56,7 +56,7 @@ impl Worker {
             Err(_) => format!("no answer within {} s", self.settings.heartbeat.as_secs()),
         };
         self.readiness.note_heartbeat(false);
-        self.held.drop_expired(self.settings.lease);
+        self.held.drop_expired(self.settings.claims.lease);
         if !*failing {
             tracing::warn!(error = %error, "the heartbeat fails; jobs in hand stop when their lease has expired");
         }
@@ -67,16 +67,16 @@ impl Worker {
     /// One heartbeat; until the first lease of another worker expires, if it is not renewed before.
     pub async fn beat_once(&self) -> Result<Option<Duration>, DbError> {
         let began = Instant::now();
-        let fences = self.held.renewable();
+        let fences = self.held.fences();
         // Not known again until this one is answered.
         let last_beat = self.last_beat.lock().unwrap_or_else(PoisonError::into_inner).take();
         let conn = self.db.get().await?;
-        let beat = beat_heart(&conn, &self.row, &fences, self.settings.claim_options()).await?;
+        let beat = beat_heart(&conn, &self.row, &fences, self.settings.claims).await?;
         self.held.renew(&fences, &beat.kept, began);
         if last_beat.is_some() && beat.seen_before.is_some() && beat.seen_before != last_beat {
             tracing::error!(
                 worker.id = %self.row.id,
-                "another process goes by this worker's id, which is made anew at each start: is this the copy of a running machine? \
+                "another process goes by this worker's id, which is new at each start: is this the copy of a running machine? \
                  Restart both; until then they may undo each other's work"
             );
         }
@@ -112,10 +112,9 @@ impl Worker {
 
     /// One look for expired leases; how many jobs were freed.
     pub async fn release_once(&self) -> Result<u64, DbError> {
-        let conn = self.db.get().await?;
         let mut freed = 0;
         loop {
-            let jobs = release_expired_jobs(&conn, RELEASE_LIMIT, None).await?;
+            let jobs = release_expired_jobs(&self.db, RELEASE_LIMIT, None).await?;
             METRICS.record_taken_over(jobs);
             freed += jobs;
             if jobs < u64::try_from(RELEASE_LIMIT).unwrap_or(u64::MAX) {
@@ -125,8 +124,8 @@ impl Worker {
     }
 }
 
-impl Worker {
-    /// Wakes whoever listens: there is work that this process will not do.
+impl<S: Steps> Worker<S> {
+    /// Wakes the workers that listen: there is work that this process will not do.
     pub(super) async fn tell_others(&self) {
         let told = match self.db.get().await {
             Ok(conn) => notify_workers(&conn).await,

@@ -1,4 +1,4 @@
-//! One job from its claim to whatever becomes of it.
+//! One job, from its claim to its end here.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -9,11 +9,10 @@ use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{Worker, held::HeldGuard};
-use domain::{Code, Failure, Fence, Lease, Status, Step, Verdict};
+use super::{Steps, Worker, held::HeldGuard};
+use domain::{Code, Failure, Lease, Outcome, Step, StepError, Verdict};
 use pg::DbError;
-use pipeline::{JobMemory, Outcome, StepError};
-use store::jobs::{Failed, fail_job, get_checkpoint, hand_back_job, pause_job, raise_epoch, retry_job, snooze_job};
+use store::jobs::{Failed, fail_job, get_checkpoint, hand_back_job, pause_job, retry_job, snooze_job};
 use telemetry::metrics::{METRICS, StepOutcome};
 
 /// A configuration failure gives the job back for this long, so that a worker that is set up rightly may take it.
@@ -26,7 +25,7 @@ const SETTLE_RETRY: Duration = Duration::from_millis(500);
 pub(super) enum Left {
     /// It ended, was parked or waits for another try.
     Settled,
-    /// Somebody else has it, or it was cancelled.
+    /// Another worker has it, or it was cancelled.
     Lost,
     /// This worker is set up wrongly and must not claim more until that is mended.
     Misconfigured(Failure),
@@ -39,36 +38,20 @@ enum Settle {
     Failed(Step, Failure, Verdict),
 }
 
-impl Worker {
+impl<S: Steps> Worker<S> {
     /// Works on the job until it ends, is parked, fails, is lost, or `drain` says to hand it back.
-    pub(super) async fn run_job(&self, lease: Lease, mut guard: HeldGuard, drain: &CancellationToken) -> Left {
+    pub(super) async fn run_job(&self, lease: Lease, guard: HeldGuard, drain: &CancellationToken) -> Left {
         let span = tracing::info_span!(
             "job",
             job.id = %lease.fence.job_id,
             document.id = %lease.document_id,
             correlation_id = lease.correlation_id.map(tracing::field::display),
         );
-        let left = self.run_steps(lease, &mut guard, drain).instrument(span).await;
-        guard.settled = left != Left::Lost;
-        left
+        self.run_steps(lease, &guard, drain).instrument(span).await
     }
 
-    async fn run_steps(&self, mut lease: Lease, guard: &mut HeldGuard, drain: &CancellationToken) -> Left {
-        let mut memory = JobMemory::default();
-        if guard.again {
-            let (raised, began) = tokio::select! {
-                biased;
-                () = guard.lost.cancelled() => return Left::Lost,
-                // Not given up for a drain, which hands the job back under the new fence.
-                raised = async {
-                    guard.be_the_only_one().await;
-                    self.raise_epoch(lease.fence).await
-                } => raised,
-            };
-            let Some((fence, status, retry_count)) = raised else { return Left::Lost };
-            guard.renumber(fence, began);
-            lease = Lease { fence, status, retry_count, ..lease };
-        }
+    async fn run_steps(&self, mut lease: Lease, guard: &HeldGuard, drain: &CancellationToken) -> Left {
+        let mut memory = S::Memory::default();
         loop {
             let Some(step) = Step::after(lease.status) else {
                 // The claim takes no such status; a row changed by hand between the two is left to its lease.
@@ -76,10 +59,6 @@ impl Worker {
                 return Left::Lost;
             };
             let began = Instant::now();
-            let work = async {
-                guard.be_the_only_one().await;
-                self.run_step(&lease, step, &mut memory).await
-            };
             let result = tokio::select! {
                 biased;
                 () = guard.lost.cancelled() => Err(StepError::LeaseLost),
@@ -87,7 +66,7 @@ impl Worker {
                     METRICS.record_step(step, StepOutcome::HandedBack, began.elapsed());
                     return self.settle(&lease, Settle::HandBack(Code::Shutdown), &guard.lost).await;
                 }
-                result = work => result,
+                result = self.run_step(&lease, step, &mut memory) => result,
             };
             METRICS.record_step(step, outcome_of(&result), began.elapsed());
             match result {
@@ -107,35 +86,13 @@ impl Worker {
                     tracing::info!("the lease on job {} is lost; stopped working on it", lease.fence.job_id);
                     return Left::Lost;
                 }
-                Err(StepError::Failed(failure)) => return self.fail(lease, step, failure, guard).await,
-                Err(StepError::Mismatch { failure, key }) => {
+                Err(StepError::Failed(failure)) => {
                     let left = self.fail(lease, step, failure, guard).await;
-                    if left == Left::Settled
-                        && let Err(failure) = self.store.delete(&key).await
-                    {
-                        tracing::warn!(
-                            error.code = failure.code.as_str(),
-                            "the bytes stay until their document goes: {failure}"
-                        );
+                    if left == Left::Settled {
+                        self.steps.after_failure(memory).await;
                     }
                     return left;
                 }
-            }
-        }
-    }
-
-    /// The claim under a fence of its own, and since when it has that; `None`: it is lost.
-    async fn raise_epoch(&self, fence: Fence) -> (Option<(Fence, Status, i32)>, Instant) {
-        loop {
-            let began = Instant::now();
-            let raised = match self.db.get().await {
-                Ok(conn) => raise_epoch(&conn, fence, self.settings.lease).await,
-                Err(error) => Err(error),
-            };
-            match raised {
-                Ok(raised) => return (Some(raised), began),
-                Err(DbError::LeaseLost { .. }) => return (None, began),
-                Err(_) => tokio::time::sleep(SETTLE_RETRY).await,
             }
         }
     }
@@ -148,7 +105,7 @@ impl Worker {
     }
 
     /// A panic is this job's failure, not the worker's.
-    async fn run_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError> {
+    async fn run_step(&self, lease: &Lease, step: Step, memory: &mut S::Memory) -> Result<Outcome, StepError> {
         let span = tracing::info_span!("step", job.step = step.as_str());
         let work = AssertUnwindSafe(self.steps.run_step(lease, step, memory)).catch_unwind().instrument(span);
         work.await.unwrap_or_else(|_| {
@@ -177,7 +134,7 @@ impl Worker {
     /// would have to wait for it to expire.
     async fn settle(&self, lease: &Lease, how: Settle, lost: &CancellationToken) -> Left {
         log_failure(lease, &how);
-        let deadline = tokio::time::Instant::now() + self.settings.lease;
+        let deadline = tokio::time::Instant::now() + self.settings.claims.lease;
         loop {
             match self.write(lease, &how).await {
                 Ok(()) => break,
@@ -218,7 +175,7 @@ fn outcome_of(result: &Result<Outcome, StepError>) -> StepOutcome {
         Ok(Outcome::Finished(_)) => StepOutcome::Finished,
         Ok(Outcome::Snooze { .. }) => StepOutcome::Snoozed,
         Err(StepError::LeaseLost) => StepOutcome::LeaseLost,
-        Err(StepError::Failed(_) | StepError::Mismatch { .. }) => StepOutcome::Failed,
+        Err(StepError::Failed(_)) => StepOutcome::Failed,
     }
 }
 

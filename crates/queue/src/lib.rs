@@ -1,15 +1,13 @@
 //! Claims jobs, keeps their leases, takes over those of dead workers, and stops in time.
 //!
-//! *Must not know:* what a job does. A step is a trait that the program fills in with the pipeline. Stopping is a token: the
+//! *Must not know:* what a job does. A step is behind the trait [`Steps`], which the program implements with the pipeline. Stopping is a token: the
 //! worker stops claiming, lets what runs finish, and hands back the rest before the grace period ends.
 
 mod claim_loop;
+mod drain;
 mod heartbeat;
 mod held;
-mod housekeeping;
 mod job;
-pub mod retention;
-mod watch;
 
 use std::{
     sync::{Arc, Mutex},
@@ -18,21 +16,22 @@ use std::{
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
+use tokio::{sync::Notify, task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
 
-use domain::{Failure, Lease, RetryPolicy, Step, Timeline, ports::ObjectStore};
+use domain::{Failure, Lease, Outcome, RetryPolicy, Step, StepError};
 use held::Held;
 use pg::Db;
-use pipeline::{JobMemory, Outcome, Pipeline, StepError};
-use store::{Wakeup, jobs::ClaimOptions, retention::Retention, workers::WorkerRow};
-use telemetry::readiness::Readiness;
+use store::{Wakeup, jobs::ClaimOptions, workers::WorkerRow};
+use telemetry::readiness::{Phase, Readiness};
 
 /// Bounds and intervals, from the configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkerSettings {
     /// Jobs at once.
     pub concurrency: u32,
-    /// How long a claim lasts without a heartbeat.
-    pub lease: Duration,
+    /// How long a claim lasts, and how many jobs of one user run.
+    pub claims: ClaimOptions,
     /// Between two heartbeats; well under the lease.
     pub heartbeat: Duration,
     /// Between two looks for work where notifications are not proven.
@@ -41,79 +40,76 @@ pub struct WorkerSettings {
     pub listen_poll_interval: Duration,
     /// From the stop signal to the end.
     pub grace: Duration,
-    /// Running jobs a user may have; 0 = no bound.
-    pub max_running_per_user: u32,
-    /// What is written of the jobs' way.
-    pub timeline: Timeline,
     /// When failures are tried again.
     pub retry: RetryPolicy,
-    /// Between two sweeps of the housekeeping, across all workers.
-    pub sweep_interval: Duration,
-    /// How long what is kept.
-    pub retention: Retention,
 }
 
-impl WorkerSettings {
-    fn claim_options(&self) -> ClaimOptions {
-        ClaimOptions {
-            lease: self.lease,
-            max_running_per_user: self.max_running_per_user,
-            timeline: self.timeline,
-            now: None,
-        }
-    }
-}
-
-/// What a job is taken through: a document's [`Pipeline`], or, in a benchmark of the queue, steps that do nothing.
+/// What runs the steps of a job. It is given the lease, and writes the next checkpoint under it.
 #[async_trait]
-pub trait Steps: Send + Sync {
+pub trait Steps: Send + Sync + 'static {
+    /// What one claim of a job keeps in memory between its steps; a crash loses nothing by losing it.
+    type Memory: Default + Send;
+
     /// Does `step` for the job and writes the next checkpoint under its lease.
-    async fn run_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError>;
-    /// Whether what a configuration failure complained of is mended.
+    async fn run_step(&self, lease: &Lease, step: Step, memory: &mut Self::Memory) -> Result<Outcome, StepError>;
+
+    /// Does what had to wait until the failure of a step was written.
+    async fn after_failure(&self, memory: Self::Memory);
+
+    /// Whether the cause of a configuration failure is gone.
     async fn probe(&self) -> Result<(), Failure>;
 }
 
-#[async_trait]
-impl Steps for Pipeline {
-    async fn run_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError> {
-        Self::run_step(self, lease, step, memory).await
-    }
-
-    async fn probe(&self) -> Result<(), Failure> {
-        Self::probe(self).await
-    }
-}
-
 /// One worker process's work.
-pub struct Worker {
+pub struct Worker<S> {
     db: Db,
-    store: Arc<dyn ObjectStore>,
-    steps: Arc<dyn Steps>,
+    steps: S,
     row: WorkerRow,
     settings: WorkerSettings,
     wakeup: Option<Wakeup>,
     held: Arc<Held>,
     readiness: Arc<Readiness>,
-    /// When the worker's row says that it was last alive, where its last heartbeat was answered: nobody else writes that.
+    /// When the worker's row says that it was last alive, where its last heartbeat was answered: only this process writes that.
     last_beat: Mutex<Option<OffsetDateTime>>,
 }
 
-impl Worker {
-    /// A worker that has not begun. `store`: where housekeeping removes objects; `wakeup`: from a listener, where there is one.
-    pub fn new(
-        db: Db,
-        store: Arc<dyn ObjectStore>,
-        steps: Arc<dyn Steps>,
-        row: WorkerRow,
-        settings: WorkerSettings,
-        wakeup: Option<Wakeup>,
-    ) -> Self {
-        let (held, readiness) = (Arc::new(Held::default()), Arc::new(Readiness::default()));
-        Self { db, store, steps, row, settings, wakeup, held, readiness, last_beat: Mutex::default() }
+impl<S: Steps> Worker<S> {
+    /// A worker that has not begun. `wakeup`: from a listener, where there is one.
+    pub fn new(db: Db, steps: S, row: WorkerRow, settings: WorkerSettings, wakeup: Option<Wakeup>) -> Self {
+        let (held, readiness) = (Arc::default(), Arc::default());
+        Self { db, steps, row, settings, wakeup, held, readiness, last_beat: Mutex::default() }
     }
 
     /// The same worker, which says in `readiness` whether it claims.
     pub fn with_readiness(self, readiness: Arc<Readiness>) -> Self {
         Self { readiness, ..self }
+    }
+
+    /// Works until `stop`, then drains: nothing more is claimed, what runs may finish, the rest is handed back
+    /// before the grace ends.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let (ended, freed) = (CancellationToken::new(), Arc::new(Notify::new()));
+        let heartbeats = tokio::spawn({
+            let (worker, ended, freed) = (Arc::clone(&self), ended.clone(), Arc::clone(&freed));
+            async move { worker.heartbeat_loop(ended, &freed).await }
+        });
+        let told_at = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                stop.cancelled().await;
+                Instant::now()
+            }
+        });
+
+        let (drain, mut running) = (CancellationToken::new(), JoinSet::new());
+        self.claim_loop(&stop, &drain, &freed, &mut running).await;
+        self.readiness.enter(Phase::Draining);
+        let told_at = told_at.await.unwrap_or_else(|_| Instant::now());
+        self.drain(&drain, &mut running, told_at).await;
+        // Heartbeats have nothing left to keep.
+        ended.cancel();
+        heartbeats.abort();
+        self.say_goodbye().await;
+        tracing::info!("the worker has stopped");
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::jobs::WAITING;
 use domain::{DocumentId, UserId};
 use pg::{DbError, Session, session::column};
 
@@ -27,10 +28,12 @@ LIMIT 100",
 /// Stops the document's jobs that no worker has in hand, so that none takes them up.
 pub async fn cancel_waiting_canary(db: &impl Session, user: UserId, document: DocumentId) -> Result<u64, DbError> {
     db.run(
-        "-- cancel_waiting_canary
+        &format!(
+            "-- cancel_waiting_canary
 UPDATE upload_pipeline.upload_jobs AS j
 SET state = 'cancelled', lease_epoch = j.lease_epoch + 1, finished_at = now(), updated_at = now()
-WHERE j.document_id = $1 AND j.user_id = $2 AND j.state IN ('queued', 'retryable')",
+WHERE j.document_id = $1 AND j.user_id = $2 AND j.state IN {WAITING}"
+        ),
         &[(&document.0, Type::UUID), (&user.0, Type::UUID)],
     )
     .await

@@ -13,7 +13,7 @@ use domain::{
 };
 use pg::{Db, DbError, Session, session::column};
 
-/// Rows an INSERT carries. Source: ours; large enough that round trips do not count, small enough for one message.
+/// Rows an INSERT carries: large enough that round trips do not count, small enough for one message.
 const ROWS_PER_INSERT: usize = 500;
 
 /// What cut the chunks.

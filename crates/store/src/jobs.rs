@@ -1,9 +1,5 @@
 //! The table `upload_jobs`: the queue.
 //!
-//! What is written of a job in hand names it by its id and says `state || '' = 'working'`: the plain comparison would let the
-//! planner take the index of running jobs instead of the primary key, and after an ANALYZE in a quiet moment it believes
-//! that one to be empty; each statement would then read all running jobs, and what is left of earlier ones.
-//!
 //! Time is the database's clock. A test that wants another gives `now`, which every statement here that compares
 //! times falls back from: `coalesce($1, now())`.
 
@@ -16,12 +12,13 @@ mod owner;
 mod read;
 mod redrive;
 mod redrive_many;
+mod sql;
 
-pub use claim::{ClaimCursor, ClaimOptions, Claimed, Outlook, claim_jobs, claim_suspect, get_outlook, suspect_waits};
+pub use claim::{ClaimOptions, Outlook, claim_jobs, claim_suspect, get_outlook, served_last, suspect_waits};
 pub use completion::complete_jobs;
 pub use completion::{Completer, Completion, Ending};
 pub use enqueue::{NewJob, enqueue_jobs};
-pub use lease::{Beat, beat_heart, get_checkpoint, hand_back_unheld, raise_epoch, release_expired_jobs};
+pub use lease::{Beat, beat_heart, get_checkpoint, hand_back_unheld, release_expired_jobs};
 pub use outcome::{
     Failed, advance_job, fail_job, finish_duplicate, hand_back_job, lock_lease, pause_job, retry_job, save_progress,
     snooze_job,
@@ -30,3 +27,4 @@ pub use owner::{cancel_job, redrive_job};
 pub use read::{Job, JobFilter, get_job, get_live_sibling, list_jobs};
 pub use redrive::{Cancelling, Expected, Redriven, cancel_owned_job, redrive_owned_job};
 pub use redrive_many::{Candidate, FailedFilter, list_candidates, list_failed_jobs};
+pub(crate) use sql::{ENDED, FENCED, LIVE, WAITING};

@@ -44,7 +44,7 @@ impl Wakeup {
         }
     }
 
-    /// Waits until something may have changed. News that came while nobody waited are kept.
+    /// Waits until something may have changed. News that came while no task waited are kept.
     pub async fn news(&self) {
         self.news.notified().await;
     }
@@ -76,10 +76,10 @@ impl Listener {
                 ended = self.listen(&mut wait) => ended,
             };
             if self.proven.send_replace(false) {
-                // It has said since that it listens: whatever ended that is news, if it is the same as the time before, too.
+                // It has said since that it listens: what ended that is news, if it is the same as the time before, too.
                 said.clear();
             }
-            // Whatever came while nobody listened is found by a look at the table.
+            // What came while no listener was there is found by a look at the table.
             self.news.notify_one();
             if ended != said {
                 tracing::warn!("not listening for new jobs; the worker polls meanwhile: {ended}");

@@ -1,5 +1,6 @@
 //! Bringing the schema up to date, and knowing whether it is.
 
+mod carry_over;
 mod error;
 mod stamp;
 
@@ -7,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use refinery::{Migration, Runner};
 use tokio::runtime::Handle;
-use tokio_postgres::{Client, types::Type};
+use tokio_postgres::{Client, Row, types::Type};
 
 use pg::{ConnectTarget, Db, DbError, Session, probe, session::column};
 
+use carry_over::Before;
 pub use error::MigrateError;
 pub use stamp::get_environment_stamp;
 
@@ -26,13 +28,12 @@ pub const SCHEMA_VERSION: i32 = match i32::from_str_radix(env!("NEWEST_MIGRATION
 
 /// Where the applied migrations are written down.
 const HISTORY: &str = "upload_pipeline.schema_history";
-/// Key of the advisory lock that one `app migrate` holds while it works. Source: arbitrary, ours.
+/// Key of the advisory lock that one `app migrate` holds while it works; any number would do.
 const LOCK_KEY: i64 = 0x6c8a_1e6e_1f0b_4aa8;
 /// How long a second `app migrate` waits for the first.
 const LOCK_DEADLINE: Duration = Duration::from_secs(120);
-/// A model with fewer vectors than this is searched exactly, which is as quick and misses nothing.
-///
-/// Source: ours; an exact search reads one user's vectors only, and 10,000 of 384 components take about 10 ms.
+/// A model with fewer vectors than this is searched exactly, which is as quick and misses nothing: an exact search reads one
+/// user's vectors only, and 10,000 of 384 components take about 10 ms.
 const HNSW_FROM_ROWS: i64 = 10_000;
 
 const ROW_SECURITY: &str = include_str!("row_security.sql");
@@ -64,6 +65,8 @@ pub struct MigrationStatus {
 /// What `app migrate` did.
 #[derive(Debug, Clone, Default)]
 pub struct MigrateReport {
+    /// The database was at schema 11 of the builds before 0.1.0 and was carried over.
+    pub carried_over: bool,
     /// Names of the migrations that were applied now.
     pub applied: Vec<String>,
     /// Indexes that were built now.
@@ -117,7 +120,10 @@ async fn bring_up_to_date(
     take_lock(&client).await?;
     stamp::check_stamp(&client, environment, from).await?;
     batch(&client, "-- create_schema\nCREATE SCHEMA IF NOT EXISTS upload_pipeline").await?;
+    let carried_over = carry_over_if_needed(&mut client).await?;
+    let mut applied = if carried_over { runner().get_migrations().iter().map(name).collect() } else { Vec::new() };
     let report = runner().run_async(&mut client).await.map_err(|error| MigrateError::Migration(explain(&error)))?;
+    applied.extend(report.applied_migrations().iter().map(name));
     batch(&client, &format!("-- close_history\nALTER TABLE {HISTORY} ENABLE ROW LEVEL SECURITY")).await?;
     batch(&client, ROW_SECURITY).await?;
     let indexes = ensure_vector_indexes(&client).await?;
@@ -125,7 +131,24 @@ async fn bring_up_to_date(
         Some(from) => stamp::move_stamp(&client, from, environment, by).await?,
         None => stamp::stamp(&client, environment, by).await?,
     }
-    Ok(MigrateReport { applied: report.applied_migrations().iter().map(name).collect(), indexes })
+    Ok(MigrateReport { carried_over, applied, indexes })
+}
+
+/// Whether it was.
+async fn carry_over_if_needed(client: &mut Client) -> Result<bool, MigrateError> {
+    let rows = client.query_typed(LIST_APPLIED, &[]).await;
+    let applied = match rows.map_err(|error| DbError::statement(LIST_APPLIED, &error)) {
+        Err(error) if error.is_schema_missing() => Vec::new(),
+        rows => rows?.iter().map(read_applied).collect::<Result<_, _>>()?,
+    };
+    match carry_over::find(&applied) {
+        Before::Nothing => Ok(false),
+        Before::Earlier(schema) => Err(carry_over::refuse(schema)),
+        Before::Schema11 => {
+            carry_over::carry_over(client, runner().get_migrations()).await?;
+            Ok(true)
+        }
+    }
 }
 
 /// Polls for the lock: a session that waits in `pg_advisory_lock` holds a snapshot, for which an index that the other
@@ -212,9 +235,30 @@ WHERE embed_model = '{model}' AND vector_dim = {dim} AND embedding IS NOT NULL"
     Ok(built)
 }
 
-/// Every migration that this build or the database knows, in order.
+/// Every migration that this build or the database knows, in order. Those of a build before 0.1.0 are left out: what this build
+/// has instead is pending.
 pub async fn list_migrations(db: &Db) -> Result<Vec<MigrationStatus>, DbError> {
-    let applied = applied(db).await?;
+    let mut applied = applied(db).await?;
+    if carry_over::find(&applied) != Before::Nothing {
+        applied.clear();
+    }
+    Ok(status_of(&applied))
+}
+
+/// The SQL with which the next [`migrate`] carries the database over from schema 11 of the builds before 0.1.0; `None`: it is not
+/// at that.
+pub async fn get_carry_over_sql(db: &Db) -> Result<Option<String>, DbError> {
+    if carry_over::find(&applied(db).await?) != Before::Schema11 {
+        return Ok(None);
+    }
+    let runner = runner();
+    let run = runner.get_migrations().iter().filter(|migration| carry_over::is_run(migration.version()));
+    let first = format!("BEGIN;\nDELETE FROM {HISTORY};\n-- and a row for each migration of this build\n");
+    let parts = run.filter_map(|migration| Some(format!("-- {}\n{}\n", name(migration), migration.sql()?)));
+    Ok(Some(std::iter::once(first).chain(parts).chain(["COMMIT;\n".to_owned()]).collect()))
+}
+
+fn status_of(applied: &[Applied]) -> Vec<MigrationStatus> {
     let runner = runner();
     let mut all: Vec<MigrationStatus> = runner
         .get_migrations()
@@ -240,7 +284,7 @@ pub async fn list_migrations(db: &Db) -> Result<Vec<MigrationStatus>, DbError> {
         ),
     );
     all.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(all)
+    all
 }
 
 struct Applied {
@@ -250,40 +294,36 @@ struct Applied {
     checksum: String,
 }
 
-async fn applied(db: &Db) -> Result<Vec<Applied>, DbError> {
-    let conn = db.get().await?;
-    let rows = conn
-        .rows(
-            "-- list_applied_migrations
+const LIST_APPLIED: &str = "-- list_applied_migrations
 SELECT h.version::bigint AS version, h.name::text AS name, h.applied_on::text AS applied_on, h.checksum::text AS checksum
 FROM upload_pipeline.schema_history AS h
-ORDER BY h.version",
-            &[],
-        )
-        .await;
-    let rows = match rows {
-        Err(error) if error.is_schema_missing() => return Ok(Vec::new()),
-        other => other?,
-    };
-    rows.iter()
-        .map(|row| {
-            Ok(Applied {
-                version: column(row, "version")?,
-                name: column(row, "name")?,
-                applied_on: column(row, "applied_on")?,
-                checksum: column(row, "checksum")?,
-            })
-        })
-        .collect()
+ORDER BY h.version";
+
+fn read_applied(row: &Row) -> Result<Applied, DbError> {
+    Ok(Applied {
+        version: column(row, "version")?,
+        name: column(row, "name")?,
+        applied_on: column(row, "applied_on")?,
+        checksum: column(row, "checksum")?,
+    })
+}
+
+async fn applied(db: &Db) -> Result<Vec<Applied>, DbError> {
+    match db.get().await?.rows(LIST_APPLIED, &[]).await {
+        Err(error) if error.is_schema_missing() => Ok(Vec::new()),
+        rows => rows?.iter().map(read_applied).collect(),
+    }
 }
 
 /// Whether the schema is one that this build can work with.
 pub async fn schema_state(db: &Db) -> Result<SchemaState, DbError> {
-    let all = list_migrations(db).await?;
+    let applied = applied(db).await?;
+    let before = carry_over::find(&applied);
+    let all = status_of(if before == Before::Nothing { &applied } else { &[] });
     let pending: Vec<String> = all.iter().filter(|m| m.applied_on.is_none()).map(|m| m.name.clone()).collect();
     Ok(match pending.len() {
         0 => SchemaState::Current,
-        n if n == all.len() => SchemaState::Missing,
+        _ if applied.is_empty() => SchemaState::Missing,
         _ => SchemaState::Behind(pending),
     })
 }

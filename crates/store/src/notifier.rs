@@ -10,7 +10,7 @@ use pg::Db;
 
 /// Least time between two notifications.
 ///
-/// Source: ours; short against the milliseconds in which a job starts, and still one notification for a burst of commits.
+/// Short against the milliseconds in which a job starts, and still one notification for a burst of commits.
 const GAP: Duration = Duration::from_millis(1);
 
 /// Asks for a notification.

@@ -6,7 +6,7 @@
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::jobs::lock_lease;
+use super::jobs::{FENCED, lock_lease};
 use domain::{Code, Fence, Lease};
 use pg::{DbError, Session, session::column};
 
@@ -141,13 +141,15 @@ WHERE ended.state = 'gone'",
 pub async fn get_open_call(db: &impl Session, fence: Fence) -> Result<Option<OpenCall>, DbError> {
     let row = db
         .row(
-            "-- get_open_call
+            &format!(
+                "-- get_open_call
 SELECT c.call_id, c.provider, c.provider_job, c.kind,
   floor(extract(epoch FROM now() - c.accepted_at))::bigint AS waited_seconds,
   (SELECT count(*) FROM upload_pipeline.provider_calls AS g WHERE g.job_id = c.job_id AND g.state = 'gone') AS forgotten
 FROM upload_pipeline.provider_calls AS c
 JOIN upload_pipeline.upload_jobs AS j ON j.job_id = c.job_id
-WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working' AND c.state = 'accepted'",
+WHERE {FENCED} AND c.state = 'accepted'"
+            ),
             &[(&fence.job_id.0, Type::UUID), (&fence.worker.0, Type::UUID), (&fence.epoch, Type::INT8)],
         )
         .await?;

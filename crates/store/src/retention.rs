@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::jobs::{ENDED, LIVE};
 use pg::{DbError, Session, session::column};
 
 /// How long what is kept for; in days, 0 = for ever.
@@ -49,14 +50,15 @@ pub async fn delete_old_events(
 ) -> Result<Swept<OffsetDateTime>, DbError> {
     let row = db
         .row(
-            "-- delete_old_events
+            &format!(
+                "-- delete_old_events
 WITH due AS (
   SELECT e.event_id, e.ts
   FROM upload_pipeline.events AS e
   WHERE e.ts >= coalesce($2, '-infinity') AND e.ts < now() - make_interval(days => $1)
     AND NOT EXISTS (
       SELECT FROM upload_pipeline.upload_jobs AS j
-      WHERE j.job_id = e.job_id AND j.state IN ('queued', 'working', 'retryable')
+      WHERE j.job_id = e.job_id AND j.state IN {LIVE}
       OFFSET 0)
   ORDER BY e.ts
   LIMIT $3
@@ -66,7 +68,8 @@ gone AS (
   WHERE e.event_id = ANY (ARRAY(SELECT due.event_id FROM due))
 )
 SELECT count(*) AS deleted, CASE WHEN count(*) = $3 THEN max(due.ts) END AS next
-FROM due",
+FROM due"
+            ),
             &[(&days(keep_days), Type::INT4), (&from, Type::TIMESTAMPTZ), (&limit, Type::INT8)],
         )
         .await?
@@ -84,14 +87,15 @@ pub async fn delete_old_webhooks(
 ) -> Result<Swept<OffsetDateTime>, DbError> {
     let row = db
         .row(
-            "-- delete_old_webhooks
+            &format!(
+                "-- delete_old_webhooks
 WITH due AS (
   SELECT w.webhook_id, w.processed_at
   FROM upload_pipeline.webhook_log AS w
   WHERE w.processed_at >= coalesce($2, '-infinity') AND w.processed_at < now() - make_interval(days => $1)
     AND NOT EXISTS (
       SELECT FROM upload_pipeline.upload_jobs AS j
-      WHERE j.job_id = w.job_id AND j.state IN ('queued', 'working', 'retryable')
+      WHERE j.job_id = w.job_id AND j.state IN {LIVE}
       OFFSET 0)
   ORDER BY w.processed_at
   LIMIT $3
@@ -101,7 +105,8 @@ gone AS (
   WHERE w.webhook_id = ANY (ARRAY(SELECT due.webhook_id FROM due))
 )
 SELECT count(*) AS deleted, CASE WHEN count(*) = $3 THEN max(due.processed_at) END AS next
-FROM due",
+FROM due"
+            ),
             &[(&days(keep_days), Type::INT4), (&from, Type::TIMESTAMPTZ), (&limit, Type::INT8)],
         )
         .await?
@@ -143,7 +148,7 @@ FROM due",
 /// Looks at up to `limit` jobs behind `behind`, by id, and deletes those that ended `keep_days` ago and were superseded.
 ///
 /// By id, because the jobs that stay are most of them: by age, every look would read all of those again. Jobs that
-/// somebody holds are left for the next round.
+/// another statement holds are left for the next round.
 pub async fn delete_superseded_jobs(
     db: &impl Session,
     keep_days: u32,
@@ -152,7 +157,7 @@ pub async fn delete_superseded_jobs(
 ) -> Result<Swept<Uuid>, DbError> {
     let row = db
         .row(
-            "-- delete_superseded_jobs
+            &format!("-- delete_superseded_jobs
 WITH looked AS MATERIALIZED (
   SELECT j.job_id, j.document_id, j.created_at, j.status, j.state, coalesce(j.finished_at, j.updated_at) AS ended_at
   FROM upload_pipeline.upload_jobs AS j
@@ -164,7 +169,7 @@ due AS MATERIALIZED (
   SELECT j.job_id
   FROM looked AS l
   JOIN upload_pipeline.upload_jobs AS j ON j.job_id = l.job_id
-  WHERE l.state IN ('done', 'deadletter', 'cancelled') AND l.ended_at < now() - make_interval(days => $1)
+  WHERE l.state IN {ENDED} AND l.ended_at < now() - make_interval(days => $1)
     AND EXISTS (
       SELECT FROM upload_pipeline.upload_jobs AS newer
       WHERE newer.document_id = l.document_id AND (newer.created_at, newer.job_id) > (l.created_at, l.job_id)
@@ -174,11 +179,11 @@ due AS MATERIALIZED (
 gone AS (
   DELETE FROM upload_pipeline.upload_jobs AS j
   USING due
-  WHERE j.job_id = due.job_id AND j.state IN ('done', 'deadletter', 'cancelled')
+  WHERE j.job_id = due.job_id AND j.state IN {ENDED}
   RETURNING j.job_id
 )
 SELECT (SELECT count(*) FROM gone) AS deleted,
-  CASE WHEN (SELECT count(*) FROM looked) = $3 THEN (SELECT l.job_id FROM looked AS l ORDER BY l.job_id DESC LIMIT 1) END AS next",
+  CASE WHEN (SELECT count(*) FROM looked) = $3 THEN (SELECT l.job_id FROM looked AS l ORDER BY l.job_id DESC LIMIT 1) END AS next"),
             &[(&days(keep_days), Type::INT4), (&behind, Type::UUID), (&limit, Type::INT8)],
         )
         .await?

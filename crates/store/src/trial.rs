@@ -7,13 +7,13 @@ use serde_json::json;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::jobs::{ClaimCursor, ClaimOptions, Completion, Ending, claim_jobs, complete_jobs};
-use domain::{JobId, State, Status, Timeline, WorkerId, ports::EmbedModel};
+use super::jobs::{ClaimOptions, Completion, Ending, claim_jobs, complete_jobs};
+use domain::{JobId, State, Status, WorkerId, ports::EmbedModel};
 use pg::{Db, DbError, Session, session::column};
 
 /// A statement of a trial that takes longer waits for another session's lock.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Goes before every other job, whatever waits.
+/// Goes before every other job.
 const FIRST: i16 = i16::MIN;
 
 /// Names the sessions that others wait for, for a person to run.
@@ -55,13 +55,12 @@ pub async fn run_queue_trip(db: &Db) -> Result<Trip, DbError> {
 async fn trip(tx: &impl Session, job: JobId, document: Uuid) -> Result<Trip, DbError> {
     insert_job(tx, job, document, Status::EmbeddingsStored.as_str(), State::Queued.as_str()).await?;
     go_first(tx, job).await?;
-    let options =
-        ClaimOptions { lease: Duration::from_secs(30), max_running_per_user: 0, timeline: Timeline::Whole, now: None };
-    let claimed = match claim_jobs(tx, WorkerId::generate(), 1, &mut ClaimCursor::default(), options).await {
+    let options = ClaimOptions { lease: Duration::from_secs(30), max_running_per_user: 0, now: None };
+    let claimed = match claim_jobs(tx, WorkerId::generate(), 1, None, options).await {
         Ok(claimed) => claimed,
         Err(error) => return Ok(Trip::NotClaimed(Some(error))),
     };
-    let Some(lease) = claimed.leases.into_iter().find(|lease| lease.fence.job_id == job) else {
+    let Some(lease) = claimed.into_iter().find(|lease| lease.fence.job_id == job) else {
         return Ok(Trip::NotClaimed(None));
     };
     let model = EmbedModel { name: "check".to_owned(), version: "1".to_owned(), dim: 2, max_tokens: 2 };

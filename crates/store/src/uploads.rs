@@ -17,7 +17,7 @@ use super::{
     deletions::insert_deletions,
     documents::lock_jobs_of_document,
     idempotency::{KeptAnswer, Reservation, keep_answer, lock_key},
-    jobs::{NewJob, enqueue_jobs},
+    jobs::{LIVE, NewJob, enqueue_jobs},
 };
 use domain::{DocumentId, JobId, Status, UploadId, UserId};
 use pg::{Db, DbError, Session, session::column};
@@ -192,7 +192,8 @@ async fn find_same(tx: &impl Session, user: UserId, content: &Content) -> Result
     lock_jobs_of_document(tx, DocumentId::of(user, &content.sha256)).await?;
     let row = tx
         .row(
-            "-- find_same
+            &format!(
+                "-- find_same
 SELECT d.document_id, d.raw_path, d.parsed_path,
   coalesce(d.processing_status IN ('complete', 'duplicate'), false) OR live.job_id IS NOT NULL AS in_the_way,
   coalesce(live.job_id, latest.job_id) AS job_id
@@ -200,7 +201,7 @@ FROM upload_pipeline.documents AS d
 LEFT JOIN LATERAL (
   SELECT j.job_id
   FROM upload_pipeline.upload_jobs AS j
-  WHERE j.document_id = d.document_id AND j.state IN ('queued', 'working', 'retryable')
+  WHERE j.document_id = d.document_id AND j.state IN {LIVE}
   ORDER BY j.created_at DESC
   LIMIT 1
 ) AS live ON true
@@ -212,7 +213,8 @@ LEFT JOIN LATERAL (
   LIMIT 1
 ) AS latest ON true
 WHERE d.user_id = $1 AND d.file_sha256 = $2
-FOR UPDATE OF d",
+FOR UPDATE OF d"
+            ),
             &[(&user.0, Type::UUID), (&content.sha256, Type::TEXT)],
         )
         .await?;

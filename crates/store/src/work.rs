@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::Type;
 
-use super::jobs::lock_lease;
+use super::jobs::{FENCED, lock_lease};
 use domain::Fence;
 use pg::{DbError, Session, session::column};
 
@@ -17,7 +17,7 @@ pub struct WorkDocument {
     pub bytes_len: i64,
     /// Declared SHA-256, 64 lower-case hex digits.
     pub file_sha256: String,
-    /// Whether whoever uploaded it asked for OCR.
+    /// Whether the upload asked for OCR.
     pub ocr: bool,
     /// Key of the bytes.
     pub raw_path: String,
@@ -33,14 +33,16 @@ pub struct WorkDocument {
 pub async fn get_work_document(db: &impl Session, fence: Fence) -> Result<WorkDocument, DbError> {
     let row = db
         .row(
-            "-- get_work_document
+            &format!(
+                "-- get_work_document
 SELECT d.filename, d.mime, d.bytes_len, d.file_sha256, d.raw_path, d.parsed_path,
   j.progress -> 'ocr' = 'true' AS ocr,
   extract(epoch FROM now() - j.created_at)::float8 AS waited_seconds,
   extract(epoch FROM j.upload_expires_at - now())::float8 AS upload_expires_in_seconds
 FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
-WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'",
+WHERE {FENCED}"
+            ),
             &[(&fence.job_id.0, Type::UUID), (&fence.worker.0, Type::UUID), (&fence.epoch, Type::INT8)],
         )
         .await?

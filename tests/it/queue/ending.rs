@@ -68,7 +68,7 @@ async fn completions_find_their_jobs_by_id_and_read_their_own_chunks_only() {
     for lease in &leases {
         let (fence, document) = (lease.fence, lease.document_id);
         let sql = format!(
-            "SELECT job_id::text FROM upload_pipeline.complete_jobs('{}', '{{{}}}', '{{{}}}', '{{0}}', '{{{document}}}', 'm', '1', 2, false)
+            "SELECT job_id::text FROM upload_pipeline.complete_jobs('{}', '{{{}}}', '{{{}}}', '{{0}}', '{{{document}}}', 'm', '1', 2)
              WHERE job_id IS NOT NULL",
             fence.worker, fence.job_id, fence.epoch
         );

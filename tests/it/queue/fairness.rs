@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{Code, WorkerId};
-use store::jobs::{ClaimOptions, hand_back_job};
+use store::jobs::{ClaimOptions, hand_back_job, served_last};
 
 use super::{OPTIONS, claim, enqueue, user};
 use crate::support::db::TestDb;
@@ -17,7 +17,9 @@ async fn ten_thousand_documents_of_one_user_do_not_hold_up_anothers_one() {
     // With two slots or more, each user that has work is in the first round.
     let first = claim(&test, worker, 4, None, OPTIONS).await;
     assert_eq!(first.iter().filter(|lease| lease.user_id == user(2)).count(), 1);
-    assert_eq!(first.len(), 4, "what one user does not need goes to the other");
+    // What one user does not need goes to the other, at the latest with the next claim, which follows at once.
+    let rest = claim(&test, worker, 4 - u32::try_from(first.len()).unwrap(), served_last(None, &first), OPTIONS).await;
+    assert_eq!(first.len() + rest.len(), 4);
     // With a single slot the turn goes round: the second claim is the other user's.
     enqueue(&test, user(2), 1).await;
     let next = claim(&test, worker, 1, Some(user(1)), OPTIONS).await;
@@ -55,4 +57,39 @@ async fn priority_comes_before_turns_and_the_future_is_not_claimed() {
     assert_eq!(first[0].user_id, user(2));
     let rest = claim(&test, worker, 9, None, OPTIONS).await;
     assert_eq!(rest.iter().map(|lease| lease.user_id).collect::<Vec<_>>(), [user(1)]);
+}
+
+#[tokio::test]
+async fn turns_go_round_and_no_user_is_left_out() {
+    let test = TestDb::new().await;
+    for n in 1..=4 {
+        enqueue(&test, user(n), 3).await;
+    }
+    let (worker, mut after, mut served) = (WorkerId::generate(), None, Vec::new());
+    for _ in 0..8 {
+        let leases = claim(&test, worker, 1, after, OPTIONS).await;
+        served.push(leases[0].user_id);
+        after = served_last(after, &leases);
+    }
+    assert_eq!(served, [1, 2, 3, 4, 1, 2, 3, 4].map(user));
+    // A user who comes between two others has their turn within the round; a higher priority is served at once.
+    enqueue(&test, user(5), 1).await;
+    let three = claim(&test, worker, 3, after, OPTIONS).await;
+    assert!(three.iter().any(|lease| lease.user_id == user(5)), "{three:?}");
+    test.run(&format!(
+        "UPDATE upload_pipeline.upload_jobs SET priority = -1 WHERE user_id = '{}' AND state = 'queued'",
+        user(3)
+    ))
+    .await;
+    assert_eq!(claim(&test, worker, 1, after, OPTIONS).await[0].user_id, user(3));
+}
+
+#[tokio::test]
+async fn a_user_whose_due_jobs_no_worker_may_take_keeps_no_other_user_waiting() {
+    let test = TestDb::new().await;
+    enqueue(&test, user(1), 2).await;
+    test.run("UPDATE upload_pipeline.upload_jobs SET crash_count = 2").await;
+    enqueue(&test, user(2), 1).await;
+    let claimed = claim(&test, WorkerId::generate(), 1, None, OPTIONS).await;
+    assert_eq!(claimed.iter().map(|lease| lease.user_id).collect::<Vec<_>>(), [user(2)]);
 }

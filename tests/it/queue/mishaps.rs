@@ -1,13 +1,13 @@
-//! Rows that no program of ours writes, claims that a crash took back, ids used twice, statements that hang.
+//! Rows that no program of ours writes, ids used twice, statements that hang.
 
 use std::time::Duration;
 
-use domain::{Lease, Status, Step, WorkerId};
+use domain::{Status, Step, WorkerId};
 use pg::{Db, DbError, PoolOptions, Session};
 use serde_json::json;
 use store::{
     housekeeping::{delete_stale_workers, take_sweep_turn},
-    jobs::{advance_job, beat_heart, get_outlook, hand_back_unheld, raise_epoch, redrive_job},
+    jobs::{advance_job, beat_heart, get_outlook, hand_back_unheld, redrive_job},
 };
 
 use super::{OPTIONS, claim, enqueue, one, release, row_of, state, user};
@@ -48,21 +48,6 @@ async fn what_was_written_by_hand_holds_no_other_job_up() {
     test.run("UPDATE upload_pipeline.upload_jobs SET run_at = 'infinity'").await;
     let outlook = get_outlook(&test.db.get().await.unwrap()).await.unwrap();
     assert!(outlook.next_due.is_some_and(|due| due > Duration::from_secs(3600)), "{outlook:?}");
-}
-
-#[tokio::test]
-async fn a_claim_made_again_under_its_old_fence_shuts_out_what_was_sent_under_it() {
-    let test = TestDb::new().await;
-    let (_, old) = one(&test).await;
-    let conn = test.db.get().await.unwrap();
-    let (raised, status, tries) = raise_epoch(&conn, old.fence, OPTIONS.lease).await.unwrap();
-    assert_eq!((raised.epoch, status, tries), (old.fence.epoch + 1, Status::Uploaded, 0));
-    let late = advance_job(&conn, &old, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await;
-    assert!(matches!(late, Err(DbError::LeaseLost { .. })));
-    let again = raise_epoch(&conn, old.fence, OPTIONS.lease).await.unwrap();
-    assert_eq!(again, (raised, status, tries), "the answer may have been lost");
-    let new = Lease { fence: raised, ..old };
-    advance_job(&conn, &new, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await.unwrap();
 }
 
 #[tokio::test]

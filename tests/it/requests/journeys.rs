@@ -3,16 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use config::StorageLocation;
-use domain::{Failure, Lease, RetryPolicy, Step, Timeline, WorkerId, build_info::BuildInfo};
-use pipeline::{JobMemory, Outcome, StepError};
+use housekeeping::{Housekeeping, HousekeepingSettings};
 use providers::object_storage::ObjectStorage;
-use queue::{Steps, Worker, WorkerSettings};
 use reqwest::{
     Method,
     multipart::{Form, Part},
 };
 use serde_json::{Value, json};
-use store::{retention::Retention, workers::WorkerRow};
+use store::retention::Retention;
 
 use super::{Api, announcement, api, files_in, request, send};
 
@@ -114,43 +112,12 @@ async fn an_upload_url_that_has_expired_says_so() {
     assert!(files_in(&api.fleet.storage()).is_empty());
 }
 
-struct NoSteps;
-
-#[async_trait::async_trait]
-impl Steps for NoSteps {
-    async fn run_step(&self, _: &Lease, _: Step, _: &mut JobMemory) -> Result<Outcome, StepError> {
-        unreachable!("this worker only keeps house")
-    }
-
-    async fn probe(&self) -> Result<(), Failure> {
-        Ok(())
-    }
-}
-
-/// A worker for its housekeeping alone.
-fn housekeeper(api: &Api) -> Worker {
+fn housekeeping(api: &Api) -> Housekeeping {
     let store = ObjectStorage::open(&StorageLocation::Folder(api.fleet.storage()), None).unwrap();
-    let row = WorkerRow {
-        id: WorkerId::generate(),
-        host: "test".to_owned(),
-        build: BuildInfo::new("test", "test", store::migrations::SCHEMA_VERSION, |_| None),
-        environment: "development".to_owned(),
-        slots: 1,
-    };
-    let settings = WorkerSettings {
-        concurrency: 1,
-        lease: Duration::from_secs(1),
-        heartbeat: Duration::from_secs(1),
-        poll_interval: Duration::from_secs(1),
-        listen_poll_interval: Duration::from_secs(1),
-        grace: Duration::from_secs(1),
-        max_running_per_user: 0,
-        timeline: Timeline::Whole,
-        retry: RetryPolicy { max_retries: 0, base_delay: Duration::ZERO, max_delay: Duration::ZERO },
-        sweep_interval: Duration::from_secs(1),
-        retention: Retention { events_days: 0, webhooks_days: 0, jobs_days: 0, receipts_days: 0 },
-    };
-    Worker::new(api.test.db.clone(), Arc::new(store), Arc::new(NoSteps), row, settings, None)
+    let second = Duration::from_secs(1);
+    let retention = Retention { events_days: 0, webhooks_days: 0, jobs_days: 0, receipts_days: 0 };
+    let settings = HousekeepingSettings { interval: second, lease: second, retention };
+    Housekeeping { db: api.test.db.clone(), store: Arc::new(store), settings }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,13 +145,13 @@ async fn deleting_takes_rows_at_once_objects_later_and_the_receipt_tells_when() 
     }
     assert_eq!(client.send(Method::DELETE, &document, None).await.0, 404);
     let path = format!("/deletions/{}", receipt["deletion_id"].as_str().unwrap());
-    let housekeeper = housekeeper(&api);
+    let housekeeping = housekeeping(&api);
     let state = || async { client.get(&path).await.1["state"].clone() };
-    housekeeper.sweep().await.unwrap();
+    housekeeping.sweep().await.unwrap();
     assert!(files_in(&api.fleet.storage()).is_empty(), "the first pass removes the objects");
     assert_eq!(state().await, "pending", "a step that ran may have written since");
     api.test.run("UPDATE upload_pipeline.storage_deletions SET delete_at = now()").await;
-    housekeeper.sweep().await.unwrap();
+    housekeeping.sweep().await.unwrap();
     assert_eq!(state().await, "done");
     let stranger = client.as_user("22222222-2222-4222-8222-222222222222");
     assert_eq!(stranger.get(&path).await.0, 404);

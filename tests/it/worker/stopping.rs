@@ -12,7 +12,7 @@ use crate::support::{
 async fn wait_for_waiting(test: &TestDb, statement: &str) {
     let waiting = format!(
         "SELECT count(*) > 0 FROM pg_stat_activity
-         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '-- {statement}%'"
+         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ '^-- {statement}\\s'"
     );
     wait_for(test, &waiting, "t").await;
 }
@@ -37,7 +37,8 @@ async fn a_claim_that_is_not_answered_does_not_outlast_the_grace_period() {
     let mut worker = fleet.worker();
     worker.wait_for("listening for new jobs");
     test.run("BEGIN; LOCK TABLE upload_pipeline.upload_jobs IN ACCESS EXCLUSIVE MODE").await;
-    wait_for_waiting(&test, "claim_jobs").await;
+    // Either statement of a look for work.
+    wait_for_waiting(&test, "(claim_jobs|get_outlook)").await;
     worker.signal("TERM");
     assert_eq!(worker.wait_for_exit().await, 0);
     worker.wait_for("a claim was not answered");
@@ -88,7 +89,7 @@ async fn a_takeover_that_waits_for_a_lock_keeps_no_heartbeat_waiting() {
     .await;
     test.run("BEGIN; SELECT FROM upload_pipeline.documents FOR NO KEY UPDATE").await;
     let mut worker = fleet.worker();
-    wait_for_waiting(&test, "release_expired_jobs").await;
+    wait_for_waiting(&test, "take_over_jobs").await;
     let seen = test.value("SELECT last_seen_at FROM upload_pipeline.workers").await;
     wait_for(&test, &format!("SELECT last_seen_at > '{seen}' FROM upload_pipeline.workers"), "t").await;
     worker.wait_for("couldn't take over jobs");

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use domain::{DocumentId, Fence, Lease, ports::EmbedModel};
 use pg::{Db, DbError, Session, session::column};
 
-/// Completions in one statement. Source: ours, as many as a worker may have jobs. Measured in docs/performance.md: twenty
+/// Completions in one statement: as many as a worker may have jobs. Measured in docs/performance.md: twenty
 /// times as quick as one each; values between were not measured.
 const MAX_BATCH: usize = 1000;
 
@@ -26,13 +26,12 @@ pub struct Ending {
     fence: Fence,
     document_id: DocumentId,
     took: Duration,
-    whole_timeline: bool,
 }
 
 impl Ending {
     /// The end of the job in hand; `took`: how long its last step ran.
     pub fn of(lease: &Lease, took: Duration) -> Self {
-        Self { fence: lease.fence, document_id: lease.document_id, took, whole_timeline: lease.timeline.is_whole() }
+        Self { fence: lease.fence, document_id: lease.document_id, took }
     }
 }
 
@@ -87,7 +86,7 @@ impl Completer {
             tokio::spawn(write_all(self.db.clone(), model.clone(), receiver, self.max_batch));
             sender
         });
-        // A writer that is gone took the runtime with it; nobody is left to tell.
+        // A writer that is gone took the runtime with it, and the caller too.
         let _ = requests.send(request);
         answered.await.unwrap_or(Err(DbError::LeaseLost { job_id: ending.fence.job_id }))
     }
@@ -97,7 +96,7 @@ impl Completer {
 async fn write_all(db: Db, model: EmbedModel, mut requests: mpsc::UnboundedReceiver<Request>, max_batch: usize) {
     let mut batch = Vec::new();
     while requests.recv_many(&mut batch, max_batch).await > 0 {
-        // Whoever is about to ask may join.
+        // Callers that are about to ask may join.
         tokio::task::yield_now().await;
         while batch.len() < max_batch
             && let Ok(request) = requests.try_recv()
@@ -107,7 +106,7 @@ async fn write_all(db: Db, model: EmbedModel, mut requests: mpsc::UnboundedRecei
         let batch = std::mem::take(&mut batch);
         match write(&db, &model, &batch).await {
             Err(DbError::Statement { sqlstate: Some(_), .. }) if batch.len() > 1 => {
-                // The server refused: whatever is wrong with one is not the others' fault.
+                // The server refused: what is wrong with one is not the others' fault.
                 for request in batch {
                     let result = write(&db, &model, std::slice::from_ref(&request)).await;
                     answer(vec![request], result);
@@ -156,7 +155,8 @@ pub async fn complete_jobs(
         .rows(
             "-- complete_jobs
 SELECT c.*
-FROM upload_pipeline.complete_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9) AS c",
+FROM upload_pipeline.complete_jobs(
+  p_worker => $1, p_jobs => $2, p_epochs => $3, p_took => $4, p_documents => $5, p_model => $6, p_version => $7, p_dim => $8) AS c",
             &[
                 (&first.fence.worker.0, Type::UUID),
                 (&jobs, Type::UUID_ARRAY),
@@ -166,7 +166,6 @@ FROM upload_pipeline.complete_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9) AS c",
                 (&model.name, Type::TEXT),
                 (&model.version, Type::TEXT),
                 (&i32::try_from(model.dim).unwrap_or(i32::MAX), Type::INT4),
-                (&first.whole_timeline, Type::BOOL),
             ],
         )
         .await?;

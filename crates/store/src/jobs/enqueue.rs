@@ -37,7 +37,9 @@ pub struct NewJob {
 pub async fn enqueue_jobs(db: &impl Session, jobs: &[NewJob]) -> Result<(), DbError> {
     db.run(
         "-- enqueue_jobs
-SELECT upload_pipeline.enqueue_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9)::text AS done",
+SELECT upload_pipeline.enqueue_jobs(
+  p_jobs => $1, p_documents => $2, p_users => $3, p_statuses => $4, p_progress => $5, p_delays => $6, p_upload_expires => $7,
+  p_correlations => $8, p_events => $9)::text AS done",
         &[
             (&jobs.iter().map(|job| job.job_id.0).collect::<Vec<_>>(), Type::UUID_ARRAY),
             (&jobs.iter().map(|job| job.document_id.0).collect::<Vec<_>>(), Type::UUID_ARRAY),

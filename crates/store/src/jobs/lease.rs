@@ -2,20 +2,22 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::ClaimOptions;
+use super::{
+    ClaimOptions,
+    outcome::KEEP_FIRST,
+    sql::{ENDED, FENCED, LET_GO},
+};
 use crate::workers::WorkerRow;
-use domain::{Code, Fence, JobId, Status, WorkerId};
+use domain::{Code, Failure, Fence, JobId, Status, Takeover, WorkerId};
 use pg::{
-    DbError, Session,
+    Db, DbError, Session,
     session::{column, parsed},
 };
-
-/// A job taken over in the middle of a step this often is given up.
-const GIVEN_UP_AFTER_CRASHES: i32 = 3;
 
 /// What a heartbeat found out.
 #[derive(Debug, Clone)]
@@ -98,118 +100,169 @@ SELECT coalesce((SELECT array_agg(renewed.job_id) FROM renewed), '{}') AS kept,
 pub async fn hand_back_unheld(db: &impl Session, worker: WorkerId, held: &[Fence]) -> Result<u64, DbError> {
     let held: Vec<Uuid> = held.iter().map(|fence| fence.job_id.0).collect();
     db.run(
-        "-- hand_back_unheld
+        &format!(
+            "-- hand_back_unheld
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
-  SET state = 'queued', claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, updated_at = now()
+  SET {LET_GO}, state = 'queued'
   WHERE j.state = 'working' AND j.claimed_by = $1 AND j.job_id <> ALL ($2)
   RETURNING j.job_id, j.document_id, j.correlation_id
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
 SELECT job.job_id, job.document_id, 'handed_back', 'info', $3, job.correlation_id
-FROM job",
+FROM job"
+        ),
         &[(&worker.0, Type::UUID), (&held, Type::UUID_ARRAY), (&Code::ClaimUnheard.as_str(), Type::TEXT)],
     )
     .await
-}
-
-/// Gives a claim the next epoch, so that no statement sent under the one it has can write any more; the new fence, with the
-/// checkpoint that it goes on from; renews the lease. For a claim that carries the fence of an earlier one of the same process: a
-/// crash of the server had lost that. Asked again where the answer was lost, it says the same.
-pub async fn raise_epoch(db: &impl Session, fence: Fence, lease: Duration) -> Result<(Fence, Status, i32), DbError> {
-    let row = db
-        .row(
-            "-- raise_epoch
-UPDATE upload_pipeline.upload_jobs AS j
-SET lease_epoch = $3 + 1, lease_expires_at = now() + $4 * interval '1 second', updated_at = now()
-WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch IN ($3, $3 + 1) AND j.state || '' = 'working'
-RETURNING j.lease_epoch, j.status, j.retry_count",
-            &[
-                (&fence.job_id.0, Type::UUID),
-                (&fence.worker.0, Type::UUID),
-                (&fence.epoch, Type::INT8),
-                (&lease.as_secs_f64(), Type::FLOAT8),
-            ],
-        )
-        .await?
-        .ok_or(DbError::LeaseLost { job_id: fence.job_id })?;
-    let raised = Fence { epoch: column(&row, "lease_epoch")?, ..fence };
-    Ok((raised, parsed(&row, "status")?, column(&row, "retry_count")?))
 }
 
 /// The checkpoint of a job in hand and the tries since; `None`: the lease is lost.
 pub async fn get_checkpoint(db: &impl Session, fence: Fence) -> Result<Option<(Status, i32)>, DbError> {
     let row = db
         .row(
-            "-- get_checkpoint
+            &format!(
+                "-- get_checkpoint
 SELECT j.status, j.retry_count
 FROM upload_pipeline.upload_jobs AS j
-WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'",
+WHERE {FENCED}"
+            ),
             &[(&fence.job_id.0, Type::UUID), (&fence.worker.0, Type::UUID), (&fence.epoch, Type::INT8)],
         )
         .await?;
     row.map(|row| Ok((parsed(&row, "status")?, column(&row, "retry_count")?))).transpose()
 }
 
-/// Frees jobs whose lease has expired, so that the next claim takes them over; at most `limit`. Only a job that had
-/// begun a step pays a try, and one that has paid too often is given up: a document that kills workers cannot loop.
-/// How many were freed.
-pub async fn release_expired_jobs(db: &impl Session, limit: i64, now: Option<OffsetDateTime>) -> Result<u64, DbError> {
-    db.run(
-        "-- release_expired_jobs
-WITH expired AS (
-  SELECT e.job_id, e.claimed_by, e.step_started_at IS NOT NULL AS begun,
-    e.step_started_at IS NOT NULL AND e.crash_count >= $3 - 1 AS given_up
-  FROM upload_pipeline.upload_jobs AS e
-  WHERE e.state = 'working' AND coalesce(e.lease_expires_at, '-infinity') < coalesce($1, now())
-  LIMIT $2
-  FOR UPDATE SKIP LOCKED
+struct Expired {
+    job_id: Uuid,
+    status: Status,
+    retry_count: i32,
+    crash_count: i32,
+    in_a_step: bool,
+}
+
+impl Expired {
+    fn takeover(&self) -> Takeover {
+        Takeover::decide(self.in_a_step, self.crash_count)
+    }
+
+    /// The status from then on.
+    fn next_status(&self) -> Status {
+        match self.takeover() {
+            Takeover::Requeue | Takeover::Retry | Takeover::RetryAlone => self.status,
+            Takeover::GiveUp => self.status.failed(),
+        }
+    }
+
+    /// What `last_error` says; `None`: it stays.
+    fn last_error(&self) -> Option<Value> {
+        let Failure { code, class, message, .. } = self.takeover().failure()?;
+        let status = self.status.as_str();
+        Some(
+            json!({ "code": code.as_str(), "class": class.as_str(), "message": message, "status": status, "checkpoint": status }),
+        )
+    }
+
+    /// Type, severity and code of the event.
+    fn event(&self) -> (&'static str, &'static str, &'static str) {
+        let code = self.takeover().failure().map_or(self.status.as_str(), |failure| failure.code.as_str());
+        match self.takeover() {
+            Takeover::Requeue => ("taken_over", "info", code),
+            Takeover::Retry | Takeover::RetryAlone => ("taken_over", "warn", code),
+            Takeover::GiveUp => ("error", "error", code),
+        }
+    }
+}
+
+/// Frees jobs whose lease has expired, at most `limit`: [`Takeover`] decides what becomes of each. How many were freed.
+pub async fn release_expired_jobs(db: &Db, limit: i64, now: Option<OffsetDateTime>) -> Result<u64, DbError> {
+    db.run_tx("release_expired_jobs", |tx| {
+        Box::pin(async move {
+            let expired = lock_expired_jobs(&tx, limit, now).await?;
+            if expired.is_empty() { Ok(0) } else { take_over_jobs(&tx, &expired, now).await }
+        })
+    })
+    .await
+}
+
+/// Jobs whose lease has expired, which nothing can change until the transaction ends. One at a status that this build does not
+/// know is left to a build that does.
+async fn lock_expired_jobs(
+    tx: &impl Session,
+    limit: i64,
+    now: Option<OffsetDateTime>,
+) -> Result<Vec<Expired>, DbError> {
+    let rows = tx
+        .rows(
+            "-- lock_expired_jobs
+SELECT j.job_id, j.status, j.retry_count, j.crash_count, j.step_started_at IS NOT NULL AS in_a_step
+FROM upload_pipeline.upload_jobs AS j
+WHERE j.state = 'working' AND coalesce(j.lease_expires_at, '-infinity') < coalesce($1, now()) AND j.status = ANY ($2)
+LIMIT $3
+FOR UPDATE SKIP LOCKED",
+            &[(&now, Type::TIMESTAMPTZ), (&Status::claimable(), Type::TEXT_ARRAY), (&limit, Type::INT8)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Expired {
+                job_id: column(row, "job_id")?,
+                status: parsed(row, "status")?,
+                retry_count: column(row, "retry_count")?,
+                crash_count: column(row, "crash_count")?,
+                in_a_step: column(row, "in_a_step")?,
+            })
+        })
+        .collect()
+}
+
+/// Writes what was decided of the locked jobs.
+async fn take_over_jobs(tx: &impl Session, jobs: &[Expired], now: Option<OffsetDateTime>) -> Result<u64, DbError> {
+    let charge = |count: i32, job: &Expired| count.saturating_add(i32::from(job.in_a_step));
+    let events: Vec<_> = jobs.iter().map(Expired::event).collect();
+    tx.run(
+        &format!(
+            "-- take_over_jobs
+WITH decided AS (
+  SELECT d.*, j.claimed_by AS worker, j.step_started_at IS NOT NULL AS in_a_step
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::int[], $6::jsonb[], $7::text[], $8::text[], $9::text[])
+    AS d (job_id, state, status, retry_count, crash_count, last_error, event, severity, code)
+  JOIN upload_pipeline.upload_jobs AS j ON j.job_id = d.job_id
 ),
-released AS (
+job AS (
   UPDATE upload_pipeline.upload_jobs AS j
-  SET state = CASE WHEN x.given_up THEN 'deadletter' WHEN x.begun THEN 'retryable' ELSE 'queued' END,
-      status = CASE
-        WHEN NOT x.given_up THEN j.status
-        WHEN j.status IN ('uploaded', 'parse_queued', 'parsed') THEN 'failed_parse'
-        WHEN j.status IN ('parse_validated', 'chunking') THEN 'failed_chunking'
-        ELSE 'failed_embedding' END,
-      retry_count = least(j.retry_count, 2147483646) + x.begun::int,
-      crash_count = least(j.crash_count, 2147483646) + x.begun::int,
-      last_error = CASE WHEN NOT x.begun THEN j.last_error ELSE jsonb_build_object(
-          'code', 'worker_died',
-          'class', 'transient',
-          'message', CASE WHEN x.given_up
-            THEN 'The worker died in the middle of this document for the third time, the last time with no other job beside it, so it is given up. Look at the file and the worker''s memory limit, then retry the job.'
-            ELSE 'The worker that had this job died or lost its connection in the middle of a step; another goes on from the last checkpoint.' END,
-          'status', j.status,
-          'checkpoint', j.status,
-          'worker', x.claimed_by,
-          'at', coalesce($1, now()))
-        || CASE WHEN j.last_error IS NULL THEN '{}'
-             ELSE jsonb_build_object('first', coalesce(j.last_error -> 'first', j.last_error)) END END,
-      claimed_by = NULL,
-      lease_expires_at = NULL,
-      step_started_at = NULL,
-      run_at = coalesce($1, now()),
-      finished_at = CASE WHEN x.given_up THEN coalesce($1, now()) END,
-      updated_at = coalesce($1, now())
-  FROM expired AS x
-  WHERE j.job_id = x.job_id
-  RETURNING j.job_id, j.document_id, j.status, j.correlation_id, x.begun, x.given_up, x.claimed_by
+  SET {LET_GO}, state = d.state, status = d.status, retry_count = d.retry_count, crash_count = d.crash_count,
+      last_error = coalesce(
+        d.last_error || jsonb_build_object('worker', d.worker, 'at', coalesce($10, now())) || {KEEP_FIRST}, j.last_error),
+      run_at = coalesce($10, now()),
+      finished_at = CASE WHEN d.state IN {ENDED} THEN coalesce($10, now()) END
+  FROM decided AS d
+  WHERE j.job_id = d.job_id
+  RETURNING j.job_id, j.document_id, j.status, j.state, j.correlation_id, d.worker, d.in_a_step, d.event, d.severity, d.code
 ),
 document AS (
   UPDATE upload_pipeline.documents AS d
-  SET processing_status = r.status, updated_at = coalesce($1, now())
-  FROM released AS r
-  WHERE d.document_id = r.document_id AND r.given_up
+  SET processing_status = job.status, updated_at = now()
+  FROM job
+  WHERE d.document_id = job.document_id AND job.state IN {ENDED}
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
-SELECT r.job_id, r.document_id, CASE WHEN r.given_up THEN 'error' ELSE 'taken_over' END,
-  CASE WHEN r.given_up THEN 'error' WHEN r.begun THEN 'warn' ELSE 'info' END,
-  CASE WHEN r.begun THEN 'worker_died' ELSE r.status END,
-  jsonb_build_object('worker', r.claimed_by, 'in_a_step', r.begun), r.correlation_id
-FROM released AS r",
-        &[(&now, Type::TIMESTAMPTZ), (&limit, Type::INT8), (&GIVEN_UP_AFTER_CRASHES, Type::INT4)],
+SELECT job.job_id, job.document_id, job.event, job.severity, job.code,
+  jsonb_build_object('worker', job.worker, 'in_a_step', job.in_a_step), job.correlation_id
+FROM job"
+        ),
+        &[
+            (&jobs.iter().map(|job| job.job_id).collect::<Vec<_>>(), Type::UUID_ARRAY),
+            (&jobs.iter().map(|job| job.takeover().state().as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&jobs.iter().map(|job| job.next_status().as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&jobs.iter().map(|job| charge(job.retry_count, job)).collect::<Vec<_>>(), Type::INT4_ARRAY),
+            (&jobs.iter().map(|job| charge(job.crash_count, job)).collect::<Vec<_>>(), Type::INT4_ARRAY),
+            (&jobs.iter().map(Expired::last_error).collect::<Vec<_>>(), Type::JSONB_ARRAY),
+            (&events.iter().map(|event| event.0).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&events.iter().map(|event| event.1).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&events.iter().map(|event| event.2).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&now, Type::TIMESTAMPTZ),
+        ],
     )
     .await
 }

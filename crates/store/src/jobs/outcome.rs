@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio_postgres::types::Type;
 
-use domain::{Code, Failure, Fence, Lease, Status, Step};
+use super::sql::{FENCED, LET_GO};
+use domain::{Code, Failure, Fence, Lease, State, Status, Step};
 use pg::{DbError, Params, Session, session::column};
 
 /// The fence as the first three parameters of a statement.
@@ -33,16 +34,18 @@ pub async fn lock_lease(tx: &impl Session, fence: Fence) -> Result<(), DbError> 
     expect_one(
         tx,
         fence,
-        "-- lock_lease
+        &format!(
+            "-- lock_lease
 SELECT FROM upload_pipeline.upload_jobs AS j
-WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
-FOR UPDATE",
+WHERE {FENCED}
+FOR UPDATE"
+        ),
         fenced!(fence),
     )
     .await
 }
 
-/// Writes the next checkpoint and begins the step after it. Tries and crashes are counted anew from here. It goes forward only: a
+/// Writes the next checkpoint and begins the step after it. Tries and crashes are counted from zero from here. It goes forward only: a
 /// statement that was held up on its way, and whose run the worker has given up, does not take a later one back.
 /// `progress` is merged into the job's counts; `took` is how long the step ran.
 pub async fn advance_job(
@@ -61,13 +64,14 @@ pub async fn advance_job(
     let row = db
         .row(
             "-- advance_job
-SELECT upload_pipeline.advance_job($1, $2, $3, $4, $5, $6, $7, $8) AS written",
+SELECT upload_pipeline.advance_job(
+  p_job => $1, p_worker => $2, p_epoch => $3, p_from => $4, p_to => $5, p_progress => $6, p_done => $7, p_next => $8) AS written",
             fenced!(
                 lease.fence,
                 (&done.statuses(), TEXT_ARRAY),
                 (&to.as_str(), TEXT),
                 (progress, JSONB),
-                (&lease.timeline.is_whole().then_some(&payload), JSONB),
+                (&payload, JSONB),
                 (&next, TEXT),
             ),
         )
@@ -78,7 +82,7 @@ SELECT upload_pipeline.advance_job($1, $2, $3, $4, $5, $6, $7, $8) AS written",
     }
 }
 
-/// Merges counts into `progress` in the middle of `step`, in which the job must be. Work was committed, so tries are counted anew.
+/// Merges counts into `progress` in the middle of `step`, in which the job must be. Work was committed, so tries are counted from zero.
 pub async fn save_progress(
     db: &impl Session,
     fence: Fence,
@@ -89,17 +93,19 @@ pub async fn save_progress(
     expect_one(
         db,
         fence,
-        "-- save_progress
+        &format!(
+            "-- save_progress
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET status = $4, progress = j.progress || $5, retry_count = 0, updated_at = now()
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working' AND j.status = ANY ($6)
+  WHERE {FENCED} AND j.status = ANY ($6)
   RETURNING j.document_id, j.status
 )
 UPDATE upload_pipeline.documents AS d
 SET processing_status = job.status, updated_at = now()
 FROM job
-WHERE d.document_id = job.document_id",
+WHERE d.document_id = job.document_id"
+        ),
         fenced!(fence, (&status.as_str(), TEXT), (progress, JSONB), (&step.statuses(), TEXT_ARRAY)),
     )
     .await
@@ -109,12 +115,12 @@ WHERE d.document_id = job.document_id",
 pub async fn finish_duplicate(db: &impl Session, fence: Fence) -> Result<bool, DbError> {
     let ended = db
         .run(
-            "-- finish_duplicate
+            &format!(
+                "-- finish_duplicate
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
-  SET status = 'duplicate', state = 'done', retry_count = 0, claimed_by = NULL, lease_expires_at = NULL,
-      step_started_at = NULL, finished_at = now(), updated_at = now()
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
+  SET {LET_GO}, status = 'duplicate', state = 'done', retry_count = 0, finished_at = now()
+  WHERE {FENCED}
     AND EXISTS (
       SELECT FROM upload_pipeline.upload_jobs AS other
       WHERE other.document_id = j.document_id AND other.status = 'complete' AND other.job_id <> j.job_id)
@@ -129,7 +135,8 @@ document AS (
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
 SELECT job.job_id, job.document_id, 'finalized', 'info', 'duplicate', job.correlation_id
-FROM job",
+FROM job"
+            ),
             fenced!(fence),
         )
         .await?;
@@ -160,7 +167,7 @@ impl Failed<'_> {
 }
 
 /// `last_error` with the first failure of the job kept beside the newest.
-const KEEP_FIRST: &str = "CASE WHEN j.last_error IS NULL THEN '{}'::jsonb
+pub(super) const KEEP_FIRST: &str = "CASE WHEN j.last_error IS NULL THEN '{}'::jsonb
         ELSE jsonb_build_object('first', coalesce(j.last_error -> 'first', j.last_error)) END";
 
 /// Gives the job up: `failed_*` and `deadletter`, with the checkpoint to resume from in `last_error`.
@@ -169,9 +176,8 @@ pub async fn fail_job(db: &impl Session, lease: &Lease, failed: Failed<'_>) -> R
         "-- fail_job
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
-  SET status = $4, state = 'deadletter', last_error = $5 || {KEEP_FIRST},
-      claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, finished_at = now(), updated_at = now()
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
+  SET {LET_GO}, status = $4, state = 'deadletter', last_error = $5 || {KEEP_FIRST}, finished_at = now()
+  WHERE {FENCED}
   RETURNING j.job_id, j.document_id, j.status, j.correlation_id
 ),
 document AS (
@@ -195,41 +201,47 @@ FROM job"
 
 /// Has the job tried again after `delay`; costs a try. Its status stays.
 pub async fn retry_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, delay: Duration) -> Result<(), DbError> {
-    let sql = format!(
-        "-- retry_job
-WITH job AS (
-  UPDATE upload_pipeline.upload_jobs AS j
-  SET state = 'retryable', retry_count = least(j.retry_count, 2147483646) + 1, run_at = now() + $4 * interval '1 second',
-      last_error = $5 || {KEEP_FIRST}, claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, updated_at = now()
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
-  RETURNING j.job_id, j.document_id, j.correlation_id, j.run_at
-)
-INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
-SELECT job.job_id, job.document_id, 'retry', 'warn', $6, $5 || jsonb_build_object('run_at', job.run_at), job.correlation_id
-FROM job"
-    );
-    let params: Params<'_> = fenced!(
-        lease.fence,
-        (&delay.as_secs_f64(), FLOAT8),
-        (&failed.last_error(lease), JSONB),
-        (&failed.failure.code.as_str(), TEXT),
-    );
-    expect_one(db, lease.fence, &sql, params).await
+    try_again(
+        db,
+        lease,
+        failed,
+        delay,
+        TryAgain { state: State::Retryable, tries: 1, event: "retry", severity: "warn" },
+    )
+    .await
 }
 
 /// Gives the job back because this process is set up wrongly: the reason is written, no try is charged.
 pub async fn pause_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, delay: Duration) -> Result<(), DbError> {
+    let how = TryAgain { state: State::Queued, tries: 0, event: "handed_back", severity: "error" };
+    try_again(db, lease, failed, delay, how).await
+}
+
+struct TryAgain {
+    state: State,
+    tries: i32,
+    event: &'static str,
+    severity: &'static str,
+}
+
+async fn try_again(
+    db: &impl Session,
+    lease: &Lease,
+    failed: Failed<'_>,
+    delay: Duration,
+    how: TryAgain,
+) -> Result<(), DbError> {
     let sql = format!(
-        "-- pause_job
+        "-- try_again
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
-  SET state = 'queued', run_at = now() + $4 * interval '1 second', last_error = $5 || {KEEP_FIRST},
-      claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, updated_at = now()
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
+  SET {LET_GO}, state = $7, retry_count = least(j.retry_count, 2147483646) + $8, run_at = now() + $4 * interval '1 second',
+      last_error = $5 || {KEEP_FIRST}
+  WHERE {FENCED}
   RETURNING j.job_id, j.document_id, j.correlation_id, j.run_at
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
-SELECT job.job_id, job.document_id, 'handed_back', 'error', $6, $5 || jsonb_build_object('run_at', job.run_at), job.correlation_id
+SELECT job.job_id, job.document_id, $9, $10, $6, $5 || jsonb_build_object('run_at', job.run_at), job.correlation_id
 FROM job"
     );
     let params: Params<'_> = fenced!(
@@ -237,6 +249,10 @@ FROM job"
         (&delay.as_secs_f64(), FLOAT8),
         (&failed.last_error(lease), JSONB),
         (&failed.failure.code.as_str(), TEXT),
+        (&how.state.as_str(), TEXT),
+        (&how.tries, INT4),
+        (&how.event, TEXT),
+        (&how.severity, TEXT),
     );
     expect_one(db, lease.fence, &sql, params).await
 }
@@ -262,17 +278,19 @@ async fn give_up_lease(
     expect_one(
         db,
         fence,
-        "-- give_up_lease
+        &format!(
+            "-- give_up_lease
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
-  SET state = 'queued', claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, updated_at = now(),
+  SET {LET_GO}, state = 'queued',
       run_at = now() + CASE WHEN j.signalled_at > j.claimed_at THEN 0 ELSE $4 END * interval '1 second'
-  WHERE j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'
+  WHERE {FENCED}
   RETURNING j.job_id, j.document_id, j.correlation_id, j.run_at
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
 SELECT job.job_id, job.document_id, $5, 'info', $6, jsonb_build_object('run_at', job.run_at), job.correlation_id
-FROM job",
+FROM job"
+        ),
         fenced!(fence, (&delay.as_secs_f64(), FLOAT8), (&event, TEXT), (&code.as_str(), TEXT)),
     )
     .await

@@ -2,6 +2,7 @@
 
 use tokio_postgres::types::Type;
 
+use super::sql::{LET_GO, LIVE};
 use domain::{JobId, Status, UserId};
 use pg::{DbError, Session};
 
@@ -10,17 +11,18 @@ use pg::{DbError, Session};
 pub async fn cancel_job(db: &impl Session, user: UserId, job: JobId) -> Result<bool, DbError> {
     let stopped = db
         .run(
-            "-- cancel_job
+            &format!(
+                "-- cancel_job
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
-  SET state = 'cancelled', lease_epoch = j.lease_epoch + 1, claimed_by = NULL, lease_expires_at = NULL,
-      step_started_at = NULL, finished_at = now(), updated_at = now()
-  WHERE j.job_id = $1 AND j.user_id = $2 AND j.state IN ('queued', 'working', 'retryable')
+  SET {LET_GO}, state = 'cancelled', lease_epoch = j.lease_epoch + 1, finished_at = now()
+  WHERE j.job_id = $1 AND j.user_id = $2 AND j.state IN {LIVE}
   RETURNING j.job_id, j.document_id, j.status, j.correlation_id
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
 SELECT job.job_id, job.document_id, 'cancelled', 'info', job.status, job.correlation_id
-FROM job",
+FROM job"
+            ),
             &[(&job.0, Type::UUID), (&user.0, Type::UUID)],
         )
         .await?;
@@ -28,22 +30,22 @@ FROM job",
 }
 
 /// Queues an ended or waiting job again: from `from`, else from the checkpoint it failed at, or from the beginning where what is
-/// written there is none to go on from. Tries and crashes are counted anew; the first failure stays in `last_error`. Whether it was queued; `false`: no such job of `user`,
-/// it is running, or it is done and `from` was not given.
+/// written there is none to go on from. Tries and crashes are counted from zero; the first failure stays in `last_error`.
+/// Whether it was queued; `false`: no such job of `user`, it is running, or it is done and `from` was not given.
 pub async fn redrive_job(db: &impl Session, user: UserId, job: JobId, from: Option<Status>) -> Result<bool, DbError> {
     let queued = db
         .run(
-            "-- redrive_job
+            &format!(
+                "-- redrive_job
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
-  SET state = 'queued',
+  SET {LET_GO}, state = 'queued', lease_epoch = j.lease_epoch + 1,
       status = coalesce($3, CASE
         WHEN j.state <> 'deadletter' THEN j.status
         WHEN j.last_error ->> 'checkpoint' = ANY ($4) THEN j.last_error ->> 'checkpoint'
         ELSE 'uploaded' END),
       retry_count = 0, crash_count = 0, run_at = now(), finished_at = NULL,
-      upload_expires_at = CASE WHEN j.upload_expires_at > now() THEN j.upload_expires_at END,
-      lease_epoch = j.lease_epoch + 1, claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, updated_at = now()
+      upload_expires_at = CASE WHEN j.upload_expires_at > now() THEN j.upload_expires_at END
   WHERE j.job_id = $1 AND j.user_id = $2 AND j.state <> 'working' AND (j.state <> 'done' OR $3 IS NOT NULL)
   RETURNING j.job_id, j.document_id, j.status, j.correlation_id
 ),
@@ -55,7 +57,8 @@ document AS (
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
 SELECT job.job_id, job.document_id, 'redriven', 'info', job.status, job.correlation_id
-FROM job",
+FROM job"
+            ),
             &[
                 (&job.0, Type::UUID),
                 (&user.0, Type::UUID),

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
+use super::sql::LIVE;
 use crate::Cursor;
 use domain::{DocumentId, JobId, State, Status, Step, UserId, progress::Counts};
 use pg::{
@@ -63,7 +64,7 @@ const COLUMNS: &str = "j.job_id, j.document_id, d.filename, j.status, j.state, j
 FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id";
 
-/// Whatever was written by hand must not hide the jobs beside it: JSON that cannot be read counts as none.
+/// What was written by hand must not hide the jobs beside it: JSON that cannot be read counts as none.
 fn job(row: &Row) -> Result<Job, DbError> {
     let progress: Value = column(row, "progress").unwrap_or_default();
     let count = |key: &str| progress.get(key).and_then(Value::as_i64);
@@ -156,13 +157,15 @@ LIMIT $9"
 pub async fn get_live_sibling(db: &impl Session, job_id: JobId) -> Result<Option<JobId>, DbError> {
     let row = db
         .row(
-            "-- get_live_sibling
+            &format!(
+                "-- get_live_sibling
 SELECT other.job_id
 FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.upload_jobs AS other ON other.document_id = j.document_id
-WHERE j.job_id = $1 AND other.job_id <> j.job_id AND other.state IN ('queued', 'working', 'retryable')
+WHERE j.job_id = $1 AND other.job_id <> j.job_id AND other.state IN {LIVE}
 ORDER BY other.created_at DESC
-LIMIT 1",
+LIMIT 1"
+            ),
             &[(&job_id.0, Type::UUID)],
         )
         .await?;

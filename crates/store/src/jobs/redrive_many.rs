@@ -3,6 +3,7 @@
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
+use super::sql::LIVE;
 use domain::{JobId, State, Status, UserId};
 use pg::{
     DbError, Session,
@@ -22,7 +23,7 @@ pub struct Candidate {
     pub superseded: bool,
 }
 
-/// Which failed jobs; `None`: whatever it is.
+/// Which failed jobs; `None`: any.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FailedFilter<'a> {
     /// The code of the last failure.
@@ -31,18 +32,23 @@ pub struct FailedFilter<'a> {
     pub status: Option<Status>,
 }
 
-const CANDIDATES: &str = "
+/// The rest of a statement whose jobs are `picked`.
+fn candidates() -> String {
+    format!(
+        "
 SELECT p.job_id, p.state,
   EXISTS (
     SELECT FROM upload_pipeline.upload_jobs AS live
-    WHERE live.document_id = p.document_id AND live.job_id <> p.job_id AND live.state IN ('queued', 'working', 'retryable')
+    WHERE live.document_id = p.document_id AND live.job_id <> p.job_id AND live.state IN {LIVE}
   ) AS busy,
   EXISTS (
     SELECT FROM upload_pipeline.upload_jobs AS newer
     WHERE newer.document_id = p.document_id AND (newer.created_at, newer.job_id) > (p.created_at, p.job_id)
   ) AS superseded
 FROM picked AS p
-ORDER BY p.job_id";
+ORDER BY p.job_id"
+    )
+}
 
 fn candidate(row: &Row) -> Result<Candidate, DbError> {
     Ok(Candidate {
@@ -72,7 +78,8 @@ WITH picked AS MATERIALIZED (
     AND ($4::text IS NULL OR j.status = $4)
   ORDER BY j.job_id
   LIMIT $5
-){CANDIDATES}"
+){}",
+        candidates()
     );
     let rows = db
         .rows(
@@ -97,7 +104,8 @@ WITH picked AS MATERIALIZED (
   SELECT j.job_id, j.document_id, j.created_at, j.state
   FROM upload_pipeline.upload_jobs AS j
   WHERE j.job_id = ANY ($2) AND j.user_id = $1
-){CANDIDATES}"
+){}",
+        candidates()
     );
     let rows = db.rows(&sql, &[(&user.0, Type::UUID), (&jobs, Type::UUID_ARRAY)]).await?;
     rows.iter().map(candidate).collect()

@@ -8,7 +8,7 @@ use pg::{Db, DbError, Session, session::column};
 const GET_STAMP: &str = "-- get_stamp
 SELECT s.environment FROM upload_pipeline.environment_stamp AS s";
 
-/// Seconds since its last heartbeat for which a worker counts as alive. Source: `WORKER_HEARTBEAT` is 10.
+/// Seconds since its last heartbeat for which a worker counts as alive: six heartbeats of the default.
 const ALIVE_SECONDS: f64 = 60.0;
 
 /// The environment that the database is stamped with; `None` before the first `app migrate`.
@@ -77,7 +77,7 @@ ON CONFLICT (only_one) DO NOTHING";
 }
 
 /// Moves the stamp and writes it down, in one statement. [`check_stamp`] has been asked, under the lock that the caller
-/// holds; should somebody have changed the stamp by hand since, nothing is done.
+/// holds; should the stamp have been changed by hand since, nothing is done.
 pub(super) async fn move_stamp(client: &Client, from: &str, to: &str, by: &str) -> Result<(), MigrateError> {
     let sql = "-- move_stamp
 WITH moved AS (

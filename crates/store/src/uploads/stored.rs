@@ -3,6 +3,7 @@
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::jobs::{LIVE, WAITING};
 use domain::{JobId, UploadId, UserId};
 use pg::{DbError, Session, session::column};
 
@@ -31,13 +32,13 @@ pub struct Upload {
 pub async fn get_upload(db: &impl Session, upload_id: UploadId) -> Result<Option<Upload>, DbError> {
     let row = db
         .row(
-            "-- get_upload
+            &format!("-- get_upload
 SELECT u.user_id, u.storage_key, u.bytes_len, u.file_sha256, u.stored_at IS NOT NULL AS stored, j.job_id, j.correlation_id,
-  coalesce(d.raw_path = u.storage_key AND j.state IN ('queued', 'working', 'retryable'), false) AS wanted
+  coalesce(d.raw_path = u.storage_key AND j.state IN {LIVE}, false) AS wanted
 FROM upload_pipeline.uploads AS u
 LEFT JOIN upload_pipeline.upload_jobs AS j ON j.job_id = u.job_id
 LEFT JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
-WHERE u.upload_id = $1",
+WHERE u.upload_id = $1"),
             &[(&upload_id.0, Type::UUID)],
         )
         .await?;
@@ -61,7 +62,8 @@ WHERE u.upload_id = $1",
 pub async fn mark_upload_stored(db: &impl Session, upload_id: UploadId) -> Result<bool, DbError> {
     let row = db
         .row(
-            "-- mark_upload_stored
+            &format!(
+                "-- mark_upload_stored
 WITH upload AS (
   UPDATE upload_pipeline.uploads AS u
   SET stored_at = coalesce(u.stored_at, now())
@@ -72,10 +74,11 @@ job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET run_at = now(), updated_at = now()
   FROM upload
-  WHERE j.job_id = upload.job_id AND j.status = 'uploaded' AND j.state IN ('queued', 'retryable')
+  WHERE j.job_id = upload.job_id AND j.status = 'uploaded' AND j.state IN {WAITING}
 )
 SELECT upload.job_id
-FROM upload",
+FROM upload"
+            ),
             &[(&upload_id.0, Type::UUID)],
         )
         .await?;

@@ -5,13 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use domain::Failure;
 use pg::{Db, DbError};
 use store::retention::{
     Retention, Swept, delete_old_events, delete_old_receipts, delete_old_webhooks, delete_superseded_jobs,
     get_jobs_position, save_jobs_position,
 };
 
-/// Rows a statement deletes. Source: ours; tens of milliseconds, so that neither locks nor the vacuum's horizon are held.
+/// For each kind of thing that is deleted by age, a sweep: a hundred thousand rows, and a small share of the minutes between
+/// two sweeps.
+const BUDGET: Duration = Duration::from_secs(2);
+/// Rows a statement deletes: tens of milliseconds, so that neither locks nor the vacuum's horizon are held.
 const BATCH: i64 = 1000;
 /// Jobs a statement looks at: each that goes takes its events along.
 const JOBS_BATCH: i64 = 500;
@@ -27,6 +31,15 @@ pub struct Deleted {
     pub jobs: i64,
     /// Of `storage_deletions`.
     pub receipts: i64,
+}
+
+pub(super) async fn sweep(db: &Db, keep: Retention) -> Result<(), Failure> {
+    let deleted = delete_old(db, keep, BUDGET).await?;
+    if deleted != Deleted::default() {
+        let Deleted { events, webhooks, jobs, receipts } = deleted;
+        tracing::info!(events, webhooks, jobs, receipts, "deleted what was kept for long enough");
+    }
+    Ok(())
 }
 
 /// Deletes what `keep` says is old enough, for about `budget` for each kind of thing; what is left waits for the next turn.

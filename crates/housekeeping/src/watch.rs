@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pg::{DbError, Session};
 use store::gauges::{OpenTransaction, TableGauge, get_oldest_transaction, list_table_gauges};
 
-/// A transaction that is open for longer is no longer a slow query. Source: ours; no statement of `app` takes minutes.
+/// A transaction that is open for longer is no longer a slow query: no statement of `app` takes minutes.
 const OPEN_TOO_LONG_SECONDS: i64 = 3600;
 /// Fewer dead rows than this slow nothing down.
 const DEAD_ROWS_MATTER_FROM: i64 = 50_000;

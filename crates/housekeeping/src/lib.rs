@@ -1,0 +1,82 @@
+//! Deletes what is old or left over: a service of its own beside the queue, one sweep a file.
+//!
+//! It knows nothing of claims. Every process that works may run one; the row `sweep` of the table `housekeeping` gives the
+//! turn to one of them at a time.
+
+mod canaries;
+mod objects;
+mod retention;
+mod rows;
+mod watch;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+pub use retention::{Deleted, delete_old};
+use watch::Watch;
+
+use domain::{Failure, ports::ObjectStore};
+use pg::Db;
+use store::{housekeeping::take_sweep_turn, retention::Retention};
+
+/// Intervals and bounds, from the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct HousekeepingSettings {
+    /// Between two sweeps, across all processes.
+    pub interval: Duration,
+    /// How long a worker may go on writing for a document that was deleted: its lease.
+    pub lease: Duration,
+    /// How long what is kept.
+    pub retention: Retention,
+}
+
+/// The service.
+pub struct Housekeeping {
+    /// Where rows are.
+    pub db: Db,
+    /// Where objects are.
+    pub store: Arc<dyn ObjectStore>,
+    /// When and how much.
+    pub settings: HousekeepingSettings,
+}
+
+impl Housekeeping {
+    /// Sweeps until `stop`. A sweep that is broken off goes on at the next turn, wherever it is.
+    pub async fn run(&self, stop: CancellationToken) {
+        let _stopped = stop.run_until_cancelled(self.sweep_in_turn()).await;
+    }
+
+    async fn sweep_in_turn(&self) {
+        let mut watch = Watch::default();
+        loop {
+            tokio::time::sleep(self.settings.interval.mul_f64(0.5 + fastrand::f64())).await;
+            if let Err(failure) = self.sweep_if_due(&mut watch).await {
+                tracing::warn!(
+                    error.code = failure.code.as_str(),
+                    "housekeeping will go on at its next turn: {failure}"
+                );
+            }
+        }
+    }
+
+    async fn sweep_if_due(&self, watch: &mut Watch) -> Result<(), Failure> {
+        let conn = self.db.get().await?;
+        if !take_sweep_turn(&conn, self.settings.interval).await? {
+            return Ok(());
+        }
+        watch.look(&conn).await?;
+        drop(conn);
+        self.sweep().await
+    }
+
+    /// One sweep: rows of dead workers, uploads that never became documents, objects of deleted documents, and what
+    /// has been kept for long enough.
+    pub async fn sweep(&self) -> Result<(), Failure> {
+        let Self { db, store, settings } = self;
+        rows::sweep(db).await?;
+        objects::sweep(db, &**store, settings.lease).await?;
+        canaries::sweep(db, &**store).await;
+        retention::sweep(db, settings.retention).await
+    }
+}

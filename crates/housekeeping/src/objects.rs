@@ -1,0 +1,56 @@
+//! Stored objects that no document refers to: of uploads that never became one, and of documents that were deleted.
+
+use std::time::Duration;
+
+use domain::{ErrorClass, Failure, ports::ObjectStore};
+use pg::Db;
+use store::housekeeping::{
+    forget_upload, keep_uploads_in_use, list_abandoned_uploads, list_due_deletions, note_deletion_pass,
+    put_deletion_off,
+};
+
+/// Objects removed in one sweep; the rest waits for the next.
+const BATCH: i64 = 200;
+/// Uploads that one statement changes.
+const ROWS: i64 = 1000;
+/// Before an object that could not be removed is tried again.
+const RETRY_REMOVAL: Duration = Duration::from_secs(600);
+
+/// `lease`: between the two passes over a deleted document's object, after which no running step can write it any more.
+pub(super) async fn sweep(db: &Db, store: &dyn ObjectStore, lease: Duration) -> Result<(), Failure> {
+    let conn = db.get().await?;
+    keep_uploads_in_use(&conn, ROWS).await?;
+    let uploads = list_abandoned_uploads(&conn, BATCH).await?;
+    let deletions = list_due_deletions(&conn, BATCH).await?;
+    // Given back before anything else is waited for: the object store may be slow.
+    drop(conn);
+    for upload in uploads {
+        if remove(store, &upload.storage_key).await {
+            forget_upload(&db.get().await?, upload.upload_id).await?;
+        }
+    }
+    for due in deletions {
+        if remove(store, &due.storage_key).await {
+            note_deletion_pass(&db.get().await?, &due, lease).await?;
+        } else {
+            put_deletion_off(&db.get().await?, &due, RETRY_REMOVAL).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the object is gone. One that cannot be removed holds no other up. A key that no store of ours could have
+/// made (another program's row) names nothing that is ours to remove.
+async fn remove(store: &dyn ObjectStore, key: &str) -> bool {
+    match store.delete(key).await {
+        Ok(()) => true,
+        Err(failure) if failure.class == ErrorClass::Document => true,
+        Err(failure) => {
+            tracing::warn!(
+                error.code = failure.code.as_str(),
+                "couldn't remove a stored object; trying again later: {failure}"
+            );
+            false
+        }
+    }
+}

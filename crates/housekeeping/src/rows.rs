@@ -1,0 +1,19 @@
+//! Rows that mean nothing any more: of dead workers, of answers that are no longer repeated.
+
+use std::time::Duration;
+
+use domain::Failure;
+use pg::Db;
+use store::housekeeping::{delete_expired_idempotency_keys, delete_stale_workers};
+
+/// A worker that was not seen for this long is gone: many heartbeats, and longer than a deploy's overlap.
+const STALE_WORKER: Duration = Duration::from_secs(300);
+/// Answers that one statement forgets.
+const BATCH: i64 = 1000;
+
+pub(super) async fn sweep(db: &Db) -> Result<(), Failure> {
+    let conn = db.get().await?;
+    delete_stale_workers(&conn, STALE_WORKER).await?;
+    delete_expired_idempotency_keys(&conn, BATCH).await?;
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! The states of a job and its fence as SQL text, named once; a statement's `upload_jobs` is `j`.
+
+/// The fence of a worker's write: `$1` job, `$2` worker, `$3` epoch.
+///
+/// `|| ''`: the plain comparison would let the planner take the index of running jobs instead of the primary key. After an
+/// ANALYZE in a quiet moment it believes that index to be empty, and each statement would then read all running jobs.
+pub(crate) const FENCED: &str =
+    "j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'";
+/// What becomes of a job's columns when its worker lets go of it.
+pub(crate) const LET_GO: &str =
+    "claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, updated_at = now()";
+/// States of a job that has not ended.
+pub(crate) const LIVE: &str = "('queued', 'working', 'retryable')";
+/// States of a job that waits for a worker: what the index of the claim holds.
+pub(crate) const WAITING: &str = "('queued', 'retryable')";
+/// States of a job that has ended.
+pub(crate) const ENDED: &str = "('done', 'deadletter', 'cancelled')";
