@@ -1,8 +1,8 @@
-//! What `app check` looks at. A [`Check`](check::Check) is a value: what it verifies, the causes that it can find, what it
-//! needs, how it runs. The [`catalogue`] lists all of them, top down; [`run_checks`] runs those that were asked for and
+//! What `app check` looks at. A `Check` is a value: what it verifies, the causes that it can find, what it
+//! needs, how it runs. The `catalogue` lists all of them, top down; [`run_checks`] runs those that were asked for and
 //! what they need, each as soon as what it needs has passed, and skips the rest with the name of what stands in the way.
 //!
-//! Nothing is changed for good: what a check has to put somewhere is rolled back or removed ([`canary`]).
+//! Nothing is changed for good: what a check has to put somewhere is rolled back or removed (`canary`).
 //!
 //! *Must not know:* how findings are printed, or how the process goes on. SQL on our tables stands in [`store`].
 

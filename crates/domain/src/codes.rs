@@ -1,4 +1,4 @@
-//! Every code by which a failure is known. One table, [`table`], says of each what it is called, what it is for, what it
+//! Every code by which a failure is known. One table, `table`, says of each what it is called, what it is for, what it
 //! means and what to do; HTTP problems, failures of jobs, docs/openapi.json, docs/errors.md and the command line derive
 //! from it.
 

@@ -1,6 +1,5 @@
 //! What an `app check` that was killed has left.
 
-use canary;
 use domain::ports::ObjectStore;
 use pg::Db;
 

@@ -68,7 +68,7 @@ impl ObjectStorage {
     ///
     /// # Errors
     ///
-    /// `storage_misconfigured`, of class [`ErrorClass::Configuration`].
+    /// `storage_misconfigured`, of class [`Configuration`](domain::ErrorClass::Configuration).
     pub fn open(location: &StorageLocation, credentials: Option<Credentials<'_>>) -> Result<Self, Failure> {
         match location {
             StorageLocation::Folder(folder) => Self::open_folder(folder),

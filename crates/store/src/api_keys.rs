@@ -47,7 +47,7 @@ impl std::fmt::Debug for ApiKeySecret {
 
 /// What the table holds of a key.
 pub fn sha256_of_key(key: &str) -> String {
-    hex(&Sha256::digest(key.as_bytes()))
+    hex(Sha256::digest(key.as_bytes()))
 }
 
 /// What a key may do; each includes the one before.

@@ -124,7 +124,7 @@ SET text = excluded.text,
 
 /// SHA-256 of what is embedded, so that a chunk is embedded again only when that changed.
 fn chunk_sha(chunk: &Chunk) -> String {
-    hex(&Sha256::digest(format!("{}\n{}", chunk.heading, chunk.text).as_bytes()))
+    hex(Sha256::digest(format!("{}\n{}", chunk.heading, chunk.text).as_bytes()))
 }
 
 fn ordinal(index: usize) -> i32 {

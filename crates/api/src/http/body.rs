@@ -216,7 +216,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_must_be_what_was_announced() {
-        let sha256 = hex(&Sha256::digest(b"abc"));
+        let sha256 = hex(Sha256::digest(b"abc"));
         assert_eq!(pumped(abc(), Expected { sha256: Some(sha256), ..declared(3) }).await, None);
         assert_eq!(
             pumped(abc(), Expected { sha256: Some("00".to_owned()), ..declared(3) }).await,

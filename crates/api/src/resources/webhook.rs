@@ -77,7 +77,7 @@ pub async fn post_llamaparse(
     refuse_too_long(&request)?;
     let payload_hash = timeout(BODY_WITHIN, hash(&mut body)).await.map_err(|_elapsed| stalled())??;
     // Who repeats a delivery sends the same body to the same job.
-    let webhook_id = hex(&Sha256::digest(format!("llamaparse\n{job_id}\n{payload_hash}").as_bytes()));
+    let webhook_id = hex(Sha256::digest(format!("llamaparse\n{job_id}\n{payload_hash}").as_bytes()));
     let delivery =
         Delivery { webhook_id: &webhook_id, job_id, ip_address: sender(&request), payload_hash: &payload_hash };
     let signalled = signal_job(&state.conn().await?, delivery).await?;
@@ -121,7 +121,7 @@ async fn hash(body: &mut web::Payload) -> Result<String, ApiError> {
         }
         hasher.update(&piece);
     }
-    Ok(hex(&hasher.finalize()))
+    Ok(hex(hasher.finalize()))
 }
 
 fn too_large() -> ApiError {

@@ -107,5 +107,5 @@ fn digest(head: &str, body: &[u8]) -> String {
     hasher.update((head.len() as u64).to_be_bytes());
     hasher.update(head);
     hasher.update(body);
-    hex(&hasher.finalize())
+    hex(hasher.finalize())
 }
