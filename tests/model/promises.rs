@@ -120,14 +120,14 @@ fn ends_every_job<const JOBS: usize>(protocol: &Protocol, world: &World<JOBS>, b
 
 /// What the worker loops of a process do next when left alone.
 fn next_of<const JOBS: usize>(protocol: &Protocol, world: &World<JOBS>, by: usize) -> Option<Action> {
-    for (at, run) in world.processes[by].runs.iter().enumerate() {
+    if let Some(run) = world.processes[by].runs.first() {
         let holds = protocol.lets_write(&world.rows[usize::from(run.job)], run.claim);
-        match run.phase {
-            Phase::Sent(_) => return Some(Action::Execute { by, run: at, heard: true }),
-            Phase::Unsure(write) => return Some(Action::Send { by, run: at, write }),
-            Phase::Working if holds => return Some(Action::Send { by, run: at, write: next_write(run.status) }),
-            Phase::Working => return Some(Action::Stop { by, run: at }),
-        }
+        return Some(match run.phase {
+            Phase::Sent(_) => Action::Execute { by, run: 0, heard: true },
+            Phase::Unsure(write) => Action::Send { by, run: 0, write },
+            Phase::Working if holds => Action::Send { by, run: 0, write: next_write(run.status) },
+            Phase::Working => Action::Stop { by, run: 0 },
+        });
     }
     world.rows.iter().enumerate().find_map(|(job, row)| match row.state {
         JobState::Waiting => Some(Action::Claim { by, job, heard: true }),
