@@ -4,11 +4,10 @@
 #
 #   docker build -t app --build-arg APP_COMMIT=$(git rev-parse HEAD) --build-arg APP_BRANCH=$(git branch --show-current) .
 #
-# The base images are named by version, not by digest: look a digest up with `docker buildx imagetools inspect IMAGE` and
-# put it behind the tag where a build must be repeatable to the byte. Every crate is pinned by Cargo.lock, the model by
-# its SHA-256.
+# Base images are named by version. For a build that is repeatable to the byte, add the digest that
+# `docker buildx imagetools inspect IMAGE` prints. Cargo.lock pins every crate, a SHA-256 the model.
 
-# --- The embedding model, 91 MB: a stage of its own, so that it is fetched once and not at every change of code.
+# --- The embedding model, 91 MB, in its own stage so that a change of code does not fetch it again.
 FROM debian:trixie-slim AS model
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates python3-pip \
@@ -18,17 +17,17 @@ COPY scripts/fetch scripts/lib.sh scripts/unpack.py scripts/
 COPY scripts/pins scripts/pins
 RUN APP_CACHE_DIR=/cache scripts/fetch model
 
-# --- The manifests of the workspace: what the dependencies are, and nothing that changes with the code.
+# --- The manifests of the workspace, which do not change with the code.
 FROM debian:trixie-slim AS manifests
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY crates crates
 RUN find crates -type f ! -name Cargo.toml -delete
 
-# --- The program. The version is the one that Cargo.toml asks for (rust-version).
+# --- The program. The version of Rust is rust-version of Cargo.toml.
 FROM rust:1.95.0-slim-trixie AS build
 WORKDIR /src
-# The dependencies first, with empty crates around them: they are built again only when a manifest changes.
+# First the dependencies, with empty crates, so that they are built again only when a manifest changes.
 COPY --from=manifests /src ./
 RUN mkdir -p src \
  && echo 'fn main() {}' | tee src/main.rs build.rs \
@@ -43,20 +42,20 @@ COPY migrations migrations
 COPY samples samples
 COPY crates crates
 COPY src src
-# Which build it is: there is no git in here. Render hands in its own two; the others are for builds elsewhere.
+# Which build it is, since there is no git here. Render sets its own two; the others are for builds elsewhere.
 ARG RENDER_GIT_COMMIT
 ARG RENDER_GIT_BRANCH
 ARG APP_COMMIT
 ARG APP_BRANCH
 ARG SOURCE_DATE_EPOCH
-# `touch`: the files are older than what was built from the stand-ins above, and cargo goes by age.
+# `touch`: cargo compares ages, and these files are older than the build of the empty crates above.
 RUN find build.rs config crates migrations samples scripts src -type f -exec touch {} + \
  && cargo build --locked --release --bin app \
  && scripts/licences /licences
 
-# --- What is shipped: the program, its configuration, the model, the licences, and a shell for the release command.
+# --- The image: the program, its configuration, the model, the licences, and a shell for the release command.
 FROM debian:trixie-slim
-# 1000 is also the group whose members may read Render's secret files.
+# Members of group 1000 may read Render's secret files.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
@@ -68,10 +67,10 @@ COPY config /etc/app
 COPY --from=build /src/target/release/app /usr/local/bin/app
 ENV APP_CONFIG_DIR=/etc/app \
     EMBED_MODEL_DIR=/var/lib/app/models
-# By number, so that a platform can see that it is not root.
+# A number, so that a platform can see that it is not root.
 USER 1000:1000
 WORKDIR /tmp
 EXPOSE 8000
-# The API answers at 127.0.0.1:$PORT/livez; a worker has a fresh row in the table `workers`.
+# Asks 127.0.0.1:$PORT/livez of the API, else looks for a fresh row of this host in the table `workers`.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["app", "check", "--only", "self"]
 CMD ["app", "api"]

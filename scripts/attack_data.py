@@ -1,5 +1,5 @@
-"""Gives an attack something real to hit: its own user, jobs, documents, a deletion, cursors and a signed upload, each
-kind as a dictionary of schemathesis in a file of its own.
+"""Makes data for an attack: documents and jobs of its user, a deletion, cursors and a signed upload. Writes each kind to a
+file as a dictionary of schemathesis.
 
     attack_data.py BASE_URL FOLDER      the token is in $ATTACK_TOKEN
 """
@@ -38,7 +38,7 @@ def main():
         text = {"title": f"attack {number}", "text": f"# Part {number} of {run}\n\nWhat is attacked must be there.\n"}
         taken += api.call("POST", "/documents", text)["documents"]
     gone = api.call("DELETE", f"/documents/{taken.pop()['document_id']}")
-    # Those of the first start are whole by now; those above may be anywhere.
+    # The samples of the first start are complete; the documents above may be at any status.
     jobs = api.call("GET", "/jobs?limit=100")["items"]
     body = f"what was announced by {run}".encode()
     announced = {"filename": "a.txt", "bytes_len": len(body), "mime": "text/plain", "sha256": hashlib.sha256(body).hexdigest()}
@@ -62,7 +62,7 @@ def main():
     }
     for name, values in found.items():
         (folder / name).write_text("".join(f'"{value}"\n' for value in values))
-    # A number, which a dictionary's file cannot hold.
+    # A number, which a dictionary file cannot contain.
     (folder / "expires").write_text(query["expires"][0])
 
 

@@ -1,4 +1,4 @@
-"""What schemathesis cannot know of this API, where scripts/attack.toml has no words for it."""
+"""What schemathesis cannot know about this API and scripts/attack.toml cannot express."""
 
 import schemathesis
 from schemathesis.core.parameters import ParameterLocation
@@ -6,6 +6,6 @@ from schemathesis.core.parameters import ParameterLocation
 
 @schemathesis.hook
 def filter_case(_context, case):
-    """A form with a wrong file in it is not to be had: any bytes are a file, whatever they were made to violate."""
+    """Skips forms with bad files: any bytes are a valid file, so schemathesis cannot make a bad one."""
     body = case.meta.components.get(ParameterLocation.BODY) if case.meta else None
     return not (case.media_type == "multipart/form-data" and body and body.mode.is_negative)

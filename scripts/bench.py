@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Measures the main job: documents go up over HTTP to an `app dev` of their own, and are followed to `complete`.
+"""Uploads documents over HTTP to its own `app dev` and measures the time until they are `complete`.
 
 First one at a time, which shows where the time goes, then all at once, which shows what the machine can do.
-Prints tables; figures are set beside what research on the parts found to be possible. Documents that the app
-refuses, such as scans without text, are listed with their code and left out of every figure.
+Prints tables, with the figures that each part reached alone. Documents that the app refuses, such as scans
+without text, are listed with their code and left out of every figure.
 """
 
 import argparse
@@ -28,8 +28,8 @@ from bench_processes import LINUX, Processes
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BASE_PATH = "/api/upload-pipeline"
 STEPS = ("parse", "validate", "chunk", "embed", "finish")
-# What to reach. Source: our research on the parts (pure-Rust PDF parser, MiniLM-L6 in f32) on one core of a server of
-# 2024; "set" is a mix of 15 PDFs, "manual" a health plan's booklet of 232 pages and 514 chunks.
+# What to reach: measured for each part alone (pure-Rust PDF parser, MiniLM-L6 in f32) on one core of a server of 2024.
+# "set" is a mix of 15 PDFs, "manual" a health plan's booklet of 232 pages and 514 chunks.
 CEILINGS = {
     "parse": "130 (set), 250 (manual)",
     "embed": "20 (256 tokens), 25.6 (manual)",
@@ -57,7 +57,7 @@ DOCUMENT_SECONDS = 900
 
 
 class BenchError(Exception):
-    """Something that ends the benchmark; its text says what."""
+    """Ends the benchmark; the text says why."""
 
 
 def arguments():
@@ -65,13 +65,13 @@ def arguments():
         prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", nargs="?", type=pathlib.Path, default=ROOT / "samples", help="default: samples/")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="also write the figures to this file")
     parser.add_argument("--no-embed", action="store_true", help="leave out the comparison with Python's onnxruntime")
     return parser.parse_args()
 
 
 def documents_in(folder):
-    """The folder's documents, each content once; hostile files and what only describes the others are left out."""
+    """The folder's documents, each content once, without hostile files, READMEs and expected results."""
     found, seen = [], set()
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
@@ -84,12 +84,12 @@ def documents_in(folder):
             seen.add(sha256)
             found.append(Document(path, str(inside), sha256))
     if not found:
-        raise BenchError(f"{folder} holds no document of a kind that is parsed ({' '.join(MIME_TYPES)})")
+        raise BenchError(f"{folder} has no document that can be parsed ({' '.join(MIME_TYPES)})")
     return found
 
 
 class Document:
-    """A file, and what became of it in one run."""
+    """A file and its results in one run."""
 
     def __init__(self, path, name, sha256):
         self.path, self.name, self.sha256 = path, name, sha256
@@ -108,7 +108,7 @@ class Document:
 
 
 class Refused(Exception):
-    """The API says no to a request."""
+    """The API refused a request."""
 
     def __init__(self, status, problem):
         super().__init__(f"{status}: {problem.get('detail', '')} [{problem.get('code', '')}]")
@@ -118,7 +118,7 @@ class Refused(Exception):
 class Api:
     def __init__(self, url, token):
         self.url, self.token = url, token
-        # A proxy of the environment has no business with this machine's own ports.
+        # Without the environment's proxy, since the API is on this machine.
         self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def call(self, method, path, body=None):
@@ -154,7 +154,7 @@ class Api:
             self.call("DELETE", f"/documents/{document['document_id']}")
 
     def upload(self, document):
-        """Hands the bytes over; a refusal is noted in the document."""
+        """Uploads the bytes, or writes the refusal down in the document."""
         data, mime = document.path.read_bytes(), MIME_TYPES[document.path.suffix.lower()]
         announced = {
             "filename": document.path.name,
@@ -205,8 +205,8 @@ class Api:
 
 @contextlib.contextmanager
 def app_dev(binary):
-    """A running `app dev` with a data folder of its own; yields its API and its processes, and leaves nothing behind."""
-    # Below /var/tmp, since as root the database runs as another user, who must get through to it.
+    """Runs `app dev` with its own data folder; yields its API and its processes, and removes the folder."""
+    # Below /var/tmp: as root, the database runs as another user, who needs access to the folder.
     with tempfile.TemporaryDirectory(prefix="app-bench-", dir="/var/tmp") as outer:
         os.chmod(outer, 0o711)
         folder, log = pathlib.Path(outer, "dev"), pathlib.Path(outer, "log")
@@ -215,7 +215,7 @@ def app_dev(binary):
         with open(log, "wb") as stderr:
             app = subprocess.Popen(
                 [binary, "dev"], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
-                # Ctrl-C is for this program, which then ends the other in order.
+                # Ctrl-C reaches only this program, which then stops `app dev`.
                 start_new_session=True,
             )
         try:
@@ -235,7 +235,7 @@ def app_dev(binary):
 
 
 def wait_until_running(app, log):
-    """Until the samples of the first start are in, which also has warmed up the model and the database."""
+    """Waits until the samples of the first start are complete; by then the model and the database are warm."""
     running = threading.Event()
 
     def read():
@@ -248,7 +248,7 @@ def wait_until_running(app, log):
     while not running.wait(0.1):
         if app.poll() is not None or time.monotonic() > deadline:
             last = log.read_text(errors="replace")[-2000:]
-            raise BenchError(f"`app dev` did not start; its last words:\n{last}")
+            raise BenchError(f"`app dev` did not start; the end of its log:\n{last}")
 
 
 def end(app, binary, env):
@@ -283,7 +283,7 @@ def run_all_at_once(api, processes, documents):
     before, begun = processes.cpu(), time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
         list(pool.map(api.upload, documents))
-    # One at a time: the last end is what counts, and looking at them all would be work for the API.
+    # One after the other: only the last end counts, and polling all of them would load the API.
     for document in documents:
         if document.job_id:
             api.follow(document, LOOK_ALL_SECONDS)
@@ -296,7 +296,7 @@ def say_progress(text):
 
 
 def rate(count, seconds):
-    """A count per second, or None where nothing was counted, or too little timed: the system counts CPU time in 10 ms."""
+    """A count per second; None without a count, or for a time too short for CPU time, which has steps of 10 ms."""
     return count / seconds if count and seconds and seconds >= LEAST_SECONDS else None
 
 
@@ -310,7 +310,7 @@ def summed(documents, field):
 
 
 def figures(one_by_one, all_at_once, wall_seconds, cpu, processes):
-    """All that is printed below the documents, with units in the names."""
+    """All figures below the documents, with units in their names."""
     done = [document for document in one_by_one if document.complete]
     paged = [document for document in done if document.pages]
     together = [document for document in all_at_once if document.complete]
@@ -318,7 +318,7 @@ def figures(one_by_one, all_at_once, wall_seconds, cpu, processes):
     steps = {step: sum(d.steps[step] for d in done) for step in STEPS}
     steps = {"upload": sum(d.upload_seconds for d in done)} | steps
     wall = sum(d.wall_seconds for d in done)
-    # Until a worker has heard of the job, and until this program has seen its end.
+    # Until a worker noticed the job, and until this program noticed its end.
     steps["wait"] = max(wall - sum(steps.values()), 0.0)
     return {
         "one_by_one": {
@@ -412,7 +412,7 @@ STEP_NOTES = {
     "chunk": "",
     "embed": "",
     "finish": "",
-    "wait": "until the worker heard of it, and until its end was seen",
+    "wait": "until the worker noticed it, and until its end was noticed",
 }
 
 
@@ -425,7 +425,7 @@ def chunk_texts(api):
 
 
 def compare_embedders(texts):
-    """The same chunks through our embedder and Python's onnxruntime; whether that went well."""
+    """Embeds the same chunks with our embedder and Python's onnxruntime; returns whether that succeeded."""
     script = ROOT / "scripts" / "bench_embed.py"
     print("\nThe embedder beside Python's onnxruntime\n", flush=True)
     with tempfile.NamedTemporaryFile("w", suffix=".json", prefix="app-bench-") as file:
@@ -439,7 +439,7 @@ def compare_embedders(texts):
 def main():
     args = arguments()
     binary = str(pathlib.Path(os.environ["APP_BIN"]).resolve())
-    # SIGTERM ends it as Ctrl-C does: with everything cleaned up.
+    # SIGTERM cleans up, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     documents = documents_in(args.folder.resolve())
     cores = len(os.sched_getaffinity(0)) if LINUX else os.cpu_count()
@@ -452,7 +452,7 @@ def main():
         api.delete_all()
         run_one_by_one(api, processes, documents)
         api.delete_all()
-        # The refused would only take time that is counted for the others.
+        # Without refused documents, whose time would count for the others.
         again = [document.again() for document in documents if document.complete]
         wall_seconds, cpu = run_all_at_once(api, processes, again)
         texts = [] if args.no_embed else chunk_texts(api)

@@ -4,10 +4,10 @@
     scripts/bench_embed.py --model DIR (--pdf FILE | --texts FILE.json) [--binary FILE] [--rounds N] [--core N]
 
 The rounds are interleaved, and figures are chunks per second of CPU time (user and system, tokenising
-included), which a busy neighbour distorts less than wall time. onnxruntime gets the model in two forms, plain
-operators and its own fused attention, each in batches of 1 and of 8 texts of like lengths; the fastest form
-is the one compared with. Needs Linux, Python 3.11 or later with pip, and for --pdf poppler's pdftotext. Builds the example
-`embed_bench` where no --binary is given. What it installs stays in --cache.
+included), which other load distorts less than wall time. onnxruntime gets the model in two forms, plain
+operators and its own fused attention, each in batches of 1 and of 8 texts of similar length; the fastest form
+is compared. Needs Linux, Python 3.11 or later with pip, and poppler's pdftotext for --pdf. Builds the example
+`embed_bench` unless --binary is given. Keeps what it installs in --cache.
 """
 
 import argparse
@@ -43,14 +43,14 @@ def arguments():
 
 
 def enter_venv(cache):
-    """Runs the rest in an environment of its own that has the pinned packages."""
+    """Runs the rest in a virtual environment with the pinned packages."""
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
     folder = cache / f"venv-{wanted}"
     python = folder / "bin" / "python"
     if pathlib.Path(sys.prefix) == folder.resolve():
         return
     if not (folder / "complete").exists():
-        print("installing onnxruntime and what it needs", file=sys.stderr)
+        print("installing onnxruntime and its dependencies", file=sys.stderr)
         venv.create(folder, with_pip=True, clear=True)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
         subprocess.run([*pip, "--requirement", REQUIREMENTS], check=True)
@@ -169,7 +169,7 @@ class Onnx:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self.tokenizer = tokenizer
-        # Of like lengths together, so that little is padded.
+        # Similar lengths together, which needs little padding.
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         self.batches = [[(index, texts[index]) for index in order[at : at + batch]] for at in range(0, len(order), batch)]
 

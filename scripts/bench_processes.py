@@ -1,6 +1,6 @@
-"""What the processes of one `app dev` take, for scripts/bench: CPU time, and memory at its highest.
+"""Measures the processes of one `app dev` for scripts/bench: CPU time and peak memory.
 
-On Linux from /proc; elsewhere from `ps`, which knows neither a finished child's CPU time nor shared pages.
+Reads /proc on Linux; elsewhere `ps`, which shows neither the CPU time of a finished child nor shared pages.
 """
 
 import os
@@ -9,17 +9,17 @@ import threading
 import time
 
 LINUX = os.path.isdir("/proc/self")
-# How often to look for parser children, which may live for 30 ms only. What ends between two looks may have grown since
-# the first of them.
+# Time between two looks for parser children, which may live for only 30 ms. A child that ends between two looks may have
+# grown after the first one.
 LOOK_SECONDS = 0.01 if LINUX else 0.1
-# How often to look at those that stay: summing up PostgreSQL's pages takes it some milliseconds.
+# Time between two looks at the long-lived processes: summing PostgreSQL's pages takes some milliseconds.
 LOOK_AT_OTHERS_SECONDS = 0.25
-# The argument of a parser child. Source: CHILD_COMMAND in crates/readers.
+# The argument of a parser child: CHILD_COMMAND in crates/readers.
 PARSE_CHILD = b"parse-child"
 
 
 def read(pid, name):
-    """A file of /proc, or nothing where the process is gone."""
+    """A file of /proc; empty if the process has ended."""
     try:
         with open(f"/proc/{pid}/{name}", "rb") as file:
             return file.read()
@@ -28,7 +28,7 @@ def read(pid, name):
 
 
 def stat(pid):
-    """The fields of /proc/PID/stat from the third on; the second, the name, may hold anything."""
+    """The fields of /proc/PID/stat from the third on; the second, the name, may contain anything."""
     return read(pid, "stat").rpartition(b")")[2].split()
 
 
@@ -45,7 +45,7 @@ def processes():
 
 
 class Cpu:
-    """CPU seconds since the start; None for what this system does not tell."""
+    """CPU seconds since the start; None if this system does not tell."""
 
     def __init__(self, app, parsers, postgres):
         self.app, self.parsers, self.postgres = app, parsers, postgres
@@ -60,7 +60,7 @@ class Cpu:
 
 
 class Processes(threading.Thread):
-    """Looks at the processes until told to stop. Peaks are in bytes."""
+    """Looks at the processes until `stop` is called. Peaks are in bytes."""
 
     def __init__(self, app, postmaster):
         super().__init__(daemon=True)
@@ -82,7 +82,7 @@ class Processes(threading.Thread):
 
     def look(self):
         now = set(processes())
-        # A process that was looked at before keeps its parent, here at least.
+        # A known process keeps its first parent here.
         for pid in now - self.parents.keys():
             fields = stat(pid)
             self.parents[pid] = int(fields[1]) if fields else 0
@@ -90,7 +90,7 @@ class Processes(threading.Thread):
                 self.starting.add(pid)
         for pid in self.parents.keys() - now:
             del self.parents[pid]
-        # Until it becomes another program, a child shares its parent's memory, which is not its own.
+        # Before its exec a child shares its parent's memory, which must not count.
         started = {pid for pid in self.starting if PARSE_CHILD in read(pid, "cmdline")}
         self.parsers = (self.parsers | started) & now
         self.starting = (self.starting - started) & now
@@ -99,7 +99,7 @@ class Processes(threading.Thread):
         if time.monotonic() >= self.next_others:
             self.next_others = time.monotonic() + LOOK_AT_OTHERS_SECONDS
             self.peak_app = max(self.peak_app, 1024 * kilobytes(read(self.app, "status"), b"VmHWM:"))
-            # Pss shares out what many map, so that the sum is what all of them take together.
+            # Pss divides shared pages among the processes, so the sum is what all of them take.
             took = sum(kilobytes(read(pid, "smaps_rollup"), b"Pss:") for pid in self.servers(now))
             self.peak_postgres = max(self.peak_postgres, 1024 * took)
 
@@ -129,8 +129,8 @@ class Processes(threading.Thread):
             for part in said.decode().strip().replace("-", ":").split(":"):
                 seconds = seconds * 60 + float(part or 0)
             return Cpu(seconds, None, None)
-        # Fields of proc(5), less the two before: 11, 12 its own time, 13, 14 that of children it has waited for, which
-        # are its parsers: PostgreSQL is still running.
+        # Fields of proc(5), minus two: 11 and 12 are its own time, 13 and 14 that of ended children, which are the parsers,
+        # since PostgreSQL still runs.
         tick = os.sysconf("SC_CLK_TCK")
         app = [int(field) / tick for field in stat(self.app)[11:15]]
         postgres = 0.0

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Measures the queue against other Postgres job queues, and says which goals are reached.
+"""Compares the queue with other Postgres job queues, and prints which goals are reached.
 
     scripts/bench_queue.py --peers FOLDER [--only a,b] [--rounds 3] [--quick]
 
-FOLDER holds a harness that benches job queues in interleaved rounds on a Postgres of its own (its program is `run`; its
-README says what it needs). Our queue takes part as its EXTRA_DRIVER: examples/queue_bench.rs, built with the `fast`
-profile; awa, which the harness does not have, by scripts/peers/awa, built here. Everything runs on the embedded
-PostgreSQL, unless PG_BIN names another. The rivals are installed into PEERS_WORK, which is kept; without it they are
-installed anew for each run. Write down the load average with the result.
+FOLDER has a harness that measures job queues in interleaved rounds on its own Postgres (its program is `run`; its README says
+what it needs). Our queue is its EXTRA_DRIVER: examples/queue_bench.rs, built with the `fast` profile. The harness does not have
+awa; scripts/peers/awa adds it, built here. Everything runs on the embedded PostgreSQL unless PG_BIN names another. The other
+queues are installed into PEERS_WORK, which is kept; without it each run installs them again. Quote the load average with the
+result.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def arguments():
     parser.add_argument("--driver", metavar="COMMAND", help="default: examples/queue_bench of the fast profile")
     parser.add_argument("--only", metavar="A,B", help="rivals; default: the fast ones that the harness has; `all`")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="a smoke test: too short for ratios to be quoted")
+    parser.add_argument("--quick", action="store_true", help="a smoke test, too short to quote ratios")
     parser.add_argument("--measures", help="passed on to the harness")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="keep every sample there")
     return parser.parse_args()

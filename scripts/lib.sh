@@ -1,10 +1,10 @@
-# Shared by the scripts beside it; sourced, never run. Works with the bash 3.2 of macOS.
+# Sourced by the other scripts. Works with the bash 3.2 of macOS.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${APP_CACHE_DIR:-$root/.cache}
 model_dir=$cache/models/all-MiniLM-L6-v2
 
-# One line about what is wrong and what to do, then the end.
+# Prints one line, which says what is wrong and what to do, and exits 1.
 die() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
     exit 1
@@ -22,19 +22,18 @@ pinned_version() { sed -n 's/^[a-z0-9-]*==\([^ ]*\).*/\1/p' "$root/scripts/pins/
 
 postgres_dir=$cache/postgres/$(pinned_version postgres)
 
-# Programs that only tests need. Root's servers run under another account, which must be able to read them: not
-# below root's home.
+# Programs that only tests need. Root's servers run under another account, which could not read them below root's home.
 if [ "$(id -u)" = 0 ]; then test_tools=/var/lib/app-dev/test-tools; else test_tools=$cache/test-tools; fi
 
-# What a build needs besides the crates; a missing one would show as pages of compiler output.
+# Checks for what a build needs besides the crates, which would otherwise fail with pages of compiler output.
 need_toolchain() {
     command -v cargo >/dev/null 2>&1 ||
-        die "there is no Rust here: install it with rustup (https://rustup.rs), then run this again"
+        die "Rust is not installed: install it with rustup (https://rustup.rs), then run this again"
     command -v cc >/dev/null 2>&1 ||
-        die "there is no C compiler (cc) here, which the TLS library is built with: install gcc (apt-get install gcc libc6-dev) or, on macOS, run xcode-select --install"
+        die "no C compiler (cc) is installed, and the TLS library needs one: install gcc (apt-get install gcc libc6-dev) or, on macOS, run xcode-select --install"
 }
 
-# The cargo profile that everything is built with: the one that people run, or `ci`.
+# The cargo profile of all builds: `fast`, which people run, or `ci`.
 profile=${APP_PROFILE:-fast}
 
 # Where cargo puts its binaries.

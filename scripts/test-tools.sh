@@ -1,8 +1,8 @@
-# Sourced by scripts/fetch: what only tests need, an ordinary PgBouncer, a PostgreSQL built with TLS (the fetched one
-# is not) and Prometheus' promtool. Installed ones are used; on Debian and Ubuntu missing ones are unpacked into a folder,
-# which needs no rights and starts no service. Leaves their paths in $test_tools/env.
+# Sourced by scripts/fetch. Finds what only tests need: PgBouncer, a PostgreSQL built with TLS (the fetched one is not) and
+# Prometheus' promtool. Uses installed ones; on Debian and Ubuntu it unpacks missing ones into a folder, which needs no root
+# and starts no service. Writes their paths to $test_tools/env.
 
-# find_pgbouncer, find_promtool, find_tls_postgres: print the path of an installed one.
+# find_pgbouncer, find_promtool, find_tls_postgres: print the path of an installed program.
 find_pgbouncer() { PATH=$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/bin command -v pgbouncer; }
 
 find_promtool() { PATH=$PATH:/usr/local/bin:/opt/homebrew/bin command -v promtool; }
@@ -15,21 +15,21 @@ find_tls_postgres() {
     [ -n "$newest" ] && echo "$newest"
 }
 
-# apt as an ordinary user: its lists and archives below $test_tools unless the system's own lists know the packages.
+# For apt as an ordinary user. Its lists and archives are below $test_tools unless the system's lists have the packages.
 apt_options=(-o "APT::Sandbox::User=" -o "Debug::NoLocking=1")
 
 update_lists() {
     local state=$test_tools/apt
     mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
     apt_options+=(-o "Dir::State::lists=$state/lists" -o "Dir::Cache=$state/cache")
-    say "reading the lists of packages"
+    say "updating the package lists"
     apt-get "${apt_options[@]}" -qq update
 }
 
 apt_knows() { [ -n "$(apt-cache "${apt_options[@]}" show --no-all-versions "$1" 2>/dev/null)" ]; }
 
-# The libraries that PACKAGE needs and the system lacks, and what those need in turn. LLVM is only loaded for JIT, and
-# JavaScript is only for pages that nobody looks at here.
+# missing_libraries PACKAGE: prints the libraries that it needs and the system lacks, and those that they need. Leaves out LLVM,
+# which only JIT loads, and JavaScript, which only web pages need.
 missing_libraries() {
     local library
     for library in $(apt-cache "${apt_options[@]}" depends "$1" 2>/dev/null | sed -n 's/^ [ |]Depends: \(lib[^:<]*\)$/\1/p' | grep -v -e '^libllvm' -e '^libjs-'); do
@@ -40,7 +40,7 @@ missing_libraries() {
     done
 }
 
-# unpack_package PACKAGE: it and its libraries into $test_tools/PACKAGE.
+# unpack_package PACKAGE: unpacks it and its libraries into $test_tools/PACKAGE.
 unpack_package() {
     local dir=$test_tools/$1 work=$test_tools/$1.$$ deb
     [ ! -d "$dir" ] || return 0
@@ -55,7 +55,7 @@ unpack_package() {
     rm -rf "$work"
 }
 
-# wrapper PACKAGE PROGRAM: a script that runs the unpacked PROGRAM with the libraries unpacked beside it; prints its path.
+# wrapper PACKAGE PROGRAM: writes a script that runs the unpacked PROGRAM with the unpacked libraries, and prints its path.
 wrapper() {
     local script=$test_tools/bin/${2##*/} libs
     libs=$(find "$test_tools/$1" -name 'lib*.so*' -exec dirname {} \; | sort -u | tr '\n' ':')
@@ -88,7 +88,7 @@ has_test_tools() (
         [ -x "${APP_PROMTOOL:-}" ]
 )
 
-# tool NAME TEXT PACKAGE: the path of the installed one, else of one that is unpacked, with fresh lists where the old ones fail.
+# tool NAME TEXT PACKAGE: prints the path of the installed program, else unpacks it, with fresh lists if the old ones fail.
 tool() {
     "find_$1" && return 0
     "unpack_$1" || { update_lists >&2 && "unpack_$1"; } || die "$2 could not be fetched: install the package $3"
@@ -101,7 +101,7 @@ fetch_test_tools() {
         command -v apt-get >/dev/null 2>&1 && command -v dpkg >/dev/null 2>&1 ||
             die "the tests need PgBouncer, a PostgreSQL built with TLS and promtool: install them (macOS: brew install pgbouncer postgresql@17 prometheus)"
         mkdir -p "$test_tools"
-        apt_knows pgbouncer || update_lists || die "the lists of packages could not be read (apt-get says why above)"
+        apt_knows pgbouncer || update_lists || die "the package lists could not be updated (apt-get says why above)"
     }
     pgbouncer=$(tool pgbouncer PgBouncer pgbouncer) || exit 1
     postgres=$(tool tls_postgres "a PostgreSQL built with TLS" postgresql) || exit 1
