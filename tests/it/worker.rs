@@ -119,7 +119,7 @@ async fn a_frozen_worker_is_replaced_and_changes_nothing_when_it_continues() {
     let (test, fleet) = start().await;
     let (_api, client) = fleet.api();
     let mut frozen_worker = fleet.worker();
-    let job = client.upload_text("frozen_worker", &markdown(60)).await;
+    let job = client.upload_text("frozen", &markdown(60)).await;
     let embedding = format!("SELECT status FROM upload_pipeline.upload_jobs WHERE job_id = '{job}'");
     wait_for(&test, &embedding, "embedding_in_progress").await;
     frozen_worker.signal("STOP");
