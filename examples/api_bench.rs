@@ -1,8 +1,8 @@
-//! What scripts/bench_api.py measures the API against: handlers of actix-web that do the same query and nothing else. No
-//! authentication, no limits, no ids, no log, no checks of what came.
+//! The baseline that scripts/bench_api.py compares the API with: actix-web handlers that run the same queries, without
+//! authentication, limits, request ids, logs or validation.
 //!
-//! `api_bench postgres FOLDER` runs an embedded PostgreSQL until its standard input ends, and prints its URL;
-//! `api_bench minimal PORT` serves, on the database of DATABASE_URL and with the model in EMBED_MODEL_DIR.
+//! `api_bench postgres FOLDER` starts an embedded PostgreSQL, prints its URL and stops it when standard input closes.
+//! `api_bench minimal PORT` serves the handlers on the database of DATABASE_URL with the model in EMBED_MODEL_DIR.
 
 use std::{
     collections::HashMap,
@@ -42,11 +42,11 @@ use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-/// Source: the candidates of each ranking, and the hits of a page, as the API's own.
+/// Candidates of each ranking and hits of a page, as in the API.
 const CANDIDATES: i64 = 50;
 const HITS: usize = 10;
 
-/// What the handlers share.
+/// State that the handlers share.
 struct State {
     db: Db,
     store: PathBuf,
@@ -55,16 +55,16 @@ struct State {
 
 type Answer = actix_web::Result<HttpResponse>;
 
-/// Who says to call, believed.
-struct Named(UserId);
+/// The user that the header `X-User-Id` names, without proof.
+struct UnverifiedUser(UserId);
 
-impl FromRequest for Named {
+impl FromRequest for UnverifiedUser {
     type Error = actix_web::Error;
     type Future = Ready<Result<Self, Self::Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let said = request.headers().get("X-User-Id").and_then(|value| value.to_str().ok()?.parse().ok());
-        ready(said.map(|id| Self(UserId(id))).ok_or_else(|| ErrorBadRequest("X-User-Id")))
+        let header = request.headers().get("X-User-Id").and_then(|value| value.to_str().ok()?.parse().ok());
+        ready(header.map(|id| Self(UserId(id))).ok_or_else(|| ErrorBadRequest("X-User-Id")))
     }
 }
 
@@ -73,7 +73,7 @@ async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["postgres", folder] => postgres(PathBuf::from(folder)).await,
-        ["minimal", port] => serve(port.parse().context("PORT is no number")?).await,
+        ["minimal", port] => serve(port.parse().context("PORT is not a number")?).await,
         _ => bail!("usage: api_bench postgres FOLDER | api_bench minimal PORT"),
     }
 }
@@ -121,7 +121,7 @@ async fn health(state: web::Data<State>) -> Answer {
     Ok(HttpResponse::Ok().json(json!({ "status": "ok", "environment": stamp })))
 }
 
-fn shown(job: &Job) -> Value {
+fn job_json(job: &Job) -> Value {
     json!({
         "job_id": job.job_id.0, "document_id": job.document_id.0, "filename": job.filename,
         "status": job.status.as_str(), "state": job.state.as_str(), "retry_count": job.retry_count,
@@ -130,19 +130,19 @@ fn shown(job: &Job) -> Value {
     })
 }
 
-async fn job(state: web::Data<State>, user: Named, id: web::Path<Uuid>) -> Answer {
+async fn job(state: web::Data<State>, user: UnverifiedUser, id: web::Path<Uuid>) -> Answer {
     let conn = state.db.get().await.map_err(ErrorInternalServerError)?;
     let job = get_job(&conn, user.0, JobId(*id)).await.map_err(ErrorInternalServerError)?;
-    Ok(job.map_or_else(|| HttpResponse::NotFound().finish(), |job| HttpResponse::Ok().json(shown(&job))))
+    Ok(job.map_or_else(|| HttpResponse::NotFound().finish(), |job| HttpResponse::Ok().json(job_json(&job))))
 }
 
-async fn jobs(state: web::Data<State>, user: Named) -> Answer {
+async fn jobs(state: web::Data<State>, user: UnverifiedUser) -> Answer {
     let conn = state.db.get().await.map_err(ErrorInternalServerError)?;
     let jobs = list_jobs(&conn, user.0, &JobFilter::default(), None, 21).await.map_err(ErrorInternalServerError)?;
-    Ok(HttpResponse::Ok().json(json!({ "items": jobs.iter().take(20).map(shown).collect::<Vec<_>>() })))
+    Ok(HttpResponse::Ok().json(json!({ "items": jobs.iter().take(20).map(job_json).collect::<Vec<_>>() })))
 }
 
-async fn upload(state: web::Data<State>, user: Named, body: web::Json<TextRequest>) -> Answer {
+async fn upload(state: web::Data<State>, user: UnverifiedUser, body: web::Json<TextRequest>) -> Answer {
     let upload_id = UploadId::generate();
     let upload = NewUpload {
         upload_id,
@@ -171,7 +171,7 @@ async fn upload(state: web::Data<State>, user: Named, body: web::Json<TextReques
     Ok(HttpResponse::Accepted().json(json!({ "registered": format!("{registered:?}") })))
 }
 
-async fn search(state: web::Data<State>, user: Named, body: web::Json<SearchRequest>) -> Answer {
+async fn search(state: web::Data<State>, user: UnverifiedUser, body: web::Json<SearchRequest>) -> Answer {
     let within = SearchIn { user: user.0, document: None, limit: CANDIDATES };
     let conn = state.db.get().await.map_err(ErrorInternalServerError)?;
     let extent = get_extent(&conn, within).await.map_err(ErrorInternalServerError)?;

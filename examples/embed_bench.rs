@@ -1,7 +1,7 @@
 //! The local embedder on one thread, for scripts/bench_embed.py to time: `embed_bench MODEL_FOLDER TEXTS.json`.
 //!
-//! Reads lines from standard input: at `round` it embeds all the texts and prints how many, at `vectors` it
-//! embeds them and prints their vectors as JSON.
+//! Reads commands from standard input, one a line: `round` embeds all texts and prints their number, `vectors` embeds
+//! them and prints the vectors as JSON.
 
 use std::{io::BufRead, num::NonZeroUsize, path::PathBuf};
 

@@ -1,15 +1,18 @@
-//! Our queue as a contestant among others: the real worker, database layer and schema, with steps that do nothing; scripts/bench_queue.py
-//! drives it.
+//! The queue for scripts/bench_queue.py to compare with other queues: the real worker, database layer and schema, with
+//! steps that do nothing.
 //!
 //! `queue_bench setup | enqueue1 N | enqueue8 N | enqueue N | worker | latency N | held N`, on the database of DATABASE_URL:
-//! `setup` makes the schema; the `enqueue` commands time N jobs, one call a job from one or from eight clients, or a
-//! thousand a call; `worker` runs until it is killed and prints `P HANDLED EPOCH` whenever it has handled more; `latency`
-//! times from the call to the start of the step, on an idle system; `held` times claims after N jobs were claimed while
-//! another session held a snapshot, of QUEUE_USERS users (1) with at most QUEUE_PER_USER running jobs each (0: no bound).
+//! - `setup` creates the schema.
+//! - `enqueue1` and `enqueue8` time N jobs, one job a call, from one client or from eight; `enqueue` sends a thousand jobs
+//!   a call.
+//! - `worker` runs until it is killed, and prints `P HANDLED EPOCH` whenever it has handled more jobs.
+//! - `latency` measures the time from the enqueue call to the start of the step on an idle system.
+//! - `held` times claims after N jobs were claimed while another session held a snapshot. The jobs belong to QUEUE_USERS
+//!   users (default 1) with at most QUEUE_PER_USER running jobs each (0: no bound).
 //!
-//! QUEUE_STEPS=all takes each job through every checkpoint of a document of its own; otherwise jobs are for a few documents
-//! and begin at the last checkpoint, so that a job is one step. QUEUE_CONCURRENCY is jobs at
-//! once (`held`: in one claim). QUEUE_BATCH is completions in one statement at the most.
+//! With QUEUE_STEPS=all each job has its own document and runs all steps. Otherwise jobs share a few documents and start at
+//! the last checkpoint, so that a job is one step. QUEUE_CONCURRENCY is the number of jobs at once (`held`: in one claim).
+//! QUEUE_BATCH is the largest number of completions in one statement.
 
 use std::{
     io::Write,
@@ -41,41 +44,41 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 const USER: UserId = UserId(Uuid::from_u128(1));
-/// Documents that one-step jobs are for, in turn: with one for all, each enqueue would wait for the others' lock on its row.
+/// Documents that one-step jobs use in turn. With a single document, every enqueue would wait for the lock on its row.
 const DOCUMENTS: u64 = 64;
-/// Jobs a call of the bulk enqueue.
+/// Jobs in one call of the bulk enqueue.
 const BULK: usize = 1000;
-/// How long a notification may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait for a notification.
+const NOTIFICATION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the steps have seen.
+/// Counters that the steps update.
 #[derive(Default)]
-struct Seen {
+struct Counters {
     jobs: AtomicU64,
     first_micros: AtomicU64,
     started: Notify,
 }
 
-/// Steps that do nothing but write their checkpoints.
-struct NoSteps {
+/// Steps that only write their checkpoints.
+struct EmptySteps {
     db: Db,
     completer: Completer,
     model: EmbedModel,
     first: Status,
-    seen: Arc<Seen>,
+    counters: Arc<Counters>,
 }
 
 #[async_trait]
-impl Steps for NoSteps {
+impl Steps for EmptySteps {
     type Memory = ();
 
     async fn run_step(&self, lease: &Lease, step: Step, (): &mut ()) -> Result<Outcome, StepError> {
         if lease.status == self.first {
-            if self.seen.jobs.fetch_add(1, Ordering::Relaxed) == 0 {
+            if self.counters.jobs.fetch_add(1, Ordering::Relaxed) == 0 {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                self.seen.first_micros.store(u64::try_from(now.as_micros()).unwrap_or(0), Ordering::Relaxed);
+                self.counters.first_micros.store(u64::try_from(now.as_micros()).unwrap_or(0), Ordering::Relaxed);
             }
-            self.seen.started.notify_one();
+            self.counters.started.notify_one();
         }
         let to = match step {
             Step::Parse | Step::Collect => Status::Parsed,
@@ -107,8 +110,8 @@ struct Bench {
     target: ConnectTarget,
     first: Status,
     concurrency: u32,
-    made: AtomicU64,
-    seen: Arc<Seen>,
+    jobs_made: AtomicU64,
+    counters: Arc<Counters>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -117,7 +120,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn run() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let command = arguments.next().context("which command? see the head of this file")?;
+    let command = arguments.next().context("a command is missing: see the head of this file")?;
     let count = arguments.next().map_or(Ok(0), |count| count.parse::<usize>())?;
     let bench = Bench::open()?;
     match command.as_str() {
@@ -162,12 +165,12 @@ impl Bench {
                 Status::EmbeddingsStored
             },
             concurrency: setting("QUEUE_CONCURRENCY").map_or(Ok(1000), |text| text.parse())?,
-            made: AtomicU64::new(0),
-            seen: Arc::default(),
+            jobs_made: AtomicU64::new(0),
+            counters: Arc::default(),
         })
     }
 
-    /// The schema, and the documents of one-step jobs with a chunk each.
+    /// Creates the schema, and the documents of one-step jobs with one chunk each.
     async fn setup(&self) -> anyhow::Result<()> {
         migrations::migrate(&self.target, &Handle::current(), "development", "bench").await?;
         let conn = self.db.get().await?;
@@ -194,7 +197,7 @@ FROM upload_pipeline.documents AS d"
         let document = if self.first == Status::Uploaded {
             Uuid::now_v7()
         } else {
-            Uuid::from_u128(u128::from(self.made.fetch_add(1, Ordering::Relaxed) % DOCUMENTS + 1))
+            Uuid::from_u128(u128::from(self.jobs_made.fetch_add(1, Ordering::Relaxed) % DOCUMENTS + 1))
         };
         NewJob {
             job_id: JobId(Uuid::now_v7()),
@@ -209,7 +212,7 @@ FROM upload_pipeline.documents AS d"
         }
     }
 
-    /// Jobs, and where each is for a document of its own, that document with a chunk and its vector.
+    /// Makes jobs. With QUEUE_STEPS=all it also inserts a document for each, with one chunk and its vector.
     async fn make_jobs(&self, conn: &impl Session, count: usize) -> anyhow::Result<Vec<NewJob>> {
         let jobs: Vec<NewJob> = (0..count).map(|_| self.job()).collect();
         if self.first == Status::Uploaded {
@@ -232,7 +235,7 @@ FROM unnest($1::uuid[]) AS d (id)",
         Ok(jobs)
     }
 
-    /// One call a job, as the API does: the commit, then a word to the notifier of the workers.
+    /// Enqueues one job a call, as the API does: it commits, then tells the notifier to wake the workers.
     async fn enqueue_singly(&self, clients: usize, count: usize) -> anyhow::Result<()> {
         let (notifier, stop) = (Notifier::default(), CancellationToken::new());
         tokio::spawn(notifier.clone().run(self.db.clone(), stop.clone()));
@@ -262,21 +265,21 @@ FROM unnest($1::uuid[]) AS d (id)",
         Ok(())
     }
 
-    /// Eight clients, and whether a worker that waits would have heard of it.
+    /// Enqueues from eight clients, and reports as `woken` whether a waiting worker would have been notified.
     async fn enqueue_beside_a_listener(&self, count: usize) -> anyhow::Result<()> {
         let stop = CancellationToken::new();
         let (listener, wakeup) = Listener::new(self.target.clone(), Handle::current());
         tokio::spawn(listener.run(stop.clone()));
-        // The first news are of the listener's own probe.
-        tokio::time::timeout(PATIENCE, wakeup.news()).await.context("LISTEN does not work here")?;
+        // The first notification comes from the listener's own probe.
+        tokio::time::timeout(NOTIFICATION_TIMEOUT, wakeup.news()).await.context("LISTEN does not work here")?;
         let mut timed = self.time(count, self.enqueue_singly(8, count)).await?;
-        timed["woken"] = json!(tokio::time::timeout(PATIENCE, wakeup.news()).await.is_ok());
+        timed["woken"] = json!(tokio::time::timeout(NOTIFICATION_TIMEOUT, wakeup.news()).await.is_ok());
         stop.cancel();
         print(&timed)
     }
 
     async fn time(&self, count: usize, work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<Value> {
-        // The first connection is no part of it.
+        // Opens the first connection before the clock starts.
         drop(self.db.get().await?);
         let began = Instant::now();
         work.await?;
@@ -284,7 +287,7 @@ FROM unnest($1::uuid[]) AS d (id)",
     }
 
     fn start_worker(&self) -> anyhow::Result<()> {
-        let steps = NoSteps {
+        let steps = EmptySteps {
             db: self.db.clone(),
             completer: match setting("QUEUE_BATCH") {
                 Some(batch) => Completer::with_batch(self.db.clone(), batch.parse()?),
@@ -292,7 +295,7 @@ FROM unnest($1::uuid[]) AS d (id)",
             },
             model: EmbedModel { name: "bench".into(), version: "1".into(), dim: 2, max_tokens: 8 },
             first: self.first,
-            seen: Arc::clone(&self.seen),
+            counters: Arc::clone(&self.counters),
         };
         let row = WorkerRow {
             id: WorkerId::generate(),
@@ -301,7 +304,7 @@ FROM unnest($1::uuid[]) AS d (id)",
             environment: "development".to_owned(),
             slots: i32::try_from(self.concurrency)?,
         };
-        // The defaults of config/default.toml, but for the concurrency, and the bound a user, which is concurrency too.
+        // The defaults of config/default.toml, except for the concurrency and the bound for each user.
         let settings = WorkerSettings {
             concurrency: self.concurrency,
             claims: ClaimOptions { lease: Duration::from_secs(30), max_running_per_user: 0, now: None },
@@ -324,17 +327,20 @@ FROM unnest($1::uuid[]) AS d (id)",
     }
 
     async fn report(&self) -> anyhow::Result<()> {
-        let mut told = u64::MAX;
-        let mut look = tokio::time::interval(Duration::from_millis(25));
+        let mut printed = u64::MAX;
+        let mut interval = tokio::time::interval(Duration::from_millis(25));
         loop {
-            look.tick().await;
-            let jobs = self.seen.jobs.load(Ordering::Relaxed);
-            if jobs != told {
-                #[allow(clippy::cast_precision_loss, reason = "a time of this century fits a double's digits")]
-                let first = self.seen.first_micros.load(Ordering::Relaxed) as f64 / 1e6;
+            interval.tick().await;
+            let jobs = self.counters.jobs.load(Ordering::Relaxed);
+            if jobs != printed {
+                #[allow(
+                    clippy::cast_precision_loss,
+                    reason = "a double holds microseconds since 1970 exactly until 2255"
+                )]
+                let first = self.counters.first_micros.load(Ordering::Relaxed) as f64 / 1e6;
                 println!("P {jobs} {first:.6}");
                 std::io::stdout().flush()?;
-                told = jobs;
+                printed = jobs;
             }
         }
     }
@@ -410,14 +416,14 @@ UPDATE upload_pipeline.upload_jobs SET state = 'done', status = 'complete', clai
                 anyhow::Ok(())
             };
             let (enqueued, started) = tokio::join!(enqueue, async {
-                self.seen.started.notified().await;
+                self.counters.started.notified().await;
                 Instant::now()
             });
             enqueued?;
             if i >= WARM_UP {
                 latency_ms.push((started - began).as_secs_f64() * 1e3);
             }
-            // Not in step with anything that ticks.
+            // A varying pause, so that the calls do not fall into step with a timer.
             tokio::time::sleep(Duration::from_millis(5 + u64::from(began.elapsed().subsec_nanos() % 15))).await;
         }
         println!("{}", json!({ "latency_ms": latency_ms }));

@@ -1,4 +1,4 @@
-//! The alert rules: valid, each tested both ways, about metrics that exist, with a page for whoever is woken.
+//! The alert rules are valid, each is tested firing and silent, they use metrics that exist, and each has a runbook section.
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +19,7 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
 }
 
-/// What stands behind `key: ` on each line that has it.
+/// The text after `key: ` on each line that has it.
 fn values<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
     text.lines()
         .filter_map(move |line| line.trim_start().trim_start_matches("- ").strip_prefix(key)?.strip_prefix(": "))
@@ -32,18 +32,18 @@ fn alerts() -> BTreeSet<String> {
 fn promtool(args: &[&str]) {
     let tool = std::env::var("APP_PROMTOOL").expect("APP_PROMTOOL names promtool; scripts/test sets it");
     let output = Command::new(tool).args(args).current_dir(root().join("monitoring")).output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "promtool {args:?}:\n{}", String::from_utf8_lossy(&said));
+    let printed = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "promtool {args:?}:\n{}", String::from_utf8_lossy(&printed));
 }
 
 #[test]
-fn the_rules_and_the_example_of_a_configuration_are_valid() {
+fn the_rules_and_the_example_configuration_are_valid() {
     promtool(&["check", "rules", "alerts.yaml"]);
     promtool(&["check", "config", "prometheus.yaml"]);
 }
 
 #[test]
-fn each_alert_fires_on_its_fault_and_not_on_health() {
+fn each_alert_fires_on_its_fault_and_is_silent_without_it() {
     promtool(&["test", "rules", "alerts_test.yaml"]);
     let text = read("monitoring/alerts_test.yaml");
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
@@ -59,7 +59,7 @@ fn each_alert_fires_on_its_fault_and_not_on_health() {
 }
 
 #[test]
-fn each_alert_has_a_severity_a_sentence_and_a_section_of_the_operations_page() {
+fn each_alert_has_a_severity_a_summary_and_a_section_of_the_operations_page() {
     let rules = read("monitoring/alerts.yaml");
     let count = |key| values(&rules, key).count();
     assert_eq!(
@@ -77,7 +77,7 @@ fn each_alert_has_a_severity_a_sentence_and_a_section_of_the_operations_page() {
 }
 
 #[tokio::test]
-async fn every_statement_of_the_section_on_watching_runs_as_it_stands() {
+async fn every_sql_statement_in_the_watching_section_runs() {
     let test = TestDb::new().await;
     let page = read("docs/operations.md");
     let section = page.split_once("\n## Watching\n").unwrap().1.split("\n## ").next().unwrap();
@@ -88,17 +88,17 @@ async fn every_statement_of_the_section_on_watching_runs_as_it_stands() {
     }
 }
 
-/// Every name in a rule that could be one of our metrics, also within a matcher.
+/// Every word in the rules that has the form of an `app` metric, matchers included.
 fn metrics_in(rules: &str) -> BTreeSet<String> {
     let code = rules.lines().filter(|line| !line.trim_start().starts_with(['#']) && !line.contains("summary:"));
     let code: String = code.collect::<Vec<_>>().join("\n");
     let words = code.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
-    let ours = words.filter(|word| ["app_", "upload_", "postgres_", "process_"].iter().any(|p| word.starts_with(p)));
+    let metrics = words.filter(|word| ["app_", "upload_", "postgres_", "process_"].iter().any(|p| word.starts_with(p)));
     let base = |word: &str| {
         let suffix = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| word.strip_suffix(suffix));
         suffix.unwrap_or(word).to_owned()
     };
-    ours.map(base).collect()
+    metrics.map(base).collect()
 }
 
 fn types_in(page: &str) -> BTreeSet<String> {
@@ -107,7 +107,7 @@ fn types_in(page: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_metric_in_a_rule_or_on_the_operations_page_is_one_that_a_process_has() {
+async fn every_metric_in_a_rule_or_on_the_operations_page_is_exported() {
     let test = TestDb::new().await;
     let mut fleet = Fleet::new(&test.url, &test.url);
     let port = fleet.set_worker_port();
@@ -118,7 +118,7 @@ async fn every_metric_in_a_rule_or_on_the_operations_page_is_one_that_a_process_
     let worker = types_in(&wait_until(&format!("http://127.0.0.1:{port}/metrics"), up).await);
     let named = metrics_in(&read("monitoring/alerts.yaml"));
     assert!(named.len() >= 10, "{named:?}");
-    // No alert needs a worker to be scraped: on Render it cannot be.
+    // No alert may depend on scraping a worker, which is impossible on Render.
     let missing: Vec<_> = named.difference(&api).collect();
     assert!(missing.is_empty(), "the API's /metrics lacks {missing:?}");
 
@@ -128,7 +128,7 @@ async fn every_metric_in_a_rule_or_on_the_operations_page_is_one_that_a_process_
     assert!(differ.is_empty(), "docs/operations.md and /metrics differ in {differ:?}");
 }
 
-/// The metrics that the page's table names, in the first cell of a row.
+/// The metrics that the page's table lists in its first column.
 fn documented(page: &str) -> BTreeSet<String> {
     let (_, table) = page.split_once("| metric | meaning |").expect("the page has a table of metrics");
     let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));

@@ -1,4 +1,4 @@
-//! Who may do what: users' tokens of every kind, API keys, the rows of other users, and the database's own view of it.
+//! Authentication and authorization: tokens of every kind, API keys, other users' rows, and row-level security.
 
 mod api_keys;
 mod owners;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::support::fleet::Client;
 
-/// Status, `Retry-After` and body of a GET with this bearer.
+/// Sends a GET with this bearer token; returns status, `Retry-After` and body.
 pub async fn ask(client: &Client, bearer: &str, path: &str) -> (StatusCode, Option<u64>, Value) {
     let request = reqwest::Client::new().request(Method::GET, client.url(path)).bearer_auth(bearer);
     let response = request.send().await.unwrap();
@@ -20,7 +20,7 @@ pub async fn ask(client: &Client, bearer: &str, path: &str) -> (StatusCode, Opti
     (status, wait, response.json().await.unwrap())
 }
 
-/// The code of the refusal, or `ok`.
+/// The problem code of a GET of `/jobs` with this bearer token, or `ok`.
 pub async fn code(client: &Client, bearer: &str) -> String {
     let (status, _, body) = ask(client, bearer, "/jobs").await;
     if status == StatusCode::OK { "ok".to_owned() } else { body["code"].as_str().unwrap_or_default().to_owned() }

@@ -1,4 +1,4 @@
-//! Everything that a request should not be: each has a problem document with its own code, and nothing is stored half.
+//! Invalid requests: each is answered with a problem document that has its own code, and nothing is stored.
 
 mod bodies;
 mod forms;
@@ -34,14 +34,14 @@ impl Case {
     }
 }
 
-/// Sends every case; each is refused as it should be and leaves nothing.
+/// Sends every case, and asserts that each gets its status and code and leaves no rows or objects.
 pub async fn refuse_all(api: &Api, cases: Vec<Case>) {
     let mut wrong = Vec::new();
     for case in cases {
         let answer = send(case.request).await;
-        let what = problem(&answer).unwrap_or_else(|why| format!("{} without a problem: {why}", answer.status));
-        if what != format!("{} {}", case.status, case.code) {
-            wrong.push(format!("{}: {what}, not {} {}: {}", case.name, case.status, case.code, answer.body));
+        let got = problem(&answer).unwrap_or_else(|why| format!("{} without a valid problem: {why}", answer.status));
+        if got != format!("{} {}", case.status, case.code) {
+            wrong.push(format!("{}: {got}, not {} {}: {}", case.name, case.status, case.code, answer.body));
         }
         if let Some(left) = left(api).await {
             wrong.push(format!("{} leaves {left}", case.name));
@@ -50,11 +50,11 @@ pub async fn refuse_all(api: &Api, cases: Vec<Case>) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Status and code of a problem document that is whole.
+/// Status and code of a complete problem document; an error says what is missing.
 pub fn problem(answer: &Answer) -> Result<String, String> {
     let (body, kind) = (&answer.body, answer.header("content-type"));
     if kind != "application/problem+json" {
-        return Err(format!("its type is {kind:?}"));
+        return Err(format!("its content type is {kind:?}"));
     }
     let detail = body["detail"].as_str().unwrap_or_default();
     if body["status"] != answer.status || detail.len() < 10 || !body["request_id"].is_string() {
@@ -63,7 +63,7 @@ pub fn problem(answer: &Answer) -> Result<String, String> {
     Ok(format!("{} {}", answer.status, answer.code()))
 }
 
-/// Rows and objects that a refusal has left.
+/// Rows and objects of the user; `None` if there are none.
 async fn left(api: &Api) -> Option<String> {
     let rows = api
         .test
@@ -85,22 +85,24 @@ pub fn post(api: &Api, path: &str, kind: &str, body: impl Into<Vec<u8>>) -> Requ
     request(&api.client, Method::POST, path).header("content-type", kind).body(body.into())
 }
 
-/// Writes `bytes` to the API's port, ends the sending side, and reads what comes.
+/// Writes `bytes` to the API's port, shuts down the sending side, and reads the answer.
 pub async fn raw(api: &Api, bytes: &[u8]) -> (u16, Value, String) {
     let address: SocketAddr = api.client.root.trim_start_matches("http://").parse().unwrap();
     let mut socket = TcpStream::connect(address).await.unwrap();
-    // The answer may come, and the connection end, before all is sent.
-    let _cut_off = socket.write_all(bytes).await;
-    let _cut_off = socket.shutdown().await;
+    // The server may answer and close the connection before everything is sent.
+    let _may_be_closed = socket.write_all(bytes).await;
+    let _may_be_closed = socket.shutdown().await;
     let mut text = Vec::new();
-    let _cut_off = timeout(PATIENCE, socket.read_to_end(&mut text)).await.expect("no answer, and no end");
+    let _may_be_closed = timeout(PATIENCE, socket.read_to_end(&mut text))
+        .await
+        .expect("the server neither answered nor closed the connection");
     let text = String::from_utf8_lossy(&text).into_owned();
     let status = text.strip_prefix("HTTP/1.1 ").and_then(|rest| rest[..3].parse().ok()).unwrap_or(0);
     let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     (status, serde_json::from_str(body).unwrap_or(Value::Null), text)
 }
 
-/// Waits until a condition of the database holds.
+/// Waits until the query returns `wanted`.
 pub async fn wait_until(api: &Api, sql: &str, wanted: &str) {
     let deadline = std::time::Instant::now() + PATIENCE;
     while api.test.value(sql).await != wanted {

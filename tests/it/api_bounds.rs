@@ -1,4 +1,4 @@
-//! What one caller, one address and one connection may take, and what every answer carries.
+//! Limits for one user, one address and one connection, and the headers of every answer.
 
 mod fields;
 mod headers;
@@ -8,7 +8,7 @@ mod uploads;
 
 use reqwest::{Response, StatusCode};
 
-/// The text of a header; empty where it is absent.
+/// The value of a header; empty if it is absent.
 pub fn header<'a>(response: &'a Response, name: &str) -> &'a str {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }

@@ -1,7 +1,7 @@
-//! The contract: the document is whole, it is what the server does, and no caller gets past it.
+//! The OpenAPI document is complete, the server behaves as it says, and no caller gets more access than it allows.
 
+mod access;
 mod conform;
 mod document;
 mod routes;
 mod support;
-mod walk;

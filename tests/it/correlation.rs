@@ -1,4 +1,5 @@
-//! One id leads from an upload through the logs of both processes and the events of its job; no log tells what is in a document.
+//! One correlation id links an upload to the logs of both processes and to the events of its job. No log line contains the
+//! text of a document.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -9,7 +10,7 @@ use crate::support::{
     fleet::{App, Client, Fleet, USER},
 };
 
-/// Stands in the document and nowhere else.
+/// A word that occurs in the document and nowhere else.
 const MARKER: &str = "Zwiebelturmglocke";
 
 struct World {
@@ -31,11 +32,11 @@ async fn world() -> World {
 }
 
 impl World {
-    /// The lines of a process that has ended; each of them is a JSON object.
+    /// Stops the process and returns its log lines, each parsed as JSON.
     fn lines(mut app: App, last: &str) -> Vec<Value> {
         app.signal("TERM");
         app.wait_for(last);
-        let parse = |line: &String| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+        let parse = |line: &String| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
         app.read_log().iter().map(parse).collect()
     }
 }
@@ -49,13 +50,13 @@ async fn post(client: &Client, path: &str, body: &Value, ids: &[(&str, &str)]) -
     ids.iter().fold(request, |request, (name, id)| request.header(*name, *id)).send().await.unwrap()
 }
 
-/// The lines that are about a job, by whichever of its ids they name.
+/// The lines that name at least one of a job's ids.
 fn about<'a>(lines: &'a [Value], ids: &[&str]) -> Vec<&'a Value> {
     lines.iter().filter(|line| ids.iter().any(|id| line.to_string().contains(id))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_id_that_a_client_sends_is_in_every_line_and_event_of_its_job() {
+async fn the_correlation_id_of_a_client_is_in_every_log_line_and_event_of_its_job() {
     let World { test, fleet, client, api, worker } = world().await;
     let text = format!("# The {MARKER}\n\nNobody rings the {MARKER} on Sundays.\n");
     let sha256: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -71,7 +72,7 @@ async fn the_id_that_a_client_sends_is_in_every_line_and_event_of_its_job() {
     let accepted: Value = response.json().await.unwrap();
     let [job, document, url] = ["job_id", "document_id", "signed_url"].map(|name| accepted[name].as_str().unwrap());
 
-    // A request of its own, without ids: it is about the job, and so has the job's.
+    // The PUT sends no ids. It belongs to the job, so it gets the job's correlation id.
     let put = reqwest::Client::new().put(url).body(text.clone()).send().await.unwrap();
     assert_eq!((put.status().as_u16(), header(&put, "x-correlation-id")), (204, correlation.clone()));
     assert_eq!(client.wait_for_end(job).await["status"], "complete");
@@ -103,26 +104,26 @@ async fn the_id_that_a_client_sends_is_in_every_line_and_event_of_its_job() {
     let logs: String = api.iter().chain(&worker).map(|line| format!("{line}\n")).collect();
     let signature = url.split_once("signature=").unwrap().1;
     let (key, parsed) = (format!("raw/{USER}"), format!("parsed/{USER}"));
-    for kept in [MARKER, "rings the", signature, &client.token, &key, &parsed, "secret-for-tests"] {
-        let line = logs.lines().find(|line| line.contains(kept));
-        assert!(line.is_none(), "{kept:?} is in the log: {line:?}");
+    for secret in [MARKER, "rings the", signature, &client.token, &key, &parsed, "secret-for-tests"] {
+        let line = logs.lines().find(|line| line.contains(secret));
+        assert!(line.is_none(), "{secret:?} is in the log: {line:?}");
     }
     drop(fleet);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_document_that_fails_is_found_by_the_id_that_its_upload_was_answered_with() {
+async fn a_failed_document_is_found_by_the_correlation_id_of_its_upload() {
     let World { test, fleet, client, api, worker } = world().await;
     let part = reqwest::multipart::Part::text(format!("%PDF-1.7 {MARKER}")).file_name("torn.pdf");
     let form = reqwest::multipart::Form::new().part("file", part.mime_str("application/pdf").unwrap());
-    // What is no UUID is as if it were not there: nothing that a client makes up gets into rows and logs.
+    // An id that is not a UUID is ignored, so that no text of a client gets into rows and logs.
     let request = reqwest::Client::new().post(client.url("/documents")).bearer_auth(&client.token).multipart(form);
     let response = request.header("X-Request-Id", "made-up-by-a-client").send().await.unwrap();
     let (id, correlation) = (header(&response, "x-request-id"), header(&response, "x-correlation-id"));
     assert_eq!(id, correlation);
     let job = response.json::<Value>().await.unwrap()["documents"][0]["job_id"].as_str().unwrap().to_owned();
     assert_eq!(client.wait_for_end(&job).await["state"], "deadletter");
-    // Whoever asks about the job is answered with its id, whatever the request's own is.
+    // A later request about the job is answered with the job's correlation id, not with its own request id.
     let retried = post(&client, &format!("/jobs/{job}/retry"), &json!({}), &[]).await;
     assert_eq!((retried.status().as_u16(), header(&retried, "x-correlation-id")), (202, correlation.clone()));
     assert_ne!(header(&retried, "x-request-id"), correlation);

@@ -1,12 +1,13 @@
-//! The page at `/`: whole, from its own origin only, and closed to markup that a document or a file name brings.
+//! The page at `/` is complete, loads files only from its own origin, and cannot run markup from documents or file names.
 
 use crate::support::{db::TestDb, fleet::Fleet};
 
-/// What would let text from elsewhere become markup or code.
-const NEVER: [&str; 6] = ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"];
+/// Calls that would turn foreign text into markup or code.
+const UNSAFE_CALLS: [&str; 6] =
+    ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_is_whole_and_runs_nothing_but_its_own_files() {
+async fn the_page_is_complete_and_runs_only_its_own_files() {
     let test = TestDb::new().await;
     let fleet = Fleet::new(&test.url, &test.url);
     let (_api, client) = fleet.api();
@@ -24,20 +25,20 @@ async fn the_page_is_whole_and_runs_nothing_but_its_own_files() {
         assert_eq!(answer.headers()["content-type"], format!("{content_type}; charset=utf-8").as_str());
         assert_eq!(answer.headers()["cache-control"], "no-cache");
         let text = answer.text().await.unwrap();
-        for word in NEVER {
-            assert!(!text.contains(word), "{file} holds {word}");
+        for word in UNSAFE_CALLS {
+            assert!(!text.contains(word), "{file} contains {word}");
         }
     }
     for inline in ["onclick=", "style=", "javascript:", "<script>", "<style>", "http://", "https://"] {
         assert!(
             !page.contains(inline),
-            "the page holds {inline}, which its own policy refuses or the offline machine lacks"
+            "the page contains {inline}, which its content security policy refuses or which needs the internet"
         );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_asks_for_nothing_that_the_api_does_not_have() {
+async fn the_page_calls_only_routes_that_the_api_has() {
     let test = TestDb::new().await;
     let fleet = Fleet::new(&test.url, &test.url);
     let (_api, client) = fleet.api();
@@ -70,13 +71,13 @@ fn calls(script: &str) -> Vec<(&str, &str)> {
     found.into_iter().filter(|(_, path)| path.starts_with('/')).collect()
 }
 
-/// The literal that `rest` begins with.
+/// The string literal at the start of `rest`.
 fn quoted(rest: &str) -> Option<&str> {
     let quote = rest.chars().next().filter(|c| ['"', '`'].contains(c))?;
     rest[1..].split(quote).next()
 }
 
-/// The path with an id for each of its `${…}`.
+/// The path with each `${…}` replaced by an id.
 fn fill(template: &str, id: &str) -> String {
     let mut parts = template.split("${");
     let mut path = parts.next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! What a deploy stands on: the environment lock, the identity of a build, and the files that platforms read.
+//! Deployment: the environment lock, the identity of a build, and the files that platforms read.
 
 mod commands;
 mod compose;

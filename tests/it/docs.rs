@@ -1,4 +1,4 @@
-//! docs/errors.md is rendered from the table of codes, docs/checks.md from the catalogue of checks.
+//! docs/errors.md is generated from the table of codes, docs/checks.md from the catalogue of checks.
 
 use std::{
     fmt::Write as _,
@@ -8,7 +8,7 @@ use std::{
 
 use domain::{Code, codes::Group};
 
-/// Below the words that people write.
+/// The tables follow the part that people write.
 #[test]
 fn docs_errors_lists_every_code() {
     const MARKER: &str = "<!-- from the table in src/domain/codes; UPDATE_DOCS=1 writes it -->\n";
@@ -27,7 +27,7 @@ fn docs_errors_lists_every_code() {
     compare("docs/errors.md", MARKER, &tables);
 }
 
-/// Below the words that people write.
+/// The tables follow the part that people write.
 #[test]
 fn docs_checks_lists_every_cause_of_app_check() {
     const MARKER: &str = "<!-- from the catalogue in crates/check; UPDATE_DOCS=1 writes it -->\n";

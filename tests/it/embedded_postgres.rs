@@ -1,4 +1,4 @@
-//! The local PostgreSQL: started, adopted, killed, stopped and erased for real.
+//! The embedded PostgreSQL: real servers are started, adopted, killed, stopped and erased.
 
 use std::{
     collections::HashSet,
@@ -52,7 +52,7 @@ async fn a_server_starts_from_nothing_and_has_pgvector() {
 }
 
 #[tokio::test]
-async fn a_second_start_adopts_the_server_that_runs() {
+async fn a_second_start_adopts_the_running_server() {
     let folder = Scratch::new("adopted");
     let first = start(folder.path()).await.unwrap();
     let second = start(folder.path()).await.unwrap();
@@ -62,7 +62,7 @@ async fn a_second_start_adopts_the_server_that_runs() {
 }
 
 #[tokio::test]
-async fn of_two_that_start_at_once_one_adopts_the_others_server() {
+async fn of_two_simultaneous_starts_one_adopts_the_server_of_the_other() {
     let folder = Scratch::new("race");
     let (one, other) = tokio::join!(start(folder.path()), start(folder.path()));
     let (one, other) = (one.unwrap(), other.unwrap());
@@ -71,7 +71,7 @@ async fn of_two_that_start_at_once_one_adopts_the_others_server() {
 }
 
 #[tokio::test]
-async fn a_killed_server_comes_back_with_what_was_committed() {
+async fn a_killed_server_comes_back_with_all_committed_data() {
     let folder = Scratch::new("killed");
     let options = || ClusterOptions::durable(folder.path().to_owned());
     let first = Cluster::start_or_adopt(binaries(), options()).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_killed_server_comes_back_with_what_was_committed() {
 }
 
 #[tokio::test]
-async fn a_server_goes_on_until_its_last_user_stops_it() {
+async fn a_server_runs_until_its_last_user_stops_it() {
     let folder = Scratch::new("shared");
     let first = start(folder.path()).await.unwrap();
     let second = start(folder.path()).await.unwrap();
@@ -96,7 +96,7 @@ async fn a_server_goes_on_until_its_last_user_stops_it() {
 }
 
 #[tokio::test]
-async fn stopping_a_folders_server_does_not_ask_its_users() {
+async fn stop_running_stops_the_server_even_while_it_has_users() {
     let folder = Scratch::new("stopped");
     assert_eq!(stop_running(folder.path()).await.unwrap(), Stopped::WasNotRunning);
     let cluster = start(folder.path()).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_path_too_long_for_a_socket_is_served_over_tcp() {
 }
 
 #[tokio::test]
-async fn tcp_is_there_where_asked_for_and_wants_the_password() {
+async fn tcp_is_optional_and_requires_the_password() {
     let folder = Scratch::new("tcp");
     let options = ClusterOptions { tcp: true, ..ClusterOptions::throwaway(folder.path().to_owned()) };
     let cluster = Cluster::start_or_adopt(binaries(), options).await.unwrap();
@@ -138,7 +138,7 @@ async fn data_of_another_major_version_is_refused() {
 }
 
 #[tokio::test]
-async fn a_pid_file_that_names_another_process_does_not_block_a_start() {
+async fn a_pid_file_with_the_pid_of_another_process_does_not_block_a_start() {
     let folder = Scratch::new("recycled");
     start(folder.path()).await.unwrap().stop().await.unwrap();
     let data = folder.path().join("cluster/data");
@@ -150,7 +150,7 @@ async fn a_pid_file_that_names_another_process_does_not_block_a_start() {
 }
 
 #[tokio::test]
-async fn an_interrupted_setup_is_begun_again() {
+async fn an_interrupted_setup_starts_over() {
     let folder = Scratch::new("half");
     start(folder.path()).await.unwrap().stop().await.unwrap();
     let half = folder.path().join("cluster/unfinished-1");
@@ -188,7 +188,7 @@ async fn reset_erases_a_server_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_link_or_a_folder_that_others_may_write_is_refused() {
+async fn a_symlink_or_a_world_writable_folder_is_refused() {
     let (target, link) = (Scratch::new("target"), Scratch::new("link"));
     fs::create_dir(target.path()).unwrap();
     std::os::unix::fs::symlink(target.path(), link.path()).unwrap();
@@ -202,7 +202,7 @@ async fn a_link_or_a_folder_that_others_may_write_is_refused() {
 }
 
 #[tokio::test]
-async fn nobody_else_can_read_the_server_and_it_is_not_roots() {
+async fn the_servers_files_are_private_and_not_owned_by_root() {
     let folder = Scratch::new("private");
     let cluster = start(folder.path()).await.unwrap();
     let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().mode() & 0o777;
@@ -214,7 +214,7 @@ async fn nobody_else_can_read_the_server_and_it_is_not_roots() {
 }
 
 #[tokio::test]
-async fn every_test_of_a_run_has_the_same_server() {
+async fn all_tests_of_a_run_share_one_server() {
     let shared = cluster().await;
     assert_eq!(ask(&shared.url("postgres"), "SHOW max_connections").await, "200");
     assert_eq!(ask(&shared.url("postgres"), "SHOW fsync").await, "off");

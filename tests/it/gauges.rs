@@ -1,4 +1,4 @@
-//! The figures behind `/metrics`: right, and at the price of what they count.
+//! The gauges behind `/metrics` are correct, and computing them reads only the rows that they count.
 
 use serde_json::Value;
 use store::{
@@ -8,7 +8,7 @@ use store::{
 
 use crate::support::{cluster::connect, db::TestDb, fleet::Fleet};
 
-/// A job for each of `count` new documents of `users` users.
+/// Inserts `count` documents of `users` users, each with a job.
 async fn jobs(test: &TestDb, count: u32, users: u32, status: &str, state: &str, run_at: &str) {
     test.run(&format!(
         "WITH d AS (
@@ -35,7 +35,7 @@ fn scans(node: &Value, table: &str, found: &mut Vec<(String, String, f64)>) {
 }
 
 #[tokio::test]
-async fn the_figures_are_those_of_the_queue() {
+async fn the_gauges_agree_with_the_queue() {
     let test = TestDb::new().await;
     jobs(&test, 4, 2, "uploaded", "queued", "now() - interval '90 seconds'").await;
     jobs(&test, 3, 3, "parsed", "queued", "now() + interval '1 hour'").await;
@@ -72,12 +72,12 @@ async fn the_figures_are_those_of_the_queue() {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_ended_jobs_are_not_read() {
+async fn counting_jobs_does_not_read_a_hundred_thousand_ended_ones() {
     let test = TestDb::new().await;
     jobs(&test, 100_000, 50, "complete", "done", "now() - interval '1 day'").await;
     jobs(&test, 200, 20, "uploaded", "queued", "now() - interval '1 minute'").await;
     jobs(&test, 100, 20, "failed_parse", "deadletter", "now() - interval '1 minute'").await;
-    // With what the planner knows of a table that was never analysed, and with what it knows once it was.
+    // The plan must be good before the table was analysed and after.
     for prepare in ["SELECT", "ANALYZE upload_pipeline.upload_jobs"] {
         test.run(prepare).await;
         let plan = test.value(&format!("EXPLAIN (ANALYZE, FORMAT JSON) {COUNT_JOBS}")).await;
@@ -91,7 +91,7 @@ async fn a_hundred_thousand_ended_jobs_are_not_read() {
     }
 }
 
-/// `count` events of a job that is not there, ending `ago`, a millisecond apart.
+/// Inserts `count` events of unknown jobs, a millisecond apart, the newest of them `ago` old.
 async fn events(test: &TestDb, count: i64, ago: &str, kind: &str, severity: &str, payload: &str) {
     test.run(&format!(
         "INSERT INTO upload_pipeline.events (job_id, document_id, ts, type, severity, code, payload)
@@ -108,7 +108,7 @@ async fn recent_events_are_counted_by_type_and_class_from_a_bounded_number_of_ro
     events(&test, 2, "1 minute", "retry", "warn", "'{\"class\": \"quota\"}'").await;
     events(&test, 1, "1 minute", "error", "error", "'{\"class\": \"made up elsewhere\"}'").await;
     events(&test, 4, "1 minute", "handed_back", "error", "'{\"class\": \"configuration\"}'").await;
-    // Neither what is ordinary nor what is old.
+    // Events that must not be counted: ordinary ones, and one kind that is too old.
     events(&test, 5, "1 minute", "handed_back", "info", "NULL").await;
     events(&test, 6, "1 minute", "stage_done", "info", "NULL").await;
     events(&test, 7, "6 minutes", "error", "error", "'{\"class\": \"quota\"}'").await;
@@ -119,7 +119,7 @@ async fn recent_events_are_counted_by_type_and_class_from_a_bounded_number_of_ro
         counted,
         [("error", "", 1), ("finalized", "", 3), ("handed_back", "configuration", 4), ("retry", "quota", 2)]
     );
-    // More than is read, newer than those, in the middle of a long history.
+    // More new events than are read, on top of a long history.
     events(&test, 100_000, "1 day", "stage_done", "info", "NULL").await;
     events(&test, 3 * RECENT_EVENTS, "1 second", "stage_done", "info", "NULL").await;
     assert_eq!(count_recent_events(&conn).await.unwrap(), []);
@@ -135,7 +135,7 @@ async fn recent_events_are_counted_by_type_and_class_from_a_bounded_number_of_ro
 }
 
 #[tokio::test]
-async fn the_oldest_transaction_is_found_by_the_name_of_its_program() {
+async fn the_oldest_transaction_is_reported_with_its_application_name() {
     let test = TestDb::new().await;
     let conn = test.db.get().await.unwrap();
     assert_eq!(get_oldest_transaction(&conn).await.unwrap(), None);
@@ -148,7 +148,7 @@ async fn the_oldest_transaction_is_found_by_the_name_of_its_program() {
 }
 
 #[tokio::test]
-async fn the_hot_tables_are_vacuumed_by_a_fixed_number_of_dead_rows() {
+async fn the_jobs_table_is_vacuumed_after_a_fixed_number_of_dead_rows() {
     let test = TestDb::new().await;
     let options =
         "SELECT array_to_string(reloptions, ' ') FROM pg_class WHERE oid = 'upload_pipeline.upload_jobs'::regclass";
@@ -156,7 +156,7 @@ async fn the_hot_tables_are_vacuumed_by_a_fixed_number_of_dead_rows() {
     for option in ["fillfactor=80", "autovacuum_vacuum_scale_factor=0", "autovacuum_vacuum_threshold=2000"] {
         assert!(options.split(' ').any(|have| have == option), "{options}");
     }
-    // Progress and heartbeats must stay heap-only: no index may hold what they change.
+    // Updates of progress and heartbeats must stay heap-only, so no index may contain these columns.
     let indexed = test
         .rows(
             "SELECT i.indexrelid::regclass, a.attname FROM pg_index AS i
@@ -169,7 +169,7 @@ async fn the_hot_tables_are_vacuumed_by_a_fixed_number_of_dead_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_are_open_to_all_and_name_no_user() {
+async fn metrics_need_no_login_and_name_no_user() {
     let test = TestDb::new().await;
     jobs(&test, 2, 2, "uploaded", "queued", "now()").await;
     let fleet = Fleet::new(&test.url, &test.url);

@@ -1,4 +1,4 @@
-//! A document's journey as its user sees it: upload, progress, search, and every way in which it can go wrong.
+//! A document from upload to search as its user sees it, and the errors that can happen on the way.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -37,7 +37,7 @@ async fn announce(client: &Client, name: &str, bytes: &[u8], sha256: &str) -> (u
     client.post("/upload", body).await
 }
 
-/// PUTs bytes where the announcement said.
+/// PUTs bytes to the signed URL of an announcement.
 async fn put(client: &Client, signed_url: &str, bytes: &[u8]) -> (u16, Value) {
     let url = if signed_url.starts_with('/') { format!("{}{signed_url}", client.root) } else { signed_url.to_owned() };
     let response = reqwest::Client::new().put(url).body(bytes.to_vec()).send().await.unwrap();
@@ -46,7 +46,7 @@ async fn put(client: &Client, signed_url: &str, bytes: &[u8]) -> (u16, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_announced_upload_becomes_searchable_for_its_owner_alone() {
+async fn an_announced_upload_becomes_searchable_only_for_its_owner() {
     let world = world(&[]).await;
     let client = &world.client;
     let text = b"# Whales\n\nThe blue whale sings below twenty hertz, which no ferry captain hears.\n";
@@ -68,7 +68,7 @@ async fn an_announced_upload_becomes_searchable_for_its_owner_alone() {
     for path in [format!("/jobs/{}", accepted["job_id"].as_str().unwrap()), format!("/documents/{document}")] {
         assert_eq!(stranger.get(&path).await.0, 404, "{path}");
     }
-    // The same content again is refused while it is there, and taken after it was deleted.
+    // The same content is refused while the document exists, and accepted after it was deleted.
     let (status, again) = announce(client, "again.md", text, &sha256(text)).await;
     assert_eq!(
         (status, &again["code"], &again["document_id"]),
@@ -109,7 +109,7 @@ async fn the_timeline_has_every_step_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_bad_file_fails_with_its_own_code_and_disturbs_no_other() {
+async fn each_bad_file_fails_with_its_own_code_and_affects_no_other() {
     let world = world(&[]).await;
     let random: Vec<u8> = (0..4096_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
     let cases: [(&str, &str, &[u8], &str); 6] = [
@@ -156,7 +156,7 @@ async fn each_bad_file_fails_with_its_own_code_and_disturbs_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_is_not_what_was_announced_is_refused_and_can_be_tried_again() {
+async fn bytes_that_differ_from_the_announcement_are_refused_and_can_be_sent_again() {
     let world = world(&[]).await;
     let client = &world.client;
     let text = b"# The announced text\n\nand nothing else";
@@ -175,7 +175,7 @@ async fn an_upload_that_is_not_what_was_announced_is_refused_and_can_be_tried_ag
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_never_comes_ends_as_expired_and_may_be_announced_again() {
+async fn an_upload_that_never_arrives_expires_and_can_be_announced_again() {
     let world = world(&[("UPLOAD_EXPIRY", "1")]).await;
     let text = b"never sent";
     let (_, accepted) = announce(&world.client, "late.md", text, &sha256(text)).await;
@@ -191,7 +191,7 @@ async fn an_upload_that_never_comes_ends_as_expired_and_may_be_announced_again()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_requests_have_their_own_codes_and_nobody_gets_in_without_a_token() {
+async fn bad_requests_have_their_own_codes_and_requests_without_a_token_are_refused() {
     let world = world(&[]).await;
     let client = &world.client;
     let http = reqwest::Client::new();

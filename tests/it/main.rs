@@ -1,9 +1,9 @@
-//! Tests of the whole: the library against a real PostgreSQL, a real pooler and the real binary.
+//! Tests of the whole program against a real PostgreSQL and a real pooler.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test that cannot go on says so by panicking, in its helpers too"
+    reason = "a test fails by panicking, in its helpers too"
 )]
 
 mod alerts;

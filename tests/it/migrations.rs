@@ -1,4 +1,4 @@
-//! `app migrate`: from nothing, again, twice at once, over what the system being replaced left, and over schema 11.
+//! `app migrate` on an empty database, run again, run twice at once, on the database of the replaced system, and on schema 11.
 
 use store::{
     migrations::{MigrateError, SchemaState, list_migrations, migrate, schema_state},
@@ -28,7 +28,7 @@ async fn a_second_run_changes_nothing() {
 }
 
 #[tokio::test]
-async fn two_at_once_apply_each_migration_once() {
+async fn two_simultaneous_runs_apply_each_migration_once() {
     let test = TestDb::empty().await;
     let (a, b) = tokio::join!(run(&test), run(&test));
     let (a, b) = (a.unwrap(), b.unwrap());
@@ -71,7 +71,7 @@ async fn the_replaced_systems_database_is_adopted_without_losing_a_row() {
     for (table, count) in tables.iter().zip(&before) {
         assert_eq!(&test.value(&format!("SELECT count(*) FROM upload_pipeline.{table}")).await, count, "{table}");
     }
-    // Zeros stood for "not embedded yet".
+    // The replaced system wrote a vector of zeros for "not embedded yet".
     assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.document_chunks WHERE embedding IS NULL").await, "2");
     assert_eq!(
         test.value("SELECT count(*) FROM upload_pipeline.document_chunks WHERE vector_dims(embedding) = 1536").await,
@@ -89,11 +89,11 @@ async fn the_replaced_systems_database_is_adopted_without_losing_a_row() {
             ["parse_queued", "queued", "NULL"],
         ]
     );
-    // Every row can still be written: the checks that came NOT VALID hold for what was adopted.
+    // Adopted rows can still be updated, although some constraints were added NOT VALID.
     test.run("UPDATE upload_pipeline.upload_jobs SET updated_at = now()").await;
     test.run("UPDATE upload_pipeline.document_chunks SET updated_at = now()").await;
     test.run("UPDATE upload_pipeline.events SET ts = now()").await;
-    // And what was created anew is the same: the columns of an adopted database and of a new one.
+    // An adopted database has every column of a new one.
     let fresh = TestDb::new().await;
     let columns = "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns
         WHERE table_schema = 'upload_pipeline' AND table_name <> 'schema_history' ORDER BY 1, 2";
@@ -102,7 +102,7 @@ async fn the_replaced_systems_database_is_adopted_without_losing_a_row() {
     assert!(missing.is_empty(), "an adopted database lacks {missing:?}");
 }
 
-/// Every row of every table but the history, as text, with its columns by name.
+/// Every row of every table except the schema history, as JSON text.
 async fn all_rows(test: &TestDb) -> Vec<Vec<String>> {
     let tables = test
         .rows(
@@ -115,46 +115,46 @@ async fn all_rows(test: &TestDb) -> Vec<Vec<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn schema_11_is_carried_over_without_losing_a_row() {
+async fn schema_11_is_upgraded_without_losing_a_row() {
     let test = TestDb::empty().await;
     test.run(include_str!("../data/schema_11.sql")).await;
     let before = all_rows(&test).await;
     let state = schema_state(&test.db).await.unwrap();
     assert!(matches!(&state, SchemaState::Behind(pending) if pending.len() == 5), "{state:?}");
     let fleet = Fleet::new(&test.url, &test.url);
-    let told = |arguments: &[&str]| {
-        let (status, said, log) = fleet.run(arguments);
-        assert_eq!(status.code(), Some(0), "{said}\n{log}");
-        said
+    let run_app = |arguments: &[&str]| {
+        let (status, printed, log) = fleet.run(arguments);
+        assert_eq!(status.code(), Some(0), "{printed}\n{log}");
+        printed
     };
-    let said = told(&["migrate", "--status"]);
-    assert!(said.starts_with("at schema 11 of a build before 0.1.0"), "{said}");
-    assert_eq!(said.matches("  pending\n").count(), 5, "{said}");
-    let said = told(&["migrate", "--dry-run"]);
+    let printed = run_app(&["migrate", "--status"]);
+    assert!(printed.starts_with("at schema 11 of a build before 0.1.0"), "{printed}");
+    assert_eq!(printed.matches("  pending\n").count(), 5, "{printed}");
+    let printed = run_app(&["migrate", "--dry-run"]);
     assert!(
-        said.starts_with("-- at schema 11") && said.contains("DELETE FROM upload_pipeline.schema_history"),
-        "{said}"
+        printed.starts_with("-- at schema 11") && printed.contains("DELETE FROM upload_pipeline.schema_history"),
+        "{printed}"
     );
-    assert!(!said.contains("-- V0001__") && said.contains("-- V0005__"), "{said}");
+    assert!(!printed.contains("-- V0001__") && printed.contains("-- V0005__"), "{printed}");
     assert_eq!(all_rows(&test).await, before, "a dry run changes nothing");
 
-    let said = told(&["migrate"]);
-    assert!(said.starts_with("at schema 11 of a build before 0.1.0: carried over"), "{said}");
+    let printed = run_app(&["migrate"]);
+    assert!(printed.starts_with("at schema 11 of a build before 0.1.0: carried over"), "{printed}");
     assert_eq!(all_rows(&test).await, before);
     assert_eq!(schema_state(&test.db).await.unwrap(), SchemaState::Current);
     assert_eq!(compare_shape(&test.db.get().await.unwrap()).await.unwrap(), ShapeDifference::default());
     let functions = "SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc
         WHERE pronamespace = 'upload_pipeline'::regnamespace AND proname LIKE '%claim%'";
     assert_eq!(test.value(functions).await, "claim_jobs");
-    assert_eq!(told(&["migrate"]), "the schema is up to date; nothing to do\n");
-    assert!(!told(&["migrate", "--status"]).contains("schema 11"));
+    assert_eq!(run_app(&["migrate"]), "the schema is up to date; nothing to do\n");
+    assert!(!run_app(&["migrate", "--status"]).contains("schema 11"));
 }
 
 #[tokio::test]
-async fn a_carry_over_that_fails_changes_nothing() {
+async fn a_failed_upgrade_of_schema_11_changes_nothing() {
     let test = TestDb::empty().await;
     test.run(include_str!("../data/schema_11.sql")).await;
-    // A row that the last of its steps cannot pass: a table in the place of the view.
+    // A table in place of the view makes the last step fail.
     test.run("DROP VIEW upload_pipeline.architecture_notes; CREATE TABLE upload_pipeline.architecture_notes ()").await;
     run(&test).await.unwrap_err();
     assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.schema_history").await, "11");
@@ -163,7 +163,7 @@ async fn a_carry_over_that_fails_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_schema_before_11_is_refused_and_left_alone() {
+async fn a_schema_before_11_is_refused_and_not_changed() {
     let test = TestDb::empty().await;
     test.run(include_str!("../data/schema_11.sql")).await;
     test.run("DELETE FROM upload_pipeline.schema_history WHERE version > 9").await;
@@ -173,7 +173,7 @@ async fn a_schema_before_11_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn duplicates_that_a_new_unique_forbids_are_refused_and_listed() {
+async fn duplicates_that_violate_a_new_unique_constraint_are_listed() {
     let test = TestDb::empty().await;
     test.run(include_str!("../data/previous_schema.sql")).await;
     test.run(
@@ -192,7 +192,7 @@ async fn duplicates_that_a_new_unique_forbids_are_refused_and_listed() {
 }
 
 #[tokio::test]
-async fn another_environments_database_is_refused_and_left_alone() {
+async fn the_database_of_another_environment_is_refused_and_not_changed() {
     let test = TestDb::new().await;
     let refusal = migrate(&target(&test.url), &Handle::current(), "production", "test").await.unwrap_err();
     assert!(matches!(&refusal, MigrateError::Environment { stamped, .. } if stamped == "development"), "{refusal}");
@@ -200,9 +200,9 @@ async fn another_environments_database_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn an_authenticated_user_reads_its_own_rows_and_writes_none() {
+async fn an_authenticated_user_reads_only_their_own_rows_and_writes_none() {
     let test = TestDb::empty().await;
-    // Roles belong to the server, not to the database; other tests do not mind it.
+    // Roles belong to the server, so another test may have created this one already.
     test.run(
         "DO $$ BEGIN CREATE ROLE authenticated; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
     )

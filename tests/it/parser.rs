@@ -1,5 +1,5 @@
-//! The local parser, through the real executable: what it reads, what it refuses, and how its child may end.
-#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+//! The local parser through the real executable: what it reads, what it refuses, and how its child process can end.
+#![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
 mod child_ends;
 mod hostile;
@@ -17,11 +17,11 @@ use domain::{
 };
 use readers::{LocalParser, LocalParserOptions};
 
-/// Generous, for a busy machine; tests that are about a limit set it.
+/// Generous limits for a busy machine. A test about a limit sets its own.
 const LIMITS: ParseLimits =
     ParseLimits { max_pages: 0, memory_bytes: 1 << 30, time: Duration::from_secs(60), output_bytes: 8 << 20 };
 
-/// A file of the tests' own.
+/// A file that is deleted when dropped.
 struct TempFile(PathBuf);
 
 impl TempFile {

@@ -1,9 +1,9 @@
-//! The queue's statements: claim, fence, heartbeat, takeover, fairness, bounds, cancel.
+//! The statements of the queue: claim, fence, heartbeat, takeover, fairness, limits, cancel.
 
-mod ending;
+mod claim_cost;
+mod completion;
+mod edge_cases;
 mod fairness;
-mod looking;
-mod mishaps;
 
 use std::{collections::HashSet, time::Duration};
 
@@ -27,7 +27,7 @@ fn user(n: u128) -> UserId {
     UserId(Uuid::from_u128(n))
 }
 
-/// `count` queued jobs of a user, oldest first.
+/// Inserts `count` queued jobs of a user.
 async fn enqueue(test: &TestDb, owner: UserId, count: usize) {
     test.run(&format!(
         "WITH d AS (
@@ -55,7 +55,7 @@ fn row_of(id: WorkerId) -> WorkerRow {
     WorkerRow { id, host: "here".into(), build, environment: "development".into(), slots: 4 }
 }
 
-async fn one(test: &TestDb) -> (WorkerId, Lease) {
+async fn claim_new_job(test: &TestDb) -> (WorkerId, Lease) {
     enqueue(test, user(1), 1).await;
     let worker = WorkerId::generate();
     (worker, claim(test, worker, 1, None, OPTIONS).await.pop().unwrap())
@@ -90,13 +90,13 @@ async fn two_workers_never_claim_the_same_job() {
         let db = test.db.clone();
         tokio::spawn(async move {
             let conn = db.get().await.unwrap();
-            let mut mine = Vec::new();
+            let mut claimed = Vec::new();
             loop {
                 let leases = claim_jobs(&conn, WorkerId::generate(), 3, None, OPTIONS).await.unwrap();
                 if leases.is_empty() {
-                    return mine;
+                    return claimed;
                 }
-                mine.extend(leases.into_iter().map(|lease| lease.fence.job_id));
+                claimed.extend(leases.into_iter().map(|lease| lease.fence.job_id));
             }
         })
     });
@@ -109,9 +109,9 @@ async fn two_workers_never_claim_the_same_job() {
 }
 
 #[tokio::test]
-async fn a_lost_lease_changes_nothing_whatever_it_tries() {
+async fn no_statement_under_a_lost_lease_changes_anything() {
     let test = TestDb::new().await;
-    let (worker, old) = one(&test).await;
+    let (worker, old) = claim_new_job(&test).await;
     expire(&test, old.fence.job_id).await;
     assert_eq!(release(&test).await, 1);
     let new = claim(&test, worker, 1, None, OPTIONS).await.pop().unwrap();
@@ -137,14 +137,14 @@ async fn a_lost_lease_changes_nothing_whatever_it_tries() {
 }
 
 #[tokio::test]
-async fn a_takeover_charges_a_try_only_to_a_job_that_had_begun_a_step() {
+async fn a_takeover_counts_a_try_only_if_a_step_had_started() {
     let test = TestDb::new().await;
     enqueue(&test, user(1), 1).await;
-    // Another program wrote `working`: no worker of ours ever began it.
+    // Another program wrote `working`, so no worker has started a step.
     test.run("UPDATE upload_pipeline.upload_jobs SET state = 'working'").await;
     assert_eq!(release(&test).await, 1);
     assert_eq!(test.value("SELECT retry_count || ' ' || crash_count FROM upload_pipeline.upload_jobs").await, "0 0");
-    // A claim begins the first step: claimed means started.
+    // A claim also starts the step.
     let lease = claim(&test, WorkerId::generate(), 1, None, OPTIONS).await.pop().unwrap();
     expire(&test, lease.fence.job_id).await;
     release(&test).await;
@@ -155,17 +155,27 @@ async fn a_takeover_charges_a_try_only_to_a_job_that_had_begun_a_step() {
 #[tokio::test]
 async fn a_document_that_kills_workers_runs_alone_and_then_is_given_up() {
     let test = TestDb::new().await;
-    let (worker, lease) = one(&test).await;
+    let (worker, lease) = claim_new_job(&test).await;
     let job = lease.fence.job_id;
     for crash in 1..=3 {
         expire(&test, job).await;
         assert_eq!(release(&test).await, 1);
         if crash == 1 {
-            assert_eq!(claim(&test, worker, 1, None, OPTIONS).await.len(), 1, "one crash may be chance");
+            assert_eq!(
+                claim(&test, worker, 1, None, OPTIONS).await.len(),
+                1,
+                "after one crash the job is claimed as usual"
+            );
         } else if crash == 2 {
-            assert!(claim(&test, worker, 8, None, OPTIONS).await.is_empty(), "a repeat victim has no neighbours");
+            assert!(
+                claim(&test, worker, 8, None, OPTIONS).await.is_empty(),
+                "a job with two crashes is not claimed with others"
+            );
             let conn = test.db.get().await.unwrap();
-            assert!(claim_suspect(&conn, worker, OPTIONS).await.unwrap().is_some(), "it runs alone once");
+            assert!(
+                claim_suspect(&conn, worker, OPTIONS).await.unwrap().is_some(),
+                "after two crashes the job may run alone"
+            );
         }
     }
     assert_eq!(state(&test, job).await, ("failed_parse".into(), "deadletter".into()));
@@ -173,7 +183,7 @@ async fn a_document_that_kills_workers_runs_alone_and_then_is_given_up() {
     assert!(error.contains("given up"), "{error}");
     assert_eq!(test.value("SELECT processing_status FROM upload_pipeline.documents").await, "failed_parse");
     assert!(redrive_job(&test.db.get().await.unwrap(), user(1), job, None).await.unwrap());
-    assert_eq!(claim(&test, worker, 1, None, OPTIONS).await.len(), 1, "a person's retry starts anew");
+    assert_eq!(claim(&test, worker, 1, None, OPTIONS).await.len(), 1, "a redrive resets the crashes");
 }
 
 #[tokio::test]
@@ -186,11 +196,11 @@ async fn a_working_job_without_a_lease_counts_as_expired() {
 }
 
 #[tokio::test]
-async fn a_cancelled_job_shuts_its_worker_out() {
+async fn a_cancelled_job_takes_the_lease_from_its_worker() {
     let test = TestDb::new().await;
-    let (worker, lease) = one(&test).await;
+    let (worker, lease) = claim_new_job(&test).await;
     let conn = test.db.get().await.unwrap();
-    assert!(!cancel_job(&conn, user(2), lease.fence.job_id).await.unwrap(), "another user's job is not there");
+    assert!(!cancel_job(&conn, user(2), lease.fence.job_id).await.unwrap(), "a job of another user is not cancelled");
     assert!(cancel_job(&conn, user(1), lease.fence.job_id).await.unwrap());
     assert!(beat_heart(&conn, &row_of(worker), &[lease.fence], OPTIONS).await.unwrap().kept.is_empty());
     let advanced = advance_job(&conn, &lease, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await;
@@ -199,9 +209,9 @@ async fn a_cancelled_job_shuts_its_worker_out() {
 }
 
 #[tokio::test]
-async fn a_redrive_resumes_at_the_checkpoint_and_keeps_the_first_reason() {
+async fn a_redrive_resumes_at_the_checkpoint_and_keeps_the_first_error() {
     let test = TestDb::new().await;
-    let (worker, mut lease) = one(&test).await;
+    let (worker, mut lease) = claim_new_job(&test).await;
     let conn = test.db.get().await.unwrap();
     advance_job(&conn, &lease, Step::Parse, Status::Parsed, &json!({ "pages": 3 }), Duration::ZERO).await.unwrap();
     lease.status = Status::Parsed;
@@ -223,7 +233,7 @@ async fn a_redrive_resumes_at_the_checkpoint_and_keeps_the_first_reason() {
 #[tokio::test]
 async fn a_snooze_and_a_hand_back_cost_no_try() {
     let test = TestDb::new().await;
-    let (worker, lease) = one(&test).await;
+    let (worker, lease) = claim_new_job(&test).await;
     let conn = test.db.get().await.unwrap();
     snooze_job(&conn, lease.fence, Code::WaitingForUpload, Duration::ZERO).await.unwrap();
     let lease = claim(&test, worker, 1, None, OPTIONS).await.pop().unwrap();
@@ -234,7 +244,7 @@ async fn a_snooze_and_a_hand_back_cost_no_try() {
 }
 
 #[tokio::test]
-async fn the_database_refuses_what_no_job_may_be() {
+async fn the_database_refuses_invalid_job_rows() {
     let test = TestDb::new().await;
     enqueue(&test, user(1), 1).await;
     for wrong in
@@ -250,7 +260,7 @@ async fn the_database_refuses_what_no_job_may_be() {
         )
         .await;
     assert!(refusal.contains("upload_jobs_document_id_fkey"), "{refusal}");
-    // A row that is wrong in itself is told so before its document is looked for.
+    // A check constraint fails before the foreign key to the document.
     for (status, state, check) in [
         ("half_done", "queued", "ck_upload_jobs_status"),
         ("uploaded", "asleep", "ck_upload_jobs_state"),
@@ -267,15 +277,15 @@ async fn the_database_refuses_what_no_job_may_be() {
 }
 
 #[tokio::test]
-async fn a_claim_begins_the_step_and_says_so() {
+async fn a_claim_starts_the_step_and_writes_the_event() {
     let test = TestDb::new().await;
-    one(&test).await;
+    claim_new_job(&test).await;
     assert_eq!(test.value("SELECT type || ' ' || code FROM upload_pipeline.events").await, "stage_started parse");
     assert_eq!(test.value("SELECT step_started_at IS NOT NULL FROM upload_pipeline.upload_jobs").await, "t");
 }
 
 #[tokio::test]
-async fn a_deleted_job_takes_its_events_along_whoever_deletes_it() {
+async fn events_are_deleted_with_their_job_whatever_deletes_it() {
     let test = TestDb::new().await;
     enqueue(&test, user(1), 2).await;
     assert_eq!(claim(&test, WorkerId::generate(), 2, None, OPTIONS).await.len(), 2);
@@ -285,24 +295,24 @@ async fn a_deleted_job_takes_its_events_along_whoever_deletes_it() {
 }
 
 #[tokio::test]
-async fn a_claim_that_the_worker_never_heard_of_is_handed_back_at_no_cost() {
+async fn a_claim_that_its_worker_does_not_know_of_is_handed_back_without_costing_a_try() {
     let test = TestDb::new().await;
     enqueue(&test, user(1), 2).await;
     let worker = WorkerId::generate();
-    let heard = claim(&test, worker, 1, None, OPTIONS).await.pop().unwrap();
+    let held = claim(&test, worker, 1, None, OPTIONS).await.pop().unwrap();
     claim(&test, worker, 1, None, OPTIONS).await;
     let conn = test.db.get().await.unwrap();
-    assert_eq!(hand_back_unheld(&conn, worker, &[heard.fence]).await.unwrap(), 1);
-    assert_eq!(hand_back_unheld(&conn, worker, &[heard.fence]).await.unwrap(), 0);
+    assert_eq!(hand_back_unheld(&conn, worker, &[held.fence]).await.unwrap(), 1);
+    assert_eq!(hand_back_unheld(&conn, worker, &[held.fence]).await.unwrap(), 0);
     let jobs =
         test.rows("SELECT state, retry_count, crash_count FROM upload_pipeline.upload_jobs ORDER BY state").await;
     assert_eq!(jobs, [["queued", "0", "0"], ["working", "0", "0"]]);
 }
 
 #[tokio::test]
-async fn a_checkpoint_that_was_held_up_does_not_take_a_later_one_back() {
+async fn a_delayed_checkpoint_does_not_undo_a_later_one() {
     let test = TestDb::new().await;
-    let (_, mut lease) = one(&test).await;
+    let (_, mut lease) = claim_new_job(&test).await;
     let conn = test.db.get().await.unwrap();
     advance_job(&conn, &lease, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await.unwrap();
     lease.status = Status::Parsed;
@@ -317,9 +327,9 @@ async fn a_checkpoint_that_was_held_up_does_not_take_a_later_one_back() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_clears_a_document_of_the_crashes_before_it() {
+async fn a_checkpoint_resets_the_crash_count() {
     let test = TestDb::new().await;
-    let (worker, lease) = one(&test).await;
+    let (worker, lease) = claim_new_job(&test).await;
     expire(&test, lease.fence.job_id).await;
     release(&test).await;
     let lease = claim(&test, worker, 1, None, OPTIONS).await.pop().unwrap();
@@ -329,11 +339,11 @@ async fn a_checkpoint_clears_a_document_of_the_crashes_before_it() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_waits_for_its_process_is_ended_by_the_server() {
+async fn the_server_ends_a_transaction_that_idles_too_long() {
     let test = TestDb::new().await;
     let bound = test
         .db
-        .run_tx("look", |tx| {
+        .run_tx("read_timeout", |tx| {
             Box::pin(async move {
                 let row = tx.row("SELECT current_setting('idle_in_transaction_session_timeout') AS bound", &[]).await?;
                 Ok(row.unwrap().get::<_, String>("bound"))
@@ -345,7 +355,7 @@ async fn a_transaction_that_waits_for_its_process_is_ended_by_the_server() {
 }
 
 #[tokio::test]
-async fn a_build_claims_only_what_it_knows_how_to_run() {
+async fn a_build_claims_only_jobs_whose_step_it_knows() {
     let test = TestDb::new().await;
     enqueue(&test, user(1), 2).await;
     test.run(
@@ -353,13 +363,13 @@ async fn a_build_claims_only_what_it_knows_how_to_run() {
          WHERE job_id = (SELECT job_id FROM upload_pipeline.upload_jobs LIMIT 1)",
     )
     .await;
-    // As an older build would ask, which knows the first step only.
-    let taken = test
+    // The call of an older build that knows only the first step.
+    let claimed_statuses = test
         .rows(
             "SELECT status FROM upload_pipeline.claim_jobs(
            gen_random_uuid(), 9, 0, NULL, '{uploaded}', '{parse}', 2, 30, now())",
         )
         .await;
-    assert_eq!(taken, [["uploaded"]]);
+    assert_eq!(claimed_statuses, [["uploaded"]]);
     assert_eq!(test.value("SELECT state FROM upload_pipeline.upload_jobs WHERE status = 'parsed'").await, "queued");
 }

@@ -1,4 +1,4 @@
-//! Many failed jobs taken up again at once, under the rules of one.
+//! Retrying many failed jobs with one request, under the same rules as for a single job.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -8,9 +8,9 @@ use crate::support::{
     fleet::{Client, Fleet, USER},
 };
 
-const STRANGER: &str = "22222222-2222-4222-8222-222222222222";
+const OTHER_USER: &str = "22222222-2222-4222-8222-222222222222";
 
-/// A failed job of a new document of `user`; document and job.
+/// Inserts a document of `user` with a failed job; returns the ids of both.
 async fn failed(test: &TestDb, user: &str, status: &str, code: &str) -> (Uuid, Uuid) {
     let (document, job) = (Uuid::new_v4(), Uuid::new_v4());
     test.run(&format!(
@@ -41,13 +41,13 @@ async fn state(test: &TestDb, job: Uuid) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_failed_jobs_are_queued_but_not_those_with_a_live_or_later_sibling() {
+async fn retry_all_skips_jobs_whose_document_has_a_live_or_later_job() {
     let test = TestDb::new().await;
     let fleet = Fleet::new(&test.url, &test.url);
     let (_api, client) = fleet.api();
     let (_, plain) = failed(&test, USER, "failed_parse", "file_corrupt").await;
-    let (_, foreign) = failed(&test, STRANGER, "failed_parse", "file_corrupt").await;
-    // An older failure beside a newer job, live or complete; and a newer failure beside an older live job.
+    let (_, foreign) = failed(&test, OTHER_USER, "failed_parse", "file_corrupt").await;
+    // A failed job whose document has a newer complete job, and one whose document has an older live job.
     let (document, superseded) = failed(&test, USER, "failed_parse", "file_corrupt").await;
     add_job(&test, document, Uuid::new_v4(), "complete", "done", "").await;
     let (document, busy) = failed(&test, USER, "failed_embedding", "worker_died").await;
@@ -71,13 +71,13 @@ async fn all_failed_jobs_are_queued_but_not_those_with_a_live_or_later_sibling()
     for (job, unchanged) in [(foreign, "failed_parse"), (superseded, "failed_parse"), (busy, "failed_embedding")] {
         assert_eq!(state(&test, job).await, format!("{unchanged} deadletter"));
     }
-    let kept =
+    let first_code =
         format!("SELECT last_error -> 'first' ->> 'code' FROM upload_pipeline.upload_jobs WHERE job_id = '{plain}'");
-    assert_eq!(test.value(&kept).await, "the_first");
+    assert_eq!(test.value(&first_code).await, "the_first");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_or_a_status_picks_and_batches_go_on_until_there_is_no_more() {
+async fn code_and_status_filter_the_jobs_and_a_cursor_continues_after_each_batch() {
     let test = TestDb::new().await;
     let fleet = Fleet::new(&test.url, &test.url);
     let (_api, client) = fleet.api();
@@ -105,12 +105,12 @@ async fn a_code_or_a_status_picks_and_batches_go_on_until_there_is_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn named_jobs_are_each_taken_or_left_out_with_the_reason() {
+async fn each_named_job_is_queued_or_skipped_with_a_reason() {
     let test = TestDb::new().await;
     let mut fleet = Fleet::new(&test.url, &test.url);
     let (_api, client) = fleet.api();
     let (_, good) = failed(&test, USER, "failed_parse", "file_corrupt").await;
-    let (_, foreign) = failed(&test, STRANGER, "failed_parse", "file_corrupt").await;
+    let (_, foreign) = failed(&test, OTHER_USER, "failed_parse", "file_corrupt").await;
     let (_, done) = failed(&test, USER, "failed_parse", "file_corrupt").await;
     test.run(&format!(
         "UPDATE upload_pipeline.upload_jobs SET status = 'complete', state = 'done' WHERE job_id = '{done}'"

@@ -1,7 +1,7 @@
-//! Documents that somebody else parses: handed over, waited for, collected, and every way in which that goes wrong.
+//! Documents that LlamaParse parses: sent, waited for and collected, and what can fail on the way.
 
 mod client;
-mod trouble;
+mod failures;
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 const KEY: &str = "llx-for-tests-only";
-/// A PDF whose pages are pictures.
+/// A PDF whose pages are images.
 const SCAN: &[u8] = include_bytes!("../data/scan.pdf");
 const TWO_PAGES: &[u8] = include_bytes!("../data/two-pages.pdf");
 
@@ -27,7 +27,7 @@ struct World {
     _api: App,
 }
 
-/// An API that the provider calls back; no worker yet.
+/// A fake provider and an API that receives its webhooks; no worker yet.
 async fn world(settings: &[(&str, &str)]) -> World {
     let test = TestDb::new().await;
     let mut fleet = Fleet::new(&test.url, &test.url);
@@ -43,13 +43,13 @@ async fn world(settings: &[(&str, &str)]) -> World {
 }
 
 impl World {
-    /// Uploads a scan; its job's id.
+    /// Uploads a scan; returns the id of its job.
     async fn upload(&self) -> String {
         let accepted = self.client.upload_file("scan.pdf", "application/pdf", SCAN).await;
         accepted["job_id"].as_str().unwrap_or_else(|| panic!("{accepted}")).to_owned()
     }
 
-    /// Announces and uploads a file with a wish for OCR; its job's id.
+    /// Announces and uploads a file with `ocr: true`; returns the id of its job.
     async fn upload_with_ocr(&self, name: &str, mime: &str, bytes: &[u8]) -> String {
         let sha256: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let body = json!({ "filename": name, "bytes_len": bytes.len(), "mime": mime, "sha256": sha256, "ocr": true });
@@ -61,7 +61,7 @@ impl World {
         accepted["job_id"].as_str().unwrap().to_owned()
     }
 
-    /// Waits until the provider has the document and nobody holds the job.
+    /// Waits until the provider has the document and no worker holds the job.
     async fn wait_until_parked(&self, job: &str) {
         let parked = format!(
             "SELECT status || ' ' || state || ' ' || (claimed_by IS NULL) || ' ' || (run_at > now())
@@ -82,8 +82,8 @@ impl World {
         }
     }
 
-    /// Makes every wait be over at once, until the job has ended; the job.
-    async fn wait_impatiently(&self, job: &str) -> Value {
+    /// Ends every wait of a job at once until the job has ended; returns the job.
+    async fn skip_waits_until_end(&self, job: &str) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
             self.test.run("UPDATE upload_pipeline.upload_jobs SET run_at = now() WHERE state IN ('queued', 'retryable') AND run_at > now(); NOTIFY upload_jobs").await;
@@ -96,7 +96,7 @@ impl World {
         }
     }
 
-    /// The states of a job's calls, oldest first.
+    /// The states of a job's calls to the provider, oldest first.
     async fn calls(&self, job: &str) -> String {
         let sql = format!(
             "SELECT coalesce(string_agg(state, ' ' ORDER BY intended_at), '') FROM upload_pipeline.provider_calls WHERE job_id = '{job}'"
@@ -104,7 +104,7 @@ impl World {
         self.test.value(&sql).await
     }
 
-    /// How many such events a job has.
+    /// How many events with this code a job has.
     async fn events(&self, job: &str, code: &str) -> String {
         let sql = format!("SELECT count(*) FROM upload_pipeline.events WHERE job_id = '{job}' AND code = '{code}'");
         self.test.value(&sql).await
@@ -112,13 +112,13 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scan_is_read_elsewhere_and_the_webhook_brings_it_back() {
+async fn a_scan_is_parsed_remotely_and_collected_when_the_webhook_arrives() {
     let world = world(&[]).await;
-    world.provider.set(|mood| mood.status = "RUNNING");
+    world.provider.set(|behaviour| behaviour.status = "RUNNING");
     let mut worker = world.fleet.worker();
     let job = world.upload().await;
     world.wait_until_parked(&job).await;
-    // Nothing but the webhook could be this quick.
+    // Only the webhook can finish the job before this time.
     world.test.run("UPDATE upload_pipeline.upload_jobs SET run_at = now() + interval '1 hour'").await;
     let begun = world.provider.jobs();
     assert_eq!(begun.len(), 1);
@@ -131,10 +131,16 @@ async fn a_scan_is_read_elsewhere_and_the_webhook_brings_it_back() {
             && url.len() < 200,
         "{url}"
     );
-    assert!(begun[0].file.windows(SCAN.len()).any(|window| window == SCAN), "the bytes went out as they came in");
+    assert!(
+        begun[0].file.windows(SCAN.len()).any(|window| window == SCAN),
+        "the provider got other bytes than were uploaded"
+    );
     let sent = String::from_utf8_lossy(&begun[0].file);
-    assert!(sent.contains("document.pdf") && !sent.contains("scan.pdf"), "the user's name for the file stays here");
-    world.provider.set(|mood| mood.status = "COMPLETED");
+    assert!(
+        sent.contains("document.pdf") && !sent.contains("scan.pdf"),
+        "the provider must not get the user's file name"
+    );
+    world.provider.set(|behaviour| behaviour.status = "COMPLETED");
     for _ in 0..5 {
         assert_eq!(begun[0].call_back(br#"{"event_type":"parse.success"}"#), 200);
     }
@@ -149,11 +155,11 @@ async fn a_scan_is_read_elsewhere_and_the_webhook_brings_it_back() {
     assert_eq!((&hit["page_first"], &hit["page_last"]), (&json!(1), &json!(2)), "{found}");
     let logged = "SELECT count(*) || ' ' || bool_and(ip_address IS NOT NULL) FROM upload_pipeline.webhook_log";
     assert_eq!(world.test.value(logged).await, "1 true");
-    // One that comes late finds nothing to do.
+    // A late webhook changes nothing.
     let before = world.test.value("SELECT to_jsonb(j) FROM upload_pipeline.upload_jobs AS j").await;
     assert_eq!(begun[0].call_back(br#"{"event_type":"parse.success","again":true}"#), 200);
     assert_eq!(world.test.value("SELECT to_jsonb(j) FROM upload_pipeline.upload_jobs AS j").await, before);
-    // Neither the text, nor the key, nor what a webhook proves itself by is in any log.
+    // The log contains neither the document's text, nor the API key, nor the secrets of the webhook.
     let token = url.rsplit('/').next().unwrap();
     let secret = hook["webhook_headers"]["X-Webhook-Secret"].as_str().unwrap();
     let log = worker.read_log().join("\n");
@@ -163,7 +169,7 @@ async fn a_scan_is_read_elsewhere_and_the_webhook_brings_it_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn documents_whose_webhooks_are_all_lost_are_complete_all_the_same() {
+async fn documents_are_completed_even_if_all_webhooks_are_lost() {
     let world = world(&[]).await;
     let _worker = world.fleet.worker();
     let (scan, ocr) = (world.upload().await, world.upload_with_ocr("two.pdf", "application/pdf", TWO_PAGES).await);
@@ -177,9 +183,11 @@ async fn documents_whose_webhooks_are_all_lost_are_complete_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_that_comes_before_our_own_commit_is_not_lost() {
+async fn a_webhook_that_arrives_before_the_workers_commit_is_not_lost() {
     let world = world(&[]).await;
-    world.provider.set(|mood| (mood.hasty, mood.delay) = (true, Duration::from_millis(500)));
+    world
+        .provider
+        .set(|behaviour| (behaviour.calls_back_early, behaviour.start_delay) = (true, Duration::from_millis(500)));
     let _worker = world.fleet.worker();
     let job = world.upload().await;
     let ended = world.client.wait_for_end(&job).await;
@@ -188,13 +196,13 @@ async fn a_webhook_that_comes_before_our_own_commit_is_not_lost() {
         "SELECT extract(epoch FROM (payload ->> 'run_at')::timestamptz - ts) < 1
          FROM upload_pipeline.events WHERE job_id = '{job}' AND code = 'waiting_for_parser' ORDER BY seq LIMIT 1"
     );
-    assert_eq!(world.test.value(&parked).await, "t", "it slept although it had been called");
+    assert_eq!(world.test.value(&parked).await, "t", "the job waited although its webhook had arrived");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_without_the_key_leaves_what_waits_to_others_and_not_for_ever() {
+async fn a_worker_without_the_key_leaves_waiting_jobs_to_others_until_the_timeout() {
     let world = world(&[]).await;
-    world.provider.set(|mood| mood.status = "RUNNING");
+    world.provider.set(|behaviour| behaviour.status = "RUNNING");
     let worker = world.fleet.worker();
     let job = world.upload().await;
     world.wait_until_parked(&job).await;
@@ -209,7 +217,7 @@ async fn a_worker_without_the_key_leaves_what_waits_to_others_and_not_for_ever()
     );
     let deadline = Instant::now() + PATIENCE;
     while world.test.value(&left).await != "1" {
-        assert!(Instant::now() < deadline, "it was not left alone");
+        assert!(Instant::now() < deadline, "the worker without the key did not leave the job waiting");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     world.test.run("UPDATE upload_pipeline.provider_calls SET accepted_at = now() - interval '2 hours'").await;
@@ -219,7 +227,7 @@ async fn a_worker_without_the_key_leaves_what_waits_to_others_and_not_for_ever()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_be_read_here_never_leaves_unless_somebody_asks_for_it() {
+async fn a_document_that_can_be_read_locally_is_sent_only_on_request() {
     let world = world(&[]).await;
     let worker = world.fleet.worker();
     let plain = world.client.upload_file("two.pdf", "application/pdf", TWO_PAGES).await;
@@ -229,7 +237,7 @@ async fn what_can_be_read_here_never_leaves_unless_somebody_asks_for_it() {
         let ended = world.client.wait_for_end(job).await;
         assert_eq!(ended["status"], "complete", "{ended}");
     }
-    assert_eq!(world.provider.asked(Call::Upload), 0);
+    assert_eq!(world.provider.calls(Call::Upload), 0);
     assert_eq!(worker.stop(), 0);
 
     let mut fleet = world.fleet;
@@ -241,12 +249,12 @@ async fn what_can_be_read_here_never_leaves_unless_somebody_asks_for_it() {
     let ended = world.client.wait_for_end(accepted["job_id"].as_str().unwrap()).await;
     assert_eq!(ended["status"], "complete", "{ended}");
     assert_eq!(world.provider.jobs().len(), 1);
-    // What is not what it says is found out here, and costs nothing.
+    // A file whose content contradicts its type is refused here and costs nothing.
     let disguised = [TWO_PAGES, b"\n% a letter\n"].concat();
     let hostile = world.client.upload_file("letter.docx", mime, &disguised).await;
     let ended = world.client.wait_for_end(hostile["job_id"].as_str().unwrap()).await;
     assert_eq!(ended["last_error"]["code"], "type_mismatch", "{ended}");
-    assert_eq!(world.provider.asked(Call::Upload), 1);
+    assert_eq!(world.provider.calls(Call::Upload), 1);
     assert_eq!(worker.stop(), 0);
 
     fleet.set("PARSER", "local");
@@ -254,5 +262,5 @@ async fn what_can_be_read_here_never_leaves_unless_somebody_asks_for_it() {
     let accepted = world.client.upload_file("scan.pdf", "application/pdf", SCAN).await;
     let ended = world.client.wait_for_end(accepted["job_id"].as_str().unwrap()).await;
     assert_eq!(ended["last_error"]["code"], "no_text_layer", "{ended}");
-    assert_eq!(world.provider.asked(Call::Upload), 1);
+    assert_eq!(world.provider.calls(Call::Upload), 1);
 }

@@ -1,4 +1,4 @@
-//! What a request may ask beside its route: idempotency keys, conditions, filters and pages, live timelines.
+//! Features that many routes share: idempotency keys, conditional requests, filters and paging, live timelines.
 
 mod conditional;
 mod idempotency;
@@ -36,7 +36,7 @@ pub async fn api(settings: &[(&str, &str)]) -> Api {
     Api { test, fleet, client, app }
 }
 
-/// An answer.
+/// An answer of the API.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -69,7 +69,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The files below a folder.
+/// The paths of all files below a folder.
 pub fn files_in(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let files = entries.flat_map(|entry| {
@@ -79,7 +79,7 @@ pub fn files_in(folder: &Path) -> Vec<String> {
     files.collect()
 }
 
-/// An announcement of `bytes`.
+/// The body that announces an upload of `bytes`.
 pub fn announcement(name: &str, bytes: &[u8]) -> Value {
     serde_json::json!({ "filename": name, "bytes_len": bytes.len(), "mime": "text/markdown", "sha256": sha256(bytes) })
 }

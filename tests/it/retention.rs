@@ -1,4 +1,4 @@
-//! What is deleted by age, and what never is.
+//! Housekeeping deletes old rows of ended jobs, and keeps everything else.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ const BUDGET: Duration = Duration::from_secs(60);
 const FOR_EVER: Retention = Retention { events_days: 0, webhooks_days: 0, jobs_days: 0, receipts_days: 0 };
 const EVERYTHING: Retention = Retention { events_days: 90, webhooks_days: 30, jobs_days: 30, receipts_days: 365 };
 
-/// A document whose jobs, as `(name, status, state, days ago)`, ended, or were made, that long ago, each with an event and a
-/// webhook of that day. The name is the job's last id.
+/// Inserts a document with jobs, each given as `(number, status, state, age in days)` and each with an event and a webhook
+/// of the same age. The number is the end of the job's id.
 async fn document(test: &TestDb, n: u32, jobs: &[(u32, &str, &str, u32)]) {
     let document = format!("00000000-0000-4000-8000-{n:012}");
     test.run(&format!(
@@ -43,14 +43,14 @@ fn job_id(n: u32) -> String {
     format!("00000000-0000-4000-9000-{n:012}")
 }
 
-/// The jobs that still have a row in `table`, by name.
+/// The numbers of the jobs that still have a row in `table`.
 async fn left(test: &TestDb, table: &str) -> Vec<u32> {
     let rows = test.rows(&format!("SELECT right(job_id::text, 12)::int FROM upload_pipeline.{table} ORDER BY 1")).await;
     rows.iter().map(|row| row[0].parse().unwrap()).collect()
 }
 
 #[tokio::test]
-async fn events_of_ended_jobs_go_by_age_and_those_of_live_jobs_stay() {
+async fn old_events_of_ended_jobs_are_deleted_and_those_of_live_jobs_stay() {
     let test = TestDb::new().await;
     document(&test, 1, &[(1, "complete", "done", 91)]).await;
     document(&test, 2, &[(2, "failed_parse", "deadletter", 91)]).await;
@@ -69,25 +69,25 @@ async fn events_of_ended_jobs_go_by_age_and_those_of_live_jobs_stay() {
 }
 
 #[tokio::test]
-async fn a_job_goes_only_once_a_later_one_has_taken_its_place() {
+async fn an_old_job_is_deleted_only_if_a_later_job_superseded_it() {
     let test = TestDb::new().await;
     // The document's only job.
     document(&test, 1, &[(1, "failed_parse", "deadletter", 400)]).await;
-    // Failed, then complete: the failure goes.
+    // Failed, then complete: the failed job is deleted.
     document(&test, 2, &[(2, "failed_parse", "deadletter", 60), (3, "complete", "done", 50)]).await;
-    // Complete, then a duplicate: the one that completed it stays.
+    // Complete, then a duplicate: the job that completed the document stays.
     document(&test, 3, &[(4, "complete", "done", 60), (5, "duplicate", "done", 50)]).await;
-    // Complete twice: the older goes.
+    // Complete twice: the older job is deleted.
     document(&test, 4, &[(6, "complete", "done", 60), (7, "complete", "done", 50)]).await;
-    // Superseded, but not for long enough; and never a live one.
+    // A superseded job that is too young, and a live job: both stay.
     document(&test, 5, &[(8, "parsed", "cancelled", 29), (9, "complete", "done", 2)]).await;
     document(&test, 6, &[(10, "parsed", "queued", 400), (11, "complete", "done", 300)]).await;
     assert_eq!(delete_old(&test.db, FOR_EVER, BUDGET).await.unwrap().jobs, 0);
     let deleted = delete_old(&test.db, Retention { jobs_days: 30, ..FOR_EVER }, BUDGET).await.unwrap();
     assert_eq!(deleted.jobs, 2);
     assert_eq!(left(&test, "upload_jobs").await, [1, 3, 4, 5, 7, 8, 9, 10, 11]);
-    assert_eq!(left(&test, "events").await, [1, 3, 4, 5, 7, 8, 9, 10, 11], "their events go along");
-    // A round is over; the next begins a day later.
+    assert_eq!(left(&test, "events").await, [1, 3, 4, 5, 7, 8, 9, 10, 11], "events are deleted with their jobs");
+    // The sweep is complete; the next one starts a day later.
     test.run(
         "UPDATE upload_pipeline.upload_jobs SET finished_at = now() - interval '31 days' WHERE state = 'cancelled'",
     )
@@ -98,7 +98,7 @@ async fn a_job_goes_only_once_a_later_one_has_taken_its_place() {
 }
 
 #[tokio::test]
-async fn receipts_go_when_they_have_been_done_for_long_and_pending_ones_stay() {
+async fn old_receipts_of_finished_deletions_are_deleted_and_pending_ones_stay() {
     let test = TestDb::new().await;
     test.run(
         "INSERT INTO upload_pipeline.storage_deletions (deletion_id, user_id, document_id, storage_key, requested_at, deleted_at)
@@ -112,10 +112,10 @@ async fn receipts_go_when_they_have_been_done_for_long_and_pending_ones_stay() {
 }
 
 #[tokio::test]
-async fn a_large_backlog_goes_in_batches_within_the_budget_of_each_turn() {
+async fn a_large_backlog_is_deleted_in_batches_within_the_time_budget() {
     let test = TestDb::new().await;
     document(&test, 1, &[(1, "complete", "done", 100)]).await;
-    // All of one moment, too: the place where the next batch goes on is among them.
+    // All events have the same timestamp, so a batch ends between two of them.
     test.run(&format!(
         "INSERT INTO upload_pipeline.events (job_id, document_id, ts, type, severity, code)
          SELECT '{}', '00000000-0000-4000-8000-000000000001', now() - interval '99 days', 'stage_done', 'info', 'parsed'
@@ -124,12 +124,12 @@ async fn a_large_backlog_goes_in_batches_within_the_budget_of_each_turn() {
     ))
     .await;
     let no_time = delete_old(&test.db, EVERYTHING, Duration::ZERO).await.unwrap();
-    assert_eq!(no_time.events, 1000, "one batch, however little time there is");
+    assert_eq!(no_time.events, 1000, "one batch is deleted even without time");
     assert_eq!(delete_old(&test.db, EVERYTHING, BUDGET).await.unwrap().events, 1501);
 }
 
 #[tokio::test]
-async fn an_expired_upload_stays_while_a_document_has_its_bytes_and_goes_after() {
+async fn an_expired_upload_stays_while_a_document_uses_its_bytes() {
     let test = TestDb::new().await;
     let (user, id) = (Uuid::from_u128(7), Uuid::from_u128(8));
     test.run(&format!(
@@ -142,7 +142,7 @@ async fn an_expired_upload_stays_while_a_document_has_its_bytes_and_goes_after()
     .await;
     let conn = test.db.get().await.unwrap();
     assert_eq!(keep_uploads_in_use(&conn, 1000).await.unwrap(), 1);
-    assert_eq!(keep_uploads_in_use(&conn, 1000).await.unwrap(), 0, "it is not read again");
+    assert_eq!(keep_uploads_in_use(&conn, 1000).await.unwrap(), 0, "an upload that was kept is not kept twice");
     let abandoned = || async {
         let mut keys: Vec<String> =
             list_abandoned_uploads(&conn, 10).await.unwrap().into_iter().map(|upload| upload.storage_key).collect();
@@ -157,7 +157,7 @@ async fn an_expired_upload_stays_while_a_document_has_its_bytes_and_goes_after()
 }
 
 #[tokio::test]
-async fn an_event_of_no_job_goes_by_age_too() {
+async fn an_old_event_without_a_job_is_deleted_too() {
     let test = TestDb::new().await;
     test.run(
         "INSERT INTO upload_pipeline.events (job_id, document_id, ts, type, severity, code)

@@ -1,4 +1,4 @@
-//! Searching by the two ways that there are: each passage of a user with few, the indexes for a user with many.
+//! Both search plans: reading every passage of a user with few, and using the indexes for a user with many.
 
 use domain::{ChunkId, UserId, ports::EmbedModel};
 use store::search::{Extent, SearchIn, get_extent, search_text, search_vectors};
@@ -6,15 +6,15 @@ use uuid::Uuid;
 
 use crate::support::db::TestDb;
 
-const OURS: UserId = UserId(Uuid::from_u128(1));
+const USER: UserId = UserId(Uuid::from_u128(1));
 const QUESTION: &str = "Which lamps burn?";
 
 fn within(user: UserId) -> SearchIn {
     SearchIn { user, document: None, limit: 50 }
 }
 
-/// Complete documents of user 1 (three) and user 2 (many), ten passages each; every third is about lamps, and its vector
-/// points the more to the right the later it comes.
+/// Three complete documents of user 1 and many of user 2, with ten passages each. Every third passage is about lamps, and
+/// each later passage has a vector further from `[1, 0]`.
 async fn seeded() -> TestDb {
     let test = TestDb::new().await;
     test.run(
@@ -44,29 +44,29 @@ async fn owners(test: &TestDb, found: &[ChunkId]) -> Vec<Vec<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_ways_find_the_same_and_nothing_of_others() {
+async fn both_plans_find_the_same_passages_and_none_of_other_users() {
     let test = seeded().await;
     let conn = test.db.get().await.unwrap();
-    assert_eq!(get_extent(&conn, within(OURS)).await.unwrap(), Extent::Few);
-    let few = search_text(&conn, QUESTION, within(OURS), Extent::Few).await.unwrap();
-    let many = search_text(&conn, QUESTION, within(OURS), Extent::Many).await.unwrap();
+    assert_eq!(get_extent(&conn, within(USER)).await.unwrap(), Extent::Few);
+    let few = search_text(&conn, QUESTION, within(USER), Extent::Few).await.unwrap();
+    let many = search_text(&conn, QUESTION, within(USER), Extent::Many).await.unwrap();
     assert_eq!(few.len(), 9, "three passages about lamps in each of three documents");
     assert_eq!(few, many);
-    assert_eq!(owners(&test, &few).await, [[OURS.to_string()]]);
+    assert_eq!(owners(&test, &few).await, [[USER.to_string()]]);
     let model = EmbedModel { name: "m".into(), version: "1".into(), dim: 2, max_tokens: 8 };
-    let few = search_vectors(&test.db, &model, &[1.0, 0.0], within(OURS), Extent::Few).await.unwrap();
-    let many = search_vectors(&test.db, &model, &[1.0, 0.0], within(OURS), Extent::Many).await.unwrap();
+    let few = search_vectors(&test.db, &model, &[1.0, 0.0], within(USER), Extent::Few).await.unwrap();
+    let many = search_vectors(&test.db, &model, &[1.0, 0.0], within(USER), Extent::Many).await.unwrap();
     assert_eq!(few.len(), 30);
     assert_eq!(few, many);
-    assert_eq!(owners(&test, &few).await, [[OURS.to_string()]]);
+    assert_eq!(owners(&test, &few).await, [[USER.to_string()]]);
 }
 
-/// The index on words knows of no user: for one with few passages it would be read whole, for each of the documents.
+/// The full-text index does not contain the user, so for a user with few passages it would be read in full.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_question_of_a_user_with_few_passages_does_not_read_the_index_on_words() {
+async fn a_search_of_a_user_with_few_passages_does_not_read_the_full_text_index() {
     let test = seeded().await;
     let conn = test.db.get().await.unwrap();
-    search_text(&conn, QUESTION, within(OURS), Extent::Few).await.unwrap();
+    search_text(&conn, QUESTION, within(USER), Extent::Few).await.unwrap();
     drop(conn);
     test.db.close();
     let scans = |index: &'static str| {
@@ -74,7 +74,7 @@ async fn a_question_of_a_user_with_few_passages_does_not_read_the_index_on_words
         let test = &test;
         async move { test.rows(&sql).await[0][0].parse::<u64>().unwrap() }
     };
-    // A session's counts are seen once it has ended, all at once.
+    // PostgreSQL publishes a session's counters when the session ends.
     let deadline = std::time::Instant::now() + crate::support::fleet::PATIENCE;
     while scans("uq_document_chunks_ord").await == 0 {
         assert!(std::time::Instant::now() < deadline, "the user's passages were not found by their documents");

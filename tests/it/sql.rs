@@ -1,5 +1,5 @@
-//! Every statement has a name of its own, by which logs and `pg_stat_statements` know it, and SQL that names our tables is
-//! in the crate `store`.
+//! Every statement has a unique name, which logs and `pg_stat_statements` show, and only the crate `store` has SQL on the
+//! tables of `app`.
 
 use std::{
     collections::BTreeMap,
@@ -40,7 +40,7 @@ fn statement_names(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn statements_have_names_of_their_own() {
+fn every_statement_has_a_unique_name() {
     let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for path in all_sources().iter().filter(|path| is_in(path, "crates")) {
         for name in statement_names(&fs::read_to_string(path).unwrap()) {
@@ -49,11 +49,11 @@ fn statements_have_names_of_their_own() {
     }
     assert!(places.len() > 50, "only {} statements were found", places.len());
     let shared: Vec<_> = places.iter().filter(|(_, places)| places.len() > 1).collect();
-    assert!(shared.is_empty(), "names of more than one statement: {shared:?}");
+    assert!(shared.is_empty(), "names that several statements share: {shared:?}");
 }
 
 #[test]
-fn only_the_store_has_sql_and_pg_what_needs_no_table_of_ours() {
+fn only_store_has_sql_on_the_tables_and_only_pg_has_other_sql() {
     for path in all_sources().iter().filter(|path| !is_in(path, "store")) {
         let marks: &[&str] = match is_in(path, "pg") {
             true => &["upload_pipeline."],
@@ -62,7 +62,7 @@ fn only_the_store_has_sql_and_pg_what_needs_no_table_of_ours() {
         let text = fs::read_to_string(path).unwrap();
         let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         for mark in marks {
-            assert!(!code.contains(mark), "{} holds {mark:?}", path.display());
+            assert!(!code.contains(mark), "{} contains {mark:?}", path.display());
         }
     }
 }

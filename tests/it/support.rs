@@ -1,4 +1,4 @@
-//! What the tests stand on.
+//! Helpers that the tests share.
 
 pub mod certificates;
 pub mod cluster;

@@ -1,5 +1,5 @@
-//! TLS and login against a real Postgres with a private authority. The server's certificate names `localhost`, so
-//! that `127.0.0.1` is the same server under a wrong name.
+//! TLS and login with a real PostgreSQL and a private certificate authority. The server's certificate is for `localhost`, so
+//! connecting to `127.0.0.1` is a name mismatch.
 
 use pg::{connect_error::classify, tls::make_tls, url::DatabaseUrl};
 
@@ -7,7 +7,7 @@ pub mod server;
 
 use server::{PASSWORD, Server};
 
-/// `Ok` with what `pg_stat_ssl` says of the connection, or the problem's code.
+/// Connects; returns whether `pg_stat_ssl` reports TLS, or the problem's code.
 async fn connect(text: &str) -> Result<bool, &'static str> {
     let url = DatabaseUrl::parse(text).expect("a URL that can be read");
     let tls = make_tls(url.tls_mode(), url.ca_file()).expect("authorities that can be loaded");
@@ -30,7 +30,7 @@ async fn connect(text: &str) -> Result<bool, &'static str> {
 }
 
 #[tokio::test]
-async fn each_tls_mode_takes_and_refuses_what_its_name_says() {
+async fn each_tls_mode_accepts_and_refuses_the_right_servers() {
     let server = Server::start();
     let (ca, other_ca) = (server.file("ca.pem"), server.file("other-ca.pem"));
     let base = |host: &str| format!("postgres://app:{PASSWORD}@{host}:{}/app", server.port);
@@ -45,9 +45,9 @@ async fn each_tls_mode_takes_and_refuses_what_its_name_says() {
         ("127.0.0.1", format!("sslmode=require&sslrootcert={other_ca}"), Err("tls_untrusted")),
         ("127.0.0.1", "sslmode=require&channel_binding=require".to_owned(), Ok(true)),
         ("127.0.0.1", "sslmode=disable".to_owned(), Err("tls_required")),
-        // The default on this machine is no TLS, which this server does not take.
+        // The default for this host is no TLS, which this server refuses.
         ("localhost", String::new(), Err("tls_required")),
-        // What other programs add must not be in the way.
+        // Parameters for other programs are ignored.
         ("localhost", format!("pgbouncer=true&connection_limit=1&sslmode=verify-full&sslrootcert={ca}"), Ok(true)),
     ] {
         assert_eq!(connect(&format!("{}?{parameters}", base(host))).await, expected, "{host} {parameters}");

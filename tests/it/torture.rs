@@ -1,6 +1,6 @@
-//! A whole fleet at work while its processes are killed and frozen, its connections cut and stalled, its pooler and its
-//! PostgreSQL crashed. Afterwards the tables alone must show that nothing was lost, doubled or stuck. `scripts/torture`
-//! runs it for longer.
+//! A fleet of processes works while the test kills and freezes them, cuts and stalls their connections, and crashes the
+//! pooler and PostgreSQL. Afterwards the tables must show that no job was lost, duplicated or stuck. `scripts/torture` runs
+//! the test for longer.
 
 mod chaos;
 mod history;
@@ -20,16 +20,16 @@ use load::{Clients, Ledger};
 use report::Report;
 use stack::Stack;
 
-/// Of every worker; short, so that a takeover is.
+/// The lease of every worker; short, for quick takeovers.
 const LEASE: Duration = Duration::from_secs(4);
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// From an owner's last heartbeat to the takeover of its jobs: the lease, a heartbeat in which another worker hears when it
-/// ends, and the rest for a busy machine and for others that are frozen, cut off or starting themselves.
+/// Longest time from an owner's last heartbeat to the takeover of its jobs: the lease, one heartbeat in which another worker
+/// learns when the lease ends, and the rest for a busy machine and for other workers that are frozen, cut off or starting.
 const TAKEOVER_LIMIT: Duration = Duration::from_secs(12);
-/// Longest that the fleet may take for what is left when the chaos has ended; then it is stuck.
+/// Longest time for the remaining jobs after the last fault. A job that takes longer counts as stuck.
 const FINISH_LIMIT: Duration = Duration::from_secs(120);
 
-/// What to run, from the environment.
+/// Settings from the environment.
 struct Settings {
     duration: Duration,
     seed: u64,
@@ -70,7 +70,7 @@ fn fleet(stack: &Stack) -> Fleet {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whatever_is_killed_frozen_or_cut_nothing_is_lost_doubled_or_stuck() {
+async fn no_job_is_lost_duplicated_or_stuck_through_kills_freezes_and_cut_connections() {
     let settings = Settings::read();
     println!("{}", settings.heading());
     let mut stack = Stack::start().await;
@@ -82,13 +82,13 @@ async fn whatever_is_killed_frozen_or_cut_nothing_is_lost_doubled_or_stuck() {
     let storage = fleet.storage();
     let (mut chaos, api) = Chaos::start(fleet, settings.seed, settings.workers);
     let (stop_clients, stop) = watch::channel(false);
-    let (live_is, live) = watch::channel(0);
+    let (live_sender, live) = watch::channel(0);
     let http = reqwest::Client::new();
     let clients = Clients { ledger: Ledger::default(), api, live, stop, http, seed: settings.seed };
     let mut uploading = clients.start(url.clone(), storage.clone());
     let (stop_watching, stop) = watch::channel(false);
     let outages = tokio::spawn(history::watch_outages(stack.url_through(&stack.pooled), stop));
-    let counting = tokio::spawn(count(url.clone(), live_is));
+    let counting = tokio::spawn(count(url.clone(), live_sender));
 
     let began = Instant::now();
     chaos.run(&mut stack, settings.duration).await;
@@ -103,23 +103,26 @@ async fn whatever_is_killed_frozen_or_cut_nothing_is_lost_doubled_or_stuck() {
     chaos.end();
 
     let ledger = load::read(&clients.ledger).clone();
-    let known = history::Known { ledger: &ledger, outages: &outages, blows: &chaos.dealt, storage: &storage };
+    let known = history::Known { ledger: &ledger, outages: &outages, faults: &chaos.injected, storage: &storage };
     history::load(&url, &known).await;
     let away: f64 = outages.iter().map(|(since, until)| until - since).sum();
     let figures = vec![
         ("taken in".to_owned(), format!("{} jobs", ledger.len())),
         ("all ended after".to_owned(), format!("{:.0} s", began.elapsed().as_secs_f64())),
-        ("  of it behind the chaos".to_owned(), format!("{:.1} s", waited.as_secs_f64())),
+        ("  of it after the last fault".to_owned(), format!("{:.1} s", waited.as_secs_f64())),
         ("workers started".to_owned(), chaos.started().to_string()),
-        ("database away".to_owned(), format!("{away:.0} s in {} spans", outages.len())),
+        ("database away".to_owned(), format!("{away:.0} s in {} outages", outages.len())),
     ];
     let report = Report::make(&url, settings.heading(), figures, &chaos).await;
     println!("{report}");
-    assert!(report.is_clean(), "TORTURE_SEED={} shows what does not hold; see the report above", settings.seed);
-    assert!(!ledger.is_empty() && !chaos.dealt.is_empty() && report.takeovers > 0, "nothing was tried");
+    assert!(report.is_clean(), "TORTURE_SEED={} breaks an invariant; see the report above", settings.seed);
+    assert!(
+        !ledger.is_empty() && !chaos.injected.is_empty() && report.takeovers > 0,
+        "the run had no jobs, no faults or no takeovers"
+    );
 }
 
-/// Tells the clients how many jobs have not ended.
+/// Keeps the clients informed of the number of jobs that have not ended.
 async fn count(url: String, live: watch::Sender<u64>) {
     loop {
         if let Some(count) = history::count_live(&url).await {
@@ -129,7 +132,7 @@ async fn count(url: String, live: watch::Sender<u64>) {
     }
 }
 
-/// Waits until every job has ended, and no longer than [`FINISH_LIMIT`]; how long it took.
+/// Waits until every job has ended, at most [`FINISH_LIMIT`]; returns how long it took.
 async fn wait_for_the_end(url: &str) -> Duration {
     let began = Instant::now();
     while history::count_live(url).await != Some(0) && began.elapsed() < FINISH_LIMIT {

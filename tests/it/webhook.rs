@@ -1,4 +1,5 @@
-//! Webhooks as anybody may send them: only who was asked is heard, once, and all that he can do is have a job looked at.
+//! Webhooks can come from anyone. Only the provider that was asked is accepted, and a webhook can only make a waiting job
+//! due, once.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::support::{
 
 const SECRET: &str = "a-webhook-secret-of-tests-that-is-long-enough";
 const HEADER: &str = "X-Webhook-Secret";
-/// All that a webhook may change, and what it must not.
+/// The columns of the job that a webhook may change, and those that it must not.
 const JOB: &str = "SELECT status || ' ' || state || ' ' || (run_at <= now()) || ' ' || (signalled_at IS NOT NULL) FROM upload_pipeline.upload_jobs";
 
 struct World {
@@ -23,7 +24,7 @@ struct World {
     _api: App,
 }
 
-/// An API, and no worker that could move a job.
+/// An API without a worker, so that only webhooks change a job.
 async fn world() -> World {
     let test = TestDb::new().await;
     let mut fleet = Fleet::new(&test.url, &test.url);
@@ -33,7 +34,7 @@ async fn world() -> World {
 }
 
 impl World {
-    /// A job at `status` and `state` that is not due for an hour.
+    /// Makes a job with this status and state that is due in an hour.
     async fn job(&self, status: &str, state: &str) -> JobId {
         self.test.run("DELETE FROM upload_pipeline.documents").await;
         let job = self.client.upload_text("waits", &format!("{status} {state}")).await;
@@ -45,22 +46,22 @@ impl World {
         JobId(job.parse().unwrap())
     }
 
-    /// What a worker would have told the parser.
+    /// The URL and secret that a worker would give to the parser.
     fn callback(&self, secret: &str, job: JobId, good_for: time::Duration) -> Callback {
         let base = self.client.url("");
         CallbackKey::new(secret).callback(&base, job, OffsetDateTime::now_utc() + good_for).unwrap()
     }
 
-    fn good(&self, job: JobId) -> Callback {
+    fn valid_callback(&self, job: JobId) -> Callback {
         self.callback(SECRET, job, time::Duration::HOUR)
     }
 
-    async fn logged(&self) -> String {
+    async fn logged_webhooks(&self) -> String {
         self.test.value("SELECT count(*) FROM upload_pipeline.webhook_log").await
     }
 }
 
-/// Sends a webhook; status, and the code of a problem.
+/// Sends a webhook; returns status and problem code.
 async fn send(url: &str, header: Option<&str>, body: impl Into<reqwest::Body>) -> (u16, String) {
     let mut request = reqwest::Client::new().post(url).body(body);
     if let Some(header) = header {
@@ -76,7 +77,7 @@ async fn call(callback: &Callback, body: &str) -> (u16, String) {
     send(callback.url.as_str(), Some(&callback.secret), body.to_owned()).await
 }
 
-fn taken() -> (u16, String) {
+fn accepted() -> (u16, String) {
     (200, String::new())
 }
 
@@ -85,12 +86,15 @@ fn refused(status: u16, code: &str) -> (u16, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_makes_a_waiting_job_due_and_does_nothing_else() {
+async fn a_webhook_makes_a_waiting_job_due_and_changes_nothing_else() {
     let world = world().await;
     let job = world.job("parse_queued", "queued").await;
     let before = "SELECT to_jsonb(j) - 'run_at' FROM upload_pipeline.upload_jobs AS j";
     let unchanged = world.test.value(before).await;
-    assert_eq!(call(&world.good(job), r#"{"event_type":"parse.success","data":{"text":"believe me"}}"#).await, taken());
+    assert_eq!(
+        call(&world.valid_callback(job), r#"{"event_type":"parse.success","data":{"text":"believe me"}}"#).await,
+        accepted()
+    );
     assert_eq!(world.test.value(JOB).await, "parse_queued queued true false");
     assert_eq!(world.test.value(before).await, unchanged);
     let logged =
@@ -99,51 +103,51 @@ async fn a_webhook_makes_a_waiting_job_due_and_does_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_webhook_again_is_answered_alike_and_changes_nothing() {
+async fn a_repeated_webhook_gets_the_same_answer_and_changes_nothing() {
     let world = world().await;
     let job = world.job("parse_queued", "queued").await;
-    let callback = world.good(job);
-    assert_eq!(call(&callback, "{}").await, taken());
-    // The worker has looked, and found that it must wait on.
+    let callback = world.valid_callback(job);
+    assert_eq!(call(&callback, "{}").await, accepted());
+    // As if the worker had asked the parser and had to wait again.
     world.test.run("UPDATE upload_pipeline.upload_jobs SET run_at = now() + interval '1 hour'").await;
     for _ in 0..5 {
-        assert_eq!(call(&callback, "{}").await, taken());
+        assert_eq!(call(&callback, "{}").await, accepted());
     }
     assert_eq!(world.test.value(JOB).await, "parse_queued queued false false");
-    assert_eq!(world.logged().await, "1");
-    // Another event of the same job is news.
-    assert_eq!(call(&callback, r#"{"event":2}"#).await, taken());
+    assert_eq!(world.logged_webhooks().await, "1");
+    // A different body is a new webhook.
+    assert_eq!(call(&callback, r#"{"event":2}"#).await, accepted());
     assert_eq!(world.test.value(JOB).await, "parse_queued queued true false");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_does_not_wait_for_a_parser_is_left_alone() {
+async fn a_job_that_does_not_wait_for_a_parser_is_not_changed() {
     let world = world().await;
-    for (status, state, noted) in [
+    for (status, state, signalled) in [
         ("uploaded", "queued", false),
         ("parsed", "queued", false),
         ("parse_queued", "retryable", false),
         ("parse_queued", "cancelled", false),
         ("failed_parse", "deadletter", false),
         ("complete", "done", false),
-        // Who has it will look once more before it lies down.
+        // The worker that runs the job will ask the parser again before it waits.
         ("uploaded", "working", true),
         ("parse_queued", "working", true),
         ("chunking", "working", false),
     ] {
         let job = world.job(status, state).await;
-        assert_eq!(call(&world.good(job), "{}").await, taken(), "{status} {state}");
-        assert_eq!(world.test.value(JOB).await, format!("{status} {state} false {noted}"));
-        assert_eq!(world.logged().await, "1");
+        assert_eq!(call(&world.valid_callback(job), "{}").await, accepted(), "{status} {state}");
+        assert_eq!(world.test.value(JOB).await, format!("{status} {state} false {signalled}"));
+        assert_eq!(world.logged_webhooks().await, "1");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_who_was_asked_is_heard() {
+async fn webhooks_without_the_jobs_token_and_secret_are_refused() {
     let world = world().await;
     let job = world.job("parse_queued", "queued").await;
     let foreign_job = JobId(uuid::Uuid::new_v4());
-    let (good, foreign) = (world.good(job), world.good(foreign_job));
+    let (good, foreign) = (world.valid_callback(job), world.valid_callback(foreign_job));
     let url = good.url.as_str();
     let secret = Some(good.secret.as_str());
     let (before, token) = url.rsplit_once('/').unwrap();
@@ -151,26 +155,30 @@ async fn only_who_was_asked_is_heard() {
     let (expires, mac) = token.split_once('.').unwrap();
     let other = world.callback("another-secret-of-32-characters-or-more", job, time::Duration::HOUR);
     let late = world.callback(SECRET, job, -time::Duration::MINUTE);
-    for (what, url, header) in [
+    for (name, url, header) in [
         ("no header", url.to_owned(), None),
         ("an empty header", url.to_owned(), Some("")),
         ("the URL's token as header", url.to_owned(), Some(mac)),
         ("half a token", with_token(expires), secret),
         ("an empty token", with_token(&format!("{expires}.")), secret),
-        ("a token that is none", with_token(&format!("{expires}.x")), secret),
+        ("an invalid token", with_token(&format!("{expires}.x")), secret),
         ("a later expiry", with_token(&format!("9{token}")), secret),
         ("another job's URL", foreign.url.as_str().replace(&foreign_job.to_string(), &job.to_string()), secret),
         ("another job's header", url.to_owned(), Some(foreign.secret.as_str())),
         ("another deployment's", other.url.to_string(), Some(other.secret.as_str())),
     ] {
-        assert_eq!(send(&url, header, "{}").await, refused(403, "webhook_forbidden"), "{what}");
+        assert_eq!(send(&url, header, "{}").await, refused(403, "webhook_forbidden"), "{name}");
     }
     assert_eq!(call(&late, "{}").await, refused(403, "webhook_expired"));
-    assert_eq!(call(&foreign, "{}").await, refused(404, "job_not_found"), "rightly made, and there is no such job");
+    assert_eq!(
+        call(&foreign, "{}").await,
+        refused(404, "job_not_found"),
+        "a valid signature for a job that does not exist"
+    );
     let (status, code) = send(&url.replace(&job.to_string(), "no-uuid"), secret, "{}").await;
     assert_eq!((status, code.as_str()), (400, "id_invalid"));
     assert_eq!(send(before, secret, "{}").await, refused(401, "token_missing"), "no token at all");
-    // A user's login is no way in, nor is a key of the API.
+    // A user's token does not replace the webhook secret.
     let response = reqwest::Client::new()
         .post(with_token(expires))
         .bearer_auth(&world.client.token)
@@ -181,32 +189,32 @@ async fn only_who_was_asked_is_heard() {
     assert_eq!(response.status(), 403);
     assert_eq!(reqwest::get(url).await.unwrap().status(), 405);
     assert_eq!(world.test.value(JOB).await, "parse_queued queued false false");
-    assert_eq!(world.logged().await, "0");
+    assert_eq!(world.logged_webhooks().await, "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_the_body_says_or_does_not_say_it_is_a_signal() {
+async fn any_body_is_accepted_as_a_signal() {
     let world = world().await;
     for body in
         ["", "no JSON", "{}", r#"{"status":"error"}"#, r#"{"txt":"","md":"","json":[],"images":[]}"#, "\0\u{7f}"]
     {
         let job = world.job("parse_queued", "queued").await;
-        assert_eq!(call(&world.good(job), body).await, taken(), "{body:?}");
+        assert_eq!(call(&world.valid_callback(job), body).await, accepted(), "{body:?}");
         assert_eq!(world.test.value(JOB).await, "parse_queued queued true false", "{body:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_of_fifty_megabytes_is_refused_unread_and_nothing_is_lost() {
+async fn a_body_of_fifty_megabytes_is_refused_unread_and_changes_nothing() {
     const MEGABYTE: usize = 1 << 20;
     let world = world().await;
     let job = world.job("parse_queued", "queued").await;
-    let callback = world.good(job);
+    let callback = world.valid_callback(job);
     let header = [(HEADER.to_owned(), callback.secret.clone())];
-    let vast = vec![b'x'; 50 * MEGABYTE];
-    // 0: hung up on in the middle of its sending, which it was about to be told.
-    assert!([413, 0].contains(&post(callback.url.as_str(), &header, &vast)));
-    // Without a length the end is not known before it comes.
+    let large_body = vec![b'x'; 50 * MEGABYTE];
+    // 0: the server closed the connection before the whole body was sent.
+    assert!([413, 0].contains(&post(callback.url.as_str(), &header, &large_body)));
+    // A chunked body has no declared length.
     let pieces = (0..50).map(|_| Ok::<_, std::io::Error>(bytes::Bytes::from_static(&[b'x'; MEGABYTE])));
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
     let request = reqwest::Client::new().post(callback.url.clone()).header(HEADER, &callback.secret).body(body);
@@ -214,21 +222,21 @@ async fn a_body_of_fifty_megabytes_is_refused_unread_and_nothing_is_lost() {
         assert_eq!(response.status(), 413);
         assert_eq!(response.json::<Value>().await.unwrap()["code"], "body_too_large");
     }
-    // Nor is it read from whom nobody asked.
-    assert!([403, 0].contains(&post(callback.url.as_str(), &[], &vast)));
-    assert_eq!(world.logged().await, "0");
+    // Without the secret the body is not read either.
+    assert!([403, 0].contains(&post(callback.url.as_str(), &[], &large_body)));
+    assert_eq!(world.logged_webhooks().await, "0");
     assert_eq!(world.test.value(JOB).await, "parse_queued queued false false");
-    // As much as may come does.
-    assert_eq!(call(&callback, &"x".repeat(MEGABYTE)).await, taken());
+    // A body of the maximum size is accepted.
+    assert_eq!(call(&callback, &"x".repeat(MEGABYTE)).await, accepted());
     assert_eq!(world.test.value(JOB).await, "parse_queued queued true false");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_breaks_off_is_no_signal() {
+async fn an_incomplete_body_is_not_a_signal() {
     use std::io::Write;
     let world = world().await;
     let job = world.job("parse_queued", "queued").await;
-    let callback = world.good(job);
+    let callback = world.valid_callback(job);
     let (host, path) = callback.url.as_str().strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut socket = std::net::TcpStream::connect(host).unwrap();
     let head = format!(
@@ -237,32 +245,32 @@ async fn a_body_that_breaks_off_is_no_signal() {
     );
     socket.write_all(head.as_bytes()).unwrap();
     drop(socket);
-    // The whole of it is another delivery, and the first that counts.
-    assert_eq!(call(&callback, &json!({ "whole": true }).to_string()).await, taken());
-    assert_eq!(world.logged().await, "1");
+    // The complete webhook is the first one that counts.
+    assert_eq!(call(&callback, &json!({ "whole": true }).to_string()).await, accepted());
+    assert_eq!(world.logged_webhooks().await, "1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_webhooks_at_once_are_one() {
+async fn many_simultaneous_equal_webhooks_count_once() {
     let world = world().await;
     let job = world.job("parse_queued", "queued").await;
-    let callback = world.good(job);
+    let callback = world.valid_callback(job);
     let calls = (0..20).map(|_| call(&callback, "{}"));
     for answer in futures_util::future::join_all(calls).await {
-        assert_eq!(answer, taken());
+        assert_eq!(answer, accepted());
     }
-    assert_eq!(world.logged().await, "1");
+    assert_eq!(world.logged_webhooks().await, "1");
     assert_eq!(world.test.value(JOB).await, "parse_queued queued true false");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_empty_secret_would_sign_opens_nothing() {
+async fn a_callback_signed_with_an_empty_secret_is_refused() {
     let test = TestDb::new().await;
     let mut fleet = Fleet::new(&test.url, &test.url);
     fleet.set("ENVIRONMENT", "development");
     let (_api, client) = fleet.api();
     let job = JobId(client.upload_text("waits", "some text").await.parse().unwrap());
-    // Development has a secret of its own, which is not this one.
+    // Development has a default secret, which is not empty.
     let expires_at = OffsetDateTime::now_utc() + Duration::from_secs(3600);
     let callback = CallbackKey::new("").callback(&client.url(""), job, expires_at).unwrap();
     assert_eq!(call(&callback, "{}").await, refused(403, "webhook_forbidden"));

@@ -1,4 +1,4 @@
-//! Whole processes: `app worker` and `app api` killed, frozen, stopped, and cut off, on a real database.
+//! Real `app worker` and `app api` processes that are killed, frozen_worker, stopped, or lose their connections.
 
 mod stopping;
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Markdown with this many sections, each a chunk or more.
+/// Markdown with this many sections, each of at least one chunk.
 fn markdown(sections: usize) -> String {
     (1..=sections)
         .map(|n| {
@@ -25,11 +25,11 @@ fn markdown(sections: usize) -> String {
         .collect()
 }
 
-/// Waits until a query gives this value.
+/// Waits until a query returns this value.
 async fn wait_for(test: &TestDb, sql: &str, wanted: &str) {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        // Within a transaction, what others do is looked up once.
+        // Within a transaction, statistics are read once and then cached.
         test.run("SELECT pg_stat_clear_snapshot()").await;
         let got = test.value(sql).await;
         if got == wanted {
@@ -40,7 +40,8 @@ async fn wait_for(test: &TestDb, sql: &str, wanted: &str) {
     }
 }
 
-/// The document of a complete job has exactly one set of chunks, each with a vector, and no job or lease is left over.
+/// Asserts that the document of a complete job has exactly one set of chunks, each with a vector, and that no ended job has
+/// an owner or a lease.
 async fn assert_one_set_of_chunks(test: &TestDb, job: &serde_json::Value) {
     assert_eq!(job["status"], "complete", "{job}");
     let document = job["document_id"].as_str().unwrap();
@@ -71,7 +72,7 @@ async fn search(client: &Client, query: &str) -> serde_json::Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_killed_in_any_step_loses_and_doubles_nothing() {
+async fn a_worker_killed_in_any_step_loses_and_duplicates_nothing() {
     let (test, fleet) = start().await;
     let (_api, client) = fleet.api();
     for step in ["parse", "validate", "chunk", "embed", "finish"] {
@@ -90,11 +91,11 @@ async fn a_worker_killed_in_any_step_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_killed_before_it_could_write_what_is_wrong_leaves_the_bytes_for_the_next_to_say_it() {
+async fn a_worker_killed_before_it_recorded_a_failure_leaves_the_bytes_for_the_next_worker() {
     let (test, fleet) = start().await;
     let (_api, client) = fleet.api();
     let wrong = client.upload_file("letter.pdf", "application/pdf", b"Dear all,").await;
-    // Whoever ends the job writes its document, too, and waits for this.
+    // This lock holds up the worker, which updates the document when it ends the job.
     test.run("BEGIN; SELECT FROM upload_pipeline.documents FOR NO KEY UPDATE").await;
     let worker = fleet.worker();
     let waiting =
@@ -108,34 +109,34 @@ async fn a_worker_killed_before_it_could_write_what_is_wrong_leaves_the_bytes_fo
     assert_eq!(ended["last_error"]["code"], "type_mismatch", "{ended}");
     let deadline = Instant::now() + PATIENCE;
     while !files_in(&fleet.storage()).is_empty() {
-        assert!(Instant::now() < deadline, "the bytes stay, though they are not what was declared");
+        assert!(Instant::now() < deadline, "the refused bytes are still stored");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frozen_worker_is_replaced_and_changes_nothing_when_it_wakes() {
+async fn a_frozen_worker_is_replaced_and_changes_nothing_when_it_continues() {
     let (test, fleet) = start().await;
     let (_api, client) = fleet.api();
-    let mut frozen = fleet.worker();
+    let mut frozen_worker = fleet.worker();
     let job = client.upload_text("frozen", &markdown(60)).await;
     let embedding = format!("SELECT status FROM upload_pipeline.upload_jobs WHERE job_id = '{job}'");
     wait_for(&test, &embedding, "embedding_in_progress").await;
-    frozen.signal("STOP");
+    frozen_worker.signal("STOP");
     let _other = fleet.worker();
     let ended = client.wait_for_end(&job).await;
     assert_one_set_of_chunks(&test, &ended).await;
     let everything = "SELECT md5(string_agg(j::text, '')) FROM upload_pipeline.upload_jobs j";
     let before = test.value(everything).await;
-    frozen.signal("CONT");
-    frozen.wait_for("is lost");
+    frozen_worker.signal("CONT");
+    frozen_worker.wait_for("is lost");
     assert_eq!(test.value(everything).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_status_written_by_hand_that_does_not_fit_its_document_ends_with_the_reason_and_the_worker_goes_on() {
+async fn a_status_written_by_hand_that_contradicts_the_document_fails_only_that_job() {
     let (test, mut fleet) = start().await;
-    // Nobody notifies of an UPDATE by hand.
+    // An UPDATE by hand sends no notification, so the worker must poll.
     fleet.set("WORKER_LISTEN_POLL_INTERVAL", "0.5");
     let (_api, client) = fleet.api();
     let _worker = fleet.worker();
@@ -162,9 +163,9 @@ async fn a_status_written_by_hand_that_does_not_fit_its_document_ends_with_the_r
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_listener_listens_again_and_says_so_each_time() {
+async fn a_listener_that_lost_its_connection_listens_again_and_logs_it() {
     let (test, mut fleet) = start().await;
-    // Only a notification finds a job in time.
+    // Polling is so rare that only a notification can start a job in time.
     fleet.set("WORKER_POLL_INTERVAL", "600");
     fleet.set("WORKER_LISTEN_POLL_INTERVAL", "600");
     let (_api, client) = fleet.api();
@@ -182,9 +183,9 @@ async fn a_lost_listener_listens_again_and_says_so_each_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_insert_starts_at_once_and_fails_with_the_reason_when_there_is_no_file() {
+async fn a_job_inserted_by_another_program_starts_at_once_and_fails_without_its_file() {
     let (test, mut fleet) = start().await;
-    // Polling alone could not be this quick.
+    // Polling is so rare that only a notification can start the job in five seconds.
     fleet.set("WORKER_POLL_INTERVAL", "30");
     let mut worker = fleet.worker();
     worker.wait_for("listening for new jobs");
@@ -206,7 +207,7 @@ async fn a_foreign_insert_starts_at_once_and_fails_with_the_reason_when_there_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_runs_through_a_transaction_mode_pooler_and_survives_its_restart() {
+async fn everything_works_through_a_transaction_mode_pooler_and_survives_its_restart() {
     let test = TestDb::empty().await;
     let name = test.url.rsplit('/').next().unwrap().to_owned();
     let mut pooler = PgBouncer::start(cluster().await, &name);
@@ -235,7 +236,7 @@ async fn everything_runs_through_a_transaction_mode_pooler_and_survives_its_rest
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_a_pooler_alone_a_foreign_insert_is_found_by_polling() {
+async fn without_a_direct_connection_a_job_of_another_program_is_found_by_polling() {
     let test = TestDb::new().await;
     let name = test.url.rsplit('/').next().unwrap().to_owned();
     let pooler = PgBouncer::start(cluster().await, &name);
@@ -254,7 +255,7 @@ async fn behind_a_pooler_alone_a_foreign_insert_is_found_by_polling() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_of_another_environment_exits_2_and_writes_nothing() {
+async fn a_process_of_another_environment_exits_with_2_and_writes_nothing() {
     let (test, mut fleet) = start().await;
     fleet.set("ENVIRONMENT", "staging");
     fleet.set("STORAGE_ALLOW_LOCAL", "true");
@@ -271,7 +272,7 @@ async fn a_process_of_another_environment_exits_2_and_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_model_burns_no_try_and_says_what_to_do_until_it_is_there() {
+async fn a_missing_model_costs_no_try_and_the_worker_recovers_when_it_appears() {
     const JOBS: usize = 8;
     let (test, mut fleet) = start().await;
     let (_api, client) = fleet.api();
@@ -289,7 +290,7 @@ async fn a_missing_model_burns_no_try_and_says_what_to_do_until_it_is_there() {
     assert_eq!(events, [["handed_back", "model_missing"]]);
     test.run("DELETE FROM upload_pipeline.documents").await;
     drop(worker);
-    // Many that fail at once are mended at once.
+    // Many jobs that fail at once must all recover.
     for n in 0..JOBS {
         let user = format!("11111111-1111-4111-8111-{n:012}");
         client.as_user(&user).upload_text(&format!("late {n}"), "# Some text\n\nto embed").await;
@@ -304,7 +305,7 @@ async fn a_missing_model_burns_no_try_and_says_what_to_do_until_it_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_api_listens_before_the_database_is_there_and_says_what_is_missing() {
+async fn the_api_starts_before_the_schema_exists_and_reports_what_is_missing() {
     let test = TestDb::empty().await;
     let fleet = Fleet::new(&test.url, &test.url);
     let (_api, client) = fleet.api();

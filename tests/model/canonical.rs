@@ -1,6 +1,6 @@
-//! When two worlds are the same. The checker knows a world by its hash, so the hash leaves out what can make no difference:
-//! which process is called A, by how much all epochs were raised, and what claims hold that can never write again.
-//! The worlds themselves keep all of it, for readable traces.
+//! The hash of a world. The checker treats worlds with equal hashes as one, so the hash leaves out what cannot make a
+//! difference: which process is called A, how far all epochs were raised, and claims that can never write again. The worlds
+//! themselves keep all of it, for readable traces.
 
 use std::hash::{Hash, Hasher};
 
@@ -12,7 +12,7 @@ impl<const JOBS: usize> Hash for World<JOBS> {
     }
 }
 
-/// A world as bytes, its processes in a given order.
+/// A world as bytes, with its processes in a given order.
 struct Code<'a, const JOBS: usize> {
     world: &'a World<JOBS>,
     order: [usize; PROCESSES],
@@ -41,12 +41,12 @@ impl<const JOBS: usize> Code<'_, JOBS> {
         code.bytes
     }
 
-    /// Its epoch lies behind the row's.
+    /// Whether the claim can never write again, since its epoch is older than the row's.
     fn is_over(&self, job: usize, claim: Claim) -> bool {
         self.world.history.epoch_counts && claim.epoch < self.world.rows[job].epoch
     }
 
-    /// Raising all epochs of a job by the same changes nothing.
+    /// The epoch relative to the row's, so that raising all epochs of a job by the same number makes no difference.
     fn epoch(&self, job: usize, epoch: u8) -> u8 {
         epoch.wrapping_sub(self.world.rows[job].epoch)
     }

@@ -1,4 +1,4 @@
-//! Runs the checker and tells what it found.
+//! Runs the checker and prints what it found.
 
 use std::{collections::BTreeSet, fmt::Write as _, time::Instant};
 
@@ -10,17 +10,17 @@ use crate::{
     state::{Phase, World, Write},
 };
 
-/// What a look at every state found.
+/// The result of checking every state.
 pub(crate) struct Found {
     pub(crate) states: usize,
     /// Promises with a counterexample.
     pub(crate) broken: BTreeSet<&'static str>,
-    /// Sights that no state shows.
+    /// Situations that must occur, but occur in no state.
     pub(crate) unseen: Vec<&'static str>,
 }
 
-/// Looks at every state.
-pub(crate) fn look_at_all<const JOBS: usize>(protocol: Protocol) -> Found {
+/// Checks every reachable state.
+pub(crate) fn check_every_state<const JOBS: usize>(protocol: Protocol) -> Found {
     let began = Instant::now();
     let checker = Queue::<JOBS>(protocol).checker().spawn_bfs().join();
     let discoveries = checker.discoveries();
@@ -32,7 +32,7 @@ pub(crate) fn look_at_all<const JOBS: usize>(protocol: Protocol) -> Found {
             .iter()
             .filter(|property| matches!(property.expectation, Expectation::Sometimes))
             .map(|property| property.name)
-            .filter(|sight| !discoveries.contains_key(sight))
+            .filter(|situation| !discoveries.contains_key(situation))
             .collect(),
     };
     println!(
@@ -45,18 +45,18 @@ pub(crate) fn look_at_all<const JOBS: usize>(protocol: Protocol) -> Found {
     found
 }
 
-/// A shortest way to break the promise, as a numbered list.
+/// A shortest sequence of actions that breaks the promise, as a numbered list.
 pub(crate) fn counterexample(protocol: Protocol, promise: &'static str) -> String {
     const DEEPEST: usize = 30;
-    // The checker keeps the last counterexample that it meets; bounding the depth makes that a shortest one.
+    // The checker keeps the last counterexample that it finds. Bounding the depth makes that a shortest one.
     let path = (2..DEEPEST)
         .find_map(|depth| Queue::<1>(protocol).checker().target_max_depth(depth).spawn_bfs().join().discovery(promise));
-    let trace = path.map(tell).unwrap_or_default();
+    let trace = path.map(describe_path).unwrap_or_default();
     println!("{promise}:\n{trace}");
     trace
 }
 
-fn tell(path: Path<World<1>, Action>) -> String {
+fn describe_path(path: Path<World<1>, Action>) -> String {
     let steps = path.into_vec();
     let mut text = String::new();
     for (place, pair) in steps.windows(2).enumerate() {

@@ -1,10 +1,10 @@
-//! The queue's protocol as a model, every state of which is looked at: docs/queue-model.md says what is modelled.
+//! A model of the queue's protocol, of which every reachable state is checked. docs/queue-model.md says what is modelled.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::cast_possible_truncation,
-    reason = "a test that cannot go on says so by panicking; the model's numbers are small"
+    reason = "a test fails by panicking; the model's numbers are small"
 )]
 
 mod canonical;
@@ -15,7 +15,7 @@ mod server;
 mod state;
 mod worker;
 
-use check::{Found, counterexample, look_at_all};
+use check::{Found, check_every_state, counterexample};
 use promises::{
     CANCELLED_STAYS, CHECKPOINTS_STAY, COMPLETED_ONCE, FENCED, NOTHING_IS_LOST, ONE_RUN, PROMISES, TERMINAL_STAYS,
 };
@@ -25,18 +25,18 @@ use state::{Budget, GIVEN_UP_AFTER_CRASHES};
 const DOCS: &str = include_str!("../../docs/queue-model.md");
 
 const NOTHING: Budget = Budget { kills: 0, cuts: 0, failures: 0, hand_backs: 0, cancels: 0, redrives: 0 };
-/// What machines do.
+/// Faults of machines.
 const FAULTS: Budget = Budget { kills: 2, cuts: 3, ..NOTHING };
-/// What people and deployments do, with faults.
+/// Requests of people and deployments, together with faults.
 const REQUESTS: Budget = Budget { kills: 1, cuts: 2, hand_backs: 1, cancels: 1, redrives: 1, ..NOTHING };
-/// Enough for what a removal breaks.
+/// Enough to break the promises when a part of the protocol is removed.
 const SMALL: Budget = Budget { cuts: 1, hand_backs: 1, cancels: 1, ..NOTHING };
 
 const PROTOCOL: Protocol = Protocol {
     checks_owner: true,
     checks_epoch: true,
     checks_state: true,
-    cancel_shuts_out: true,
+    cancel_clears_owner: true,
     checks_checkpoint: true,
     given_up_after: GIVEN_UP_AFTER_CRASHES,
     takes_over: true,
@@ -45,7 +45,7 @@ const PROTOCOL: Protocol = Protocol {
 
 #[track_caller]
 fn assert_breaks(protocol: Protocol, expected: &[&'static str]) {
-    let found = look_at_all::<1>(protocol);
+    let found = check_every_state::<1>(protocol);
     for promise in &found.broken {
         counterexample(protocol, promise);
     }
@@ -53,7 +53,7 @@ fn assert_breaks(protocol: Protocol, expected: &[&'static str]) {
     assert_eq!(broken, expected);
 }
 
-/// Nothing breaks, and docs/queue-model.md has the number of states.
+/// Asserts that every promise holds and that docs/queue-model.md has the number of states.
 #[track_caller]
 fn assert_holds(found: &Found) {
     assert!(found.broken.is_empty());
@@ -63,30 +63,30 @@ fn assert_holds(found: &Found) {
 
 #[test]
 fn every_promise_holds_through_kills_and_cuts() {
-    assert_holds(&look_at_all::<1>(Protocol { budget: FAULTS, ..PROTOCOL }));
+    assert_holds(&check_every_state::<1>(Protocol { budget: FAULTS, ..PROTOCOL }));
 }
 
 #[test]
 fn every_promise_holds_through_hand_backs_cancels_and_redrives() {
-    let found = look_at_all::<1>(Protocol { budget: REQUESTS, ..PROTOCOL });
+    let found = check_every_state::<1>(Protocol { budget: REQUESTS, ..PROTOCOL });
     assert_holds(&found);
     assert_eq!(found.unseen, [""; 0]);
 }
 
 #[test]
-fn every_promise_holds_through_failures_of_steps() {
+fn every_promise_holds_through_failed_steps() {
     let budget = Budget { kills: 1, cuts: 2, failures: 2, ..NOTHING };
-    assert_holds(&look_at_all::<1>(Protocol { budget, ..PROTOCOL }));
+    assert_holds(&check_every_state::<1>(Protocol { budget, ..PROTOCOL }));
 }
 
 #[test]
 fn every_promise_holds_for_two_jobs() {
     let budget = Budget { cuts: 1, ..NOTHING };
-    assert_holds(&look_at_all::<2>(Protocol { budget, given_up_after: 1, ..PROTOCOL }));
+    assert_holds(&check_every_state::<2>(Protocol { budget, given_up_after: 1, ..PROTOCOL }));
 }
 
 #[test]
-fn without_the_fence_a_worker_that_lost_its_lease_writes() {
+fn without_the_fence_a_worker_that_lost_its_lease_can_write() {
     let budget = Budget { cancels: 1, ..NOTHING };
     let broken = Protocol { checks_owner: false, checks_epoch: false, budget, ..PROTOCOL };
     assert_breaks(broken, &[FENCED, ONE_RUN]);
@@ -104,35 +104,35 @@ fn without_fence_and_state_finished_jobs_are_written_again() {
 }
 
 #[test]
-fn without_the_epoch_an_older_claim_of_the_same_worker_writes() {
+fn without_the_epoch_an_older_claim_of_the_same_worker_can_write() {
     let budget = Budget { hand_backs: 1, ..NOTHING };
     assert_breaks(Protocol { checks_epoch: false, budget, ..PROTOCOL }, &[FENCED, ONE_RUN]);
 }
 
 #[test]
-fn the_owner_in_the_fence_is_saved_by_the_epoch() {
+fn without_the_owner_the_epoch_keeps_every_promise() {
     assert_breaks(Protocol { checks_owner: false, ..PROTOCOL }, &[]);
 }
 
 #[test]
-fn the_fence_keeps_checkpoints_even_where_an_advance_does_not_name_its_own() {
+fn without_the_checkpoint_in_an_advance_the_fence_keeps_every_promise() {
     assert_breaks(Protocol { checks_checkpoint: false, ..PROTOCOL }, &[]);
 }
 
 #[test]
-fn a_cancel_that_leaves_epoch_and_owner_is_saved_by_the_state() {
+fn a_cancel_that_keeps_epoch_and_owner_is_protected_by_the_state() {
     let budget = Budget { cancels: 1, redrives: 1, ..NOTHING };
-    assert_breaks(Protocol { cancel_shuts_out: false, budget, ..PROTOCOL }, &[]);
+    assert_breaks(Protocol { cancel_clears_owner: false, budget, ..PROTOCOL }, &[]);
 }
 
 #[test]
-fn the_state_in_the_fence_is_saved_by_epoch_and_owner() {
+fn without_the_state_in_the_fence_epoch_and_owner_keep_every_promise() {
     assert_breaks(Protocol { checks_state: false, ..PROTOCOL }, &[]);
 }
 
 #[test]
-fn a_cancel_that_nothing_guards_is_overwritten() {
-    let broken = Protocol { cancel_shuts_out: false, checks_state: false, ..PROTOCOL };
+fn an_unprotected_cancel_is_overwritten() {
+    let broken = Protocol { cancel_clears_owner: false, checks_state: false, ..PROTOCOL };
     assert_breaks(broken, &[FENCED, TERMINAL_STAYS, CANCELLED_STAYS]);
 }
 

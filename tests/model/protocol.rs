@@ -1,4 +1,4 @@
-//! What may happen next, and what comes of it.
+//! The actions that are possible in a state, and their effects.
 
 use stateright::{Model, Property};
 
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// The protocol, each part of which a test may take away.
+/// The protocol; a test can switch off each part.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Protocol {
     /// A write names `claimed_by`.
@@ -20,12 +20,12 @@ pub(crate) struct Protocol {
     /// A write names `state = 'working'`.
     pub(crate) checks_state: bool,
     /// A cancel raises the epoch and clears the owner.
-    pub(crate) cancel_shuts_out: bool,
-    /// An advance names the checkpoint that it comes from.
+    pub(crate) cancel_clears_owner: bool,
+    /// An advance names the checkpoint before it.
     pub(crate) checks_checkpoint: bool,
-    /// At this many takeovers a job is given up.
+    /// Takeovers after which a job is given up.
     pub(crate) given_up_after: u8,
-    /// Expired leases are looked for.
+    /// Workers take over jobs whose lease has expired.
     pub(crate) takes_over: bool,
     pub(crate) budget: Budget,
 }
@@ -39,7 +39,7 @@ impl Protocol {
     }
 }
 
-/// One thing that happens. `by` is a process, `run` its place there; `heard`: the answer arrives.
+/// An action. `by` is the index of a process, `run` the index of one of its runs; `heard` says whether the answer arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Claim {
@@ -62,20 +62,21 @@ pub(crate) enum Action {
         by: usize,
         run: usize,
     },
-    /// A heartbeat does not find the job, or (a cut) heartbeats have failed for a lease: the run is told to stop.
+    /// The run is told to stop: a heartbeat did not find the job or, as a cut, heartbeats failed for the length of a lease.
     Stop {
         by: usize,
         run: usize,
     },
-    /// The server runs a statement whose sender is gone.
+    /// The server runs a statement whose run has ended.
     ExecuteLate {
         late: usize,
     },
-    /// A lease expires and a worker sees it. It may do so at any moment: a heartbeat may be late by any time.
+    /// A lease expires and a worker takes the job over. This may happen at any moment, since a heartbeat may be late by any
+    /// time.
     TakeOver {
         job: usize,
     },
-    /// A process gives back what it has claimed and does not know of: `hand_back_unheld`.
+    /// A process hands back a claim that it does not know of: `hand_back_unheld`.
     GiveBack {
         by: usize,
         job: usize,
@@ -108,7 +109,7 @@ impl<const JOBS: usize> World<JOBS> {
         }
     }
 
-    /// Carries the action out.
+    /// Carries out the action.
     pub(crate) fn apply(&mut self, protocol: &Protocol, action: Action) {
         match action {
             Action::Claim { by, job, heard } => {
@@ -220,12 +221,12 @@ impl<const JOBS: usize> World<JOBS> {
     }
 }
 
-/// What a step that goes well writes.
+/// The write of a successful step.
 pub(crate) fn next_write(status: u8) -> Write {
     if status + 1 < CHECKPOINTS { Write::Advance(status + 1) } else { Write::Complete }
 }
 
-/// The protocol over this many jobs, for the checker.
+/// The protocol with this many jobs, as the checker's model.
 pub(crate) struct Queue<const JOBS: usize>(pub(crate) Protocol);
 
 impl<const JOBS: usize> Model for Queue<JOBS> {
@@ -244,7 +245,7 @@ impl<const JOBS: usize> Model for Queue<JOBS> {
             for run in 0..world.processes[by].runs.len() {
                 world.push_actions_of_run(&self.0, by, run, actions);
             }
-            // A process without jobs may die unnoticed: it has nothing to lose.
+            // Killing a process without runs changes nothing, so it is left out.
             if world.left.kills > 0 && !world.processes[by].runs.is_empty() {
                 actions.push(Action::Kill { by });
             }

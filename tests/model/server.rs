@@ -1,4 +1,4 @@
-//! The statements of `src/db/jobs`, each of which changes a row whole or not at all.
+//! The statements of `crates/store/src/jobs`, each of which is atomic.
 
 use crate::{
     promises::Promise,
@@ -16,11 +16,11 @@ impl<const JOBS: usize> World<JOBS> {
         Claim { worker: self.processes[by].id, epoch: row.epoch }
     }
 
-    /// Any statement of a worker under its lease; whether it changed the row.
+    /// Any statement of a worker under its lease; returns whether it changed the row.
     pub(crate) fn write(&mut self, protocol: &Protocol, job: usize, claim: Claim, write: Write) -> bool {
         let before = self.rows[job];
-        let from_elsewhere = matches!(write, Write::Advance(to) if to != before.status + 1);
-        if !protocol.lets_write(&before, claim) || (protocol.checks_checkpoint && from_elsewhere) {
+        let from_other_checkpoint = matches!(write, Write::Advance(to) if to != before.status + 1);
+        if !protocol.lets_write(&before, claim) || (protocol.checks_checkpoint && from_other_checkpoint) {
             return false;
         }
         if before.state != JobState::Working || before.owner != Some(claim.worker) || before.epoch != claim.epoch {
@@ -33,7 +33,7 @@ impl<const JOBS: usize> World<JOBS> {
             self.history.completions[job] = (self.history.completions[job] + 1).min(2);
         }
         self.rows[job] = written(before, write);
-        self.judge(before, self.rows[job]);
+        self.check_change(before, self.rows[job]);
         true
     }
 
@@ -44,7 +44,7 @@ impl<const JOBS: usize> World<JOBS> {
             && claim.worker == owner
             && claim.epoch == before.epoch
         {
-            self.breaks(Promise::HandBackIsFree);
+            self.breaks(Promise::HandBackCostsNoTry);
         }
         let row = &mut self.rows[job];
         row.crashes += 1;
@@ -63,7 +63,7 @@ impl<const JOBS: usize> World<JOBS> {
     pub(crate) fn cancel(&mut self, protocol: &Protocol, job: usize) {
         let row = &mut self.rows[job];
         row.state = JobState::Cancelled;
-        if protocol.cancel_shuts_out {
+        if protocol.cancel_clears_owner {
             row.epoch += 1;
             row.owner = None;
         }
@@ -82,8 +82,8 @@ impl<const JOBS: usize> World<JOBS> {
         self.history.completions[job] = 0;
     }
 
-    /// What must hold of any change of a row by a worker.
-    fn judge(&mut self, before: Row, after: Row) {
+    /// Checks the promises about a worker's change of a row.
+    fn check_change(&mut self, before: Row, after: Row) {
         if after.status < before.status {
             self.breaks(Promise::CheckpointsStay);
         }
@@ -97,7 +97,7 @@ impl<const JOBS: usize> World<JOBS> {
     }
 }
 
-/// `src/db/jobs/outcome.rs`.
+/// The row after a write.
 fn written(row: Row, write: Write) -> Row {
     match write {
         Write::Advance(to) => Row { status: to, ..row },

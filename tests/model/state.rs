@@ -1,15 +1,15 @@
-//! What the model knows at one moment: the rows, the processes, the statements under way.
+//! The state of the model: the rows, the processes, and the statements on their way to the server.
 
 use std::fmt;
 
-/// A job is done after this many checkpoints, the last of which is written by the statement that completes it.
+/// Checkpoints of a job. The statement that completes the job writes the last one.
 pub(crate) const CHECKPOINTS: u8 = 3;
-/// The takeover that gives the job up: as in `src/domain/takeover.rs`.
+/// Takeovers after which a job is given up, as in `crates/domain/src/takeover.rs`.
 pub(crate) const GIVEN_UP_AFTER_CRASHES: u8 = 3;
-/// Processes; each may die and come again under a new id.
+/// Processes; each may die and start again under a new id.
 pub(crate) const PROCESSES: usize = 2;
 
-/// A process, new at each start: the first two are A and B, the next is C.
+/// The id of a process, new at each start: the first two are A and B, the next is C.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkerId(pub(crate) u8);
 
@@ -19,7 +19,7 @@ impl fmt::Debug for WorkerId {
     }
 }
 
-/// Which claim a run comes from: the fence that its statements carry.
+/// The claim of a run, which is the fence of its statements.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Claim {
     pub(crate) worker: WorkerId,
@@ -32,7 +32,7 @@ impl fmt::Debug for Claim {
     }
 }
 
-/// Who has the job. `Waiting` is both `queued` and `retryable`: they differ in when they may be claimed, and the model
+/// The state of a job. `Waiting` is both `queued` and `retryable`, which differ only in when they may be claimed; the model
 /// has no clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum JobState {
@@ -92,7 +92,7 @@ pub(crate) enum Write {
 }
 
 impl Write {
-    /// A number of its own.
+    /// A unique number.
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Advance(to) => to,
@@ -104,23 +104,23 @@ impl Write {
     }
 }
 
-/// Where a run stands.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
     /// In a step.
     Working,
     /// A statement is under way.
     Sent(Write),
-    /// It does not know what became of its last statement; this is what it sends next.
+    /// The last statement got no answer. This is the next one to send.
     Unsure(Write),
 }
 
-/// What a process has in memory of a job that it claimed.
+/// What a process knows of a job that it claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Run {
     pub(crate) job: u8,
     pub(crate) claim: Claim,
-    /// The checkpoint that it believes the job to be at.
+    /// The job's checkpoint as the process knows it.
     pub(crate) status: u8,
     pub(crate) phase: Phase,
 }
@@ -133,7 +133,7 @@ pub(crate) struct Process {
     pub(crate) runs: Vec<Run>,
 }
 
-/// A statement whose sender is gone, and which the server may still run.
+/// A statement whose run has ended and that the server may still execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Late {
     pub(crate) job: u8,
@@ -141,41 +141,41 @@ pub(crate) struct Late {
     pub(crate) write: Write,
 }
 
-/// How often each thing that goes wrong, or that a person asks for, may happen.
+/// How often each fault and each request may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Budget {
     /// `kill -9` of a process, which starts again.
     pub(crate) kills: u8,
     /// Statements that never arrive, and answers that are lost.
     pub(crate) cuts: u8,
-    /// Steps that fail, for now or for good.
+    /// Steps that fail, temporarily or finally.
     pub(crate) failures: u8,
     pub(crate) hand_backs: u8,
     pub(crate) cancels: u8,
     pub(crate) redrives: u8,
 }
 
-/// Everything. Its hash is in `canonical.rs`.
+/// A whole state of the model. Its hash is in `canonical.rs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct World<const JOBS: usize> {
-    /// What every session sees.
+    /// The rows of the table `upload_jobs`.
     pub(crate) rows: [Row; JOBS],
     pub(crate) processes: [Process; PROCESSES],
-    /// Sorted, so that their order makes no two states of one.
+    /// Sorted, so that their order does not make different states.
     pub(crate) late: Vec<Late>,
     pub(crate) left: Budget,
-    /// Memory of the checker, not of any program.
+    /// Memory of the checker, not of any process.
     pub(crate) history: History<JOBS>,
 }
 
-/// What the checker must remember to judge.
+/// What the checker must remember in order to check the promises.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct History<const JOBS: usize> {
     /// How often each job was completed since it was last redriven.
     pub(crate) completions: [u8; JOBS],
-    /// The claim that a worker was told it has handed back.
+    /// The claim of the last hand-back whose answer arrived.
     pub(crate) handed_back: [Option<Claim>; JOBS],
-    /// What was broken so far; see [`crate::promises::Promise`].
+    /// The promises broken so far, as bits of [`crate::promises::Promise`].
     pub(crate) broken: u16,
     /// The protocol's `checks_epoch`: a claim older than the row's epoch can then never write again.
     pub(crate) epoch_counts: bool,

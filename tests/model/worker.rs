@@ -1,4 +1,4 @@
-//! What a process has in hand, and what becomes of it: `src/worker`.
+//! The runs of a process, as in `crates/queue`.
 
 use crate::{
     protocol::Protocol,
@@ -6,20 +6,20 @@ use crate::{
 };
 
 impl<const JOBS: usize> World<JOBS> {
-    fn late(&mut self, late: Late) {
+    fn push_late(&mut self, late: Late) {
         let at = self.late.partition_point(|other| *other < late);
         self.late.insert(at, late);
     }
 
-    /// A run ends; what it sent may still be on its way.
+    /// Ends a run; its statement may still be on the way to the server.
     pub(crate) fn stop(&mut self, by: usize, at: usize) {
         let run = self.processes[by].runs.remove(at);
         if let Phase::Sent(write) = run.phase {
-            self.late(Late { job: run.job, claim: run.claim, write });
+            self.push_late(Late { job: run.job, claim: run.claim, write });
         }
     }
 
-    /// The process runs what it claimed, and tells its older run of the job that it is lost.
+    /// Starts a run for a claim, and stops an older run of the same job.
     pub(crate) fn hold(&mut self, by: usize, job: usize, claim: Claim) {
         if let Some(older) = self.processes[by].runs.iter().position(|run| usize::from(run.job) == job) {
             self.stop(by, older);
@@ -28,7 +28,7 @@ impl<const JOBS: usize> World<JOBS> {
         self.processes[by].runs.push(run);
     }
 
-    /// The statement of a run reaches the server.
+    /// The server executes the statement of a run.
     pub(crate) fn execute(&mut self, protocol: &Protocol, by: usize, at: usize, heard: bool) {
         let run = self.processes[by].runs[at];
         let Phase::Sent(write) = run.phase else { return };
@@ -52,7 +52,7 @@ impl<const JOBS: usize> World<JOBS> {
         }
     }
 
-    /// A failed step is tried again; what becomes of the job is written until it is answered.
+    /// After a lost answer, a failed step is retried, and a final write is repeated until it is answered.
     fn unanswered(&mut self, by: usize, at: usize, write: Write) {
         let next = match write {
             Write::Advance(_) | Write::Complete => Write::Retry,
@@ -64,7 +64,7 @@ impl<const JOBS: usize> World<JOBS> {
     pub(crate) fn cut(&mut self, by: usize, at: usize) {
         let run = self.processes[by].runs[at];
         let Phase::Sent(write) = run.phase else { return };
-        self.late(Late { job: run.job, claim: run.claim, write });
+        self.push_late(Late { job: run.job, claim: run.claim, write });
         self.unanswered(by, at, write);
     }
 
@@ -74,7 +74,7 @@ impl<const JOBS: usize> World<JOBS> {
         let dead = std::mem::replace(&mut self.processes[by], Process { id, runs: Vec::new() });
         for run in dead.runs {
             if let Phase::Sent(write) = run.phase {
-                self.late(Late { job: run.job, claim: run.claim, write });
+                self.push_late(Late { job: run.job, claim: run.claim, write });
             }
         }
     }

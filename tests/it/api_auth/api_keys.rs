@@ -1,4 +1,4 @@
-//! API keys from the command line to the request.
+//! API keys: created and revoked on the command line, used in requests.
 
 use reqwest::Method;
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::support::{
     fleet::{Client, Fleet, USER},
 };
 
-/// Status and code of a request with this key, for `user` where named.
+/// Sends a request with this key, for `user` if given; returns status and problem code.
 async fn send(client: &Client, key: &str, user: Option<&str>, method: Method, path: &str) -> (u16, String) {
     let mut request = reqwest::Client::new().request(method.clone(), client.url(path)).bearer_auth(key);
     if let Some(user) = user {
@@ -26,14 +26,14 @@ async fn send(client: &Client, key: &str, user: Option<&str>, method: Method, pa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_known_by_its_hash_used_to_the_hour_and_out_once_revoked_or_expired() {
+async fn a_key_is_stored_as_a_hash_shows_its_last_use_and_ends_when_revoked_or_expired() {
     let test = TestDb::new().await;
     let fleet = Fleet::new(&test.url, &test.url);
     let (_api, client) = fleet.api();
     let key = fleet.create_key(&["laptop", "--user", USER]);
     assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.api_keys WHERE last_used_at IS NULL").await, "1");
-    let whole = test.rows("SELECT * FROM upload_pipeline.api_keys").await;
-    assert!(!format!("{whole:?}").contains(&key[4..]), "the key itself is stored: {whole:?}");
+    let rows = test.rows("SELECT * FROM upload_pipeline.api_keys").await;
+    assert!(!format!("{rows:?}").contains(&key[4..]), "the key itself is stored: {rows:?}");
     assert_eq!(code(&client, &key).await, "ok");
     assert_eq!(
         test.value("SELECT last_used_at = date_trunc('hour', last_used_at) AND last_used_at > now() - interval '1 hour' FROM upload_pipeline.api_keys").await,
@@ -53,8 +53,8 @@ async fn a_key_is_known_by_its_hash_used_to_the_hour_and_out_once_revoked_or_exp
     assert!(fleet.run(&["keys", "revoke", &id]).0.success());
     assert_eq!(code(&client, &key).await, "token_invalid");
     assert!(!fleet.run(&["keys", "revoke", &id]).0.success(), "a revoked key cannot be revoked again");
-    let days = fleet.create_key(&["guest", "--user", USER, "--expires-days", "1"]);
-    assert_eq!(code(&client, &days).await, "ok");
+    let guest = fleet.create_key(&["guest", "--user", USER, "--expires-days", "1"]);
+    assert_eq!(code(&client, &guest).await, "ok");
     assert_eq!(
         test.value("SELECT expires_at BETWEEN now() + interval '23 hours' AND now() + interval '25 hours' FROM upload_pipeline.api_keys WHERE name = 'guest'").await,
         "t"
@@ -62,32 +62,32 @@ async fn a_key_is_known_by_its_hash_used_to_the_hour_and_out_once_revoked_or_exp
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_scope_holds_the_one_before_and_admin_deletes_for_users_that_it_names() {
+async fn each_scope_includes_the_lower_ones_and_only_admin_deletes_for_other_users() {
     let test = TestDb::new().await;
     let fleet = Fleet::new(&test.url, &test.url);
     let (_api, client) = fleet.api();
-    let nothing = format!("/documents/{}", Uuid::new_v4());
+    let unknown_document = format!("/documents/{}", Uuid::new_v4());
     let missing = (404, "document_not_found".to_owned());
-    let lacking = (403, "scope_missing".to_owned());
-    let taken = (202, "-".to_owned());
-    let of_many = |scope: &str| fleet.create_key(&["service", "--scope", scope]);
-    let (read, write, admin) = (of_many("read"), of_many("write"), of_many("admin"));
+    let scope_missing = (403, "scope_missing".to_owned());
+    let accepted = (202, "-".to_owned());
+    let create_key = |scope: &str| fleet.create_key(&["service", "--scope", scope]);
+    let (read, write, admin) = (create_key("read"), create_key("write"), create_key("admin"));
     for (key, may_write, may_delete) in [(&read, false, false), (&write, true, false), (&admin, true, true)] {
         assert_eq!(send(&client, key, Some(USER), Method::GET, "/documents").await.0, 200);
         let (wrote, deleted) =
-            (if may_write { &taken } else { &lacking }, if may_delete { &missing } else { &lacking });
+            (if may_write { &accepted } else { &scope_missing }, if may_delete { &missing } else { &scope_missing });
         assert_eq!(&send(&client, key, Some(USER), Method::POST, "/documents").await, wrote);
-        assert_eq!(&send(&client, key, Some(USER), Method::DELETE, &nothing).await, deleted);
+        assert_eq!(&send(&client, key, Some(USER), Method::DELETE, &unknown_document).await, deleted);
         assert_eq!(send(&client, key, None, Method::GET, "/documents").await, (400, "user_required".to_owned()));
         assert_eq!(send(&client, key, Some("me"), Method::GET, "/documents").await, (400, "user_invalid".to_owned()));
     }
-    // A user's own key deletes what is the user's; there is nothing that admin would add, so it is not made.
+    // A key of one user may delete that user's documents. The scope admin would add nothing, so `keys create` refuses it.
     let (read, write) =
         (fleet.create_key(&["r", "--user", USER, "--scope", "read"]), fleet.create_key(&["w", "--user", USER]));
-    assert_eq!(send(&client, &read, None, Method::DELETE, &nothing).await, lacking);
-    assert_eq!(send(&client, &write, None, Method::DELETE, &nothing).await, missing);
+    assert_eq!(send(&client, &read, None, Method::DELETE, &unknown_document).await, scope_missing);
+    assert_eq!(send(&client, &write, None, Method::DELETE, &unknown_document).await, missing);
     let other = Uuid::new_v4().to_string();
     assert_eq!(send(&client, &write, Some(&other), Method::GET, "/jobs").await, (403, "user_forbidden".to_owned()));
-    let (status, _, said) = fleet.run(&["keys", "create", "a", "--user", USER, "--scope", "admin"]);
-    assert!(!status.success() && said.contains("keys without --user"), "{said}");
+    let (status, _, stderr) = fleet.run(&["keys", "create", "a", "--user", USER, "--scope", "admin"]);
+    assert!(!status.success() && stderr.contains("keys without --user"), "{stderr}");
 }

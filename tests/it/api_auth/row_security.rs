@@ -1,4 +1,4 @@
-//! Row-level security as Supabase's roles see it, for whoever comes by PostgREST instead of the API.
+//! Row-level security for Supabase's roles, which clients of PostgREST use instead of the API.
 
 use store::migrations::migrate;
 use tokio::runtime::Handle;
@@ -6,14 +6,14 @@ use tokio::runtime::Handle;
 use crate::support::db::{TestDb, target};
 
 const ONE: &str = "00000000-0000-0000-0000-000000000001";
-/// Whose own rows a user reads. Every other table and view of the schema is closed to it.
+/// Tables in which a user may read their own rows. Every other table and view of the schema is closed to them.
 const OWN: [&str; 4] = ["documents", "upload_jobs", "document_chunks", "events"];
 
-/// A schema with Supabase's roles, and a row of two users in each table that has users.
+/// A schema with Supabase's roles, and a row of each of two users in each of these tables.
 async fn world() -> TestDb {
     let test = TestDb::empty().await;
     for role in ["authenticated", "anon"] {
-        // Roles belong to the server, not to the database; other tests do not mind them.
+        // Roles belong to the server, so another test may have created this one already.
         test.run(&format!(
             "DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
         ))
@@ -57,36 +57,37 @@ async fn refused(test: &TestDb, sql: &str) {
 }
 
 #[tokio::test]
-async fn a_user_reads_its_own_rows_of_every_table_that_has_any_and_nothing_else() {
+async fn a_user_reads_only_their_own_rows() {
     let test = world().await;
     let relations = relations(&test).await;
     assert!(OWN.iter().all(|own| relations.iter().any(|name| name == own)), "{relations:?}");
     for name in &relations {
-        let (select, whole) = (format!("SELECT * FROM upload_pipeline.{name}"), acting_as("authenticated", ONE));
+        let select = format!("SELECT * FROM upload_pipeline.{name}");
+        let begin = acting_as("authenticated", ONE);
         if !OWN.contains(&name.as_str()) {
-            refused(&test, &format!("{whole} {select}")).await;
+            refused(&test, &format!("{begin} {select}")).await;
             continue;
         }
-        assert!(test.rows(&select).await.len() >= 2, "{name} has nothing to hide");
+        assert!(test.rows(&select).await.len() >= 2, "{name} has no rows of a second user");
         let owner = if matches!(name.as_str(), "documents" | "upload_jobs") {
             "user_id"
         } else {
             "(SELECT d.user_id FROM upload_pipeline.documents d WHERE d.document_id = t.document_id)"
         };
-        let seen = test.rows(&format!("{whole} SELECT DISTINCT {owner} FROM upload_pipeline.{name} t; COMMIT")).await;
+        let seen = test.rows(&format!("{begin} SELECT DISTINCT {owner} FROM upload_pipeline.{name} t; COMMIT")).await;
         assert_eq!(seen, [[ONE]], "{name}");
-        for nobody in [
+        for stranger in [
             acting_as("authenticated", "00000000-0000-0000-0000-000000000009"),
             "BEGIN; SET LOCAL ROLE authenticated;".to_owned(),
         ] {
-            let seen = test.rows(&format!("{nobody} SELECT 1 FROM upload_pipeline.{name}; COMMIT")).await;
+            let seen = test.rows(&format!("{stranger} SELECT 1 FROM upload_pipeline.{name}; COMMIT")).await;
             assert!(seen.is_empty(), "{name}: {seen:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn neither_users_nor_anon_write_anything_and_anon_reads_nothing() {
+async fn users_write_nothing_and_anon_neither_reads_nor_writes() {
     let test = world().await;
     for name in relations(&test).await {
         let kind =
@@ -122,15 +123,15 @@ async fn neither_users_nor_anon_write_anything_and_anon_reads_nothing() {
 }
 
 #[tokio::test]
-async fn no_function_lends_its_owners_rights() {
+async fn no_function_runs_with_the_rights_of_its_owner() {
     let test = world().await;
-    let lenders = test
+    let definers = test
         .rows(
             "SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
              WHERE n.nspname = 'upload_pipeline' AND p.prosecdef",
         )
         .await;
-    assert!(lenders.is_empty(), "{lenders:?}");
+    assert!(definers.is_empty(), "{definers:?}");
     let claim = "SELECT * FROM upload_pipeline.upload_jobs FOR UPDATE";
     refused(&test, &format!("{} {claim}", acting_as("authenticated", ONE))).await;
 }

@@ -1,4 +1,4 @@
-//! Keys come, go and cannot be had: what becomes of the tokens signed with them.
+//! Tokens while the issuer's keys are added, removed or unavailable.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,12 @@ use jsonwebtoken::Algorithm;
 use super::{ask, code};
 use crate::support::{
     db::TestDb,
-    fakes::issuer::{Issuer, Mood, Signer},
+    fakes::issuer::{Behaviour, Issuer, Signer},
     fleet::{PATIENCE, USER},
     served::{Plan, Served},
 };
 
-/// Everything at once, but nothing forgotten.
+/// Refreshes and retries at once, and keeps fetched keys for an hour.
 const EAGER: KeyPolicy = KeyPolicy {
     refresh_after: Duration::from_millis(50),
     unknown_after: Duration::ZERO,
@@ -29,21 +29,21 @@ async fn served(test: &TestDb, issuer: &Issuer, policy: KeyPolicy) -> Served {
     plan.serve(&test.url).await
 }
 
-/// Asks until the answer is this code.
+/// Repeats the request until its code is `wanted`.
 async fn wait_for(api: &Served, bearer: &str, wanted: &str) {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let said = code(&api.client, bearer).await;
-        if said == wanted {
+        let got = code(&api.client, bearer).await;
+        if got == wanted {
             return;
         }
-        assert!(Instant::now() < deadline, "still {said}, not {wanted}");
+        assert!(Instant::now() < deadline, "the code is still {got}, not {wanted}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_rotate_without_a_restart() {
+async fn signing_keys_rotate_without_a_restart() {
     let (old, new) = (Signer::make("old", Algorithm::ES256), Signer::make("new", Algorithm::RS256));
     let (test, issuer) = (TestDb::new().await, Issuer::start(&[&old]));
     let api = served(&test, &issuer, EAGER).await;
@@ -51,7 +51,7 @@ async fn keys_rotate_without_a_restart() {
     assert_eq!(code(&api.client, &by_old).await, "ok");
     assert_eq!(code(&api.client, &by_new).await, "token_invalid");
     issuer.publish(&[&old, &new]);
-    assert_eq!(code(&api.client, &by_new).await, "ok", "a new key is looked for at once");
+    assert_eq!(code(&api.client, &by_new).await, "ok", "an unknown key id causes a fetch at once");
     assert_eq!(code(&api.client, &by_old).await, "ok");
     issuer.publish(&[&new]);
     wait_for(&api, &by_old, "token_invalid").await;
@@ -59,25 +59,25 @@ async fn keys_rotate_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unknown_keys_do_not_make_us_ask_again_and_again() {
+async fn many_unknown_key_ids_cause_one_fetch() {
     let known = Signer::make("known", Algorithm::ES256);
     let (test, issuer) = (TestDb::new().await, Issuer::start(&[&known]));
     let api = served(&test, &issuer, KeyPolicy::default()).await;
     assert_eq!(code(&api.client, &known.sign(&issuer.claims(USER))).await, "ok");
     let claims = issuer.claims(USER);
-    let asked = (0..20).map(|n| {
+    let answers = (0..20).map(|n| {
         let header = serde_json::json!({ "alg": "ES256", "kid": format!("unknown {n}") });
         let (client, bearer) = (api.client.clone(), known.sign_as(&header, &claims));
         tokio::spawn(async move { code(&client, &bearer).await })
     });
-    for answer in futures_util::future::join_all(asked).await {
+    for answer in futures_util::future::join_all(answers).await {
         assert_eq!(answer.unwrap(), "token_invalid");
     }
-    assert_eq!(issuer.asked(), 1);
+    assert_eq!(issuer.fetches(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_requests_at_once_make_one_fetch() {
+async fn many_simultaneous_requests_cause_one_fetch() {
     let known = Signer::make("known", Algorithm::ES256);
     let (test, issuer) = (TestDb::new().await, Issuer::start(&[&known]));
     let api = served(&test, &issuer, KeyPolicy::default()).await;
@@ -89,52 +89,52 @@ async fn many_requests_at_once_make_one_fetch() {
     for answer in futures_util::future::join_all(answers).await {
         assert_eq!(answer.unwrap(), "ok");
     }
-    assert_eq!(issuer.asked(), 1);
+    assert_eq!(issuer.fetches(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_issuer_is_away_known_keys_are_used_and_unknown_ones_wait() {
+async fn while_the_issuer_is_down_known_keys_work_and_unknown_keys_get_a_503() {
     let (known, later) = (Signer::make("known", Algorithm::ES256), Signer::make("later", Algorithm::ES256));
     let (test, issuer) = (TestDb::new().await, Issuer::start(&[&known]));
     let api = served(&test, &issuer, EAGER).await;
     let (by_known, by_later) = (known.sign(&issuer.claims(USER)), later.sign(&issuer.claims(USER)));
     assert_eq!(code(&api.client, &by_known).await, "ok");
-    for mood in [Mood::Broken, Mood::Redirecting, Mood::Endless] {
-        issuer.set_mood(mood);
+    for behaviour in [Behaviour::Failing, Behaviour::Redirecting, Behaviour::Oversized] {
+        issuer.set_behaviour(behaviour);
         wait_for(&api, &by_later, "keys_unavailable").await;
-        assert_eq!(code(&api.client, &by_known).await, "ok", "{mood:?}");
+        assert_eq!(code(&api.client, &by_known).await, "ok", "{behaviour:?}");
     }
     issuer.publish(&[&later]);
-    issuer.set_mood(Mood::Well);
+    issuer.set_behaviour(Behaviour::Healthy);
     wait_for(&api, &by_later, "ok").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_are_not_used_for_ever_while_the_issuer_is_away() {
+async fn keys_expire_while_the_issuer_is_down() {
     let known = Signer::make("known", Algorithm::ES256);
     let (test, issuer) = (TestDb::new().await, Issuer::start(&[&known]));
     let api = served(&test, &issuer, KeyPolicy { keep_for: Duration::from_millis(300), ..EAGER }).await;
     let bearer = known.sign(&issuer.claims(USER));
     assert_eq!(code(&api.client, &bearer).await, "ok");
-    issuer.set_mood(Mood::Broken);
+    issuer.set_behaviour(Behaviour::Failing);
     wait_for(&api, &bearer, "keys_unavailable").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_could_never_be_fetched_are_a_503_that_says_when_to_come_back() {
+async fn keys_that_were_never_fetched_are_a_503_with_retry_after() {
     let known = Signer::make("known", Algorithm::ES256);
     let (test, issuer) = (TestDb::new().await, Issuer::start(&[&known]));
     let bearer = known.sign(&issuer.claims(USER));
-    for mood in [Mood::Broken, Mood::Redirecting, Mood::Endless, Mood::Silent] {
-        issuer.set_mood(mood);
+    for behaviour in [Behaviour::Failing, Behaviour::Redirecting, Behaviour::Oversized, Behaviour::Silent] {
+        issuer.set_behaviour(behaviour);
         let api = served(&test, &issuer, KeyPolicy::default()).await;
         let began = Instant::now();
         let (status, wait, body) = ask(&api.client, &bearer, "/jobs").await;
-        assert_eq!((status.as_u16(), body["code"].as_str()), (503, Some("keys_unavailable")), "{mood:?}: {body}");
+        assert_eq!((status.as_u16(), body["code"].as_str()), (503, Some("keys_unavailable")), "{behaviour:?}: {body}");
         assert!(wait.is_some_and(|seconds| (1..=5).contains(&seconds)), "{wait:?}");
-        assert!(began.elapsed() < Duration::from_secs(20), "{mood:?} hung");
-        // HS256 and our own keys need no issuer; nor does this wait for another try.
+        assert!(began.elapsed() < Duration::from_secs(20), "{behaviour:?} hung");
+        // The second request is answered from the failed fetch, without another one.
         let (_, _, body) = ask(&api.client, &bearer, "/jobs").await;
-        assert_eq!(body["code"], "keys_unavailable", "{mood:?}: {body}");
+        assert_eq!(body["code"], "keys_unavailable", "{behaviour:?}: {body}");
     }
 }

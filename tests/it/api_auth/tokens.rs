@@ -1,4 +1,4 @@
-//! Which tokens the real binary takes, with a project that signs in every way.
+//! Which tokens the API accepts from a project that signs with a secret and with keys of every kind.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -47,16 +47,16 @@ fn hs256(secret: &[u8], kid: Option<&str>, claims: &Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_taken_by_secret_and_by_every_kind_of_signing_key() {
+async fn tokens_signed_with_the_secret_or_any_kind_of_key_are_accepted() {
     let world = world(true).await;
     let claims = world.issuer.claims(USER);
     assert_eq!(code(&world.client, &hs256(SECRET.as_bytes(), None, &claims)).await, "ok");
     assert_eq!(code(&world.client, &hs256(SECRET.as_bytes(), Some("legacy, never published"), &claims)).await, "ok");
-    assert_eq!(world.issuer.asked(), 0, "keys are fetched when one is needed");
+    assert_eq!(world.issuer.fetches(), 0, "keys are fetched only when one is needed");
     for signer in &world.signers {
         assert_eq!(code(&world.client, &signer.sign(&claims)).await, "ok", "{:?}", signer.algorithm);
     }
-    assert_eq!(world.issuer.asked(), 1, "one fetch brings all keys");
+    assert_eq!(world.issuer.fetches(), 1, "one fetch brings all keys");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,7 +69,7 @@ async fn each_wrong_claim_is_refused_with_its_reason() {
         claims.as_object_mut().unwrap().remove(name);
         claims
     };
-    for (claims, code, said) in [
+    for (claims, code, detail) in [
         (with(claims.clone(), "exp", (now - 60).into()), "token_expired", "expired"),
         (with(claims.clone(), "nbf", (now + 600).into()), "token_invalid", "nbf"),
         (with(claims.clone(), "aud", "anon".into()), "token_invalid", "aud"),
@@ -85,17 +85,17 @@ async fn each_wrong_claim_is_refused_with_its_reason() {
         for bearer in bearers.chain([hs256(SECRET.as_bytes(), None, &claims)]) {
             let (status, _, body) = ask(&world.client, &bearer, "/jobs").await;
             assert_eq!((status.as_u16(), body["code"].as_str()), (401, Some(code)), "{claims}: {body}");
-            assert!(body["detail"].as_str().unwrap().contains(said), "{said}: {body}");
+            assert!(body["detail"].as_str().unwrap().contains(detail), "{detail}: {body}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_header_never_chooses_another_algorithm_than_its_keys() {
+async fn a_token_header_cannot_choose_an_algorithm_other_than_the_keys() {
     let world = world(true).await;
     let claims = world.issuer.claims(USER);
     let [elliptic, rivest, edwards] = &world.signers;
-    // The keys are at hand, and still no token becomes good by them.
+    // The API has fetched the keys, so none of the tokens below fails for lack of a key.
     assert_eq!(code(&world.client, &elliptic.sign(&claims)).await, "ok");
     let mut tokens: Vec<(String, String)> = Vec::new();
     for signer in &world.signers {
@@ -128,16 +128,16 @@ async fn a_header_never_chooses_another_algorithm_than_its_keys() {
             tokens.push((format!("signed by {}: {header}", signer.kid), signer.sign_as(&header, &claims)));
         }
     }
-    // A good HS256 token whose kid is a public key's is ambiguous, and refused.
+    // A valid HS256 token whose kid names a public key is ambiguous, so it is refused.
     tokens.push(("HS256 with a public key's id".to_owned(), hs256(SECRET.as_bytes(), Some("rivest"), &claims)));
-    for (what, token) in tokens {
-        assert_eq!(code(&world.client, &token).await, "token_invalid", "{what}");
+    for (name, token) in tokens {
+        assert_eq!(code(&world.client, &token).await, "token_invalid", "{name}");
     }
-    assert!(world.issuer.asked() <= 2, "{} fetches", world.issuer.asked());
+    assert!(world.issuer.fetches() <= 2, "{} fetches", world.issuer.fetches());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_secret_signing_keys_alone_let_users_in() {
+async fn without_a_secret_only_tokens_signed_with_keys_are_accepted() {
     let world = world(false).await;
     let claims = world.issuer.claims(USER);
     assert_eq!(code(&world.client, &world.signers[0].sign(&claims)).await, "ok");
@@ -149,7 +149,7 @@ async fn without_a_secret_signing_keys_alone_let_users_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_not_for_verifying_tokens_lets_nobody_in() {
+async fn keys_that_are_not_for_verifying_tokens_are_not_used() {
     let world = world(true).await;
     let claims = world.issuer.claims(USER);
     let key = &world.signers[0];
@@ -168,7 +168,7 @@ async fn a_key_that_is_not_for_verifying_tokens_lets_nobody_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_malformed_header_of_any_kind_is_a_401_with_a_challenge() {
+async fn every_malformed_authorization_header_is_a_401_with_a_challenge() {
     let world = world(true).await;
     for header in [
         "",
@@ -192,10 +192,10 @@ async fn a_malformed_header_of_any_kind_is_a_401_with_a_challenge() {
     let twice = twice.header("authorization", "Bearer x").send().await.unwrap();
     assert_eq!(twice.status().as_u16(), 401);
     let good = hs256(SECRET.as_bytes(), None, &world.issuer.claims(USER));
-    // A user acts for nobody else, and one who tries hears so rather than sees its own documents.
-    for (named, status) in [(USER, 200), ("22222222-2222-4222-8222-222222222222", 403), ("nobody", 400)] {
+    // A user cannot act for another user. The request is refused, not answered with the user's own documents.
+    for (user, status) in [(USER, 200), ("22222222-2222-4222-8222-222222222222", 403), ("nobody", 400)] {
         let request = reqwest::Client::new().get(world.client.url("/jobs")).bearer_auth(&good);
-        let response = request.header("x-user-id", named).send().await.unwrap();
-        assert_eq!(response.status().as_u16(), status, "{named}");
+        let response = request.header("x-user-id", user).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{user}");
     }
 }

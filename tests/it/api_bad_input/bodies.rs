@@ -1,4 +1,4 @@
-//! Bodies of JSON.
+//! Invalid JSON bodies.
 
 use reqwest::Method;
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::requests::{announcement, api, request};
 const JSON: &str = "application/json";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn json_that_is_none_is_refused_by_every_route() {
+async fn invalid_json_is_refused_by_every_route() {
     let api = api(&[]).await;
     let job = uuid::Uuid::nil();
     let routes = ["/upload", "/documents", "/search", "/jobs/retry", &format!("/jobs/{job}/retry")];
@@ -23,17 +23,17 @@ async fn json_that_is_none_is_refused_by_every_route() {
             ("null", b"null"),
             ("a text", b"\"x\""),
             ("a number", b"1"),
-            ("no JSON", b"filename=a.pdf"),
+            ("not JSON", b"filename=a.pdf"),
             ("two objects", b"{}{}"),
             ("a trailing comma", b"{\"query\":\"a\",}"),
             ("an unknown field", b"{\"surprise\":1}"),
-            ("no UTF-8", b"{\"query\":\"\xff\xfe\",\"title\":\"\xc3\x28\",\"from\":\"\xff\"}"),
+            ("not UTF-8", b"{\"query\":\"\xff\xfe\",\"title\":\"\xc3\x28\",\"from\":\"\xff\"}"),
             (
                 "half a surrogate pair",
                 br#"{"query":"\ud800","filename":"\udc00","title":"\ud800","from":"\ud800","code":"\ud800"}"#,
             ),
             (
-                "a number beyond all",
+                "a number out of range",
                 b"{\"bytes_len\":1e999,\"limit\":1e999,\"title\":1e999,\"from\":1e999,\"all\":1e999}",
             ),
             ("a byte order mark", b"\xef\xbb\xbf{}"),
@@ -81,7 +81,7 @@ async fn json_that_is_none_is_refused_by_every_route() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_wrong_field_has_its_own_code() {
+async fn each_invalid_field_has_its_own_code() {
     let api = api(&[("UPLOAD_MAX_BYTES", "100000")]).await;
     let good = announcement("a.md", b"text");
     let with = |field: &str, value: serde_json::Value| {

@@ -1,4 +1,4 @@
-//! Multipart forms.
+//! Invalid multipart forms, and unusual valid ones.
 
 use super::{Case, post, raw, refuse_all, wait_until};
 use crate::requests::{api, files_in};
@@ -14,7 +14,7 @@ fn file(disposition: &str, body: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forms_that_are_none_are_refused_and_nothing_of_them_is_kept() {
+async fn invalid_forms_are_refused_and_store_nothing() {
     let api = api(&[("UPLOAD_MAX_BYTES", "5000")]).await;
     let (good, end) = (file("filename=\"a.md\"", "text"), "--b--\r\n");
     let note = part("Content-Disposition: form-data; name=\"note\"", "x");
@@ -57,7 +57,7 @@ async fn forms_that_are_none_are_refused_and_nothing_of_them_is_kept() {
         ("a head of 1 MiB", FORM, with_end(part(&format!("X: {}", "y".repeat(1 << 20)), "x")), 413, "form_too_large"),
         ("10,000 parts", FORM, with_end(note.repeat(10_000)), 413, "form_too_large"),
         (
-            "a large part that is no file",
+            "a large part that is not a file",
             FORM,
             with_end(part("Content-Disposition: form-data; name=\"n\"", &"x".repeat(2 << 20))),
             413,
@@ -68,7 +68,7 @@ async fn forms_that_are_none_are_refused_and_nothing_of_them_is_kept() {
         ("a large file", FORM, with_end(file("filename=\"a.md\"", &"x".repeat(5001))), 413, "file_too_large"),
         ("an empty file name", FORM, with_end(file("filename=\"\"", "x")), 422, "filename_empty"),
         (
-            "a file name that turns around",
+            "a file name with a right-to-left override",
             FORM,
             with_end(file("filename=\"a\u{202e}fdp.exe\"", "x")),
             422,
@@ -82,12 +82,18 @@ async fn forms_that_are_none_are_refused_and_nothing_of_them_is_kept() {
             "filename_too_long",
         ),
         ("a file name in Latin-1", FORM, with_end(file("filename*=iso-8859-1''%e9.md", "x")), 422, "filename_invalid"),
-        ("a file name that is no UTF-8", FORM, with_end(file("filename*=utf-8''%ff.md", "x")), 422, "filename_invalid"),
+        (
+            "a file name that is not UTF-8",
+            FORM,
+            with_end(file("filename*=utf-8''%ff.md", "x")),
+            422,
+            "filename_invalid",
+        ),
         ("a NUL in the file name", FORM, with_end(file("filename*=utf-8''a%00b.md", "x")), 422, "filename_invalid"),
     ];
     let mut refused: Vec<Case> = Vec::new();
     for (name, kind, body, status, code) in cases {
-        // With a key too: what is refused keeps none.
+        // With an idempotency key too: a refused request must not store it.
         let keyed = post(&api, "/documents", kind, body.clone()).header("Idempotency-Key", name.replace(' ', "-"));
         refused.push(Case::new(format!("{name}, with a key"), keyed, status, code));
         refused.push(Case::new(name, post(&api, "/documents", kind, body), status, code));
@@ -98,7 +104,7 @@ async fn forms_that_are_none_are_refused_and_nothing_of_them_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_whose_sender_leaves_midway_stores_nothing() {
+async fn a_form_whose_connection_breaks_stores_nothing() {
     let api = api(&[]).await;
     let head = format!(
         "POST /api/upload-pipeline/documents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\
@@ -107,9 +113,9 @@ async fn a_form_whose_sender_leaves_midway_stores_nothing() {
     );
     let body = file("filename=\"a.md\"", &"text ".repeat(2000));
     for (name, framing, body) in [
-        ("fewer bytes than said", "Content-Length: 100000\r\n\r\n", body.clone()),
+        ("fewer bytes than Content-Length", "Content-Length: 100000\r\n\r\n", body.clone()),
         ("half a chunk", "Transfer-Encoding: chunked\r\n\r\n", format!("{:x}\r\n{}", body.len() * 2, body)),
-        ("no chunks at all", "Transfer-Encoding: chunked\r\n\r\n", format!("zz\r\n{body}")),
+        ("an invalid chunk size", "Transfer-Encoding: chunked\r\n\r\n", format!("zz\r\n{body}")),
     ] {
         let (status, problem, text) = raw(&api, format!("{head}{framing}{body}").as_bytes()).await;
         assert!(status == 0 || (400..500).contains(&status), "{name}: {text}");
@@ -122,7 +128,7 @@ async fn a_form_whose_sender_leaves_midway_stores_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_that_are_unusual_and_right_are_taken_as_labels() {
+async fn unusual_valid_file_names_are_accepted_as_labels() {
     let api = api(&[]).await;
     let forms = [
         ("../../x.md", file("filename=\"../../x.md\"", "one")),

@@ -1,4 +1,4 @@
-//! Paths, methods and headers.
+//! Invalid paths, methods and headers.
 
 use reqwest::Method;
 
@@ -8,10 +8,10 @@ use crate::requests::{api, request, send};
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paths_that_lead_nowhere_and_ids_that_are_none_are_refused() {
+async fn unknown_paths_and_invalid_ids_are_refused() {
     let api = api(&[]).await;
     let mut cases = Vec::new();
-    for (what, code) in
+    for (resource, code) in
         [("jobs", "job_not_found"), ("documents", "document_not_found"), ("deletions", "deletion_not_found")]
     {
         let long = "a".repeat(8000);
@@ -25,13 +25,13 @@ async fn paths_that_lead_nowhere_and_ids_that_are_none_are_refused() {
             "'--",
             long.as_str(),
         ] {
-            let request = request(&api.client, Method::GET, &format!("/{what}/{id}"));
-            cases.push(Case::new(format!("{what} {id}"), request, 400, "id_invalid"));
+            let request = request(&api.client, Method::GET, &format!("/{resource}/{id}"));
+            cases.push(Case::new(format!("{resource} {id}"), request, 400, "id_invalid"));
         }
-        // Other ways of writing an id are the same id; there is nothing of it here.
+        // These are valid spellings of ids that do not exist.
         for id in ["ABCDEF00-0000-4000-8000-000000000000", "%7Babcdef00-0000-4000-8000-000000000000%7D", NIL] {
-            let request = request(&api.client, Method::GET, &format!("/{what}/{id}"));
-            cases.push(Case::new(format!("{what} {id}"), request, 404, code));
+            let request = request(&api.client, Method::GET, &format!("/{resource}/{id}"));
+            cases.push(Case::new(format!("{resource} {id}"), request, 404, code));
         }
     }
     for path in [
@@ -60,7 +60,7 @@ async fn paths_that_lead_nowhere_and_ids_that_are_none_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_methods_are_refused_with_those_that_are_taken() {
+async fn other_methods_are_refused_with_a_list_of_the_allowed_ones() {
     let api = api(&[]).await;
     let routes = [
         ("/upload", "POST"),
@@ -94,9 +94,9 @@ async fn other_methods_are_refused_with_those_that_are_taken() {
     }
 }
 
-/// What is no HTTP is answered by the server's own parser, before there is a request to make a problem of.
+/// The HTTP parser answers these before a handler could make a problem document.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_http_ends_the_connection_and_nothing_else() {
+async fn invalid_http_closes_its_connection_and_affects_no_other() {
     let api = api(&[]).await;
     let (path, token) = ("/api/upload-pipeline/jobs", &api.client.token);
     let head = format!("Host: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n");
@@ -118,5 +118,5 @@ async fn what_is_no_http_ends_the_connection_and_nothing_else() {
         let (status, _, text) = raw(&api, text.as_bytes()).await;
         assert!(status == 0 || (400..500).contains(&status), "{name}: {}", text.chars().take(500).collect::<String>());
     }
-    assert_eq!(api.client.get("/jobs").await.0, 200, "the server goes on");
+    assert_eq!(api.client.get("/jobs").await.0, 200, "the server still answers");
 }

@@ -1,4 +1,4 @@
-//! The bytes of an announced upload.
+//! The PUT of an announced upload with wrong bytes.
 
 use std::time::{Duration, Instant};
 
@@ -25,15 +25,15 @@ async fn announced() -> Announced {
 }
 
 impl Announced {
-    fn nothing_is_stored(&self, after: &str) {
+    fn assert_nothing_stored(&self, after: &str) {
         assert_eq!(files_in(&self.api.fleet.storage()), [""; 0], "{after}");
     }
 
-    /// For a request that was cut off: its part of the file is removed a moment after its connection has ended.
-    async fn nothing_stays_stored(&self, after: &str) {
+    /// Waits until no file is stored: the partial file of a broken request is removed shortly after its connection ends.
+    async fn wait_until_nothing_stored(&self, after: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !files_in(&self.api.fleet.storage()).is_empty() {
-            assert!(Instant::now() < deadline, "{after}: a file stays");
+            assert!(Instant::now() < deadline, "{after}: a file is still stored");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -44,7 +44,7 @@ impl Announced {
         format!("PUT {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
     }
 
-    async fn can_still_be_sent(&self) {
+    async fn assert_can_still_be_sent(&self) {
         assert_eq!(
             self.api.test.value("SELECT count(*) FROM upload_pipeline.uploads WHERE stored_at IS NULL").await,
             "1"
@@ -58,7 +58,7 @@ impl Announced {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_are_not_those_announced_leave_nothing_and_the_url_goes_on_counting() {
+async fn wrong_bytes_are_not_stored_and_the_url_stays_valid() {
     let announced = announced().await;
     let other: Vec<u8> = TEXT.iter().rev().copied().collect();
     let http = reqwest::Client::new();
@@ -69,14 +69,14 @@ async fn bytes_that_are_not_those_announced_leave_nothing_and_the_url_goes_on_co
         ("nothing", reqwest::Body::from(Vec::new()), 422, "size_mismatch"),
         ("fewer", TEXT[..10].to_vec().into(), 422, "size_mismatch"),
         ("more", long.clone().into(), 413, "size_mismatch"),
-        ("others", other.clone().into(), 422, "hash_mismatch"),
+        ("other bytes", other.clone().into(), 422, "hash_mismatch"),
         ("fewer, in chunks", stream(TEXT[..10].to_vec()), 422, "size_mismatch"),
         ("more, in chunks", stream(long), 413, "size_mismatch"),
-        ("others, in chunks", stream(other), 422, "hash_mismatch"),
+        ("other bytes, in chunks", stream(other), 422, "hash_mismatch"),
     ] {
         let answer = send(http.put(&announced.url).body(body)).await;
         assert_eq!(problem(&answer), Ok(format!("{status} {code}")), "{name}: {answer:?}");
-        announced.nothing_is_stored(name);
+        announced.assert_nothing_stored(name);
     }
     for coding in ["gzip", "deflate"] {
         let answer = send(http.put(&announced.url).header("content-encoding", coding).body(TEXT)).await;
@@ -91,19 +91,19 @@ async fn bytes_that_are_not_those_announced_leave_nothing_and_the_url_goes_on_co
         assert!([400, 403].contains(&answer.status), "{answer:?}");
         problem(&answer).unwrap();
     }
-    announced.nothing_is_stored("wrong URLs");
-    announced.can_still_be_sent().await;
+    announced.assert_nothing_stored("wrong URLs");
+    announced.assert_can_still_be_sent().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sender_that_lies_about_its_length_or_leaves_stores_nothing() {
+async fn a_wrong_length_or_a_broken_connection_stores_nothing() {
     let announced = announced().await;
     let (head, text) = (announced.head(), String::from_utf8(TEXT.to_vec()).unwrap());
     let length = TEXT.len();
-    // Where the server closes the connection because it cannot read on, the client may hear nothing.
-    let broken_off: &[&str] = &["", "body_incomplete"];
+    // The server may close the connection without an answer when it cannot read the rest of the body.
+    let incomplete: &[&str] = &["", "body_incomplete"];
     for (name, request, codes) in [
-        ("cut off", format!("{head}Content-Length: {length}\r\n\r\n{}", &text[..10]), broken_off),
+        ("cut off", format!("{head}Content-Length: {length}\r\n\r\n{}", &text[..10]), incomplete),
         (
             "a length too large",
             format!("{head}Content-Length: 999999\r\n\r\n{text}"),
@@ -112,30 +112,30 @@ async fn a_sender_that_lies_about_its_length_or_leaves_stores_nothing() {
         (
             "chunks cut off",
             format!("{head}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{}", &text[..10]),
-            broken_off,
+            incomplete,
         ),
         (
             "chunks without an end",
             format!("{head}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{text}\r\n"),
-            broken_off,
+            incomplete,
         ),
-        ("garbage for chunks", format!("{head}Transfer-Encoding: chunked\r\n\r\nhello\r\n{text}"), broken_off),
+        ("garbage for chunks", format!("{head}Transfer-Encoding: chunked\r\n\r\nhello\r\n{text}"), incomplete),
         (
-            "a chunk beyond all",
+            "a chunk size out of range",
             format!("{head}Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{text}"),
-            broken_off,
+            incomplete,
         ),
     ] {
         let (status, problem, answer) = raw(&announced.api, request.as_bytes()).await;
         assert!(status == 0 || (400..500).contains(&status), "{name}: {answer}");
         assert!(codes.contains(&problem["code"].as_str().unwrap_or_default()), "{name}: {answer}");
-        announced.nothing_stays_stored(name).await;
+        announced.wait_until_nothing_stored(name).await;
     }
-    announced.can_still_be_sent().await;
+    announced.assert_can_still_be_sent().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_senders_at_once_leave_the_bytes_that_were_announced() {
+async fn simultaneous_puts_store_the_announced_bytes() {
     let announced = announced().await;
     let other: Vec<u8> = TEXT.iter().rev().copied().collect();
     let put = |body: Vec<u8>| {
@@ -148,7 +148,7 @@ async fn two_senders_at_once_leave_the_bytes_that_were_announced() {
     }
     for answer in wrong {
         let answer = answer.await.unwrap();
-        // Once the right bytes are there, others are read and thrown away: the sender has nothing more to do.
+        // Once the right bytes are stored, later bodies are read and discarded, and answered with 204.
         assert!(answer.status == 204 || problem(&answer) == Ok("422 hash_mismatch".to_owned()), "{answer:?}");
     }
     let files = files_in(&announced.api.fleet.storage());
@@ -157,7 +157,7 @@ async fn two_senders_at_once_leave_the_bytes_that_were_announced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sender_that_asks_first_is_told_to_go_on() {
+async fn expect_100_continue_is_answered_with_100() {
     let announced = announced().await;
     let request = format!(
         "{}Content-Length: {}\r\nExpect: 100-continue\r\n\r\n{}",

@@ -1,11 +1,11 @@
-//! Every field of every JSON body has its bound, and each refusal its code.
+//! Every field of every JSON body has a limit, and each refusal has its own code.
 
 use serde_json::{Value, json};
 
 use crate::support::{db::TestDb, served::Plan};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_field_is_bounded_and_nothing_is_stored() {
+async fn each_field_has_a_limit_and_a_refusal_stores_nothing() {
     let test = TestDb::new().await;
     let api = Plan::new().serve(&test.url).await;
     let upload = json!({ "filename": "a.md", "bytes_len": 1, "mime": "text/markdown", "sha256": "ab".repeat(32) });
@@ -60,13 +60,13 @@ async fn each_field_is_bounded_and_nothing_is_stored() {
         shown.truncate(120);
         assert_eq!((got, answer["code"].as_str()), (status, Some(code)), "{path} {shown}: {answer:.300}");
         let detail = answer["detail"].as_str().unwrap();
-        assert!(detail.len() < 1000, "{path} {shown} is answered at length");
+        assert!(detail.len() < 1000, "{path} {shown}: the problem repeats the long value");
     }
     assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.uploads").await, "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_is_too_large_is_refused_by_its_length_or_when_it_gets_there() {
+async fn a_body_that_is_too_large_is_refused_with_and_without_a_declared_length() {
     let test = TestDb::new().await;
     let api = Plan::new().serve(&test.url).await;
     let body = format!("{{\"query\": \"{}\"}}", "x".repeat(2 << 20));

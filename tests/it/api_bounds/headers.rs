@@ -1,4 +1,4 @@
-//! What every answer carries, and who may read it from a page.
+//! Security headers of every answer, and CORS.
 
 use reqwest::{Method, Response};
 
@@ -26,7 +26,7 @@ async fn send(client: &Client, method: Method, path: &str, headers: &[(&str, &st
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_tells_browsers_to_do_nothing_clever_with_it() {
+async fn every_answer_has_the_security_headers() {
     let test = TestDb::new().await;
     let api = served(&test).await;
     let bearer = format!("Bearer {}", api.client.token);
@@ -43,15 +43,15 @@ async fn every_answer_tells_browsers_to_do_nothing_clever_with_it() {
     ] {
         let answer = send(&api.client, method.clone(), path, headers).await;
         assert_eq!(answer.status().as_u16(), status, "{method} {path}");
-        // What has a tag may be kept by whoever asked, and is asked for again each time.
-        let kept = if answer.headers().contains_key("etag") { "private, no-cache" } else { "no-store" };
+        // A client may cache an answer with an ETag, but must revalidate it.
+        let cache_control = if answer.headers().contains_key("etag") { "private, no-cache" } else { "no-store" };
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
             ("referrer-policy", "no-referrer"),
             ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
             ("x-frame-options", "DENY"),
             ("cross-origin-resource-policy", "same-origin"),
-            ("cache-control", kept),
+            ("cache-control", cache_control),
             ("strict-transport-security", ""),
         ] {
             assert_eq!(header(&answer, name), value, "{method} {path}: {name}");
@@ -60,7 +60,7 @@ async fn every_answer_tells_browsers_to_do_nothing_clever_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn browsers_are_held_to_https_where_they_came_by_it() {
+async fn hsts_is_sent_over_https_outside_development() {
     let test = TestDb::new().await;
     for (environment, scheme, sent) in
         [("staging", "https", "max-age=31536000"), ("staging", "http", ""), ("development", "https", "")]
@@ -74,39 +74,43 @@ async fn browsers_are_held_to_https_where_they_came_by_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_of_a_named_origin_may_call_and_another_may_not() {
+async fn cors_allows_the_configured_origin_and_no_other() {
     let test = TestDb::new().await;
     let api = served(&test).await;
     let jobs = "/api/upload-pipeline/jobs";
-    let asks = |origin: &'static str, method: &'static str, headers: &'static str| {
+    let preflight = |origin: &'static str, method: &'static str, headers: &'static str| {
         [("origin", origin), ("access-control-request-method", method), ("access-control-request-headers", headers)]
     };
-    let yes =
-        send(&api.client, Method::OPTIONS, jobs, &asks(ALLOWED, "POST", "authorization,content-type,idempotency-key"))
-            .await;
+    let yes = send(
+        &api.client,
+        Method::OPTIONS,
+        jobs,
+        &preflight(ALLOWED, "POST", "authorization,content-type,idempotency-key"),
+    )
+    .await;
     assert!(yes.status().is_success(), "{}", yes.status());
     assert_eq!(header(&yes, "access-control-allow-origin"), ALLOWED);
     assert!(header(&yes, "access-control-allow-methods").contains("POST"));
     for asked in [
-        asks("https://evil.example.com", "GET", "authorization"),
-        asks("https://app.example.com.evil.com", "GET", "authorization"),
-        asks("http://app.example.com", "GET", "authorization"),
-        asks("null", "GET", "authorization"),
-        asks(ALLOWED, "PATCH", "authorization"),
-        asks(ALLOWED, "GET", "x-anything"),
+        preflight("https://evil.example.com", "GET", "authorization"),
+        preflight("https://app.example.com.evil.com", "GET", "authorization"),
+        preflight("http://app.example.com", "GET", "authorization"),
+        preflight("null", "GET", "authorization"),
+        preflight(ALLOWED, "PATCH", "authorization"),
+        preflight(ALLOWED, "GET", "x-anything"),
     ] {
         let no = send(&api.client, Method::OPTIONS, jobs, &asked).await;
         assert!(no.status().is_client_error(), "{asked:?}: {}", no.status());
     }
     let bearer = format!("Bearer {}", api.client.token);
-    let mine = send(&api.client, Method::GET, jobs, &[("origin", ALLOWED), ("authorization", &bearer)]).await;
-    assert_eq!(header(&mine, "access-control-allow-origin"), ALLOWED);
-    assert!(header(&mine, "vary").to_ascii_lowercase().contains("origin"));
-    let exposed = header(&mine, "access-control-expose-headers").to_ascii_lowercase();
+    let allowed = send(&api.client, Method::GET, jobs, &[("origin", ALLOWED), ("authorization", &bearer)]).await;
+    assert_eq!(header(&allowed, "access-control-allow-origin"), ALLOWED);
+    assert!(header(&allowed, "vary").to_ascii_lowercase().contains("origin"));
+    let exposed = header(&allowed, "access-control-expose-headers").to_ascii_lowercase();
     for name in ["x-request-id", "retry-after", "ratelimit", "ratelimit-policy", "etag", "location"] {
         assert!(exposed.split(',').any(|known| known.trim() == name), "{name} is not in {exposed}");
     }
-    let theirs = [("origin", "https://evil.example.com"), ("authorization", bearer.as_str())];
-    let theirs = send(&api.client, Method::GET, jobs, &theirs).await;
-    assert_eq!(header(&theirs, "access-control-allow-origin"), "");
+    let forbidden = [("origin", "https://evil.example.com"), ("authorization", bearer.as_str())];
+    let forbidden = send(&api.client, Method::GET, jobs, &forbidden).await;
+    assert_eq!(header(&forbidden, "access-control-allow-origin"), "");
 }

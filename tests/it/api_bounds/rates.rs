@@ -1,4 +1,4 @@
-//! Requests a minute, and log-ins that fail.
+//! Limits on requests and on failed log-ins a minute.
 
 use reqwest::StatusCode;
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::support::{
     served::Plan,
 };
 
-/// `(r, t)` of the named item of the header `RateLimit`.
+/// Remaining requests and seconds until reset, `(r, t)`, of the named item of the header `RateLimit`.
 fn left(response: &reqwest::Response, name: &str) -> (u64, u64) {
     let text = header(response, "ratelimit");
     let item =
@@ -25,10 +25,10 @@ async fn get(client: &Client, path: &str) -> reqwest::Response {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_users_requests_are_counted_told_and_bounded_and_another_users_are_not() {
+async fn requests_are_limited_for_each_user_and_the_headers_show_the_limit() {
     let test = TestDb::new().await;
     let mut plan = Plan::new();
-    // Three at once, and another every 3.3 s.
+    // A burst of three, then one more every 3.3 s.
     plan.settings.bounds.requests_per_minute = 18;
     let api = plan.serve(&test.url).await;
     for (n, path) in [(2, "/jobs"), (1, "/jobs/no-uuid"), (0, "/no/such/route")] {
@@ -45,13 +45,13 @@ async fn a_users_requests_are_counted_told_and_bounded_and_another_users_are_not
     assert_eq!((&body["status"], &body["code"]), (&429.into(), &"rate_limited".into()), "{body}");
     assert!(body["detail"].as_str().unwrap().contains("API_RATE_PER_MINUTE"), "{body}");
     assert_eq!(get(&api.client.as_user(&Uuid::new_v4().to_string()), "/jobs").await.status(), StatusCode::OK);
-    // What everybody may call is counted for nobody.
+    // Requests to public routes are not counted.
     let open = reqwest::get(format!("{}/livez", api.client.root)).await.unwrap();
     assert_eq!((open.status(), header(&open, "ratelimit")), (StatusCode::OK, ""));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_counts_for_the_user_for_whom_it_acts() {
+async fn a_request_with_a_key_counts_for_the_user_it_names() {
     let test = TestDb::new().await;
     let mut fleet = Fleet::new(&test.url, &test.url);
     fleet.set("API_RATE_PER_MINUTE", "6");
@@ -64,37 +64,37 @@ async fn a_key_counts_for_the_user_for_whom_it_acts() {
     }
 }
 
-async fn fail(client: &Client, bearer: &str, forwarded: &str) -> (StatusCode, String) {
+async fn get_refused(client: &Client, bearer: &str, forwarded: &str) -> (StatusCode, String) {
     let request = reqwest::Client::new().get(client.url("/jobs")).bearer_auth(bearer);
     problem(request.header("x-forwarded-for", forwarded).send().await.unwrap()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failed_log_ins_of_an_address_are_bounded_however_it_is_spoofed() {
+async fn failed_log_ins_are_limited_by_address_whatever_x_forwarded_for_says() {
     let test = TestDb::new().await;
     let mut plan = Plan::new();
     plan.settings.bounds.failures_per_minute = 3;
     let api = plan.serve(&test.url).await;
     for n in 0..3 {
-        assert_eq!(fail(&api.client, "wrong", &format!("1.1.1.{n}")).await.1, "token_invalid");
+        assert_eq!(get_refused(&api.client, "wrong", &format!("1.1.1.{n}")).await.1, "token_invalid");
     }
-    let (status, code) = fail(&api.client, "wrong", "2.2.2.2").await;
+    let (status, code) = get_refused(&api.client, "wrong", "2.2.2.2").await;
     assert_eq!((status, code.as_str()), (StatusCode::TOO_MANY_REQUESTS, "login_rate_limited"));
     let forged = format!("{}?expires=1&signature=x", api.client.url(&format!("/uploads/{}", Uuid::new_v4())));
     let forged = reqwest::Client::new().put(forged).send().await.unwrap();
     assert_eq!(problem(forged).await.1, "login_rate_limited");
-    // An expired token is no guess: its client has to hear that it must sign in again.
+    // An expired token is not a guess. Its client must be told to sign in again.
     let claims = json!({ "sub": Uuid::new_v4(), "aud": "authenticated", "exp": 1_700_000_000 });
     let key = jsonwebtoken::EncodingKey::from_secret(crate::support::fleet::SECRET.as_bytes());
     let expired = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
-    assert_eq!(fail(&api.client, &expired, "2.2.2.2").await.1, "token_expired");
-    // A key is not even looked up; a user who is let in by a token is not kept out by who shares the address.
-    assert_eq!(fail(&api.client, "apk_guess", "3.3.3.3").await.1, "login_rate_limited");
+    assert_eq!(get_refused(&api.client, &expired, "2.2.2.2").await.1, "token_expired");
+    // The API does not even look up a key. A user with a valid token is not affected by others at the same address.
+    assert_eq!(get_refused(&api.client, "apk_guess", "3.3.3.3").await.1, "login_rate_limited");
     assert_eq!(get(&api.client, "/jobs").await.status(), StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_a_proxy_each_client_fails_for_itself() {
+async fn behind_a_trusted_proxy_failed_log_ins_are_limited_by_client() {
     let test = TestDb::new().await;
     let mut plan = Plan::new();
     plan.settings.bounds.failures_per_minute = 1;
@@ -107,12 +107,12 @@ async fn behind_a_proxy_each_client_fails_for_itself() {
         ("2001:db8::1", "token_invalid"),
         ("2001:db8::2", "login_rate_limited"),
     ] {
-        assert_eq!(fail(&api.client, "wrong", forwarded).await.1, code, "{forwarded}");
+        assert_eq!(get_refused(&api.client, "wrong", forwarded).await.1, code, "{forwarded}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_right_to_ask_comes_back() {
+async fn requests_are_accepted_again_after_a_while() {
     let test = TestDb::new().await;
     let mut plan = Plan::new();
     plan.settings.bounds.requests_per_minute = 600;

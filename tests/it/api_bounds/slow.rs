@@ -1,4 +1,4 @@
-//! Clients that are slow, broken or too loud, over a real socket.
+//! Clients that are slow, broken or too many, over real sockets.
 
 use std::time::Duration;
 
@@ -15,31 +15,32 @@ use crate::support::{
     served::{Plan, Served},
 };
 
-/// Short times for heads and idle connections, so that being slow takes a moment.
-async fn impatient(test: &TestDb) -> Served {
+/// An API with short timeouts for request heads and idle connections.
+async fn serve_with_short_head_timeout(test: &TestDb) -> Served {
     let mut plan = Plan::new();
     plan.settings.bounds.head_timeout = Duration::from_millis(500);
     plan.settings.bounds.keep_alive = Duration::from_millis(500);
     plan.serve(&test.url).await
 }
 
-/// A short time for bodies.
-async fn impatient_with_bodies(test: &TestDb) -> Served {
+/// An API with a short timeout for bodies.
+async fn serve_with_short_body_timeout(test: &TestDb) -> Served {
     let mut plan = Plan::new();
     plan.settings.bounds.body_grace = Duration::from_millis(300);
     plan.serve(&test.url).await
 }
 
-/// What comes until the other side closes, within the test's patience.
+/// Reads until the server closes the connection.
 async fn rest(socket: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    let read = timeout(PATIENCE, socket.read_to_end(&mut bytes)).await.expect("the connection is held for ever");
-    // A reset is an end, too.
+    let read =
+        timeout(PATIENCE, socket.read_to_end(&mut bytes)).await.expect("the server does not close the connection");
+    // A reset counts as the end, too.
     drop(read);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Sends `head`, then a byte of `drip` for as long as the other side listens; what it answered.
+/// Sends `head`, then the byte `drip` every 50 ms until the server closes the connection; returns the answer.
 async fn trickle(api: &Served, head: &str, drip: u8) -> String {
     let socket = TcpStream::connect(api.address).await.unwrap();
     let (mut reading, mut writing) = socket.into_split();
@@ -54,13 +55,14 @@ async fn trickle(api: &Served, head: &str, drip: u8) -> String {
         }
     });
     let mut bytes = Vec::new();
-    let read = timeout(PATIENCE, reading.read_to_end(&mut bytes)).await.expect("a slow client is served for ever");
+    let read =
+        timeout(PATIENCE, reading.read_to_end(&mut bytes)).await.expect("the server does not close a slow connection");
     drop(read);
     drips.abort();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The one answer in `text`: its status and its body.
+/// Status and body of the answer in `text`.
 fn answer(text: &str) -> (u16, Value) {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{text:?}"));
@@ -68,9 +70,9 @@ fn answer(text: &str) -> (u16, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_that_trickles_is_ended() {
+async fn a_head_that_arrives_too_slowly_is_answered_with_408() {
     let test = TestDb::new().await;
-    let api = impatient(&test).await;
+    let api = serve_with_short_head_timeout(&test).await;
     let text = trickle(&api, "GET /livez HTTP/1.1\r\nhost: a\r\nx-slow: ", b'a').await;
     assert_eq!(answer(&text).0, 408, "{text}");
 }
@@ -78,18 +80,18 @@ async fn a_head_that_trickles_is_ended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_is_closed() {
     let test = TestDb::new().await;
-    let api = impatient(&test).await;
+    let api = serve_with_short_head_timeout(&test).await;
     let mut socket = TcpStream::connect(api.address).await.unwrap();
     socket.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     let text = rest(&mut socket).await;
     assert!(text.starts_with("HTTP/1.1 200"), "{text}");
-    assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "nothing came, so there is nothing to refuse: {text}");
+    assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "an idle connection gets no second answer: {text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_trickles_is_ended_on_every_route_that_takes_one() {
+async fn a_body_that_arrives_too_slowly_is_refused_on_every_route() {
     let test = TestDb::new().await;
-    let api = impatient_with_bodies(&test).await;
+    let api = serve_with_short_body_timeout(&test).await;
     let announced =
         json!({ "filename": "a.md", "bytes_len": 100_000, "mime": "text/markdown", "sha256": "ab".repeat(32) });
     let (_, announced) = api.client.post("/upload", announced).await;
@@ -118,13 +120,13 @@ async fn a_body_that_trickles_is_ended_on_every_route_that_takes_one() {
         assert_eq!((status, body["code"].as_str()), (408, Some("body_too_slow")), "{path} {kind}: {text}");
         assert!(body["detail"].as_str().unwrap().contains("API_BODY_MIN_RATE"), "{body}");
     }
-    // Nothing is stored half.
+    // Nothing is stored of an incomplete body.
     assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.uploads WHERE stored_at IS NOT NULL").await, "0");
     assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.documents").await, "1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_body_that_keeps_the_minimum_rate_arrives() {
+async fn a_slow_body_at_the_minimum_rate_is_accepted() {
     let test = TestDb::new().await;
     let mut plan = Plan::new();
     plan.settings.bounds.body_grace = Duration::from_secs(2);
@@ -149,7 +151,7 @@ async fn a_slow_body_that_keeps_the_minimum_rate_arrives() {
 
 /// The server may close the connection before the handler has answered.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chunk_that_is_none_breaks_its_own_request_only() {
+async fn an_invalid_chunk_fails_only_its_own_request() {
     let test = TestDb::new().await;
     let api = Plan::new().serve(&test.url).await;
     let head = format!(
@@ -169,7 +171,7 @@ async fn a_chunk_that_is_none_breaks_its_own_request_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_beyond_the_bound_wait_for_one_that_ends() {
+async fn connections_beyond_the_limit_wait_until_another_closes() {
     let test = TestDb::new().await;
     let mut plan = Plan::new();
     plan.settings.bounds.max_connections = 2;
@@ -188,7 +190,7 @@ async fn connections_beyond_the_bound_wait_for_one_that_ends() {
     let mut first = [0; 1];
     assert!(
         timeout(Duration::from_millis(300), waiting.read_exact(&mut first)).await.is_err(),
-        "it was served at once"
+        "the third connection was served at once"
     );
     drop(held);
     assert!(rest(&mut waiting).await.starts_with("HTTP/1.1 200"));

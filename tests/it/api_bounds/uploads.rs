@@ -1,4 +1,4 @@
-//! Uploads a day: counted in the database, whichever instance takes them.
+//! Uploads a day are counted in the database, across all instances.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ async fn instance(test: &TestDb) -> Served {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_instances_take_exactly_the_days_uploads_between_them() {
+async fn two_instances_together_accept_exactly_the_daily_uploads() {
     let test = TestDb::new().await;
     let (one, two) = (instance(&test).await, instance(&test).await);
     let sent = (0..24).map(|n| {
@@ -33,8 +33,8 @@ async fn two_instances_take_exactly_the_days_uploads_between_them() {
         })
     });
     let answers: Vec<(u16, Value)> = join_all(sent).await.into_iter().map(Result::unwrap).collect();
-    let taken = answers.iter().filter(|(status, _)| matches!(status, 201 | 202)).count();
-    assert_eq!(taken, PER_DAY as usize, "{answers:?}");
+    let accepted = answers.iter().filter(|(status, _)| matches!(status, 201 | 202)).count();
+    assert_eq!(accepted, PER_DAY as usize, "{answers:?}");
     for (status, body) in answers.iter().filter(|(status, _)| !matches!(status, 201 | 202)) {
         assert_eq!((*status, body["code"].as_str()), (429, Some("uploads_per_day")), "{body}");
     }
@@ -43,7 +43,7 @@ async fn two_instances_take_exactly_the_days_uploads_between_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_about_uploads_tell_what_is_left_of_the_day() {
+async fn answers_to_uploads_show_the_remaining_daily_uploads() {
     let test = TestDb::new().await;
     let mut plan = Plan::new();
     plan.settings.uploads.uploads_per_day = 2;

@@ -1,11 +1,11 @@
-//! Whether an answer is what the document says of it. Stricter than JSON Schema in one thing: a field that the document does
-//! not name is a fault, since nobody could know of it.
+//! Checks an answer against the OpenAPI document. It is stricter than JSON Schema in one point: a field that the document
+//! does not name is a fault.
 
 use serde_json::Value;
 
 use super::support::Operation;
 
-/// An answer as it came.
+/// An answer of the server.
 pub struct Answer {
     pub status: u16,
     pub content_type: Option<String>,
@@ -20,20 +20,20 @@ impl Answer {
     }
 }
 
-/// What is wrong with an answer of the operation.
+/// Lists how an answer differs from what the document says about the operation.
 pub fn faults(document: &Value, operation: &Operation<'_>, answer: &Answer) -> Vec<String> {
-    let said = &operation.value["responses"][answer.status.to_string()];
-    if said.is_null() {
+    let documented = &operation.value["responses"][answer.status.to_string()];
+    if documented.is_null() {
         return vec![format!("{} is not documented", answer.status)];
     }
     let mut faults = Vec::new();
-    for name in said["headers"].as_object().into_iter().flatten().map(|(name, _)| name.to_lowercase()) {
-        // Of headers, those that every answer has.
+    for name in documented["headers"].as_object().into_iter().flatten().map(|(name, _)| name.to_lowercase()) {
+        // Only the headers that every answer has.
         if name.starts_with("x-") && !answer.headers.contains(&name) {
             faults.push(format!("{} lacks the header {name}", answer.status));
         }
     }
-    let contents = said["content"].as_object().cloned().unwrap_or_default();
+    let contents = documented["content"].as_object().cloned().unwrap_or_default();
     let kind = answer.content_type.as_deref().map(|kind| kind.split(';').next().unwrap_or_default().trim().to_owned());
     match kind {
         None if contents.is_empty() => {}
@@ -47,29 +47,29 @@ pub fn faults(document: &Value, operation: &Operation<'_>, answer: &Answer) -> V
     faults
 }
 
-/// `value` against `schema`; `at` is where it stands.
+/// Checks `value` against `schema`; `at` is the JSON path of the value.
 pub fn check(document: &Value, schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
     if let Some(reference) = schema["$ref"].as_str() {
-        let target = document.pointer(reference.trim_start_matches('#')).expect("a reference leads somewhere");
+        let target = document.pointer(reference.trim_start_matches('#')).expect("a reference to an existing schema");
         return check(document, target, value, at, faults);
     }
     for part in schema["allOf"].as_array().into_iter().flatten() {
         check(document, part, value, at, faults);
     }
-    if let Some(ways) = schema["oneOf"].as_array() {
-        let fits = ways.iter().filter(|way| {
+    if let Some(variants) = schema["oneOf"].as_array() {
+        let fits = variants.iter().filter(|variant| {
             let mut found = Vec::new();
-            check(document, way, value, at, &mut found);
+            check(document, variant, value, at, &mut found);
             found.is_empty()
         });
         if fits.count() != 1 {
-            faults.push(format!("{at} is not one of the ways it may be: {value}"));
+            faults.push(format!("{at} does not match exactly one variant of oneOf: {value}"));
         }
     }
     if let Some(names) = schema["enum"].as_array()
         && !names.contains(value)
     {
-        faults.push(format!("{at} is none of the names documented: {value}"));
+        faults.push(format!("{at} is not one of the documented values: {value}"));
     }
     check_type(schema, value, at, faults);
     check_bounds(schema, value, at, faults);
@@ -98,7 +98,7 @@ fn check_type(schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>)
         _ => false,
     });
     if !fits {
-        faults.push(format!("{at} is no {}: {value}", types.join(" or ")));
+        faults.push(format!("{at} is not of type {}: {value}", types.join(" or ")));
     }
 }
 
@@ -119,7 +119,7 @@ fn check_bounds(schema: &Value, value: &Value, at: &str, faults: &mut Vec<String
             _ => true,
         };
         if !fits {
-            faults.push(format!("{at} is no {}: {value}", schema["format"]));
+            faults.push(format!("{at} does not have the format {}: {value}", schema["format"]));
         }
     }
 }
@@ -137,7 +137,7 @@ fn check_fields(document: &Value, schema: &Value, value: &Value, at: &str, fault
             (Some(known), _) => check(document, known, value, &at, faults),
             (None, Value::Bool(true)) => {}
             (None, more @ Value::Object(_)) => check(document, more, value, &at, faults),
-            // What requires nothing only narrows what stands beside it.
+            // A schema without required fields only narrows the schema next to it.
             (None, _) if schema["properties"].is_object() && schema["required"].is_array() => {
                 faults.push(format!("{at} is not documented"));
             }

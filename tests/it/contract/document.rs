@@ -1,4 +1,4 @@
-//! What the document says of itself.
+//! The OpenAPI document is complete and up to date.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +24,7 @@ fn document() -> Value {
     serde_json::from_str(&text()).unwrap()
 }
 
-/// Committed, so that a change of the contract shows where changes are read.
+/// The file is committed so that a change of the contract shows in reviews.
 #[test]
 fn docs_openapi_json_is_the_contract() {
     let (file, text) = (root().join("docs/openapi.json"), text());
@@ -33,13 +33,13 @@ fn docs_openapi_json_is_the_contract() {
     } else {
         assert!(
             fs::read_to_string(&file).unwrap_or_default() == text,
-            "docs/openapi.json is out of date: run this test once with UPDATE_DOCS=1 and look at what changed"
+            "docs/openapi.json is out of date: run this test once with UPDATE_DOCS=1 and read the diff"
         );
     }
 }
 
 #[test]
-fn every_operation_of_the_contract_is_told_whole() {
+fn every_operation_of_the_contract_is_fully_documented() {
     let document = document();
     assert_eq!(document["openapi"].as_str().unwrap().split('.').take(2).collect::<Vec<_>>(), ["3", "1"]);
     let mut ids = BTreeMap::new();
@@ -63,22 +63,22 @@ fn every_operation_of_the_contract_is_told_whole() {
             }
         }
         let answers = value["responses"].as_object().unwrap();
-        faults.extend(contents(&name, "its body", &value["requestBody"]));
+        faults.extend(incomplete_contents(&name, "its body", &value["requestBody"]));
         for (status, answer) in answers {
-            faults.extend(contents(&name, status, answer));
+            faults.extend(incomplete_contents(&name, status, answer));
             if answer["description"].as_str().unwrap_or_default().is_empty() {
                 faults.push(format!("{name}: {status} lacks a description"));
             }
         }
         if !answers.keys().any(|status| status.starts_with('2')) {
-            faults.push(format!("{name} never ends well"));
+            faults.push(format!("{name} has no successful answer"));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// What lacks a schema or an example.
-fn contents(name: &str, place: &str, of: &Value) -> Vec<String> {
+/// Lists the contents that lack a schema or an example.
+fn incomplete_contents(name: &str, place: &str, of: &Value) -> Vec<String> {
     let contents = of["content"].as_object().into_iter().flatten();
     contents
         .filter(|(_, content)| {
@@ -91,13 +91,13 @@ fn contents(name: &str, place: &str, of: &Value) -> Vec<String> {
 }
 
 #[test]
-fn everything_that_the_contract_refers_to_is_in_it() {
+fn every_reference_in_the_contract_resolves() {
     let document = document();
     let mut references = BTreeSet::new();
     collect(&document, &mut references);
-    let lost: Vec<&&str> =
+    let missing: Vec<&&str> =
         references.iter().filter(|at| document.pointer(at.trim_start_matches('#')).is_none()).collect();
-    assert!(references.len() > 50 && lost.is_empty(), "{lost:?}");
+    assert!(references.len() > 50 && missing.is_empty(), "{missing:?}");
     let operations = operations(&document);
     let ids: BTreeSet<&str> = operations.iter().filter_map(|one| one.value["operationId"].as_str()).collect();
     for operation in &operations {
@@ -120,27 +120,28 @@ fn collect<'a>(value: &'a Value, into: &mut BTreeSet<&'a str>) {
     }
 }
 
-/// Codes that no operation answers with: they are what happens beside all operations, or in front of them.
-const BESIDE: &[Code] = &[Code::RouteNotFound, Code::MethodNotAllowed, Code::RequestTimeout, Code::BadRequest];
+/// Codes that belong to no operation, since the server answers with them before it has found one.
+const WITHOUT_OPERATION: &[Code] =
+    &[Code::RouteNotFound, Code::MethodNotAllowed, Code::RequestTimeout, Code::BadRequest];
 
 #[test]
-fn the_contract_has_each_code_with_each_of_its_statuses() {
+fn the_contract_has_an_example_of_each_code_with_each_of_its_statuses() {
     let document = document();
     let examples = document["components"]["examples"].as_object().unwrap();
-    let beside = |name: &str| BESIDE.iter().any(|code| code.as_str() == name);
-    let said: BTreeSet<String> = examples.keys().filter(|key| !beside(&key[4..])).cloned().collect();
-    let wanted = Code::ALL.iter().filter(|code| !BESIDE.contains(code));
+    let without_operation = |name: &str| WITHOUT_OPERATION.iter().any(|code| code.as_str() == name);
+    let documented: BTreeSet<String> = examples.keys().filter(|key| !without_operation(&key[4..])).cloned().collect();
+    let wanted = Code::ALL.iter().filter(|code| !WITHOUT_OPERATION.contains(code));
     let wanted = wanted.flat_map(|code| code.statuses().iter().map(move |status| format!("{status}_{code}")));
-    assert_eq!(said, wanted.collect());
+    assert_eq!(documented, wanted.collect());
 }
 
-/// A route beside the table would have no documentation.
+/// A route registered elsewhere would be missing in the document.
 #[test]
 fn only_the_table_registers_routes() {
     let mut faults = Vec::new();
     visit(&root().join("crates/api/src"), &mut |path, text| {
         let name = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
-        // The worker's port has its own three probes, and nothing of the API.
+        // The worker's port has only its own three probes.
         if name.starts_with("crates/api/src/server") || name == "src/roles/worker/probes.rs" {
             return;
         }
@@ -150,31 +151,31 @@ fn only_the_table_registers_routes() {
             }
         }
     });
-    assert!(faults.is_empty(), "routes belong into crates/api/src/server/routes.rs: {}", faults.join(", "));
+    assert!(faults.is_empty(), "register routes in crates/api/src/server/routes.rs: {}", faults.join(", "));
 }
 
-fn visit(folder: &Path, look: &mut impl FnMut(&Path, &str)) {
+fn visit(folder: &Path, read: &mut impl FnMut(&Path, &str)) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            visit(&path, look);
+            visit(&path, read);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            look(&path, &fs::read_to_string(&path).unwrap());
+            read(&path, &fs::read_to_string(&path).unwrap());
         }
     }
 }
 
-/// Types of events are text in the database and an enum in the contract.
+/// Event types are text in the database and an enum in the contract.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_has_the_types_of_events_that_the_database_takes() {
+async fn the_contract_lists_the_event_types_that_the_database_accepts() {
     let test = TestDb::new().await;
     let constraint = test
         .value("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'ck_events_type' AND contype = 'c'")
         .await;
-    let taken: BTreeSet<&str> = constraint.split('\'').skip(1).step_by(2).collect();
+    let accepted: BTreeSet<&str> = constraint.split('\'').skip(1).step_by(2).collect();
     let document = document();
     let names = document["components"]["schemas"]["EventType"]["enum"].as_array().unwrap();
-    let said: BTreeSet<&str> = names.iter().map(|name| name.as_str().unwrap()).collect();
-    assert!(!said.is_empty());
-    assert_eq!(said, taken);
+    let documented: BTreeSet<&str> = names.iter().map(|name| name.as_str().unwrap()).collect();
+    assert!(!documented.is_empty());
+    assert_eq!(documented, accepted);
 }

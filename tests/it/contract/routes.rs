@@ -1,4 +1,4 @@
-//! What the server has, asked for over HTTP, against the document that it serves.
+//! The routes of the running server, compared with the document that it serves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::support::{db::TestDb, fleet::Fleet};
 const ID: &str = "01890000-0000-7000-8000-000000000000";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_path_of_the_contract_is_there_and_takes_just_its_methods() {
+async fn every_path_of_the_contract_exists_and_accepts_only_its_methods() {
     let test = TestDb::new().await;
     let fleet = Fleet::new(&test.url, &test.url);
     let (_api, client) = fleet.api();
@@ -35,16 +35,16 @@ async fn every_path_of_the_contract_is_there_and_takes_just_its_methods() {
         assert_eq!(answer.status(), 405, "{path}");
         let problem: Value = answer.json().await.unwrap();
         assert_eq!(problem["code"], "method_not_allowed", "{path}");
-        let taken: BTreeSet<String> = allow.split(", ").map(str::to_owned).collect();
-        assert_eq!(taken, methods, "{path}");
+        let accepted: BTreeSet<String> = allow.split(", ").map(str::to_owned).collect();
+        assert_eq!(accepted, methods, "{path}");
     }
-    // The document at the root is the same.
+    // The document below the root is the same.
     let at_root: Value = reqwest::get(format!("{}/openapi.json", client.root)).await.unwrap().json().await.unwrap();
     assert_eq!(at_root, document);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_docs_page_is_whole_and_comes_from_here_alone() {
+async fn the_docs_page_loads_files_only_from_its_own_server() {
     let test = TestDb::new().await;
     let fleet = Fleet::new(&test.url, &test.url);
     let (_api, client) = fleet.api();
@@ -54,7 +54,7 @@ async fn the_docs_page_is_whole_and_comes_from_here_alone() {
         let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
         assert!(policy.starts_with("default-src 'none'; script-src 'self'; "), "{policy}");
         let page = page.text().await.unwrap();
-        assert!(!page.contains("http://") && !page.contains("https://"), "the page needs something from elsewhere");
+        assert!(!page.contains("http://") && !page.contains("https://"), "the page loads something from another host");
         let mut files = 0;
         for link in page.split(['"']).filter(|word| word.starts_with("docs/")) {
             let file = reqwest::get(format!("{base}/{link}")).await.unwrap();

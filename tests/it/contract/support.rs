@@ -1,4 +1,4 @@
-//! Reading an OpenAPI document.
+//! Reads an OpenAPI document.
 
 use serde_json::Value;
 
@@ -19,15 +19,15 @@ impl Operation<'_> {
         format!("{} {}", self.method.to_uppercase(), self.path)
     }
 
-    /// Where it is: its path's servers, else the document's.
+    /// The servers of its path, or else those of the document.
     pub fn servers(&self, document: &Value) -> Vec<String> {
         let servers = if self.item["servers"].is_array() { &self.item["servers"] } else { &document["servers"] };
         servers.as_array().unwrap().iter().map(|server| server["url"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Whether a caller must say who it is.
+    /// Whether it requires authentication.
     pub fn is_private(&self) -> bool {
-        self.value["security"].as_array().is_some_and(|ways| !ways.is_empty())
+        self.value["security"].as_array().is_some_and(|schemes| !schemes.is_empty())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every command that the documents and the platforms' files name is one that the program takes.
+//! The program accepts every command in the documentation and in the platforms' files.
 
 use std::{fs, path::Path};
 
@@ -10,11 +10,11 @@ use super::{
     yaml::{entries, items, load, read, text},
 };
 
-/// Lines in fenced blocks that the program prints, and that begin as a command does.
-const PRINTED: &[&str] = &["app dev is running, and keeps its data in …", "app 0.1.0 (commit "];
+/// Lines in fenced blocks that are output of the program, although they start like a command.
+const OUTPUT_LINES: &[&str] = &["app dev is running, and keeps its data in …", "app 0.1.0 (commit "];
 const UUID: &str = "0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10";
 
-/// The pages that a person types from.
+/// The pages with commands for people to type.
 fn pages() -> Vec<String> {
     let docs = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
     let mut pages: Vec<String> = docs
@@ -26,7 +26,7 @@ fn pages() -> Vec<String> {
     pages
 }
 
-/// The lines within fences, those that end with a backslash joined with the next.
+/// The lines within fences; a line that ends with a backslash is joined with the next.
 fn fenced(page: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let (mut inside, mut open) = (false, String::new());
@@ -45,7 +45,7 @@ fn fenced(page: &str) -> Vec<String> {
     lines
 }
 
-/// What stands between single backticks in the prose and the tables.
+/// The code spans of the prose and the tables.
 fn inline(page: &str) -> Vec<String> {
     let mut inside = false;
     let prose = page.lines().filter(|line| {
@@ -56,7 +56,7 @@ fn inline(page: &str) -> Vec<String> {
     prose.flat_map(|line| line.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
 }
 
-/// The commands of a line of shell, without what explains them behind two spaces or a `#`.
+/// The `app` commands in a line of shell, without an explanation after two spaces or a `#`.
 fn commands(line: &str) -> Vec<Vec<String>> {
     let mut all = vec![Vec::new()];
     for word in words(line) {
@@ -84,7 +84,7 @@ fn words(line: &str) -> Vec<String> {
     words.into_iter().filter(|word| !word.is_empty()).collect()
 }
 
-/// `app` and what follows it, behind variables, and behind `docker compose exec SERVICE`.
+/// `app` and its arguments, after variable assignments and `docker compose exec SERVICE` are removed.
 fn app_arguments(words: Vec<String>) -> Option<Vec<String>> {
     let is_variable = |word: &String| {
         word.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
@@ -96,13 +96,13 @@ fn app_arguments(words: Vec<String>) -> Option<Vec<String>> {
         0
     };
     (rest.get(at).is_some_and(|word| word == "app")).then(|| {
-        let redirected = |word: &String| !matches!(word.as_str(), ">" | ">>" | "2>" | "<");
-        rest[at..].iter().take_while(|word| redirected(word)).map(|word| filled(word)).collect()
+        let is_argument = |word: &String| !matches!(word.as_str(), ">" | ">>" | "2>" | "<");
+        rest[at..].iter().take_while(|word| is_argument(word)).map(|word| fill_placeholder(word)).collect()
     })
 }
 
-/// A placeholder's value.
-fn filled(word: &str) -> String {
+/// Replaces a placeholder by a value.
+fn fill_placeholder(word: &str) -> String {
     match word {
         "ID" | "UUID" | "KEY_ID" | "JOB_ID" => UUID.to_owned(),
         "COMMAND" => "migrate".to_owned(),
@@ -114,7 +114,7 @@ fn filled(word: &str) -> String {
 
 fn refusal(arguments: &[String]) -> Option<String> {
     let error = Cli::try_parse_from(arguments).err()?;
-    // A group of commands without the one that is meant, as in "`app keys`", is a name.
+    // A group without a subcommand, as in "`app keys`", names the group and is accepted.
     let shown = matches!(
         error.kind(),
         ErrorKind::DisplayHelp
@@ -126,11 +126,11 @@ fn refusal(arguments: &[String]) -> Option<String> {
 }
 
 fn is_printed(line: &str) -> bool {
-    PRINTED.iter().any(|start| line.trim().starts_with(start))
+    OUTPUT_LINES.iter().any(|start| line.trim().starts_with(start))
 }
 
-/// How many commands are in `lines`, and what is wrong with those that the program does not take.
-fn look_at(place: &str, lines: impl IntoIterator<Item = String>) -> (usize, Vec<String>) {
+/// The number of commands in `lines`, and the error for each that the program refuses.
+fn check_commands(place: &str, lines: impl IntoIterator<Item = String>) -> (usize, Vec<String>) {
     let all: Vec<Vec<String>> =
         lines.into_iter().filter(|line| !is_printed(line)).flat_map(|line| commands(&line)).collect();
     let refused = all.iter().filter_map(|arguments| Some(format!("{place}: {}", refusal(arguments)?))).collect();
@@ -138,23 +138,23 @@ fn look_at(place: &str, lines: impl IntoIterator<Item = String>) -> (usize, Vec<
 }
 
 #[test]
-fn every_app_command_in_the_documents_is_one_that_the_program_takes() {
+fn every_app_command_in_the_documentation_is_valid() {
     let pages: Vec<(String, String)> = pages().into_iter().map(|name| (read(&name), name)).collect();
     let (mut found, mut refused) = (0, Vec::new());
     for (page, name) in &pages {
-        let (more, wrong) = look_at(name, fenced(page).into_iter().chain(inline(page)));
+        let (more, wrong) = check_commands(name, fenced(page).into_iter().chain(inline(page)));
         found += more;
         refused.extend(wrong);
     }
-    assert!(refused.is_empty(), "there are no such commands:\n{}", refused.join("\n"));
+    assert!(refused.is_empty(), "the program refuses these commands:\n{}", refused.join("\n"));
     assert!(found > 60, "only {found} commands were found");
-    for line in PRINTED {
+    for line in OUTPUT_LINES {
         assert!(pages.iter().any(|(page, _)| page.contains(line)), "no page shows {line:?} any more");
     }
 }
 
 #[test]
-fn every_app_command_in_the_files_of_a_deploy_is_one_that_the_program_takes() {
+fn every_app_command_in_the_deployment_files_is_valid() {
     for name in ["render.yaml", "render.staging.yaml"] {
         let blueprint = load(name);
         let lines = items(&blueprint["services"]).flat_map(|service| {
@@ -162,7 +162,7 @@ fn every_app_command_in_the_files_of_a_deploy_is_one_that_the_program_takes() {
                 text(&service["preDeployCommand"]).trim_start_matches("/bin/sh -c ").trim_matches('"').to_owned();
             [text(&service["dockerCommand"]).to_owned(), release]
         });
-        assert_eq!(look_at(name, lines), (4, Vec::new()));
+        assert_eq!(check_commands(name, lines), (4, Vec::new()));
     }
     let image = instructions();
     let json = |arguments: &str| {
@@ -170,15 +170,15 @@ fn every_app_command_in_the_files_of_a_deploy_is_one_that_the_program_takes() {
         list.join(" ")
     };
     let lines = image.iter().filter(|(name, _)| name == "CMD" || name == "HEALTHCHECK").map(|(_, rest)| json(rest));
-    assert_eq!(look_at("Dockerfile", lines), (2, Vec::new()));
+    assert_eq!(check_commands("Dockerfile", lines), (2, Vec::new()));
     let compose = load("compose.yaml");
     let lines = entries(&compose["services"])
         .map(|(_, service)| items(&service["command"]).map(text).collect::<Vec<_>>().join(" "));
-    assert_eq!(look_at("compose.yaml", lines), (3, Vec::new()));
+    assert_eq!(check_commands("compose.yaml", lines), (3, Vec::new()));
 }
 
 #[test]
-fn the_scan_finds_what_a_person_would_type() {
+fn the_scan_finds_the_commands_that_a_person_would_type() {
     let page = "app outside, `app dev`\n```\napp jobs retry ID --from parsed   again\nENVIRONMENT=staging app migrate && app check # both\n\
         docker compose exec api app keys create \\\n  me\napp parse a.pdf > a.md\n```\n";
     let found: Vec<String> =

@@ -1,4 +1,4 @@
-//! The image: what goes in, and as whom it runs.
+//! The Docker image: its contents and its user.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -22,7 +22,7 @@ pub fn instructions() -> Vec<(String, String)> {
     all
 }
 
-/// The stages in order, each with its name (the last has none), its base and its instructions.
+/// A build stage: its name (the last stage has none), its base and its instructions.
 struct Stage {
     name: String,
     base: String,
@@ -54,7 +54,7 @@ fn final_stage() -> Stage {
     stages().pop().unwrap()
 }
 
-/// `(stage, path)` of each COPY from another stage, and the sources of each from the project.
+/// `(stage, path)` of each COPY from another stage, and the sources of each COPY from the project.
 fn copies(stage: &Stage) -> (Vec<(String, String)>, Vec<String>) {
     let (mut from_stages, mut from_project) = (Vec::new(), Vec::new());
     for copy in stage.all("COPY") {
@@ -68,11 +68,11 @@ fn copies(stage: &Stage) -> (Vec<(String, String)>, Vec<String>) {
     (from_stages, from_project)
 }
 
-/// Whether .dockerignore lets a path of the project into the build.
-fn is_let_in(path: &str) -> bool {
+/// Whether .dockerignore allows a path of the project in the build context.
+fn is_in_build_context(path: &str) -> bool {
     let file = read(".dockerignore");
     let mut rules = file.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    assert_eq!(rules.next(), Some("*"), "everything stays out but what is named");
+    assert_eq!(rules.next(), Some("*"), ".dockerignore excludes everything, then lists exceptions");
     rules.any(|rule| Path::new(path).starts_with(rule.strip_prefix('!').unwrap()))
 }
 
@@ -86,12 +86,12 @@ fn the_image_does_not_run_as_root() {
     let position = |name: &str| stage.instructions.iter().position(|(n, _)| n == name).unwrap();
     let last_run = stage.instructions.iter().rposition(|(name, _)| name == "RUN").unwrap();
     assert!(last_run < position("USER") && position("USER") < position("CMD"));
-    // The program, the model and the configuration are root's, so that what runs cannot change them.
+    // Program, model and configuration belong to root, so that the running program cannot change them.
     assert!(stage.all("COPY").all(|copy| !copy.contains("--chown")));
 }
 
 #[test]
-fn the_image_says_whether_it_is_well_and_runs_the_api_by_default() {
+fn the_image_has_a_health_check_and_runs_the_api_by_default() {
     let stage = final_stage();
     let checks: Vec<&str> = stage.all("HEALTHCHECK").collect();
     assert!(
@@ -99,19 +99,19 @@ fn the_image_says_whether_it_is_well_and_runs_the_api_by_default() {
         "{checks:?}"
     );
     assert_eq!(stage.all("CMD").collect::<Vec<_>>(), [r#"["app", "api"]"#]);
-    // A platform's command replaces CMD; an entry point would stand before it.
+    // A platform's command replaces CMD, but would be appended to an entry point.
     assert_eq!(stage.all("ENTRYPOINT").count(), 0);
 }
 
 #[test]
-fn every_base_image_has_a_version_and_the_compilers_is_cargos() {
+fn every_base_image_has_a_version_and_rust_has_the_one_of_cargo_toml() {
     let manifest = read("Cargo.toml");
     let wanted = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
     for stage in stages() {
         let (image, tag) = stage.base.split_once(':').unwrap_or_else(|| panic!("{} has no tag", stage.base));
         assert!(
             !tag.starts_with("latest") && tag.contains("trixie"),
-            "{image}:{tag}: one Debian throughout, or no glibc fits"
+            "{image}:{tag}: every stage needs the same Debian release, for a common glibc"
         );
         if image == "rust" {
             assert!(tag.starts_with(&format!("{wanted}.")), "{tag} is not Rust {wanted}");
@@ -120,9 +120,9 @@ fn every_base_image_has_a_version_and_the_compilers_is_cargos() {
 }
 
 #[test]
-fn what_is_copied_is_there() {
+fn every_copied_path_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    // What each stage makes, and what makes it.
+    // The paths that each stage produces, and the command that produces them.
     let made = BTreeMap::from([
         (("model", "/cache/models"), "APP_CACHE_DIR=/cache scripts/fetch model"),
         (("build", "/licences"), "scripts/licences /licences"),
@@ -130,42 +130,47 @@ fn what_is_copied_is_there() {
         (("build", "/src/target/release/app"), "cargo build --locked --release --bin app"),
     ]);
     let stages = stages();
-    let mut taken = 0;
+    let mut copied = 0;
     for stage in &stages {
         let (from_stages, from_project) = copies(stage);
         for (from, path) in from_stages {
-            let recipe = made.get(&(from.as_str(), path.as_str())).unwrap_or_else(|| panic!("nothing makes {path}"));
+            let recipe = made
+                .get(&(from.as_str(), path.as_str()))
+                .unwrap_or_else(|| panic!("no stage is known to produce {path}"));
             let source = stages.iter().find(|stage| stage.name == from).unwrap();
             assert!(source.all("RUN").any(|run| run.contains(recipe)), "{from} does not run {recipe}");
             assert!(path.starts_with("/src") <= (source.all("WORKDIR").next() == Some("/src")));
-            taken += 1;
+            copied += 1;
         }
         for path in from_project {
             assert!(root.join(&path).exists(), "COPY {path}: there is no such file");
-            assert!(is_let_in(&path), "COPY {path}: .dockerignore keeps it out");
+            assert!(is_in_build_context(&path), "COPY {path}: .dockerignore keeps it out");
         }
     }
-    assert_eq!(taken, made.len());
+    assert_eq!(copied, made.len());
     assert!(read("scripts/lib.sh").contains("model_dir=$cache/models/"), "scripts/fetch puts the model elsewhere");
 }
 
 #[test]
-fn no_secret_and_nothing_built_gets_into_the_build() {
+fn no_secret_and_no_build_output_gets_into_the_build() {
     for path in [".env", ".git", ".cache", "target", "tests", "docs", "scripts/dev", ".env.example"] {
-        assert!(!is_let_in(path), "{path}");
+        assert!(!is_in_build_context(path), "{path}");
     }
     for (name, rest) in instructions().iter().filter(|(name, _)| name == "ARG" || name == "ENV") {
         for word in rest.split_whitespace() {
             let word = word.split('=').next().unwrap();
             let known = variable(word);
-            assert!(known.is_none_or(|v| v.secrecy == Secrecy::Open), "{name} {word}: layers keep it for everybody");
-            assert!(name == "ARG" || known.is_some(), "ENV {word} is no variable of the program");
+            assert!(
+                known.is_none_or(|v| v.secrecy == Secrecy::Open),
+                "{name} {word}: image layers would reveal this secret"
+            );
+            assert!(name == "ARG" || known.is_some(), "ENV {word} is not a variable of the program");
         }
     }
 }
 
 #[test]
-fn what_the_program_has_in_it_is_in_the_build() {
+fn every_included_file_is_copied_into_the_build() {
     let stages = stages();
     let build = stages.iter().find(|stage| stage.name == "build").unwrap();
     let (_, copied) = copies(build);
@@ -188,7 +193,7 @@ fn what_the_program_has_in_it_is_in_the_build() {
     }
     assert!(included >= 8, "only {included} files are included");
     assert!(copied.contains(&"migrations".to_owned()));
-    // It may be built again and again without git: whoever builds it says which commit it is.
+    // The build has no git, so build arguments name the commit.
     let arguments: Vec<&str> = build.all("ARG").collect();
     for argument in ["RENDER_GIT_COMMIT", "RENDER_GIT_BRANCH", "APP_COMMIT", "APP_BRANCH", "SOURCE_DATE_EPOCH"] {
         assert!(arguments.contains(&argument), "ARG {argument}");

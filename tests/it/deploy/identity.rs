@@ -1,4 +1,4 @@
-//! Which build it is: baked in, overridden by the platform, and shown everywhere.
+//! The identity of a build: compiled in, overridden by the platform, and shown by every process.
 
 use std::{path::Path, process::Command};
 
@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 #[path = "../../../build.rs"]
-#[allow(dead_code, reason = "its main is cargo's")]
+#[allow(dead_code, reason = "cargo calls its main")]
 mod build_script;
 
 const COMMIT: &str = "3f2a9c1d4e5b6a7980c1d2e3f4a5b6c7d8e9f0a1";
@@ -22,7 +22,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What stands between the words in `1.0 (commit C, branch B, built T, schema N)`.
+/// The values C, B, T and N of `1.0 (commit C, branch B, built T, schema N)`.
 fn parts(version: &str) -> (String, String, String, String) {
     let part = |from: &str, to: &str| {
         let rest = version.split_once(from).unwrap_or_else(|| panic!("no {from:?} in {version}")).1;
@@ -44,8 +44,8 @@ fn a_build_knows_its_commit_its_time_and_its_newest_migration() {
     assert!(version.starts_with(&format!("app {} (", env!("CARGO_PKG_VERSION"))), "{version}");
     let (commit, branch, built_at, schema) = parts(&version);
     let git = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(root()).output();
-    let told = ["RENDER_GIT_COMMIT", "APP_COMMIT"].iter().any(|name| std::env::var_os(name).is_some());
-    if let Some(git) = git.ok().filter(|git| git.status.success() && !told) {
+    let is_given = ["RENDER_GIT_COMMIT", "APP_COMMIT"].iter().any(|name| std::env::var_os(name).is_some());
+    if let Some(git) = git.ok().filter(|git| git.status.success() && !is_given) {
         assert_eq!(commit.trim_end_matches("-dirty"), String::from_utf8(git.stdout).unwrap().trim());
     }
     assert!(!branch.is_empty(), "{version}");
@@ -55,14 +55,14 @@ fn a_build_knows_its_commit_its_time_and_its_newest_migration() {
 }
 
 #[test]
-fn the_platform_names_the_commit_and_the_branch_that_run() {
+fn the_platforms_commit_and_branch_override_the_compiled_ones() {
     let version = version_of(&[("RENDER_GIT_COMMIT", COMMIT), ("RENDER_GIT_BRANCH", "release")]);
     let (commit, branch, ..) = parts(&version);
     assert_eq!((commit.as_str(), branch.as_str()), (COMMIT, "release"));
 }
 
 #[test]
-fn a_build_without_git_is_told_commit_branch_and_time() {
+fn a_build_without_git_takes_commit_branch_and_time_from_the_environment() {
     let env = |name: &str| match name {
         "APP_COMMIT" => Some(format!("{COMMIT}\n")),
         "RENDER_GIT_COMMIT" => Some(String::new()),
@@ -72,11 +72,11 @@ fn a_build_without_git_is_told_commit_branch_and_time() {
     assert_eq!(build_script::given(&["RENDER_GIT_COMMIT", "APP_COMMIT"], env).as_deref(), Some(COMMIT));
     assert_eq!(build_script::given(&["APP_BRANCH"], env), None);
     assert_eq!(build_script::built_at(env), Some(1_763_794_800));
-    assert!(build_script::built_at(|_| None) > Some(1_763_794_800), "without it, now");
+    assert!(build_script::built_at(|_| None) > Some(1_763_794_800), "without SOURCE_DATE_EPOCH it is the current time");
 }
 
 #[tokio::test]
-async fn the_baked_schema_version_is_that_of_the_newest_embedded_migration() {
+async fn the_compiled_schema_version_is_that_of_the_newest_migration() {
     let test = TestDb::empty().await;
     let newest = list_migrations(&test.db).await.unwrap().pop().unwrap().name;
     assert!(newest.starts_with(&format!("V{SCHEMA_VERSION:04}__")), "{newest}");
@@ -87,20 +87,20 @@ async fn get(url: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_process_shows_the_same_build_everywhere() {
+async fn every_process_shows_the_same_build() {
     let test = TestDb::new().await;
     let mut fleet = Fleet::new(&test.url, &test.url);
     fleet.set("RENDER_GIT_COMMIT", COMMIT);
     fleet.set("RENDER_GIT_BRANCH", "release");
-    let whole = version_of(&[("RENDER_GIT_COMMIT", COMMIT), ("RENDER_GIT_BRANCH", "release")]);
-    let (_, _, built_at, _) = parts(&whole);
-    let whole = whole.trim().trim_start_matches("app ");
+    let version = version_of(&[("RENDER_GIT_COMMIT", COMMIT), ("RENDER_GIT_BRANCH", "release")]);
+    let (_, _, built_at, _) = parts(&version);
+    let version = version.trim().trim_start_matches("app ");
 
     let (mut api, client) = fleet.api();
     let mut worker = fleet.worker();
     let (_, _, migrated) = fleet.run(&["migrate"]);
     for line in [api.wait_for("app api starts"), worker.wait_for("app worker starts"), migrated] {
-        assert!(line.contains(whole), "no {whole:?} in {line}");
+        assert!(line.contains(version), "no {version:?} in {line}");
     }
     for path in ["/version", "/health", "/api/upload-pipeline/version"] {
         let body = get(&format!("{}{path}", client.root)).await;
@@ -113,7 +113,7 @@ async fn every_process_shows_the_same_build_everywhere() {
         w.schema_version FROM upload_pipeline.workers AS w";
     let deadline = std::time::Instant::now() + PATIENCE;
     while test.rows(sql).await.is_empty() {
-        assert!(std::time::Instant::now() < deadline, "the worker made no row");
+        assert!(std::time::Instant::now() < deadline, "the worker did not register itself");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let row = [COMMIT, "release", env!("CARGO_PKG_VERSION"), built_at.as_str(), &SCHEMA_VERSION.to_string()];

@@ -1,4 +1,4 @@
-//! The Blueprints keep the platform's rules, and start what they name.
+//! Render's Blueprints follow the platform's rules and give each service valid settings.
 //!
 //! Source of the rules: Render's Blueprint reference and its pages on deploys, health checks and environment variables.
 
@@ -16,7 +16,7 @@ use crate::support::{db::TestDb, fleet::Fleet};
 
 const BLUEPRINTS: [&str; 2] = ["render.yaml", "render.staging.yaml"];
 
-/// What a service runs.
+/// The role that a service runs.
 fn role(service: &Value) -> Role {
     let command = text(&service["dockerCommand"]);
     match Cli::try_parse_from(command.split_whitespace()).unwrap_or_else(|error| panic!("{command}: {error}")).command {
@@ -26,8 +26,8 @@ fn role(service: &Value) -> Role {
     }
 }
 
-/// What a person would type where the platform asks, and what it makes up.
-fn typed(name: &str, environment: &str) -> String {
+/// The value that a person would enter in Render's dashboard, or that Render would generate.
+fn entered_value(name: &str, environment: &str) -> String {
     let url = |port: u16| {
         format!("postgres://postgres.abcdefghijklmnop:pw@aws-0-eu-west-2.pooler.supabase.com:{port}/postgres")
     };
@@ -36,11 +36,11 @@ fn typed(name: &str, environment: &str) -> String {
         "DIRECT_URL" => url(5432),
         "CORS_ORIGINS" => format!("https://{environment}.example.com"),
         "STORAGE_SIGNING_SECRET" => "d2hhdCB0aGUgcGxhdGZvcm0gbWFrZXMgdXAsIDI1NiBiaXRz".to_owned(),
-        _ => variable(name).unwrap_or_else(|| panic!("{name} is no variable")).example.to_owned(),
+        _ => variable(name).unwrap_or_else(|| panic!("{name} is not a variable of app")).example.to_owned(),
     }
 }
 
-/// The environment of a service, with what is typed and made up.
+/// The environment of a service, with entered and generated values.
 fn environment(blueprint: &Value, service: &Value) -> BTreeMap<String, String> {
     let group = |name: &str| {
         items(&blueprint["envVarGroups"])
@@ -52,14 +52,14 @@ fn environment(blueprint: &Value, service: &Value) -> BTreeMap<String, String> {
     for entry in items(&service["envVars"]) {
         for entry in items(group(text(&entry["fromGroup"]))).chain([entry]).filter(|entry| entry["key"].is_string()) {
             let name = text(&entry["key"]);
-            let value = entry["value"].as_str().map_or_else(|| typed(name, stage), str::to_owned);
-            assert_eq!(env.insert(name.to_owned(), value), None, "{name} is there twice");
+            let value = entry["value"].as_str().map_or_else(|| entered_value(name, stage), str::to_owned);
+            assert_eq!(env.insert(name.to_owned(), value), None, "{name} is set twice");
         }
     }
     env
 }
 
-/// The certificate is added by whoever deploys, so here a file stands for it.
+/// Any file stands for the database's CA certificate, which is added in the dashboard.
 fn sources(mut env: BTreeMap<String, String>) -> Sources {
     env.insert("DATABASE_CA_FILE".to_owned(), concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE").to_owned());
     Sources::of(env)
@@ -79,8 +79,8 @@ fn the_blueprints_keep_every_rule_of_the_platform() {
 }
 
 #[test]
-fn what_breaks_a_rule_is_found() {
-    for (what, from, to) in [
+fn each_broken_rule_is_found() {
+    for (rule, from, to) in [
         ("key", "    healthCheckPath: /readyz", "    healthCheckPath: /readyz\n    healthCheckTimeout: 5"),
         ("key", "services:\n", "cron: []\nservices:\n"),
         ("health check", "    healthCheckPath: /readyz\n", ""),
@@ -120,12 +120,12 @@ fn what_breaks_a_rule_is_found() {
         let bad = good.replacen(from, to, 1);
         assert_ne!(good, bad, "{from} is not in render.yaml");
         let faults = rules::faults(&parse(&bad).unwrap());
-        assert!(faults.iter().any(|fault| fault.contains(what)), "{to:?} was taken; found: {faults:?}");
+        assert!(faults.iter().any(|fault| fault.contains(rule)), "no fault for {to:?}; found: {faults:?}");
     }
 }
 
 #[test]
-fn each_service_has_all_that_its_commands_need() {
+fn each_service_has_the_settings_that_its_commands_need() {
     for (blueprint, service) in services() {
         let env = environment(&blueprint, &service);
         let release = service.get("preDeployCommand").map(|_| [Role::Migrate, Role::Check]);
@@ -144,7 +144,7 @@ fn each_service_has_all_that_its_commands_need() {
 }
 
 #[test]
-fn a_service_is_given_time_for_its_whole_drain() {
+fn a_service_gets_enough_time_to_drain() {
     for (blueprint, service) in services() {
         let role = role(&service);
         let config = Config::load(role, &sources(environment(&blueprint, &service))).unwrap();
@@ -169,7 +169,7 @@ fn the_release_command_counts_the_connections_of_all_instances() {
 }
 
 #[test]
-fn each_secret_is_asked_for_or_made_up() {
+fn each_secret_is_entered_by_a_person_or_generated() {
     for (_, service) in services() {
         let is_secret = |entry: &&Value| variable(text(&entry["key"])).is_some_and(|v| v.secrecy == Secrecy::Secret);
         let secrets: Vec<&Value> = items(&service["envVars"]).filter(is_secret).collect();
@@ -181,19 +181,19 @@ fn each_secret_is_asked_for_or_made_up() {
 }
 
 #[test]
-fn staging_differs_from_production_in_names_branch_and_environment_only() {
+fn staging_differs_from_production_only_in_names_branch_and_environment() {
     let mut staging = load("render.staging.yaml").to_string();
-    for (there, here) in [
+    for (staging_text, production_text) in [
         ("app-staging-", "app-"),
         ("\"app-staging\"", "\"app-production\""),
         ("\"branch\":\"main\"", "\"branch\":\"production\""),
         ("\"value\":\"staging\"", "\"value\":\"production\""),
     ] {
-        assert!(staging.contains(there), "{there}");
-        staging = staging.replace(there, here);
+        assert!(staging.contains(staging_text), "{staging_text}");
+        staging = staging.replace(staging_text, production_text);
     }
     assert_eq!(staging, load("render.yaml").to_string());
-    // Nothing that has a name may belong to both.
+    // No named service or group may belong to both environments.
     let names = |file: &str| {
         let file = load(file);
         let named = entries(&file).flat_map(|(_, list)| items(list).map(|item| text(&item["name"]).to_owned()));
@@ -204,7 +204,7 @@ fn staging_differs_from_production_in_names_branch_and_environment_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_health_check_path_is_one_that_the_api_serves() {
+async fn the_api_serves_the_health_check_path() {
     let test = TestDb::new().await;
     let (_api, client) = Fleet::new(&test.url, &test.url).api();
     for (_, service) in services() {
@@ -212,6 +212,6 @@ async fn the_health_check_path_is_one_that_the_api_serves() {
         let response = reqwest::get(format!("{}{path}", client.root)).await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
         let body: Value = response.json().await.unwrap();
-        assert_eq!(body["checks"]["database"], "ok", "{path} says whether it is ready: {body}");
+        assert_eq!(body["checks"]["database"], "ok", "{path} does not report readiness: {body}");
     }
 }

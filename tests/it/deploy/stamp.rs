@@ -1,4 +1,4 @@
-//! Moving the stamp of a database on purpose.
+//! `app migrate --move-stamp` moves a database to another environment.
 
 use store::migrations::{MigrateError, get_environment_stamp, migrate_and_move_stamp};
 use tokio::runtime::Handle;
@@ -15,7 +15,7 @@ async fn move_stamp(test: &TestDb, from: &str, to: &str) -> Result<(), MigrateEr
 const MOVES: &str = "SELECT moved_from, moved_to, moved_by FROM upload_pipeline.environment_moves ORDER BY move_id";
 
 #[tokio::test]
-async fn a_move_is_made_once_written_down_and_refused_from_then_on() {
+async fn a_move_is_recorded_and_refused_the_second_time() {
     let test = TestDb::new().await;
     move_stamp(&test, "development", "staging").await.unwrap();
     assert_eq!(get_environment_stamp(&test.db).await.unwrap().as_deref(), Some("staging"));
@@ -28,7 +28,7 @@ async fn a_move_is_made_once_written_down_and_refused_from_then_on() {
 }
 
 #[tokio::test]
-async fn two_moves_at_once_are_one_move() {
+async fn of_two_simultaneous_moves_one_succeeds() {
     let test = TestDb::new().await;
     let (a, b) = tokio::join!(move_stamp(&test, "development", "staging"), move_stamp(&test, "development", "staging"));
     assert!(a.is_ok() != b.is_ok(), "{a:?} {b:?}");
@@ -36,7 +36,7 @@ async fn two_moves_at_once_are_one_move() {
 }
 
 #[tokio::test]
-async fn a_database_without_a_stamp_has_none_to_move() {
+async fn moving_the_stamp_of_an_unstamped_database_is_refused() {
     let test = TestDb::empty().await;
     let refused = move_stamp(&test, "production", "staging").await.unwrap_err();
     assert!(matches!(refused, MigrateError::NoStamp { .. }), "{refused}");
@@ -45,7 +45,7 @@ async fn a_database_without_a_stamp_has_none_to_move() {
 }
 
 #[tokio::test]
-async fn a_database_that_its_own_workers_are_at_work_on_is_no_copy() {
+async fn the_stamp_is_not_moved_while_workers_use_the_database() {
     let test = TestDb::new().await;
     let worker = |seen: &str| {
         format!(
@@ -58,15 +58,15 @@ async fn a_database_that_its_own_workers_are_at_work_on_is_no_copy() {
     assert!(matches!(refused, MigrateError::InUse { workers: 1, .. }), "{refused}");
     assert_eq!(get_environment_stamp(&test.db).await.unwrap().as_deref(), Some("development"));
     test.run("DELETE FROM upload_pipeline.workers").await;
-    // The rows that a copy brought along.
+    // A copied database still has the rows of the original's workers.
     test.run(&worker("now() - interval '2 minutes'")).await;
     move_stamp(&test, "development", "staging").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_moves_the_stamp_of_an_older_copy_and_says_so() {
+async fn the_command_moves_the_stamp_of_an_older_copy_and_reports_it() {
     let test = TestDb::new().await;
-    // As a build before the move left it.
+    // A database as an older build left it.
     test.run(
         "DROP FUNCTION upload_pipeline.advance_job, upload_pipeline.complete_jobs, upload_pipeline.claim_jobs;
          DELETE FROM upload_pipeline.schema_history WHERE version >= 4",
@@ -74,20 +74,20 @@ async fn the_command_moves_the_stamp_of_an_older_copy_and_says_so() {
     .await;
     let mut fleet = Fleet::new(&test.url, &test.url);
     fleet.set("ENVIRONMENT", "staging");
-    let (status, said, log) = fleet.run(&["migrate", "--move-stamp", "development"]);
-    assert_eq!(status.code(), Some(0), "{said}\n{log}");
-    assert!(said.contains("moved the stamp of this database from development to staging"), "{said}");
+    let (status, printed, log) = fleet.run(&["migrate", "--move-stamp", "development"]);
+    assert_eq!(status.code(), Some(0), "{printed}\n{log}");
+    assert!(printed.contains("moved the stamp of this database from development to staging"), "{printed}");
     assert!(log.contains("the stamp of this database was moved from development to staging"), "{log}");
     let moves = test.rows(MOVES).await;
     assert_eq!(moves.len(), 1, "{moves:?}");
-    assert!(moves[0][2].contains("(commit "), "it names the build: {moves:?}");
+    assert!(moves[0][2].contains("(commit "), "the move does not name the build: {moves:?}");
 
-    let (status, said, _) = fleet.run(&["migrate"]);
-    assert_eq!(status.code(), Some(0), "{said}");
-    let (status, _, said) = fleet.run(&["migrate", "--move-stamp", "development"]);
-    assert_eq!(status.code(), Some(1), "{said}");
-    assert!(said.contains("the stamp of this database is staging"), "{said}");
-    let (status, _, said) = fleet.run(&["migrate", "--move-stamp", "prod"]);
-    assert_eq!(status.code(), Some(2), "{said}");
-    assert!(said.contains("production"), "it lists what there is: {said}");
+    let (status, printed, _) = fleet.run(&["migrate"]);
+    assert_eq!(status.code(), Some(0), "{printed}");
+    let (status, _, printed) = fleet.run(&["migrate", "--move-stamp", "development"]);
+    assert_eq!(status.code(), Some(1), "{printed}");
+    assert!(printed.contains("the stamp of this database is staging"), "{printed}");
+    let (status, _, printed) = fleet.run(&["migrate", "--move-stamp", "prod"]);
+    assert_eq!(status.code(), Some(2), "{printed}");
+    assert!(printed.contains("production"), "the valid environments are not listed: {printed}");
 }

@@ -1,11 +1,11 @@
-//! The files that platforms read, as values.
+//! Reads the YAML files of the platforms as JSON values.
 
 use std::{fs, path::Path};
 
 use serde_json::Value;
 use serde_yaml_ng as yaml;
 
-/// A file of the project; its anchors and merges are resolved, and a key that is there twice is refused.
+/// Parses a file of the project. Anchors and merges are resolved, and a duplicate key is an error.
 pub fn load(name: &str) -> Value {
     parse(&read(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
@@ -23,23 +23,23 @@ pub fn parse(text: &str) -> Result<Value, yaml::Error> {
     yaml::from_value(value)
 }
 
-/// The entries of a mapping; none, where it is something else.
+/// The entries of a mapping; none if the value is something else.
 pub fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
     value.as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value))
 }
 
-/// The items of a list; none, where it is something else.
+/// The items of a list; none if the value is something else.
 pub fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// A text, or nothing.
+/// The text of a string value; empty if the value is something else.
 pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
 #[test]
-fn a_key_that_is_there_twice_is_refused() {
+fn a_duplicate_key_is_refused() {
     assert!(parse("a: 1\na: 2").is_err());
     assert_eq!(parse("x: &x {a: 1, b: 1}\ny: {<<: *x, b: 2}").unwrap()["y"], serde_json::json!({"a": 1, "b": 2}));
 }

@@ -1,4 +1,4 @@
-//! Every way a child can end, played by small scripts in the child's place.
+//! Every way in which the child process can end, with small scripts in place of the child.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use rustix::process::{Pid, test_kill_process};
 
 use super::{LIMITS, TempFile, parser_running};
 
-/// A child that runs `script` instead of parsing.
+/// An executable that runs `script` instead of parsing.
 fn script(script: &str) -> TempFile {
     let file = TempFile::new(format!("#!/bin/sh\n{script}\n").as_bytes());
     fs::set_permissions(&file.0, fs::Permissions::from_mode(0o700)).unwrap();
@@ -31,14 +31,14 @@ fn is_alive(pid: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_parser_that_cannot_start_is_tried_again() {
+async fn a_parser_that_cannot_start_is_a_transient_failure() {
     let document = TempFile::new(b"text");
     let failure = parser_running("/nonexistent").parse(&document.0, "", "a.txt", LIMITS).await.unwrap_err();
     assert_eq!((failure.code, failure.class), (Code::ParserUnavailable, ErrorClass::Transient));
 }
 
 #[tokio::test]
-async fn a_document_that_is_gone_is_tried_again() {
+async fn a_missing_file_is_a_transient_failure() {
     let parser = parser_running(env!("CARGO_BIN_EXE_app"));
     let failure = parser.parse("/nonexistent/a.txt".as_ref(), "", "a.txt", LIMITS).await.unwrap_err();
     assert_eq!((failure.code, failure.class), (Code::ParserUnavailable, ErrorClass::Transient));
@@ -51,7 +51,7 @@ async fn a_child_that_hangs_is_killed_at_the_time_limit() {
     let failure = failure_of(&child, ParseLimits { time: Duration::from_millis(500), ..LIMITS }).await;
     assert_eq!((failure.code, failure.class), (Code::ParseTimeout, ErrorClass::Document));
     let pid = fs::read_to_string(&pid_file.0).unwrap();
-    assert!(!pid.is_empty() && !is_alive(&pid), "child {pid} is still there");
+    assert!(!pid.is_empty() && !is_alive(&pid), "child {pid} is still running");
 }
 
 #[tokio::test]
@@ -63,20 +63,20 @@ async fn a_child_that_crashes_fails_its_document() {
 }
 
 #[tokio::test]
-async fn a_child_that_the_system_killed_is_tried_again() {
+async fn a_child_killed_by_the_system_is_a_transient_failure() {
     let failure = failure_of("kill -KILL $$", LIMITS).await;
     assert_eq!((failure.code, failure.class), (Code::ParseMemory, ErrorClass::Transient));
 }
 
 #[tokio::test]
-async fn a_child_out_of_memory_or_time_says_so() {
+async fn a_child_out_of_memory_or_cpu_time_fails_with_that_code() {
     let failure = failure_of("echo 'memory allocation of 9 bytes failed' >&2; kill -ABRT $$", LIMITS).await;
     assert_eq!((failure.code, failure.class), (Code::ParseMemory, ErrorClass::Document));
     assert_eq!(failure_of("kill -XCPU $$", LIMITS).await.code, Code::ParseTimeout);
 }
 
 #[tokio::test]
-async fn a_child_that_floods_us_is_cut_off() {
+async fn a_child_with_endless_output_is_stopped() {
     let failure = failure_of("while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done", LIMITS).await;
     assert_eq!(failure.code, Code::ParseCrashed);
     let long_line = "while :; do printf xxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done";
@@ -85,13 +85,13 @@ async fn a_child_that_floods_us_is_cut_off() {
 }
 
 #[tokio::test]
-async fn what_a_child_says_on_stderr_is_never_shown() {
+async fn the_stderr_of_a_child_is_never_shown() {
     let failure = failure_of("echo 'the secret of the document' >&2; exit 1", LIMITS).await;
     assert!(!failure.message.contains("secret"), "{}", failure.message);
 }
 
 #[tokio::test]
-async fn a_parse_nobody_waits_for_leaves_no_child() {
+async fn dropping_a_parse_kills_its_child() {
     let (pid_file, document) = (TempFile::new(b""), TempFile::new(b"text"));
     let child = script(&format!("echo $$ > {}; while :; do :; done", pid_file.0.display()));
     let parser = parser_running(&child.0);
@@ -104,14 +104,14 @@ async fn a_parse_nobody_waits_for_leaves_no_child() {
             }
         }
     };
-    // Dropped as soon as the child is known to run.
+    // Drops the parse as soon as the child runs.
     let pid = tokio::select! {
         answer = parse => panic!("answered: {answer:?}"),
         pid = started => pid,
     };
     let deadline = Instant::now() + Duration::from_secs(20);
     while is_alive(&pid) {
-        assert!(Instant::now() < deadline, "child {pid} is still there");
+        assert!(Instant::now() < deadline, "child {pid} is still running");
         tokio::task::yield_now().await;
     }
 }

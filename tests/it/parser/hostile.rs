@@ -1,4 +1,4 @@
-//! Documents that lie, are damaged, or attack the parser: each costs its own job, with a code that says why.
+//! Damaged, mislabelled and malicious documents: each fails only its own job, with its own code.
 
 use std::{
     io::{Cursor, Write},
@@ -27,24 +27,24 @@ fn bomb(megabytes: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn an_empty_file_is_named_so() {
+async fn an_empty_file_is_refused() {
     let failure = refusal(b"", "empty.pdf").await;
     assert_eq!((failure.code, failure.class), (Code::FileEmpty, ErrorClass::Document));
 }
 
 #[tokio::test]
-async fn half_a_pdf_is_not_passed_off_as_whole() {
+async fn a_truncated_pdf_is_refused() {
     assert_eq!(refusal(&TWO_PAGES[..TWO_PAGES.len() / 2], "half.pdf").await.code, Code::FileTruncated);
     assert_eq!(refusal(b"%PDF-1.7\n", "header.pdf").await.code, Code::FileTruncated);
 }
 
 #[tokio::test]
-async fn a_pdf_that_needs_a_password_says_so() {
+async fn a_pdf_with_a_password_is_refused() {
     assert_eq!(refusal(include_bytes!("../../data/password.pdf"), "secret.pdf").await.code, Code::FileEncrypted);
 }
 
 #[tokio::test]
-async fn pictures_of_pages_need_ocr() {
+async fn a_scan_without_text_is_refused_and_the_message_names_ocr() {
     let failure = refusal(include_bytes!("../../data/scan.pdf"), "scan.pdf").await;
     assert_eq!(failure.code, Code::NoTextLayer);
     assert!(failure.message.contains("OCR"), "{}", failure.message);
@@ -60,13 +60,13 @@ async fn content_that_contradicts_its_name_is_refused() {
 }
 
 #[tokio::test]
-async fn an_endless_name_is_no_way_in() {
+async fn a_very_long_file_name_does_no_harm() {
     let name = format!("{}.docx", "\"\u{1}".repeat(1 << 20));
     assert_eq!(refusal(b"Dear Sir or Madam", &name).await.code, Code::TypeMismatch);
 }
 
 #[tokio::test]
-async fn too_many_pages_are_refused_by_number() {
+async fn too_many_pages_are_refused_with_the_numbers() {
     let limits = ParseLimits { max_pages: 1, ..LIMITS };
     let failure = parse_limited(TWO_PAGES, "two.pdf", limits).await.unwrap_err();
     assert_eq!(failure.code, Code::PageLimit);
@@ -85,12 +85,12 @@ async fn too_much_text_is_refused() {
 }
 
 #[tokio::test]
-async fn a_zip_bomb_is_refused_by_its_directory() {
+async fn a_zip_bomb_is_refused_by_the_sizes_in_its_directory() {
     assert_eq!(refusal(&bomb(300), "bomb.docx").await.code, Code::ArchiveTooLarge);
 }
 
 #[tokio::test]
-async fn a_zip_bomb_with_a_lying_directory_is_refused_too() {
+async fn a_zip_bomb_with_false_sizes_in_its_directory_is_refused_too() {
     let mut bytes = bomb(300);
     let declared = (300_u32 << 20).to_le_bytes();
     for at in 0..bytes.len() - 4 {
@@ -103,7 +103,7 @@ async fn a_zip_bomb_with_a_lying_directory_is_refused_too() {
 }
 
 #[tokio::test]
-async fn a_deflate_bomb_ends_at_the_memory_limit() {
+async fn a_deflate_bomb_stops_at_the_memory_limit() {
     let limits = ParseLimits { memory_bytes: 400 << 20, ..LIMITS };
     let started = Instant::now();
     let failure = parse_limited(include_bytes!("../../data/deflate-bomb.pdf"), "bomb.pdf", limits).await.unwrap_err();
@@ -112,7 +112,7 @@ async fn a_deflate_bomb_ends_at_the_memory_limit() {
 }
 
 #[tokio::test]
-async fn endless_nesting_ends_the_child_only() {
+async fn deep_nesting_ends_only_the_child() {
     let nested =
         [b"%PDF-1.4\n1 0 obj\n".as_slice(), &b"[".repeat(400_000), b"\nendobj\ntrailer <</Root 1 0 R>>\n%%EOF"]
             .concat();

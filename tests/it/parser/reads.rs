@@ -1,4 +1,4 @@
-//! Documents as people send them.
+//! Ordinary documents are read as Markdown.
 
 use domain::ports::{FileKind, page_marker};
 
@@ -19,13 +19,13 @@ async fn pdf_pages_keep_their_numbers_and_text() {
 }
 
 #[tokio::test]
-async fn a_pdf_that_only_its_owner_may_change_is_read() {
+async fn a_pdf_with_only_an_owner_password_is_read() {
     let document = parse(include_bytes!("../../data/owner-password.pdf"), "animals.pdf").await.unwrap();
     assert!(document.markdown.contains("The otter swims past it."), "{}", document.markdown);
 }
 
 #[tokio::test]
-async fn the_sample_policy_answers_on_its_page() {
+async fn the_sample_policy_keeps_its_sections_on_their_pages() {
     let document = parse(include_bytes!("../../../samples/home-insurance-policy.pdf"), "policy.pdf").await.unwrap();
     assert_eq!(document.pages, 3);
     let second = document.markdown.split(&page_marker(2)).nth(1).unwrap().split(&page_marker(3)).next().unwrap();
@@ -33,7 +33,7 @@ async fn the_sample_policy_answers_on_its_page() {
 }
 
 #[tokio::test]
-async fn pdf_columns_are_read_one_after_the_other_even_with_a_page_number_between_them() {
+async fn pdf_columns_are_read_one_after_the_other_even_with_a_page_number_between() {
     let document = parse(include_bytes!("../../data/columns.pdf"), "animals.pdf").await.unwrap();
     let paragraphs: Vec<_> = document.markdown.trim_end().split("\n\n").skip(1).collect();
     assert_eq!(paragraphs.len(), 3, "{}", document.markdown);
@@ -45,7 +45,7 @@ async fn pdf_columns_are_read_one_after_the_other_even_with_a_page_number_betwee
 }
 
 #[tokio::test]
-async fn pdf_words_that_are_only_moved_apart_are_apart() {
+async fn pdf_words_that_only_a_gap_separates_get_a_space() {
     let document = parse(include_bytes!("../../data/glued-words.pdf"), "proof.pdf").await.unwrap();
     let expected = "It follows from Remark 14 by induction seeing is easier than Remark 9";
     assert_eq!(document.markdown, format!("{}\n\n{expected}\n", page_marker(1)));
@@ -70,7 +70,7 @@ async fn html_becomes_markdown() {
 }
 
 #[tokio::test]
-async fn markdown_stays_what_it_is() {
+async fn markdown_is_not_changed() {
     let manual = include_str!("../../../samples/coffee-machine-manual.md");
     let document = parse(manual.as_bytes(), "manual.md").await.unwrap();
     assert_eq!((document.kind, document.markdown.as_str()), (FileKind::Markdown, manual));
@@ -83,7 +83,7 @@ async fn latin_1_text_is_read() {
 }
 
 #[tokio::test]
-async fn page_markers_in_a_text_are_not_ours() {
+async fn page_markers_in_a_document_are_removed() {
     let forged = format!("before\n{}\nafter\n", page_marker(7));
     assert_eq!(parse(forged.as_bytes(), "forged.md").await.unwrap().markdown, "before\nafter\n");
 }

@@ -1,4 +1,4 @@
-//! Whose job is next: turns among users, the bound of each, priority.
+//! Which job is claimed next: turns of users, the limit for each user, priority.
 
 use std::time::Duration;
 
@@ -9,25 +9,25 @@ use super::{OPTIONS, claim, enqueue, user};
 use crate::support::db::TestDb;
 
 #[tokio::test]
-async fn ten_thousand_documents_of_one_user_do_not_hold_up_anothers_one() {
+async fn ten_thousand_documents_of_one_user_do_not_delay_another_user() {
     let test = TestDb::new().await;
     enqueue(&test, user(1), 10_000).await;
     enqueue(&test, user(2), 1).await;
     let worker = WorkerId::generate();
-    // With two slots or more, each user that has work is in the first round.
+    // With at least two slots, each user with queued jobs gets one in the first claim.
     let first = claim(&test, worker, 4, None, OPTIONS).await;
     assert_eq!(first.iter().filter(|lease| lease.user_id == user(2)).count(), 1);
-    // What one user does not need goes to the other, at the latest with the next claim, which follows at once.
+    // Slots that one user leaves free go to the other user, at the latest in the next claim.
     let rest = claim(&test, worker, 4 - u32::try_from(first.len()).unwrap(), served_last(None, &first), OPTIONS).await;
     assert_eq!(first.len() + rest.len(), 4);
-    // With a single slot the turn goes round: the second claim is the other user's.
+    // With a single slot users take turns, so the next claim is for the other user.
     enqueue(&test, user(2), 1).await;
     let next = claim(&test, worker, 1, Some(user(1)), OPTIONS).await;
     assert_eq!(next[0].user_id, user(2));
 }
 
 #[tokio::test]
-async fn a_user_has_no_more_running_jobs_than_the_bound_and_the_rest_waits() {
+async fn a_user_has_no_more_running_jobs_than_the_limit() {
     let test = TestDb::new().await;
     enqueue(&test, user(1), 10).await;
     enqueue(&test, user(2), 10).await;
@@ -41,7 +41,7 @@ async fn a_user_has_no_more_running_jobs_than_the_bound_and_the_rest_waits() {
 }
 
 #[tokio::test]
-async fn priority_comes_before_turns_and_the_future_is_not_claimed() {
+async fn priority_comes_before_turns_and_future_jobs_are_not_claimed() {
     let test = TestDb::new().await;
     enqueue(&test, user(1), 1).await;
     enqueue(&test, user(2), 2).await;
@@ -60,7 +60,7 @@ async fn priority_comes_before_turns_and_the_future_is_not_claimed() {
 }
 
 #[tokio::test]
-async fn turns_go_round_and_no_user_is_left_out() {
+async fn users_take_turns_and_no_user_is_skipped() {
     let test = TestDb::new().await;
     for n in 1..=4 {
         enqueue(&test, user(n), 3).await;
@@ -72,7 +72,7 @@ async fn turns_go_round_and_no_user_is_left_out() {
         after = served_last(after, &leases);
     }
     assert_eq!(served, [1, 2, 3, 4, 1, 2, 3, 4].map(user));
-    // A user who comes between two others has their turn within the round; a higher priority is served at once.
+    // A new user gets a turn within the round. A job of higher priority is claimed at once.
     enqueue(&test, user(5), 1).await;
     let three = claim(&test, worker, 3, after, OPTIONS).await;
     assert!(three.iter().any(|lease| lease.user_id == user(5)), "{three:?}");
@@ -85,7 +85,7 @@ async fn turns_go_round_and_no_user_is_left_out() {
 }
 
 #[tokio::test]
-async fn a_user_whose_due_jobs_no_worker_may_take_keeps_no_other_user_waiting() {
+async fn a_user_whose_due_jobs_must_run_alone_does_not_block_other_users() {
     let test = TestDb::new().await;
     enqueue(&test, user(1), 2).await;
     test.run("UPDATE upload_pipeline.upload_jobs SET crash_count = 2").await;

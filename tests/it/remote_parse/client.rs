@@ -1,4 +1,4 @@
-//! The client of LlamaParse by itself: what each answer means.
+//! The LlamaParse client alone: how it classifies each answer.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ async fn uploaded(client: &LlamaParse) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_have_been_bought_is_told_from_what_was_not() {
+async fn a_failed_start_says_whether_it_may_have_cost_money() {
     let provider = fake::LlamaParse::start(super::KEY);
     let client = client(&provider);
     let file = uploaded(&client).await;
@@ -50,16 +50,16 @@ async fn what_may_have_been_bought_is_told_from_what_was_not() {
         (page, "remote_parser_answer_invalid", ErrorClass::Transient, true),
         (Reply::Silence, "remote_parser_unavailable", ErrorClass::Transient, true),
     ] {
-        let told = format!("{reply:?}");
+        let name = format!("{reply:?}");
         provider.next(Call::Start, [reply]);
         let began = Instant::now();
         let failed = client.start(&file, None).await.unwrap_err();
         assert_eq!(
             (failed.failure.code.as_str(), failed.failure.class, failed.uncertain),
             (code, class, uncertain),
-            "{told}"
+            "{name}"
         );
-        assert!(began.elapsed() < Duration::from_secs(10), "{told}: {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(10), "{name}: {:?}", began.elapsed());
         assert!(!failed.failure.message.contains(super::KEY));
     }
     let job = client.start(&file, None).await.unwrap();
@@ -71,13 +71,13 @@ async fn what_may_have_been_bought_is_told_from_what_was_not() {
     assert_eq!(client.fetch(&job, 1000).await.unwrap().unwrap().pages, 2);
     assert_eq!(client.fetch(&job, 20).await.unwrap_err().code, Code::ParseOutputLimit);
     client.probe().await.unwrap();
-    // Not by a connection that is kept: a request on that may have been read.
+    // A new client opens a new connection. On a kept connection the request might have been read before it broke.
     let client = self::client(&provider);
     drop(provider);
     let failed = client.start(&file, None).await.unwrap_err();
     assert_eq!(
         (failed.failure.code, failed.uncertain),
         (Code::RemoteParserUnavailable, false),
-        "nobody was there to buy from"
+        "a refused connection cannot have started a paid job"
     );
 }

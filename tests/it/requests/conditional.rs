@@ -1,4 +1,4 @@
-//! Conditional requests, and HEAD wherever there is GET.
+//! Conditional requests, and HEAD on every GET route.
 
 use reqwest::Method;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{api, request, send};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_has_an_answer_already_hears_304_until_it_changes() {
+async fn if_none_match_is_answered_with_304_until_the_resource_changes() {
     let api = api(&[]).await;
     let job = api.client.upload_text("a", "some words").await;
     let (_, view) = api.client.get(&format!("/jobs/{job}")).await;
@@ -41,12 +41,12 @@ async fn whoever_has_an_answer_already_hears_304_until_it_changes() {
     assert_eq!(api.client.post(&format!("/jobs/{job}/cancel"), json!(null)).await.0, 200);
     let after = send(request(&api.client, Method::GET, &paths[2]).header("If-None-Match", before.header("etag"))).await;
     assert_eq!((after.status, &after.body["state"]), (200, &json!("cancelled")));
-    let nobody = send(request(&api.client, Method::HEAD, &format!("/jobs/{}", uuid::Uuid::nil()))).await;
-    assert_eq!((nobody.status, nobody.header("content-type")), (404, "application/problem+json"));
+    let missing = send(request(&api.client, Method::HEAD, &format!("/jobs/{}", uuid::Uuid::nil()))).await;
+    assert_eq!((missing.status, missing.header("content-type")), (404, "application/problem+json"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_what_was_seen_is_refused_once_it_has_changed() {
+async fn if_match_refuses_a_change_once_the_resource_has_changed() {
     let api = api(&[]).await;
     let job = api.client.upload_text("a", "some words").await;
     let path = format!("/jobs/{job}");
@@ -54,13 +54,13 @@ async fn a_change_of_what_was_seen_is_refused_once_it_has_changed() {
     let tag = seen.header("etag").to_owned();
     let document = format!("/documents/{}", seen.body["document_id"].as_str().unwrap());
     let document_tag = send(request(&api.client, Method::GET, &document)).await.header("etag").to_owned();
-    let change = |what: &str, tag: &str| {
-        send(request(&api.client, Method::POST, &format!("{path}/{what}")).header("If-Match", tag))
+    let change = |action: &str, tag: &str| {
+        send(request(&api.client, Method::POST, &format!("{path}/{action}")).header("If-Match", tag))
     };
     for wrong in ["\"x\"", &format!("W/{tag}"), "nonsense", ""] {
-        for what in ["cancel", "retry"] {
-            let refused = change(what, wrong).await;
-            assert_eq!((refused.status, refused.code()), (412, "precondition_failed"), "{what} {wrong}: {refused:?}");
+        for action in ["cancel", "retry"] {
+            let refused = change(action, wrong).await;
+            assert_eq!((refused.status, refused.code()), (412, "precondition_failed"), "{action} {wrong}: {refused:?}");
         }
         let refused = send(request(&api.client, Method::DELETE, &document).header("If-Match", wrong)).await;
         assert_eq!((refused.status, refused.code()), (412, "precondition_failed"), "{wrong}: {refused:?}");
@@ -68,7 +68,7 @@ async fn a_change_of_what_was_seen_is_refused_once_it_has_changed() {
     assert_eq!(send(request(&api.client, Method::GET, &path)).await.header("etag"), tag, "nothing has changed");
     let cancelled = change("cancel", &tag).await;
     assert_eq!((cancelled.status, &cancelled.body["state"]), (200, &json!("cancelled")), "{cancelled:?}");
-    assert_eq!(change("cancel", &tag).await.status, 412, "it is not as it was seen any more");
+    assert_eq!(change("cancel", &tag).await.status, 412, "the job has changed since it was read");
     assert_eq!(change("retry", &tag).await.status, 412);
     assert_eq!(
         change(
@@ -79,8 +79,8 @@ async fn a_change_of_what_was_seen_is_refused_once_it_has_changed() {
         .status,
         202
     );
-    let gone = send(request(&api.client, Method::DELETE, &document).header("If-Match", &document_tag)).await;
-    assert_eq!(gone.status, 412, "the document's row says when its job was retried: {gone:?}");
+    let refused = send(request(&api.client, Method::DELETE, &document).header("If-Match", &document_tag)).await;
+    assert_eq!(refused.status, 412, "the retry has changed the document's ETag: {refused:?}");
     let gone = send(request(&api.client, Method::DELETE, &document).header("If-Match", "*")).await;
     assert_eq!(gone.status, 202, "{gone:?}");
     assert!(gone.header("location").ends_with(gone.body["deletion_id"].as_str().unwrap()));

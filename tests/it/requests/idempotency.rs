@@ -1,4 +1,4 @@
-//! A POST that is sent again is answered as it was the first time, and its work is done once.
+//! A repeated POST with the same idempotency key gets the first answer, and its work is done once.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn post(client: &Client, path: &str, key: &str, body: Value) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_announcement_sent_again_gets_its_ids_and_a_url_that_works() {
+async fn a_repeated_announcement_gets_the_same_ids_and_a_working_url() {
     let api = api(&[]).await;
     let text = b"# Once\n\nand only once";
     let body = announcement("once.md", text);
@@ -32,8 +32,8 @@ async fn an_announcement_sent_again_gets_its_ids_and_a_url_that_works() {
         first.header("location"),
         format!("/api/upload-pipeline/jobs/{}", first.body["job_id"].as_str().unwrap())
     );
-    let kept = api.test.value("SELECT response::text FROM upload_pipeline.idempotency_keys").await;
-    assert!(!kept.contains("signature") && !kept.contains("http"), "a signed URL is kept: {kept}");
+    let stored = api.test.value("SELECT response::text FROM upload_pipeline.idempotency_keys").await;
+    assert!(!stored.contains("signature") && !stored.contains("http"), "a signed URL is stored: {stored}");
     let again = post(&api.client, "/upload", "\"k1\"", body.clone()).await;
     assert_eq!((again.status, again.header("idempotency-replayed")), (201, "true"), "{again:?}");
     assert_eq!(again.header("location"), first.header("location"));
@@ -44,22 +44,22 @@ async fn an_announcement_sent_again_gets_its_ids_and_a_url_that_works() {
     assert_eq!(reqwest::Client::new().put(url).body(text.to_vec()).send().await.unwrap().status(), 204);
     assert_eq!(api.test.value("SELECT count(*) FROM upload_pipeline.upload_jobs").await, "1");
 
-    // Another body, and another query, are other requests.
+    // The same key with another body or query is refused.
     let other = post(&api.client, "/upload", "k1", announcement("twice.md", text)).await;
     assert_eq!((other.status, other.code()), (422, "idempotency_key_reused"), "{other:?}");
     let other = post(&api.client, "/upload?x=1", "k1", body.clone()).await;
     assert_eq!((other.status, other.code()), (422, "idempotency_key_reused"), "{other:?}");
-    // Another user's key of the same name is another key, and so is one of another route.
+    // The same key of another user, or on another route, is a different key.
     let stranger = api.client.as_user("22222222-2222-4222-8222-222222222222");
-    let theirs = post(&stranger, "/upload", "k1", body).await;
-    assert_eq!((theirs.status, theirs.header("idempotency-replayed")), (201, ""), "{theirs:?}");
-    assert_ne!(theirs.body["document_id"], first.body["document_id"]);
+    let of_other_user = post(&stranger, "/upload", "k1", body).await;
+    assert_eq!((of_other_user.status, of_other_user.header("idempotency-replayed")), (201, ""), "{of_other_user:?}");
+    assert_ne!(of_other_user.body["document_id"], first.body["document_id"]);
     let text = post(&api.client, "/documents", "k1", json!({ "title": "t", "text": "other words" })).await;
     assert_eq!((text.status, text.header("idempotency-replayed")), (202, ""), "{text:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_equal_requests_at_once_one_works_and_the_others_wait_or_repeat() {
+async fn of_many_simultaneous_equal_requests_only_one_does_the_work() {
     let api = api(&[]).await;
     for (path, body) in [
         ("/upload", announcement("race.md", b"a race")),
@@ -92,10 +92,10 @@ async fn of_many_equal_requests_at_once_one_works_and_the_others_wait_or_repeat(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_dies_holds_a_key_for_no_longer_than_its_lease() {
+async fn a_process_that_dies_holds_a_key_only_until_its_lease_ends() {
     let api = api(&[]).await;
     let body = json!({ "title": "left", "text": "left behind" });
-    // What a process leaves that died between reservation and answer.
+    // Makes the row look as if the process had died between the reservation and the answer.
     assert_eq!(post(&api.client, "/documents", "left", body.clone()).await.status, 202);
     api.test
         .run(
@@ -112,16 +112,16 @@ async fn a_process_that_dies_holds_a_key_for_no_longer_than_its_lease() {
     assert_eq!(
         (other.status, other.code()),
         (422, "idempotency_key_reused"),
-        "the key is its own request's: {other:?}"
+        "the key still belongs to the first request: {other:?}"
     );
-    // The work is done again, and finds what was done.
+    // The request runs again and finds the document of the first run.
     let after = post(&api.client, "/documents", "left", body.clone()).await;
     assert_eq!((after.status, after.code()), (409, "document_exists"), "{after:?}");
     assert_eq!(api.test.value("SELECT count(*) FROM upload_pipeline.idempotency_keys").await, "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_keeps_no_key_and_an_answer_is_forgotten_after_a_day() {
+async fn a_refusal_stores_no_key_and_an_answer_is_stored_for_a_day() {
     let api = api(&[]).await;
     let empty = post(&api.client, "/documents", "k", json!({ "title": "t", "text": " " })).await;
     assert_eq!((empty.status, empty.code()), (422, "text_empty"));
@@ -148,9 +148,9 @@ async fn a_refusal_keeps_no_key_and_an_answer_is_forgotten_after_a_day() {
     assert_eq!(api.test.value("SELECT count(*) FROM upload_pipeline.upload_jobs").await, "1");
 }
 
-/// A form whose boundary is another each time.
+/// Posts a form, with a new boundary each time.
 async fn post_form(client: &Client, key: &str, files: &[(&str, &str)]) -> Answer {
-    let form = files.iter().fold(Form::new().text("note", "for nobody"), |form, (name, text)| {
+    let form = files.iter().fold(Form::new().text("note", "ignored"), |form, (name, text)| {
         let part = Part::text((*text).to_owned()).file_name((*name).to_owned()).mime_str("text/markdown").unwrap();
         form.part("file", part)
     });
@@ -158,7 +158,7 @@ async fn post_form(client: &Client, key: &str, files: &[(&str, &str)]) -> Answer
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_is_the_same_by_what_it_holds_and_is_stored_once() {
+async fn forms_with_the_same_content_are_the_same_request_and_stored_once() {
     let api = api(&[]).await;
     let files = [("a.md", "# A\n\nfirst"), ("b.md", "# B\n\nsecond"), ("c.md", "")];
     let first = post_form(&api.client, "form", &files).await;
@@ -181,7 +181,7 @@ async fn a_form_is_the_same_by_what_it_holds_and_is_stored_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancelling_and_retrying_are_remembered_by_job() {
+async fn the_answers_to_cancel_and_retry_are_stored_for_each_job() {
     let api = api(&[]).await;
     let (one, two) = (api.client.upload_text("one", "one").await, api.client.upload_text("two", "two").await);
     let cancelled = post(&api.client, &format!("/jobs/{one}/cancel"), "c", json!(null)).await;
@@ -189,7 +189,7 @@ async fn cancelling_and_retrying_are_remembered_by_job() {
     let retried = post(&api.client, &format!("/jobs/{one}/retry"), "r", json!({})).await;
     assert_eq!((retried.status, &retried.body["state"]), (202, &json!("queued")), "{retried:?}");
     assert!(retried.header("location").ends_with(&format!("/jobs/{one}")));
-    // The same answers, though the job has gone on.
+    // The answers are the same although the job's state has changed.
     let again = post(&api.client, &format!("/jobs/{one}/cancel"), "c", json!(null)).await;
     assert_eq!((again.header("idempotency-replayed"), &again.body), ("true", &cancelled.body));
     let again = post(&api.client, &format!("/jobs/{one}/retry"), "r", json!({})).await;
@@ -206,7 +206,7 @@ async fn cancelling_and_retrying_are_remembered_by_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_try_that_was_overtaken_changes_nothing() {
+async fn an_attempt_that_lost_its_reservation_changes_nothing() {
     let api = api(&[]).await;
     let user = UserId(USER.parse().unwrap());
     let reservation = Reservation { user, route: "POST x".into(), key: "k".into(), attempt: Uuid::new_v4() };

@@ -1,4 +1,4 @@
-//! What an owner does with documents and jobs beyond the straight way.
+//! What users do with documents and jobs: cancel, retry, upload batches, delete.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ async fn events(api: &Api, job: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_cancelled_retried_and_done_again_from_an_earlier_stage() {
+async fn a_job_can_be_cancelled_retried_and_run_again_from_an_earlier_checkpoint() {
     let api = api(&[]).await;
     let client = &api.client;
     let job = client.upload_text("a", "# One\n\ntwo three").await;
@@ -31,7 +31,11 @@ async fn a_job_is_cancelled_retried_and_done_again_from_an_earlier_stage() {
         assert_eq!((status, &view["state"], &view["terminal"]), (200, &json!("cancelled"), &json!(true)), "{view}");
     }
     let (status, problem) = client.post(&retry, json!({ "from": "chunks_stored" })).await;
-    assert_eq!((status, &problem["code"]), (422, &json!("retry_from_invalid")), "it never came so far: {problem}");
+    assert_eq!(
+        (status, &problem["code"]),
+        (422, &json!("retry_from_invalid")),
+        "the job never reached that checkpoint: {problem}"
+    );
     assert_eq!(client.post(&retry, json!({})).await.0, 202);
     let _worker = api.fleet.worker();
     assert_eq!(client.wait_for_end(&job).await["status"], "complete");
@@ -60,9 +64,9 @@ async fn a_job_is_cancelled_retried_and_done_again_from_an_earlier_stage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_file_of_a_batch_has_its_own_fate() {
+async fn each_file_of_a_batch_has_its_own_result() {
     let api = api(&[("UPLOAD_MAX_BYTES", "1000"), ("UPLOAD_MAX_FILES", "6")]).await;
-    let there = api.client.upload_text("there", "already here").await;
+    let existing = api.client.upload_text("existing", "already here").await;
     let big = "x".repeat(1001);
     let long = format!("{}.md", "n".repeat(130));
     let files = [
@@ -87,20 +91,20 @@ async fn each_file_of_a_batch_has_its_own_fate() {
         assert_eq!(entry["problem"]["code"].as_str(), *code, "{name}: {entry}");
         assert_eq!(entry["job_id"].is_string(), code.is_none() || *code == Some("document_exists"), "{entry}");
     }
-    assert_eq!(entries[4]["job_id"], json!(there));
-    assert_eq!(files_in(&api.fleet.storage()).len(), 3, "what was refused is not stored");
+    assert_eq!(entries[4]["job_id"], json!(existing));
+    assert_eq!(files_in(&api.fleet.storage()).len(), 3, "refused files must not be stored");
     assert_eq!(api.test.value("SELECT count(*) FROM upload_pipeline.documents").await, "3");
     assert_eq!(api.test.value("SELECT count(*) FROM upload_pipeline.uploads WHERE job_id IS NULL").await, "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_url_that_has_expired_says_so() {
+async fn an_expired_upload_url_is_a_410() {
     let api = api(&[("UPLOAD_EXPIRY", "1")]).await;
     let text = b"on time";
     let (status, accepted) = api.client.post("/upload", announcement("a.md", text)).await;
     assert_eq!(status, 201, "{accepted}");
     let url = accepted["signed_url"].as_str().unwrap();
-    // Refused for its bytes as long as the URL counts.
+    // While the URL is valid, the wrong bytes are refused for their hash.
     let last = loop {
         let answer = send(reqwest::Client::new().put(url).body("not it!")).await;
         if answer.code() != "hash_mismatch" {
@@ -121,7 +125,7 @@ fn housekeeping(api: &Api) -> Housekeeping {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deleting_takes_rows_at_once_objects_later_and_the_receipt_tells_when() {
+async fn deleting_removes_rows_at_once_and_objects_later_and_the_receipt_shows_it() {
     let api = api(&[]).await;
     let client = &api.client;
     let job = client.upload_text("a", "# One\n\ntwo three").await;
@@ -148,8 +152,8 @@ async fn deleting_takes_rows_at_once_objects_later_and_the_receipt_tells_when() 
     let housekeeping = housekeeping(&api);
     let state = || async { client.get(&path).await.1["state"].clone() };
     housekeeping.sweep().await.unwrap();
-    assert!(files_in(&api.fleet.storage()).is_empty(), "the first pass removes the objects");
-    assert_eq!(state().await, "pending", "a step that ran may have written since");
+    assert!(files_in(&api.fleet.storage()).is_empty(), "the first sweep removes the objects");
+    assert_eq!(state().await, "pending", "a second sweep must follow, in case a running step wrote an object since");
     api.test.run("UPDATE upload_pipeline.storage_deletions SET delete_at = now()").await;
     housekeeping.sweep().await.unwrap();
     assert_eq!(state().await, "done");
@@ -158,7 +162,7 @@ async fn deleting_takes_rows_at_once_objects_later_and_the_receipt_tells_when() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_title_becomes_a_label_and_a_text_is_found() {
+async fn a_text_document_gets_its_title_as_file_name_and_is_searchable() {
     let api = api(&[]).await;
     let _worker = api.fleet.worker();
     let text = "The ferry leaves at nine.";
@@ -170,5 +174,5 @@ async fn a_title_becomes_a_label_and_a_text_is_found() {
     let hit: &Value = &found["hits"][0];
     assert_eq!(hit["document_id"], job["document_id"], "{found}");
     let store = api.fleet.storage();
-    assert!(files_in(&store).iter().all(|file| !file.contains("Ferry")), "a name is never a path");
+    assert!(files_in(&store).iter().all(|file| !file.contains("Ferry")), "a file name must not become part of a path");
 }

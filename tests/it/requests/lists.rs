@@ -1,4 +1,4 @@
-//! Lists: every row once, whatever comes in between, and filters that refuse what they do not know.
+//! Lists: paging shows every row once while rows are added, and filters refuse unknown values.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::support::{
     fleet::{Client, USER},
 };
 
-/// `count` documents with a job each, a second apart, the newest `age` seconds old.
+/// Inserts `count` documents with a job each, three a second, the newest `age` seconds old.
 async fn fill(test: &TestDb, count: u32, age: u32, name: &str) {
     test.run(&format!(
         "WITH d AS (
@@ -32,7 +32,7 @@ async fn ids(test: &TestDb, table: &str, column: &str, only: &str) -> BTreeSet<S
     rows.into_iter().map(|row| row[0].clone()).collect()
 }
 
-/// Pages through a list while others come in; every id, in order.
+/// Pages through a list while rows are added; returns every id in order.
 async fn page_through(test: &TestDb, client: &Client, path: &str, id: &str) -> Vec<String> {
     let (mut seen, mut cursor): (Vec<String>, Option<String>) = (Vec::new(), None);
     loop {
@@ -50,7 +50,7 @@ async fn page_through(test: &TestDb, client: &Client, path: &str, id: &str) -> V
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_was_written_by_hand_hides_no_other() {
+async fn a_row_written_by_hand_does_not_break_the_list() {
     let api = api(&[]).await;
     fill(&api.test, 3, 0, "row").await;
     api.test
@@ -69,16 +69,16 @@ async fn a_row_that_was_written_by_hand_hides_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paging_shows_every_row_once_while_others_come_in() {
+async fn paging_shows_every_row_once_while_rows_are_added() {
     let api = api(&[]).await;
     fill(&api.test, 250, 3600, "old").await;
     for (path, id, table) in [("/jobs", "job_id", "upload_jobs"), ("/documents", "document_id", "documents")] {
-        let there = ids(&api.test, table, id, "created_at < now() - interval '1 hour'").await;
-        assert_eq!(there.len(), 250);
+        let existing = ids(&api.test, table, id, "created_at < now() - interval '1 hour'").await;
+        assert_eq!(existing.len(), 250);
         let seen = page_through(&api.test, &api.client, path, id).await;
         let once: BTreeSet<String> = seen.iter().cloned().collect();
         assert_eq!(once.len(), seen.len(), "{path} shows a row twice");
-        assert!(there.is_subset(&once), "{path} misses a row");
+        assert!(existing.is_subset(&once), "{path} misses a row");
     }
     let wanted =
         ids(&api.test, "upload_jobs", "job_id", "state = 'done' AND created_at < now() - interval '1 hour'").await;
@@ -87,12 +87,12 @@ async fn paging_shows_every_row_once_while_others_come_in() {
     assert!(wanted.len() > 100 && wanted.is_subset(&seen.into_iter().collect()));
 }
 
-fn names(page: &Value) -> usize {
+fn count_items(page: &Value) -> usize {
     page["items"].as_array().unwrap().len()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn filters_narrow_and_refuse_what_they_do_not_know() {
+async fn filters_select_rows_and_refuse_unknown_names_and_values() {
     let api = api(&[]).await;
     fill(&api.test, 20, 3600, "Policy").await;
     let one = api.test.value("SELECT document_id FROM upload_pipeline.documents WHERE filename = 'Policy-3.md'").await;
@@ -111,7 +111,7 @@ async fn filters_narrow_and_refuse_what_they_do_not_know() {
         ("/documents?filename=olicy-2&kind=pdf&processing_status=complete".to_owned(), 1),
     ] {
         let (status, page) = api.client.get(&path).await;
-        assert_eq!((status, names(&page)), (200, count), "{path}: {page}");
+        assert_eq!((status, count_items(&page)), (200, count), "{path}: {page}");
     }
     let (_, page) = api.client.get("/jobs?limit=5&state=done").await;
     let cursor = page["next_cursor"].as_str().unwrap();
@@ -141,5 +141,5 @@ async fn filters_narrow_and_refuse_what_they_do_not_know() {
     let (_, problem) = api.client.get("/jobs?stat=done").await;
     assert!(problem["detail"].as_str().unwrap().contains("stat"), "{problem}");
     let (status, rest) = api.client.get(&format!("/jobs?state=done&cursor={cursor}")).await;
-    assert_eq!((status, names(&rest)), (200, 5), "{rest}");
+    assert_eq!((status, count_items(&rest)), (200, 5), "{rest}");
 }

@@ -1,4 +1,4 @@
-//! The two-step upload where the object store signs: the bytes never pass through the API.
+//! The two-step upload with S3: the client sends the bytes to a presigned URL of the store, not to the API.
 
 use serde_json::json;
 
@@ -22,7 +22,7 @@ fn fleet(test: &TestDb, store: &S3) -> Fleet {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_put_to_a_presigned_url_are_found_by_the_worker() {
+async fn the_worker_finds_bytes_that_were_put_to_a_presigned_url() {
     let (test, store) = (TestDb::new().await, S3::start(Fault::Nothing));
     let fleet = fleet(&test, &store);
     let (_api, client) = fleet.api();
@@ -40,8 +40,8 @@ async fn bytes_put_to_a_presigned_url_are_found_by_the_worker() {
     assert_eq!(first.body["job_id"], again.body["job_id"]);
     let url = again.body["signed_url"].as_str().unwrap();
     assert!(url.starts_with(&store.url()) && url.contains("X-Amz-Signature="), "{url}");
-    let kept = test.value("SELECT response::text FROM upload_pipeline.idempotency_keys").await;
-    assert!(!kept.contains("X-Amz"), "a signed URL is kept: {kept}");
+    let stored = test.value("SELECT response::text FROM upload_pipeline.idempotency_keys").await;
+    assert!(!stored.contains("X-Amz"), "a signed URL is stored: {stored}");
     assert_eq!(reqwest::Client::new().put(url).body(text.to_vec()).send().await.unwrap().status(), 200);
     let job = client.wait_for_end(first.body["job_id"].as_str().unwrap()).await;
     assert_eq!(job["status"], "complete", "{job}");
@@ -51,7 +51,7 @@ async fn bytes_put_to_a_presigned_url_are_found_by_the_worker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_fails_degrades_health_and_takes_nothing_else_away() {
+async fn a_failing_store_degrades_health_and_stops_only_uploads() {
     let (test, store) = (TestDb::new().await, S3::start(Fault::DenyAll));
     let (_api, client) = fleet(&test, &store).api();
     let health: serde_json::Value = reqwest::get(format!("{}/health", client.root))

@@ -1,4 +1,4 @@
-//! Certificates made on the spot, by openssl.
+//! Certificates for tests, made with openssl.
 
 use std::{os::unix::fs::PermissionsExt, path::Path, process::Command, sync::Arc};
 
@@ -10,10 +10,10 @@ use rustls::{
 
 use super::scratch::Scratch;
 
-/// How long they last: the test's length would do.
+/// Validity of a certificate.
 const DAYS: &str = "2";
 
-/// Two authorities, and a certificate for `localhost` from the first.
+/// Makes two certificate authorities, and a certificate for `localhost` signed by the first.
 pub fn make(folder: &Path) {
     let config = "[req]\ndistinguished_name=name\n[name]\n\
                   [ca]\nbasicConstraints=critical,CA:TRUE\nsubjectKeyIdentifier=hash\n\
@@ -38,10 +38,10 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// What a server for `localhost` needs, and its clients.
+/// A certificate for a server on `localhost`, and the authority for its clients.
 pub struct ServerCertificate {
     folder: Scratch,
-    /// For the server.
+    /// The configuration of the server.
     pub server: Arc<ServerConfig>,
 }
 
@@ -61,7 +61,7 @@ impl ServerCertificate {
         Self { folder, server: Arc::new(server) }
     }
 
-    /// For SSL_CERT_FILE.
+    /// The value of SSL_CERT_FILE.
     pub fn ca_file(&self) -> String {
         self.folder.path().join("ca.pem").display().to_string()
     }

@@ -1,4 +1,4 @@
-//! The one PostgreSQL that every test of a run shares.
+//! The PostgreSQL server that all tests of a run share.
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -8,8 +8,8 @@ use tokio::sync::OnceCell;
 
 const CHECKOUT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The shared server. Under nextest each test is a process: the first one starts it, the others adopt it, and it goes
-/// on until scripts/test stops it. A run after a crash adopts what is left.
+/// The shared server. nextest runs each test in its own process: the first one starts the server, the others adopt it, and
+/// scripts/test stops it. A run after a crash adopts a server that is still running.
 pub async fn cluster() -> &'static Cluster {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
     CLUSTER.get_or_init(start).await
@@ -38,7 +38,7 @@ pub fn environment() -> HashMap<String, String> {
         .collect()
 }
 
-/// A connection of one test; it ends with the test's runtime.
+/// Opens a connection that ends with the test's runtime.
 pub async fn connect(url: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
     tokio::spawn(connection);

@@ -16,15 +16,15 @@ use super::cluster::{cluster, connect};
 
 /// A test's own database; dropped with it.
 pub struct TestDb {
-    /// A pool, as the roles have one.
+    /// A pool as in the real processes.
     pub db: Db,
-    /// Its URL, a session.
+    /// The URL of a direct connection.
     pub url: String,
     name: String,
     client: Client,
 }
 
-/// Where a URL leads.
+/// The connection target of a URL.
 pub fn target(url: &str) -> ConnectTarget {
     ConnectTarget::new(DatabaseUrl::parse(url).unwrap(), Duration::from_secs(10)).unwrap()
 }
@@ -36,7 +36,7 @@ impl TestDb {
         Self::create(&format!("TEMPLATE {template}")).await
     }
 
-    /// A database without anything in it.
+    /// An empty database.
     pub async fn empty() -> Self {
         Self::create("").await
     }
@@ -51,14 +51,15 @@ impl TestDb {
         Self { db, url, name, client }
     }
 
-    /// Runs statements as they stand.
+    /// Runs statements.
     pub async fn run(&self, sql: &str) {
         self.client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}\n{error:?}"));
     }
 
-    /// What the server says to statements that it should refuse.
+    /// Runs statements that the server must refuse; returns its message.
     pub async fn refusal(&self, sql: &str) -> String {
-        let error = self.client.batch_execute(sql).await.expect_err("the database took what it should refuse");
+        let error =
+            self.client.batch_execute(sql).await.expect_err("the database accepted statements that it must refuse");
         error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_owned())
     }
 
@@ -76,7 +77,7 @@ impl TestDb {
             .collect()
     }
 
-    /// The one value of a query.
+    /// The value of a query with one row and one column.
     pub async fn value(&self, sql: &str) -> String {
         let rows = self.rows(sql).await;
         assert_eq!(rows.len(), 1, "{sql} gave {rows:?}");
@@ -88,7 +89,7 @@ impl Drop for TestDb {
     fn drop(&mut self) {
         let name = self.name.clone();
         self.db.close();
-        // A runtime of its own, since this one may be ending.
+        // Uses a new runtime, since the test's runtime may be shutting down.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
@@ -106,7 +107,7 @@ async fn cluster_url() -> String {
     cluster().await.url("postgres")
 }
 
-/// The migrated template, made once for each set of migrations by whichever test comes first.
+/// The name of the migrated template database. The first test of a run creates it, once for each set of migrations.
 async fn ensure_template() -> String {
     let mut hasher = DefaultHasher::new();
     for folder in ["migrations", "crates/store/src"] {
@@ -123,13 +124,13 @@ async fn ensure_template() -> String {
     let name = format!("template_{:016x}", hasher.finish());
     let admin = connect(&cluster_url().await).await.unwrap();
     admin.batch_execute("SELECT pg_advisory_lock(42)").await.unwrap();
-    let there = admin.simple_query(&format!("SELECT 1 FROM pg_database WHERE datname = '{name}'")).await.unwrap();
-    if !there.iter().any(|message| matches!(message, SimpleQueryMessage::Row(_))) {
+    let found = admin.simple_query(&format!("SELECT 1 FROM pg_database WHERE datname = '{name}'")).await.unwrap();
+    if !found.iter().any(|message| matches!(message, SimpleQueryMessage::Row(_))) {
         admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name}_new WITH (FORCE)")).await.unwrap();
         admin.batch_execute(&format!("CREATE DATABASE {name}_new")).await.unwrap();
         let url = cluster().await.url(&format!("{name}_new"));
         migrations::migrate(&target(&url), &Handle::current(), "development", "test").await.unwrap();
-        // Waits for the migration's sessions to end, which DROP would not survive and RENAME refuses.
+        // Ends the migration's sessions, since RENAME fails while the database has any.
         admin
             .batch_execute(&format!(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}_new'"

@@ -1,4 +1,4 @@
-//! Other people's services, each a server of its own on 127.0.0.1 that speaks as much of the real protocol as is used here.
+//! Fakes of external services. Each is a server on 127.0.0.1 with the part of the real protocol that `app` uses.
 
 pub mod http;
 pub mod issuer;

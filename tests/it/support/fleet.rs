@@ -1,4 +1,4 @@
-//! Real `app api` and `app worker` processes on a test's database, and a client for them.
+//! Real `app` processes on a test's database, and a client for their API.
 
 use std::{
     collections::HashMap,
@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 
 use super::scratch::Scratch;
 
-/// Longest wait for anything; a test that gets there has failed.
+/// Longest wait for an event; a test that waits longer has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// The user of all tests that do not say otherwise.
+/// The default user of the tests.
 pub const USER: &str = "11111111-1111-4111-8111-111111111111";
-/// What signs the tokens of [`token`].
+/// The secret that signs the tokens of [`token`].
 pub const SECRET: &str = "a-secret-for-tests-that-is-long-enough-for-hs256";
 
 /// The settings that all processes of one test share.
@@ -31,7 +31,7 @@ pub struct Fleet {
 pub struct App {
     child: Child,
     lines: mpsc::Receiver<String>,
-    /// Everything it has logged so far.
+    /// All log lines read so far.
     pub log: Vec<String>,
 }
 
@@ -67,19 +67,19 @@ impl Fleet {
         Self { env, folder }
     }
 
-    /// Leaves a variable out for the processes started from here on.
+    /// Removes a variable for processes started later.
     pub fn unset(&mut self, name: &str) {
         self.env.remove(name);
     }
 
-    /// Sets a variable for the processes started from here on.
+    /// Sets a variable for processes started later.
     pub fn set(&mut self, name: &str, value: &str) {
         self.env.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Has workers started from here on answer probes at a port that was free a moment ago; the port.
+    /// Gives workers started later a free port for their probes; returns the port.
     pub fn set_worker_port(&mut self) -> u16 {
-        // Below those that the system gives to whoever asks for any, as every API of a test does.
+        // Below the range from which the system assigns ports to the tests' APIs.
         let port = std::iter::repeat_with(|| 20_000 + (uuid::Uuid::new_v4().as_u128() % 10_000) as u16)
             .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
             .unwrap();
@@ -88,36 +88,36 @@ impl Fleet {
         port
     }
 
-    /// The folder that stands for the object store.
+    /// The folder that serves as object store.
     pub fn storage(&self) -> PathBuf {
         PathBuf::from(&self.env["STORAGE_URL"])
     }
 
-    /// A file of this test.
+    /// Writes a file in the fleet's folder.
     pub fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         path
     }
 
-    /// A folder of this test.
+    /// Creates a folder in the fleet's folder.
     pub fn folder(&self, name: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         std::fs::create_dir_all(&path).unwrap();
         path
     }
 
-    /// Runs `app` to its end.
+    /// Runs `app` until it exits; returns status, stdout and stderr.
     pub fn run(&self, args: &[&str]) -> (ExitStatus, String, String) {
         let output = self.command(args).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         (output.status, text(output.stdout), text(output.stderr))
     }
 
-    /// A new API key; `args` as `app keys create` takes them.
+    /// Creates an API key with these arguments of `app keys create`.
     pub fn create_key(&self, args: &[&str]) -> String {
-        let (status, key, said) = self.run(&[&["keys", "create"], args].concat());
-        assert!(status.success(), "{said}");
+        let (status, key, stderr) = self.run(&[&["keys", "create"], args].concat());
+        assert!(status.success(), "{stderr}");
         key.trim().to_owned()
     }
 
@@ -127,13 +127,13 @@ impl Fleet {
         self.prepare(command)
     }
 
-    /// Gives a command these settings, and nothing else of the test's own.
+    /// Gives a command exactly these settings as its environment.
     pub fn prepare(&self, mut command: Command) -> Command {
         command.env_clear().envs(&self.env).stdin(Stdio::null()).current_dir(self.folder.path());
         command
     }
 
-    /// Starts `app` and goes on.
+    /// Starts `app` in the background.
     pub fn start(&self, args: &[&str]) -> App {
         let mut child = self.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
@@ -153,7 +153,7 @@ impl Fleet {
         self.start(&["worker"])
     }
 
-    /// Starts `app api` and waits until it listens; the address it is at.
+    /// Starts `app api` and waits until it listens; returns a client for it.
     pub fn api(&self) -> (App, Client) {
         let mut app = self.start(&["api"]);
         let line = app.wait_for("listening on http://");
@@ -163,14 +163,14 @@ impl Fleet {
     }
 }
 
-/// A user's token, good for an hour.
+/// A token of a user, valid for an hour.
 pub fn token(user: &str) -> String {
     let user = domain::UserId(user.parse().unwrap());
     api::issue_token(SECRET.as_bytes(), user, Duration::from_secs(3600), "authenticated").unwrap()
 }
 
 impl App {
-    /// Waits for a log line that holds `text`; the line.
+    /// Waits for a log line that contains `text`, and returns it.
     pub fn wait_for(&mut self, text: &str) -> String {
         if let Some(line) = self.log.iter().find(|line| line.contains(text)) {
             return line.clone();
@@ -182,21 +182,21 @@ impl App {
                 return line;
             }
         }
-        panic!("no line with {text:?} within {PATIENCE:?}; the log:\n{}", self.log.join("\n"));
+        panic!("no log line with {text:?} within {PATIENCE:?}; the log:\n{}", self.log.join("\n"));
     }
 
-    /// What it has logged so far, without waiting for more.
+    /// All log lines so far, without waiting for more.
     pub fn read_log(&mut self) -> &[String] {
         self.log.extend(self.lines.try_iter());
         &self.log
     }
 
-    /// Its exit code, once it has ended; -1 where a signal ended it.
+    /// The exit code, or -1 after a signal; `None` while the process runs.
     pub fn exit_code(&mut self) -> Option<i32> {
         self.child.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))
     }
 
-    /// Waits until it has ended by itself; its exit code. The log is whole then.
+    /// Waits until the process exits by itself and its log is complete; returns the exit code.
     pub async fn wait_for_exit(&mut self) -> i32 {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -208,7 +208,7 @@ impl App {
             }
             assert!(
                 Instant::now() < deadline,
-                "it still runs after {PATIENCE:?}; the log:\n{}",
+                "the process still runs after {PATIENCE:?}; the log:\n{}",
                 self.read_log().join("\n")
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -221,13 +221,13 @@ impl App {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
-    /// Kills it as a crash would, and waits until it is gone.
+    /// Kills the process with SIGKILL and waits until it has ended.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM, and its exit code.
+    /// Sends SIGTERM and waits for the exit code.
     pub fn stop(mut self) -> i32 {
         self.signal("TERM");
         self.child.wait().unwrap().code().unwrap_or(-1)
@@ -241,7 +241,7 @@ impl Drop for App {
     }
 }
 
-/// A user of the API.
+/// A client of the API with the token of one user.
 #[derive(Clone)]
 pub struct Client {
     pub root: String,
@@ -249,7 +249,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// The same API as another user.
+    /// A client of the same API for another user.
     pub fn as_user(&self, user: &str) -> Self {
         Self { root: self.root.clone(), token: token(user) }
     }
@@ -258,7 +258,7 @@ impl Client {
         format!("{}/api/upload-pipeline{path}", self.root)
     }
 
-    /// Status and JSON body of a request.
+    /// Sends a request; returns status and JSON body.
     pub async fn send(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> (u16, Value) {
         let mut request = reqwest::Client::new().request(method, self.url(path)).bearer_auth(&self.token);
         if let Some(body) = body {
@@ -275,14 +275,14 @@ impl Client {
         self.send(reqwest::Method::POST, path, Some(body)).await
     }
 
-    /// Uploads a text document; its job's id.
+    /// Uploads a text document; returns the id of its job.
     pub async fn upload_text(&self, title: &str, text: &str) -> String {
         let (status, body) = self.post("/documents", json!({ "title": title, "text": text })).await;
         assert_eq!(status, 202, "{body}");
         body["documents"][0]["job_id"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
     }
 
-    /// Uploads a file in one step; the answer's entry for it.
+    /// Uploads a file in one step; returns its entry in the answer.
     pub async fn upload_file(&self, name: &str, mime: &str, bytes: &[u8]) -> Value {
         let part = reqwest::multipart::Part::bytes(bytes.to_vec()).file_name(name.to_owned()).mime_str(mime).unwrap();
         let form = reqwest::multipart::Form::new().part("file", part);
@@ -291,7 +291,7 @@ impl Client {
         body["documents"][0].clone()
     }
 
-    /// Waits until the job has ended; the job.
+    /// Waits until the job has ended, and returns it.
     pub async fn wait_for_end(&self, job: &str) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {

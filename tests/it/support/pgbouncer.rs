@@ -1,4 +1,4 @@
-//! A real PgBouncer in transaction mode, before a cluster.
+//! A real PgBouncer in transaction mode, in front of a server.
 
 use std::{
     fs,
@@ -13,12 +13,12 @@ use embedded_postgres::Cluster;
 
 use super::scratch::Scratch;
 
-/// Server connections for each database and user: few, so that clients get one another's.
+/// Server connections for each database and user; few, so that clients share them.
 pub const POOL_SIZE: usize = 3;
-/// Names the socket; the folder is the test's own.
+/// Only names the socket; each test has its own folder.
 const PORT: u16 = 6432;
 
-/// A pooler that ends when dropped.
+/// A running pooler; stops when dropped.
 pub struct PgBouncer {
     folder: Scratch,
     run_as: Option<String>,
@@ -27,12 +27,12 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts a pooler to the database `dbname` of `cluster`, and waits until it takes connections.
+    /// Starts a pooler for the database `dbname` of `cluster`, and waits until it accepts connections.
     pub fn start(cluster: &Cluster, dbname: &str) -> Self {
         Self::start_at(cluster, dbname, "", PORT)
     }
 
-    /// The same, which listens on an address too.
+    /// The same, but the pooler also listens on a TCP address.
     pub fn start_on_tcp(cluster: &Cluster, dbname: &str, address: &str, port: u16) -> Self {
         Self::start_at(cluster, dbname, address, port)
     }
@@ -48,7 +48,7 @@ impl PgBouncer {
         Self { url: format!("{credentials}@{host}:{port}/{dbname}"), process, run_as, folder }
     }
 
-    /// The connection string through the pooler.
+    /// The URL of the database through the pooler.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -58,7 +58,7 @@ impl PgBouncer {
         self.folder.path().join(format!(".s.PGSQL.{PORT}"))
     }
 
-    /// Kills the pooler and starts it again at the same place: every connection through it is cut.
+    /// Kills the pooler and starts it again at the same address. Every connection through it is lost.
     pub fn restart(&mut self) {
         self.kill();
         self.process = spawn(self.folder.path(), self.run_as.as_deref());
@@ -76,8 +76,8 @@ impl Drop for PgBouncer {
     }
 }
 
-/// Writes the configuration into `folder`: a server that was away is tried again after 1 s instead of 15. It is readable by
-/// the account that root hands the pooler to: the cluster's.
+/// Writes the configuration into `folder`. The pooler retries a lost server after 1 s instead of 15. The files belong to the
+/// cluster's account, as which root runs the pooler.
 fn configure(folder: &Path, cluster: &Cluster, address: &str, port: u16) {
     let server = match cluster.socket_dir() {
         Some(dir) => dir.to_str().unwrap().to_owned(),
@@ -96,7 +96,7 @@ fn configure(folder: &Path, cluster: &Cluster, address: &str, port: u16) {
     fs::create_dir(folder).unwrap();
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
     fs::write(folder.join("pgbouncer.ini"), settings).unwrap();
-    // The plain password: the pooler proves it to the server as well.
+    // The password is in plain text, since the pooler also needs it to log in to the server.
     fs::write(folder.join("users.txt"), format!("\"{}\" \"{}\"\n", cluster.user(), cluster.password())).unwrap();
     let owner = fs::metadata(cluster.folder().join("cluster")).unwrap();
     for path in [folder.to_owned(), folder.join("pgbouncer.ini"), folder.join("users.txt")] {
@@ -113,15 +113,15 @@ fn spawn(folder: &Path, run_as: Option<&str>) -> Child {
     }
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let mut said = Vec::new();
-    let is_up = lines.by_ref().inspect(|line| said.push(line.clone())).any(|line| line.contains("process up"));
-    assert!(is_up, "PgBouncer did not start:\n{}", said.join("\n"));
-    // A full pipe would stop it.
+    let mut log = Vec::new();
+    let is_up = lines.by_ref().inspect(|line| log.push(line.clone())).any(|line| line.contains("process up"));
+    assert!(is_up, "PgBouncer did not start:\n{}", log.join("\n"));
+    // Keeps reading the log, since a full pipe would block the pooler.
     thread::spawn(move || lines.for_each(drop));
     child
 }
 
-/// The program: named, of the host, or as scripts/fetch has unpacked it.
+/// The path of PgBouncer: from APP_PGBOUNCER, from PATH, or as unpacked by scripts/fetch.
 fn program() -> PathBuf {
     let named = std::env::var_os("APP_PGBOUNCER").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();

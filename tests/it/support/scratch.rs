@@ -1,4 +1,4 @@
-//! A folder of one test, with the server that the test may have started in it.
+//! A folder of one test, in which the test may start a PostgreSQL server.
 
 use std::{
     fs,
@@ -8,13 +8,13 @@ use std::{
 
 use embedded_postgres;
 
-/// Ends its server and erases itself when dropped.
+/// Stops its server and deletes itself when dropped.
 pub struct Scratch {
     path: PathBuf,
 }
 
 impl Scratch {
-    /// A path whose last part is `name` and something unique; nothing is created.
+    /// A unique path that starts with `name`; nothing is created.
     pub fn new(name: &str) -> Self {
         let unique = format!("{name}-{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
         Self { path: std::env::temp_dir().join(unique) }
@@ -28,13 +28,13 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let path = self.path.clone();
-        // Within a test's runtime nothing may block on another, hence the thread.
+        // A thread, because a runtime cannot block on another one.
         let reset = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(embedded_postgres::reset(&path)).is_ok()
         });
         if !matches!(reset.join(), Ok(true)) {
-            // A test that made it something else than a server's folder.
+            // The folder is not a server's, so it is only deleted.
             let _ = fs::remove_dir_all(&self.path);
         }
     }

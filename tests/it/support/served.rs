@@ -1,4 +1,5 @@
-//! The API in this process, with settings that no variable has: short times, and more than one instance on a database.
+//! The API in the test's own process, with settings that have no variable, such as short timeouts, and with several
+//! instances on one database.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,14 +18,14 @@ use super::{
     scratch::Scratch,
 };
 
-/// Settings to change before it is served.
+/// An API that is not started yet, with settings to change.
 pub struct Plan {
     pub settings: ApiSettings,
-    /// Where users' keys are published.
+    /// The URL of the issuer's key set.
     pub jwks: Option<String>,
 }
 
-/// A served API; ends when dropped.
+/// A running API; stops when dropped.
 pub struct Served {
     pub address: SocketAddr,
     pub client: Client,
@@ -33,7 +34,7 @@ pub struct Served {
 }
 
 impl Plan {
-    /// One that takes tokens as [`token`] makes them, without bounds on rates.
+    /// An API that accepts the tokens of [`token`] and has no rate limits.
     pub fn new() -> Self {
         let auth = AuthSettings {
             hs256_secret: Some(SecretBytes::new(SECRET.as_bytes())),
@@ -57,7 +58,7 @@ impl Plan {
         Self { settings, jwks: None }
     }
 
-    /// Serves it on the database at `url`.
+    /// Starts it on the database at `url`.
     pub async fn serve(self, url: &str) -> Served {
         let storage = Scratch::new("served");
         let folder = storage.path().join("storage");

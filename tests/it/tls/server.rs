@@ -1,4 +1,4 @@
-//! A Postgres of its own for a test, which takes TLS connections only, with certificates made on the spot.
+//! A PostgreSQL server for one test that accepts only TLS connections.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -12,19 +12,19 @@ use tempfile::TempDir;
 
 use crate::support::certificates;
 
-/// The password of every role, with letters only, so that it stands in a URL as it is.
+/// The password of every role; it needs no escaping in a URL.
 pub const PASSWORD: &str = "correcthorsebattery";
 
-/// A running server; ends with the value.
+/// A running server; stops when dropped.
 pub struct Server {
     postgres: Child,
     folder: TempDir,
     bin: PathBuf,
-    /// On `127.0.0.1`.
+    /// The port on `127.0.0.1`.
     pub port: u16,
 }
 
-/// Whom the server runs as when the test is root, which Postgres refuses to be.
+/// The account of the server when the test runs as root, as which PostgreSQL refuses to run.
 #[derive(Clone, Copy)]
 struct Owner {
     uid: u32,
@@ -32,7 +32,7 @@ struct Owner {
 }
 
 impl Server {
-    /// Makes authorities and certificates, a database `app`, roles `app` and `single` (one connection), and starts.
+    /// Makes certificates, starts the server, and creates the database `app` and the roles `app` and `single` (one connection).
     pub fn start() -> Self {
         let bin = PathBuf::from(std::env::var("APP_PG15_BIN").unwrap_or("/usr/lib/postgresql/15/bin".to_owned()));
         assert!(
@@ -43,7 +43,7 @@ impl Server {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let owner = rustix::process::geteuid().is_root().then(server_owner);
         certificates::make(folder.path());
-        give_away(folder.path(), owner);
+        set_owner(folder.path(), owner);
         make_cluster(&bin, folder.path(), owner);
         let (postgres, port) = start_on_free_port(&bin, folder.path(), owner);
         let server = Self { postgres, folder, bin, port };
@@ -54,7 +54,7 @@ impl Server {
         server
     }
 
-    /// The path of a file that the server's start left.
+    /// The path of a file in the server's folder.
     pub fn file(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
@@ -87,7 +87,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // SIGINT is Postgres's fast shutdown; its data is thrown away, but its shared memory must be freed.
+        // SIGINT is PostgreSQL's fast shutdown, which frees its shared memory.
         let pid = rustix::process::Pid::from_child(&self.postgres);
         let _ended = rustix::process::kill_process(pid, rustix::process::Signal::INT);
         let _status = self.postgres.wait();
@@ -104,13 +104,13 @@ fn server_owner() -> Owner {
     of("postgres").or_else(|| of("nobody")).expect("a user `postgres` or `nobody` to run the server as")
 }
 
-fn give_away(folder: &Path, owner: Option<Owner>) {
+fn set_owner(folder: &Path, owner: Option<Owner>) {
     let Some(owner) = owner else { return };
     let files = std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path());
     for path in files.chain([folder.to_owned()]) {
         chown(&path, Some(owner.uid), Some(owner.gid)).expect("a new owner");
     }
-    // Others pass through to read the authorities' files.
+    // Other accounts must be able to read the certificates.
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).expect("new permissions");
 }
 
@@ -148,7 +148,7 @@ fn make_cluster(bin: &Path, folder: &Path, owner: Option<Owner>) {
     .expect("settings written");
 }
 
-/// Starts the server and waits until it says that it takes connections; another port when somebody took the first.
+/// Starts the server and waits until it accepts connections. It tries another port if the first one is taken.
 fn start_on_free_port(bin: &Path, folder: &Path, owner: Option<Owner>) -> (Child, u16) {
     for _ in 0..5 {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
@@ -156,19 +156,19 @@ fn start_on_free_port(bin: &Path, folder: &Path, owner: Option<Owner>) -> (Child
         command.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
         let mut postgres = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("postgres starts");
         let mut log = BufReader::new(postgres.stderr.take().expect("its log")).lines();
-        let mut said = Vec::new();
+        let mut lines = Vec::new();
         let ready = log.by_ref().map_while(Result::ok).any(|line| {
             let ready = line.contains("ready to accept connections");
-            said.push(line);
+            lines.push(line);
             ready
         });
         if ready {
-            // Read on, or the server stops once the pipe is full.
+            // Keeps reading the log, since a full pipe would block the server.
             std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
             return (postgres, port);
         }
         let _status = postgres.wait();
-        assert!(said.iter().any(|line| line.contains("could not bind")), "postgres failed:\n{}", said.join("\n"));
+        assert!(lines.iter().any(|line| line.contains("could not bind")), "postgres failed:\n{}", lines.join("\n"));
     }
     panic!("no free port in five tries");
 }

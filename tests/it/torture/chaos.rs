@@ -1,4 +1,4 @@
-//! What is done to the fleet, by a schedule that follows from the seed.
+//! Injects faults into the fleet. The seed determines their order and times.
 
 use std::{
     fmt::Write as _,
@@ -10,12 +10,12 @@ use tokio::{sync::watch, task::block_in_place, time::Instant};
 use super::{LEASE, stack::Stack};
 use crate::support::fleet::{App, Fleet, PATIENCE};
 
-/// Between two blows, at the least and at the most.
+/// Shortest and longest pause between two faults, in seconds.
 const BETWEEN: (f64, f64) = (0.4, 2.0);
 
-/// One way to hurt.
+/// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Blow {
+pub enum Fault {
     KillWorker,
     FreezeWorker,
     DrainWorker,
@@ -27,9 +27,9 @@ pub enum Blow {
     CrashPostgres,
 }
 
-impl Blow {
-    /// Each as often as it stands here.
-    const DECK: [Self; 15] = [
+impl Fault {
+    /// One round of faults, each as often as it is listed.
+    const ROUND: [Self; 15] = [
         Self::KillWorker,
         Self::KillWorker,
         Self::KillWorker,
@@ -62,57 +62,57 @@ impl Blow {
     }
 }
 
-/// A blow that was dealt.
+/// A fault that was injected.
 #[derive(Debug, Clone)]
-pub struct Dealt {
-    /// Seconds since 1970, as the database has them.
+pub struct Injected {
+    /// Seconds since 1970.
     pub at: f64,
-    pub blow: Blow,
-    /// The worker that was hit.
+    pub fault: Fault,
+    /// The name of the affected worker.
     pub worker: Option<String>,
 }
 
-/// A process and what it is called in the table `workers`.
+/// A worker process and its name in the table `torture.workers`.
 struct Worker {
     name: String,
     app: App,
 }
 
-/// The processes, and what is done to them.
+/// The processes of the fleet, and the faults so far.
 pub struct Chaos {
     fleet: Fleet,
     rng: fastrand::Rng,
-    /// Shuffled; each way of hurting comes before any comes again.
-    deck: Vec<Blow>,
+    /// The rest of the current round, shuffled.
+    round: Vec<Fault>,
     workers: Vec<Worker>,
-    /// Frozen, until then.
+    /// Frozen workers, each with the time at which it continues.
     frozen: Vec<(Instant, Worker)>,
     draining: Vec<Worker>,
     api: Option<App>,
     api_at: watch::Sender<String>,
     started: usize,
-    pub dealt: Vec<Dealt>,
+    pub injected: Vec<Injected>,
     /// Exit codes of drained workers other than 0.
     pub bad_exits: Vec<String>,
-    /// Everything that the processes have logged.
+    /// The log lines of all processes.
     pub log: String,
 }
 
 impl Chaos {
-    /// Starts an API and this many workers.
+    /// Starts an API and this many workers; the receiver holds the API's current address.
     pub fn start(fleet: Fleet, seed: u64, workers: usize) -> (Self, watch::Receiver<String>) {
         let (api_at, watched) = watch::channel(String::new());
         let mut chaos = Self {
             fleet,
             rng: fastrand::Rng::with_seed(seed),
-            deck: Vec::new(),
+            round: Vec::new(),
             workers: Vec::new(),
             frozen: Vec::new(),
             draining: Vec::new(),
             api: None,
             api_at,
             started: 0,
-            dealt: Vec::new(),
+            injected: Vec::new(),
             bad_exits: Vec::new(),
             log: String::new(),
         };
@@ -123,7 +123,7 @@ impl Chaos {
         (chaos, watched)
     }
 
-    /// Deals blows for `duration`, then lets the frozen go on and waits for those that drain.
+    /// Injects faults for `duration`, then continues frozen workers and waits for draining ones.
     pub async fn run(&mut self, stack: &mut Stack, duration: Duration) {
         let end = Instant::now() + duration;
         loop {
@@ -137,19 +137,19 @@ impl Chaos {
                 break;
             }
             tokio::time::sleep_until(next).await;
-            self.look_at_the_draining();
-            self.deal(stack).await;
+            self.reap_drained();
+            self.inject(stack).await;
         }
-        self.calm().await;
+        self.settle().await;
     }
 
-    async fn calm(&mut self) {
+    async fn settle(&mut self) {
         let last = self.frozen.iter().map(|(at, _)| *at).max().unwrap_or_else(Instant::now);
         self.thaw(last);
         let deadline = Instant::now() + PATIENCE;
         while !self.draining.is_empty() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            self.look_at_the_draining();
+            self.reap_drained();
         }
         let left: Vec<String> = self.draining.iter().map(|worker| format!("{} did not end", worker.name)).collect();
         self.bad_exits.extend(left);
@@ -158,7 +158,7 @@ impl Chaos {
     fn start_worker(&mut self) {
         self.started += 1;
         let name = format!("worker-{}", self.started);
-        // By this its row in `workers`, and with it its jobs, is known as this process's.
+        // The branch in the worker's row links the row and its jobs to this process.
         self.fleet.set("RENDER_GIT_BRANCH", &name);
         self.workers.push(Worker { name, app: self.fleet.worker() });
     }
@@ -169,52 +169,52 @@ impl Chaos {
         self.api_at.send_replace(client.root);
     }
 
-    async fn deal(&mut self, stack: &mut Stack) {
-        let blow = self.draw();
-        let mut dealt = Dealt { at: now(), blow, worker: None };
-        match blow {
-            Blow::KillWorker => {
-                let worker = self.pick();
-                dealt.worker = Some(worker.name.clone());
+    async fn inject(&mut self, stack: &mut Stack) {
+        let fault = self.next_fault();
+        let mut injected = Injected { at: now(), fault, worker: None };
+        match fault {
+            Fault::KillWorker => {
+                let worker = self.take_random_worker();
+                injected.worker = Some(worker.name.clone());
                 self.kill(&worker.name, worker.app).await;
                 self.start_worker();
             }
-            Blow::FreezeWorker => {
-                let worker = self.pick();
-                dealt.worker = Some(worker.name.clone());
+            Fault::FreezeWorker => {
+                let worker = self.take_random_worker();
+                injected.worker = Some(worker.name.clone());
                 worker.app.signal("STOP");
                 let how_long = LEASE.mul_f64(1.25 + self.rng.f64());
                 self.frozen.push((Instant::now() + how_long, worker));
-                // Never are all of them frozen.
+                // At least one worker must run.
                 if self.workers.is_empty() {
                     self.start_worker();
                 }
             }
-            Blow::DrainWorker => {
-                let worker = self.pick();
+            Fault::DrainWorker => {
+                let worker = self.take_random_worker();
                 worker.app.signal("TERM");
                 self.draining.push(worker);
                 self.start_worker();
             }
-            Blow::KillApi => {
+            Fault::KillApi => {
                 if let Some(api) = self.api.take() {
                     self.kill("api", api).await;
                 }
                 self.start_api();
             }
-            Blow::CutConnections => {
+            Fault::CutConnections => {
                 stack.pooled.cut();
                 stack.direct.cut();
             }
-            Blow::HalfCloseConnections => {
+            Fault::HalfCloseConnections => {
                 stack.pooled.half_close();
                 stack.direct.half_close();
             }
-            Blow::StallConnections => self.stall(stack),
-            Blow::RestartPooler => block_in_place(|| stack.pooler.restart()),
-            Blow::CrashPostgres => stack.crash().await,
+            Fault::StallConnections => self.stall(stack),
+            Fault::RestartPooler => block_in_place(|| stack.pooler.restart()),
+            Fault::CrashPostgres => stack.crash().await,
         }
-        self.dealt.push(dealt);
+        self.injected.push(injected);
     }
 
     async fn kill(&mut self, name: &str, mut app: App) {
@@ -225,15 +225,15 @@ impl Chaos {
         self.keep_log(name, &mut app);
     }
 
-    fn draw(&mut self) -> Blow {
-        if self.deck.is_empty() {
-            self.deck = Blow::DECK.to_vec();
-            self.rng.shuffle(&mut self.deck);
+    fn next_fault(&mut self) -> Fault {
+        if self.round.is_empty() {
+            self.round = Fault::ROUND.to_vec();
+            self.rng.shuffle(&mut self.round);
         }
-        self.deck.pop().unwrap()
+        self.round.pop().unwrap()
     }
 
-    /// Stalls, sometimes until all leases have expired; every other time the connections are cut at its end.
+    /// Stalls the connections, sometimes until all leases have expired. Half of the stalls end with cut connections.
     fn stall(&mut self, stack: &Stack) {
         let (how_long, cut) = (LEASE.mul_f64(0.3 + self.rng.f64()), self.rng.bool());
         let lines = [stack.pooled.stall(), stack.direct.stall()];
@@ -243,7 +243,7 @@ impl Chaos {
         });
     }
 
-    fn pick(&mut self) -> Worker {
+    fn take_random_worker(&mut self) -> Worker {
         let n = self.rng.usize(..self.workers.len());
         self.workers.swap_remove(n)
     }
@@ -258,7 +258,7 @@ impl Chaos {
         }
     }
 
-    fn look_at_the_draining(&mut self) {
+    fn reap_drained(&mut self) {
         for mut worker in std::mem::take(&mut self.draining) {
             match worker.app.exit_code() {
                 None => self.draining.push(worker),
@@ -272,7 +272,7 @@ impl Chaos {
         }
     }
 
-    /// Kills what is left, and keeps its log.
+    /// Kills the remaining processes and keeps their logs.
     pub fn end(&mut self) {
         for mut worker in std::mem::take(&mut self.workers).into_iter().chain(std::mem::take(&mut self.draining)) {
             self.keep_log(&worker.name, &mut worker.app);
@@ -282,7 +282,7 @@ impl Chaos {
         }
     }
 
-    /// Processes that are there to work, for the report.
+    /// How many workers were started.
     pub fn started(&self) -> usize {
         self.started
     }

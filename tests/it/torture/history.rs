@@ -1,12 +1,12 @@
-//! Notes kept inside the database: each change of a job, written by a trigger in the same transaction, and beside them
-//! what only the test knows.
+//! Tables in the schema `torture`: each change of a job, written by a trigger in the same transaction, and the facts that
+//! only the test knows.
 
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
 use tokio::sync::watch;
 
 use super::{
-    chaos::{Dealt, now},
+    chaos::{Injected, now},
     load::Promise,
     stack::{rows, try_rows},
 };
@@ -19,7 +19,7 @@ CREATE TABLE torture.history (
   old_state text, state text, old_status text, status text, old_epoch bigint, epoch bigint, old_owner uuid, owner uuid,
   old_tries int, tries int, old_crashes int, crashes int, old_lease timestamptz, lease timestamptz);
 CREATE INDEX ON torture.history (job_id, seq);
-CREATE FUNCTION torture.note_job() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION torture.log_job() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO torture.history (job_id, old_state, state, old_status, status, old_epoch, epoch, old_owner, owner,
     old_tries, tries, old_crashes, crashes, old_lease, lease)
@@ -31,35 +31,36 @@ $$;
 CREATE TRIGGER torture AFTER UPDATE ON upload_pipeline.upload_jobs FOR EACH ROW
   WHEN ((OLD.state, OLD.status, OLD.lease_epoch, OLD.claimed_by, OLD.retry_count, OLD.crash_count)
     IS DISTINCT FROM (NEW.state, NEW.status, NEW.lease_epoch, NEW.claimed_by, NEW.retry_count, NEW.crash_count))
-  EXECUTE FUNCTION torture.note_job();
+  EXECUTE FUNCTION torture.log_job();
 CREATE TABLE torture.workers (id uuid PRIMARY KEY, name text NOT NULL);
-CREATE FUNCTION torture.note_worker() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION torture.log_worker() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO torture.workers (id, name) VALUES (NEW.id, NEW.branch) ON CONFLICT DO NOTHING;
   RETURN NULL;
 END
 $$;
-CREATE TRIGGER torture AFTER INSERT ON upload_pipeline.workers FOR EACH ROW EXECUTE FUNCTION torture.note_worker();
+CREATE TRIGGER torture AFTER INSERT ON upload_pipeline.workers FOR EACH ROW EXECUTE FUNCTION torture.log_worker();
 CREATE TABLE torture.ledger (job_id uuid PRIMARY KEY, document_id uuid NOT NULL, wanted text NOT NULL,
   cancelled boolean NOT NULL, touched boolean NOT NULL, deleted boolean);
 CREATE TABLE torture.outages (since float8 NOT NULL, until float8 NOT NULL);
-CREATE TABLE torture.blows (at float8 NOT NULL, blow text NOT NULL, worker text);
+CREATE TABLE torture.faults (at float8 NOT NULL, fault text NOT NULL, worker text);
 CREATE TABLE torture.objects (key text PRIMARY KEY);";
 
-/// Before the first job.
+/// Creates the schema; call it before the first job.
 pub async fn install(url: &str) {
     connect(url).await.unwrap().batch_execute(INSTALL).await.unwrap();
 }
 
-/// What the tables cannot know.
+/// Facts that only the test knows.
 pub struct Known<'a> {
     pub ledger: &'a std::collections::BTreeMap<String, Promise>,
     pub outages: &'a [(f64, f64)],
-    pub blows: &'a [Dealt],
+    pub faults: &'a [Injected],
     pub storage: &'a Path,
 }
 
-/// After the last job: writes down what the clients were promised, what was done to the fleet, and what lies in the store.
+/// Writes the promises to the clients, the outages, the faults and the keys of the stored objects; call it after the last
+/// job.
 pub async fn load(url: &str, known: &Known<'_>) {
     let ledger = known.ledger.iter().map(|(job, promise)| {
         let Promise { document, wanted, cancelled, touched, deleted } = promise;
@@ -68,11 +69,11 @@ pub async fn load(url: &str, known: &Known<'_>) {
     });
     insert(url, "ledger", ledger).await;
     insert(url, "outages", known.outages.iter().map(|(since, until)| format!("({since},{until})"))).await;
-    let blow = |dealt: &Dealt| {
-        let worker = dealt.worker.as_ref().map_or("NULL".to_owned(), |name| format!("'{name}'"));
-        format!("({},'{:?}',{worker})", dealt.at, dealt.blow)
+    let fault = |injected: &Injected| {
+        let worker = injected.worker.as_ref().map_or("NULL".to_owned(), |name| format!("'{name}'"));
+        format!("({},'{:?}',{worker})", injected.at, injected.fault)
     };
-    insert(url, "blows", known.blows.iter().map(blow)).await;
+    insert(url, "faults", known.faults.iter().map(fault)).await;
     let mut keys = Vec::new();
     list(known.storage, known.storage, &mut keys);
     insert(url, "objects", keys.iter().map(|key| format!("('{key}')"))).await;
@@ -88,7 +89,7 @@ async fn insert(url: &str, table: &str, values: impl Iterator<Item = String>) {
     }
 }
 
-/// Keys of the objects. What a killed process left half written beside one (`KEY#1`) goes with it.
+/// Collects the keys of the objects. A partial file of a killed process (`KEY#1`) counts as the object itself.
 fn list(root: &Path, folder: &Path, keys: &mut Vec<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -101,8 +102,7 @@ fn list(root: &Path, folder: &Path, keys: &mut Vec<String>) {
     }
 }
 
-/// Asks the database through pooler and proxy again and again until `stop`; the spans, in seconds since 1970, in which
-/// it gave no answer.
+/// Queries the database through pooler and proxy until `stop`; returns the outages as pairs of seconds since 1970.
 pub async fn watch_outages(url: String, stop: watch::Receiver<bool>) -> Vec<(f64, f64)> {
     const PATIENCE: Duration = Duration::from_secs(1);
     let (mut spans, mut client, mut answered, mut away) = (Vec::new(), None, now(), false);
@@ -128,7 +128,7 @@ pub async fn watch_outages(url: String, stop: watch::Receiver<bool>) -> Vec<(f64
     spans
 }
 
-/// Jobs that have not ended; `None` while the database is away.
+/// The number of jobs that have not ended; `None` while the database is down.
 pub async fn count_live(url: &str) -> Option<u64> {
     let sql = "SELECT count(*) FROM upload_pipeline.upload_jobs WHERE state NOT IN ('done', 'deadletter', 'cancelled')";
     try_rows(url, sql).await.ok()?.first()?.first()?.parse().ok()

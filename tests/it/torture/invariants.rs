@@ -1,23 +1,23 @@
-//! What must hold when all is over, each as a query that lists the jobs for which it does not.
+//! The invariants that must hold after the run, each as a query for the jobs that break it.
 
 use super::stack::rows;
 
-/// A promise of the system.
+/// An invariant of the system.
 pub struct Invariant {
-    /// What is counted, and must be 0.
+    /// What the query finds; there must be none.
     pub name: &'static str,
-    /// Rows of a job (or a key) and what is wrong with it.
+    /// Returns rows of a job (or an object key) and details.
     sql: &'static str,
 }
 
-/// An invariant and what breaks it.
+/// The result of an invariant's query.
 pub struct Checked {
     pub name: &'static str,
-    /// Job (or key), and what is wrong.
+    /// Job (or object key), and details.
     pub broken: Vec<(String, String)>,
 }
 
-/// Checks all.
+/// Runs all queries.
 pub async fn check(url: &str) -> Vec<Checked> {
     let mut checked = Vec::new();
     for Invariant { name, sql } in ALL {
@@ -29,7 +29,7 @@ pub async fn check(url: &str) -> Vec<Checked> {
 
 const ALL: [Invariant; 19] = [
     Invariant {
-        name: "lost: taken in, and no row is left of it",
+        name: "lost: accepted, but without a row",
         sql: "SELECT l.job_id, l.wanted FROM torture.ledger AS l
 WHERE l.deleted IS NULL AND NOT EXISTS (SELECT FROM upload_pipeline.upload_jobs AS j WHERE j.job_id = l.job_id)",
     },
@@ -39,7 +39,7 @@ WHERE l.deleted IS NULL AND NOT EXISTS (SELECT FROM upload_pipeline.upload_jobs 
 WHERE j.state NOT IN ('done', 'deadletter', 'cancelled')",
     },
     Invariant {
-        name: "doubled: complete without exactly one whole set of chunks",
+        name: "duplicated: complete without exactly one full set of chunks",
         sql: "SELECT j.job_id, n.rows, n.ords, n.sets, n.lowest, n.highest, n.vectors, n.models
 FROM upload_pipeline.upload_jobs AS j
 CROSS JOIN LATERAL (
@@ -51,17 +51,17 @@ WHERE j.state = 'done' AND NOT (n.rows > 0 AND n.ords = n.rows AND n.sets = 1 AN
   AND n.vectors = n.rows AND n.models = 1)",
     },
     Invariant {
-        name: "doubled: finalized more than once",
+        name: "duplicated: finalized more than once",
         sql: "SELECT e.job_id, count(*) FROM upload_pipeline.events AS e GROUP BY e.job_id
 HAVING count(*) FILTER (WHERE e.type = 'finalized') > 1 + count(*) FILTER (WHERE e.type = 'redriven')",
     },
     Invariant {
-        name: "doubled: more than one job that has not failed of a document",
+        name: "duplicated: a document with several jobs that have not failed",
         sql: "SELECT min(j.job_id::text), count(*) FROM upload_pipeline.upload_jobs AS j
 WHERE j.status <> 'duplicate' AND j.state NOT IN ('deadletter', 'cancelled') GROUP BY j.document_id HAVING count(*) > 1",
     },
     Invariant {
-        name: "processing_status of a document is not its latest job's status",
+        name: "a document whose processing_status differs from its latest job",
         sql: "SELECT DISTINCT ON (j.document_id) j.job_id, j.status, d.processing_status
 FROM upload_pipeline.upload_jobs AS j JOIN upload_pipeline.documents AS d USING (document_id)
 WHERE NOT EXISTS (SELECT FROM upload_pipeline.upload_jobs AS k WHERE k.document_id = j.document_id
@@ -72,7 +72,7 @@ WHERE NOT EXISTS (SELECT FROM upload_pipeline.upload_jobs AS k WHERE k.document_
         name: "two claims at once: by owner and epoch",
         sql: "SELECT h.job_id, h.old_state, h.state, h.old_epoch, h.epoch, h.old_owner, h.owner FROM torture.history AS h
 WHERE h.epoch < h.old_epoch
-  -- A claim made again after a crash had lost it raises its epoch, and nothing else with it.
+  -- A claim repeated after a crash lost its commit only raises the epoch.
   OR (h.state = 'working' AND h.old_state = 'working' AND (h.owner, h.epoch) IS DISTINCT FROM (h.old_owner, h.old_epoch)
     AND (h.owner, h.epoch, h.status) IS DISTINCT FROM (h.old_owner, h.old_epoch + 1, h.old_status))
   OR (h.state = 'working' AND h.old_state <> 'working' AND (h.epoch <> h.old_epoch + 1 OR h.owner IS NULL
@@ -89,7 +89,7 @@ WHERE (s.type = 'stage_started' AND s.before = 'stage_started')
   OR (s.type = 'taken_over' AND s.payload ->> 'in_a_step' = 'true' AND s.before <> 'stage_started')",
     },
     Invariant {
-        name: "a status that went back without a retry by its owner",
+        name: "a status that moved backwards without a retry by the user",
         sql: "SELECT p.job_id, p.old_status, p.status, p.ts
 FROM (SELECT h.*, array_position(o.places, h.old_status) AS old_place, array_position(o.places, h.status) AS place
   FROM torture.history AS h
@@ -99,30 +99,30 @@ FROM (SELECT h.*, array_position(o.places, h.old_status) AS old_place, array_pos
 WHERE p.place < p.old_place AND NOT (p.epoch = p.old_epoch + 1 AND p.state = 'queued')",
     },
     Invariant {
-        name: "a step done twice without a retry by its owner",
+        name: "a step done twice without a retry by the user",
         sql: "SELECT e.job_id, e.code, count(*) FROM upload_pipeline.events AS e
 WHERE e.type = 'stage_done' AND NOT EXISTS (SELECT FROM upload_pipeline.events AS r WHERE r.job_id = e.job_id AND r.type = 'redriven')
 GROUP BY e.job_id, e.code HAVING count(*) > 1",
     },
     Invariant {
-        name: "an event after the end, a finalized one after a cancel among them",
+        name: "an event after the job's end",
         sql: "SELECT s.job_id, s.before, s.type, s.code
 FROM (SELECT e.job_id, e.type, e.code, lag(e.type) OVER (PARTITION BY e.job_id ORDER BY e.seq) AS before
   FROM upload_pipeline.events AS e) AS s
 WHERE s.before IN ('finalized', 'cancelled', 'error') AND s.type <> 'redriven'",
     },
     Invariant {
-        name: "a cancel that was promised and did not last",
+        name: "a confirmed cancel that was undone",
         sql: "SELECT l.job_id, j.state, j.status FROM torture.ledger AS l JOIN upload_pipeline.upload_jobs AS j USING (job_id)
 WHERE l.cancelled AND l.deleted IS NULL AND j.state <> 'cancelled'",
     },
     Invariant {
-        name: "tries burned by hand-backs",
+        name: "a hand-back that cost a try",
         sql: "SELECT h.job_id, h.old_tries, h.tries, h.old_crashes, h.crashes FROM torture.history AS h
 WHERE h.old_state = 'working' AND h.state = 'queued' AND (h.tries > h.old_tries OR h.crashes > h.old_crashes)",
     },
     Invariant {
-        name: "a try that no failure explains",
+        name: "a try without a failure",
         sql: "SELECT h.job_id, h.old_tries, h.tries, h.old_crashes, h.crashes, h.ts
 FROM torture.history AS h JOIN upload_pipeline.upload_jobs AS j USING (job_id)
 WHERE (h.tries > h.old_tries OR h.crashes > h.old_crashes)
@@ -131,7 +131,7 @@ WHERE (h.tries > h.old_tries OR h.crashes > h.old_crashes)
     WHERE e.job_id = h.job_id AND e.ts = h.ts AND (e.type = 'retry' OR e.code = 'worker_died')))",
     },
     Invariant {
-        name: "given up as a killer of workers after fewer than three deaths",
+        name: "given up for killing workers after fewer than three deaths",
         sql: "SELECT j.job_id, n.deaths FROM upload_pipeline.upload_jobs AS j
 CROSS JOIN LATERAL (SELECT count(*) AS deaths FROM upload_pipeline.events AS e WHERE e.job_id = j.job_id AND e.code = 'worker_died') AS n
 WHERE j.state = 'deadletter' AND j.last_error ->> 'code' = 'worker_died' AND n.deaths < 3",
@@ -148,7 +148,7 @@ WHERE NOT l.touched AND l.deleted IS NULL AND j.state IN ('done', 'deadletter', 
     ELSE true END",
     },
     Invariant {
-        name: "rows left of a deleted document",
+        name: "rows of a deleted document",
         sql: "SELECT l.job_id, r.kind FROM torture.ledger AS l
 JOIN (SELECT document_id, 'document' AS kind FROM upload_pipeline.documents
   UNION ALL SELECT document_id, 'job' FROM upload_pipeline.upload_jobs
@@ -158,7 +158,7 @@ JOIN (SELECT document_id, 'document' AS kind FROM upload_pipeline.documents
 WHERE l.deleted",
     },
     Invariant {
-        name: "objects in the store that no row knows, or that are said to be deleted",
+        name: "objects that no row names, or that are recorded as deleted",
         sql: "SELECT o.key, CASE WHEN s.storage_key IS NULL THEN 'unknown' ELSE 'deleted' END FROM torture.objects AS o
 LEFT JOIN upload_pipeline.storage_deletions AS s ON s.storage_key = o.key AND s.deleted_at IS NOT NULL
 WHERE NOT EXISTS (SELECT FROM upload_pipeline.documents AS d WHERE o.key IN (d.raw_path, d.parsed_path))
@@ -166,7 +166,7 @@ WHERE NOT EXISTS (SELECT FROM upload_pipeline.documents AS d WHERE o.key IN (d.r
   AND NOT EXISTS (SELECT FROM upload_pipeline.storage_deletions AS s WHERE s.storage_key = o.key AND s.deleted_at IS NULL)",
     },
     Invariant {
-        name: "objects of complete documents that are gone",
+        name: "missing objects of complete documents",
         sql: "SELECT j.job_id, d.raw_path FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.documents AS d USING (document_id)
 WHERE j.status = 'complete' AND NOT (EXISTS (SELECT FROM torture.objects AS o WHERE o.key = d.raw_path)
@@ -174,10 +174,10 @@ WHERE j.status = 'complete' AND NOT (EXISTS (SELECT FROM torture.objects AS o WH
     },
 ];
 
-/// A check that finds nothing proves nothing before it has been seen to find what it looks for.
+/// Shows that each query finds what it looks for: an empty result alone proves nothing.
 #[tokio::test]
-async fn each_check_finds_a_job_that_breaks_its_promise() {
-    const MISCHIEF: &str = "
+async fn each_query_finds_a_job_that_breaks_its_invariant() {
+    const VIOLATIONS: &str = "
 INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path, parsed_path, processing_status)
 SELECT format('00000000-0000-4000-8000-0000000000%s', n)::uuid, gen_random_uuid(), 'a', 'text/markdown', 1, n::text, 'raw/' || n, 'parsed/' || n, 'parsed'
 FROM generate_series(10, 13) AS n;
@@ -185,7 +185,7 @@ INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, user_id, status, s
 SELECT format('10000000-0000-4000-8000-0000000000%s', n)::uuid, d.document_id, d.user_id, 'parsed', 'queued', now() + n * interval '1 second'
 FROM generate_series(10, 14) AS n
 JOIN upload_pipeline.documents AS d ON d.document_id = format('00000000-0000-4000-8000-0000000000%s', least(n, 13))::uuid;
--- Claimed, claimed again by another, handed back at the price of a try and to an earlier status.
+-- Claimed, claimed by another worker, handed back with a try counted and to an earlier status.
 UPDATE upload_pipeline.upload_jobs SET state = 'working', claimed_by = gen_random_uuid(), lease_epoch = 1
 WHERE job_id = '10000000-0000-4000-8000-000000000010';
 UPDATE upload_pipeline.upload_jobs SET claimed_by = gen_random_uuid() WHERE job_id = '10000000-0000-4000-8000-000000000010';
@@ -193,7 +193,7 @@ UPDATE upload_pipeline.upload_jobs SET state = 'queued', status = 'uploaded', cl
 WHERE job_id = '10000000-0000-4000-8000-000000000010';
 -- Complete without a chunk.
 UPDATE upload_pipeline.upload_jobs SET state = 'done', status = 'complete' WHERE job_id = '10000000-0000-4000-8000-000000000011';
--- Given up for deaths that never were.
+-- Given up without any death of a worker.
 UPDATE upload_pipeline.upload_jobs SET state = 'deadletter', status = 'failed_parse', last_error = '{\"code\": \"worker_died\"}'
 WHERE job_id = '10000000-0000-4000-8000-000000000012';
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code)
@@ -209,7 +209,7 @@ INSERT INTO torture.objects VALUES ('raw/99');";
     super::history::install(&test.url).await;
     let blind = check(&test.url).await.into_iter().filter(|checked| !checked.broken.is_empty());
     assert_eq!(blind.map(|checked| checked.name).collect::<Vec<_>>(), [""; 0]);
-    test.run(MISCHIEF).await;
+    test.run(VIOLATIONS).await;
     let blind = check(&test.url).await.into_iter().filter(|checked| checked.broken.is_empty());
     assert_eq!(blind.map(|checked| checked.name).collect::<Vec<_>>(), [""; 0]);
 }

@@ -1,5 +1,4 @@
-//! The clients: they upload, cancel, delete and try again through an API that comes and goes, and remember what they
-//! were promised.
+//! The clients: they upload, cancel, delete and retry through an API that restarts, and record what it promised them.
 
 mod documents;
 mod foreign;
@@ -18,55 +17,55 @@ use documents::{Document, Kind};
 
 use crate::support::fleet::token;
 
-/// Jobs that have not ended, above which the clients wait: what is left when the chaos ends is done in seconds.
+/// Clients wait while this many jobs have not ended, so that the rest is done within seconds after the last fault.
 const MOST_LIVE: u64 = 40;
-/// Longest wait for one answer.
+/// Timeout of one request.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
-/// Longest that a client keeps at one request, far beyond any outage.
-const KEEP_AT_IT: Duration = Duration::from_secs(120);
+/// Longest time for which a client repeats a request; far longer than any outage.
+const RETRY_LIMIT: Duration = Duration::from_secs(120);
 const USERS: [&str; 3] = [
     "11111111-1111-4111-8111-111111111111",
     "22222222-2222-4222-8222-222222222222",
     "33333333-3333-4333-8333-333333333333",
 ];
 
-/// What the system has promised about one job, and what it was asked to do with it.
+/// What the API has promised about a job, and what clients requested.
 #[derive(Debug, Clone, Default)]
 pub struct Promise {
     pub document: String,
-    /// How the job must end if nobody interferes: `complete`, else the code of its failure.
+    /// How the job must end without a cancel or delete: `complete`, or the code of its failure.
     pub wanted: &'static str,
     /// A cancel was answered with 200.
     pub cancelled: bool,
-    /// A cancel or a retry was sent, whatever was answered.
+    /// A cancel or a retry was sent, with any answer.
     pub touched: bool,
-    /// A DELETE was sent; `Some(true)`: and answered with 202.
+    /// `Some` after a DELETE was sent; `Some(true)` if it was answered with 202.
     pub deleted: Option<bool>,
 }
 
-/// Every job that the system has taken in, by its id.
+/// Every job that the system has accepted, by its id.
 pub type Ledger = Arc<Mutex<BTreeMap<String, Promise>>>;
 
 pub fn read(ledger: &Ledger) -> MutexGuard<'_, BTreeMap<String, Promise>> {
     ledger.lock().unwrap()
 }
 
-/// What all clients share.
+/// State that all clients share.
 #[derive(Clone)]
 pub struct Clients {
     pub ledger: Ledger,
-    /// Where the API is: it listens elsewhere after each start.
+    /// The API's address, which changes with each start.
     pub api: watch::Receiver<String>,
-    /// Jobs that have not ended.
+    /// The number of jobs that have not ended.
     pub live: watch::Receiver<u64>,
-    /// Turns true when nothing more is to be uploaded.
+    /// Turns true when the clients must stop uploading.
     pub stop: watch::Receiver<bool>,
     pub http: reqwest::Client,
     pub seed: u64,
 }
 
 impl Clients {
-    /// Starts them. Each ends once it has been told to stop and has an answer to its last request.
+    /// Starts the clients. Each ends after `stop`, once its last request is answered.
     pub fn start(&self, database: String, storage: std::path::PathBuf) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         for (n, user) in USERS.iter().enumerate() {
@@ -79,7 +78,7 @@ impl Clients {
         tasks
     }
 
-    /// Waits until one more upload is welcome; `false`: no more are wanted.
+    /// Waits until few enough jobs are live; returns `false` after `stop`.
     async fn may_go_on(&self) -> bool {
         let (mut live, mut stop) = (self.live.clone(), self.stop.clone());
         tokio::select! {
@@ -93,12 +92,12 @@ impl Clients {
         read(&self.ledger).entry(job.to_owned()).or_insert(promise);
     }
 
-    fn note(&self, job: &str, what: impl FnOnce(&mut Promise)) {
-        what(read(&self.ledger).get_mut(job).unwrap());
+    fn update_promise(&self, job: &str, change: impl FnOnce(&mut Promise)) {
+        change(read(&self.ledger).get_mut(job).unwrap());
     }
 }
 
-/// One user.
+/// A client of one user.
 struct Client {
     shared: Clients,
     token: String,
@@ -125,43 +124,43 @@ impl Client {
         }
     }
 
-    /// Job and document that the API has promised to keep, once it has; `None`: it refuses the file itself.
+    /// Uploads a document; returns the ids of job and document, or `None` if the API refuses the file.
     async fn upload(&self, document: &Document) -> Option<(String, String)> {
         let answer = match document.kind {
             Kind::Announced => self.announce(document).await,
             Kind::Text => {
                 let text = String::from_utf8_lossy(&document.bytes);
                 let body = json!({ "title": document.name, "text": text });
-                self.keep_at_it(Method::POST, "/documents", &body).await
+                self.send_until_answered(Method::POST, "/documents", &body).await
             }
             Kind::Blank | Kind::WrongType => self.send_file(document).await,
         };
         let (status, body) = answer;
-        // A repeated request may find that the first one was taken, though its answer was lost.
+        // A 409 means that an earlier request was accepted and its answer was lost.
         let entry = if body["documents"].is_array() { &body["documents"][0] } else { &body };
         let (job, id) = (entry["job_id"].as_str()?, entry["document_id"].as_str()?);
         assert!(matches!(status, 200..300 | 409), "{status} {body}");
         Some((job.to_owned(), id.to_owned()))
     }
 
-    /// The two steps: what was announced is also sent, since its job would wait for it.
+    /// Announces an upload and sends its bytes.
     async fn announce(&self, document: &Document) -> (u16, Value) {
         let body = json!({
             "filename": document.name, "mime": document.mime,
             "bytes_len": document.bytes.len(), "sha256": document.sha256(),
         });
         loop {
-            let (status, promised) = self.keep_at_it(Method::POST, "/upload", &body).await;
+            let (status, promised) = self.send_until_answered(Method::POST, "/upload", &body).await;
             if status == 409 {
-                // Announced before, and the answer with the place for the bytes was lost: begin anew.
+                // The answer with the signed URL was lost. Delete the document and start over.
                 let id = promised["document_id"].as_str().unwrap();
-                self.keep_at_it(Method::DELETE, &format!("/documents/{id}"), &Value::Null).await;
+                self.send_until_answered(Method::DELETE, &format!("/documents/{id}"), &Value::Null).await;
                 continue;
             }
             let signed = promised["signed_url"].as_str().unwrap_or_else(|| panic!("{promised}"));
-            // The API may listen elsewhere by now.
+            // The API's address may have changed.
             let path = &signed[signed.find("/api/").unwrap()..];
-            let deadline = Instant::now() + KEEP_AT_IT;
+            let deadline = Instant::now() + RETRY_LIMIT;
             loop {
                 let url = format!("{}{path}", *self.shared.api.borrow());
                 let request = self.shared.http.put(url).body(document.bytes.clone());
@@ -186,25 +185,26 @@ impl Client {
     }
 
     async fn cancel(&self, job: &str) {
-        self.shared.note(job, |promise| promise.touched = true);
-        let (status, _) = self.keep_at_it(Method::POST, &format!("/jobs/{job}/cancel"), &Value::Null).await;
-        self.shared.note(job, |promise| promise.cancelled = status == 200);
+        self.shared.update_promise(job, |promise| promise.touched = true);
+        let (status, _) = self.send_until_answered(Method::POST, &format!("/jobs/{job}/cancel"), &Value::Null).await;
+        self.shared.update_promise(job, |promise| promise.cancelled = status == 200);
     }
 
     async fn retry(&self, job: &str) {
-        self.shared.note(job, |promise| (promise.touched, promise.cancelled) = (true, false));
-        self.keep_at_it(Method::POST, &format!("/jobs/{job}/retry"), &json!({})).await;
+        self.shared.update_promise(job, |promise| (promise.touched, promise.cancelled) = (true, false));
+        self.send_until_answered(Method::POST, &format!("/jobs/{job}/retry"), &json!({})).await;
     }
 
     async fn delete(&self, job: &str, document: &str) {
-        self.shared.note(job, |promise| promise.deleted = Some(false));
-        let (status, _) = self.keep_at_it(Method::DELETE, &format!("/documents/{document}"), &Value::Null).await;
-        // 404: an earlier try, whose answer was lost, has deleted it.
-        self.shared.note(job, |promise| promise.deleted = Some(matches!(status, 202 | 404)));
+        self.shared.update_promise(job, |promise| promise.deleted = Some(false));
+        let (status, _) =
+            self.send_until_answered(Method::DELETE, &format!("/documents/{document}"), &Value::Null).await;
+        // 404: an earlier request has deleted the document, and its answer was lost.
+        self.shared.update_promise(job, |promise| promise.deleted = Some(matches!(status, 202 | 404)));
     }
 
-    /// The first answer that is no outage's.
-    async fn keep_at_it(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+    /// Repeats a request until it gets an answer with a status below 500.
+    async fn send_until_answered(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
         self.until_answered(path, |request| match body {
             Value::Null => request(method.clone()),
             body => request(method.clone()).json(body),
@@ -217,20 +217,20 @@ impl Client {
         path: &str,
         make: impl Fn(&dyn Fn(Method) -> reqwest::RequestBuilder) -> reqwest::RequestBuilder,
     ) -> (u16, Value) {
-        let deadline = Instant::now() + KEEP_AT_IT;
+        let deadline = Instant::now() + RETRY_LIMIT;
         loop {
             let url = format!("{}/api/upload-pipeline{path}", *self.shared.api.borrow());
             let request = make(&|method| self.shared.http.request(method, &url).bearer_auth(&self.token));
             match answer(request).await {
                 Some((status, body)) if status < 500 => return (status, body),
-                other => assert!(Instant::now() < deadline, "{path} has had no answer for {KEEP_AT_IT:?}: {other:?}"),
+                other => assert!(Instant::now() < deadline, "{path} has had no answer for {RETRY_LIMIT:?}: {other:?}"),
             }
             pause().await;
         }
     }
 }
 
-/// Status and body; `None`: the API or the connection broke.
+/// Status and body; `None` if the API or the connection failed.
 async fn answer(request: reqwest::RequestBuilder) -> Option<(u16, Value)> {
     let response = request.timeout(REQUEST_LIMIT).send().await.ok()?;
     let status = response.status().as_u16();
@@ -238,7 +238,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Option<(u16, Value)> {
     Some((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
 }
 
-/// Between two tries of a client.
+/// The pause between two tries of a request.
 async fn pause() {
     tokio::time::sleep(Duration::from_millis(100)).await;
 }

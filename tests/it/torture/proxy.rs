@@ -1,4 +1,4 @@
-//! A TCP proxy before a PostgreSQL or a pooler, whose connections can be cut, half closed and stalled.
+//! A TCP proxy in front of PostgreSQL or the pooler. It can cut, half close and stall its connections.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What has been done to the line so far.
+/// The faults of the proxy so far.
 #[derive(Debug, Clone, Copy, Default)]
 struct Line {
     cuts: u64,
@@ -21,7 +21,7 @@ struct Line {
     stalled: bool,
 }
 
-/// Forwards a port of this host to a socket; ends, with all its connections, when dropped.
+/// A running proxy; stops and closes its connections when dropped.
 pub struct Proxy {
     port: u16,
     line: watch::Sender<Line>,
@@ -29,7 +29,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Takes connections on a free port and carries each to `socket`.
+    /// Accepts connections on a free port and forwards each to `socket`.
     pub async fn start(socket: &Path) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -43,18 +43,18 @@ impl Proxy {
         self.port
     }
 
-    /// Drops every connection, with whatever is on its way in either direction.
+    /// Closes every connection and drops all data in transit.
     pub fn cut(&self) {
         self.line.send_modify(|line| line.cuts += 1);
     }
 
-    /// Ends the direction from the server on every connection: what the client has sent still arrives, and may be
-    /// committed, but it hears no answer.
+    /// Closes the direction from the server on every connection. Data of the client still arrives and may be committed, but
+    /// the client gets no answer.
     pub fn half_close(&self) {
         self.line.send_modify(|line| line.half_closes += 1);
     }
 
-    /// Holds everything back. What is given lets it go on; with `true`, by cutting every connection.
+    /// Stalls every connection. The returned function ends the stall; with `true` it also cuts every connection.
     pub fn stall(&self) -> impl Fn(bool) + Send + use<> {
         self.line.send_modify(|line| line.stalled = true);
         let line = self.line.clone();
@@ -78,30 +78,30 @@ async fn accept(listener: TcpListener, socket: PathBuf, line: watch::Receiver<Li
     while let Ok((client, _)) = listener.accept().await {
         let (socket, line) = (socket.clone(), line.clone());
         tokio::spawn(async move {
-            // Where the server is away the client's connection ends at once, as a refused one would.
+            // While the server is down, the client's connection is closed at once.
             if let Ok(server) = UnixStream::connect(&socket).await {
-                carry(client, server, line).await;
+                forward_connection(client, server, line).await;
             }
         });
     }
 }
 
-async fn carry(client: TcpStream, server: UnixStream, line: watch::Receiver<Line>) {
-    let born = *line.borrow();
+async fn forward_connection(client: TcpStream, server: UnixStream, line: watch::Receiver<Line>) {
+    let at_start = *line.borrow();
     let mut cuts = line.clone();
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-    let up = upward(from_client, to_server, line.clone());
-    let down = downward(from_server, to_client, line, born.half_closes);
+    let up = forward_to_server(from_client, to_server, line.clone());
+    let down = forward_to_client(from_server, to_client, line, at_start.half_closes);
     tokio::select! {
-        _ = cuts.wait_for(|line| line.cuts != born.cuts) => {}
+        _ = cuts.wait_for(|line| line.cuts != at_start.cuts) => {}
         _ = async { tokio::join!(up, down) } => {}
     }
 }
 
-async fn upward(mut from: OwnedReadHalf, mut to: unix::OwnedWriteHalf, mut line: watch::Receiver<Line>) {
+async fn forward_to_server(mut from: OwnedReadHalf, mut to: unix::OwnedWriteHalf, mut line: watch::Receiver<Line>) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        may_go_on(&mut line).await;
+        wait_while_stalled(&mut line).await;
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }
@@ -109,17 +109,17 @@ async fn upward(mut from: OwnedReadHalf, mut to: unix::OwnedWriteHalf, mut line:
     let _peer_is_gone = to.shutdown().await;
 }
 
-async fn downward(
+async fn forward_to_client(
     mut from: unix::OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut line: watch::Receiver<Line>,
-    born_half_closes: u64,
+    half_closes_at_start: u64,
 ) {
     let mut closes = line.clone();
     let forward = async {
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(length @ 1..) = from.read(&mut buffer).await {
-            may_go_on(&mut line).await;
+            wait_while_stalled(&mut line).await;
             if to.write_all(&buffer[..length]).await.is_err() {
                 return;
             }
@@ -127,15 +127,15 @@ async fn downward(
     };
     tokio::select! {
         () = forward => {}
-        _ = closes.wait_for(|line| line.half_closes != born_half_closes) => {}
+        _ = closes.wait_for(|line| line.half_closes != half_closes_at_start) => {}
     }
     let _peer_is_gone = to.shutdown().await;
-    // Goes on reading, so that the server is not held up by a full socket.
+    // Keeps reading, so that a full socket does not block the server.
     let mut rest = vec![0; 16 * 1024];
     while let Ok(1..) = from.read(&mut rest).await {}
 }
 
 /// Waits while the line is stalled.
-async fn may_go_on(line: &mut watch::Receiver<Line>) {
+async fn wait_while_stalled(line: &mut watch::Receiver<Line>) {
     let _ended_with_the_proxy = line.wait_for(|line| !line.stalled).await.is_ok();
 }

@@ -1,31 +1,31 @@
-//! What is printed at the end: what was done, how the jobs ended, what does not hold.
+//! The report at the end: the faults, how the jobs ended, and broken invariants.
 
 use std::{collections::BTreeMap, fmt};
 
 use super::{
     HEARTBEAT, LEASE, TAKEOVER_LIMIT,
-    chaos::{Chaos, Dealt},
+    chaos::{Chaos, Injected},
     invariants::{Checked, check},
     stack::rows,
 };
 
-/// Jobs named for each broken invariant, and events and log lines shown of the first ones.
+/// How many jobs are named for each broken invariant, and for how many of them events and log lines are shown.
 const NAMED: usize = 10;
 const SHOWN: usize = 3;
 
 /// A job that was taken over.
 struct Takeover {
     job: String,
-    /// From the last heartbeat (or the claim) to the takeover, without outages of the database between.
+    /// From the last heartbeat (or the claim) to the takeover, minus outages of the database.
     seconds: f64,
-    /// The same, with them.
+    /// The same, including outages.
     with_outages: f64,
 }
 
-/// Everything that is printed.
+/// The printed report.
 pub struct Report {
     heading: String,
-    blows: Vec<Dealt>,
+    faults: Vec<Injected>,
     ends: Vec<Vec<String>>,
     figures: Vec<(String, String)>,
     invariants: Vec<Checked>,
@@ -40,18 +40,18 @@ impl Report {
         let takeovers = list_takeovers(url).await;
         let late = takeovers.iter().filter(|takeover| takeover.seconds > TAKEOVER_LIMIT.as_secs_f64());
         let late = late.map(|takeover| (takeover.job.clone(), format!("{:.1} s", takeover.seconds))).collect();
-        invariants.push(Checked { name: "late: a takeover that took longer than it may", broken: late });
+        invariants.push(Checked { name: "late: a takeover that took too long", broken: late });
         let exits = chaos.bad_exits.iter().map(|exit| ("worker".to_owned(), exit.clone())).collect();
-        invariants.push(Checked { name: "a drained worker that did not end with 0", broken: exits });
+        invariants.push(Checked { name: "a drained worker that did not exit with 0", broken: exits });
         figures.extend(takeover_figures(&takeovers));
         figures.extend(counted_figures(url).await);
         let ends = rows(url, ENDS).await;
         let evidence = collect_evidence(url, &invariants, &chaos.log).await;
         let takeovers = takeovers.len();
-        Self { heading, blows: chaos.dealt.clone(), ends, figures, invariants, evidence, takeovers }
+        Self { heading, faults: chaos.injected.clone(), ends, figures, invariants, evidence, takeovers }
     }
 
-    /// Nothing is lost, doubled, stuck or otherwise broken.
+    /// Whether every invariant holds.
     pub fn is_clean(&self) -> bool {
         self.invariants.iter().all(|checked| checked.broken.is_empty())
     }
@@ -62,17 +62,17 @@ const ENDS: &str =
 FROM upload_pipeline.upload_jobs AS j GROUP BY 1, 2, 3 ORDER BY 4 DESC";
 
 fn takeover_figures(takeovers: &[Takeover]) -> Vec<(String, String)> {
-    let worst = takeovers.iter().map(|takeover| takeover.seconds).fold(0.0, f64::max);
+    let longest = takeovers.iter().map(|takeover| takeover.seconds).fold(0.0, f64::max);
     let with_outages = takeovers.iter().map(|takeover| takeover.with_outages).fold(0.0, f64::max);
     let allowed = format!("{} lease + {} heartbeat + slack", LEASE.as_secs_f64(), HEARTBEAT.as_secs_f64());
     vec![
         ("takeovers".to_owned(), takeovers.len().to_string()),
-        ("worst takeover".to_owned(), format!("{worst:.1} s ({:.1} s: {allowed})", TAKEOVER_LIMIT.as_secs_f64())),
+        ("longest takeover".to_owned(), format!("{longest:.1} s ({:.1} s: {allowed})", TAKEOVER_LIMIT.as_secs_f64())),
         ("  with outages".to_owned(), format!("{with_outages:.1} s")),
     ]
 }
 
-/// From the last sign of life of the owner, which is when its lease was last renewed, to the takeover.
+/// Lists the takeovers, each timed from the last renewal of the owner's lease.
 async fn list_takeovers(url: &str) -> Vec<Takeover> {
     let sql = format!(
         "SELECT t.job_id, t.until - t.since - t.away, t.until - t.since
@@ -95,14 +95,14 @@ FROM (SELECT s.*, (SELECT coalesce(sum(least(s.until, o.until) - greatest(s.sinc
 async fn counted_figures(url: &str) -> Vec<(String, String)> {
     let figures = [
         (
-            "worst from SIGKILL to takeover",
+            "longest from SIGKILL to takeover",
             "SELECT round(coalesce(max(extract(epoch FROM h.ts)::float8 - b.at), 0)::numeric, 1) || ' s, of ' || count(*)
 FROM torture.history AS h JOIN torture.workers AS w ON w.id = h.old_owner
-JOIN torture.blows AS b ON b.worker = w.name AND b.blow = 'KillWorker'
+JOIN torture.faults AS b ON b.worker = w.name AND b.fault = 'KillWorker'
 WHERE h.old_state = 'working' AND h.state <> 'working' AND extract(epoch FROM h.ts)::float8 > b.at",
         ),
         (
-            "worst from takeover to next claim",
+            "longest from takeover to next claim",
             "SELECT format('%s s; of jobs that need not run alone %s s', max(w.seconds), max(w.seconds) FILTER (WHERE w.crashes < 2))
 FROM (SELECT h.crashes, round(extract(epoch FROM n.ts - h.ts), 1) AS seconds
   FROM torture.history AS h
@@ -116,7 +116,7 @@ FROM (SELECT h.crashes, round(extract(epoch FROM n.ts - h.ts), 1) AS seconds
             "SELECT coalesce(string_agg(c.code || ' ' || c.n, ', ' ORDER BY c.n DESC), 'none') FROM (
   SELECT e.code, count(*) AS n FROM upload_pipeline.events AS e WHERE e.type = 'retry' GROUP BY e.code) AS c",
         ),
-        ("crashes charged", "SELECT coalesce(sum(h.crashes - h.old_crashes), 0) FROM torture.history AS h WHERE h.crashes > h.old_crashes"),
+        ("crashes counted", "SELECT coalesce(sum(h.crashes - h.old_crashes), 0) FROM torture.history AS h WHERE h.crashes > h.old_crashes"),
         (
             "good documents given up",
             "SELECT count(*) || coalesce(': ' || string_agg(j.job_id || ' ' || (j.last_error ->> 'code'), ', '), '')
@@ -131,7 +131,7 @@ WHERE l.wanted = 'complete' AND j.state = 'deadletter'",
     counted
 }
 
-/// Events, changes and log lines of the first jobs that something is wrong with. None of them holds a document's text.
+/// Events, changes and log lines of the first jobs of each broken invariant. None of them contains a document's text.
 async fn collect_evidence(url: &str, invariants: &[Checked], log: &str) -> String {
     let mut evidence = String::new();
     let jobs = invariants.iter().flat_map(|checked| checked.broken.iter().take(SHOWN)).map(|(job, _)| job.as_str());
@@ -157,13 +157,13 @@ LEFT JOIN torture.workers AS w ON w.id = coalesce(h.owner, h.old_owner) WHERE h.
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\n{}\n\ndone to the fleet", self.heading)?;
+        writeln!(f, "\n{}\n\nfaults", self.heading)?;
         let mut counts: BTreeMap<_, usize> = BTreeMap::new();
-        for dealt in &self.blows {
-            *counts.entry(dealt.blow).or_default() += 1;
+        for injected in &self.faults {
+            *counts.entry(injected.fault).or_default() += 1;
         }
-        for (blow, count) in counts {
-            writeln!(f, "  {:<48} {count:>6}", blow.as_str())?;
+        for (fault, count) in counts {
+            writeln!(f, "  {:<48} {count:>6}", fault.as_str())?;
         }
         writeln!(f, "\nends of jobs")?;
         for end in &self.ends {
@@ -176,8 +176,8 @@ impl fmt::Display for Report {
         writeln!(f, "\nmust be 0")?;
         for Checked { name, broken } in &self.invariants {
             writeln!(f, "  {} {name:<72} {:>4}", if broken.is_empty() { "✔" } else { "✖" }, broken.len())?;
-            for (job, what) in broken.iter().take(NAMED) {
-                writeln!(f, "      {job}  {what}")?;
+            for (job, details) in broken.iter().take(NAMED) {
+                writeln!(f, "      {job}  {details}")?;
             }
         }
         if !self.evidence.is_empty() {

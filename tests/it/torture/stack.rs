@@ -1,4 +1,4 @@
-//! What the fleet stands on: a PostgreSQL, a pooler and two proxies of this test's own, so that it may crash them.
+//! PostgreSQL, a pooler and two proxies that belong to this test alone, so that it can crash them.
 
 use std::{
     path::Path,
@@ -19,11 +19,11 @@ use crate::support::{
 
 const DATABASE: &str = "app";
 
-/// Everything below the fleet. The fields end in this order.
+/// The services that the fleet uses. The fields are dropped in this order.
 pub struct Stack {
-    /// Before the pooler: what `DATABASE_URL` leads to.
+    /// The proxy in front of the pooler, for `DATABASE_URL`.
     pub pooled: Proxy,
-    /// Before the server: what `DIRECT_URL` leads to.
+    /// The proxy in front of the server, for `DIRECT_URL`.
     pub direct: Proxy,
     pub pooler: PgBouncer,
     cluster: Cluster,
@@ -38,18 +38,18 @@ impl Stack {
         admin.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await.unwrap();
         let pooler = PgBouncer::start(&cluster, DATABASE);
         let pooled = Proxy::start(&pooler.socket()).await;
-        let dir = cluster.socket_dir().expect("the folder for temporary files has too long a path for a socket");
+        let dir = cluster.socket_dir().expect("the path of the temporary folder is too long for a socket");
         let direct = Proxy::start(&dir.join(format!(".s.PGSQL.{}", cluster.port()))).await;
         Self { pooled, direct, pooler, cluster, folder }
     }
 
-    /// The way of the fleet: through a proxy.
+    /// The database URL through a proxy, for the fleet.
     pub fn url_through(&self, proxy: &Proxy) -> String {
         let (user, password) = (self.cluster.user(), self.cluster.password());
         format!("postgresql://{user}:{password}@127.0.0.1:{}/{DATABASE}", proxy.port())
     }
 
-    /// The way of the test itself: past pooler and proxies.
+    /// The direct database URL, for the test.
     pub fn url(&self) -> String {
         self.cluster.url(DATABASE)
     }
@@ -67,8 +67,8 @@ impl Stack {
     }
 }
 
-/// Commits are written before they are acknowledged: what a crash of the server loses would be the server's loss, not
-/// the system's. Nothing waits for a disk, since the machine goes on.
+/// Starts the server with synchronous commits, so that a crash of the server loses no acknowledged commit. Without fsync,
+/// since the machine itself does not crash.
 async fn start(folder: &Path) -> Cluster {
     let env = environment();
     let mut options = ClusterOptions::throwaway(folder.to_owned());
@@ -77,7 +77,7 @@ async fn start(folder: &Path) -> Cluster {
     Cluster::start_or_adopt(find_binaries(&env).unwrap(), options).await.unwrap()
 }
 
-/// All rows of a query, each as its columns' text; an error where the server is away.
+/// All rows of a query as text; an error while the server is down.
 pub async fn try_rows(url: &str, sql: &str) -> Result<Vec<Vec<String>>, tokio_postgres::Error> {
     let client = connect(url).await?;
     let messages = client.simple_query(sql).await?;
@@ -90,7 +90,7 @@ pub async fn try_rows(url: &str, sql: &str) -> Result<Vec<Vec<String>>, tokio_po
     Ok(messages.into_iter().filter_map(row).collect())
 }
 
-/// All rows of a query, while nothing is being broken.
+/// All rows of a query, while no fault is active.
 pub async fn rows(url: &str, sql: &str) -> Vec<Vec<String>> {
     try_rows(url, sql).await.unwrap_or_else(|error| panic!("{sql}\n{error:?}"))
 }

@@ -1,4 +1,4 @@
-//! Workers that are told to stop, and workers that something holds up.
+//! Workers that get a signal, and workers that wait for a lock.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ use crate::support::{
     fleet::{App, Client, Fleet, USER},
 };
 
-/// Waits until a statement of this name waits for a lock.
-async fn wait_for_waiting(test: &TestDb, statement: &str) {
+/// Waits until a statement whose name matches this pattern waits for a lock.
+async fn wait_for_blocked(test: &TestDb, statement: &str) {
     let waiting = format!(
         "SELECT count(*) > 0 FROM pg_stat_activity
          WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ '^-- {statement}\\s'"
@@ -17,28 +17,28 @@ async fn wait_for_waiting(test: &TestDb, statement: &str) {
     wait_for(test, &waiting, "t").await;
 }
 
-/// A worker in the middle of a step that cannot end before the test's transaction does; its job.
-async fn start_held_up(test: &TestDb, fleet: &Fleet, client: &Client) -> (App, String) {
+/// Starts a worker whose step waits for the test's transaction; returns the worker and its job.
+async fn start_blocked(test: &TestDb, fleet: &Fleet, client: &Client) -> (App, String) {
     test.run("BEGIN; LOCK TABLE upload_pipeline.document_chunks IN ACCESS EXCLUSIVE MODE").await;
     let worker = fleet.worker();
     let job = client.upload_text("held up", &markdown(3)).await;
-    // Relations of other tests' databases have the same ids.
-    let held_up = "SELECT count(*) > 0 FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+    // The relation has the same id in other tests' databases.
+    let is_blocked = "SELECT count(*) > 0 FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
          WHERE NOT l.granted AND l.relation = 'upload_pipeline.document_chunks'::regclass AND d.datname = current_database()";
-    wait_for(test, held_up, "t").await;
+    wait_for(test, is_blocked, "t").await;
     (worker, job)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_is_not_answered_does_not_outlast_the_grace_period() {
+async fn a_blocked_claim_does_not_outlast_the_grace_period() {
     let (test, mut fleet) = start().await;
     fleet.set("WORKER_GRACE", "4");
     fleet.set("WORKER_LISTEN_POLL_INTERVAL", "0.5");
     let mut worker = fleet.worker();
     worker.wait_for("listening for new jobs");
     test.run("BEGIN; LOCK TABLE upload_pipeline.upload_jobs IN ACCESS EXCLUSIVE MODE").await;
-    // Either statement of a look for work.
-    wait_for_waiting(&test, "(claim_jobs|get_outlook)").await;
+    // Either of the statements with which a worker asks for work.
+    wait_for_blocked(&test, "(claim_jobs|get_outlook)").await;
     worker.signal("TERM");
     assert_eq!(worker.wait_for_exit().await, 0);
     worker.wait_for("a claim was not answered");
@@ -48,7 +48,7 @@ async fn a_claim_that_is_not_answered_does_not_outlast_the_grace_period() {
 async fn a_second_signal_ends_a_worker_at_once_and_another_takes_its_job_over() {
     let (test, fleet) = start().await;
     let (_api, client) = fleet.api();
-    let (mut worker, job) = start_held_up(&test, &fleet, &client).await;
+    let (mut worker, job) = start_blocked(&test, &fleet, &client).await;
     worker.signal("TERM");
     worker.wait_for("received: stopping");
     worker.signal("TERM");
@@ -60,7 +60,7 @@ async fn a_second_signal_ends_a_worker_at_once_and_another_takes_its_job_over() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_hands_back_what_runs_without_costing_a_try() {
+async fn sigterm_hands_back_running_jobs_without_costing_a_try() {
     let (test, mut fleet) = start().await;
     fleet.set("WORKER_GRACE", "3.2");
     let (api, client) = fleet.api();
@@ -78,7 +78,7 @@ async fn sigterm_hands_back_what_runs_without_costing_a_try() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_takeover_that_waits_for_a_lock_keeps_no_heartbeat_waiting() {
+async fn a_takeover_that_waits_for_a_lock_does_not_delay_heartbeats() {
     let (test, fleet) = start().await;
     test.run(&format!(
         "INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
@@ -89,7 +89,7 @@ async fn a_takeover_that_waits_for_a_lock_keeps_no_heartbeat_waiting() {
     .await;
     test.run("BEGIN; SELECT FROM upload_pipeline.documents FOR NO KEY UPDATE").await;
     let mut worker = fleet.worker();
-    wait_for_waiting(&test, "take_over_jobs").await;
+    wait_for_blocked(&test, "take_over_jobs").await;
     let seen = test.value("SELECT last_seen_at FROM upload_pipeline.workers").await;
     wait_for(&test, &format!("SELECT last_seen_at > '{seen}' FROM upload_pipeline.workers"), "t").await;
     worker.wait_for("couldn't take over jobs");
@@ -98,29 +98,29 @@ async fn a_takeover_that_waits_for_a_lock_keeps_no_heartbeat_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_hears_of_another_that_goes_by_its_id() {
+async fn a_worker_warns_when_another_uses_its_id() {
     let (test, fleet) = start().await;
     let mut worker = fleet.worker();
-    // Heartbeats of its own are no reason.
+    // Its own heartbeats cause no warning.
     for _ in 0..2 {
         wait_for(&test, "SELECT count(*) FROM upload_pipeline.workers", "1").await;
         let seen = test.value("SELECT last_seen_at FROM upload_pipeline.workers").await;
         wait_for(&test, &format!("SELECT last_seen_at > '{seen}' FROM upload_pipeline.workers"), "t").await;
     }
     assert!(!worker.read_log().iter().any(|line| line.contains("goes by this worker's id")));
-    // As another process's heartbeat would.
+    // Changes the row as a heartbeat of another process would.
     test.run("UPDATE upload_pipeline.workers SET last_seen_at = now() - interval '1 millisecond'").await;
     worker.wait_for("goes by this worker's id");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_cancelled_while_it_runs_is_dropped_in_the_middle_of_its_step() {
+async fn cancelling_a_running_job_stops_it_in_the_middle_of_its_step() {
     let (test, fleet) = start().await;
     let (_api, client) = fleet.api();
-    let (mut worker, job) = start_held_up(&test, &fleet, &client).await;
+    let (mut worker, job) = start_blocked(&test, &fleet, &client).await;
     let (status, cancelled) = client.post(&format!("/jobs/{job}/cancel"), serde_json::json!({})).await;
     assert_eq!((status, &cancelled["state"]), (200, &"cancelled".into()), "{cancelled}");
-    // What the step waits for is not there yet: a heartbeat has told it.
+    // The step still waits for the lock, so the worker learned of the cancel from a heartbeat.
     worker.wait_for("is lost");
     test.run("ROLLBACK").await;
     assert_eq!(client.get(&format!("/jobs/{job}")).await.1["state"], "cancelled");

@@ -1,4 +1,4 @@
-//! What Render refuses, and what it takes but should not be given.
+//! Render's rules for Blueprints, and a few of our own.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::deploy::yaml::{entries, items, text};
 
 const ROOT: &[&str] = &["services", "databases", "envVarGroups", "projects", "previews"];
-/// Of a service that is built from a Dockerfile, and has no disk.
+/// The keys of a service that is built from a Dockerfile and has no disk.
 const SERVICE: &[&str] = &[
     "type",
     "name",
@@ -31,13 +31,13 @@ const REQUIRED: &[&str] =
     &["type", "name", "runtime", "plan", "branch", "dockerCommand", "autoDeployTrigger", "envVars"];
 const REGIONS: &[&str] = &["oregon", "ohio", "virginia", "frankfurt", "singapore"];
 const TRIGGERS: &[&str] = &["commit", "checksPass", "off"];
-/// Each variable has exactly one of them.
+/// Each variable has exactly one of these.
 const SOURCES: &[&str] = &["value", "generateValue", "sync", "fromService", "fromDatabase"];
-/// The platform's own; a value here would contradict it.
+/// Variables that Render sets itself.
 const INJECTED: &[&str] = &["PORT", "RENDER_GIT_COMMIT", "RENDER_GIT_BRANCH", "RENDER_EXTERNAL_URL"];
 const RELEASE: &str = "app migrate && app check --pre";
 
-/// Every rule that a Blueprint breaks, each with the word that names the rule.
+/// Lists every rule that a Blueprint breaks. Each fault contains the word by which the tests know the rule.
 pub fn faults(blueprint: &Value) -> Vec<String> {
     let mut faults = Faults::default();
     faults.keys("the file", blueprint, ROOT);
@@ -77,21 +77,21 @@ impl Faults {
             self.must(!service[*key].is_null(), || format!("{name}: {key} is missing"));
         }
         let is_web = service["type"] == "web";
-        self.must(is_web || service["type"] == "worker", || format!("{name}: a type that is neither web nor worker"));
+        self.must(is_web || service["type"] == "worker", || format!("{name}: the type is neither web nor worker"));
         self.must(service["runtime"] == "docker", || format!("{name}: the runtime is not docker"));
         self.must(REGIONS.contains(&text(&service["region"])), || format!("{name}: no such region"));
         self.must(is_web == text(&service["healthCheckPath"]).starts_with('/'), || {
-            format!("{name}: a health check is for web services, and needed there")
+            format!("{name}: web services need a health check, and others have none")
         });
         let delay = service["maxShutdownDelaySeconds"].as_u64();
         self.must(delay.is_some_and(|seconds| (1..=300).contains(&seconds)), || format!("{name}: shutdown delay"));
         let trigger = text(&service["autoDeployTrigger"]);
-        self.must(TRIGGERS.contains(&trigger), || format!("{name}: what deploys is not said"));
+        self.must(TRIGGERS.contains(&trigger), || format!("{name}: autoDeployTrigger does not say what deploys"));
         self.must(service["numInstances"].as_u64() >= Some(1), || format!("{name}: numInstances"));
         self.variables(name, &service["envVars"], Some(groups));
     }
 
-    /// `groups`: those that a service may name; `None`: this is a group.
+    /// `groups` are those that a service may name; `None` for the variables of a group itself.
     fn variables(&mut self, of: &str, variables: &Value, groups: Option<&BTreeSet<&str>>) {
         for entry in items(variables) {
             if let (Some(group), Some(groups)) = (entry["fromGroup"].as_str(), groups) {
@@ -107,13 +107,13 @@ impl Faults {
         let name = text(&entry["key"]);
         let known = variable(name);
         self.must(known.is_some(), || format!("{of}: {name} is an unknown variable"));
-        self.must(!INJECTED.contains(&name), || format!("{of}: {name} is the platform's to set"));
+        self.must(!INJECTED.contains(&name), || format!("{of}: {name} is set by the platform"));
         let sources: Vec<&str> = entries(entry).map(|(key, _)| key).filter(|key| *key != "key").collect();
         self.must(sources.len() == 1 && SOURCES.contains(&sources[0]), || format!("{of}: {name} needs one source"));
         let value = &entry["value"];
-        self.must(value.is_null() || value.is_string(), || format!("{of}: the value of {name} is no text"));
+        self.must(value.is_null() || value.is_string(), || format!("{of}: the value of {name} is not text"));
         let secret = known.is_some_and(|v| v.secrecy == Secrecy::Secret);
-        self.must(!secret || value.is_null(), || format!("{of}: {name} is a secret, and its value is here"));
+        self.must(!secret || value.is_null(), || format!("{of}: {name} is a secret, but its value is in the file"));
         let asked = !entry["sync"].is_null();
         self.must(!asked || entry["sync"] == false, || format!("{of}: sync of {name} is not a source"));
         self.must(!asked || !in_group, || format!("{of}: {name}: a group cannot ask for a secret"));
@@ -124,7 +124,7 @@ impl Faults {
             items(&blueprint["services"]).filter_map(|service| service["preDeployCommand"].as_str()).collect();
         let wrapped = format!("/bin/sh -c \"{RELEASE}\"");
         self.must(commands == [wrapped.as_str()], || {
-            format!("one release command migrates and checks, not {commands:?}")
+            format!("expected one release command that migrates and checks, not {commands:?}")
         });
     }
 
@@ -132,9 +132,7 @@ impl Faults {
         let mut seen = BTreeSet::new();
         for item in items(&blueprint["services"]).chain(items(&blueprint["envVarGroups"])) {
             let name = text(&item["name"]);
-            self.must(!name.is_empty() && seen.insert(name), || {
-                format!("the name {name:?} is there twice, or missing")
-            });
+            self.must(!name.is_empty() && seen.insert(name), || format!("the name {name:?} is used twice, or missing"));
         }
         for key in ["region", "branch", "dockerfilePath", "dockerContext"] {
             let values: BTreeSet<String> =

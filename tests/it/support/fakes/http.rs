@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 server: one request a connection, one thread each.
+//! A small HTTP/1.1 server with one request for each connection and one thread for each request.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-/// A request, read whole.
+/// A complete request.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: String,
@@ -28,14 +28,14 @@ impl Request {
     }
 }
 
-/// What is answered.
+/// What the server answers.
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// Status, media type and body.
     Answer(u16, &'static str, Vec<u8>),
-    /// To another path of this server.
+    /// A redirect to another path of this server.
     Redirect(&'static str),
-    /// Nothing, until the server goes.
+    /// No answer until the server stops.
     Silence,
 }
 
@@ -55,13 +55,13 @@ impl Reply {
 
 type Handler = dyn Fn(&Request) -> Reply + Send + Sync;
 
-/// Ends when dropped.
+/// A running server; stops when dropped.
 pub struct Server {
     address: SocketAddr,
     scheme: &'static str,
     shared: Arc<Shared>,
-    /// Until the listener is closed.
-    listens: Option<thread::JoinHandle<()>>,
+    /// The thread that accepts connections.
+    accepting: Option<thread::JoinHandle<()>>,
 }
 
 struct Shared {
@@ -77,7 +77,7 @@ impl Server {
         Self::start_with(None, handler)
     }
 
-    /// With TLS where a configuration is given; the certificate is for `localhost`.
+    /// Uses TLS if a configuration is given; its certificate must be for `localhost`.
     pub fn start_with(
         tls: Option<Arc<rustls::ServerConfig>>,
         handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
@@ -93,17 +93,17 @@ impl Server {
             end: (Mutex::default(), Condvar::new()),
         });
         let listening = shared.clone();
-        let listens = thread::spawn(move || {
+        let accepting = thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
                 if listening.ended.load(Ordering::Relaxed) {
                     return;
                 }
                 let shared = listening.clone();
-                // A client that hangs up midway is part of the tests.
+                // Some tests break the connection midway, so errors are ignored.
                 thread::spawn(move || drop(shared.serve(socket)));
             }
         });
-        Self { address, scheme, shared, listens: Some(listens) }
+        Self { address, scheme, shared, accepting: Some(accepting) }
     }
 
     /// `http://127.0.0.1:PORT`, or `https://localhost:PORT`.
@@ -112,7 +112,7 @@ impl Server {
         format!("{}://{host}:{}", self.scheme, self.address.port())
     }
 
-    /// What has been asked so far.
+    /// All requests so far.
     pub fn seen(&self) -> Vec<Request> {
         self.shared.seen.lock().unwrap().clone()
     }
@@ -125,8 +125,8 @@ impl Drop for Server {
         self.shared.end.1.notify_all();
         // Wakes the thread that waits for the next connection.
         drop(TcpStream::connect(self.address));
-        // From here on nobody listens: who comes is refused, not cut off.
-        drop(self.listens.take().map(thread::JoinHandle::join));
+        // After this the port is closed, so that a new connection is refused rather than reset.
+        drop(self.accepting.take().map(thread::JoinHandle::join));
     }
 }
 

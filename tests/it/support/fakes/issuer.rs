@@ -1,4 +1,4 @@
-//! Supabase's Auth as an issuer of tokens: signing keys of every kind, a key set that changes, and bad days.
+//! A fake of Supabase Auth that issues tokens: it has signing keys of every kind, and its key set can change or fail.
 
 use std::{
     process::Command,
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use super::http::{Reply, Server};
 use crate::support::scratch::Scratch;
 
-/// How the key set is answered.
+/// How the issuer answers requests for its key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
-    Well,
-    Broken,
+pub enum Behaviour {
+    Healthy,
+    Failing,
     Silent,
     Redirecting,
-    Endless,
+    Oversized,
 }
 
 /// A key pair of the issuer.
@@ -35,11 +35,11 @@ impl Signer {
     pub fn make(kid: &str, algorithm: Algorithm) -> Self {
         let key = match algorithm {
             Algorithm::ES256 => {
-                EncodingKey::from_ec_der(&made(&["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"], false))
+                EncodingKey::from_ec_der(&make_key(&["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"], false))
             }
-            Algorithm::RS256 => EncodingKey::from_rsa_der(&made(&["-algorithm", "RSA"], true)),
-            Algorithm::EdDSA => EncodingKey::from_ed_der(&made(&["-algorithm", "ED25519"], false)),
-            other => panic!("no keys for {other:?} are made here"),
+            Algorithm::RS256 => EncodingKey::from_rsa_der(&make_key(&["-algorithm", "RSA"], true)),
+            Algorithm::EdDSA => EncodingKey::from_ed_der(&make_key(&["-algorithm", "ED25519"], false)),
+            other => panic!("cannot make a key for {other:?}"),
         };
         let mut public = serde_json::to_value(Jwk::from_encoding_key(&key, algorithm).unwrap()).unwrap();
         public["kid"] = kid.into();
@@ -48,7 +48,7 @@ impl Signer {
         Self { kid: kid.to_owned(), algorithm, key, public }
     }
 
-    /// As published.
+    /// The public key as published.
     pub fn public(&self) -> Value {
         self.public.clone()
     }
@@ -59,7 +59,7 @@ impl Signer {
         jsonwebtoken::encode(&header, claims, &self.key).unwrap()
     }
 
-    /// A token whose header says something else, signed with this key.
+    /// A token with this header, signed with this key.
     pub fn sign_as(&self, header: &Value, claims: &Value) -> String {
         let message =
             format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
@@ -68,8 +68,8 @@ impl Signer {
     }
 }
 
-/// A private key by openssl; in the older form that RSA is read in, where asked.
-fn made(args: &[&str], traditional: bool) -> Vec<u8> {
+/// Makes a private key with openssl, in PKCS #8 or in the traditional form, which RSA keys need.
+fn make_key(args: &[&str], traditional: bool) -> Vec<u8> {
     let folder = Scratch::new("signer");
     std::fs::create_dir_all(folder.path()).unwrap();
     let run = |args: &[&str]| {
@@ -82,64 +82,64 @@ fn made(args: &[&str], traditional: bool) -> Vec<u8> {
     std::fs::read(folder.path().join("wanted.der")).unwrap()
 }
 
-/// The issuer; ends when dropped.
+/// A running issuer; stops when dropped.
 pub struct Issuer {
     server: Server,
     keys: Arc<Mutex<Vec<Value>>>,
-    mood: Arc<Mutex<Mood>>,
+    behaviour: Arc<Mutex<Behaviour>>,
 }
 
 impl Issuer {
     pub fn start(keys: &[&Signer]) -> Self {
         let keys = Arc::new(Mutex::new(keys.iter().map(|key| key.public()).collect::<Vec<_>>()));
-        let mood = Arc::new(Mutex::new(Mood::Well));
-        let (served, minded) = (Arc::clone(&keys), Arc::clone(&mood));
+        let behaviour = Arc::new(Mutex::new(Behaviour::Healthy));
+        let (served, shared) = (Arc::clone(&keys), Arc::clone(&behaviour));
         let server = Server::start(move |request| {
             if request.path != "/auth/v1/.well-known/jwks.json" && request.path != "/elsewhere" {
                 return Reply::json(404, &json!({ "message": "no Route matched with those values" }));
             }
             let set = json!({ "keys": *served.lock().unwrap() });
-            let mood = *minded.lock().unwrap();
-            match mood {
-                Mood::Redirecting if request.path != "/elsewhere" => Reply::Redirect("/elsewhere"),
-                Mood::Well | Mood::Redirecting => Reply::json(200, &set),
-                Mood::Broken => Reply::text(503, "upstream connect error"),
-                Mood::Silent => Reply::Silence,
-                Mood::Endless => Reply::text(200, &format!("{set}{}", " ".repeat(100_000))),
+            let behaviour = *shared.lock().unwrap();
+            match behaviour {
+                Behaviour::Redirecting if request.path != "/elsewhere" => Reply::Redirect("/elsewhere"),
+                Behaviour::Healthy | Behaviour::Redirecting => Reply::json(200, &set),
+                Behaviour::Failing => Reply::text(503, "upstream connect error"),
+                Behaviour::Silent => Reply::Silence,
+                Behaviour::Oversized => Reply::text(200, &format!("{set}{}", " ".repeat(100_000))),
             }
         });
-        Self { server, keys, mood }
+        Self { server, keys, behaviour }
     }
 
     pub fn publish(&self, keys: &[&Signer]) {
         *self.keys.lock().unwrap() = keys.iter().map(|key| key.public()).collect();
     }
 
-    /// Publishes whatever this is.
+    /// Publishes these values, which need not be valid keys.
     pub fn publish_values(&self, keys: Vec<Value>) {
         *self.keys.lock().unwrap() = keys;
     }
 
-    pub fn set_mood(&self, mood: Mood) {
-        *self.mood.lock().unwrap() = mood;
+    pub fn set_behaviour(&self, behaviour: Behaviour) {
+        *self.behaviour.lock().unwrap() = behaviour;
     }
 
-    /// For SUPABASE_URL.
+    /// The value of SUPABASE_URL.
     pub fn url(&self) -> String {
         self.server.url()
     }
 
-    /// What its tokens have as `iss`.
+    /// The claim `iss` of its tokens.
     pub fn issuer(&self) -> String {
         format!("{}/auth/v1", self.url())
     }
 
-    /// How often it was asked.
-    pub fn asked(&self) -> usize {
+    /// How often the key set was fetched.
+    pub fn fetches(&self) -> usize {
         self.server.seen().len()
     }
 
-    /// Claims of a token that is good for an hour.
+    /// Claims of a token that is valid for an hour.
     pub fn claims(&self, user: &str) -> Value {
         let now = time::OffsetDateTime::now_utc().unix_timestamp();
         json!({

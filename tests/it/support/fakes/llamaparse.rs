@@ -1,4 +1,4 @@
-//! A LlamaParse that speaks the wire protocol, counts what it is asked, does what it is told to do wrong, and calls back.
+//! A fake LlamaParse with the real wire protocol. It counts calls, sends webhooks, and fails as a test tells it to.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -12,40 +12,40 @@ use serde_json::{Value, json};
 
 use super::http::{Reply, Request, Server};
 
-/// What it is asked.
+/// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Call {
     Upload,
     Start,
-    Look,
+    GetState,
     Fetch,
     Probe,
 }
 
-/// How it is just now.
+/// How it answers now.
 #[derive(Debug, Clone)]
-pub struct Mood {
-    /// The key that it takes.
+pub struct Behaviour {
+    /// The API key that it accepts.
     pub key: String,
-    /// What jobs stand at.
+    /// The status of all jobs.
     pub status: &'static str,
-    /// Their pages; `None`: one that could not be read.
+    /// The pages of all jobs; `None` is a page that could not be read.
     pub pages: Vec<Option<String>>,
-    /// Whether it knows any job.
-    pub forgetful: bool,
-    /// Before the answer to the beginning of a job, it calls back already.
-    pub hasty: bool,
-    /// Before it answers the beginning of a job.
-    pub delay: Duration,
+    /// It answers that it knows no job.
+    pub loses_jobs: bool,
+    /// It sends the webhook before it answers the start of a job.
+    pub calls_back_early: bool,
+    /// Wait before it answers the start of a job.
+    pub start_delay: Duration,
 }
 
-/// A job that was begun.
+/// A job that was started.
 #[derive(Debug, Clone)]
 pub struct Job {
     pub id: String,
-    /// The whole request.
+    /// The JSON body of the request.
     pub body: Value,
-    /// The file: its name as given, and its bytes with what the form adds.
+    /// The multipart body of the upload, with the file's name and bytes.
     pub file: Vec<u8>,
 }
 
@@ -54,7 +54,7 @@ impl Job {
         self.body["webhook_configurations"][0]["webhook_url"].as_str().unwrap_or_default()
     }
 
-    /// Calls back as configured; the status that it is answered with.
+    /// Sends the webhook as configured; returns the status of the answer.
     pub fn call_back(&self, body: &[u8]) -> u16 {
         let headers = &self.body["webhook_configurations"][0]["webhook_headers"];
         let headers: Vec<(String, String)> = headers
@@ -67,12 +67,12 @@ impl Job {
 
 #[derive(Default)]
 struct State {
-    mood: Option<Mood>,
-    /// What it answers next, whatever it would else.
+    behaviour: Option<Behaviour>,
+    /// Replies to send next in place of the normal ones.
     script: Vec<(Call, VecDeque<Reply>)>,
     files: BTreeMap<String, Vec<u8>>,
     jobs: Vec<Job>,
-    asked: BTreeMap<Call, usize>,
+    calls: BTreeMap<Call, usize>,
 }
 
 pub struct LlamaParse {
@@ -81,17 +81,17 @@ pub struct LlamaParse {
 }
 
 impl LlamaParse {
-    /// One that takes `key` and has read two pages by the time it is asked.
+    /// Starts one that accepts `key`, and whose jobs are complete at once with two pages.
     pub fn start(key: &str) -> Self {
-        let mood = Mood {
+        let behaviour = Behaviour {
             key: key.to_owned(),
             status: "COMPLETED",
             pages: vec![Some("# A letter\n\nThe heron waits.".to_owned()), Some("The otter swims past.".to_owned())],
-            forgetful: false,
-            hasty: false,
-            delay: Duration::ZERO,
+            loses_jobs: false,
+            calls_back_early: false,
+            start_delay: Duration::ZERO,
         };
-        let state = Arc::new(Mutex::new(State { mood: Some(mood), ..State::default() }));
+        let state = Arc::new(Mutex::new(State { behaviour: Some(behaviour), ..State::default() }));
         let shared = state.clone();
         Self { server: Server::start(move |request| answer(&shared, request)), state }
     }
@@ -100,22 +100,22 @@ impl LlamaParse {
         self.server.url()
     }
 
-    /// Changes its mood.
-    pub fn set(&self, change: impl FnOnce(&mut Mood)) {
-        change(self.state.lock().unwrap().mood.as_mut().unwrap());
+    /// Changes how it answers.
+    pub fn set(&self, change: impl FnOnce(&mut Behaviour)) {
+        change(self.state.lock().unwrap().behaviour.as_mut().unwrap());
     }
 
-    /// Has it answer the next such calls with these, which it does all the same what it is asked for.
+    /// Replaces the next replies to `call`. A call with a status of 500 or above, or without a reply, still takes effect.
     pub fn next(&self, call: Call, replies: impl IntoIterator<Item = Reply>) {
         self.state.lock().unwrap().script.push((call, replies.into_iter().collect()));
     }
 
-    /// How often it was asked that.
-    pub fn asked(&self, call: Call) -> usize {
-        self.state.lock().unwrap().asked.get(&call).copied().unwrap_or_default()
+    /// How often this call was made.
+    pub fn calls(&self, call: Call) -> usize {
+        self.state.lock().unwrap().calls.get(&call).copied().unwrap_or_default()
     }
 
-    /// The jobs that it has begun: what it charges for.
+    /// The jobs that were started, each of which costs money.
     pub fn jobs(&self) -> Vec<Job> {
         self.state.lock().unwrap().jobs.clone()
     }
@@ -129,18 +129,18 @@ fn answer(shared: &Mutex<State>, request: &Request) -> Reply {
         ("POST", "/api/v2/parse", _) => Call::Start,
         ("GET", "/api/v2/parse", _) => Call::Probe,
         ("GET", _, Some(_)) if request.query.contains("expand=markdown") => Call::Fetch,
-        ("GET", _, Some(_)) => Call::Look,
+        ("GET", _, Some(_)) => Call::GetState,
         _ => return Reply::json(404, &json!({ "detail": "Not Found" })),
     };
     let mut state = shared.lock().unwrap();
-    *state.asked.entry(call).or_default() += 1;
-    let mood = state.mood.clone().unwrap();
+    *state.calls.entry(call).or_default() += 1;
+    let behaviour = state.behaviour.clone().unwrap();
     let scripted = state.script.iter_mut().find(|(of, replies)| *of == call && !replies.is_empty());
     let scripted = scripted.and_then(|(_, replies)| replies.pop_front());
-    if request.header("authorization") != format!("Bearer {}", mood.key) {
+    if request.header("authorization") != format!("Bearer {}", behaviour.key) {
         return Reply::json(401, &json!({ "detail": "Invalid API Key" }));
     }
-    // What is refused is not done; a server that breaks, or is not heard, may have done it.
+    // A refused call has no effect. A call that fails with 5xx or gets no reply still takes effect.
     if let Some(Reply::Answer(status, ..)) = &scripted
         && *status < 500
     {
@@ -161,22 +161,22 @@ fn answer(shared: &Mutex<State>, request: &Request) -> Reply {
             let job = Job { id: format!("pjb-{}", state.jobs.len()), body, file };
             state.jobs.push(job.clone());
             drop(state);
-            if mood.hasty {
+            if behaviour.calls_back_early {
                 assert_eq!(job.call_back(b"{}"), 200);
             }
-            std::thread::sleep(mood.delay);
+            std::thread::sleep(behaviour.start_delay);
             Reply::json(200, &json!({ "id": job.id, "project_id": "p", "status": "PENDING", "error_message": null }))
         }
-        Call::Look | Call::Fetch => {
+        Call::GetState | Call::Fetch => {
             let known = state.jobs.iter().any(|known| Some(known.id.as_str()) == job);
-            if !known || mood.forgetful {
+            if !known || behaviour.loses_jobs {
                 return Reply::json(404, &json!({ "detail": "Job not found" }));
             }
-            let error = matches!(mood.status, "FAILED" | "EXPIRED").then_some("page tree\nis broken.");
+            let error = matches!(behaviour.status, "FAILED" | "EXPIRED").then_some("page tree\nis broken.");
             let mut body =
-                json!({ "job": { "id": job, "project_id": "p", "status": mood.status, "error_message": error } });
+                json!({ "job": { "id": job, "project_id": "p", "status": behaviour.status, "error_message": error } });
             if call == Call::Fetch {
-                let pages = mood.pages.iter().enumerate().map(|(at, text)| match text {
+                let pages = behaviour.pages.iter().enumerate().map(|(at, text)| match text {
                     Some(text) => json!({ "page_number": at + 1, "markdown": text, "success": true }),
                     None => json!({ "page_number": at + 1, "error": "unreadable", "success": false }),
                 });
@@ -189,9 +189,9 @@ fn answer(shared: &Mutex<State>, request: &Request) -> Reply {
     scripted.unwrap_or(done)
 }
 
-/// A POST to `http://host:port/…`; the status of the answer, 0 where there is none.
+/// Sends a POST to `http://host:port/…`; returns the status of the answer, or 0 if there is none.
 pub fn post(url: &str, headers: &[(String, String)], body: &[u8]) -> u16 {
-    let rest = url.strip_prefix("http://").unwrap_or_else(|| panic!("no http URL: {url}"));
+    let rest = url.strip_prefix("http://").unwrap_or_else(|| panic!("not an http URL: {url}"));
     let (host, path) = rest.split_once('/').unwrap();
     let mut socket = TcpStream::connect(host).unwrap();
     let mut head =
@@ -201,7 +201,7 @@ pub fn post(url: &str, headers: &[(String, String)], body: &[u8]) -> u16 {
     }
     let sent = socket.write_all(format!("{head}\r\n").as_bytes()).and_then(|()| socket.write_all(body));
     let mut answer = String::new();
-    // Who refuses a long body may hang up before its end.
+    // A server that refuses a long body may close the connection before the end.
     let read = socket.read_to_string(&mut answer);
     match (sent, read, answer.split(' ').nth(1).and_then(|status| status.parse().ok())) {
         (_, _, Some(status)) => status,

@@ -1,4 +1,4 @@
-//! An S3-compatible store with one bucket, `documents`, that can be told to fail.
+//! A fake S3 store with one bucket, `documents`, that fails as a test tells it to.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use super::http::{Reply, Request, Server};
 
 const BUCKET: &str = "/storage/v1/s3/documents/";
 
-/// What is wrong with it.
+/// How the store fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     Nothing,
@@ -17,21 +17,21 @@ pub enum Fault {
     DenyPut,
     /// The key may do nothing.
     DenyAll,
-    /// The key is not known.
+    /// The access key is unknown.
     UnknownKey,
-    /// There is no such bucket.
+    /// The bucket does not exist.
     NoBucket,
-    /// Another region.
+    /// The bucket is in another region.
     OtherRegion,
-    /// No answer.
+    /// The store does not answer.
     Silence,
-    /// What is read is not what was written.
+    /// A read returns other bytes than were written.
     Garble,
-    /// A signed URL is not taken.
+    /// A presigned URL is refused.
     DenySigned,
     /// The key may not delete.
     DenyDelete,
-    /// A delete is confirmed and not done.
+    /// A delete is confirmed but not done.
     KeepDeleted,
 }
 
@@ -43,27 +43,27 @@ pub struct S3 {
 impl S3 {
     pub fn start(fault: Fault) -> Self {
         let objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>> = Arc::default();
-        let kept = objects.clone();
-        let server = Server::start(move |request| answer(fault, request, &mut kept.lock().unwrap()));
+        let stored = objects.clone();
+        let server = Server::start(move |request| answer(fault, request, &mut stored.lock().unwrap()));
         Self { server, objects }
     }
 
-    /// For STORAGE_URL.
+    /// The value of STORAGE_URL.
     pub fn storage_url(&self) -> String {
         format!("s3://documents/env?endpoint={}/storage/v1/s3", self.server.url())
     }
 
-    /// Where the server is.
+    /// The server's base URL.
     pub fn url(&self) -> String {
         self.server.url()
     }
 
-    /// The keys that are there.
+    /// The keys of all objects.
     pub fn keys(&self) -> Vec<String> {
         self.objects.lock().unwrap().keys().cloned().collect()
     }
 
-    /// Each request as `METHOD path`, and whether it was signed by URL.
+    /// Each request as `METHOD path`, and whether a presigned URL was used.
     pub fn requests(&self) -> Vec<(String, bool)> {
         let seen = self.server.seen();
         seen.iter().map(|r| (format!("{} {}", r.method, r.path), r.query.contains("X-Amz-Signature"))).collect()
@@ -71,7 +71,8 @@ impl S3 {
 }
 
 fn error(status: u16, code: &str) -> Reply {
-    let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>told to</Message></Error>");
+    let body =
+        format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>requested by the test</Message></Error>");
     Reply::Answer(status, "application/xml", body.into_bytes())
 }
 
@@ -109,10 +110,10 @@ fn answer(fault: Fault, request: &Request, objects: &mut BTreeMap<String, Vec<u8
     }
 }
 
-/// `DeleteObjects`: one line of the answer a key, a refusal too.
+/// `DeleteObjects`: the answer has one element for each key, deleted or refused.
 fn delete(fault: Fault, body: &str, objects: &mut BTreeMap<String, Vec<u8>>) -> Reply {
     let keys = body.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
-    let said: String = keys
+    let elements: String = keys
         .map(|key| match fault {
             Fault::DenyDelete => {
                 format!("<Error><Key>{key}</Key><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
@@ -124,6 +125,6 @@ fn delete(fault: Fault, body: &str, objects: &mut BTreeMap<String, Vec<u8>>) -> 
             }
         })
         .collect();
-    let body = format!("<?xml version=\"1.0\"?><DeleteResult>{said}</DeleteResult>");
+    let body = format!("<?xml version=\"1.0\"?><DeleteResult>{elements}</DeleteResult>");
     Reply::Answer(200, "application/xml", body.into_bytes())
 }

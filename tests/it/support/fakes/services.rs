@@ -1,10 +1,10 @@
-//! Supabase's Auth and LlamaParse, as far as they are asked.
+//! Minimal fakes of Supabase Auth and LlamaParse.
 
 use serde_json::{Value, json};
 
 use super::http::{Reply, Server};
 
-/// Supabase's Auth: its public keys.
+/// Supabase Auth with these public keys.
 pub fn jwks(keys: Value) -> Server {
     Server::start(move |request| match request.path.as_str() {
         "/auth/v1/.well-known/jwks.json" => Reply::json(200, &json!({ "keys": keys })),
@@ -12,7 +12,7 @@ pub fn jwks(keys: Value) -> Server {
     })
 }
 
-/// LlamaParse, which takes `key`.
+/// LlamaParse that accepts `key`.
 pub fn llamaparse(key: &str) -> Server {
     let wanted = format!("Bearer {key}");
     Server::start(move |request| match (request.method.as_str(), request.path.as_str()) {

@@ -1,4 +1,4 @@
-//! Small documents, each unlike any other, of every kind that ends in its own way.
+//! Small unique documents, of kinds that end in different ways.
 
 use sha2::{Digest, Sha256};
 
@@ -29,12 +29,12 @@ const WORDS: [&str; 24] = [
     "fire",
 ];
 
-/// How a document comes in, and so how it ends.
+/// How a document is uploaded, or what is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// In one step.
+    /// Uploaded as text.
     Text,
-    /// Announced, then sent.
+    /// Announced, then sent to the signed URL.
     Announced,
     /// White space only.
     Blank,
@@ -43,7 +43,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// `complete`, or the code of the failure that it must end in.
+    /// `complete`, or the code with which the job must fail.
     pub fn wanted(self) -> &'static str {
         match self {
             Self::Text | Self::Announced => "complete",
@@ -63,7 +63,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// One of any kind; `tag` makes it unique.
+    /// A document of a random kind; `tag` makes it unique.
     pub fn make(rng: &mut fastrand::Rng, tag: &str) -> Self {
         let kind = match rng.u32(..100) {
             0..4 => Kind::Blank,
@@ -91,7 +91,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// One to three sections of a chunk each.
+/// One to three sections of one chunk each.
 pub fn markdown(rng: &mut fastrand::Rng, tag: &str) -> Vec<u8> {
     let mut text = String::new();
     for section in 1..=rng.u32(1..=3) {
@@ -101,7 +101,7 @@ pub fn markdown(rng: &mut fastrand::Rng, tag: &str) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// The bits of `tag` as spaces and tabs.
+/// White space: the bits of `tag` as spaces and tabs.
 fn blank(tag: &str) -> Vec<u8> {
     tag.bytes().flat_map(|byte| (0..8).map(move |bit| if byte >> bit & 1 == 1 { b'\t' } else { b' ' })).collect()
 }

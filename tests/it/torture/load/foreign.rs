@@ -1,5 +1,4 @@
-//! Another program: it writes the bytes into the store and the rows into the tables, some with a priority, some without
-//! the bytes.
+//! Another program that writes objects and rows itself. Some of its jobs have a priority, and some lack their object.
 
 use std::{
     fs,
@@ -9,10 +8,10 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Clients, KEEP_AT_IT, USERS, documents, pause};
+use super::{Clients, RETRY_LIMIT, USERS, documents, pause};
 use crate::torture::stack::try_rows;
 
-/// Between two of its documents.
+/// Pause between two documents.
 const EVERY: Duration = Duration::from_millis(400);
 
 pub async fn run(clients: Clients, mut rng: fastrand::Rng, database: String, storage: PathBuf) {
@@ -31,7 +30,7 @@ pub async fn run(clients: Clients, mut rng: fastrand::Rng, database: String, sto
             write(&storage.join(&key), &bytes);
             "complete"
         };
-        // One simple query is one transaction. Done twice, after an answer that was lost, it changes nothing.
+        // One simple query is one transaction. Repeating it after a lost answer changes nothing.
         let sql = format!(
             "INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
              VALUES ('{document}', '{user}', 'foreign-{made}.md', 'text/markdown', {length}, '{hash}', '{key}')
@@ -44,16 +43,16 @@ pub async fn run(clients: Clients, mut rng: fastrand::Rng, database: String, sto
             hash = documents::sha256(&bytes),
             priority = rng.i32(-1..=1),
         );
-        let deadline = Instant::now() + KEEP_AT_IT;
+        let deadline = Instant::now() + RETRY_LIMIT;
         while let Err(error) = try_rows(&database, &sql).await {
-            assert!(Instant::now() < deadline, "another program's rows are not taken: {error:?}");
+            assert!(Instant::now() < deadline, "the database does not accept the other program's rows: {error:?}");
             pause().await;
         }
         clients.promise(&job.to_string(), &document.to_string(), wanted);
     }
 }
 
-/// Whole or not at all.
+/// Writes a file atomically.
 fn write(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let unfinished = path.with_extension("unfinished");

@@ -1,4 +1,4 @@
-//! Completions that share a statement.
+//! Completions of several jobs in one statement.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use store::jobs::{Completer, Completion, Ending, cancel_job};
 use super::{OPTIONS, claim, enqueue, user};
 use crate::support::db::TestDb;
 
-/// Jobs at the last checkpoint, each of a document with one chunk; `vectors` of them have its vector.
+/// Claims `count` jobs at the last checkpoint, each with a document of one chunk. Only `vectors` of the chunks have a vector.
 async fn ready_to_finish(test: &TestDb, count: usize, vectors: usize) -> Vec<Lease> {
     enqueue(test, user(1), count).await;
     test.run("UPDATE upload_pipeline.upload_jobs SET status = 'embeddings_stored'").await;
@@ -29,7 +29,7 @@ fn model() -> EmbedModel {
 }
 
 #[tokio::test]
-async fn jobs_that_end_together_are_completed_together_each_by_its_own_right() {
+async fn simultaneous_completions_share_commits_and_each_is_checked_on_its_own() {
     let test = TestDb::new().await;
     let leases = ready_to_finish(&test, 40, 38).await;
     assert_eq!(leases.len(), 40);
@@ -40,7 +40,7 @@ async fn jobs_that_end_together_are_completed_together_each_by_its_own_right() {
     let lost = ends.iter().filter(|end| matches!(end, Err(DbError::LeaseLost { .. }))).count();
     let done = ends.iter().filter(|end| matches!(end, Ok(Completion::Done))).count();
     let missing = ends.iter().filter(|end| matches!(end, Ok(Completion::Missing { chunks: 1, embedded: 0 }))).count();
-    // The cancelled one may be one of the two without a vector.
+    // The cancelled job may be one of the two without a vector.
     assert!(matches!((done, missing, lost), (37, 2, 1) | (38, 2, 0)), "{done} {missing} {lost}");
     let counted = test.value("SELECT count(*) FROM upload_pipeline.upload_jobs WHERE state = 'done'").await;
     let agreed =
@@ -54,7 +54,7 @@ async fn jobs_that_end_together_are_completed_together_each_by_its_own_right() {
 }
 
 #[tokio::test]
-async fn completions_find_their_jobs_by_id_and_read_their_own_chunks_only() {
+async fn completions_find_jobs_by_id_and_read_only_their_own_chunks() {
     let test = TestDb::new().await;
     let leases = ready_to_finish(&test, 40, 40).await;
     let conn = test.db.get().await.unwrap();
@@ -74,6 +74,10 @@ async fn completions_find_their_jobs_by_id_and_read_their_own_chunks_only() {
         );
         assert_eq!(conn.rows(&sql, &[]).await.unwrap().len(), 1);
     }
-    assert_eq!(read("idx_scan", "ix_upload_jobs_document").await, scans, "the index on documents was read");
-    assert_eq!(read("idx_tup_read", "uq_document_chunks_ord").await, chunks + 40, "others' chunks were read");
+    assert_eq!(read("idx_scan", "ix_upload_jobs_document").await, scans, "a completion searched for jobs by document");
+    assert_eq!(
+        read("idx_tup_read", "uq_document_chunks_ord").await,
+        chunks + 40,
+        "a completion read chunks of other documents"
+    );
 }

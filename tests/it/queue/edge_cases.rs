@@ -1,4 +1,4 @@
-//! Rows that no program of ours writes, ids used twice, statements that hang.
+//! Rows written by hand, two workers with one id, and statements that hang.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use store::{
     jobs::{advance_job, beat_heart, get_outlook, hand_back_unheld, redrive_job},
 };
 
-use super::{OPTIONS, claim, enqueue, one, release, row_of, state, user};
+use super::{OPTIONS, claim, claim_new_job, enqueue, release, row_of, state, user};
 use crate::support::db::{TestDb, target};
 
 #[tokio::test]
-async fn a_redrive_begins_anew_where_no_checkpoint_is_written_that_it_could_go_on_from() {
+async fn a_redrive_without_a_usable_checkpoint_starts_from_the_beginning() {
     let test = TestDb::new().await;
     let conn = test.db.get().await.unwrap();
-    let (_, lease) = one(&test).await;
+    let (_, lease) = claim_new_job(&test).await;
     for checkpoint in ["half_done", "complete", "failed_parse"] {
         test.run(&format!(
             "UPDATE upload_pipeline.upload_jobs
@@ -30,7 +30,7 @@ async fn a_redrive_begins_anew_where_no_checkpoint_is_written_that_it_could_go_o
 }
 
 #[tokio::test]
-async fn what_was_written_by_hand_holds_no_other_job_up() {
+async fn a_row_written_by_hand_delays_no_other_job() {
     let test = TestDb::new().await;
     enqueue(&test, user(1), 2).await;
     test.run(
@@ -51,11 +51,11 @@ async fn what_was_written_by_hand_holds_no_other_job_up() {
 }
 
 #[tokio::test]
-async fn two_workers_of_one_id_are_told_apart_by_their_claims() {
+async fn two_workers_with_one_id_are_kept_apart_by_the_fence() {
     let test = TestDb::new().await;
-    let (worker, lease) = one(&test).await;
+    let (worker, lease) = claim_new_job(&test).await;
     let conn = test.db.get().await.unwrap();
-    // It takes what the other has in hand for a claim that it never heard of, and the fence keeps the two apart.
+    // The second worker hands back the first one's job as an unknown claim. The fence then stops the first worker.
     assert_eq!(hand_back_unheld(&conn, worker, &[]).await.unwrap(), 1);
     assert_eq!(claim(&test, worker, 1, None, OPTIONS).await.len(), 1);
     let advanced = advance_job(&conn, &lease, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await;
@@ -63,7 +63,7 @@ async fn two_workers_of_one_id_are_told_apart_by_their_claims() {
 }
 
 #[tokio::test]
-async fn a_connection_whose_statement_was_given_up_is_not_handed_out_before_it_is_answered() {
+async fn a_connection_with_an_unanswered_statement_is_not_handed_out() {
     let test = TestDb::new().await;
     let db = Db::open(target(&test.url), PoolOptions { size: 2, ..PoolOptions::default() }).unwrap();
     test.run("SELECT pg_advisory_lock(7)").await;
@@ -81,10 +81,10 @@ async fn a_connection_whose_statement_was_given_up_is_not_handed_out_before_it_i
         () = waiting => {}
     }
     drop(given_up);
-    // Another connection, though the one given back last comes first.
+    // The pool normally hands out the connection returned last, but this one still waits for an answer.
     let other = db.get().await.unwrap();
     let answered = tokio::time::timeout(Duration::from_secs(4), other.run("SELECT 1 AS one", &[])).await;
-    assert_eq!(answered.expect("it waits for the lock").unwrap(), 1);
+    assert_eq!(answered.expect("the pool handed out the connection that waits for the lock").unwrap(), 1);
     drop(other);
     test.run("SELECT pg_advisory_unlock(7)").await;
     while db.pool_status().idle < 2 {
@@ -93,12 +93,12 @@ async fn a_connection_whose_statement_was_given_up_is_not_handed_out_before_it_i
 }
 
 #[tokio::test]
-async fn housekeeping_is_one_workers_turn_and_forgets_those_that_are_gone() {
+async fn one_worker_at_a_time_sweeps_and_stale_workers_are_deleted() {
     let test = TestDb::new().await;
     let conn = test.db.get().await.unwrap();
     test.run("UPDATE upload_pipeline.housekeeping SET next_run_at = now()").await;
     assert!(take_sweep_turn(&conn, Duration::from_secs(300)).await.unwrap());
-    assert!(!take_sweep_turn(&conn, Duration::from_secs(300)).await.unwrap(), "it was another's turn");
+    assert!(!take_sweep_turn(&conn, Duration::from_secs(300)).await.unwrap(), "the turn was already taken");
     for id in [WorkerId::generate(), WorkerId::generate()] {
         beat_heart(&conn, &row_of(id), &[], OPTIONS).await.unwrap();
         test.run("UPDATE upload_pipeline.workers SET last_seen_at = last_seen_at - interval '200 seconds'").await;

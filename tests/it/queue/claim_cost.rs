@@ -1,4 +1,4 @@
-//! What looking for work costs, and when it is next worth it.
+//! What a claim and the writes of a worker read, and when an idle worker should claim next.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use pg::{Conn, Session};
 use serde_json::json;
 use store::jobs::{advance_job, beat_heart, claim_jobs, get_checkpoint, get_outlook, hand_back_job};
 
-use super::{OPTIONS, enqueue, expire, one, row_of, user};
+use super::{OPTIONS, claim_new_job, enqueue, expire, row_of, user};
 use crate::support::db::TestDb;
 
 #[tokio::test]
-async fn an_idle_worker_knows_when_to_look_again() {
+async fn the_outlook_says_when_the_next_job_is_due() {
     let test = TestDb::new().await;
     let conn = test.db.get().await.unwrap();
     assert!(get_outlook(&conn).await.unwrap().next_due.is_none());
@@ -31,12 +31,12 @@ async fn an_idle_worker_knows_when_to_look_again() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_tells_when_anothers_lease_would_expire() {
+async fn a_heartbeat_returns_when_the_next_lease_of_another_worker_expires() {
     let test = TestDb::new().await;
-    let (worker, lease) = one(&test).await;
+    let (worker, lease) = claim_new_job(&test).await;
     let conn = test.db.get().await.unwrap();
     let own = beat_heart(&conn, &row_of(worker), &[lease.fence], OPTIONS).await.unwrap();
-    assert!(own.next_expiry.is_none(), "its own leases are no concern of it");
+    assert!(own.next_expiry.is_none(), "the worker's own leases are not reported");
     let others = beat_heart(&conn, &row_of(WorkerId::generate()), &[], OPTIONS).await.unwrap().next_expiry.unwrap();
     assert!(others > Duration::from_secs(25) && others <= Duration::from_secs(30), "{others:?}");
     expire(&test, lease.fence.job_id).await;
@@ -44,8 +44,7 @@ async fn a_heartbeat_tells_when_anothers_lease_would_expire() {
     assert_eq!(now, Some(Duration::ZERO));
 }
 
-/// Buffers that the claim of one job of the second user touches, at the ninth time in one session: by then its plans are those
-/// kept for good.
+/// Pages that the ninth claim of a job of user 2 reads in one session. By then PostgreSQL uses its generic plans.
 async fn claim_buffers(test: &TestDb) -> u64 {
     let statuses = Status::claimable().join(",");
     let mut touched = 0;
@@ -72,7 +71,7 @@ async fn claim_buffers(test: &TestDb) -> u64 {
 }
 
 #[tokio::test]
-async fn neither_a_bounded_backlog_nor_the_history_is_read_by_anothers_claim() {
+async fn a_claim_reads_neither_the_backlog_of_a_user_at_the_limit_nor_ended_jobs() {
     let test = TestDb::new().await;
     enqueue(&test, user(2), 40).await;
     let alone = claim_buffers(&test).await;
@@ -83,7 +82,7 @@ async fn neither_a_bounded_backlog_nor_the_history_is_read_by_anothers_claim() {
         user(3)
     ))
     .await;
-    // Both slots of the first user are taken, so every claim passes by ten thousand rows that it must not read.
+    // User 1 is at the limit, so a claim must skip their ten thousand queued jobs without reading them.
     test.run(&format!(
         "UPDATE upload_pipeline.upload_jobs SET state = 'working', lease_expires_at = now() + interval '1 hour'
          WHERE job_id IN (SELECT job_id FROM upload_pipeline.upload_jobs WHERE user_id = '{}' LIMIT 2)",
@@ -95,17 +94,17 @@ async fn neither_a_bounded_backlog_nor_the_history_is_read_by_anothers_claim() {
     assert!(beside < alone + 100, "a claim touched {beside} pages beside the backlog and {alone} without it");
 }
 
-/// Scans of the index of running jobs so far.
+/// Scans of the index on running jobs so far.
 async fn scans_of_running(test: &TestDb) -> i64 {
     let sql = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'ix_upload_jobs_working'";
     test.value(sql).await.parse().unwrap()
 }
 
 #[tokio::test]
-async fn what_is_written_of_a_job_in_hand_is_found_by_its_id_whatever_the_statistics_say() {
+async fn writes_to_a_running_job_find_it_by_id_even_with_stale_statistics() {
     let test = TestDb::new().await;
     enqueue(&test, user(1), 500).await;
-    // The statistics of a quiet moment: nothing is running.
+    // The planner's statistics say that no job is running.
     test.run("VACUUM ANALYZE upload_pipeline.upload_jobs").await;
     let conn = test.db.get().await.unwrap();
     let worker = WorkerId::generate();
@@ -123,7 +122,7 @@ async fn what_is_written_of_a_job_in_hand_is_found_by_its_id_whatever_the_statis
     assert_eq!(scans_of_running(&test).await, before);
 }
 
-/// Entries of the index on waiting jobs that were read so far.
+/// Entries of the index on waiting jobs read so far.
 async fn waiting_entries_read(test: &TestDb, conn: &Conn) -> u64 {
     conn.rows("SELECT pg_stat_force_next_flush()::text", &[]).await.unwrap();
     let sql = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'ix_upload_jobs_claim'";
@@ -131,7 +130,7 @@ async fn waiting_entries_read(test: &TestDb, conn: &Conn) -> u64 {
 }
 
 #[tokio::test]
-async fn under_a_held_snapshot_a_claim_reads_what_those_before_it_took_only_once() {
+async fn under_a_held_snapshot_a_claim_reads_dead_index_entries_only_once() {
     let test = TestDb::new().await;
     for _ in 0..30 {
         enqueue(&test, user(1), 100).await;
@@ -148,13 +147,13 @@ async fn under_a_held_snapshot_a_claim_reads_what_those_before_it_took_only_once
     }
     let read = waiting_entries_read(&test, &conn).await - before;
     held.run("ROLLBACK", &[]).await.unwrap();
-    // The thirty claims pass over 43,500 dead entries and take 3,000 live ones; a claim that begins each of its looks at the
-    // first entry reads the dead ones three times or more.
+    // The thirty claims skip 43,500 dead entries and take 3,000 live ones. A claim that starts each of its scans at the first
+    // entry would read the dead ones at least three times.
     assert!(read < 60_000, "{read} entries were read");
 }
 
 #[tokio::test]
-async fn a_job_due_since_ever_is_claimed_like_any_other() {
+async fn a_job_with_run_at_minus_infinity_is_claimed() {
     let test = TestDb::new().await;
     enqueue(&test, user(1), 3).await;
     test.run("UPDATE upload_pipeline.upload_jobs SET run_at = '-infinity'").await;

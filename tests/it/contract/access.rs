@@ -1,5 +1,5 @@
-//! A walk over every operation of the served document, as everybody who should not get far. A new route is walked by itself:
-//! the walk reads the document, not the code.
+//! Calls every operation of the served document without a token, with an expired one, as another user, with a read-only key
+//! and as the owner. A new route is covered as soon as it is in the document.
 
 use std::collections::BTreeSet;
 
@@ -16,11 +16,11 @@ use crate::support::{
     fleet::{App, Client, Fleet, SECRET, USER},
 };
 
-/// The first user's document.
+/// The file name of the owner's document.
 const MINE: &str = "mine.md";
 const OTHER: &str = "22222222-2222-4222-8222-222222222222";
 
-/// A user with something of every kind, and the document.
+/// An API, the OpenAPI document, and an owner with one resource of every kind.
 struct World {
     test: TestDb,
     fleet: Fleet,
@@ -30,7 +30,7 @@ struct World {
     _api: App,
 }
 
-/// What the first user has.
+/// The owner's resources.
 struct Ids {
     job: String,
     document: String,
@@ -48,15 +48,16 @@ impl World {
         Self { test, fleet, client, document, ids, _api: api }
     }
 
-    /// Sends the operation as the document's own examples have it, about what the first user has; its answer must be one
-    /// that the document knows.
+    /// Sends the operation with the document's own examples and the owner's ids, and asserts that the document describes the
+    /// answer.
     async fn call(&self, operation: &Operation<'_>, token: Option<&str>) -> Answer {
         let server = &operation.servers(&self.document)[0];
         let mut url = format!("{}{}", self.client.root, join(server, &self.path(operation)));
         let required = |parameter: &&Value| parameter["in"] == "query" && parameter["required"] == true;
         for parameter in operation.value["parameters"].as_array().into_iter().flatten().filter(required) {
-            let (joint, name) = (if url.contains('?') { '&' } else { '?' }, plain(&parameter["name"]));
-            url.push_str(&format!("{joint}{name}={}", plain(&parameter["example"])));
+            let separator = if url.contains('?') { '&' } else { '?' };
+            let name = plain(&parameter["name"]);
+            url.push_str(&format!("{separator}{name}={}", plain(&parameter["example"])));
         }
         let method: Method = operation.method.to_uppercase().parse().unwrap();
         let mut request = reqwest::Client::new().request(method, url);
@@ -91,7 +92,7 @@ impl World {
         parts.join("/")
     }
 
-    /// The first example of a body that must be there, with the first user's ids in it.
+    /// The first example of a required body, with the owner's ids in it.
     fn body(&self, operation: &Operation<'_>) -> Option<(String, String)> {
         let body = &operation.value["requestBody"];
         let contents = body["content"].as_object().filter(|_| body["required"] == true)?;
@@ -104,17 +105,17 @@ impl World {
         Some((kind.clone(), plain(&body)))
     }
 
-    /// Every row and every stored file that has to do with the first user.
-    async fn belongings(&self) -> BTreeSet<String> {
+    /// Every row and stored file that belongs to the owner.
+    async fn owned(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
-        let mine = [USER, &self.ids.job, &self.ids.document, &self.ids.deletion, &self.ids.upload];
+        let ids = [USER, &self.ids.job, &self.ids.document, &self.ids.deletion, &self.ids.upload];
         let tables = self
             .test
             .rows("SELECT table_name FROM information_schema.tables WHERE table_schema = 'upload_pipeline' AND table_type = 'BASE TABLE'")
             .await;
         for table in tables.into_iter().flatten() {
             let rows = self.test.rows(&format!("SELECT to_jsonb(t)::text FROM upload_pipeline.{table} AS t")).await;
-            let rows = rows.into_iter().flatten().filter(|row| mine.iter().any(|id| row.contains(id)));
+            let rows = rows.into_iter().flatten().filter(|row| ids.iter().any(|id| row.contains(id)));
             found.extend(rows.map(|row| format!("{table} {row}")));
         }
         let folder = self.fleet.storage().join("raw").join(USER);
@@ -127,8 +128,8 @@ impl World {
 
 impl Ids {
     async fn make(client: &Client) -> Self {
-        let gone = client.upload_text("gone", "# Gone\n\nsoon").await;
-        let (_, job) = client.get(&format!("/jobs/{gone}")).await;
+        let deleted_job = client.upload_text("gone", "# Gone\n\nsoon").await;
+        let (_, job) = client.get(&format!("/jobs/{deleted_job}")).await;
         let path = format!("/documents/{}", job["document_id"].as_str().unwrap());
         let (status, receipt) = client.send(Method::DELETE, &path, None).await;
         assert_eq!(status, 202, "{receipt}");
@@ -137,7 +138,7 @@ impl Ids {
         assert_eq!(status, 201, "{upload}");
         let signed = upload["signed_url"].as_str().unwrap();
         let upload = signed.split("/uploads/").nth(1).unwrap().split('?').next().unwrap().to_owned();
-        let job = client.upload_text("mine", "# Mine\n\nand nobody else's").await;
+        let job = client.upload_text("mine", "# Mine\n\nand only mine").await;
         let (_, view) = client.get(&format!("/jobs/{job}")).await;
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         Self { job, document: text(&view["document_id"]), deletion: text(&receipt["deletion_id"]), upload }
@@ -161,102 +162,112 @@ async fn read(response: reqwest::Response) -> Answer {
     Answer { status, content_type, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
 }
 
-/// Whether a call of it changes nothing. Told by HTTP, and not by what the document says of scopes.
-fn reads(operation: &Operation<'_>) -> bool {
+/// Whether the operation only reads. It goes by the HTTP method, not by the scopes in the document.
+fn is_read_only(operation: &Operation<'_>) -> bool {
     matches!(operation.method, "get" | "head") || operation.path == "/search"
 }
 
-/// Whether it was refused so; an answer to HEAD has no body that could say why.
-fn is(operation: &Operation<'_>, answer: &Answer, status: u16, code: &str) -> bool {
+/// Whether the answer has this status and code. An answer to HEAD has no body, and so no code.
+fn is_refused(operation: &Operation<'_>, answer: &Answer, status: u16, code: &str) -> bool {
     answer.status == status && (operation.method == "head" || answer.code() == code)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_and_an_expired_token_get_into_no_private_route() {
+async fn private_routes_refuse_a_missing_and_an_expired_token() {
     let world = World::new().await;
     let expired = expired_token();
-    let before = world.belongings().await;
+    let before = world.owned().await;
     let mut private = 0;
     for operation in operations(&world.document) {
         let name = operation.name();
-        let nobody = world.call(&operation, None).await;
+        let anonymous = world.call(&operation, None).await;
         if !operation.is_private() {
-            let through = (200..300).contains(&nobody.status);
-            assert_eq!(through, reads(&operation), "{name}: {}", nobody.status);
+            let succeeded = (200..300).contains(&anonymous.status);
+            assert_eq!(succeeded, is_read_only(&operation), "{name}: {}", anonymous.status);
             continue;
         }
         private += 1;
-        assert!(is(&operation, &nobody, 401, "token_missing"), "{name}: {} {}", nobody.status, nobody.body);
-        assert!(nobody.headers.contains(&"www-authenticate".to_owned()), "{name}");
-        let late = world.call(&operation, Some(&expired)).await;
-        assert!(is(&operation, &late, 401, "token_expired"), "{name}: {} {}", late.status, late.body);
+        assert!(
+            is_refused(&operation, &anonymous, 401, "token_missing"),
+            "{name}: {} {}",
+            anonymous.status,
+            anonymous.body
+        );
+        assert!(anonymous.headers.contains(&"www-authenticate".to_owned()), "{name}");
+        let expired_answer = world.call(&operation, Some(&expired)).await;
+        assert!(
+            is_refused(&operation, &expired_answer, 401, "token_expired"),
+            "{name}: {} {}",
+            expired_answer.status,
+            expired_answer.body
+        );
     }
     assert!(private >= 13, "only {private} private operations were found");
-    assert_eq!(world.belongings().await, before);
+    assert_eq!(world.owned().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_user_finds_and_changes_nothing_on_any_route() {
     let world = World::new().await;
     let other = world.client.as_user(OTHER);
-    let before = world.belongings().await;
+    let before = world.owned().await;
     assert!(before.len() > 5, "{before:?}");
     for operation in operations(&world.document).into_iter().filter(Operation::is_private) {
         let (name, answer) = (operation.name(), world.call(&operation, Some(&other.token)).await);
         let text = answer.body.to_string();
         if operation.path.contains('{') {
             assert_eq!(answer.status, 404, "{name}: {text}");
-            let told = operation.method == "head" || answer.code().ends_with("_not_found");
-            assert!(told, "{name}: {text}");
+            let is_not_found = operation.method == "head" || answer.code().ends_with("_not_found");
+            assert!(is_not_found, "{name}: {text}");
         } else {
             assert!((200..300).contains(&answer.status), "{name}: {text}");
             for list in ["items", "hits"] {
-                // What there is, the walk itself has made for the other user by now.
+                // The lists may contain documents that this loop has uploaded as the other user.
                 let found = answer.body[list].as_array();
-                let theirs = found.is_none_or(|list| list.iter().all(|item| item["filename"] != MINE));
-                assert!(theirs, "{name}: {text}");
+                let hides_mine = found.is_none_or(|list| list.iter().all(|item| item["filename"] != MINE));
+                assert!(hides_mine, "{name}: {text}");
             }
             assert_eq!(answer.body.get("queued").unwrap_or(&json!(0)), 0, "{name}: {text}");
         }
         for id in [&world.ids.document, &world.ids.upload] {
-            assert!(!text.contains(id.as_str()), "{name} tells another user of {id}: {text}");
+            assert!(!text.contains(id.as_str()), "{name} shows {id} to another user: {text}");
         }
     }
-    assert_eq!(world.belongings().await, before);
+    assert_eq!(world.owned().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_key_reads_everything_and_changes_nothing() {
     let world = World::new().await;
-    let key = world.fleet.create_key(&["walk", "--user", USER, "--scope", "read"]);
-    // The hour of a key's last use is noted.
+    let key = world.fleet.create_key(&["read-only", "--user", USER, "--scope", "read"]);
+    // The first use of a key writes its `last_used_at`, so use it before the comparison.
     assert_eq!(Client { root: world.client.root.clone(), token: key.clone() }.get("/jobs").await.0, 200);
-    let before = world.belongings().await;
+    let before = world.owned().await;
     for operation in operations(&world.document).into_iter().filter(Operation::is_private) {
         let (name, answer) = (operation.name(), world.call(&operation, Some(&key)).await);
-        if reads(&operation) {
+        if is_read_only(&operation) {
             assert!((200..300).contains(&answer.status), "{name}: {}", answer.body);
         } else {
-            assert!(is(&operation, &answer, 403, "scope_missing"), "{name}: {} {}", answer.status, answer.body);
+            assert!(is_refused(&operation, &answer, 403, "scope_missing"), "{name}: {} {}", answer.status, answer.body);
         }
     }
-    assert_eq!(world.belongings().await, before);
+    assert_eq!(world.owned().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_owner_is_answered_is_what_the_contract_says() {
+async fn the_answers_to_the_owner_match_the_contract() {
     let world = World::new().await;
     let mut all: Vec<_> = operations(&world.document).into_iter().filter(Operation::is_private).collect();
-    // What deletes comes last.
+    // Operations that delete come last.
     all.sort_by_key(|operation| operation.method == "delete");
     for operation in all {
         let answer = world.call(&operation, Some(&world.client.token)).await;
-        let ended_well = (200..300).contains(&answer.status) || answer.status == 409;
-        assert!(ended_well, "{}: {}", operation.name(), answer.body);
+        let is_documented_success = (200..300).contains(&answer.status) || answer.status == 409;
+        assert!(is_documented_success, "{}: {}", operation.name(), answer.body);
     }
 }
 
-/// One that was good until two minutes ago.
+/// A token that expired two minutes ago.
 fn expired_token() -> String {
     let past = OffsetDateTime::now_utc().unix_timestamp() - 120;
     let claims = json!({ "sub": USER, "aud": "authenticated", "exp": past });
