@@ -145,10 +145,10 @@ pub struct CheckArgs {
     /// How to print the findings
     #[arg(long, short, value_enum, default_value_t = CheckOutput::Text, value_name = "FORMAT")]
     pub output: CheckOutput,
-    /// Run only these: groups (database, storage, …) or ids (db.mode, …), separated by commas
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = check::parse_name)]
-    pub only: Vec<String>,
-    /// Skip the checks that need a running deployment: workers and API
+    /// Only these: groups (database, storage, …) or ids (db.mode, …), separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub only: Vec<check::CheckName>,
+    /// Leave out what only a running deployment can answer: workers and API
     #[arg(long, conflicts_with = "e2e")]
     pub pre: bool,
     /// Upload a small document, wait until it can be found, and delete it

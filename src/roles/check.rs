@@ -24,12 +24,12 @@ use client::render;
 use config::{Config, Sources};
 use domain::build_info::BuildInfo;
 
-/// What is wrong could pass by itself, and did not within `--wait`.
+/// Everything that is wrong could go away by itself, and did not within `--wait`.
 const EXIT_NOT_READY: u8 = 3;
-/// Between two rounds of `--wait`: a deploy takes minutes, a database's restart seconds.
+/// Between two rounds of `--wait`; a deploy takes minutes, a database's restart seconds.
 const ROUND_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Runs the checks and prints what they found. A faulty configuration is a finding, not a refusal to run.
+/// Runs the checks and prints their findings. A faulty configuration is a finding, and does not stop the command.
 ///
 /// # Errors
 ///
@@ -42,19 +42,19 @@ pub fn run(args: CheckArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Res
         let (config, report) = check(&args, sources, build, &stop).await;
         print(&args, &config, build, &report)?;
         Ok(match report.verdict() {
-            // What was not checked any more has not passed.
+            // The checks that were not run have not passed.
             _ if stop.is_cancelled() => ExitCode::FAILURE,
             Verdict::Passed => ExitCode::SUCCESS,
             Verdict::Failed | Verdict::Interrupted => ExitCode::FAILURE,
             Verdict::NotReady => ExitCode::from(EXIT_NOT_READY),
         })
     });
-    // A name that never resolves, or a server that never answers, must not keep the process.
+    // The process must not wait for a name lookup or a server that never answers.
     runtime.shutdown_background();
     outcome
 }
 
-/// Rounds of checks until nothing is wrong, what is wrong cannot pass by itself, the wait is over, or `stop`.
+/// Repeats the checks until nothing is wrong, something cannot go away by itself, the time is over, or `stop`.
 async fn check(args: &CheckArgs, sources: &Sources, build: &BuildInfo, stop: &CancellationToken) -> (Config, Report) {
     let (began, started_at) = (Instant::now(), OffsetDateTime::now_utc());
     let (config, faults) = dev::load(sources);
@@ -69,22 +69,16 @@ async fn check(args: &CheckArgs, sources: &Sources, build: &BuildInfo, stop: &Ca
         stop,
     };
     let deadline = args.wait.map(|seconds| began + Duration::from_secs(seconds));
-    let mut report = Report {
-        findings: Vec::new(),
-        started_at,
-        ms: 0,
-        strict: args.strict,
-        waited_in_vain: false,
-        interrupted: false,
-    };
+    let mut report =
+        Report { findings: Vec::new(), started_at, ms: 0, strict: args.strict, timed_out: false, interrupted: false };
     loop {
         report.findings = run_checks(&setup).await;
-        report.waited_in_vain = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        report.timed_out = deadline.is_some_and(|deadline| Instant::now() >= deadline);
         let is_worth_waiting = deadline.is_some() && report.verdict() == Verdict::Failed && report.may_pass();
-        if report.waited_in_vain || !is_worth_waiting || stop.is_cancelled() {
+        if report.timed_out || !is_worth_waiting || stop.is_cancelled() {
             break;
         }
-        say_what_is_missing(&report);
+        print_missing(&report);
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(ROUND_INTERVAL) => {}
@@ -107,15 +101,15 @@ fn options(args: &CheckArgs) -> CheckOptions {
     }
 }
 
-/// On stderr, so that what is piped stays whole.
-fn say_what_is_missing(report: &Report) {
+/// On stderr, so that a piped report stays valid.
+fn print_missing(report: &Report) {
     let missing: Vec<String> = report.problems().filter_map(Finding::cause_id).collect();
     anstream::eprintln!("waiting: {}", missing.join(", "));
 }
 
 fn print(args: &CheckArgs, config: &Config, build: &BuildInfo, report: &Report) -> anyhow::Result<()> {
     match args.output {
-        CheckOutput::Text => render::print(&text::whole(report, render::stdout_is_coloured()))?,
+        CheckOutput::Text => render::print(&text::all(report, render::stdout_is_coloured()))?,
         CheckOutput::Short => render::print(&text::problems(report, render::stdout_is_coloured()))?,
         CheckOutput::Json => render::print_json(&report.to_json(config.environment, build))?,
         CheckOutput::Junit => render::print(&junit::render(report)?)?,
@@ -123,7 +117,7 @@ fn print(args: &CheckArgs, config: &Config, build: &BuildInfo, report: &Report) 
     Ok(())
 }
 
-/// The id and, where there are several of the kind, the subject.
+/// The id, and the subject if there is one.
 fn title(finding: &Finding) -> String {
     match &finding.subject {
         Some(subject) => format!("{} ({subject})", finding.id),

@@ -1,4 +1,4 @@
-//! `app check`: each fault, made for real, is told by exactly its cause.
+//! `app check`: each fault is made for real and has exactly its cause.
 
 mod configuration;
 mod database;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::{db::TestDb, fleet::Fleet};
 
-/// What one run of the real `app check --output json` said.
+/// The result of the real `app check --output json`.
 pub struct Checked {
     pub status: ExitStatus,
     pub report: Value,
@@ -40,7 +40,7 @@ impl Checked {
         self.checks().find(|check| check["id"] == id).unwrap_or_else(|| panic!("no {id} in {:#}", self.report))
     }
 
-    /// Requires that exactly this cause was found and that the exit code is 1; the finding.
+    /// Requires that exactly this cause was found and that the exit code is 1. Returns the finding.
     pub fn requires(&self, cause: &str) -> &Value {
         assert_eq!(self.causes(), [cause], "{:#}", self.report);
         assert_eq!(self.status.code(), Some(1), "{:#}", self.report);
@@ -48,7 +48,7 @@ impl Checked {
     }
 }
 
-/// A healthy environment without workers, to break in one way.
+/// A healthy environment without workers, in which a test makes one fault.
 pub struct Environment {
     pub db: TestDb,
     pub fleet: Fleet,
@@ -61,12 +61,12 @@ impl Environment {
         Self { db, fleet }
     }
 
-    /// Everything but what a running deployment would answer.
+    /// All checks that need no running deployment.
     pub fn check(&self) -> Checked {
         check(&self.fleet, &["--pre"])
     }
 
-    /// The same, where warnings count.
+    /// The same, with warnings as failures.
     pub fn check_strictly(&self) -> Checked {
         check(&self.fleet, &["--pre", "--strict"])
     }

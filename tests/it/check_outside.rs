@@ -1,5 +1,5 @@
-//! `app check` at what lies outside: each fault of the store, the keys, the providers and the API, made for real, is told
-//! by exactly its cause; and the document that it sends through leaves nothing behind, however it ends.
+//! `app check` outside the database: each fault of the store, the keys, the providers and the API is made for real and has
+//! exactly its cause; the document of `--e2e` leaves nothing, however the check ends.
 
 mod api;
 mod auth;

@@ -1,4 +1,4 @@
-//! docs/errors.md is generated from the table of codes, docs/checks.md from the catalogue of checks.
+//! docs/errors.md is rendered from the table of codes.
 
 use std::{
     fmt::Write as _,
@@ -25,13 +25,6 @@ fn docs_errors_lists_every_code() {
         writeln!(tables, "| `{code}` | {place} | {} | {meaning} | {remedy} |", class_or_status(*code)).unwrap();
     }
     compare("docs/errors.md", MARKER, &tables);
-}
-
-/// The tables follow the part that people write.
-#[test]
-fn docs_checks_lists_every_cause_of_app_check() {
-    const MARKER: &str = "<!-- from the catalogue in crates/check; UPDATE_DOCS=1 writes it -->\n";
-    compare("docs/checks.md", MARKER, &check::render_markdown());
 }
 
 fn compare(file: &str, marker: &str, rendered: &str) {

@@ -1,4 +1,4 @@
-//! What `app check` puts into the system for a moment. How it is removed, also by housekeeping, is [`canary`]'s.
+//! The objects and API keys that `app check` creates for a moment. The crate [`canary`] removes them.
 
 use std::time::Duration;
 
@@ -16,28 +16,28 @@ use store::{
     uploads::{NewUpload, announce_upload},
 };
 
-/// For the sweep: the store may be what is out of order.
-const SWEEP_WITHIN: Duration = Duration::from_secs(5);
-/// How long a worker that has the job in hand at the end may take to end it; then the job is taken away.
-const END_WITHIN: Duration = Duration::from_secs(10);
+/// Bounds the sweep, since the object store may be the part that is out of order.
+const SWEEP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a worker that holds the job at the end may take to finish it; then the job is cancelled.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Removes what an earlier check that was killed has left. What it cannot do, housekeeping does.
+/// Removes what a killed check has left. What remains is removed by housekeeping.
 pub(super) async fn sweep(context: &Context<'_>) {
     if let (Ok(db), Ok(store)) = (ready_db(context), &context.setup.store) {
-        drop(timeout(SWEEP_WITHIN, sweep_canaries(db, &**store, Store::Perhaps)).await);
+        drop(timeout(SWEEP_TIMEOUT, sweep_canaries(db, &**store, Store::Perhaps)).await);
     }
 }
 
 /// An object that the check stores.
 pub(super) struct CanaryObject<'c> {
     pub(super) key: String,
-    /// Where a row knows of it.
+    /// The database that has a row for the object.
     db: Option<&'c Db>,
 }
 
 impl<'c> CanaryObject<'c> {
-    /// With a database, a row precedes the first byte; housekeeping removes the object once the row has expired. Without one
-    /// its place is always the same, so that the next check finds what a killed one left.
+    /// With a database, inserts a row before the first byte is stored; housekeeping removes the object when the row has
+    /// expired. Without a database the key is always the same, so that the next check finds what a killed one has left.
     pub(super) async fn announce(context: &'c Context<'_>) -> Self {
         if let Ok(db) = ready_db(context)
             && let Ok(key) = Self::insert_row(db).await
@@ -58,12 +58,12 @@ impl<'c> CanaryObject<'c> {
             expires_at: OffsetDateTime::now_utc() + ABANDONED_AFTER,
             per_day: 0,
         };
-        // Without a bound per day there is none to reach.
+        // `per_day: 0` sets no limit, so the upload cannot be refused.
         announce_upload(db, &upload).await?.ok();
         Ok(upload.storage_key)
     }
 
-    /// Deletes the row, once the object is gone. Where this fails, the row expires by itself.
+    /// Deletes the row after the object. If this fails, housekeeping deletes the row when it has expired.
     pub(super) async fn forget(&self) {
         let Some(db) = self.db else { return };
         if let Ok(conn) = db.get().await {
@@ -76,16 +76,16 @@ fn key_of(name: &str) -> String {
     format!("raw/{CANARY_USER}/{name}")
 }
 
-/// A key of the canaries' user, for one run.
+/// An API key of [`CANARY_USER`] for one run.
 pub(super) struct CanaryKey {
     id: Uuid,
     pub(super) secret: ApiKeySecret,
 }
 
 impl CanaryKey {
-    pub(super) async fn make(db: &Db) -> Result<Self, Problem> {
-        let secret =
-            ApiKeySecret::generate().ok_or_else(|| Problem::Skipped("the system gave no randomness".to_owned()))?;
+    pub(super) async fn create(db: &Db) -> Result<Self, Problem> {
+        let secret = ApiKeySecret::generate()
+            .ok_or_else(|| Problem::Skipped("the operating system gave no random bytes".to_owned()))?;
         let key = NewApiKey {
             name: CANARY_NAME,
             key_sha256: &secret.sha256(),
@@ -97,14 +97,14 @@ impl CanaryKey {
         Ok(Self { id, secret })
     }
 
-    /// Removes the key, and the document that was uploaded with it; each even where the other fails.
+    /// Removes the document that was uploaded with the key, then the key, even if the first fails.
     pub(super) async fn remove_with(
         self,
         db: &Db,
         store: &dyn ObjectStore,
         document: DocumentId,
     ) -> Result<Removed, Failure> {
-        let removed = remove_document(db, store, Store::Perhaps, document, END_WITHIN).await;
+        let removed = remove_document(db, store, Store::Perhaps, document, END_TIMEOUT).await;
         delete_canary_keys(&db.get().await?, CANARY_USER, Some(self.id), Duration::ZERO).await?;
         removed
     }

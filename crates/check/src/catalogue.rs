@@ -1,9 +1,8 @@
-//! Every check there is, top down: what docs/checks.md, `--only` and the tests go by.
+//! All checks, top down: the source of docs/checks.md and of the names that `--only` takes.
 
-use std::fmt::Write as _;
+use std::str::FromStr;
 
 use super::{
-    cause::Severity,
     check::Check,
     configuration,
     context::CheckOptions,
@@ -11,49 +10,58 @@ use super::{
     outside::{api, e2e, keys, llamaparse, model, own, project, storage, webhook},
 };
 
-/// Checks that have a name in common.
+/// A group of checks.
 #[derive(Debug)]
 pub struct Group {
-    /// What `--only` may say.
+    /// Its name, which `--only` takes.
     pub name: &'static str,
     /// In the order in which an early failure explains the later ones.
     pub checks: &'static [&'static Check],
-    /// Whether only a running deployment can answer: `--pre` leaves it out.
-    after_deploy: bool,
-    /// Whether it runs only where it is asked for by name.
-    on_request: bool,
+    runs: Runs,
+}
+
+/// When the checks of a group run.
+#[derive(Debug, Clone, Copy)]
+enum Runs {
+    /// Always, unless `--only` names others.
+    Always,
+    /// The same, but not with `--pre`: they need a running deployment.
+    AfterDeploy,
+    /// Only if `--only` names them.
+    Named,
+    /// Only with `--e2e`, or if `--only` names them.
+    EndToEnd,
 }
 
 impl Group {
-    const fn new(name: &'static str, checks: &'static [&'static Check]) -> Self {
-        Self { name, checks, after_deploy: false, on_request: false }
+    const fn new(name: &'static str, runs: Runs, checks: &'static [&'static Check]) -> Self {
+        Self { name, checks, runs }
     }
 
-    const fn after_deploy(self) -> Self {
-        Self { after_deploy: true, ..self }
-    }
-
-    const fn on_request(self) -> Self {
-        Self { on_request: true, ..self }
-    }
-
-    /// Whether `check`, one of this group's, was asked for.
+    /// Whether `options` ask for `check`, which belongs to this group.
     pub(super) fn wants(&self, check: &Check, options: &CheckOptions) -> bool {
-        let named = options.only.iter().any(|name| name == self.name || name == check.id);
-        let asked = match self.on_request {
-            true => named || (options.e2e && self.name == "e2e"),
-            false => named || options.only.is_empty(),
-        };
-        asked && !(options.pre && self.after_deploy)
+        let named = options.only.iter().any(|CheckName(name)| *name == self.name || *name == check.id);
+        let by_default = named || options.only.is_empty();
+        match self.runs {
+            Runs::Always => by_default,
+            Runs::AfterDeploy => by_default && !options.pre,
+            Runs::Named => named && !options.pre,
+            Runs::EndToEnd => (named || options.e2e) && !options.pre,
+        }
     }
 }
 
-/// Every check; each stands behind those that it needs.
+/// All checks. Each one is after the checks that it needs.
 pub static GROUPS: [Group; 13] = [
-    Group::new("configuration", &[&configuration::SETTINGS, &configuration::PORT]),
-    Group::new("network", &[&network::NAME, &network::FAMILY, &network::PORT, &network::PROTOCOL, &login::ENCRYPTION]),
+    Group::new("configuration", Runs::Always, &[&configuration::SETTINGS, &configuration::PORT]),
+    Group::new(
+        "network",
+        Runs::Always,
+        &[&network::NAME, &network::FAMILY, &network::PORT, &network::PROTOCOL, &login::ENCRYPTION],
+    ),
     Group::new(
         "database",
+        Runs::Always,
         &[
             &login::LOGIN,
             &server::VERSION,
@@ -67,16 +75,16 @@ pub static GROUPS: [Group; 13] = [
             &server::OLDEST_TRANSACTION,
         ],
     ),
-    Group::new("schema", &[&schema::MIGRATIONS, &schema::STATUSES, &schema::SHAPE, &schema::VECTORS]),
-    Group::new("environment", &[&environment::STAMP]),
-    Group::new("queue", &[&queue::ROUND_TRIP, &queue::REFUSAL, &queue::BACKLOG]),
-    Group::new("storage", &[&storage::READ_WRITE]),
-    Group::new("auth", &[&project::PROJECT, &keys::KEYS]),
-    Group::new("providers", &[&model::MODEL, &llamaparse::PARSER, &webhook::WEBHOOK]),
-    Group::new("workers", &[&workers::ALIVE, &workers::COMMIT, &workers::ENVIRONMENT]).after_deploy(),
-    Group::new("api", &[&api::REACH, &api::READY, &api::ENVIRONMENT, &api::COMMIT]).after_deploy(),
-    Group::new("self", &[&own::ALIVE]).after_deploy().on_request(),
-    Group::new("e2e", &[&e2e::DOCUMENT]).after_deploy().on_request(),
+    Group::new("schema", Runs::Always, &[&schema::MIGRATIONS, &schema::STATUSES, &schema::SHAPE, &schema::VECTORS]),
+    Group::new("environment", Runs::Always, &[&environment::STAMP]),
+    Group::new("queue", Runs::Always, &[&queue::ROUND_TRIP, &queue::REFUSAL, &queue::BACKLOG]),
+    Group::new("storage", Runs::Always, &[&storage::READ_WRITE]),
+    Group::new("auth", Runs::Always, &[&project::PROJECT, &keys::KEYS]),
+    Group::new("providers", Runs::Always, &[&model::MODEL, &llamaparse::PARSER, &webhook::WEBHOOK]),
+    Group::new("workers", Runs::AfterDeploy, &[&workers::ALIVE, &workers::COMMIT, &workers::ENVIRONMENT]),
+    Group::new("api", Runs::AfterDeploy, &[&api::REACH, &api::READY, &api::ENVIRONMENT, &api::COMMIT]),
+    Group::new("self", Runs::Named, &[&own::ALIVE]),
+    Group::new("e2e", Runs::EndToEnd, &[&e2e::DOCUMENT]),
 ];
 
 /// Each check with its group, top down.
@@ -84,50 +92,31 @@ pub(super) fn all() -> impl DoubleEndedIterator<Item = (&'static Group, &'static
     GROUPS.iter().flat_map(|group| group.checks.iter().map(move |check| (group, *check)))
 }
 
-/// A name that `--only` takes.
-///
-/// # Errors
-///
-/// Any other; the text lists the groups.
-pub fn parse_name(name: &str) -> Result<String, String> {
-    if all().any(|(group, check)| group.name == name || check.id == name) {
-        return Ok(name.to_owned());
-    }
-    let groups: Vec<_> = GROUPS.iter().map(|group| group.name).collect();
-    Err(format!("there is no check of this name; groups are {}; docs/checks.md has the ids", groups.join(", ")))
-}
+/// The name of a group or the id of a check, as `--only` takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckName(&'static str);
 
-/// The body of docs/checks.md: a section a group, a table of its causes.
-pub fn render_markdown() -> String {
-    let mut page = String::new();
-    for group in &GROUPS {
-        // Writing to a String cannot fail.
-        _ = writeln!(page, "\n## {}\n", group.name);
-        for check in group.checks {
-            _ = writeln!(page, "- `{}`: {}", check.id, check.verifies);
-        }
-        _ = writeln!(page, "\n| cause | severity | what it means |\n| --- | --- | --- |");
-        for (check, cause) in group.checks.iter().flat_map(|check| check.causes.iter().map(move |cause| (check, cause)))
-        {
-            let severity = match cause.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            };
-            let may_pass = if cause.may_pass { ", may pass" } else { "" };
-            _ = writeln!(page, "| `{}/{}` | {severity}{may_pass} | {} |", check.id, cause.slug, cause.why);
-        }
+impl FromStr for CheckName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = || all().flat_map(|(group, check)| [group.name, check.id]);
+        let groups = || GROUPS.iter().map(|group| group.name).collect::<Vec<_>>().join(", ");
+        names().find(|name| *name == text).map(Self).ok_or_else(|| {
+            format!("there is no check with this name; the groups are {}; docs/checks.md lists the ids", groups())
+        })
     }
-    page
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
 
     use super::*;
+    use crate::cause::Severity;
 
     fn wanted(only: &[&str], pre: bool) -> BTreeSet<&'static str> {
-        let only = only.iter().map(|name| (*name).to_owned()).collect();
+        let only = only.iter().map(|name| name.parse().unwrap()).collect();
         let options = CheckOptions { only, pre, ..CheckOptions::default() };
         all().filter(|(group, check)| group.wants(check, &options)).map(|(_, check)| check.id).collect()
     }
@@ -139,27 +128,65 @@ mod tests {
     }
 
     #[test]
-    fn before_a_deploy_what_does_not_run_yet_is_left_out() {
+    fn before_a_deploy_the_checks_of_running_services_are_left_out() {
         assert!(wanted(&[], true).contains("db.schema") && !wanted(&[], true).contains("workers.alive"));
         assert!(wanted(&[], false).contains("workers.alive") && !wanted(&[], false).contains("self.alive"));
     }
 
     #[test]
     fn unknown_names_are_refused_with_the_known_ones() {
-        assert!(parse_name("db.nothing").unwrap_err().contains("database"));
-        assert_eq!(parse_name("database").unwrap(), "database");
+        assert!("db.nothing".parse::<CheckName>().unwrap_err().contains("database"));
+        assert_eq!("database".parse(), Ok(CheckName("database")));
     }
 
     #[test]
-    fn ids_are_unique_and_what_a_check_needs_stands_before_it() {
+    fn ids_are_unique_and_each_check_is_after_those_it_needs() {
         let mut ids = BTreeSet::new();
         for (_, check) in all() {
-            assert!(check.earlier().all(|earlier| ids.contains(earlier)), "{check:?} needs what comes later");
-            assert!(ids.insert(check.id), "{check:?} comes twice");
+            assert!(check.earlier().all(|earlier| ids.contains(earlier)), "{check:?} needs a later check");
+            assert!(ids.insert(check.id), "{check:?} is there twice");
             assert!(check.id.contains('.') && check.verifies.ends_with('.'), "{check:?}: {}", check.verifies);
             let slugs: BTreeSet<_> = check.causes.iter().map(|cause| cause.slug).collect();
             assert_eq!(slugs.len(), check.causes.len(), "{check:?} has a cause twice");
             assert!(check.causes.iter().all(|cause| cause.why.ends_with('.')), "{check:?}");
+        }
+    }
+
+    /// The generated part of docs/checks.md: a section for each group, with a table of its causes.
+    fn render_markdown() -> String {
+        let mut page = String::new();
+        for group in &GROUPS {
+            // Writing to a String cannot fail.
+            _ = writeln!(page, "\n## {}\n", group.name);
+            for check in group.checks {
+                _ = writeln!(page, "- `{}`: {}", check.id, check.verifies);
+            }
+            _ = writeln!(page, "\n| cause | severity | what it means |\n| --- | --- | --- |");
+            for check in group.checks {
+                for cause in check.causes {
+                    let severity = match cause.severity {
+                        Severity::Error => "error",
+                        Severity::Warning => "warning",
+                    };
+                    let may_pass = if cause.may_pass { ", may pass" } else { "" };
+                    _ = writeln!(page, "| `{}/{}` | {severity}{may_pass} | {} |", check.id, cause.slug, cause.why);
+                }
+            }
+        }
+        page
+    }
+
+    #[test]
+    fn docs_checks_lists_every_cause_of_app_check() {
+        const MARKER: &str = "<!-- from the catalogue in crates/check; UPDATE_DOCS=1 writes it -->\n";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/checks.md");
+        let page = fs::read_to_string(&path).unwrap();
+        let (introduction, _) = page.split_once(MARKER).unwrap();
+        let wanted = format!("{introduction}{MARKER}{}", render_markdown());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(&path, wanted).unwrap();
+        } else {
+            assert!(page == wanted, "docs/checks.md is out of date: run this test once with UPDATE_DOCS=1");
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Why a check fails, declared once beside the check that finds it; and what a check says.
+//! The outcome of a check: what it observed, or a problem with its cause. Causes are declared beside the check.
 
-use pg::DbError;
+use pg::{DbError, connect_error::ConnectCause};
 
-/// How bad a cause is.
+/// How serious a cause is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
     /// Something does not work.
     Error,
-    /// It works, but a person should look.
+    /// Everything works, but a person should look at it.
     Warning,
 }
 
@@ -18,16 +18,16 @@ pub struct Cause {
     pub slug: &'static str,
     /// Error or warning.
     pub severity: Severity,
-    /// Whether it can pass by itself: `--wait` checks again.
+    /// Whether it can go away by itself, so that `--wait` checks again.
     pub may_pass: bool,
-    /// What it means, in a sentence.
+    /// What it means, in one sentence.
     pub why: &'static str,
-    /// What to do about it, where that is always the same.
+    /// What to do; empty if each problem states it.
     pub fix: &'static str,
 }
 
 impl Cause {
-    /// A cause for which something does not work.
+    /// A cause by which something does not work.
     pub(super) const fn error(slug: &'static str, why: &'static str) -> Self {
         Self { slug, severity: Severity::Error, may_pass: false, why, fix: "" }
     }
@@ -37,47 +37,43 @@ impl Cause {
         Self { severity: Severity::Warning, ..Self::error(slug, why) }
     }
 
-    /// What to do about it.
+    /// A cause of a failed connection, in the words of [`pg::connect_error`].
+    pub(super) const fn connection(slug: &'static str, cause: ConnectCause) -> Self {
+        Self::error(slug, cause.why()).fix(cause.fix())
+    }
+
+    /// Sets what to do.
     pub(super) const fn fix(self, fix: &'static str) -> Self {
         Self { fix, ..self }
     }
 
-    /// The same, as one that can pass by itself.
+    /// Marks the cause as one that can go away by itself.
     pub(super) const fn may_pass(self) -> Self {
         Self { may_pass: true, ..self }
     }
 
-    /// The cause was found, by this observation.
+    /// The problem with this cause, `observed`.
     pub(super) fn seen(&'static self, observed: impl Into<String>) -> Problem {
         Problem::Found { cause: self, observed: observed.into(), fix: self.fix.to_owned(), expected: None }
     }
 }
 
-/// Declares the causes of one check and their list: name, severity, slug, what it means, what to do, whether it may pass.
-macro_rules! causes {
-    ($list:ident: $($name:ident = $severity:ident($slug:literal, $why:literal $(, $fix:expr)?)$(.$may_pass:ident())?;)+) => {
-        $(pub(crate) static $name: Cause = Cause::$severity($slug, $why)$(.fix($fix))?$(.$may_pass())?;)+
-        pub(crate) const $list: &[&Cause] = &[$(&$name),+];
-    };
-}
-pub(crate) use causes;
-
-/// What a check says: that all is well and what it saw, or a problem.
+/// The outcome of a check: what it observed if all is well, or a problem.
 pub(super) type Outcome = Result<String, Problem>;
 
-/// Why a check did not pass. Nothing in it is ever a secret.
+/// Why a check did not pass. Contains no secret.
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// A declared cause, what was seen, what to do, and what should have been seen.
+    /// A declared cause was found.
     Found { cause: &'static Cause, observed: String, fix: String, expected: Option<String> },
     /// There was nothing to check.
     Skipped(String),
-    /// The check of this id has to pass first.
+    /// The check with this id has to pass first.
     Behind(&'static str),
 }
 
 impl Problem {
-    /// Another fix than the one that the cause declares.
+    /// Replaces the fix that the cause declares.
     pub(super) fn fix(mut self, text: impl Into<String>) -> Self {
         if let Self::Found { fix, .. } = &mut self {
             *fix = text.into();
@@ -85,7 +81,7 @@ impl Problem {
         self
     }
 
-    /// What should have been seen.
+    /// Sets what should have been observed.
     pub(super) fn expecting(mut self, text: impl Into<String>) -> Self {
         if let Self::Found { expected, .. } = &mut self {
             *expected = Some(text.into());
@@ -93,7 +89,7 @@ impl Problem {
         self
     }
 
-    /// Where it was seen, before what was seen.
+    /// Puts the place before what was observed.
     pub(super) fn at(mut self, place: &str) -> Self {
         if let Self::Found { observed, .. } = &mut self {
             *observed = format!("{place}: {observed}");
@@ -101,12 +97,12 @@ impl Problem {
         self
     }
 
-    /// Nothing to check, and why.
+    /// An outcome without anything to check, and the reason.
     pub(super) fn skipped<T>(why: impl Into<String>) -> Result<T, Self> {
         Err(Self::Skipped(why.into()))
     }
 
-    /// What was seen, without cause and fix.
+    /// What was observed, without cause and fix.
     pub(super) fn observed(self) -> String {
         match self {
             Self::Found { observed, .. } | Self::Skipped(observed) => observed,
@@ -115,7 +111,7 @@ impl Problem {
     }
 }
 
-/// That the database answers at all is `db.version`'s to say.
+/// Only `db.version` reports that the database does not answer; every other check is skipped.
 impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
         Self::Skipped(format!("the database did not answer: {error}"))

@@ -1,9 +1,9 @@
-//! A check, as a value; with what the files that declare checks need.
+//! A check as a value, and what the files that declare checks use.
 
 use futures_util::future::LocalBoxFuture;
 
 pub(super) use super::{
-    cause::{Cause, Outcome, Problem, causes},
+    cause::{Cause, Outcome, Problem},
     context::{Context, Health, Modes, UrlPath},
 };
 
@@ -16,9 +16,9 @@ type Many = fn(&Context<'_>) -> Vec<(Option<String>, Outcome)>;
 pub(super) enum Run {
     /// Once.
     Once(Once),
-    /// Once for each database URL; what it needs has to have passed for the same URL.
+    /// Once for each database URL. The checks it needs have to pass for the same URL.
     EachUrl(EachUrl),
-    /// Once, with an outcome for each thing that it names.
+    /// Once, with one outcome for each subject.
     Many(Many),
 }
 
@@ -26,15 +26,15 @@ pub(super) enum Run {
 pub struct Check {
     /// Stable name.
     pub id: &'static str,
-    /// What it verifies: the rest of a sentence.
+    /// What it verifies, as a clause.
     pub verifies: &'static str,
     /// Each cause that it can find.
     pub causes: &'static [&'static Cause],
-    /// Checks without whose success this one is skipped.
+    /// Checks that have to pass first; otherwise this one is skipped.
     pub(super) needs: &'static [&'static Check],
-    /// Checks that end before this one begins, however they end.
+    /// Checks that have to end first, whatever their outcome.
     pub(super) after: &'static [&'static Check],
-    /// Whether it stores something, which it removes before it ends, also after INT and TERM.
+    /// Whether it stores something that it removes at the end, so that INT and TERM must not cancel it.
     pub(super) cleans_up: bool,
     pub(super) run: Run,
 }
@@ -46,19 +46,7 @@ impl std::fmt::Debug for Check {
 }
 
 impl Check {
-    pub(super) const fn once(id: &'static str, verifies: &'static str, run: Once) -> Self {
-        Self::new(id, verifies, Run::Once(run))
-    }
-
-    pub(super) const fn each_url(id: &'static str, verifies: &'static str, run: EachUrl) -> Self {
-        Self::new(id, verifies, Run::EachUrl(run))
-    }
-
-    pub(super) const fn many(id: &'static str, verifies: &'static str, run: Many) -> Self {
-        Self::new(id, verifies, Run::Many(run))
-    }
-
-    const fn new(id: &'static str, verifies: &'static str, run: Run) -> Self {
+    pub(super) const fn new(id: &'static str, verifies: &'static str, run: Run) -> Self {
         Self { id, verifies, causes: &[], needs: &[], after: &[], cleans_up: false, run }
     }
 
@@ -78,7 +66,7 @@ impl Check {
         Self { cleans_up: true, ..self }
     }
 
-    /// The checks that end before this one begins.
+    /// The ids of the checks that end before this one begins.
     pub(super) fn earlier(&self) -> impl Iterator<Item = &'static str> {
         ids(self.needs).chain(ids(self.after))
     }
@@ -87,3 +75,28 @@ impl Check {
 pub(super) fn ids(checks: &'static [&'static Check]) -> impl Iterator<Item = &'static str> {
     checks.iter().map(|check| check.id)
 }
+
+/// Declares a check and its causes as statics:
+///
+/// ```text
+/// NAME = once("id", "what it verifies.", function).needs(&[&OTHER]);
+/// CAUSE = error("slug", "why", "fix").may_pass();
+/// ```
+///
+/// `once` is a kind of [`Run`] (`each_url`, `many`), followed by builders of [`Check`]; `error` is a constructor of
+/// [`Cause`] (`warning`, `connection`). The fix may be left out.
+macro_rules! declare {
+    (
+        $name:ident = $kind:ident($id:expr, $verifies:literal, $run:path)$(.$with:ident($($arg:tt)*))*;
+        $($cause:ident = $make:ident($slug:literal, $why:expr $(, $fix:expr)?)$(.$may_pass:ident())?;)+
+    ) => {
+        pub(crate) static $name: $crate::check::Check =
+            $crate::check::Check::new($id, $verifies, declare!(@$kind $run))
+                $(.$with($($arg)*))*.finds(&[$(&$cause),+]);
+        $(static $cause: $crate::cause::Cause = $crate::cause::Cause::$make($slug, $why)$(.fix($fix))?$(.$may_pass())?;)+
+    };
+    (@once $run:path) => { $crate::check::Run::Once(|context| Box::pin($run(context))) };
+    (@each_url $run:path) => { $crate::check::Run::EachUrl(|context, url| Box::pin($run(context, url))) };
+    (@many $run:path) => { $crate::check::Run::Many($run) };
+}
+pub(crate) use declare;

@@ -1,26 +1,20 @@
-//! `cfg.parse`: whether every setting can be used; `cfg.port`: whether the API listens where the platform connects.
+//! `cfg.parse`: whether every setting can be used. `cfg.port`: whether the API listens where the platform connects.
 
 use super::{
-    check::{Cause, Check, Context, Outcome, causes},
-    context,
+    check::{Context, Outcome, declare},
+    context::SETTINGS_ID,
 };
 use pg::url::is_loopback;
 
-pub(super) static SETTINGS: Check =
-    Check::many(context::SETTINGS, "every setting is there and can be used.", settings).finds(SETTINGS_CAUSES);
-pub(super) static PORT: Check =
-    Check::once("cfg.port", "the API listens on the port and address at which the platform asks.", |context| {
-        Box::pin(port(context))
-    })
-    .finds(PORT_CAUSES);
-
-causes! { SETTINGS_CAUSES:
+declare! {
+    SETTINGS = many(SETTINGS_ID, "every setting is present and can be used.", settings);
     FAULT = error("fault",
         "A setting is missing, malformed or contradicts another: the roles that read it exit with 2.");
-    DOUBT = warning("doubt", "A setting works, but is hardly what was meant.");
+    DOUBT = warning("doubt", "A setting can be used, but is probably a mistake.");
 }
 
-causes! { PORT_CAUSES:
+declare! {
+    PORT = once("cfg.port", "the API listens on the port and address to which the platform connects.", port);
     AT_ODDS = warning("at_odds",
         "PORT and API_PORT name different ports. PORT wins, so clients of the other port find nothing.",
         "Remove API_PORT where the platform sets PORT, and let clients of the other port use PORT.");
@@ -29,7 +23,7 @@ causes! { PORT_CAUSES:
         "Set API_HOST=0.0.0.0, or remove it.");
 }
 
-/// An outcome for each fault.
+/// One outcome for each fault and each doubt.
 fn settings(context: &Context<'_>) -> Vec<(Option<String>, Outcome)> {
     let faults = context.setup.faults.iter().map(|fault| (&FAULT, fault));
     let doubts = context.config.warnings.iter().map(|doubt| (&DOUBT, doubt));

@@ -1,4 +1,4 @@
-//! What the checks of one run share: the settings, and what earlier checks found that later ones go on with.
+//! What the checks of one run share: the settings, and results of earlier checks that later ones use.
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -13,7 +13,7 @@ use tokio::{net::TcpStream, runtime::Handle, sync};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{cause::Problem, finding::Finding};
+use super::{catalogue::CheckName, cause::Problem, finding::Finding};
 use config::{Config, Fault};
 use domain::{
     build_info::BuildInfo,
@@ -26,47 +26,46 @@ use pg::{
     server::{ServerFacts, get_server_facts},
     url::DatabaseUrl,
 };
-use store::workers::LiveWorker;
 
-/// The check that names a setting that is missing.
-pub(super) const SETTINGS: &str = "cfg.parse";
-/// Checks of this URL block no check of the database that DATABASE_URL leads to.
+/// The check that reports missing settings.
+pub(super) const SETTINGS_ID: &str = "cfg.parse";
+/// A failed check of this URL blocks no check of DATABASE_URL.
 pub(super) const DIRECT_URL: &str = "DIRECT_URL";
 
 /// What the caller of `app check` asked for.
 #[derive(Debug, Clone, Default)]
 pub struct CheckOptions {
-    /// Ids or names of groups; all when empty.
-    pub only: Vec<String>,
-    /// Leave out what only a running deployment can answer.
+    /// The checks and groups to run; all if empty.
+    pub only: Vec<CheckName>,
+    /// Leave out the checks that need a running deployment.
     pub pre: bool,
-    /// Send a document through.
+    /// Run the end-to-end check with a document.
     pub e2e: bool,
-    /// The API as its clients reach it.
+    /// The address at which clients reach the API.
     pub api_url: Option<Url>,
-    /// The commit that should run; seven hex digits or more of it.
+    /// The commit that should run, or at least its first seven hex digits.
     pub expect_commit: Option<String>,
     /// The branch that should run.
     pub expect_branch: Option<String>,
 }
 
-/// What the checks look at.
+/// The environment to check.
 pub struct Setup<'a> {
-    /// All settings; what could not be used has its default.
+    /// All settings; a setting that cannot be used has its default.
     pub config: &'a Config,
-    /// What could not be used.
+    /// The settings that cannot be used.
     pub faults: &'a [Fault],
     /// This build.
     pub build: &'a BuildInfo,
-    /// What was asked for.
+    /// The command line's options.
     pub options: &'a CheckOptions,
     /// The object store, or why it cannot be opened.
     pub store: Result<Arc<dyn ObjectStore>, String>,
-    /// The local model, which loads at its first use.
+    /// The local model, which is loaded at its first use.
     pub model: Arc<dyn ModelSource>,
     /// The main runtime: database connections live on it.
     pub runtime: Handle,
-    /// Cancelled by INT and TERM: no further check begins, and one that has put something somewhere removes it.
+    /// Cancelled by INT and TERM: no further check begins, and a check that has stored something removes it.
     pub stop: &'a CancellationToken,
 }
 
@@ -76,15 +75,15 @@ impl fmt::Debug for Setup<'_> {
     }
 }
 
-/// One of the two database URLs, and how far the connection came.
+/// One of the two database URLs, and the results of the checks on the way to its database.
 pub(super) struct UrlPath<'a> {
     pub(super) name: &'static str,
     url: Option<&'a DatabaseUrl>,
-    /// By `net.dns`, then those with a route by `net.family`.
+    /// Set by `net.dns`; `net.family` keeps those with a route.
     pub(super) addresses: RefCell<Vec<SocketAddr>>,
-    /// By `net.tcp`, for `net.protocol`.
+    /// Set by `net.tcp`, for `net.protocol`.
     pub(super) stream: Cell<Option<TcpStream>>,
-    /// By `net.tls`, for `db.login`: why the login failed, if it did.
+    /// Set by `net.tls`, for `db.login`: why the login failed; `None` if it succeeded.
     pub(super) login: OnceCell<Option<ConnectProblem>>,
 }
 
@@ -94,11 +93,11 @@ impl<'a> UrlPath<'a> {
     }
 
     pub(super) fn url(&self) -> Result<&'a DatabaseUrl, Problem> {
-        self.url.ok_or(Problem::Behind(SETTINGS))
+        self.url.ok_or(Problem::Behind(SETTINGS_ID))
     }
 }
 
-/// What `/health` says, as far as it is checked: an older or newer API may say more or less.
+/// The fields of `/health` that are checked. An older or newer API may have other fields besides.
 #[derive(Debug, Deserialize)]
 pub(super) struct Health {
     pub(super) status: String,
@@ -110,27 +109,25 @@ pub(super) struct Health {
     pub(super) checks: BTreeMap<String, String>,
 }
 
-/// The connections that the two URLs give, by trial.
+/// The session modes of the two URLs, as a probe found them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Modes {
     pub(super) database: SessionMode,
     pub(super) direct: Option<SessionMode>,
 }
 
-/// One run.
+/// The state of one run.
 pub(super) struct Context<'a> {
     pub(super) setup: &'a Setup<'a>,
     pub(super) config: &'a Config,
     pub(super) options: &'a CheckOptions,
-    /// What has ended so far.
+    /// The findings so far.
     pub(super) findings: RefCell<Vec<Finding>>,
-    /// DATABASE_URL, and DIRECT_URL where it is another.
+    /// DATABASE_URL, and DIRECT_URL if it is different.
     pub(super) urls: Vec<UrlPath<'a>>,
-    /// By `db.mode`.
+    /// Set by `db.mode`.
     pub(super) modes: OnceCell<Modes>,
-    /// By `workers.alive`.
-    pub(super) workers: OnceCell<Vec<LiveWorker>>,
-    /// By `api.reach`.
+    /// Set by `api.reach`.
     pub(super) health: OnceCell<Health>,
     facts: sync::OnceCell<ServerFacts>,
     db: OnceCell<Db>,
@@ -152,19 +149,18 @@ impl<'a> Context<'a> {
             findings: RefCell::default(),
             urls,
             modes: OnceCell::new(),
-            workers: OnceCell::new(),
             health: OnceCell::new(),
             facts: sync::OnceCell::new(),
             db: OnceCell::new(),
         }
     }
 
-    /// How to connect to `url`, as the roles would; why not, where TLS cannot be set up.
+    /// How the roles connect to `url`; the reason if TLS cannot be set up.
     pub(super) fn target(&self, url: &DatabaseUrl) -> Result<ConnectTarget, String> {
         ConnectTarget::new(url.clone(), self.config.database.connect_timeout).map_err(|error| error.to_string())
     }
 
-    /// A small pool on DATABASE_URL.
+    /// A small pool for DATABASE_URL, opened at the first call.
     pub(super) fn db(&self) -> Result<&Db, Problem> {
         if let Some(db) = self.db.get() {
             return Ok(db);
@@ -189,7 +185,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The first check that failed among those of `ids` and what they need; of one URL, where `url` names one.
+    /// The first failed check among `ids` and the checks they need. With `url`, only findings of that URL count, and
+    /// those of no URL.
     pub(super) fn blocker(
         &self,
         ids: impl IntoIterator<Item = &'static str>,

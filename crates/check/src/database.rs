@@ -1,4 +1,4 @@
-//! The database, from the name of its host to the workers that use it.
+//! The checks of the database, from the name of its host to the workers that use it.
 
 pub(super) mod budget;
 pub(super) mod environment;

@@ -1,4 +1,4 @@
-//! How one check ended, with its name.
+//! The result of one check, with its name.
 
 use std::time::Duration;
 
@@ -6,38 +6,38 @@ use serde::Serialize;
 
 use super::cause::{Cause, Outcome, Problem, Severity};
 
-/// How a check ended.
+/// The status of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckStatus {
-    /// As it should be.
+    /// All is well.
     Passed,
-    /// Works, but a person should look.
+    /// Everything works, but a person should look at it.
     Warning,
-    /// Does not work.
+    /// Something does not work.
     Failed,
-    /// Not checked: an earlier failure explains it, or there is nothing to check.
+    /// Not checked: a check that has to pass first failed, or there is nothing to check.
     Skipped,
 }
 
-/// What a check found. Nothing in it is ever a secret.
+/// The result of a check. Contains no secret.
 #[derive(Debug, Clone)]
 pub struct Finding {
     /// The group of the check.
     pub group: &'static str,
     /// Stable name of the check.
     pub id: &'static str,
-    /// Which of several things of the same kind, such as a variable's name.
+    /// The thing that was checked if there are several of the kind, such as a variable's name.
     pub subject: Option<String>,
-    /// How it ended.
+    /// The status.
     pub status: CheckStatus,
     /// How long the check took.
     pub took: Duration,
-    /// What was seen.
+    /// What was observed.
     pub observed: String,
-    /// What should have been seen.
+    /// What should have been observed.
     pub expected: Option<String>,
-    /// The cause, under a failure or a warning.
+    /// The cause of a failure or a warning.
     pub cause: Option<&'static Cause>,
     /// What to do about it.
     pub fix: Option<String>,
@@ -70,7 +70,7 @@ impl Finding {
         Self { group, id, subject, status, took, observed, expected, cause, fix, blocked_by }
     }
 
-    /// The cause's stable id, under a failure or a warning: `check/slug`.
+    /// The stable id of the cause, `check/slug`.
     pub fn cause_id(&self) -> Option<String> {
         self.cause.map(|cause| format!("{}/{}", self.id, cause.slug))
     }
@@ -85,7 +85,7 @@ impl Finding {
         self.status == CheckStatus::Failed
     }
 
-    /// The check that has to pass before anything that needs this one.
+    /// The failed check that blocks every check that needs this one.
     pub(super) fn blocker(&self) -> Option<&'static str> {
         if self.is_failure() { Some(self.id) } else { self.blocked_by }
     }

@@ -1,10 +1,11 @@
-//! What `app check` looks at. A `Check` is a value: what it verifies, the causes that it can find, what it
-//! needs, how it runs. The `catalogue` lists all of them, top down; [`run_checks`] runs those that were asked for and
-//! what they need, each as soon as what it needs has passed, and skips the rest with the name of what stands in the way.
+//! The checks of `app check`. A `Check` is a value: what it verifies, the causes it can find, the checks
+//! it needs, how it runs. The `catalogue` lists all checks, top down. [`run_checks`] runs those that were asked for and
+//! those that they need, each as soon as the ones it needs have passed; the rest are skipped with the id of the check
+//! that failed.
 //!
-//! Nothing is changed for good: what a check has to put somewhere is rolled back or removed (`canary`).
+//! Nothing is changed for good: each check rolls back or removes what it stores (`canary`).
 //!
-//! *Must not know:* how findings are printed, or how the process goes on. SQL on our tables stands in [`store`].
+//! *Must not know:* how findings are printed, or how the process continues. SQL on our tables is in [`store`].
 
 mod canary;
 mod catalogue;
@@ -19,7 +20,7 @@ mod report;
 mod run;
 
 pub use self::{
-    catalogue::{GROUPS, parse_name, render_markdown},
+    catalogue::{CheckName, GROUPS},
     cause::{Cause, Severity},
     context::{CheckOptions, Setup},
     finding::{CheckStatus, Finding},

@@ -1,4 +1,4 @@
-//! What lies around the database: the object store, keys, providers, the API, and a document's way through all of it.
+//! The checks of everything around the database: the object store, keys, services, the API, and the end-to-end check.
 
 pub(super) mod api;
 pub(super) mod e2e;

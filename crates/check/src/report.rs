@@ -1,4 +1,4 @@
-//! All findings of one run, as `--output json` prints them, and what they come to.
+//! All findings of one run, their verdict, and the JSON of `--output json`.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -8,31 +8,31 @@ use super::finding::{CheckStatus, Finding};
 use config::Environment;
 use domain::build_info::BuildInfo;
 
-/// Version of the JSON's shape: docs/check-output.schema.json. Keys may be added within a version.
+/// Version of the JSON's shape (docs/check-output.schema.json). A new key does not change the version.
 const SCHEMA_VERSION: u32 = 2;
 
-/// What a run comes to.
+/// The result of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Nothing is wrong that counts.
+    /// No finding counts as wrong.
     Passed,
-    /// Something is.
+    /// A finding counts as wrong.
     Failed,
-    /// What is wrong could pass by itself and did not within `--wait`.
+    /// Everything that is wrong could go away by itself, and did not within `--wait`.
     NotReady,
-    /// INT or TERM came before everything was checked.
+    /// INT or TERM arrived before all checks had ended.
     Interrupted,
 }
 
-/// How many findings ended how.
+/// The number of findings by status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// As they should be.
+    /// Passed.
     pub passed: usize,
-    /// A person should look.
+    /// With a warning.
     pub warnings: usize,
-    /// Do not work.
+    /// Failed.
     pub failed: usize,
     /// Not checked.
     pub skipped: usize,
@@ -45,18 +45,18 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// When the run began.
     pub started_at: OffsetDateTime,
-    /// How long it took, in milliseconds, waiting included.
+    /// Duration in milliseconds, including `--wait`.
     pub ms: u64,
     /// Whether warnings count as failures.
     pub strict: bool,
-    /// Whether `--wait` ran out.
-    pub waited_in_vain: bool,
-    /// Whether INT or TERM came.
+    /// Whether the time of `--wait` ran out.
+    pub timed_out: bool,
+    /// Whether INT or TERM arrived.
     pub interrupted: bool,
 }
 
 impl Report {
-    /// How many ended how.
+    /// The number of findings by status.
     pub fn summary(&self) -> Summary {
         let count = |status| self.findings.iter().filter(|finding| finding.status == status).count();
         Summary {
@@ -67,25 +67,25 @@ impl Report {
         }
     }
 
-    /// What counts as wrong.
+    /// The findings that count as wrong.
     pub fn problems(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.is_failure() || (self.strict && finding.is_problem()))
     }
 
-    /// What it comes to.
+    /// The result.
     pub fn verdict(&self) -> Verdict {
         if self.interrupted {
             Verdict::Interrupted
         } else if self.problems().next().is_none() {
             Verdict::Passed
-        } else if self.waited_in_vain && self.may_pass() {
+        } else if self.timed_out && self.may_pass() {
             Verdict::NotReady
         } else {
             Verdict::Failed
         }
     }
 
-    /// Whether all that is wrong could pass by itself.
+    /// Whether everything that is wrong could go away by itself.
     pub fn may_pass(&self) -> bool {
         self.problems().all(|finding| finding.cause.is_some_and(|cause| cause.may_pass))
     }
@@ -109,7 +109,7 @@ impl Report {
     }
 }
 
-/// One element of `checks`; what there is nothing to say of is left out.
+/// One element of `checks`. Fields without a value are left out.
 fn to_json(finding: &Finding) -> Value {
     let mut value = json!({
         "id": finding.id,
@@ -140,12 +140,12 @@ mod tests {
     static SLOW: Cause = Cause::error("slow", "It is slow.").may_pass();
     static ODD: Cause = Cause::warning("odd", "It is odd.");
 
-    fn report(causes: &[&'static Cause], strict: bool, waited_in_vain: bool) -> Report {
+    fn report(causes: &[&'static Cause], strict: bool, timed_out: bool) -> Report {
         let finding = |cause: &&'static Cause| {
             Finding::new("database", "db.login", None, Duration::ZERO, Err(cause.seen("seen")))
         };
         let findings = causes.iter().map(finding).collect();
-        Report { findings, started_at: OffsetDateTime::UNIX_EPOCH, ms: 0, strict, waited_in_vain, interrupted: false }
+        Report { findings, started_at: OffsetDateTime::UNIX_EPOCH, ms: 0, strict, timed_out, interrupted: false }
     }
 
     #[test]

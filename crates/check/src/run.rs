@@ -1,4 +1,4 @@
-//! Runs the checks that were asked for, and those that they need.
+//! Runs the checks that were asked for, and the checks that these need.
 
 use std::time::Instant;
 
@@ -16,8 +16,8 @@ use super::{
     finding::Finding,
 };
 
-/// Runs all that was asked for; findings are in the order of the catalogue. Of checks that were not asked for there are
-/// only failures that stand in the way of one that was.
+/// Runs the checks that were asked for. The findings are in the order of the catalogue. A check that was not asked for
+/// has a finding only if it failed and blocks one that was.
 pub async fn run_checks(setup: &Setup<'_>) -> Vec<Finding> {
     let context = Context::new(setup);
     run_all(&context, plan(setup)).await;
@@ -27,14 +27,14 @@ pub async fn run_checks(setup: &Setup<'_>) -> Vec<Finding> {
     let asked = |finding: &Finding| all().any(|(group, check)| check.id == finding.id && group.wants(check, options));
     let blockers: Vec<_> = findings.iter().filter(|f| asked(f)).filter_map(|f| f.blocked_by).collect();
     findings.retain(|finding| asked(finding) || (finding.is_failure() && blockers.contains(&finding.id)));
-    // Stable: findings of one check keep their order.
+    // The sort is stable, so findings of one check keep their order.
     findings.sort_by_key(|finding| all().position(|(_, check)| check.id == finding.id));
     findings
 }
 
 type Planned = (&'static Group, &'static Check);
 
-/// The checks that were asked for, and what has to come before them.
+/// The checks that were asked for, and all that have to end before them.
 fn plan(setup: &Setup<'_>) -> Vec<Planned> {
     let mut planned: Vec<Planned> = Vec::new();
     for (group, check) in all().rev() {
@@ -46,7 +46,7 @@ fn plan(setup: &Setup<'_>) -> Vec<Planned> {
     planned
 }
 
-/// Each check begins when all that come before it have ended.
+/// Starts each check when all that have to end before it have ended.
 async fn run_all(context: &Context<'_>, mut waiting: Vec<Planned>) {
     let mut unfinished: Vec<&str> = waiting.iter().map(|(_, check)| check.id).collect();
     let mut running = FuturesUnordered::new();
@@ -82,7 +82,7 @@ async fn run_one(context: &Context<'_>, (group, check): Planned) -> (&'static st
     (check.id, findings)
 }
 
-/// What the check says; `None`: interrupted. What cleans up after itself ends by itself.
+/// The outcome; `None` if interrupted. A check that cleans up is never cancelled.
 async fn unless_blocked(
     context: &Context<'_>,
     check: &Check,

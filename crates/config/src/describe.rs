@@ -1,5 +1,5 @@
-//! The settings for people: docs/configuration.md, `.env.example` and config/default.toml. A test compares each with
-//! what is made here.
+//! Renders docs/configuration.md, `.env.example` and config/default.toml from the settings. Tests compare the files with
+//! the result.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use super::{
     setting::{Secrecy, Variable},
 };
 
-/// The tables of docs/configuration.md, one a group.
+/// The tables of docs/configuration.md, one for each group.
 pub fn render_markdown_table() -> String {
     let files = Files::new();
     let mut page = String::new();
@@ -32,7 +32,7 @@ pub fn render_markdown_table() -> String {
     page.trim_end().to_owned()
 }
 
-/// `.env.example`: enough to run against a local Postgres, and everything else to uncomment.
+/// `.env.example`: enough to run with a local Postgres; all other settings are comments.
 pub fn render_env_example() -> String {
     let files = Files::new();
     let mut page =
@@ -54,7 +54,7 @@ pub fn render_env_example() -> String {
     page
 }
 
-/// config/default.toml: what the program takes where no file and no variable says otherwise.
+/// config/default.toml: the defaults of all settings that files may contain.
 pub fn render_default_toml() -> String {
     let mut page = "# Defaults of every environment, as the settings in crates/config/src/sections declare them.\n\
                     # Durations are seconds; sizes are bytes, or text with a unit (\"25 MiB\"). Secrets are taken from the\n\
@@ -75,13 +75,13 @@ pub fn render_default_toml() -> String {
     page
 }
 
-/// A number or a flag as it is; all else as text.
+/// A number or a flag as it is; everything else in quotes.
 fn toml(value: &str) -> String {
     let bare = value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok();
     if bare { value.to_owned() } else { format!("{value:?}") }
 }
 
-/// The settings of each environment's file in the program.
+/// The settings of each environment's built-in file.
 struct Files(Vec<(Environment, Settings)>);
 
 impl Files {
@@ -95,7 +95,7 @@ impl Files {
         settings.get(variable.name).map(|setting| setting.text.as_str())
     }
 
-    /// The default, and where an environment has another.
+    /// The default, and the environments' own values.
     fn defaults(&self, variable: &Variable) -> String {
         let quoted = |text: &str| if text.is_empty() { "empty".to_owned() } else { format!("`{text}`") };
         let own = self.0.iter().filter_map(|(environment, _)| Some((environment, self.of(*environment, variable)?)));

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::{environment::Environment, fault::Fault, sections::Telemetry, sources::Sources};
 
-/// What the file says, in development: where `stated`, the real environment, says so, or leaves it to the file or to
-/// the command. Elsewhere a file that happens to be there is not taken.
+/// The file's variables in development, empty otherwise. `stated` is the environment that the process's variables name; if
+/// there is none, the file or the command names it.
 pub(crate) fn read(sources: &Sources, stated: Option<&String>, faults: &mut Vec<Fault>) -> BTreeMap<String, String> {
     let is_development = |name: &String| name.trim().parse() == Ok(Environment::Development);
     let Some(path) = sources.env_file.as_ref().filter(|_| stated.is_none_or(is_development)) else {
@@ -25,7 +25,7 @@ pub(crate) fn read(sources: &Sources, stated: Option<&String>, faults: &mut Vec<
 fn parse(path: &Path, faults: &mut Vec<Fault>) -> BTreeMap<String, String> {
     let mut values = BTreeMap::new();
     let mut fault = |problem: String| {
-        let fix = "Write each line as NAME=value; put a value with spaces, # or $ into single quotes.";
+        let fix = "Write each line as NAME=value; put single quotes around a value with spaces, # or $.";
         faults.push(Fault::new(path.display().to_string(), problem, fix));
     };
     let entries = match dotenvy::from_path_iter(path) {

@@ -1,6 +1,6 @@
-//! Where a process runs, and as what.
+//! The environment and the role of a process.
 
-/// An enum whose values have names in settings; upper and lower case are the same.
+/// Declares an enum whose values have names in settings, regardless of case.
 macro_rules! named {
     ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $value:ident = $text:literal,)+ }) => {
         $(#[$about])*
@@ -28,7 +28,7 @@ macro_rules! named {
 
             fn from_str(name: &str) -> Result<Self, String> {
                 let found = Self::ALL.iter().copied().find(|value| value.as_str().eq_ignore_ascii_case(name));
-                found.ok_or_else(|| format!("is none of {}", [$($text),+].join(", ")))
+                found.ok_or_else(|| format!("is not one of {}", [$($text),+].join(", ")))
             }
         }
     };
@@ -37,26 +37,26 @@ macro_rules! named {
 pub(crate) use named;
 
 named! {
-    /// Which deployment a process belongs to. The database is stamped with it.
+    /// The deployment to which a process belongs. The database is stamped with it.
     Environment {
-        /// A laptop: `.env` is read, limits are off, storage may be a folder.
+        /// A developer's machine: `.env` is read, storage may be a folder.
         Development = "development",
         /// Like production, with data that may be lost.
         Staging = "staging",
-        /// The real thing.
+        /// The deployment that users use.
         Production = "production",
     }
 }
 
 impl Environment {
-    /// Whether this is a laptop, where defaults may stand in for secrets and a folder for a store.
+    /// Whether this is development, where secrets have defaults and the store may be a folder.
     pub fn is_development(self) -> bool {
         self == Self::Development
     }
 }
 
 named! {
-    /// What a process does. Each role asks only for the variables that it uses.
+    /// The command that a process runs. Each role needs only the variables that it uses.
     Role {
         /// `app api`
         Api = "api",
@@ -66,8 +66,7 @@ named! {
         Migrate = "migrate",
         /// `app check`: reads every setting.
         Check = "check",
-        /// `app dev`: API and worker on an embedded database. It reads no `DATABASE_URL`, so that one that is set, of
-        /// production perhaps, is left alone.
+        /// `app dev`: API and worker on an embedded database. It does not read `DATABASE_URL`, which may be production's.
         Dev = "dev",
         /// `app keys`
         Keys = "keys",

@@ -1,19 +1,19 @@
-//! What is wrong with a configuration, said so that the reader can mend it.
+//! Faults of a configuration, with what to do about them.
 
 use std::fmt;
 
 use super::setting::Variable;
 
-/// One thing that is wrong.
+/// One fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The variable to set, or the file or key to mend.
+    /// The variable to set, or the file or key to correct.
     pub name: String,
     /// Where the value came from; `None` when there was none.
     pub place: Option<String>,
-    /// What is wrong, as the rest of a sentence that begins with the name. Never a secret.
+    /// What is wrong, as the rest of a sentence that begins with the name. Contains no secret.
     pub problem: String,
-    /// What to do, with an example of a right value.
+    /// What to do, with a valid example.
     pub fix: String,
 }
 
@@ -22,7 +22,7 @@ impl Fault {
         Self { name: name.into(), place: None, problem: problem.into(), fix: fix.into() }
     }
 
-    /// The fault of a variable that this role cannot do without.
+    /// A variable that the role needs is not set.
     pub(crate) fn missing(variable: &Variable) -> Self {
         let fix = format!("{} {}", variable.meaning(), variable.assignment());
         Self::new(variable.name, "is not set", fix)
@@ -44,7 +44,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Everything that is wrong with a configuration; `main` exits with 2 on it.
+/// All faults of a configuration; `main` exits with 2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError(pub Vec<Fault>);
 
@@ -58,7 +58,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// An open setting's value behind a colon; nothing where it could be a secret that was put into the wrong variable.
+/// A colon and the value of an open setting; empty if it could be a secret that was put into the wrong variable.
 pub(crate) fn shown(text: &str) -> String {
     let is_harmless = text.len() <= 80 && !text.contains("://") && !text.contains('@');
     if is_harmless { format!(": `{text}`") } else { String::new() }

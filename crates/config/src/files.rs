@@ -1,4 +1,4 @@
-//! The TOML files: on disk, else the copies in the program, so that the binary works anywhere.
+//! The TOML files: on disk, else the built-in copies, so that the program works in any folder.
 
 use std::{collections::BTreeMap, io, path::Path};
 
@@ -12,7 +12,7 @@ use super::{
     sections::{Telemetry, variables},
 };
 
-/// The file of an environment, as built in. The program has no `default.toml`: the settings declare their defaults.
+/// The built-in file of an environment. There is no built-in `default.toml`: the settings declare their defaults.
 pub(crate) fn built_in(environment: Environment) -> &'static str {
     match environment {
         Environment::Development => include_str!("../../../config/development.toml"),
@@ -24,14 +24,14 @@ pub(crate) fn built_in(environment: Environment) -> &'static str {
 /// Settings of files, by variable.
 pub(crate) type Settings = BTreeMap<&'static str, Setting>;
 
-/// The settings of both files: `default.toml` on disk under the environment's, on disk or else built in. Only a
-/// folder that was asked for by name (`true`) has to exist.
+/// The settings of both files: `default.toml` on disk, overridden by the environment's file, on disk or built in. The
+/// folder has to exist if `APP_CONFIG_DIR` names it (`true`).
 pub(crate) fn read(folder: Option<(&Path, bool)>, environment: Environment, faults: &mut Vec<Fault>) -> Settings {
     if let Some((path, true)) = folder
         && !path.is_dir()
     {
         let problem = format!("names a folder that does not exist{}", shown(&path.to_string_lossy()));
-        let fix = "Correct it, or leave it out to use the files in the program.";
+        let fix = "Correct it, or remove it to use the built-in files.";
         faults.push(Fault::new(Telemetry::APP_CONFIG_DIR.name, problem, fix));
     }
     let name = format!("{environment}.toml");
@@ -47,39 +47,39 @@ fn on_disk(folder: Option<(&Path, bool)>, name: &str, faults: &mut Vec<Fault>) -
         Ok(text) => Some((text, path.display().to_string())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
-            let fix = "Make it readable for this process, or remove it to use the file in the program.";
+            let fix = "Make it readable for this process, or remove it to use the built-in file.";
             faults.push(Fault::new(path.display().to_string(), format!("cannot be read: {error}"), fix));
             None
         }
     }
 }
 
-/// The settings in `text`; everything in it that is none becomes a fault.
+/// The settings in `text`, with a fault for every key that is not a setting.
 pub(crate) fn parse(text: &str, place: &str, faults: &mut Vec<Fault>) -> Settings {
     let mut settings = Settings::new();
     match File::from_str(text, FileFormat::Toml).collect() {
         Ok(table) => flatten("", table, place, &mut settings, faults),
         Err(error) => {
-            // The first line says where and what; those below it repeat the file, which may hold a secret.
+            // The first line has the place and the error; the others repeat the file, which may contain a secret.
             let error = error.to_string();
-            let problem = format!("is no TOML file: {}", error.lines().next().unwrap_or_default());
-            faults.push(Fault::new(place, problem, "Mend the line named."));
+            let problem = format!("is not a TOML file: {}", error.lines().next().unwrap_or_default());
+            faults.push(Fault::new(place, problem, "Correct this line."));
         }
     }
     settings
 }
 
 fn flatten(above: &str, table: Map<String, Value>, place: &str, settings: &mut Settings, faults: &mut Vec<Fault>) {
-    // Sorted, so that faults come in the same order each time.
+    // Sorted, so that the order of faults is stable.
     for (key, value) in table.into_iter().collect::<BTreeMap<_, _>>() {
         let key = if above.is_empty() { key } else { format!("{above}.{key}") };
         let variable = variables().find(|variable| variable.key == Some(key.as_str()));
         match (variable, value.kind) {
             (None, ValueKind::Table(inner)) => flatten(&key, inner, place, settings, faults),
-            (None, _) => faults.push(unknown(&key, place, "is no setting of this program")),
+            (None, _) => faults.push(unknown(&key, place, "is not a setting of this program")),
             (Some(variable), kind) => match as_text(kind) {
                 Some(text) => _ = settings.insert(variable.name, Setting { text, place: format!("{place}, {key}") }),
-                None => faults.push(unknown(&key, place, "is no single value or list of values")),
+                None => faults.push(unknown(&key, place, "is not a single value or a list of values")),
             },
         }
     }
@@ -88,7 +88,7 @@ fn flatten(above: &str, table: Map<String, Value>, place: &str, settings: &mut S
 fn unknown(key: &str, place: &str, problem: &str) -> Fault {
     let fix = match near::nearest(key, variables().filter_map(|variable| variable.key)) {
         Some(near) => format!("Did you mean {near}?"),
-        None => "docs/configuration.md lists the keys; secrets are taken from the environment only.".to_owned(),
+        None => "docs/configuration.md lists the keys; secrets are read from the environment only.".to_owned(),
     };
     Fault::new(key, problem, fix).at(place)
 }

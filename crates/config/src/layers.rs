@@ -1,4 +1,4 @@
-//! Lays the sources over each other: one text for each setting, from the strongest source that has it.
+//! Merges the sources: one text for each setting, from the strongest source that has it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,30 +15,30 @@ use super::{
     sources::Sources,
 };
 
-/// The place of what the process's environment says.
+/// The place of settings from the process's environment.
 pub(crate) const ENVIRONMENT_LAYER: &str = "environment";
 
 /// A value not yet parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Setting {
     pub(crate) text: String,
-    /// Where it was found, as a person would say it.
+    /// Where it was found, for people.
     pub(crate) place: String,
 }
 
-/// What all sources together say.
+/// The settings of all sources.
 pub(crate) struct Layers {
     /// By variable.
     values: BTreeMap<&'static str, Setting>,
-    /// All variables that are set, known or not.
+    /// All variables that are set, including unknown ones.
     pub(crate) names: BTreeSet<String>,
     /// `None`: `ENVIRONMENT` is missing or unusable.
     pub(crate) stated_environment: Option<Environment>,
 }
 
 impl Layers {
-    /// Lays all sources of `role` over each other. Of the environment only what the role reads is looked at, so that
-    /// no role fails for another's variable; files are checked whole by every role.
+    /// Merges the sources for `role`. Takes from the environment only the variables that the role reads, so that no role
+    /// fails because of another's variable. Every role checks the files completely.
     pub(crate) fn resolve(sources: &Sources, role: Role, faults: &mut Vec<Fault>) -> Self {
         let real = sources.known();
         let name = Telemetry::ENVIRONMENT.name;
@@ -53,15 +53,15 @@ impl Layers {
         let folder = real.get(folder).or_else(|| env_file.get(folder)).map(|folder| (Path::new(folder), true));
         let folder = folder.or(sources.folder.as_deref().map(|folder| (folder, false)));
         layers.values.extend(files::read(folder, layers.environment(), faults));
-        layers.lay(&sources.fallbacks, "built in", |_| true);
-        layers.lay(&env_file, ".env", |variable| variable.roles.contains(&role));
-        layers.lay(&real, ENVIRONMENT_LAYER, |variable| variable.roles.contains(&role));
-        layers.lay(&sources.overrides, "command", |_| true);
-        // An emptied setting of a file is unset, as an empty variable is; an emptied list is an empty list.
+        layers.add(&sources.fallbacks, "built in", |_| true);
+        layers.add(&env_file, ".env", |variable| variable.roles.contains(&role));
+        layers.add(&real, ENVIRONMENT_LAYER, |variable| variable.roles.contains(&role));
+        layers.add(&sources.overrides, "command", |_| true);
+        // An empty setting in a file is unset, like an empty variable; an empty list is a list.
         layers.values.retain(|name, setting| !setting.text.is_empty() || *name == Http::CORS_ORIGINS.name);
         let is_stated = environment.is_some() || layers.values.contains_key(name);
         if !is_stated && Telemetry::ENVIRONMENT.roles.contains(&role) {
-            let problem = "is not set (what follows is judged as for production)";
+            let problem = "is not set (the rest is checked as for production)";
             faults.push(Fault::new(name, problem, Telemetry::ENVIRONMENT.assignment()));
         }
         for variable in sources.unreadable().filter(|variable| variable.roles.contains(&role)) {
@@ -70,7 +70,7 @@ impl Layers {
         layers
     }
 
-    fn lay(&mut self, layer: &BTreeMap<String, String>, place: &str, is_read: impl Fn(&Variable) -> bool) {
+    fn add(&mut self, layer: &BTreeMap<String, String>, place: &str, is_read: impl Fn(&Variable) -> bool) {
         for variable in variables().filter(|variable| is_read(variable)) {
             if let Some(text) = layer.get(variable.name) {
                 self.values.insert(variable.name, Setting { text: text.clone(), place: place.to_owned() });
@@ -82,7 +82,7 @@ impl Layers {
         self.values.get(variable.name)
     }
 
-    /// The environment; the one with the strictest rules where none is stated.
+    /// The environment; production, which has the strictest rules, if none is stated.
     pub(crate) fn environment(&self) -> Environment {
         self.stated_environment.unwrap_or(Environment::Production)
     }

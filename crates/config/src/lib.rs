@@ -1,11 +1,11 @@
-//! Settings: files, then the environment, parsed into types, with every fault in one list.
+//! Settings from files and the environment, parsed into types, with all faults in one list.
 //!
 //! [`Config::load`] reads, weakest first: the declared defaults, `default.toml` and `{environment}.toml` (on disk, else
-//! as built in), `.env` in development, the environment's variables. Each setting is declared once, in its section,
-//! from which its reader, docs/configuration.md, `.env.example` and config/default.toml come.
+//! the built-in copies), `.env` in development, the environment's variables. Each setting is declared once, in its
+//! section. Its reader, docs/configuration.md, `.env.example` and config/default.toml are derived from the declaration.
 //!
-//! *Must not know:* what the settings are for. It opens no connection and no file except its own; the environment is
-//! handed in, so tests set no variables of the process.
+//! *Must not know:* what the settings are for. It opens no connection and no file except its own. The environment is an
+//! argument, so tests set no variables of the process.
 
 mod describe;
 mod env_file;
@@ -42,59 +42,60 @@ pub use self::{
 use layers::Layers;
 use reader::Reader;
 
-/// All settings. Every role has every section: what it does not read from the environment holds the files' values.
+/// All settings. Every role has every section: a setting that the role does not read from the environment has the files'
+/// value.
 ///
-/// `Debug` shows everything but secrets and is fit for the start-up line.
+/// `Debug` prints everything but secrets, for the start-up line.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What this process does.
+    /// The role of this process.
     pub role: Role,
-    /// Which deployment it belongs to.
+    /// The deployment to which it belongs.
     pub environment: Environment,
-    /// Whether `ENVIRONMENT` is missing or unusable, and production's rules were applied. Only ever true from
+    /// Whether `ENVIRONMENT` is missing or unusable, so that production's rules were applied. Can be true only from
     /// [`load_lenient`](Self::load_lenient), and for clients, which belong to no environment.
     pub environment_is_assumed: bool,
     /// The log.
     pub telemetry: Telemetry,
     /// Postgres.
     pub database: Database,
-    /// The API's listener and bounds.
+    /// The API's listener and limits.
     pub http: Http,
-    /// Bounds of uploads.
+    /// Limits of uploads.
     pub uploads: Uploads,
-    /// Whose tokens are taken.
+    /// Which tokens are accepted.
     pub auth: Auth,
     /// Where documents are kept.
     pub storage: Storage,
     /// The queue's timing.
     pub worker: Worker,
-    /// How long ended jobs and what belongs to them are kept.
+    /// How long ended jobs and their events are kept.
     pub retention: Retention,
     /// Parsing.
     pub parser: Parser,
     /// Embedding.
     pub embedder: Embedder,
-    /// The command line's API.
+    /// The API that the command line uses.
     pub client: Client,
-    /// What the platform says.
+    /// What the platform states.
     pub platform: Platform,
-    /// What is doubtful and stops nothing: misspelt variables, unchecked certificates.
+    /// Probable mistakes that stop nothing: misspelt variables, unchecked certificates.
     pub warnings: Vec<Fault>,
 }
 
 impl Config {
-    /// Loads what `role` needs.
+    /// Loads the settings that `role` needs.
     ///
     /// # Errors
     ///
-    /// Every fault in one list; the process must end (exit code 2) before anything else.
+    /// All faults in one list; the process must exit with code 2 before it does anything else.
     pub fn load(role: Role, sources: &Sources) -> Result<Self, ConfigError> {
         let (config, faults) = Self::load_lenient(role, sources);
         if faults.is_empty() { Ok(config) } else { Err(ConfigError(faults)) }
     }
 
-    /// As [`load`](Self::load), for `app check`, to which faults are findings: what cannot be used has its default,
-    /// or is `None`.
+    /// Like [`load`](Self::load), for `app check`, which reports faults as findings: a setting that cannot be used has its
+    /// default, or is `None`.
     pub fn load_lenient(role: Role, sources: &Sources) -> (Self, Vec<Fault>) {
         let mut faults = Vec::new();
         let layers = Layers::resolve(sources, role, &mut faults);

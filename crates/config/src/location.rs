@@ -1,4 +1,4 @@
-//! What a `STORAGE_URL` says.
+//! The value of `STORAGE_URL`.
 
 use std::{fmt, path::PathBuf};
 
@@ -9,7 +9,7 @@ use super::values::{name, service_url};
 /// A place for documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StorageLocation {
-    /// A folder on this machine; a relative path counts from the working folder.
+    /// A folder on this machine; a relative path starts at the working folder.
     Folder(PathBuf),
     /// A bucket.
     S3(S3Location),
@@ -20,17 +20,17 @@ pub enum StorageLocation {
 pub struct S3Location {
     /// The bucket.
     pub bucket: String,
-    /// What every key begins with, without a slash at either end; may be empty.
+    /// The prefix of every key, without a slash at either end; may be empty.
     pub prefix: String,
-    /// Address of the service; `None`: AWS's own in the region.
+    /// Address of the service; `None` for AWS in the region.
     pub endpoint: Option<Url>,
-    /// The region that requests are signed for.
+    /// The region for which requests are signed.
     pub region: String,
 }
 
 impl StorageLocation {
-    /// Reads a folder (`file:///var/lib/app`, or a path) or `s3://bucket/prefix?endpoint=…&region=…`; `endpoint` and
-    /// `region` hold for a bucket that names none.
+    /// Parses a folder (`file:///var/lib/app`, or a path) or `s3://bucket/prefix?endpoint=…&region=…`; `endpoint` and
+    /// `region` are the defaults of these parameters.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl StorageLocation {
             Some("file") => {
                 let path = Url::parse(text).ok().and_then(|url| url.to_file_path().ok());
                 let path =
-                    path.ok_or("is no folder: write file:///absolute/path, or a relative path without file://")?;
+                    path.ok_or("is not a folder: write file:///absolute/path, or a relative path without file://")?;
                 Ok(Self::Folder(path))
             }
             Some("s3") => S3Location::parse(text, endpoint, region).map(Self::S3),
@@ -52,11 +52,11 @@ impl StorageLocation {
 
 impl S3Location {
     fn parse(text: &str, endpoint: Option<&Url>, region: &str) -> Result<Self, String> {
-        let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
+        let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
         let bucket =
             url.host_str().filter(|bucket| !bucket.is_empty()).ok_or("names no bucket after s3://")?.to_owned();
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("has keys in it; they belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".to_owned());
+            return Err("contains keys; they belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".to_owned());
         }
         let prefix = url.path().trim_matches('/').to_owned();
         if prefix.contains("//") {
@@ -77,7 +77,7 @@ impl S3Location {
     }
 }
 
-/// For a log line: it holds no secret.
+/// For log lines; contains no secret.
 impl fmt::Display for S3Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { bucket, prefix, region, .. } = self;

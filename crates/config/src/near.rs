@@ -1,4 +1,4 @@
-//! "Did you mean": names that are almost one of ours.
+//! Finds misspelt names of variables and keys, for "Did you mean".
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use super::{
     sections::{variable, variables},
 };
 
-/// Prefixes that are ours alone: an unknown variable that begins so is a mistake.
+/// Prefixes that only this program uses, so an unknown variable with one of them is a mistake.
 const PREFIXES: [&str; 6] = ["WORKER_", "EMBED_", "UPLOAD_", "UPLOADS_", "STORAGE_", "PARSE_"];
 
-/// Shorter names are too close to each other to guess from.
+/// Shorter names are too similar to each other.
 const GUESSABLE_LEN: usize = 8;
 
 /// Warnings for unknown names with one of our prefixes, and for names within two letters of a variable that is unset.
@@ -23,11 +23,11 @@ fn warning(name: &str, names: &BTreeSet<String>) -> Option<Fault> {
     let fix = match near {
         Some(near) => format!("Did you mean {near}?"),
         None if PREFIXES.iter().any(|prefix| name.starts_with(prefix)) => {
-            "See docs/configuration.md for the variables that there are.".to_owned()
+            "docs/configuration.md lists all variables.".to_owned()
         }
         None => return None,
     };
-    Some(Fault::new(name, "is no variable of this program", fix))
+    Some(Fault::new(name, "is not a variable of this program", fix))
 }
 
 /// The one of `known` within two letters of `name`.
@@ -50,8 +50,8 @@ mod tests {
         assert_eq!(
             warnings(&["WORKER_CONCURENCY", "DATABASE_URI", "HOME", "PATH"]),
             [
-                "DATABASE_URI is no variable of this program. Did you mean DATABASE_URL?",
-                "WORKER_CONCURENCY is no variable of this program. Did you mean WORKER_CONCURRENCY?",
+                "DATABASE_URI is not a variable of this program. Did you mean DATABASE_URL?",
+                "WORKER_CONCURENCY is not a variable of this program. Did you mean WORKER_CONCURRENCY?",
             ]
         );
     }

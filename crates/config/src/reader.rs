@@ -1,4 +1,4 @@
-//! Takes typed values out of the layers and collects every fault on the way.
+//! Reads typed values from the layers and collects the faults.
 
 use super::{
     environment::Environment,
@@ -7,8 +7,8 @@ use super::{
     setting::{Secrecy, Variable},
 };
 
-/// Reads sections. Where a value cannot be used, the fault is noted and the default stands in, so that reading goes
-/// on and finds the next.
+/// Reads sections. For a value that cannot be used it records a fault and takes the default, so that later faults are found
+/// too.
 pub(crate) struct Reader<'a> {
     layers: &'a Layers,
     pub(crate) faults: Vec<Fault>,
@@ -23,7 +23,7 @@ impl<'a> Reader<'a> {
         self.layers.environment()
     }
 
-    /// Whether a variable of the process's environment states this setting.
+    /// Whether the setting comes from the process's environment.
     pub(crate) fn is_from_environment(&self, variable: &Variable) -> bool {
         self.layers.get(variable).is_some_and(|setting| setting.place == ENVIRONMENT_LAYER)
     }
@@ -34,7 +34,7 @@ impl<'a> Reader<'a> {
         let text = setting.text.as_str();
         let parsed = match variable.secrecy {
             Secrecy::Open => parse(text.trim()),
-            // Cut off, it could have been part of the secret; kept, it means hours of searching.
+            // White space may be part of the secret or, more likely, a mistake that is hard to find.
             Secrecy::Secret if text.trim() != text => Err("begins or ends with white space".to_owned()),
             Secrecy::Secret => parse(text),
         };
@@ -44,7 +44,7 @@ impl<'a> Reader<'a> {
     /// Parses a setting that has a default.
     pub(crate) fn required<T: Default>(&mut self, variable: &Variable, parse: impl Fn(&str) -> Result<T, String>) -> T {
         let default = || variable.default.and_then(|text| parse(text).ok());
-        // A test parses each default, so the type's own is never taken.
+        // A test parses each default, so the type's own default is never used.
         self.optional(variable, &parse).or_else(default).unwrap_or_default()
     }
 }

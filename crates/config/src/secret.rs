@@ -1,4 +1,4 @@
-//! Values that are never shown.
+//! Values that are never printed.
 
 use std::fmt;
 

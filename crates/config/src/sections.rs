@@ -1,4 +1,4 @@
-//! The sections of the configuration, one a file: each declares its settings, and nothing else says them again.
+//! The sections of the configuration, one in each file. A setting is declared only here.
 
 mod auth;
 mod client;
@@ -28,7 +28,7 @@ pub use self::{
     worker::Worker,
 };
 
-// What the sections are written in.
+// For the sections, which import all of this module.
 use std::{path::PathBuf, time::Duration};
 
 use url::Url;
@@ -59,7 +59,7 @@ pub(crate) static GROUPS: [Group; 12] = [
     Platform::GROUP,
 ];
 
-/// Every setting there is.
+/// All settings.
 pub(crate) fn variables() -> impl Iterator<Item = &'static Variable> {
     GROUPS.iter().flat_map(|group| group.variables)
 }

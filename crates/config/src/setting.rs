@@ -1,14 +1,14 @@
-//! What is said of a setting, and the macro by which a section says it once: variable, roles, field, type, parser,
-//! default, example and meaning. The readers, docs/configuration.md, `.env.example` and config/default.toml follow.
+//! The declaration of a setting, and the macro with which a section declares each once: variable, roles, field, type,
+//! parser, default, example and meaning.
 
 use super::environment::Role;
 
-/// How a value may be shown.
+/// Whether a value may be printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secrecy {
-    /// As it is.
+    /// It may.
     Open,
-    /// Never, and it is taken from the environment only: a file would be committed.
+    /// Never. It is read from the environment only, since a file could be committed.
     Secret,
 }
 
@@ -17,26 +17,26 @@ pub enum Secrecy {
 pub struct Variable {
     /// Its name in the environment.
     pub name: &'static str,
-    /// Its name in the files, as `section.key`; `None`: it is taken from the environment only.
+    /// Its name in the files, as `section.key`; `None` if it is read from the environment only.
     pub key: Option<&'static str>,
-    /// The value that holds where no source has one.
+    /// The value if no source has one.
     pub default: Option<&'static str>,
-    /// A right value.
+    /// A valid value.
     pub example: &'static str,
     /// The roles that read it.
     pub roles: &'static [Role],
-    /// How its value may be shown.
+    /// Whether its value may be printed.
     pub secrecy: Secrecy,
     pub(crate) doc: &'static str,
 }
 
 impl Variable {
-    /// What it means, in a sentence, with its unit and special values.
+    /// What it means, with its unit and special values.
     pub fn meaning(&self) -> &'static str {
         self.doc.trim()
     }
 
-    /// An assignment to copy.
+    /// An example to copy.
     pub(crate) fn assignment(&self) -> String {
         format!("Example: {}={}", self.name, self.example)
     }
@@ -57,14 +57,14 @@ pub(crate) struct Group {
 /// VARIABLE[ROLES] field: Type = parser, KIND "text";
 /// ```
 ///
-/// followed, before the semicolon, by `, example "…"` where the default is no good example, and by `, key "…"` where
-/// the key in the files is not the field's name. KIND is one of
+/// followed, before the semicolon, by `, example "…"` if the default is no good example, and by `, key "…"` if the key
+/// in the files is not the field's name. KIND is one of
 ///
-/// - `default`: the text is the value where no source has one. The field has the type; all others have an `Option`.
+/// - `default`: the text is the value if no source has one. The field has the type; all others have an `Option`.
 /// - `optional`: it may be unset; the text is an example, as in those below.
 /// - `late`: the same, but the section reads it itself, after the others on which it depends.
-/// - `variable`: it is taken from the environment only.
-/// - `secret`: the same, and it is never shown.
+/// - `variable`: it is read from the environment only.
+/// - `secret`: the same, and it is never printed.
 macro_rules! settings {
     (
         $(#[doc = $about:literal])+

@@ -1,4 +1,4 @@
-//! Where settings come from: variables handed in, a `.env` file in development, files on disk or in the program.
+//! The sources of settings: variables, a `.env` file in development, files on disk or built in.
 
 use std::{collections::BTreeMap, env, ffi::OsString, fmt, path::PathBuf};
 
@@ -8,16 +8,16 @@ use super::{
     setting::Variable,
 };
 
-/// Everything that [`Config::load`](super::Config::load) may look at. Tests hand in what they mean and touch neither
-/// the process's environment nor its working folder.
+/// Everything that [`Config::load`](super::Config::load) may read. Tests build their own, and use neither the process's
+/// environment nor its working folder.
 #[derive(Clone, Default)]
 pub struct Sources {
-    /// All variables that are not empty. Those of other programs have no value here, since it may be a secret; ours
-    /// have none where it is no text.
+    /// All variables that are not empty. The value is `None` for variables of other programs, since it may be a secret, and
+    /// for ours if it is not UTF-8 text.
     environment: BTreeMap<String, Option<String>>,
     pub(crate) overrides: BTreeMap<String, String>,
     pub(crate) fallbacks: BTreeMap<String, String>,
-    /// The folder of files where `APP_CONFIG_DIR` names none.
+    /// The folder of files if `APP_CONFIG_DIR` names none.
     pub(crate) folder: Option<PathBuf>,
     pub(crate) env_file: Option<PathBuf>,
 }
@@ -28,7 +28,7 @@ impl Sources {
         Self::of(env::vars_os()).with_folder("config").with_env_file(".env")
     }
 
-    /// These variables, and the files in the program. An empty value counts as unset.
+    /// These variables, and the built-in files. An empty value counts as unset.
     pub fn of<N: Into<OsString>, V: Into<OsString>>(variables: impl IntoIterator<Item = (N, V)>) -> Self {
         let named =
             variables.into_iter().filter_map(|(name, value)| Some((name.into().into_string().ok()?, value.into())));
@@ -47,21 +47,21 @@ impl Sources {
         self
     }
 
-    /// Files in `folder` win over those in the program, if the folder exists. `APP_CONFIG_DIR` wins over this.
+    /// Uses the files in `folder`, if it exists, instead of the built-in ones. `APP_CONFIG_DIR` overrides this.
     #[must_use]
     pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
-    /// Reads `file`, where it exists, in development; a variable of the real environment wins over it.
+    /// Reads `file`, if it exists, in development; the process's environment overrides it.
     #[must_use]
     pub fn with_env_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.env_file = Some(file.into());
         self
     }
 
-    /// The environment where `ENVIRONMENT` is not set: `app dev` says development.
+    /// Sets the environment that holds if `ENVIRONMENT` is not set: `app dev` sets development.
     #[must_use]
     pub fn with_default_environment(self, environment: Environment) -> Self {
         self.with_fallback(Telemetry::ENVIRONMENT.name, environment.as_str())
@@ -86,7 +86,7 @@ impl Sources {
         self.environment.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect()
     }
 
-    /// Our variables whose value is no text.
+    /// Our variables whose value is not UTF-8 text.
     pub(crate) fn unreadable(&self) -> impl Iterator<Item = &'static Variable> {
         self.environment.iter().filter(|(_, value)| value.is_none()).filter_map(|(name, _)| variable(name))
     }
@@ -97,7 +97,7 @@ impl Sources {
     }
 }
 
-/// Names only: a value may be a secret.
+/// Prints names only, since a value may be a secret.
 impl fmt::Debug for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sources")

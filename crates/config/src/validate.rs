@@ -1,4 +1,4 @@
-//! What holds between settings, and what a role cannot do without.
+//! Rules between settings, and settings that a role needs.
 
 use url::Url;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use ::pg::url::{DatabaseUrl, PoolerMode, TlsMode, is_loopback};
 
-/// Adds every fault that shows only when settings are looked at together, and warnings to `config.warnings`.
+/// Adds the faults of settings that contradict each other, and warnings to `config.warnings`.
 pub(crate) fn validate(config: &mut Config, faults: &mut Vec<Fault>) {
     let mut rules = Rules { config, faults, warnings: Vec::new() };
     rules.presence();
@@ -21,7 +21,7 @@ pub(crate) fn validate(config: &mut Config, faults: &mut Vec<Fault>) {
     config.warnings.append(&mut warnings);
 }
 
-/// Rules about a setting that the role does not read say nothing.
+/// Finds nothing about settings that the role does not read.
 struct Rules<'a> {
     config: &'a Config,
     faults: &'a mut Vec<Fault>,
@@ -39,7 +39,7 @@ impl Rules<'_> {
         self.warnings.extend(found);
     }
 
-    /// An empty `fix` is an example of a right value.
+    /// An empty `fix` stands for an example of a valid value.
     fn found(&self, wrong: bool, variable: &Variable, problem: impl Into<String>, fix: &str) -> Option<Fault> {
         let fix = || if fix.is_empty() { variable.assignment() } else { fix.to_owned() };
         (wrong && self.reads(variable)).then(|| Fault::new(variable.name, problem, fix()))
@@ -53,7 +53,7 @@ impl Rules<'_> {
         self.config.environment.is_development()
     }
 
-    /// Notes a missing variable, unless its value is a fault already.
+    /// Adds a fault for a missing variable, unless it has a fault already.
     fn need(&mut self, variable: &Variable, present: bool) {
         if !present && self.reads(variable) && self.faults.iter().all(|fault| fault.name != variable.name) {
             self.faults.push(Fault::missing(variable));
@@ -84,11 +84,11 @@ impl Rules<'_> {
         let (Some(url), Some(direct_url)) = (url, direct_url) else { return };
         if let Some((direct, pooled)) = direct_url.project_ref().zip(url.project_ref()) {
             let problem = format!("is of Supabase project {direct}, but DATABASE_URL of {pooled}");
-            self.fault_if(direct != pooled, &Database::DIRECT_URL, problem, "Take both from the same project.");
+            self.fault_if(direct != pooled, &Database::DIRECT_URL, problem, "Copy both from the same project.");
         }
         let pooled = direct_url.supabase_pooler_mode() == Some(PoolerMode::Transaction);
         let problem = "goes through a pooler in transaction mode (port 6543), which keeps no session";
-        self.fault_if(pooled, &Database::DIRECT_URL, problem, "Take the session pooler's URL (port 5432).");
+        self.fault_if(pooled, &Database::DIRECT_URL, problem, "Use the session pooler's URL (port 5432).");
     }
 
     fn database_url(&mut self, variable: &Variable, url: &DatabaseUrl) {
@@ -99,11 +99,11 @@ impl Rules<'_> {
             self.fault_if(true, &Database::DATABASE_CA_FILE, problem, "Mount the file, or correct its path.");
         }
         let ignored = url.ignored_parameters();
-        let problem = format!("has parameters that mean nothing here: {}", ignored.join(", "));
-        self.warn_if(!ignored.is_empty(), variable, problem, "Leave them out.");
+        let problem = format!("has parameters that are ignored: {}", ignored.join(", "));
+        self.warn_if(!ignored.is_empty(), variable, problem, "Remove them.");
         let unchecked = matches!(url.tls_mode(), TlsMode::Disable | TlsMode::Require) && !url.is_local();
-        let problem = "connects without checking which server answers";
-        let fix = "Remove sslmode, and set DATABASE_CA_FILE if the authority is a private one.";
+        let problem = "connects without checking the server's identity";
+        let fix = "Remove sslmode, and set DATABASE_CA_FILE for a private authority.";
         self.warn_if(unchecked && !self.in_development(), variable, problem, fix);
     }
 
@@ -126,17 +126,17 @@ impl Rules<'_> {
         let problem = "is not set, nor is SUPABASE_JWT_SECRET: only API keys of `app keys` can log in";
         self.warn_if(no_tokens, &Auth::SUPABASE_URL, problem, "");
         let any_site = http.cors_origins.iter().any(|origin| origin == "*");
-        self.warn_if(any_site, &Http::CORS_ORIGINS, "lets the pages of any site call the API", "");
+        self.warn_if(any_site, &Http::CORS_ORIGINS, "lets pages of all sites call the API", "");
     }
 
-    /// Outside development, documents go to a store that all processes share, and not in the clear.
+    /// Outside development, documents must go to a store that all processes share, and must be encrypted on the way.
     fn storage(&mut self) {
         let Storage { location, allow_local, endpoint, .. } = &self.config.storage;
         match location.as_ref().filter(|_| !self.in_development()) {
             None => {}
             Some(StorageLocation::Folder(_)) => {
-                let problem = "is a folder of this machine, which the other processes do not see";
-                let fix = "Use s3://…; or, where one machine runs everything, set STORAGE_ALLOW_LOCAL=true.";
+                let problem = "is a folder of this machine, which processes on other machines do not see";
+                let fix = "Use s3://…; or set STORAGE_ALLOW_LOCAL=true if one machine runs all processes.";
                 self.fault_if(!allow_local, &Storage::STORAGE_URL, problem, fix);
             }
             Some(StorageLocation::S3(s3)) => {
@@ -144,7 +144,7 @@ impl Rules<'_> {
                 let inherited = endpoint.as_ref() == Some(url);
                 let variable = if inherited { &Storage::AWS_ENDPOINT_URL } else { &Storage::STORAGE_URL };
                 let in_the_clear = url.scheme() != "https" && !is_this_machine(url);
-                let problem = "has an endpoint without https://, so that documents would travel in the clear";
+                let problem = "has an endpoint without https://: documents would be sent unencrypted";
                 self.fault_if(in_the_clear, variable, problem, "");
                 self.service(variable, url);
             }
@@ -153,9 +153,10 @@ impl Rules<'_> {
 
     fn queue(&mut self) {
         let Config { worker, http, platform, .. } = self.config;
-        let (beat, lease) = (worker.heartbeat.as_secs_f64(), worker.lease.as_secs_f64());
-        let problem =
-            format!("is {beat} s, not less than half of WORKER_LEASE ({lease} s): one lost beat loses the job");
+        let (heartbeat, lease) = (worker.heartbeat.as_secs_f64(), worker.lease.as_secs_f64());
+        let problem = format!(
+            "is {heartbeat} s, not less than half of WORKER_LEASE ({lease} s): one missed heartbeat loses the job"
+        );
         self.fault_if(worker.heartbeat * 2 >= worker.lease, &Worker::WORKER_HEARTBEAT, problem, "");
         let wrong = worker.retry_max_delay < worker.retry_base_delay;
         self.fault_if(wrong, &Worker::WORKER_RETRY_MAX_DELAY, "is shorter than WORKER_RETRY_BASE_DELAY", "");
@@ -167,7 +168,7 @@ impl Rules<'_> {
         }
     }
 
-    /// In production, nothing that carries tokens may go in the clear.
+    /// In production, tokens must be encrypted on the way.
     fn services(&mut self) {
         let Config { auth, parser, http, environment, .. } = self.config;
         for (variable, url) in [
@@ -178,16 +179,16 @@ impl Rules<'_> {
         ] {
             let Some(url) = url else { continue };
             let in_the_clear = url.scheme() != "https" && !is_this_machine(url);
-            let problem = "does not begin with https://, so that tokens would travel in the clear";
+            let problem = "does not begin with https://: tokens would be sent unencrypted";
             self.fault_if(in_the_clear && *environment == Environment::Production, variable, problem, "");
             self.service(variable, url);
         }
     }
 
-    /// In production, no stand-in on this machine may be mistaken for a service.
+    /// In production, no service is on this machine: the address is that of a test.
     fn service(&mut self, variable: &Variable, url: &Url) {
         let wrong = is_this_machine(url) && self.config.environment == Environment::Production;
-        self.fault_if(wrong, variable, "is an address of this machine, where in production no service is", "");
+        self.fault_if(wrong, variable, "is an address of this machine, which has no services in production", "");
     }
 }
 

@@ -1,4 +1,4 @@
-//! From text to types. Each error is the rest of a sentence that begins with the variable's name.
+//! Parsers of values. Each error is the rest of a sentence that begins with the variable's name.
 
 use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
@@ -6,7 +6,7 @@ use url::Url;
 
 use super::secret::Secret;
 
-/// A type that parses itself.
+/// Any type with `FromStr`.
 pub(crate) fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
 }
@@ -18,7 +18,7 @@ where
 {
     move |text| match text.parse() {
         Ok(number) if range.contains(&number) => Ok(number),
-        _ => Err(format!("is no whole number from {} to {}", range.start(), range.end())),
+        _ => Err(format!("is not a whole number from {} to {}", range.start(), range.end())),
     }
 }
 
@@ -33,16 +33,16 @@ pub(crate) fn seconds(range: RangeInclusive<f64>) -> impl Fn(&str) -> Result<Dur
         let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
         match text.parse::<f64>().ok().filter(|_| plain) {
             Some(seconds) if range.contains(&seconds) => {
-                Duration::try_from_secs_f64(seconds).map_err(|error| format!("is no usable time: {error}"))
+                Duration::try_from_secs_f64(seconds).map_err(|error| format!("is not a usable duration: {error}"))
             }
-            _ => Err(format!("is no number of seconds from {} to {}", range.start(), range.end())),
+            _ => Err(format!("is not a number of seconds from {} to {}", range.start(), range.end())),
         }
     }
 }
 
 /// Bytes, as a whole number with or without a unit: `26214400`, `25 MB` (millions), `25MiB` (1024 × 1024).
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let wrong = || "is no number of bytes, nor one with a unit (kB, MB, GB; KiB, MiB, GiB)".to_owned();
+    let wrong = || "is not a number of bytes, with or without a unit (kB, MB, GB; KiB, MiB, GiB)".to_owned();
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" => 1,
@@ -57,7 +57,7 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
 }
 
-/// Yes or no, in the spellings that dashboards suggest.
+/// A flag, in the spellings that dashboards use.
 pub(crate) fn flag(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
@@ -71,11 +71,11 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
     if text.len() <= 200 && !text.contains(char::is_whitespace) {
         Ok(text.to_owned())
     } else {
-        Err("is no name: at most 200 bytes without white space".to_owned())
+        Err("is not a name of at most 200 bytes without white space".to_owned())
     }
 }
 
-/// A path; relative ones count from the working folder.
+/// A path; a relative one starts at the working folder.
 pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
 }
@@ -85,7 +85,7 @@ pub(crate) fn secret(text: &str) -> Result<Secret<String>, String> {
     Ok(Secret::new(text.to_owned()))
 }
 
-/// A secret that is too long to be guessed.
+/// A secret that is too long to guess.
 pub(crate) fn long_secret(text: &str) -> Result<Secret<String>, String> {
     const MIN_CHARS: usize = 32;
     if text.chars().count() < MIN_CHARS {
@@ -96,31 +96,31 @@ pub(crate) fn long_secret(text: &str) -> Result<Secret<String>, String> {
 
 /// The address of a web service: no user, no query.
 pub(crate) fn service_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|_parse| "is no URL that begins with https:// or http://".to_owned())?;
+    let url = Url::parse(text).map_err(|_parse| "is not a URL that begins with https:// or http://".to_owned())?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("is no URL that begins with https:// or http://".to_owned());
+        return Err("is not a URL that begins with https:// or http://".to_owned());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("has a user or password in it; secrets have variables of their own".to_owned());
+        return Err("contains a user or password; secrets have their own variables".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("has a ? or # part, which a service's address has not".to_owned());
+        return Err("has a ? or # part, which the address of a service must not have".to_owned());
     }
     Ok(url)
 }
 
-/// Origins that browsers name, separated by commas: scheme, host and port; or `*`.
+/// Origins as browsers send them, separated by commas: scheme, host and port; or `*`.
 pub(crate) fn origins(text: &str) -> Result<Vec<String>, String> {
     text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(origin).collect()
 }
 
 fn origin(text: &str) -> Result<String, String> {
-    let wrong = || "has an origin that is not written scheme://host or scheme://host:port".to_owned();
+    let wrong = || "has an origin that is not of the form scheme://host or scheme://host:port".to_owned();
     if text == "*" {
         return Ok(text.to_owned());
     }
     let url = service_url(text).map_err(|_url| wrong())?;
-    // Browsers leave out the slash and the scheme's own port; so must the list, to be compared with what they send.
+    // Browsers send no slash and no default port, and the list is compared with what they send.
     if url.path() == "/" { Ok(url.origin().ascii_serialization()) } else { Err(wrong()) }
 }
 

@@ -1,14 +1,14 @@
-//! Which build this is.
+//! The version, commit and time of this build.
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// Version, commit, branch, time and schema of this build. The platform's variables win over the commit and the branch that
-/// were baked in, since an image may be built without git at hand.
+/// Version, commit, branch, time and schema of this build. The platform's variables override the commit and the branch
+/// that were compiled in, since an image may be built without git.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildInfo {
     /// Version of the package.
     pub version: &'static str,
-    /// Commit, 40 hex digits, with `-dirty` behind them where what was built differs from it; or `unknown`.
+    /// Commit, 40 hex digits, followed by `-dirty` if the source differed from it; or `unknown`.
     pub commit: String,
     /// Branch, or `unknown`.
     pub branch: String,
@@ -19,7 +19,7 @@ pub struct BuildInfo {
 }
 
 impl BuildInfo {
-    /// From what the build baked in, under what `lookup` (the process environment) says.
+    /// From the compiled-in values, overridden by `lookup` (the process environment).
     pub fn new(
         baked_commit: &str,
         baked_branch: &str,
@@ -41,7 +41,7 @@ impl BuildInfo {
         }
     }
 
-    /// The same build with its time, in seconds since 1970 as build.rs bakes them; what is no number leaves it unknown.
+    /// The same build with its time, in seconds since 1970 as build.rs compiles them in; unknown if it is not a number.
     #[must_use]
     pub fn with_built_at(mut self, seconds: &str) -> Self {
         self.built_at = seconds.parse().ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());

@@ -1,7 +1,7 @@
-//! How a provider calls us back: a URL that is good for one job and one time, and a header that goes with it.
+//! Callbacks of a provider: a URL that is valid for one job until it expires, and a header.
 //!
-//! Workers make both, the API checks both; all they share is WEBHOOK_SECRET, which itself goes nowhere. Each is an HMAC with
-//! a purpose of its own, so that whoever reads a URL in some proxy's log does not know the header.
+//! Workers create both and the API checks both, from WEBHOOK_SECRET, which is never sent. Each is an HMAC for its own
+//! purpose, so that a URL in a proxy's log does not reveal the header.
 
 use std::fmt;
 
@@ -13,19 +13,19 @@ use url::Url;
 
 use crate::{JobId, ports::Callback};
 
-/// The header by which a provider proves, beside the URL, that we have asked it.
+/// The header with which a provider proves, besides the URL, that the callback was requested.
 pub const HEADER: &str = "X-Webhook-Secret";
-/// Of the MAC in a URL, in bytes: 128 bits are beyond guessing, and LlamaParse takes no URL of 200 characters or more.
+/// Bytes of the MAC in a URL: 128 bits cannot be guessed, and LlamaParse refuses URLs of 200 characters or more.
 const TOKEN_BYTES: usize = 16;
-/// Where the API takes webhooks, below its base path.
+/// The path of webhooks, below the API's base path.
 pub const PATH: &str = "/webhook/llamaparse/";
-/// Characters of a callback URL behind the API's base path: the path, a UUID, a Unix time, and a MAC in base64.
+/// Characters of a callback URL after the API's base path: the path, a UUID, a Unix time, and a MAC in base64.
 pub const TAIL_CHARS: usize = PATH.len() + 36 + "/".len() + 10 + ".".len() + 22;
 
-/// What a callback URL holds behind the job: `1772446504.k3Jx0eQ…`.
+/// The part of a callback URL after the job: `1772446504.k3Jx0eQ…`.
 #[derive(Clone, PartialEq, Eq)]
 struct Token {
-    /// Unix time, in seconds, up to which it counts.
+    /// The end of its validity, as Unix time in seconds.
     expires: i64,
     mac: Vec<u8>,
 }
@@ -34,7 +34,7 @@ impl Token {
     fn parse(text: &str) -> Option<Self> {
         let (expires, mac) = text.split_once('.')?;
         let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
-        // A shorter one would be a shorter way to guess it.
+        // A shorter MAC could be guessed.
         (mac.len() == TOKEN_BYTES).then_some(())?;
         Some(Self { expires: expires.parse().ok()?, mac })
     }
@@ -46,16 +46,16 @@ impl fmt::Display for Token {
     }
 }
 
-/// Why a callback does not count.
+/// Why a callback is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Made by somebody else, for another job, or changed.
+    /// It was made with another secret or for another job, or was changed.
     Invalid,
-    /// Ours, but too late.
+    /// It is genuine, but expired.
     Expired,
 }
 
-/// Makes and checks callbacks.
+/// Creates and checks callbacks.
 #[derive(Clone)]
 pub struct CallbackKey(Vec<u8>);
 
@@ -77,7 +77,7 @@ impl CallbackKey {
         Self(secret.as_bytes().to_vec())
     }
 
-    /// What a provider is told about `job`, of the API whose base path is at `base`. `None`: the URL cannot be formed.
+    /// The callback for `job`, to the API whose base path is at `base`. `None` if the URL cannot be formed.
     pub fn callback(&self, base: &str, job: JobId, expires_at: OffsetDateTime) -> Option<Callback> {
         let expires = expires_at.unix_timestamp();
         let mac = self.mac(Purpose::Url, job, expires)?.finalize().into_bytes();
@@ -87,11 +87,11 @@ impl CallbackKey {
         Some(Callback { url: Url::parse(&url).ok()?, header: HEADER, secret })
     }
 
-    /// Checks what came with a webhook for `job`, in constant time, and only then its expiry.
+    /// Checks the MACs of a webhook for `job` in constant time, and after that its expiry.
     ///
     /// # Errors
     ///
-    /// The one or the other is not right.
+    /// One of them is wrong.
     pub fn verify(&self, job: JobId, token: &str, header: &[u8], now: OffsetDateTime) -> Result<(), Refusal> {
         let token = Token::parse(token).ok_or(Refusal::Invalid)?;
         let secret = URL_SAFE_NO_PAD.decode(header).map_err(|_encoding| Refusal::Invalid)?;
@@ -105,7 +105,7 @@ impl CallbackKey {
         if now.unix_timestamp() > token.expires { Err(Refusal::Expired) } else { Ok(()) }
     }
 
-    /// `None` never: HMAC takes keys of any length.
+    /// Never `None`, since HMAC accepts keys of any length.
     fn mac(&self, purpose: Purpose, job: JobId, expires: i64) -> Option<Hmac<Sha256>> {
         let purpose = match purpose {
             Purpose::Url => "webhook url",

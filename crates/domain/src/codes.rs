@@ -1,6 +1,5 @@
-//! Every code by which a failure is known. One table, `table`, says of each what it is called, what it is for, what it
-//! means and what to do; HTTP problems, failures of jobs, docs/openapi.json, docs/errors.md and the command line derive
-//! from it.
+//! The codes of all failures. One table, `table`, has for each code its name, place, meaning and remedy; HTTP problems,
+//! failures of jobs, docs/openapi.json, docs/errors.md and the command line derive from it.
 
 mod table;
 
@@ -10,7 +9,7 @@ use std::fmt;
 
 use super::ErrorClass;
 
-/// The part of docs/errors.md in which a code stands.
+/// The section of docs/errors.md in which a code is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
     /// Who calls the API.
@@ -27,11 +26,11 @@ pub enum Group {
     Database,
     /// What is wrong on the command line.
     CommandLine,
-    /// Codes of events that are no failures.
+    /// Codes of events that are not failures.
     Event,
 }
 
-/// What the table says of one code.
+/// The entry of one code in the table.
 struct Entry {
     name: &'static str,
     group: Group,
@@ -42,7 +41,7 @@ struct Entry {
     place: &'static str,
     meaning: &'static str,
     remedy: &'static str,
-    /// An example of a problem's `detail`; the whole of it where nothing in it varies.
+    /// An example of a problem's `detail`; the text itself if nothing in it varies.
     detail: &'static str,
 }
 
@@ -52,17 +51,17 @@ impl Code {
         self.entry().name
     }
 
-    /// The code of this name; `None`: this build does not know it, a server or a worker of another build may.
+    /// The code with this name; `None` if only another build knows it.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str() == name)
     }
 
-    /// The part of docs/errors.md in which it stands.
+    /// The section of docs/errors.md in which it is listed.
     pub fn group(self) -> Group {
         self.entry().group
     }
 
-    /// The HTTP statuses of its problems, the usual one first; empty where it is no code of the API.
+    /// The HTTP statuses of its problems, the usual one first; empty if the API does not use it.
     pub fn statuses(self) -> &'static [u16] {
         self.entry().statuses
     }
@@ -72,12 +71,12 @@ impl Code {
         self.statuses().first().copied().unwrap_or(500)
     }
 
-    /// The class of its failures as the table says it; `None` where it is no failure of a job or a process.
+    /// The class of its failures in the table; `None` if it is not a failure of a job or a process.
     pub fn declared_class(self) -> Option<ErrorClass> {
         self.entry().class
     }
 
-    /// The class of its failures. Where the table says none, the HTTP status does.
+    /// The class of its failures, from the table or else from the HTTP status.
     pub fn class(self) -> ErrorClass {
         self.declared_class().unwrap_or_else(|| match self.statuses().first() {
             Some(429) => ErrorClass::Quota,

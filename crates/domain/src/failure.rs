@@ -1,4 +1,4 @@
-//! What went wrong, in the words that the API, `last_error`, `events` and the command line share.
+//! Failures, as the API, `last_error`, `events` and the command line report them.
 
 use std::time::Duration;
 
@@ -6,17 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use super::Code;
 
-/// What a failure deserves. The class, never the code, decides whether a job is tried again.
+/// The class of a failure. It, and never the code, decides whether a job is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorClass {
-    /// A fault that may pass by itself: a cut connection, a 503. Retried with backoff.
+    /// A fault that can go away by itself: a broken connection, a 503. Retried with backoff.
     Transient,
-    /// A provider asks for less. Retried with backoff, no sooner than the provider says.
+    /// A provider asks for fewer requests. Retried with backoff, not before the time that the provider names.
     Quota,
-    /// The document itself is at fault. Final at once; another try would end the same way.
+    /// The document is at fault. Not retried, since another try would end in the same way.
     Document,
-    /// This process is set up wrongly: a missing model, a refused key. Burns no try; the process stops claiming until it is mended.
+    /// This process is configured wrongly: a missing model, a refused key. Does not count as a try; the process stops
+    /// claiming until the configuration is corrected.
     Configuration,
 }
 
@@ -31,7 +32,7 @@ impl ErrorClass {
         }
     }
 
-    /// Whether a later try could end differently with nobody doing anything.
+    /// Whether a later try could succeed without anyone's action.
     pub fn is_retryable(self) -> bool {
         match self {
             Self::Transient | Self::Quota => true,
@@ -40,17 +41,17 @@ impl ErrorClass {
     }
 }
 
-/// A failure of a step: a stable code, its class and a sentence that says what to do.
+/// A failure of a step: a stable code, its class, and a message with what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
     /// What happened, for programs.
     pub code: Code,
-    /// What the failure deserves: the code's own class, unless a provider's answer says otherwise.
+    /// The code's own class, unless a provider's answer determines another.
     pub class: ErrorClass,
-    /// One or two sentences for a person: what happened and what to do. Never document text, secrets or storage paths.
+    /// One or two sentences for a person: what happened and what to do. Contains no document text, secrets or storage paths.
     pub message: String,
-    /// The earliest next try, where a provider named one.
+    /// The earliest time of the next try, if a provider named one.
     pub retry_after: Option<Duration>,
 }
 
@@ -60,7 +61,7 @@ impl Failure {
         Self::of_class(code.class(), code, message)
     }
 
-    /// A failure whose class varies with what a provider, the server or the system answered.
+    /// A failure whose class depends on the answer of a provider, the server or the operating system.
     pub fn of_class(class: ErrorClass, code: Code, message: impl Into<String>) -> Self {
         Self { code, class, message: message.into(), retry_after: None }
     }

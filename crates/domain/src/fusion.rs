@@ -1,11 +1,9 @@
-//! Reciprocal rank fusion: two rankings made one, without comparing their scores.
+//! Reciprocal rank fusion: merges two rankings without comparing their scores.
 
 use super::ChunkId;
 
-/// How much a place near the top counts over one further down.
-///
-/// Source: Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual rank learning
-/// methods", SIGIR 2009, who found 60 to do well across collections.
+/// A larger value reduces the advantage of the top places. 60 did well across collections: Cormack, Clarke and Büttcher,
+/// "Reciprocal Rank Fusion outperforms Condorcet and individual rank learning methods", SIGIR 2009.
 pub const K: f64 = 60.0;
 
 /// A chunk in the fused ranking.
@@ -39,7 +37,7 @@ pub fn fuse(by_vector: &[ChunkId], by_text: &[ChunkId], limit: usize) -> Vec<Fus
             }
         }
     }
-    // Stable: by_vector's order, then by_text's, stands among equals.
+    // The sort is stable, so equal scores keep the order of by_vector, then of by_text.
     fused.sort_by(|a, b| b.score.total_cmp(&a.score));
     fused.truncate(limit);
     fused

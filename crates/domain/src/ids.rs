@@ -1,13 +1,11 @@
-//! Identifiers. Documents and chunks are UUIDv5, so that doing a step twice changes nothing; jobs are UUIDv7.
+//! Identifiers. Documents and chunks are UUIDv5, so that repeating a step changes nothing; jobs are UUIDv7.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The namespace of every UUIDv5 here.
-///
-/// Source: the replaced system's own namespace (DESIGN §3), so that ids agree across the two.
+/// The namespace of every UUIDv5: that of the replaced system (DESIGN §3), so that the ids of both are equal.
 pub const ID_NAMESPACE: Uuid = Uuid::from_u128(0x6c8a1e6e_1f0b_4aa8_9f0a_1a7c2e6f2b42);
 
 macro_rules! id {
@@ -37,7 +35,7 @@ id!(
     UserId
 );
 id!(
-    /// A document: one user's one content, whatever its file is called.
+    /// A document: one content of one user, regardless of its file name.
     DocumentId
 );
 id!(
@@ -69,7 +67,7 @@ impl ChunkId {
 }
 
 impl JobId {
-    /// A new job's id; ids sort by the time they were made.
+    /// A new job's id; ids sort by time of creation.
     pub fn generate() -> Self {
         Self(Uuid::now_v7())
     }

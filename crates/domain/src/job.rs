@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// A name that is no status or state of this build.
+/// A name that is not a status or state of this build.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is no {kind}; this build knows {known}")]
 pub struct UnknownName {
@@ -54,17 +54,17 @@ macro_rules! names {
 names! { "status",
     /// The checkpoint: what has been done and committed for the document.
     Status {
-        /// The row exists; the bytes may still be on their way. A worker finds and verifies them, then parses.
+        /// The row exists; the bytes may still be arriving. A worker finds and verifies them, then parses.
         Uploaded = "uploaded",
-        /// A remote parser has the document. A worker asks it, at the latest when its webhook comes.
+        /// A remote parser has the document. A worker polls it, at the latest when its webhook arrives.
         ParseQueued = "parse_queued",
         /// The parser's markdown is stored. A worker normalises and checks it.
         Parsed = "parsed",
         /// The markdown is normalised, hashed and not empty. A worker cuts it.
         ParseValidated = "parse_validated",
-        /// Chunks are being written; the same step as `parse_validated`, done again after a crash.
+        /// Chunks are being written; the same step as `parse_validated`, repeated after a crash.
         Chunking = "chunking",
-        /// Every chunk is stored, none has to have a vector.
+        /// Every chunk is stored; chunks may be without a vector.
         ChunksStored = "chunks_stored",
         /// Waiting for vectors; kept for the programs that write it.
         EmbeddingQueued = "embedding_queued",
@@ -76,7 +76,7 @@ names! { "status",
         Complete = "complete",
         /// Another job has completed this document already. Terminal.
         Duplicate = "duplicate",
-        /// Verifying or parsing failed for good; `last_error.checkpoint` says where a retry resumes. Terminal.
+        /// Verifying or parsing failed for good; `last_error.checkpoint` is where a retry resumes. Terminal.
         FailedParse = "failed_parse",
         /// Cutting into chunks failed for good. Terminal.
         FailedChunking = "failed_chunking",
@@ -90,21 +90,21 @@ names! { "state",
     State {
         /// Waiting for a worker, from `run_at` on. Also where a job waits for bytes or a webhook, with a later `run_at`.
         Queued = "queued",
-        /// A worker holds the lease; it renews it, and any worker that finds it expired may take the job over.
+        /// A worker holds the lease and renews it; when the lease has expired, any worker may take the job over.
         Working = "working",
-        /// Failed in a way that may pass; waiting for its next try at `run_at`.
+        /// Failed with a fault that can go away; waits for its next try at `run_at`.
         Retryable = "retryable",
-        /// Ended well: `complete` or `duplicate`. Terminal.
+        /// Ended with success: `complete` or `duplicate`. Terminal.
         Done = "done",
-        /// Ended badly: a person must look. `last_error` says why. Terminal until retried on purpose.
+        /// Failed for good: a person must look at it. `last_error` has the reason. Terminal until a person retries it.
         Deadletter = "deadletter",
-        /// Stopped by its owner. Terminal until retried on purpose.
+        /// Stopped by its owner. Terminal until a person retries it.
         Cancelled = "cancelled",
     }
 }
 
 impl Status {
-    /// Whether the document has come to its end, well or badly.
+    /// Whether the document has ended, with success or a failure.
     pub fn is_terminal(self) -> bool {
         matches!(
             self,
@@ -114,7 +114,7 @@ impl Status {
 }
 
 impl State {
-    /// Whether the job stays as it is unless a person asks for it.
+    /// Whether the job will not change again unless a person asks for it.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Done | Self::Deadletter | Self::Cancelled)
     }

@@ -1,10 +1,10 @@
-//! Holding work means holding a [`Lease`]: what advances, fails or hands back a job takes one.
+//! A worker that holds a job holds a [`Lease`]. Every function that advances, fails or hands back a job takes one.
 
 use uuid::Uuid;
 
 use super::{DocumentId, JobId, Status, UserId};
 
-/// A worker process; new at each start.
+/// A worker process; each start has a new id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WorkerId(pub Uuid);
 
@@ -21,18 +21,18 @@ impl std::fmt::Display for WorkerId {
     }
 }
 
-/// What every write of a worker carries: it changes nothing once another claim or a cancel has raised the epoch.
+/// Guards every write of a worker: the write changes nothing after another claim or a cancel has raised the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fence {
     /// The job.
     pub job_id: JobId,
-    /// Who claimed it.
+    /// The worker that claimed it.
     pub worker: WorkerId,
     /// The claim's number.
     pub epoch: i64,
 }
 
-/// A job that this process has claimed. Not `Clone`: there is one holder.
+/// A job that this process has claimed. It is not `Clone`, since there is one holder.
 #[derive(Debug)]
 pub struct Lease {
     /// Proof of the claim.
@@ -41,9 +41,9 @@ pub struct Lease {
     pub document_id: DocumentId,
     /// Its owner.
     pub user_id: UserId,
-    /// The checkpoint to go on from.
+    /// The checkpoint from which to continue.
     pub status: Status,
-    /// Tries that failed since that checkpoint.
+    /// Failed tries since that checkpoint.
     pub retry_count: i32,
     /// Follows the upload through logs.
     pub correlation_id: Option<Uuid>,

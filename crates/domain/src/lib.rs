@@ -1,12 +1,10 @@
-//! What the system is about: ids, statuses, states and steps of a job, leases, retries, failures and their codes; the
-//! blocks that every other crate speaks in.
+//! The vocabulary of all crates: ids, statuses, states and steps of a job, leases, retries, failures and their codes.
 //!
-//! [`ports`] holds the traits that stand for other people's services and for what a test cannot own; [`markdown`] holds
-//! the rules for parsed text; [`build_info`] says which build runs; [`callback`] makes and checks the addresses at which a
-//! provider calls back.
+//! [`ports`] has the traits for external services; [`markdown`] the rules for parsed text; [`build_info`] the version and
+//! commit of this build; [`callback`] creates and checks the URLs that a provider calls.
 //!
 //! *Must not know:* any other crate of ours, the network, the disk, the database, the clock of the process. Everything here
-//! is a value or a pure function, so its tests need nothing but themselves.
+//! is a value or a pure function, so its tests need nothing else.
 
 pub mod build_info;
 pub mod callback;

@@ -1,11 +1,11 @@
-//! What every format's text goes through: no control characters, one kind of line end, no page markers but ours.
+//! Cleans the text of every format: removes control characters and false page markers, and unifies line ends.
 
 use std::borrow::Cow;
 
-/// `text` as it may stand in a parsed document.
+/// Cleans `text` for a parsed document.
 ///
-/// Postgres stores no NUL, and a terminal obeys an escape. A line that reads like a page marker would give the text
-/// below it a page it isn't on; it is a comment, so no visible text goes with it.
+/// Postgres cannot store NUL, and a terminal executes escape sequences. A line like a page marker would give the text below
+/// it a wrong page; it is a comment, so removing it removes no visible text.
 pub fn tidy(text: &str) -> String {
     let text = unix_lines(text);
     let mut out = String::with_capacity(text.len());
@@ -23,7 +23,7 @@ fn unix_lines(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Everything but control characters and the code points that Unicode keeps for no character.
+/// Everything but control characters and Unicode's noncharacters.
 fn is_kept(c: char) -> bool {
     match c {
         '\n' | '\t' => true,
@@ -32,9 +32,9 @@ fn is_kept(c: char) -> bool {
     }
 }
 
-/// Whether `line` could be taken for a [page marker](crate::ports::page_marker), generously.
+/// Whether `line` resembles a [page marker](crate::ports::page_marker).
 fn is_page_marker(line: &str) -> bool {
-    // What is filtered out later must not hide a marker now.
+    // Characters that are removed later must not hide a marker.
     let line: Cow<'_, str> = if line.chars().all(is_kept) {
         line.into()
     } else {
@@ -65,7 +65,7 @@ pub fn push_paragraphs(out: &mut String, text: &str) {
     }
 }
 
-/// Letters and digits: what a reader would miss.
+/// Letters and digits, which a reader would miss.
 pub fn letters(text: &str) -> u64 {
     text.chars().filter(|c| c.is_alphanumeric()).count() as u64
 }

@@ -1,7 +1,7 @@
-//! What a test cannot own: other people's services, and what may one day be one.
+//! Traits for external services, and for parts that could become one, so that tests can replace them.
 //!
-//! Implementations live in the crates `readers`, `chunker`, `embedder` and `providers`. Every error says its code, its class and, in its
-//! text, what to do; none carries document text, secrets or storage paths.
+//! The crates `readers`, `chunker`, `embedder` and `providers` implement them. Every error has a code and a class, and its
+//! text states what to do; it contains no document text, secrets or storage paths.
 
 mod file_kind;
 mod remote_parser;
@@ -17,10 +17,10 @@ use crate::{Failure, signing_keys::KeySet};
 pub use file_kind::FileKind;
 pub use remote_parser::{Callback, RemoteParser, RemoteState, RemoteText, StartFailed};
 
-/// Bytes on their way; an `Err` item ends them.
+/// A stream of bytes; an `Err` item ends it.
 pub type ByteStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 
-/// What was stored by [`ObjectStore::put`], as counted on the way.
+/// The size and hash of an object, computed while it was copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredObject {
     /// Size in bytes.
@@ -29,23 +29,23 @@ pub struct StoredObject {
     pub sha256: String,
 }
 
-/// Keeps the bytes of documents. Keys are made by us from ids, never from file names.
+/// Stores the bytes of documents. Keys are derived from ids, never from file names.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
-    /// Streams `body` to `key`, never holding it whole, and hashes it on the way.
-    /// Nothing is left at `key` when `body` fails, or is longer than `max_bytes` (0: no limit).
+    /// Streams `body` to `key`, without holding all of it in memory, and hashes it.
+    /// Leaves nothing at `key` if `body` fails, or is longer than `max_bytes` (0: no limit).
     async fn put(&self, key: &str, body: ByteStream, max_bytes: u64) -> Result<StoredObject, Failure>;
-    /// Copies the object to the file `to`, hashing on the way; `None` when there is no such object.
+    /// Copies the object to the file `to` and hashes it; `None` if there is no object at `key`.
     async fn fetch(&self, key: &str, to: &Path) -> Result<Option<StoredObject>, Failure>;
-    /// The object's size in bytes; `None` when there is no such object.
+    /// The object's size in bytes; `None` if there is no object at `key`.
     async fn head(&self, key: &str) -> Result<Option<u64>, Failure>;
-    /// Deletes the object; one that is not there is fine.
+    /// Deletes the object. Succeeds if there is none.
     async fn delete(&self, key: &str) -> Result<(), Failure>;
-    /// A URL that takes a PUT of the bytes without going through us; `None` where the store cannot sign.
+    /// A URL to which a client can PUT the bytes directly; `None` if the store cannot sign.
     async fn signed_put_url(&self, key: &str, expires_in: Duration) -> Result<Option<url::Url>, Failure>;
 }
 
-/// Bounds for one parse; passing one is a failure that names it.
+/// Limits for one parse. A failure names the limit that was exceeded.
 #[derive(Debug, Clone, Copy)]
 pub struct ParseLimits {
     /// Pages (slides, sheets); 0 = no limit.
@@ -54,33 +54,33 @@ pub struct ParseLimits {
     pub memory_bytes: u64,
     /// Wall time and CPU time, each.
     pub time: Duration,
-    /// Markdown that may come back, in bytes.
+    /// Size of the markdown, in bytes.
     pub output_bytes: u64,
 }
 
 /// A document as markdown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParsedDocument {
-    /// Markdown; each page begins with the line that [`page_marker`] gives, where the format has pages.
+    /// Markdown. If the format has pages, each one begins with the line of [`page_marker`].
     pub markdown: String,
-    /// Pages, slides or sheets; 0 where the format has none.
+    /// Pages, slides or sheets; 0 if the format has none.
     pub pages: u32,
-    /// What the file turned out to be.
+    /// The detected kind of the file.
     pub kind: FileKind,
 }
 
-/// The line that stands before the text of page `page` (the first is 1) in parsed markdown.
+/// The line before the text of page `page` (the first is 1) in parsed markdown.
 pub fn page_marker(page: u32) -> String {
     format!("<!-- page {page} -->")
 }
 
-/// Turns a file into markdown, here and now.
+/// Parses a file to markdown on this machine.
 #[async_trait]
 pub trait Parser: Send + Sync {
     /// For `documents.parser` and events: `local`, `llamaparse`.
     fn name(&self) -> &'static str;
-    /// Parses the file at `path`. `mime` and `filename` are what the client declared: hints for text
-    /// formats, and a failure `type_mismatch` when the content contradicts them.
+    /// Parses the file at `path`. The client declared `mime` and `filename`: they are hints for text formats; a
+    /// contradicting content is a failure `type_mismatch`.
     async fn parse(
         &self,
         path: &Path,
@@ -90,16 +90,16 @@ pub trait Parser: Send + Sync {
     ) -> Result<ParsedDocument, Failure>;
 }
 
-/// One piece of a document, fit for the embedder.
+/// A piece of a document that fits the embedder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
     /// The passage as a reader sees it: markdown without page markers, never empty.
     pub text: String,
-    /// The headings above it, outermost first, joined by ` > `; empty where there are none.
+    /// The headings above it, outermost first, joined by ` > `; empty if there are none.
     pub heading: String,
-    /// First page it stands on (from 1); `None` where the format has no pages.
+    /// Its first page, from 1; `None` if the format has no pages.
     pub page_first: Option<i32>,
-    /// Last page it stands on.
+    /// Its last page.
     pub page_last: Option<i32>,
     /// Tokens of what is embedded ([`Chunk::embed_text`]), without the model's special tokens.
     pub token_count: i32,
@@ -122,7 +122,7 @@ pub trait Chunker: Send + Sync {
     fn chunk(&self, markdown: &str) -> Result<Vec<Chunk>, Failure>;
 }
 
-/// An embedding model, as rows name it.
+/// An embedding model, with the names that rows store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbedModel {
     /// For `embed_model`, for example `all-MiniLM-L6-v2`.
@@ -131,11 +131,11 @@ pub struct EmbedModel {
     pub version: String,
     /// Components of a vector.
     pub dim: usize,
-    /// Tokens that the model reads of one text, its special tokens included.
+    /// Tokens of one text that the model reads, including its special tokens.
     pub max_tokens: usize,
 }
 
-/// Who waits for a vector.
+/// The priority of a text to embed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmbedPriority {
     /// A person's query: goes before documents.
@@ -149,22 +149,22 @@ pub enum EmbedPriority {
 pub trait Embedder: Send + Sync {
     /// The model in use.
     fn model(&self) -> &EmbedModel;
-    /// One vector a text, in their order, each [`EmbedModel::dim`] long and of length 1.
+    /// One vector for each text, in the same order, with [`EmbedModel::dim`] components and of length 1.
     async fn embed(&self, texts: Vec<String>, priority: EmbedPriority) -> Result<Vec<Vec<f32>>, Failure>;
 }
 
-/// Where what depends on the model comes from. It may not be there yet (its file is missing) and come later.
+/// Loads the model. Its file may be missing at first and appear later.
 #[async_trait]
 pub trait ModelSource: Send + Sync {
     /// The embedder, loaded at the first call that succeeds; a `Configuration` failure until then.
     async fn embedder(&self) -> Result<Arc<dyn Embedder>, Failure>;
-    /// The chunker that fits the model's window, likewise.
+    /// The chunker that fits the model's window, loaded in the same way.
     async fn chunker(&self) -> Result<Arc<dyn Chunker>, Failure>;
 }
 
-/// Where the issuer of users' tokens publishes its public keys.
+/// The place where the issuer of users' tokens publishes its public keys.
 #[async_trait]
 pub trait KeySource: Send + Sync {
-    /// The key set as it is published now. Answers within seconds, or fails with `keys_unavailable`.
+    /// The current key set. Answers within seconds, or fails with `keys_unavailable`.
     async fn fetch(&self) -> Result<KeySet, Failure>;
 }

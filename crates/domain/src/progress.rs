@@ -1,8 +1,8 @@
-//! How far a job has come, from what was counted. Pure, so that the API and its tests agree.
+//! The progress of a job in percent, from the counts of the pipeline.
 
 use super::{State, Status};
 
-/// What the pipeline has counted so far; a count that is not there yet is `None`.
+/// The counts of the pipeline so far; `None` if a count is not known yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Pages of the document, once parsed.
@@ -16,16 +16,14 @@ pub struct Counts {
 /// Shares in percent, each from 0 to 100.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Percent {
-    /// Of the stage in hand.
+    /// Of the current stage.
     pub stage: f64,
     /// Of the whole job; 100 only when it is done.
     pub total: f64,
 }
 
-/// Where each stage begins on the way to 100.
-///
-/// Source: ours; on the local parser and model, embedding takes most of the time of all but the smallest documents,
-/// and it is the one stage whose work is counted as it is done.
+/// The percentage at which each stage begins. With the local parser and model, embedding takes most of the time of all but
+/// the smallest documents, and it is the only stage that counts its work while it runs.
 const PARSE: f64 = 0.0;
 const VALIDATE: f64 = 15.0;
 const CHUNK: f64 = 20.0;
@@ -34,7 +32,7 @@ const FINISH: f64 = 99.0;
 
 /// The progress of a job. `checkpoint` is the status that a `failed_*` replaced (`last_error.checkpoint`).
 ///
-/// Within one run of a job it never goes down; a retry from an earlier status begins there.
+/// It never decreases within one run of a job; a retry from an earlier status begins at that status.
 pub fn percent(status: Status, state: State, checkpoint: Option<Status>, counts: Counts) -> Percent {
     if state == State::Done {
         return Percent { stage: 100.0, total: 100.0 };
@@ -53,7 +51,7 @@ pub fn percent(status: Status, state: State, checkpoint: Option<Status>, counts:
             let share = embedded_share(counts);
             Percent { stage: share * 100.0, total: EMBED + share * (FINISH - EMBED) }
         }
-        // The last two stand for a status that says done while the state does not: not done is what counts.
+        // The last two are statuses of a finished document; the state decides whether the job is done.
         Status::EmbeddingsStored | Status::Complete | Status::Duplicate => Percent { stage: 0.0, total: FINISH },
         Status::FailedParse | Status::FailedChunking | Status::FailedEmbedding => Percent { stage: 0.0, total: PARSE },
     }

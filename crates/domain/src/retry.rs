@@ -1,28 +1,28 @@
-//! What becomes of a failed step. The class of the failure decides, never its code.
+//! What happens after a failed step. This depends on the class of the failure, never on its code.
 
 use std::time::Duration;
 
 use super::{ErrorClass, Failure};
 
-/// Bounds on retrying, from the configuration.
+/// The limits of retries, from the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Tries after the first, counted since the last checkpoint.
+    /// Tries after the first one since the last checkpoint.
     pub max_retries: u32,
-    /// Wait before the first of them; each later wait is twice as long.
+    /// Wait before the first retry; each later wait is twice as long.
     pub base_delay: Duration,
-    /// No wait is longer, unless a provider asks for more.
+    /// The longest wait, unless a provider asks for more.
     pub max_delay: Duration,
 }
 
 /// What to do with the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Try again after this long; costs a try.
+    /// Try again after this time; counts as a try.
     Retry(Duration),
-    /// Give it up: a person must look.
+    /// Give the job up: a person must look at it.
     Deadletter,
-    /// Give it back untouched and stop claiming until this process is set up rightly; costs no try.
+    /// Hand the job back unchanged and stop claiming until this process is configured correctly; does not count as a try.
     Pause,
 }
 

@@ -1,7 +1,7 @@
-//! The public keys of whoever issues users' tokens, read from the key set that it publishes (JWKS, RFC 7517).
+//! The public keys of the issuer of users' tokens, read from the key set that it publishes (JWKS, RFC 7517).
 //!
-//! What a key may verify is decided here, once, from the key alone: its type, its curve, its use. A token's header
-//! never widens that.
+//! A key verifies only the algorithm that follows from its type, its curve and its use. A token's header cannot change
+//! that.
 
 use std::fmt;
 
@@ -10,60 +10,60 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// More keys of one set are not read. Source: ours; a project has two or three.
+/// Further keys of a set are ignored; a project has two or three.
 const MAX_KEYS: usize = 64;
-/// Bytes of a coordinate on P-256, and of an Ed25519 key. Source: RFC 7518, RFC 8037.
+/// Bytes of a coordinate on P-256 (RFC 7518), and of an Ed25519 key (RFC 8037).
 const COORDINATE: usize = 32;
-/// Bytes of an RSA modulus. Source: what aws-lc verifies: 2048 to 8192 bits.
+/// Bytes of an RSA modulus: aws-lc verifies 2048 to 8192 bits.
 const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
 
 /// A key that verifies tokens.
 #[derive(Debug, Clone)]
 pub struct SigningKey {
-    /// The name by which a token's header picks it.
+    /// Its id, which a token's header names.
     pub kid: String,
-    /// The one algorithm that it is for.
+    /// The one algorithm that it verifies.
     pub algorithm: Algorithm,
-    /// The key itself; public.
+    /// The public key.
     pub decoding: DecodingKey,
 }
 
-/// Why a published key verifies nothing here.
+/// Why a published key cannot verify tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unusable {
-    /// It has no `kid`, so that no token can say that it was signed with it.
+    /// It has no `kid`, so no token can name it.
     NoId,
-    /// It is for something else than signatures, such as encryption.
+    /// It is not for signatures but, for example, for encryption.
     OtherUse,
-    /// It is secret: a private key, or a symmetric one. Whoever reads the set could sign with it.
+    /// It is a private or a symmetric key: every reader of the set could sign with it.
     Secret,
-    /// Its kind, curve or size is none of those that are verified here.
+    /// Its kind, curve or size is not supported.
     Unsupported,
-    /// It cannot be read, or has the `kid` of one before it.
+    /// It cannot be parsed, or its `kid` is that of an earlier key.
     Malformed,
 }
 
 /// A key that was left out.
 #[derive(Debug, Clone)]
 pub struct LeftOut {
-    /// Its name, where it has one.
+    /// Its id, if it has one.
     pub kid: Option<String>,
     /// Its algorithm or type, as published.
     pub kind: Option<String>,
-    /// Why.
+    /// The reason.
     pub why: Unusable,
 }
 
-/// A key set as published.
+/// A published key set.
 #[derive(Debug, Clone, Default)]
 pub struct KeySet {
     /// Keys that verify tokens.
     pub keys: Vec<SigningKey>,
-    /// Keys that do not.
+    /// Keys that cannot verify tokens.
     pub left_out: Vec<LeftOut>,
 }
 
-/// What was published is no key set.
+/// The published text is not a key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no key set in the answer")]
 pub struct NoKeySet;
@@ -86,7 +86,7 @@ struct Jwk {
     y: Option<String>,
     n: Option<String>,
     e: Option<String>,
-    /// Private parts and symmetric keys. Their values are never looked at.
+    /// Private parts and symmetric keys; their values are never used.
     d: Option<Value>,
     p: Option<Value>,
     q: Option<Value>,
@@ -94,18 +94,18 @@ struct Jwk {
 }
 
 impl KeySet {
-    /// Reads what an issuer publishes. A key that cannot be used is left out and does not spoil the others.
+    /// Parses a published key set. Leaves out the keys that cannot be used.
     ///
     /// # Errors
     ///
-    /// It is no JSON object with a list `keys`.
+    /// `json` is not an object with a list `keys`.
     pub fn parse(json: &[u8]) -> Result<Self, NoKeySet> {
         let published: Published = serde_json::from_slice(json).ok().ok_or(NoKeySet)?;
         let mut set = Self::default();
         for value in published.keys.into_iter().take(MAX_KEYS) {
             let jwk: Jwk = serde_json::from_value(value).unwrap_or_default();
             let twice = jwk.kid.as_deref().is_some_and(|kid| set.find(kid).is_some());
-            match jwk.judge() {
+            match jwk.to_key() {
                 Ok(key) if !twice => set.keys.push(key),
                 Ok(_) => set.left_out.push(jwk.left_out(Unusable::Malformed)),
                 Err(why) => set.left_out.push(jwk.left_out(why)),
@@ -114,14 +114,14 @@ impl KeySet {
         Ok(set)
     }
 
-    /// The key of that name.
+    /// The key with this id.
     pub fn find(&self, kid: &str) -> Option<&SigningKey> {
         self.keys.iter().find(|key| key.kid == kid)
     }
 }
 
 impl Jwk {
-    fn judge(&self) -> Result<SigningKey, Unusable> {
+    fn to_key(&self) -> Result<SigningKey, Unusable> {
         let secret = [&self.d, &self.p, &self.q, &self.k].into_iter().any(Option::is_some);
         if secret || self.kty.as_deref() == Some("oct") {
             return Err(Unusable::Secret);
@@ -188,7 +188,7 @@ impl fmt::Display for Unusable {
             Self::NoId => "it has no id",
             Self::OtherUse => "it is not for signatures",
             Self::Secret => "it is a secret key",
-            Self::Unsupported => "it is of a kind that is not verified here",
+            Self::Unsupported => "its kind is not supported",
             Self::Malformed => "it cannot be read",
         })
     }
@@ -210,7 +210,7 @@ mod tests {
         key
     }
 
-    fn judged(key: &Value) -> Result<Algorithm, Unusable> {
+    fn parse_one(key: &Value) -> Result<Algorithm, Unusable> {
         let set = KeySet::parse(json!({ "keys": [key] }).to_string().as_bytes()).unwrap();
         match (set.keys.first(), set.left_out.first()) {
             (Some(key), None) => Ok(key.algorithm),
@@ -220,11 +220,11 @@ mod tests {
     }
 
     #[test]
-    fn a_keys_own_kind_decides_what_it_verifies() {
+    fn the_kind_of_a_key_decides_what_it_verifies() {
         let modulus = |bytes: usize| URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
         let rsa = |bytes| json!({ "kty": "RSA", "kid": "r", "n": modulus(bytes), "e": "AQAB" });
         let ed = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "e", "x": URL_SAFE_NO_PAD.encode([1; 32]) });
-        for (key, verdict) in [
+        for (key, expected) in [
             (p256(), Ok(Algorithm::ES256)),
             (with(p256(), "alg", "ES256".into()), Ok(Algorithm::ES256)),
             (with(p256(), "use", "sig".into()), Ok(Algorithm::ES256)),
@@ -248,12 +248,12 @@ mod tests {
             (json!({ "kty": "oct", "kid": "o", "k": "c2VjcmV0" }), Err(Unusable::Secret)),
             (json!("no object"), Err(Unusable::Malformed)),
         ] {
-            assert_eq!(judged(&key), verdict, "{key}");
+            assert_eq!(parse_one(&key), expected, "{key}");
         }
     }
 
     #[test]
-    fn one_bad_key_spoils_no_other_and_the_first_of_a_name_stands() {
+    fn a_bad_key_is_left_out_and_the_first_of_two_with_the_same_id_is_taken() {
         let rsa = json!({ "kty": "RSA", "kid": "a", "n": URL_SAFE_NO_PAD.encode([0xff; 256]), "e": "AQAB" });
         let text = json!({ "keys": [7, p256(), rsa] }).to_string();
         let set = KeySet::parse(text.as_bytes()).unwrap();

@@ -2,12 +2,12 @@
 
 use super::Status;
 
-/// One step of the pipeline. Each can be done twice without harm; its module says why.
+/// One step of the pipeline. Each can be repeated without harm; its module explains why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Find the bytes, verify them, parse them (or hand them to a remote parser).
     Parse,
-    /// Ask the remote parser that has the document, and take its markdown.
+    /// Poll the remote parser that has the document, and fetch its markdown.
     Collect,
     /// Normalise the markdown, hash it, refuse empty text.
     Validate,
@@ -23,7 +23,7 @@ impl Step {
     /// All, in the order in which a document meets them.
     pub const ALL: [Self; 6] = [Self::Parse, Self::Collect, Self::Validate, Self::Chunk, Self::Embed, Self::Finish];
 
-    /// The step that takes a document on from `status`; `None` where there is none.
+    /// The step that continues a document at `status`; `None` if there is none.
     pub fn after(status: Status) -> Option<Self> {
         match status {
             Status::Uploaded => Some(Self::Parse),
@@ -63,11 +63,11 @@ impl Step {
 }
 
 impl Step {
-    /// The checkpoints that this step may end at; none: what ends a job is no checkpoint.
+    /// The checkpoints at which this step may end; empty for the step that ends the job.
     pub fn checkpoints(self) -> &'static [Status] {
         match self {
             Self::Parse => &[Status::Parsed, Status::ParseQueued],
-            // Handed over again where the provider has forgotten it.
+            // Sent again if the provider has forgotten it.
             Self::Collect => &[Status::Parsed, Status::ParseQueued],
             Self::Validate => &[Status::ParseValidated],
             Self::Chunk => &[Status::ChunksStored],
@@ -76,7 +76,7 @@ impl Step {
         }
     }
 
-    /// The statuses that this step takes a document on from.
+    /// The statuses at which this step continues a document.
     pub fn statuses(self) -> Vec<&'static str> {
         let mine = Status::ALL.iter().filter(|status| Self::after(**status) == Some(self));
         mine.map(|status| status.as_str()).collect()
@@ -84,7 +84,7 @@ impl Step {
 }
 
 impl Status {
-    /// The statuses that this build's worker takes on: a job at any other is left to a build that knows it.
+    /// The statuses at which this build's worker continues; a job at another status is left to a build that knows it.
     pub fn claimable() -> Vec<&'static str> {
         Self::ALL.iter().filter(|status| Step::after(**status).is_some()).map(|status| status.as_str()).collect()
     }

@@ -72,6 +72,89 @@ impl ConnectCause {
             Self::Other => Code::DatabaseError,
         }
     }
+
+    /// What it means, whichever URL was used.
+    pub const fn why(self) -> &'static str {
+        self.advice().0
+    }
+
+    /// What to do, whichever URL was used.
+    pub const fn fix(self) -> &'static str {
+        self.advice().1
+    }
+
+    const fn advice(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Unreachable => (
+                "No Postgres server answers there: the server is down, the port is wrong, or a firewall blocks the connection.",
+                "Check the host and port in the URL, that the server runs, and that it admits this machine's address.",
+            ),
+            Self::Dns => (
+                "The host name has no address: it is misspelt, the project is paused or deleted, or DNS is down.",
+                "Copy the URL again from the database's dashboard.",
+            ),
+            Self::Ipv6Only => (
+                "The host has only an IPv6 address, and this machine has no IPv6 route.",
+                "Use a host that has an IPv4 address, such as the database's connection pooler.",
+            ),
+            Self::TlsRequired => (
+                "The server accepts only encrypted connections, and the URL or the default switches TLS off.",
+                "Put sslmode=verify-full into the URL (or remove sslmode=disable).",
+            ),
+            Self::TlsUnsupported => (
+                "The server does not support TLS.",
+                "Switch TLS on in the server. On a private network only, you can put sslmode=disable into the URL.",
+            ),
+            Self::TlsUntrusted => (
+                "The server's certificate was signed by an authority that is not trusted here.",
+                "Download the database's CA certificate and name the file in DATABASE_CA_FILE \
+                 (Supabase: Project Settings → Database → SSL Configuration).",
+            ),
+            Self::TlsNameMismatch => (
+                "The server's certificate is for other names than the host in the URL.",
+                "Use a host name from the certificate. If the host cannot be changed, use sslmode=verify-ca.",
+            ),
+            Self::TlsExpired => (
+                "The server's certificate is not valid at the time on this machine's clock.",
+                "Renew the certificate, or correct this machine's clock.",
+            ),
+            Self::TlsFailed => (
+                "The encrypted connection could not be set up.",
+                "Check that the port belongs to Postgres, and that the server supports TLS 1.2 or 1.3.",
+            ),
+            Self::AuthFailed => (
+                "The user or the password is wrong.",
+                "Correct the user and the password in the URL. Special characters in the password must be percent-encoded \
+                 (@ is %40, / is %2F).",
+            ),
+            Self::RoleMissing => (
+                "The role does not exist on this server, or may not log in.",
+                "Correct the user in the URL, or create the role with LOGIN.",
+            ),
+            Self::AccessRefused => (
+                "The server's rules do not admit this user, database or address.",
+                "Add this machine's address to the allow-list (pg_hba.conf), or use a user and database that it admits.",
+            ),
+            Self::DatabaseMissing => (
+                "The server has no database of this name.",
+                "Correct the name after the last / in the URL, or create the database.",
+            ),
+            Self::TooManyConnections => (
+                "Every connection that the server or its pooler allows is in use.",
+                "Lower DATABASE_POOL_SIZE or the number of instances, or connect through a pooler in transaction mode.",
+            ),
+            Self::PoolerTenantUnknown => (
+                "The pooler does not know this project: the user lacks its reference, the region is wrong, or the project is \
+                 paused.",
+                "The user must be postgres.<project reference> and the host that of the project's region; copy the URL \
+                 again from Connect → Transaction pooler.",
+            ),
+            Self::NotReady => {
+                ("The server is starting, stopping or recovering.", "Wait; the connection is tried again.")
+            }
+            Self::Other => ("The cause is not one of the known ones.", "See the server's log."),
+        }
+    }
 }
 
 /// A failed connection, explained in one line. Contains no password.
@@ -239,70 +322,9 @@ fn advice(cause: ConnectCause, url: &DatabaseUrl) -> (String, String) {
             "No server listens on this socket.",
             "Start the server, or correct the socket's folder and port in the URL.",
         ),
-        ConnectCause::Unreachable => (
-            "No Postgres server answers there: the server is down, the port is wrong, or a firewall blocks the connection.",
-            "Check the host and port in the URL, that the server runs, and that it admits this machine's address.",
-        ),
-        ConnectCause::Dns => (
-            "The host name has no address: it is misspelt, the project is paused or deleted, or DNS is down.",
-            "Copy the URL again from the database's dashboard.",
-        ),
-        ConnectCause::Ipv6Only => {
-            let why = "The host has only an IPv6 address, and this machine has no IPv6 route.";
-            return (why.to_owned(), ipv4_advice(url));
-        }
-        ConnectCause::TlsRequired => (
-            "The server accepts only encrypted connections, and the URL or the default switches TLS off.",
-            "Put sslmode=verify-full into the URL (or remove sslmode=disable).",
-        ),
-        ConnectCause::TlsUnsupported => (
-            "The server does not support TLS.",
-            "Switch TLS on in the server. On a private network only, you can put sslmode=disable into the URL.",
-        ),
-        ConnectCause::TlsUntrusted => (
-            "The server's certificate was signed by an authority that is not trusted here.",
-            "Download the database's CA certificate and name the file in DATABASE_CA_FILE \
-             (Supabase: Project Settings → Database → SSL Configuration).",
-        ),
-        ConnectCause::TlsNameMismatch => (
-            "The server's certificate is for other names than the host in the URL.",
-            "Use a host name from the certificate. If the host cannot be changed, use sslmode=verify-ca.",
-        ),
-        ConnectCause::TlsExpired => (
-            "The server's certificate is not valid at the time on this machine's clock.",
-            "Renew the certificate, or correct this machine's clock.",
-        ),
-        ConnectCause::TlsFailed => (
-            "The encrypted connection could not be set up.",
-            "Check that the port belongs to Postgres, and that the server supports TLS 1.2 or 1.3.",
-        ),
-        ConnectCause::AuthFailed => return ("The user or the password is wrong.".to_owned(), password_advice(url)),
-        ConnectCause::RoleMissing => (
-            "The role does not exist on this server, or may not log in.",
-            "Correct the user in the URL, or create the role with LOGIN.",
-        ),
-        ConnectCause::AccessRefused => (
-            "The server's rules do not admit this user, database or address.",
-            "Add this machine's address to the allow-list (pg_hba.conf), or use a user and database that it admits.",
-        ),
-        ConnectCause::DatabaseMissing => (
-            "The server has no database of this name.",
-            "Correct the name after the last / in the URL, or create the database.",
-        ),
-        ConnectCause::TooManyConnections => (
-            "Every connection that the server or its pooler allows is in use.",
-            "Lower DATABASE_POOL_SIZE or the number of instances, or connect through a pooler in transaction mode.",
-        ),
-        ConnectCause::PoolerTenantUnknown => (
-            "The pooler does not know this project: the user lacks its reference, the region is wrong, or the project is \
-             paused.",
-            "The user must be postgres.<project reference> and the host that of the project's region; copy the URL \
-             again from Connect → Transaction pooler.",
-        ),
-        ConnectCause::NotReady => {
-            ("The server is starting, stopping or recovering.", "Wait; the connection is tried again.")
-        }
-        ConnectCause::Other => ("The cause is not one of the known ones.", "See the server's log."),
+        ConnectCause::Ipv6Only => return (cause.why().to_owned(), ipv4_advice(url)),
+        ConnectCause::AuthFailed => return (cause.why().to_owned(), password_advice(url)),
+        _ => (cause.why(), cause.fix()),
     };
     (why.to_owned(), fix.to_owned())
 }
@@ -312,7 +334,7 @@ pub fn ipv4_advice(url: &DatabaseUrl) -> String {
     let (Some(transaction), Some(session)) =
         (url.suggested_pooler_url(PoolerMode::Transaction), url.suggested_pooler_url(PoolerMode::Session))
     else {
-        return "Use a host that has an IPv4 address, such as the database's connection pooler.".to_owned();
+        return ConnectCause::Ipv6Only.fix().to_owned();
     };
     format!(
         "Use the pooler, which has an IPv4 address (copy its host, which contains the region, from Connect): \
@@ -321,12 +343,11 @@ pub fn ipv4_advice(url: &DatabaseUrl) -> String {
 }
 
 fn password_advice(url: &DatabaseUrl) -> String {
-    let project = match url.project_ref() {
-        Some(project) if url.is_supabase_pooler() => format!(" Through this pooler the user is postgres.{project}."),
-        _ => String::new(),
-    };
-    format!(
-        "Correct the user and the password in the URL. Special characters in the password must be percent-encoded \
-         (@ is %40, / is %2F).{project}"
-    )
+    let fix = ConnectCause::AuthFailed.fix();
+    match url.project_ref() {
+        Some(project) if url.is_supabase_pooler() => {
+            format!("{fix} Through this pooler the user is postgres.{project}.")
+        }
+        _ => fix.to_owned(),
+    }
 }

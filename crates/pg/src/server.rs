@@ -70,8 +70,8 @@ SELECT extract(epoch FROM clock_timestamp())::float8 AS seconds",
     column(&row, "seconds")
 }
 
-/// Lists the schema's tables that another role owns, so that row-level security applies to this role.
-pub async fn list_tables_of_others(db: &impl Session) -> Result<Vec<String>, DbError> {
+/// Lists the tables of `schema` that another role owns, so that row-level security applies to this role.
+pub async fn list_tables_of_others(db: &impl Session, schema: &str) -> Result<Vec<String>, DbError> {
     let rows = db
         .rows(
             "-- list_tables_of_others
@@ -80,7 +80,7 @@ FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relrowsecurity AND NOT pg_has_role(c.relowner, 'USAGE')
 ORDER BY c.relname",
-            &[(&"upload_pipeline", Type::TEXT)],
+            &[(&schema, Type::TEXT)],
         )
         .await?;
     rows.iter().map(|row| column(row, "name")).collect()

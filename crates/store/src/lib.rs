@@ -30,6 +30,9 @@ pub mod webhooks;
 pub mod work;
 pub mod workers;
 
+/// The schema of all our tables.
+pub const SCHEMA: &str = "upload_pipeline";
+
 pub use cursor::Cursor;
 pub use listener::{Listener, Wakeup, notify_workers};
 pub use notifier::Notifier;

@@ -62,7 +62,7 @@ FROM (
   WHERE n.nspname = $1
 ) AS things
 ORDER BY things.line COLLATE \"C\"",
-            &[(&"upload_pipeline", Type::TEXT)],
+            &[(&crate::SCHEMA, Type::TEXT)],
         )
         .await?;
     rows.iter().map(|row| column(row, "line")).collect()

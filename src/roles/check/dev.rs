@@ -1,4 +1,4 @@
-//! `app check` where nothing is set up but a running `app dev`: then that is what it looks at.
+//! The settings of `app check` if nothing but a running `app dev` is set up.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use client::dev_dir::{
 };
 use config::{Config, Environment, Fault, Role, Sources};
 
-/// The settings; with those of a running `app dev` where neither a database nor an API is named. All of them or none:
-/// nothing of `app dev` is mixed with another environment.
+/// The settings, with those of a running `app dev` if neither a database nor an API is set. Takes all of them or none, so
+/// that `app dev` is never mixed with another environment.
 pub(super) fn load(sources: &Sources) -> (Config, Vec<Fault>) {
     let (config, faults) = Config::load_lenient(Role::Check, sources);
     let in_development = config.environment.is_development() || config.environment_is_assumed;
@@ -22,10 +22,10 @@ pub(super) fn load(sources: &Sources) -> (Config, Vec<Fault>) {
     }
 }
 
-/// What a running `app dev` has left in its folder.
+/// The settings that a running `app dev` has written to its folder.
 fn running(folder: &Path, sources: &Sources) -> Option<Sources> {
-    let left = |name: &str| read_dev_file(folder, name).ok().flatten();
-    let (database, api, token) = (left(DATABASE_URL_FILE)?, left(API_URL_FILE)?, left(TOKEN_FILE)?);
+    let read = |name: &str| read_dev_file(folder, name).ok().flatten();
+    let (database, api, token) = (read(DATABASE_URL_FILE)?, read(API_URL_FILE)?, read(TOKEN_FILE)?);
     let sources = sources
         .clone()
         .with_default_environment(Environment::Development)
@@ -35,7 +35,7 @@ fn running(folder: &Path, sources: &Sources) -> Option<Sources> {
         .with_value("APP_URL", &api)
         .with_value("API_PUBLIC_URL", api)
         .with_value("APP_TOKEN", token);
-    Some(match left(SECRET_FILE) {
+    Some(match read(SECRET_FILE) {
         Some(secret) => sources.with_value("SUPABASE_JWT_SECRET", secret),
         None => sources,
     })

@@ -1,4 +1,4 @@
-//! The report for a CI: JUnit's XML, a test suite a group, a test case a check.
+//! The report for a CI system: JUnit's XML, with a test suite for each group and a test case for each finding.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use super::title;
 use check::{CheckStatus, Finding, GROUPS, Report};
 
-/// The XML document. A warning is a failure only where warnings count (`--strict`), else it is in `system-out`.
+/// The XML document. A warning is a failure with `--strict`, else it is in `system-out`.
 pub(super) fn render(report: &Report) -> anyhow::Result<String> {
     let mut junit = quick_junit::Report::new("app check");
     junit.set_time(Duration::from_millis(report.ms));

@@ -1,4 +1,4 @@
-//! The report for a person: a line a check; under a problem what it means and what to do.
+//! The report for a person: a line for each finding; below a problem, its meaning and what to do.
 
 use std::fmt::Write as _;
 
@@ -6,12 +6,12 @@ use super::title;
 use check::{CheckStatus, Finding, Report, Verdict};
 use domain::printable;
 
-/// Every check, and the sum.
-pub(super) fn whole(report: &Report, coloured: bool) -> String {
+/// Every finding, and the totals.
+pub(super) fn all(report: &Report, coloured: bool) -> String {
     render(report, coloured, |_finding| true)
 }
 
-/// What is wrong or doubtful, and the sum.
+/// The failures and warnings, and the totals.
 pub(super) fn problems(report: &Report, coloured: bool) -> String {
     render(report, coloured, Finding::is_problem)
 }
@@ -23,7 +23,7 @@ fn render(report: &Report, coloured: bool, shown: impl Fn(&Finding) -> bool) -> 
     for finding in shown {
         line(&mut text, finding, width, coloured);
     }
-    sum(&mut text, report);
+    totals(&mut text, report);
     text
 }
 
@@ -51,7 +51,7 @@ fn line(text: &mut String, finding: &Finding, width: usize, coloured: bool) {
     }
 }
 
-fn sum(text: &mut String, report: &Report) {
+fn totals(text: &mut String, report: &Report) {
     let summary = report.summary();
     let verdict = match report.verdict() {
         Verdict::Passed if summary.warnings > 0 => "passed, with warnings",

@@ -79,11 +79,11 @@ async fn each_way_to_mix_up_the_two_urls_is_told_apart() {
     let db = TestDb::new().await;
     let name = db.value("SELECT current_database()").await;
     let pooler = PgBouncer::start(cluster().await, &name);
-    let look = |url: &str, direct: &str| check(&Fleet::new(url, direct), &["--only", "db.mode", "--strict"]);
-    look(&db.url, pooler.url()).requires("db.mode/swapped");
-    look(pooler.url(), &format!("{}?application_name=other", pooler.url())).requires("db.mode/direct_is_pooled");
-    look(pooler.url(), "").requires("db.mode/no_session");
-    let healthy = look(pooler.url(), &db.url);
+    let run_check = |url: &str, direct: &str| check(&Fleet::new(url, direct), &["--only", "db.mode", "--strict"]);
+    run_check(&db.url, pooler.url()).requires("db.mode/swapped");
+    run_check(pooler.url(), &format!("{}?application_name=other", pooler.url())).requires("db.mode/direct_is_pooled");
+    run_check(pooler.url(), "").requires("db.mode/no_session");
+    let healthy = run_check(pooler.url(), &db.url);
     assert!(healthy.status.success(), "{:#}", healthy.report);
 }
 
@@ -112,12 +112,12 @@ async fn pools_that_ask_for_more_connections_than_there_are_are_named_with_the_s
     environment.fleet.set("API_INSTANCES", "2");
     environment.fleet.set("WORKER_INSTANCES", "3");
     environment.fleet.set("DATABASE_CONNECTION_LIMIT", "60");
-    let look = |environment: &Environment| check(&environment.fleet, &["--only", "db.budget", "--strict"]);
-    let checked = look(&environment);
+    let run_check = |environment: &Environment| check(&environment.fleet, &["--only", "db.budget", "--strict"]);
+    let checked = run_check(&environment);
     let observed = checked.requires("db.budget/over_limit")["observed"].as_str().unwrap();
     assert!(observed.contains("2 api + 3 worker") && observed.contains("100, of 60"), "{observed}");
     environment.fleet.set("DATABASE_CONNECTION_LIMIT", "110");
-    look(&environment).requires("db.budget/tight");
+    run_check(&environment).requires("db.budget/tight");
     environment.fleet.set("DATABASE_CONNECTION_LIMIT", "200");
-    assert!(look(&environment).status.success());
+    assert!(run_check(&environment).status.success());
 }

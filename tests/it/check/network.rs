@@ -1,4 +1,4 @@
-//! The way to the database, broken at each stage.
+//! The network path to the database, broken at each stage.
 
 use std::{
     io::{Read, Write},
@@ -15,7 +15,7 @@ use crate::{
     tls::server::{PASSWORD, Server},
 };
 
-fn look(url: &str) -> Checked {
+fn run_check(url: &str) -> Checked {
     let mut fleet = Fleet::new(url, url);
     fleet.set("DATABASE_CONNECT_TIMEOUT", "1");
     check(&fleet, &["--only", "network,db.login"])
@@ -23,7 +23,7 @@ fn look(url: &str) -> Checked {
 
 #[test]
 fn a_host_that_does_not_resolve_is_named() {
-    let checked = look("postgres://app:x@no-such-host.invalid:5432/app");
+    let checked = run_check("postgres://app:x@no-such-host.invalid:5432/app");
     checked.requires("net.dns/no_address");
     assert_eq!(checked.one("net.tcp")["status"], "skipped");
 }
@@ -60,7 +60,7 @@ fn a_port_that_nothing_listens_on_is_told_apart() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
     };
-    let checked = look(&format!("postgres://app:x@127.0.0.1:{port}/app"));
+    let checked = run_check(&format!("postgres://app:x@127.0.0.1:{port}/app"));
     let finding = checked.requires("net.tcp/refused");
     assert!(finding["observed"].as_str().unwrap().contains(&port.to_string()), "{finding}");
 }
@@ -77,14 +77,14 @@ async fn a_port_that_drops_what_comes_is_told_apart() {
         held.push(stream);
         assert!(held.len() < 64, "the backlog never fills");
     }
-    look(&format!("postgres://app:x@{address}/app")).requires("net.tcp/timed_out");
+    run_check(&format!("postgres://app:x@{address}/app")).requires("net.tcp/timed_out");
 }
 
 #[test]
 fn a_server_that_says_nothing_is_told_apart() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    look(&format!("postgres://app:x@{address}/app")).requires("net.protocol/silent");
+    run_check(&format!("postgres://app:x@{address}/app")).requires("net.protocol/silent");
 }
 
 #[test]
@@ -94,12 +94,12 @@ fn a_port_of_another_service_is_told_apart() {
     thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
             let mut request = [0; 8];
-            // Whether the client is still there is the client's concern.
+            // The client may have closed the connection.
             let _ = stream.read(&mut request);
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
         }
     });
-    look(&format!("postgres://app:x@{address}/app")).requires("net.protocol/not_postgres");
+    run_check(&format!("postgres://app:x@{address}/app")).requires("net.protocol/not_postgres");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn each_way_in_which_tls_fails_is_told_apart() {
         ("localhost", "sslmode=verify-full&sslrootcert=/no/such/file.pem".to_owned(), "net.tls/untrusted"),
         ("127.0.0.1", format!("sslmode=verify-full&sslrootcert={ca}"), "net.tls/name_mismatch"),
     ] {
-        look(&format!("{}?{parameters}", base(host))).requires(cause);
+        run_check(&format!("{}?{parameters}", base(host))).requires(cause);
     }
 }
 
@@ -129,14 +129,14 @@ fn each_login_that_is_refused_is_told_apart() {
         (at("app", PASSWORD, "missing"), "db.login/database_missing"),
         (at("app", PASSWORD, "postgres"), "db.login/access_refused"),
     ] {
-        let checked = look(&url);
+        let checked = run_check(&url);
         checked.requires(cause);
         assert_eq!(checked.one("net.tls")["status"], "passed");
     }
     server.psql("ALTER ROLE single NOLOGIN");
-    look(&at("single", PASSWORD, "app")).requires("db.login/role_missing");
+    run_check(&at("single", PASSWORD, "app")).requires("db.login/role_missing");
     server.psql("ALTER ROLE single LOGIN CONNECTION LIMIT 0");
-    look(&at("single", PASSWORD, "app")).requires("db.login/too_many_connections");
+    run_check(&at("single", PASSWORD, "app")).requires("db.login/too_many_connections");
     // This server has no pgvector.
     let url = at("app", PASSWORD, "app");
     check(&Fleet::new(&url, &url), &["--only", "db.extension"]).requires("db.extension/missing");

@@ -1,4 +1,4 @@
-//! What is printed, and how it ends.
+//! The output formats and exit codes.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Environment, check};
 
 #[tokio::test]
-async fn a_healthy_environment_passes_with_every_check_looked_at() {
+async fn a_healthy_environment_passes_every_check() {
     let environment = Environment::new().await;
     let checked = environment.check_strictly();
     assert_eq!(checked.causes(), [""; 0], "{:#}", checked.report);
@@ -99,7 +99,7 @@ async fn waiting_ends_with_3_when_what_could_pass_did_not_and_at_once_when_nothi
     let began = std::time::Instant::now();
     let failed = check(&environment.fleet, &["--only", "schema", "--wait", "60"]);
     assert_eq!(failed.status.code(), Some(1));
-    assert!(began.elapsed().as_secs() < 30, "it waited for what cannot pass");
+    assert!(began.elapsed().as_secs() < 30, "it waited for a fault that cannot go away");
 }
 
 #[tokio::test]

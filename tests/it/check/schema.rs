@@ -182,7 +182,7 @@ async fn a_lock_on_the_queue_is_told_apart_from_a_broken_queue() {
 #[tokio::test]
 async fn a_backlog_is_told_by_its_age_its_length_and_its_dead_workers() {
     let environment = Environment::new().await;
-    let look = || check(&environment.fleet, &["--only", "q.backlog", "--strict"]);
+    let run_check = || check(&environment.fleet, &["--only", "q.backlog", "--strict"]);
     environment
         .db
         .run(&format!(
@@ -192,9 +192,9 @@ async fn a_backlog_is_told_by_its_age_its_length_and_its_dead_workers() {
              SELECT gen_random_uuid(), '{ID}', 'uploaded', 'queued' FROM generate_series(1, 101)"
         ))
         .await;
-    look().requires("q.backlog/many_waiting");
+    run_check().requires("q.backlog/many_waiting");
     environment.db.run("UPDATE upload_pipeline.upload_jobs SET run_at = now() - interval '6 minutes'").await;
-    look().requires("q.backlog/overdue");
+    run_check().requires("q.backlog/overdue");
     environment
         .db
         .run(
@@ -202,14 +202,14 @@ async fn a_backlog_is_told_by_its_age_its_length_and_its_dead_workers() {
              lease_expires_at = now() - interval '3 minutes'",
         )
         .await;
-    look().requires("q.backlog/not_taken_over");
+    run_check().requires("q.backlog/not_taken_over");
 }
 
 #[tokio::test]
 async fn workers_are_told_by_their_absence_commit_branch_and_environment() {
     let environment = Environment::new().await;
-    let look = |args: &[&str]| check(&environment.fleet, &[&["--only", "workers", "--strict"], args].concat());
-    look(&[]).requires("workers.alive/none_alive");
+    let run_check = |args: &[&str]| check(&environment.fleet, &[&["--only", "workers", "--strict"], args].concat());
+    run_check(&[]).requires("workers.alive/none_alive");
     let worker = |commit: char, branch: &str, of: &str| {
         format!(
             "INSERT INTO upload_pipeline.workers (id, host, commit, branch, version, environment, slots) \
@@ -217,14 +217,14 @@ async fn workers_are_told_by_their_absence_commit_branch_and_environment() {
         )
     };
     environment.db.run(&worker('a', "main", "development")).await;
-    assert!(look(&["--expect-commit", "aaaaaaa", "--expect-branch", "main"]).status.success());
-    look(&["--expect-commit", "bbbbbbb"]).requires("workers.commit/commit_unexpected");
-    look(&["--expect-branch", "staging"]).requires("workers.commit/branch_unexpected");
+    assert!(run_check(&["--expect-commit", "aaaaaaa", "--expect-branch", "main"]).status.success());
+    run_check(&["--expect-commit", "bbbbbbb"]).requires("workers.commit/commit_unexpected");
+    run_check(&["--expect-branch", "staging"]).requires("workers.commit/branch_unexpected");
     environment.db.run(&worker('b', "main", "development")).await;
-    look(&[]).requires("workers.commit/mixed");
+    run_check(&[]).requires("workers.commit/mixed");
     environment.db.run(&worker('a', "main", "production")).await;
     environment.db.run("DELETE FROM upload_pipeline.workers WHERE commit LIKE 'b%'").await;
-    look(&[]).requires("workers.environment/wrong_environment");
+    run_check(&[]).requires("workers.environment/wrong_environment");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What `app check --api-url` says of that address, warnings counting.
-fn look_at(fleet: &Fleet, url: &str, more: &[&str]) -> Checked {
+fn check_api(fleet: &Fleet, url: &str, more: &[&str]) -> Checked {
     check(fleet, &[&["--only", "api", "--strict", "--api-url", url], more].concat())
 }
 
@@ -27,15 +27,15 @@ fn without_database() -> Fleet {
 async fn what_answers_in_place_of_the_api_is_told_apart() {
     let fleet = without_database();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    look_at(&fleet, &format!("http://{free}"), &[]).requires("api.reach/refused");
-    look_at(&fleet, "http://no-such-host.invalid", &[]).requires("api.reach/no_address");
+    check_api(&fleet, &format!("http://{free}"), &[]).requires("api.reach/refused");
+    check_api(&fleet, "http://no-such-host.invalid", &[]).requires("api.reach/no_address");
     let silent = Server::start(|_request| Reply::Silence);
-    look_at(&fleet, &silent.url(), &[]).requires("api.reach/timed_out");
+    check_api(&fleet, &silent.url(), &[]).requires("api.reach/timed_out");
     let platform = Server::start(|_request| Reply::text(502, "<html>Bad Gateway</html>"));
-    let checked = look_at(&fleet, &platform.url(), &[]);
+    let checked = check_api(&fleet, &platform.url(), &[]);
     assert!(checked.requires("api.reach/bad_gateway")["fix"].as_str().unwrap().contains("PORT"));
     let page = Server::start(|_request| Reply::text(200, "<html>Welcome to nginx!</html>"));
-    look_at(&fleet, &page.url(), &[]).requires("api.reach/not_ours");
+    check_api(&fleet, &page.url(), &[]).requires("api.reach/not_ours");
 }
 
 #[tokio::test]
@@ -45,9 +45,9 @@ async fn a_certificate_that_is_not_trusted_is_named() {
         json!({ "status": "ok", "environment": "development", "commit": "unknown", "branch": "x", "checks": {} });
     let server = Server::start_with(Some(certificate.server.clone()), move |_request| Reply::json(200, &health));
     let mut fleet = without_database();
-    look_at(&fleet, &server.url(), &[]).requires("api.reach/tls_failed");
+    check_api(&fleet, &server.url(), &[]).requires("api.reach/tls_failed");
     fleet.set("SSL_CERT_FILE", &certificate.ca_file());
-    assert_eq!(look_at(&fleet, &server.url(), &[]).causes(), [""; 0]);
+    assert_eq!(check_api(&fleet, &server.url(), &[]).causes(), [""; 0]);
 }
 
 #[tokio::test]
@@ -61,12 +61,12 @@ async fn a_real_api_passes_and_another_commit_branch_or_worker_is_named() {
     let root = &client.root;
     let whole = format!("{root}/api/upload-pipeline/");
     for expected in [&["--expect-commit", &commit[..7], "--expect-branch", "release"][..], &[]] {
-        let checked = look_at(fleet, &whole, expected);
+        let checked = check_api(fleet, &whole, expected);
         assert_eq!(checked.causes(), [""; 0], "{:#}", checked.report);
         assert_eq!(checked.one("api.commit")["status"], "passed", "{:#}", checked.report);
     }
-    look_at(fleet, root, &["--expect-commit", "1111111"]).requires("api.commit/commit_unexpected");
-    look_at(fleet, root, &["--expect-branch", "main"]).requires("api.commit/branch_unexpected");
+    check_api(fleet, root, &["--expect-commit", "1111111"]).requires("api.commit/commit_unexpected");
+    check_api(fleet, root, &["--expect-branch", "main"]).requires("api.commit/branch_unexpected");
     environment
         .db
         .run(
@@ -74,7 +74,7 @@ async fn a_real_api_passes_and_another_commit_branch_or_worker_is_named() {
              VALUES (gen_random_uuid(), 'w', 'bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb', 'release', '0.1.0', 'development', 4)",
         )
         .await;
-    look_at(fleet, root, &[]).requires("api.commit/workers_differ");
+    check_api(fleet, root, &[]).requires("api.commit/workers_differ");
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn an_api_that_is_not_ready_says_why() {
     let empty = TestDb::empty().await;
     let fleet = Fleet::new(&empty.url, &empty.url);
     let (_api, client) = fleet.api();
-    let checked = look_at(&without_database(), &client.root, &[]);
+    let checked = check_api(&without_database(), &client.root, &[]);
     let finding = checked.requires("api.ready/not_ready");
     assert!(finding["observed"].as_str().unwrap().contains("app migrate"), "{finding}");
 }
@@ -96,5 +96,5 @@ async fn an_api_of_another_environment_is_named() {
     fleet.set("STORAGE_ALLOW_LOCAL", "true");
     fleet.set("STORAGE_SIGNING_SECRET", &"s".repeat(40));
     let (_api, client) = fleet.api();
-    look_at(&without_database(), &client.root, &[]).requires("api.environment/wrong_environment");
+    check_api(&without_database(), &client.root, &[]).requires("api.environment/wrong_environment");
 }

@@ -15,7 +15,7 @@ async fn with_project(keys: Value) -> (Environment, crate::support::fakes::http:
     (environment, project)
 }
 
-/// A published key on P-256; a point that nobody signs with.
+/// A published key on P-256; its point belongs to no private key.
 fn key(kid: Value) -> Value {
     let coordinate = URL_SAFE_NO_PAD.encode([7; 32]);
     json!({ "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid, "x": coordinate, "y": coordinate })

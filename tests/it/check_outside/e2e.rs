@@ -1,4 +1,4 @@
-//! A document's whole way, and where it may end before its time.
+//! The end-to-end check, and each place where it can fail.
 
 use std::{
     fs,
@@ -27,7 +27,7 @@ const ROWS: &str = "SELECT 'documents', count(*) FROM upload_pipeline.documents
      UNION ALL SELECT 'idempotency_keys', count(*) FROM upload_pipeline.idempotency_keys
      UNION ALL SELECT 'storage_deletions', count(*) FROM upload_pipeline.storage_deletions";
 
-/// The tables of a test's database that are not empty; nobody but a canary writes there.
+/// The tables of a test's database that are not empty; only a canary writes there.
 pub async fn rows_left(db: &TestDb) -> Vec<String> {
     db.rows(ROWS).await.into_iter().filter(|row| row[1] != "0").map(|row| row.join(": ")).collect()
 }
@@ -187,6 +187,6 @@ async fn a_job_that_fails_or_is_not_done_in_time_or_not_found_is_told_apart() {
     let (_api, client) = fleet.api();
     let checked = send(&fleet, &client.root);
     let finding = checked.requires("e2e.document/not_complete_in_time");
-    assert!(finding["observed"].as_str().unwrap().contains("uploaded, queued; no worker is alive"), "{finding}");
+    assert!(finding["observed"].as_str().unwrap().contains("uploaded (queued); no worker is alive"), "{finding}");
     assert_nothing_left(&db, &fleet).await;
 }

@@ -1,4 +1,4 @@
-//! `app check --e2e` ended half way: by INT and TERM it leaves nothing, and after a KILL what is left is swept.
+//! `app check --e2e`, ended early: after INT or TERM it leaves nothing, and after KILL the rest is swept later.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Makes a statement of somebody else take long, so that the moment can be met.
+/// Slows down inserts into `table`, so that the test can interrupt the check at this moment.
 fn slow(table: &str, seconds: u32) -> String {
     format!(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END $$;
@@ -23,13 +23,13 @@ fn slow(table: &str, seconds: u32) -> String {
     )
 }
 
-/// A moment on the way.
+/// A moment at which the check is interrupted.
 struct Moment {
     name: &'static str,
-    /// What makes it last: inserts into this table, for so many seconds.
+    /// The table whose inserts are slowed down, and the seconds of each.
     slowed: Option<(&'static str, u32)>,
     with_worker: bool,
-    /// How it shows in the database.
+    /// The query that is true at this moment.
     shows: &'static str,
 }
 
@@ -128,11 +128,11 @@ async fn age(db: &TestDb) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_check_has_left_is_swept_by_the_next_once_it_is_old() {
     let (db, fleet) = killed().await;
-    let looked = || check(&fleet, &["--only", "storage"]);
-    assert!(looked().status.success());
+    let run_check = || check(&fleet, &["--only", "storage"]);
+    assert!(run_check().status.success());
     assert!(!rows_left(&db).await.is_empty(), "another check may still be using it");
     age(&db).await;
-    assert!(looked().status.success());
+    assert!(run_check().status.success());
     assert_nothing_left(&db, &fleet).await;
 }
 

@@ -5,7 +5,7 @@ use crate::{
     support::fleet::Fleet,
 };
 
-fn look(fleet: &Fleet) -> Checked {
+fn run_check(fleet: &Fleet) -> Checked {
     check(fleet, &["--only", "self"])
 }
 
@@ -15,9 +15,9 @@ async fn a_machine_is_alive_by_its_api_or_else_by_its_worker() {
     let (api, client) = environment.fleet.api();
     let port = client.root.rsplit_once(':').unwrap().1.to_owned();
     environment.fleet.set("PORT", &port);
-    assert!(look(&environment.fleet).status.success());
+    assert!(run_check(&environment.fleet).status.success());
     assert_eq!(api.stop(), 0);
-    look(&environment.fleet).requires("self.alive/nobody_alive");
+    run_check(&environment.fleet).requires("self.alive/nobody_alive");
     let worker = |host: &str, seen: &str| {
         format!(
             "INSERT INTO upload_pipeline.workers (id, host, commit, branch, version, environment, slots, last_seen_at)
@@ -26,7 +26,7 @@ async fn a_machine_is_alive_by_its_api_or_else_by_its_worker() {
     };
     environment.db.run(&worker("another-host", "0")).await;
     environment.db.run(&worker(&store::workers::host_name(), "2 minutes")).await;
-    look(&environment.fleet).requires("self.alive/nobody_alive");
+    run_check(&environment.fleet).requires("self.alive/nobody_alive");
     environment.db.run(&worker(&store::workers::host_name(), "10 seconds")).await;
-    assert!(look(&environment.fleet).status.success());
+    assert!(run_check(&environment.fleet).status.success());
 }

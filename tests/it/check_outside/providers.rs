@@ -38,7 +38,7 @@ async fn a_parsing_service_that_refuses_the_key_or_is_away_is_named() {
     assert!(!refused.requires("ext.parse/key_refused").to_string().contains("llx-another"));
     with("llx-right", "http://127.0.0.1:1").requires("ext.parse/unreachable");
     let settings = [("LLAMAPARSE_API_KEY", "llx-another"), ("LLAMAPARSE_API_URL", &at), ("PARSER", "local")];
-    assert_eq!(strictly("ext.parse", &settings).causes(), [""; 0], "who is not asked need not answer");
+    assert_eq!(strictly("ext.parse", &settings).causes(), [""; 0], "a service that is not used need not answer");
 }
 
 /// One check alone.
@@ -73,7 +73,7 @@ async fn a_webhook_address_of_another_deployment_is_named() {
         (version(&"b".repeat(40), "development"), known, Some("hook.url/other_deployment")),
         (version(&ours, "production"), known, Some("hook.url/other_deployment")),
         (json!({ "message": "hello" }), known, Some("hook.url/unreachable")),
-        // The API has another secret; and something between us and it takes no POST.
+        // The API has another secret; a proxy before it blocks POST.
         (version(&ours, "development"), forbidden, Some("hook.url/secret_differs")),
         (version(&ours, "development"), "blocked", Some("hook.url/unreachable")),
     ] {

@@ -9,8 +9,8 @@ use crate::{
     },
 };
 
-/// The store, and what stands on it: a whole look loads the model each time.
-fn look(environment: &Environment) -> crate::check::Checked {
+/// The store and its related checks; all checks would load the model each time.
+fn run_check(environment: &Environment) -> crate::check::Checked {
     check(&environment.fleet, &["--only", "configuration,database,queue,storage,auth"])
 }
 
@@ -64,7 +64,7 @@ async fn each_refusal_of_the_store_has_its_own_cause() {
     ] {
         let store = S3::start(fault);
         let environment = with_store(&store).await;
-        let checked = look(&environment);
+        let checked = run_check(&environment);
         let finding = checked.requires(cause);
         assert!(!finding.to_string().contains("not-so-secret-secret"), "{finding}");
         assert_eq!(store.keys(), [""; 0], "{fault:?}");
@@ -76,7 +76,7 @@ async fn what_the_store_does_not_delete_keeps_its_row_so_that_housekeeping_finds
     for fault in [Fault::DenyDelete, Fault::KeepDeleted] {
         let store = S3::start(fault);
         let environment = with_store(&store).await;
-        look(&environment).requires("store.rw/not_deletable");
+        run_check(&environment).requires("store.rw/not_deletable");
         let row = environment
             .db
             .value("SELECT storage_key FROM upload_pipeline.uploads WHERE expires_at < now() + interval '11 minutes'")
@@ -89,9 +89,9 @@ async fn what_the_store_does_not_delete_keeps_its_row_so_that_housekeeping_finds
 async fn a_store_that_is_silent_or_away_is_unreachable() {
     let store = S3::start(Fault::Silence);
     let mut environment = with_store(&store).await;
-    look(&environment).requires("store.rw/unreachable");
+    run_check(&environment).requires("store.rw/unreachable");
     environment.fleet.set("STORAGE_URL", "s3://documents?endpoint=http://127.0.0.1:1");
-    look(&environment).requires("store.rw/unreachable");
+    run_check(&environment).requires("store.rw/unreachable");
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn a_folder_that_cannot_be_one_is_named() {
     let mut environment = Environment::new().await;
     let file = environment.fleet.file("not-a-folder", b"x");
     environment.fleet.set("STORAGE_URL", file.join("storage").to_str().unwrap());
-    look(&environment).requires("store.rw/folder_unusable");
+    run_check(&environment).requires("store.rw/folder_unusable");
 }
 
 #[tokio::test]

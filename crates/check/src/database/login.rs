@@ -1,7 +1,7 @@
-//! The last stage of the way to the database: the encrypted connection and the login, as the roles make them.
+//! The last stage of the path to the database: the encrypted connection and the login, as the roles make them.
 
 use super::{
-    super::check::{Cause, Check, Context, Outcome, UrlPath, causes},
+    super::check::{Cause, Context, Outcome, UrlPath, declare},
     network::PROTOCOL,
 };
 use pg::{
@@ -9,97 +9,61 @@ use pg::{
     url::{DatabaseUrl, TlsMode},
 };
 
-pub(crate) static ENCRYPTION: Check =
-    Check::each_url("net.tls", "the connection is protected as the URL asks.", |context, path| {
-        Box::pin(encryption(context, path))
-    })
-    .needs(&[&PROTOCOL])
-    .finds(ENCRYPTION_CAUSES);
-pub(crate) static LOGIN: Check =
-    Check::each_url("db.login", "the login works.", |_context, path| Box::pin(login(path)))
-        .needs(&[&ENCRYPTION])
-        .finds(LOGIN_CAUSES);
-
-// What to do is the connection error's to say.
-causes! { ENCRYPTION_CAUSES:
-    TLS_REQUIRED = error("required", "The server takes encrypted connections only, and TLS is switched off here.");
-    TLS_UNSUPPORTED = error("unsupported", "The server offers no TLS.");
+declare! {
+    ENCRYPTION = each_url("net.tls", "the connection is encrypted as the URL requires.", encryption).needs(&[&PROTOCOL]);
+    TLS_REQUIRED = connection("required", ConnectCause::TlsRequired);
+    TLS_UNSUPPORTED = connection("unsupported", ConnectCause::TlsUnsupported);
     TLS_UNTRUSTED = error("untrusted",
         "The server's certificate was signed by an authority that is not trusted here, or the file of authorities cannot be used.",
         "Name a readable file with the authority's certificate in DATABASE_CA_FILE or sslrootcert.");
-    TLS_NAME = error("name_mismatch", "The server's certificate is for other names than the host in the URL.");
-    TLS_EXPIRED = error("expired", "The server's certificate is past its time, or this machine's clock is wrong.");
-    TLS_FAILED = error("failed", "The encrypted connection could not be set up.");
+    TLS_NAME = connection("name_mismatch", ConnectCause::TlsNameMismatch);
+    TLS_EXPIRED = connection("expired", ConnectCause::TlsExpired);
+    TLS_FAILED = connection("failed", ConnectCause::TlsFailed);
 }
 
-causes! { LOGIN_CAUSES:
-    WRONG_PASSWORD = error("wrong_password", "User or password is wrong. Postgres does not tell which.");
-    ROLE_MISSING = error("role_missing", "The server has no such role, or one that may not log in.");
-    DATABASE_MISSING = error("database_missing", "The server has no database of that name.");
-    ACCESS_REFUSED = error("access_refused", "The server's rules do not admit this user, database or address.");
-    TENANT_UNKNOWN = error("tenant_unknown",
-        "The pooler does not know this project: the user lacks its reference, the region is another, or the project is paused.");
-    TOO_MANY = error("too_many_connections", "The server, or its pooler, gives out no more connections.").may_pass();
-    NOT_READY = error("not_ready", "The server is starting, stopping or recovering.").may_pass();
-    NO_LOGIN = error("failed", "The login did not come to its end.").may_pass();
+declare! {
+    LOGIN = each_url("db.login", "the login works.", login).needs(&[&ENCRYPTION]);
+    WRONG_PASSWORD = connection("wrong_password", ConnectCause::AuthFailed);
+    ROLE_MISSING = connection("role_missing", ConnectCause::RoleMissing);
+    DATABASE_MISSING = connection("database_missing", ConnectCause::DatabaseMissing);
+    ACCESS_REFUSED = connection("access_refused", ConnectCause::AccessRefused);
+    TENANT_UNKNOWN = connection("tenant_unknown", ConnectCause::PoolerTenantUnknown);
+    TOO_MANY = connection("too_many_connections", ConnectCause::TooManyConnections).may_pass();
+    NOT_READY = connection("not_ready", ConnectCause::NotReady).may_pass();
+    NO_LOGIN = error("failed", "The login did not succeed, for another reason.").may_pass();
 }
 
-/// Connects as the roles do. A failure that is not of TLS is left to `db.login`.
+/// Connects as the roles do. Leaves a failure that has nothing to do with TLS to `db.login`.
 async fn encryption(context: &Context<'_>, path: &UrlPath<'_>) -> Outcome {
     let url = path.url()?;
     let target = context.target(url).map_err(|problem| TLS_UNTRUSTED.seen(problem))?;
     let problem = target.connect(&context.setup.runtime).await.err().map(|error| classify(&error, url));
-    if let Some(problem) = &problem
-        && let Some(cause) = tls_cause(problem.cause)
-    {
-        return Err(cause.seen(&problem.what).fix(&problem.fix));
+    if let Some(problem) = &problem {
+        let cause = cause_of(problem.cause);
+        if ENCRYPTION.causes.iter().any(|of_tls| std::ptr::eq(*of_tls, cause)) {
+            return Err(cause.seen(&problem.what).fix(&problem.fix));
+        }
     }
     _ = path.login.set(problem);
     Ok(protection(url).to_owned())
 }
 
-async fn login(path: &UrlPath<'_>) -> Outcome {
+async fn login(_context: &Context<'_>, path: &UrlPath<'_>) -> Outcome {
     let url = path.url()?;
     match path.login.get() {
-        Some(Some(problem)) => Err(login_cause(problem.cause).seen(&problem.what).fix(&problem.fix)),
+        Some(Some(problem)) => Err(cause_of(problem.cause).seen(&problem.what).fix(&problem.fix)),
         _ => Ok(format!("logged in to {} as {}", url.database().unwrap_or("?"), url.user().unwrap_or("?"))),
     }
 }
 
-fn protection(url: &DatabaseUrl) -> &'static str {
-    match url.tls_mode() {
-        TlsMode::Disable if url.is_local() => "no TLS, and none needed: the packets stay on this machine",
-        TlsMode::Disable => "no TLS (sslmode=disable)",
-        TlsMode::Require => "encrypted; the server's certificate is not checked (sslmode=require)",
-        TlsMode::VerifyCa => "encrypted; the certificate's authority is trusted, its name not checked",
-        TlsMode::VerifyFull => "encrypted; the certificate's authority and name are checked",
-    }
-}
-
-fn tls_cause(cause: ConnectCause) -> Option<&'static Cause> {
+fn cause_of(cause: ConnectCause) -> &'static Cause {
     match cause {
-        ConnectCause::TlsRequired => Some(&TLS_REQUIRED),
-        ConnectCause::TlsUnsupported => Some(&TLS_UNSUPPORTED),
-        ConnectCause::TlsUntrusted => Some(&TLS_UNTRUSTED),
-        ConnectCause::TlsNameMismatch => Some(&TLS_NAME),
-        ConnectCause::TlsExpired => Some(&TLS_EXPIRED),
-        ConnectCause::TlsFailed => Some(&TLS_FAILED),
-        ConnectCause::Unreachable
-        | ConnectCause::Dns
-        | ConnectCause::Ipv6Only
-        | ConnectCause::AuthFailed
-        | ConnectCause::RoleMissing
-        | ConnectCause::AccessRefused
-        | ConnectCause::DatabaseMissing
-        | ConnectCause::TooManyConnections
-        | ConnectCause::PoolerTenantUnknown
-        | ConnectCause::NotReady
-        | ConnectCause::Other => None,
-    }
-}
-
-fn login_cause(cause: ConnectCause) -> &'static Cause {
-    match cause {
+        ConnectCause::TlsRequired => &TLS_REQUIRED,
+        ConnectCause::TlsUnsupported => &TLS_UNSUPPORTED,
+        ConnectCause::TlsUntrusted => &TLS_UNTRUSTED,
+        ConnectCause::TlsNameMismatch => &TLS_NAME,
+        ConnectCause::TlsExpired => &TLS_EXPIRED,
+        ConnectCause::TlsFailed => &TLS_FAILED,
         ConnectCause::AuthFailed => &WRONG_PASSWORD,
         ConnectCause::RoleMissing => &ROLE_MISSING,
         ConnectCause::AccessRefused => &ACCESS_REFUSED,
@@ -107,6 +71,16 @@ fn login_cause(cause: ConnectCause) -> &'static Cause {
         ConnectCause::TooManyConnections => &TOO_MANY,
         ConnectCause::PoolerTenantUnknown => &TENANT_UNKNOWN,
         ConnectCause::NotReady => &NOT_READY,
-        _ => &NO_LOGIN,
+        ConnectCause::Unreachable | ConnectCause::Dns | ConnectCause::Ipv6Only | ConnectCause::Other => &NO_LOGIN,
+    }
+}
+
+fn protection(url: &DatabaseUrl) -> &'static str {
+    match url.tls_mode() {
+        TlsMode::Disable if url.is_local() => "no TLS, and none is needed: the packets stay on this machine",
+        TlsMode::Disable => "no TLS (sslmode=disable)",
+        TlsMode::Require => "encrypted; the server's certificate is not checked (sslmode=require)",
+        TlsMode::VerifyCa => "encrypted; the certificate's authority is trusted, its name is not checked",
+        TlsMode::VerifyFull => "encrypted; the certificate's authority and name are checked",
     }
 }

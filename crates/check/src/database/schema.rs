@@ -1,7 +1,7 @@
-//! Whether the schema is the one that this build works with: applied, unaltered, and as the migrations made it.
+//! Whether the schema is the one this build works with: every migration applied and unaltered, and the result unchanged.
 
 use super::{
-    super::check::{Cause, Check, Context, Outcome, Problem, causes},
+    super::check::{Context, Outcome, Problem, declare},
     server::{EXTENSION, ROLE, VERSION, WRITABLE},
 };
 use store::{
@@ -10,70 +10,53 @@ use store::{
     trial::{get_vector_facts, list_refused_pairs, writable_pairs},
 };
 
-pub(crate) static MIGRATIONS: Check =
-    Check::once("db.schema", "every migration of this build is applied, and unaltered.", |context| {
-        Box::pin(migrations(context))
-    })
-    .needs(&[&VERSION, &WRITABLE, &EXTENSION, &ROLE])
-    .finds(MIGRATIONS_CAUSES);
-pub(crate) static STATUSES: Check =
-    Check::once("db.enum", "the constraints take every status and state that this build writes.", |context| {
-        Box::pin(statuses(context))
-    })
-    .needs(&[&MIGRATIONS])
-    .finds(STATUSES_CAUSES);
-// What refuses a status is a constraint that was changed: said once.
-pub(crate) static SHAPE: Check = Check::once(
-    "db.shape",
-    "tables, columns, constraints, indexes, triggers and functions are as the migrations made them.",
-    |context| Box::pin(shape(context)),
-)
-.needs(&[&STATUSES])
-.finds(SHAPE_CAUSES);
-pub(crate) static VECTORS: Check =
-    Check::once("db.vectors", "stored vectors fit the active model, and their indexes are whole.", |context| {
-        Box::pin(vectors(context))
-    })
-    .needs(&[&MIGRATIONS])
-    .finds(VECTORS_CAUSES);
+const RESTORE: &str = "Restore it as migrations/ makes it; or restore a backup, if other changes are possible.";
 
-const RESTORE: &str =
-    "Restore it as migrations/ makes it; or restore a backup, if it is not known what else was changed.";
-causes! { MIGRATIONS_CAUSES:
-    MISSING = error("missing", "The database has no schema of this system.", "Run `app migrate`.").may_pass();
+declare! {
+    MIGRATIONS = once("db.schema", "every migration of this build is applied, and unaltered.", migrations)
+        .needs(&[&VERSION, &WRITABLE, &EXTENSION, &ROLE]);
+    MISSING = error("missing", "The database does not have this system's schema.", "Run `app migrate`.").may_pass();
     BEHIND = error("behind",
         "Migrations of this build are not applied: api and worker wait.",
         "Run `app migrate`.").may_pass();
     ALTERED = error("altered",
-        "A migration was applied with another text than this build's: it is not known which schema this is.",
-        "A migration is never edited once it was applied: build from the commit that was deployed, or restore its file.");
+        "A migration was applied with another text than this build's: the schema is unknown.",
+        "A migration is never edited after it was applied: build from the commit that was deployed, or restore its file.");
     NEWER = warning("newer",
-        "A newer build has migrated this database. Fine while its changes only add, as during a deploy or after rolling back.",
+        "A newer build has migrated this database. That is right during a deploy or after rolling back, if its changes only add.",
         "Deploy the newer build, unless this one was rolled back to on purpose.");
 }
 
-causes! { STATUSES_CAUSES:
+declare! {
+    STATUSES = once("db.enum", "the constraints accept every status and state that this build writes.", statuses)
+        .needs(&[&MIGRATIONS]);
     STATUS_REFUSED = error("status_refused",
         "A constraint refuses a status that this build writes: each document that reaches it fails.",
         "Restore the constraints on upload_jobs as the migrations made them (`app migrate --dry-run` and migrations/ have the text).");
 }
 
-causes! { SHAPE_CAUSES:
+// It needs `db.enum`, so that a changed constraint that refuses a status is reported once.
+declare! {
+    SHAPE = once("db.shape",
+        "tables, columns, constraints, indexes, triggers and functions are as the migrations made them.", shape)
+        .needs(&[&STATUSES]);
     SHAPE_MISSING = error("missing",
-        "A table, column, constraint, index, trigger or function that the migrations made is gone.",
+        "A table, column, constraint, index, trigger or function that the migrations made is missing.",
         RESTORE);
     SHAPE_CHANGED = error("changed",
         "A table, column, constraint, index, trigger or function is not as the migrations made it.",
         RESTORE);
 }
 
-causes! { VECTORS_CAUSES:
+declare! {
+    VECTORS = once("db.vectors", "stored vectors fit the active model, and their indexes are complete.", vectors)
+        .needs(&[&MIGRATIONS]);
     DIMENSION = error("dimension_unlike_model",
         "Vectors stored under the active model's name have another dimension: search and embedding would fail or mix models.",
         "Set EMBED_MODEL or EMBED_VERSION to a name of its own for the new model, then retry the documents --from chunks_stored.");
     INVALID_INDEX = warning("invalid_index",
-        "An index on vectors was left half built: searches do without it and are slow.",
-        "Run `app migrate`, which drops it and builds it again without locking writers out.");
+        "An index on vectors was left incomplete: searches do not use it and are slow.",
+        "Run `app migrate`, which drops it and builds it again without blocking writes.");
 }
 
 async fn migrations(context: &Context<'_>) -> Outcome {
@@ -99,20 +82,20 @@ async fn migrations(context: &Context<'_>) -> Outcome {
 
 async fn statuses(context: &Context<'_>) -> Outcome {
     let refused = list_refused_pairs(context.db()?).await?;
-    let Some(((status, state), says)) = refused.first() else {
-        return Ok("every status and state that this build writes is taken".to_owned());
+    let Some(((status, state), error)) = refused.first() else {
+        return Ok("every status and state that this build writes is accepted".to_owned());
     };
     if refused.len() == writable_pairs().len() {
         return Problem::skipped("every job is refused, whatever its status; see q.trip");
     }
-    let observed = format!("{} refused, the first {status} with {state}: {says}", refused.len());
-    Err(STATUS_REFUSED.seen(observed).expecting("every status and state of this build is taken"))
+    let observed = format!("{} refused, the first {status} with {state}: {error}", refused.len());
+    Err(STATUS_REFUSED.seen(observed).expecting("every status and state of this build is accepted"))
 }
 
 async fn shape(context: &Context<'_>) -> Outcome {
     let found = compare_shape(&context.conn().await?).await?;
     if !found.missing.is_empty() {
-        Err(SHAPE_MISSING.seen(format!("not there: {}", some_of(&found.missing))))
+        Err(SHAPE_MISSING.seen(format!("missing: {}", some_of(&found.missing))))
     } else if !found.changed.is_empty() {
         Err(SHAPE_CHANGED.seen(some_of(&found.changed)))
     } else {
@@ -120,7 +103,7 @@ async fn shape(context: &Context<'_>) -> Outcome {
     }
 }
 
-/// The first few; the rest counted.
+/// The first few lines, and the number of the others.
 fn some_of(lines: &[String]) -> String {
     const SHOWN: usize = 5;
     match lines.len().saturating_sub(SHOWN) {

@@ -3,84 +3,63 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
-    super::check::{Cause, Check, Context, Outcome, causes},
+    super::check::{Context, Outcome, declare},
     login::LOGIN,
 };
 use pg::server::{get_server_time, list_tables_of_others};
-use store::gauges::get_oldest_transaction;
+use store::{SCHEMA, gauges::get_oldest_transaction};
 
-pub(crate) static VERSION: Check =
-    Check::once("db.version", "the server answers and is PostgreSQL 15 or newer.", |context| {
-        Box::pin(version(context))
-    })
-    .needs(&[&LOGIN])
-    .finds(VERSION_CAUSES);
-pub(crate) static WRITABLE: Check =
-    Check::once("db.writable", "the database takes writes.", |context| Box::pin(writable(context)))
-        .needs(&[&VERSION])
-        .finds(WRITABLE_CAUSES);
-pub(crate) static EXTENSION: Check =
-    Check::once("db.extension", "pgvector is there.", |context| Box::pin(extension(context)))
-        .needs(&[&VERSION])
-        .finds(EXTENSION_CAUSES);
-pub(crate) static ROLE: Check = Check::once("db.role", "the login sees every row.", |context| Box::pin(role(context)))
-    .needs(&[&VERSION])
-    .finds(ROLE_CAUSES);
-pub(crate) static CLOCK: Check =
-    Check::once("db.clock", "this machine's clock agrees with the database's.", |context| Box::pin(clock(context)))
-        .needs(&[&VERSION])
-        .finds(CLOCK_CAUSES);
-pub(crate) static OLDEST_TRANSACTION: Check =
-    Check::once("db.horizon", "no transaction has been open for long.", |context| {
-        Box::pin(oldest_transaction(context))
-    })
-    .needs(&[&VERSION])
-    .finds(OLDEST_TRANSACTION_CAUSES);
-
-/// The oldest server that the schema works on; tested on 15 and 18.
+/// The oldest server on which the schema works; tests run on 15 and 18.
 const MIN_VERSION: i32 = 150_000;
-/// Clocks may differ by this much: tokens and leases are in seconds.
+/// Larger than the resolution of tokens and leases, which is a second.
 const MAX_SKEW: Duration = Duration::from_secs(2);
-/// A transaction open for longer holds back every vacuum; no statement of this system takes minutes.
+/// No statement of this system takes minutes, so an older transaction was forgotten. It holds back every vacuum.
 const OLD_TRANSACTION_SECONDS: i64 = 3600;
 
-causes! { VERSION_CAUSES:
+declare! {
+    VERSION = once("db.version", "the server answers and is PostgreSQL 15 or newer.", version).needs(&[&LOGIN]);
     NO_ANSWER = error("no_answer",
-        "The login worked, but a plain question got no answer.",
-        "See the message, and the server's log.").may_pass();
+        "The login worked, but a simple query got no answer.",
+        "Read the message, and the server's log.").may_pass();
     TOO_OLD = error("too_old", "The server is older than PostgreSQL 15.", "Use PostgreSQL 15 or newer.");
 }
 
-causes! { WRITABLE_CAUSES:
+declare! {
+    WRITABLE = once("db.writable", "the database accepts writes.", writable).needs(&[&VERSION]);
     READ_ONLY = error("read_only",
-        "The database takes no writes: a replica, or a host that switched to read-only, as some do when the disk is full.",
-        "Connect to the primary server; where the host has switched to read-only, free disk space or enlarge the disk.").may_pass();
+        "The database accepts no writes: a replica, or a host that switched to read-only, as some do when the disk is full.",
+        "Connect to the primary server; if the host has switched to read-only, free disk space or enlarge the disk.").may_pass();
 }
 
-causes! { EXTENSION_CAUSES:
+declare! {
+    EXTENSION = once("db.extension", "pgvector is installed.", extension).needs(&[&VERSION]);
     EXTENSION_MISSING = error("missing",
-        "The server does not offer pgvector, without which there are no vectors.",
+        "The server does not offer pgvector, which the tables of vectors need.",
         "Install the extension `vector` (pgvector) on the server, or use a host that offers it.");
     EXTENSION_NOT_CREATED = error("not_created",
-        "pgvector is offered by the server, but not created in this database.",
+        "The server offers pgvector, but it is not created in this database.",
         "Run `app migrate`, which creates it.").may_pass();
 }
 
-causes! { ROLE_CAUSES:
+declare! {
+    ROLE = once("db.role", "the login sees every row.", role).needs(&[&VERSION]);
     NOT_OWNER = error("row_security_applies",
         "This role neither owns the tables nor bypasses row-level security: it would see no rows, and no error.",
         "Connect as the role that ran `app migrate`, or give this one BYPASSRLS.");
 }
 
-causes! { CLOCK_CAUSES:
+declare! {
+    CLOCK = once("db.clock", "this machine's clock agrees with the database's.", clock).needs(&[&VERSION]);
     SKEW = warning("skew",
         "This machine's clock and the database's differ: tokens and signed URLs expire early or late.",
-        "Let both machines keep their time by NTP.");
+        "Synchronise the clocks of both machines by NTP.");
 }
 
-causes! { OLDEST_TRANSACTION_CAUSES:
+declare! {
+    OLDEST_TRANSACTION = once("db.horizon", "no transaction has been open for long.", oldest_transaction)
+        .needs(&[&VERSION]);
     OLD_TRANSACTION = warning("old_transaction",
-        "A transaction has been open for over an hour: no vacuum removes what has died since, and the queue slows down.");
+        "A transaction has been open for over an hour: no vacuum removes rows that died since, and the queue slows down.");
 }
 
 async fn version(context: &Context<'_>) -> Outcome {
@@ -91,7 +70,7 @@ async fn version(context: &Context<'_>) -> Outcome {
 
 async fn writable(context: &Context<'_>) -> Outcome {
     match &context.facts().await?.read_only {
-        None => Ok("transactions may write".to_owned()),
+        None => Ok("transactions can write".to_owned()),
         Some(why) => Err(READ_ONLY.seen(why)),
     }
 }
@@ -100,7 +79,7 @@ async fn extension(context: &Context<'_>) -> Outcome {
     let facts = context.facts().await?;
     match &facts.vector_version {
         Some(version) => Ok(format!("pgvector {version}")),
-        None if facts.vector_available => Err(EXTENSION_NOT_CREATED.seen("pgvector can be created, and is not yet")),
+        None if facts.vector_available => Err(EXTENSION_NOT_CREATED.seen("pgvector is not created in this database")),
         None => Err(EXTENSION_MISSING.seen("this server has no pgvector")),
     }
 }
@@ -108,9 +87,9 @@ async fn extension(context: &Context<'_>) -> Outcome {
 async fn role(context: &Context<'_>) -> Outcome {
     let facts = context.facts().await?;
     if facts.bypasses_row_security {
-        return Ok(format!("{} is above row-level security", facts.user));
+        return Ok(format!("{} bypasses row-level security", facts.user));
     }
-    let others = list_tables_of_others(&context.conn().await?).await?;
+    let others = list_tables_of_others(&context.conn().await?, SCHEMA).await?;
     if others.is_empty() {
         return Ok(format!("{} owns the tables", facts.user));
     }
@@ -123,10 +102,10 @@ async fn clock(context: &Context<'_>) -> Outcome {
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
     let conn = context.conn().await?;
     let before = now();
-    let theirs = get_server_time(&conn).await?;
+    let server_time = get_server_time(&conn).await?;
     let after = now();
-    // Any time between question and answer is as good as equal.
-    let ahead = if theirs > after { theirs - after } else { (theirs - before).min(0.0) };
+    // The clocks agree if the server's time is between the query and the answer.
+    let ahead = if server_time > after { server_time - after } else { (server_time - before).min(0.0) };
     if ahead.abs() <= MAX_SKEW.as_secs_f64() {
         return Ok(format!("within {:.1} s", ahead.abs()));
     }
@@ -148,5 +127,7 @@ async fn oldest_transaction(context: &Context<'_>) -> Outcome {
         open.open_for_seconds / 60,
         open.state
     );
-    Err(OLD_TRANSACTION.seen(observed).fix(format!("Find out whose it is and end it: {};", open.end_statement())))
+    Err(OLD_TRANSACTION
+        .seen(observed)
+        .fix(format!("Find the program that opened it, and end it: {};", open.end_statement())))
 }

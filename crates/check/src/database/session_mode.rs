@@ -1,12 +1,12 @@
-//! `db.mode`: what kind of connection each URL gives, by trial, and whether that is what it is used for; `db.listen`:
-//! whether notifications arrive.
+//! `db.mode`: which session mode a probe of each URL finds, and whether the URL's use needs another. `db.listen`: whether
+//! notifications arrive.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::check::{Cause, Check, Context, Modes, Outcome, Problem, causes},
+    super::check::{Context, Modes, Outcome, Problem, declare},
     server::VERSION,
 };
 use pg::{
@@ -15,23 +15,11 @@ use pg::{
 };
 use store::Listener;
 
-pub(crate) static MODE: Check =
-    Check::once("db.mode", "each URL gives the kind of connection that it is used for, by trial.", |context| {
-        Box::pin(mode(context))
-    })
-    .needs(&[&VERSION])
-    .finds(MODE_CAUSES);
-pub(crate) static LISTEN: Check =
-    Check::once("db.listen", "a notification comes back, so that new jobs start at once.", |context| {
-        Box::pin(listen(context))
-    })
-    .needs(&[&MODE])
-    .finds(LISTEN_CAUSES);
+/// Longer than the 2 s after which the listener itself gives up.
+const NOTIFY_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long a notification to ourselves may take: the listener itself gives up after 2 s.
-const NOTIFY_WITHIN: Duration = Duration::from_secs(4);
-
-causes! { MODE_CAUSES:
+declare! {
+    MODE = once("db.mode", "a probe of each URL finds the session mode that its use needs.", mode).needs(&[&VERSION]);
     SWAPPED = error("swapped",
         "The two URLs are swapped: DATABASE_URL keeps a session for each client, and DIRECT_URL leads to a pooler in transaction mode.",
         "Exchange the values of DATABASE_URL and DIRECT_URL.");
@@ -40,20 +28,21 @@ causes! { MODE_CAUSES:
     NO_SESSION = warning("no_session",
         "DATABASE_URL leads to a pooler in transaction mode and there is no DIRECT_URL: `app migrate` cannot run, and workers poll.");
     PORT_CONTRADICTS = warning("port_contradicts",
-        "The port stands for another pooler mode than a trial finds.",
+        "The port stands for another pooler mode than the probe finds.",
         "Copy the URL again from Connect in the dashboard: 5432 is for sessions, 6543 for transactions.");
     SESSION_POOLER = warning("session_pooler",
         "DATABASE_URL leads to a pooler's session port: each connection of each pool holds one of the server's, and they run out soon.",
         "Use the pooler's port 6543 (transactions) for DATABASE_URL, and keep 5432 for DIRECT_URL.");
 }
 
-causes! { LISTEN_CAUSES:
+declare! {
+    LISTEN = once("db.listen", "a notification arrives, so that new jobs start at once.", listen).needs(&[&MODE]);
     NOT_DELIVERED = warning("not_delivered",
-        "A notification sent to ourselves does not come back: workers poll, and a new job waits for the next poll.",
+        "A notification that the check sends to itself does not arrive: workers poll, and a new job waits for the next poll.",
         "Let DIRECT_URL lead to the database itself or to a pooler's session mode; until then expect up to WORKER_POLL_INTERVAL of delay.");
 }
 
-/// The two URLs; the second where it is another than the first.
+/// The two URLs; the second if it differs from the first.
 fn urls<'a>(context: &Context<'a>) -> Result<(&'a DatabaseUrl, Option<&'a DatabaseUrl>), Problem> {
     let direct = context.urls.get(1).map(|path| path.url()).transpose()?;
     Ok((context.urls[0].url()?, direct))
@@ -61,9 +50,9 @@ fn urls<'a>(context: &Context<'a>) -> Result<(&'a DatabaseUrl, Option<&'a Databa
 
 async fn mode(context: &Context<'_>) -> Outcome {
     let (url, direct) = urls(context)?;
-    let database = trial(context, url).await?;
+    let database = probe(context, url).await?;
     let direct_mode = match direct {
-        Some(direct) => Some(trial(context, direct).await?),
+        Some(direct) => Some(probe(context, direct).await?),
         None => None,
     };
     _ = context.modes.set(Modes { database, direct: direct_mode });
@@ -83,29 +72,29 @@ async fn mode(context: &Context<'_>) -> Outcome {
         }
         (_, None | Some(SessionMode::Session)) => {}
     }
-    contradicts("DATABASE_URL", url, database)?;
+    compare_port("DATABASE_URL", url, database)?;
     if url.supabase_pooler_mode() == Some(PoolerMode::Session) {
         return Err(SESSION_POOLER.seen(observed).expecting("port 6543"));
     }
     if let (Some(direct), Some(mode)) = (direct, direct_mode) {
-        contradicts("DIRECT_URL", direct, mode)?;
+        compare_port("DIRECT_URL", direct, mode)?;
     }
     Ok(observed)
 }
 
-async fn trial(context: &Context<'_>, url: &DatabaseUrl) -> Result<SessionMode, Problem> {
-    // The way to either URL has its own findings.
-    let failed = |why: String| Problem::Skipped(format!("a trial connection failed: {why}"));
+async fn probe(context: &Context<'_>, url: &DatabaseUrl) -> Result<SessionMode, Problem> {
+    // The checks of the network path report why a connection fails.
+    let failed = |why: String| Problem::Skipped(format!("the probe's connection failed: {why}"));
     let target = context.target(url).map_err(failed)?;
     probe_session_mode(&target, &context.setup.runtime).await.map_err(|error| failed(error.to_string()))
 }
 
-/// Supabase's ports stand for a mode.
-fn contradicts(variable: &str, url: &DatabaseUrl, tried: SessionMode) -> Result<(), Problem> {
-    match (url.supabase_pooler_mode(), tried) {
+/// Compares the mode that Supabase's port stands for with the probed one.
+fn compare_port(variable: &str, url: &DatabaseUrl, probed: SessionMode) -> Result<(), Problem> {
+    match (url.supabase_pooler_mode(), probed) {
         (Some(PoolerMode::Session), SessionMode::Transaction)
         | (Some(PoolerMode::Transaction), SessionMode::Session) => {
-            let observed = format!("{variable}: port {}, and a trial finds: {}", url.port(), name(tried));
+            let observed = format!("{variable}: port {}, and the probe finds {}", url.port(), name(probed));
             Err(PORT_CONTRADICTS.seen(observed).expecting("port 5432 for sessions, 6543 for transactions"))
         }
         _ => Ok(()),
@@ -127,10 +116,12 @@ fn session_advice(url: &DatabaseUrl) -> &'static str {
     }
 }
 
-/// Listens as a worker does, for as long as a worker's listener takes to prove that it works.
+/// Listens as a worker does until the listener has received its own notification.
 async fn listen(context: &Context<'_>) -> Outcome {
     let (url, direct) = urls(context)?;
-    let Some(modes) = context.modes.get() else { return Problem::skipped("the trial connections failed: see db.mode") };
+    let Some(modes) = context.modes.get() else {
+        return Problem::skipped("the probe's connections failed: see db.mode");
+    };
     if modes.direct.unwrap_or(modes.database) != SessionMode::Session {
         return Problem::skipped("no URL keeps a session; workers poll");
     }
@@ -138,12 +129,12 @@ async fn listen(context: &Context<'_>) -> Outcome {
     let (listener, wakeup) = Listener::new(target, context.setup.runtime.clone());
     let stop = CancellationToken::new();
     let running = context.setup.runtime.spawn(listener.run(stop.clone()));
-    let is_proven = tokio::time::timeout(NOTIFY_WITHIN, wakeup.proven()).await.is_ok();
+    let is_proven = tokio::time::timeout(NOTIFY_TIMEOUT, wakeup.proven()).await.is_ok();
     stop.cancel();
-    // It ends at once, and its outcome is known already.
+    // It ends at once, and `is_proven` is its outcome.
     _ = running.await;
     match is_proven {
-        true => Ok("a notification to ourselves came back".to_owned()),
-        false => Err(NOT_DELIVERED.seen(format!("no notification within {} s", NOTIFY_WITHIN.as_secs()))),
+        true => Ok("a notification arrived".to_owned()),
+        false => Err(NOT_DELIVERED.seen(format!("no notification within {} s", NOTIFY_TIMEOUT.as_secs()))),
     }
 }

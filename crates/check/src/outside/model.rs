@@ -1,25 +1,23 @@
 //! `ext.embed`: the embedding model of this process.
 
-use super::super::check::{Cause, Check, Context, Outcome, causes};
+use super::super::check::{Context, Outcome, declare};
 use domain::{Code, Failure, ports::EmbedPriority};
 
-pub(crate) static MODEL: Check =
-    Check::once("ext.embed", "the model loads and gives vectors of its dimension.", |context| Box::pin(model(context)))
-        .finds(MODEL_CAUSES);
-
-causes! { MODEL_CAUSES:
+declare! {
+    MODEL = once("ext.embed", "the model loads and gives vectors of its dimension.", model);
     MODEL_MISSING = error("model_missing",
         "The embedding model is in none of the places where it is looked for.",
         "Run `scripts/fetch model`, or set EMBED_MODEL_DIR to the folder that holds it; check EMBED_MODEL.");
     MODEL_UNUSABLE = error("model_unusable",
-        "The embedding model is there and cannot be used: damaged, of an unknown kind, or without memory or threads.",
-        "Fetch the model again (`scripts/fetch model`), and see that EMBED_MODEL is a BERT model.");
+        "The embedding model cannot be used: it is damaged or of an unknown kind, or memory or threads are missing.",
+        "Fetch the model again (`scripts/fetch model`), and check that EMBED_MODEL is a BERT model.");
     DIMENSION_UNEXPECTED = error("dimension_unexpected",
-        "The model gives vectors of another dimension than it says, or none of length 1: search would go wrong.",
+        "The model gives vectors of another dimension than it declares, or not of length 1: search would go wrong.",
         "Fetch the model again: `scripts/fetch model`.");
 }
 
-/// How far from 1 the length of a vector may be, for rounding.
+/// Allows for rounding in a vector's length of 1.
+
 const LENGTH_TOLERANCE: f32 = 0.01;
 
 async fn model(context: &Context<'_>) -> Outcome {

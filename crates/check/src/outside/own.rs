@@ -1,24 +1,19 @@
-//! `self.alive`: whether the process of this container lives. It is the image's HEALTHCHECK: quick, and quiet.
+//! `self.alive`: whether the process of this container is alive. It is the image's HEALTHCHECK.
 
 use std::net::IpAddr;
 
 use super::{
-    super::check::{Cause, Check, Context, Outcome, Problem, causes},
+    super::check::{Context, Outcome, Problem, declare},
     http,
 };
 use config::Http;
 use store::workers::{host_name, list_live_workers};
 
-pub(crate) static ALIVE: Check =
-    Check::once("self.alive", "an API or a worker is alive on this machine; checked only when asked for.", |context| {
-        Box::pin(alive(context))
-    })
-    .finds(ALIVE_CAUSES);
-
-causes! { ALIVE_CAUSES:
+declare! {
+    ALIVE = once("self.alive", "an API or a worker is alive on this machine; checked only with `--only`.", alive);
     NOTHING_ALIVE = error("nobody_alive",
-        "On this machine no API answers at its port, and no worker has shown itself for a minute.",
-        "Look at the log of this machine's process; restart it.").may_pass();
+        "On this machine no API answers at its port, and no worker has reported for a minute.",
+        "Read the log of this machine's process; restart it.").may_pass();
 }
 
 async fn alive(context: &Context<'_>) -> Outcome {
@@ -26,14 +21,14 @@ async fn alive(context: &Context<'_>) -> Outcome {
     let api = match http::send(http::local_client().get(&url)).await {
         Ok(answer) if answer.is_success() => return Ok(format!("{url} answers")),
         Ok(answer) => format!("{url} answered with {}", answer.status),
-        Err(trouble) => format!("{url}: {trouble}"),
+        Err(error) => format!("{url}: {error}"),
     };
-    // Asked only where no API answers: it costs a login.
+    // The database is asked only if no API answers, since this needs a login.
     let host = host_name();
     let worker = match worker_hosts(context).await {
         Ok(hosts) if hosts.contains(&host) => return Ok(format!("the worker on {host} is alive")),
-        Ok(_) => format!("no worker on {host} was seen within the last minute"),
-        Err(problem) => format!("the database cannot be asked for a worker: {}", problem.observed()),
+        Ok(_) => format!("no worker on {host} has reported within the last minute"),
+        Err(problem) => format!("the workers are unknown: {}", problem.observed()),
     };
     Err(NOTHING_ALIVE.seen(format!("{api}; {worker}")))
 }
@@ -42,7 +37,7 @@ async fn worker_hosts(context: &Context<'_>) -> Result<Vec<String>, Problem> {
     Ok(list_live_workers(&context.conn().await?).await?.into_iter().map(|worker| worker.host).collect())
 }
 
-/// Where the API of this machine listens, as seen from here.
+/// The address at which this machine reaches its own API.
 fn local_address(http: &Http) -> String {
     let port = http.port;
     match http.host.parse::<IpAddr>() {

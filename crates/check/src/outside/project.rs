@@ -1,35 +1,30 @@
-//! `env.project`: whether all settings that name a Supabase project name the same.
+//! `env.project`: whether all settings that name a Supabase project name the same one.
 
-use super::super::check::{Cause, Check, Context, Outcome, Problem, causes};
+use super::super::check::{Context, Outcome, Problem, declare};
 use config::{Config, StorageLocation};
 use pg::url::DatabaseUrl;
 
-pub(crate) static PROJECT: Check =
-    Check::once("env.project", "all settings that name a Supabase project name the same.", |context| {
-        Box::pin(project(context))
-    })
-    .finds(PROJECT_CAUSES);
-
-causes! { PROJECT_CAUSES:
+declare! {
+    PROJECT = once("env.project", "all settings that name a Supabase project name the same one.", project);
     OTHER_PROJECT = error("other_project",
         "Settings of two Supabase projects are mixed, such as staging's and production's.");
 }
 
 async fn project(context: &Context<'_>) -> Outcome {
-    let projects = projects(context.config);
+    let projects = list_projects(context.config);
     let named: Vec<String> = projects.iter().map(|(name, project)| format!("{name}: {project}")).collect();
     match projects.first() {
         None => Problem::skipped("no setting names a Supabase project"),
         Some((_, first)) if projects.iter().all(|(_, project)| project == first) => Ok(named.join(", ")),
         Some(_) => {
-            let fix = format!("Take all of them from {}'s project.", context.config.environment);
+            let fix = format!("Use the values of {}'s project for all of them.", context.config.environment);
             Err(OTHER_PROJECT.seen(named.join(", ")).fix(fix).expecting("one project"))
         }
     }
 }
 
-/// Each setting that names a project, with the project.
-fn projects(config: &Config) -> Vec<(&'static str, String)> {
+/// The settings that name a project, each with the project.
+fn list_projects(config: &Config) -> Vec<(&'static str, String)> {
     let of_url = |url: &url::Url| url.host_str().and_then(project_of_host).map(str::to_owned);
     let of_database = |url: &DatabaseUrl| url.project_ref().map(str::to_owned);
     let endpoint = match &config.storage.location {
@@ -45,9 +40,8 @@ fn projects(config: &Config) -> Vec<(&'static str, String)> {
     found.into_iter().filter_map(|(name, project)| Some((name, project?))).collect()
 }
 
-/// The project that a Supabase host belongs to.
-///
-/// Source: Supabase, "Connect to your database" and "S3 authentication": `<ref>.supabase.co`, `<ref>.storage.supabase.co`.
+/// The project of a Supabase host: `<ref>.supabase.co` (Supabase, "Connect to your database") or
+/// `<ref>.storage.supabase.co` ("S3 authentication").
 fn project_of_host(host: &str) -> Option<&str> {
     let name = host.strip_suffix(".supabase.co")?;
     let name = name.strip_suffix(".storage").unwrap_or(name);
@@ -59,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_project_is_read_from_its_hosts_alone() {
+    fn a_project_is_read_only_from_its_own_hosts() {
         for host in ["abcdefghij.supabase.co", "abcdefghij.storage.supabase.co"] {
             assert_eq!(project_of_host(host), Some("abcdefghij"), "{host}");
         }

@@ -1,4 +1,4 @@
-//! `store.rw`: the object store, by a small object that is stored, read, stored by a signed URL, and deleted.
+//! `store.rw`: the object store, with a small object that is stored, read, stored by a signed URL, and deleted.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::{
     super::{
         canary::{self, CanaryObject},
-        check::{Cause, Check, Context, Outcome, Problem, causes},
+        check::{Cause, Context, Outcome, Problem, declare},
         database::environment::DATABASE_READY,
     },
     http,
@@ -17,55 +17,51 @@ use super::{
 use config::StorageLocation;
 use domain::{Code, Failure, ports::ObjectStore};
 
-pub(crate) static READ_WRITE: Check = Check::once(
-    "store.rw",
-    "a small object can be stored, read back, stored by a signed URL and deleted.",
-    |context| Box::pin(read_write(context)),
-)
-.after(DATABASE_READY)
-.cleans_up()
-.finds(READ_WRITE_CAUSES);
-
 const GIVE_RIGHT: &str = "Give the key this right on the bucket; for a folder, correct its owner and mode.";
-causes! { READ_WRITE_CAUSES:
+
+declare! {
+    READ_WRITE = once("store.rw",
+        "a small object can be stored, read back, stored by a signed URL and deleted.", read_write)
+        .after(DATABASE_READY)
+        .cleans_up();
     UNREACHABLE = error("unreachable",
         "The object store does not answer, or answers with an error of its own.",
-        "Check the endpoint in STORAGE_URL, and the store's own status.").may_pass();
+        "Check the endpoint in STORAGE_URL, and the status of the store.").may_pass();
     CREDENTIALS_REFUSED = error("credentials_refused",
-        "The store does not know the access key, or its secret is another.",
-        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY again, both of one key with rights on the bucket: read, write, delete.");
+        "The store does not know the access key, or the secret is not that of the key.",
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY again, both of one key that may read, write and delete in the bucket.");
     BUCKET_MISSING = error("bucket_missing",
         "The bucket of STORAGE_URL does not exist.",
-        "Create the bucket, or correct its name in STORAGE_URL; check whose account it is.");
+        "Create the bucket, or correct its name in STORAGE_URL; check that it belongs to the key's account.");
     REGION_WRONG = error("region_wrong",
         "Requests are signed for another region than the bucket's.",
         "Set the bucket's region: STORAGE_URL=s3://…?region=….");
     CLOCK_WRONG = error("clock_wrong",
-        "This machine's clock is too far off for the store to take its signatures.",
+        "This machine's clock is so far off that the store refuses its signatures.",
         "Set this machine's clock.");
     NOT_WRITABLE = error("not_writable",
-        "The store lets this key read and not write: every upload would fail.",
+        "The key may read from the store, but not write to it: every upload would fail.",
         GIVE_RIGHT);
     NOT_READABLE = error("not_readable",
-        "What was stored cannot be read back as it was: every document would fail at its first step.",
+        "An object cannot be read back as it was stored: every document would fail at its first step.",
         GIVE_RIGHT);
     NOT_DELETABLE = error("not_deletable",
-        "The store keeps what it is told to delete: deleted documents would leave their bytes behind.",
+        "The store keeps objects that it is told to delete: the bytes of deleted documents would remain.",
         GIVE_RIGHT);
     SIGNED_PUT_REFUSED = error("signed_put_refused",
-        "The store refuses a PUT to a URL that it should accept: uploads in two steps would fail.",
-        "Give the key the right to write; behind a proxy, see that it passes host, path and query on unchanged.");
+        "The store refuses a PUT to a signed URL: uploads in two steps would fail.",
+        "Give the key the right to write; behind a proxy, check that it passes host, path and query on unchanged.");
     FOLDER_UNUSABLE = error("folder_unusable",
-        "The folder of STORAGE_URL cannot be made, or not be written to.",
-        "Make the folder, owned by the user that runs app.");
+        "The folder of STORAGE_URL cannot be created, or cannot be written to.",
+        "Create the folder, owned by the user that runs app.");
     MISCONFIGURED = error("misconfigured",
-        "STORAGE_URL or its companions cannot be used.",
-        "Correct STORAGE_URL as the sentence says.");
+        "STORAGE_URL, or a setting that belongs to it, cannot be used.",
+        "Correct STORAGE_URL as the message says.");
 }
 
-/// For one call of the store, whose client tries again by itself; a healthy store takes a tenth of a second.
-const CALL_WITHIN: Duration = Duration::from_secs(8);
-/// How long the signed URL holds.
+/// For one call, including the retries of the store's client; a healthy store takes a tenth of a second.
+const CALL_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long the signed URL is valid.
 const SIGNED_FOR: Duration = Duration::from_secs(60);
 /// Stored directly, then by the signed URL.
 const BODIES: [&[u8]; 2] = [b"app check was here\n", b"app check was here, by a signed URL\n"];
@@ -75,7 +71,7 @@ async fn read_write(context: &Context<'_>) -> Outcome {
     canary::sweep(context).await;
     let object = CanaryObject::announce(context).await;
     let stored = store_and_read(&**store, &object.key).await;
-    // Whatever went wrong: what could be removed is removed, and only then its row.
+    // Remove the object even after a failure, and its row only after the object.
     let removed = remove(&**store, &object.key).await;
     if removed.is_ok() {
         object.forget().await;
@@ -85,7 +81,7 @@ async fn read_write(context: &Context<'_>) -> Outcome {
     Ok(format!("{place}: stored, read and deleted{signed}"))
 }
 
-/// The store, and where documents are kept, without secrets.
+/// The store, and its place without secrets.
 fn open<'c>(context: &'c Context<'_>) -> Result<(&'c Arc<dyn ObjectStore>, String), Problem> {
     let (cause, place) = match &context.config.storage.location {
         None => return Problem::skipped("STORAGE_URL is missing or cannot be used"),
@@ -94,7 +90,7 @@ fn open<'c>(context: &'c Context<'_>) -> Result<(&'c Arc<dyn ObjectStore>, Strin
             let at = s3
                 .endpoint
                 .as_ref()
-                .map_or_else(|| format!("in {}", s3.region), |url| format!("at {}", http::shown(url)));
+                .map_or_else(|| format!("in {}", s3.region), |url| format!("at {}", http::without_secrets(url)));
             (&MISCONFIGURED, format!("bucket {} {at}", s3.bucket))
         }
     };
@@ -104,7 +100,7 @@ fn open<'c>(context: &'c Context<'_>) -> Result<(&'c Arc<dyn ObjectStore>, Strin
     }
 }
 
-/// What a failed call means, where a plain refusal of it means `denied`.
+/// The cause of a failed call; `denied` if the store refuses this one.
 fn problem(failure: Failure, denied: &'static Cause) -> Problem {
     let cause = match failure.code {
         Code::StorageBucketMissing => &BUCKET_MISSING,
@@ -117,19 +113,19 @@ fn problem(failure: Failure, denied: &'static Cause) -> Problem {
     cause.seen(failure.message)
 }
 
-/// Stores, reads, and does it again by a signed URL; whether the store signs.
+/// Stores and reads an object, then again by a signed URL. Returns whether the store signs URLs.
 async fn store_and_read(store: &dyn ObjectStore, key: &str) -> Result<bool, Problem> {
     let body = stream::iter([io::Result::Ok(Bytes::from_static(BODIES[0]))]);
     if let Err(failure) = within(store.put(key, Box::pin(body), 0)).await {
-        return Err(put_refused(store, key, failure).await);
+        return Err(cause_of_failed_put(store, key, failure).await);
     }
     read_back(store, key, BODIES[0], &NOT_READABLE).await?;
     let signed = within(store.signed_put_url(key, SIGNED_FOR)).await;
     let Some(url) = signed.map_err(|failure| problem(failure, &SIGNED_PUT_REFUSED))? else { return Ok(false) };
-    let refused = |said: String| SIGNED_PUT_REFUSED.seen(format!("the PUT to a signed URL {said}"));
+    let refused = |result: String| SIGNED_PUT_REFUSED.seen(format!("the PUT to a signed URL {result}"));
     let answer = http::send(http::client().put(url).body(BODIES[1]))
         .await
-        .map_err(|trouble| refused(format!("failed: {trouble}")))?;
+        .map_err(|error| refused(format!("failed: {error}")))?;
     if !answer.is_success() {
         let code = s3_code(&answer.text()).map(|code| format!(" ({code})")).unwrap_or_default();
         return Err(refused(format!("was answered with {}{code}", answer.status)));
@@ -137,12 +133,12 @@ async fn store_and_read(store: &dyn ObjectStore, key: &str) -> Result<bool, Prob
     read_back(store, key, BODIES[1], &SIGNED_PUT_REFUSED).await.map(|()| true)
 }
 
-/// A key that may not write may perhaps read; one that may do neither is the wrong one.
-async fn put_refused(store: &dyn ObjectStore, key: &str, failure: Failure) -> Problem {
+/// The cause of a failed PUT. A key that may not even read is the wrong key.
+async fn cause_of_failed_put(store: &dyn ObjectStore, key: &str, failure: Failure) -> Problem {
     if failure.code == Code::StorageDenied
         && within(store.head(key)).await.is_err_and(|again| again.code == Code::StorageDenied)
     {
-        return CREDENTIALS_REFUSED.seen(format!("{} It may not even read", failure.message));
+        return CREDENTIALS_REFUSED.seen(format!("{} The key may not read either", failure.message));
     }
     problem(failure, &NOT_WRITABLE)
 }
@@ -153,16 +149,16 @@ async fn read_back(store: &dyn ObjectStore, key: &str, body: &[u8], denied: &'st
     let size = within(store.head(key)).await.map_err(failed)?;
     let fetched = within(store.fetch(key, &to)).await;
     let read = tokio::fs::read(&to).await;
-    // Not being there is fine.
+    // The file is missing if the fetch failed.
     drop(tokio::fs::remove_file(&to).await);
     let observed = match fetched.map_err(failed)? {
-        None => "what was just stored is not there".to_owned(),
+        None => "the object that was just stored is missing".to_owned(),
         Some(_) if size == Some(body.len() as u64) && read.is_ok_and(|read| read == body) => return Ok(()),
-        Some(stored) => format!("{} bytes were stored, and {} others came back", body.len(), stored.bytes_len),
+        Some(stored) => format!("{} bytes were stored, and {} different ones were read", body.len(), stored.bytes_len),
     };
-    Err(denied.seen(observed).fix(
-        "See whether something between here and the store caches or changes objects, and that nothing deletes them.",
-    ))
+    Err(denied
+        .seen(observed)
+        .fix("Check whether a proxy before the store caches or changes objects, and that no rule deletes them."))
 }
 
 async fn remove(store: &dyn ObjectStore, key: &str) -> Result<(), Problem> {
@@ -171,19 +167,19 @@ async fn remove(store: &dyn ObjectStore, key: &str) -> Result<(), Problem> {
     match within(store.head(key)).await.map_err(failed)? {
         None => Ok(()),
         Some(_) => Err(NOT_DELETABLE
-            .seen("what was just deleted is still there")
-            .fix("Give the key the right to delete; a bucket with object lock keeps what it has.")),
+            .seen("the object that was just deleted is still there")
+            .fix("Give the key the right to delete; a bucket with object lock keeps its objects.")),
     }
 }
 
 async fn within<T>(call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    timeout(CALL_WITHIN, call).await.unwrap_or_else(|_elapsed| {
-        let said = format!("The object storage gave no answer within {} s.", CALL_WITHIN.as_secs());
-        Err(Failure::new(Code::StorageUnavailable, said))
+    timeout(CALL_TIMEOUT, call).await.unwrap_or_else(|_elapsed| {
+        let message = format!("The object storage gave no answer within {} s.", CALL_TIMEOUT.as_secs());
+        Err(Failure::new(Code::StorageUnavailable, message))
     })
 }
 
-/// S3's own code in an XML answer.
+/// The S3 error code in an XML answer.
 fn s3_code(text: &str) -> Option<&str> {
     let code = text.split_once("<Code>")?.1.split_once("</Code>")?.0;
     code.chars().all(|c| c.is_ascii_alphanumeric()).then_some(code)

@@ -1,10 +1,10 @@
 use super::*;
 
 settings! {
-    /// Whose tokens are taken.
+    /// Which tokens are accepted.
     Auth in "auth", titled "Auth";
 
-    /// The project whose users' tokens are taken; issuer and key set (JWKS) follow from it.
+    /// The project whose users' tokens are accepted; issuer and key set (JWKS) are derived from it.
     SUPABASE_URL[API] supabase_url: Url = project_url, optional "https://abcdefghijklmnop.supabase.co";
     /// Secret of tokens signed with HS256 (Supabase's legacy JWT secret).
     SUPABASE_JWT_SECRET[API] jwt_secret: Secret<String> = jwt_secret, secret "a-secret-of-32-characters-or-more";
@@ -13,12 +13,12 @@ settings! {
 }
 
 impl Auth {
-    /// The issuer that a token of the project names.
+    /// The issuer of the project's tokens.
     pub fn issuer(&self) -> Option<String> {
         self.supabase_url.as_ref().map(|url| format!("{}/auth/v1", base(url)))
     }
 
-    /// Where the project publishes its public keys.
+    /// The address of the project's public keys.
     pub fn jwks_url(&self) -> Option<String> {
         self.issuer().map(|issuer| format!("{issuer}/.well-known/jwks.json"))
     }
@@ -38,7 +38,7 @@ fn project_url(text: &str) -> Result<Url, String> {
 
 fn jwt_secret(text: &str) -> Result<Secret<String>, String> {
     if text.starts_with("eyJ") && text.matches('.').count() == 2 {
-        return Err("is itself a token (the anon or service key); take the JWT secret".to_owned());
+        return Err("is itself a token (the anon or service key); use the JWT secret".to_owned());
     }
     Ok(Secret::new(text.to_owned()))
 }

@@ -27,7 +27,7 @@ settings! {
 }
 
 impl Database {
-    /// Gives `DATABASE_CA_FILE` to the URLs that name no file themselves.
+    /// Adds `DATABASE_CA_FILE` to the URLs that name no file themselves.
     pub(crate) fn complete(mut self) -> Self {
         if let Some(file) = &self.ca_file {
             for url in [&mut self.url, &mut self.direct_url] {
@@ -37,21 +37,21 @@ impl Database {
         self
     }
 
-    /// The database, perhaps through a pooler in transaction mode: for everything that needs no session.
+    /// The URL for everything that needs no session: it may lead through a pooler in transaction mode.
     ///
     /// # Errors
     ///
-    /// Without `DATABASE_URL`, which [`Config::load`](crate::Config::load) rules out for the roles that need it.
+    /// `DATABASE_URL` is not set. [`Config::load`](crate::Config::load) rules this out for the roles that need it.
     pub fn url(&self) -> Result<&DatabaseUrl, ConfigError> {
         self.url.as_ref().ok_or_else(|| ConfigError(vec![Fault::missing(&Self::DATABASE_URL)]))
     }
 
-    /// The best chance of a connection that keeps its session, for LISTEN and migrations: `DIRECT_URL`, else
-    /// `DATABASE_URL`, which a probe has to look at first.
+    /// The URL for LISTEN and migrations, which need a session: `DIRECT_URL`, else `DATABASE_URL`, whose session mode the
+    /// caller has to probe first.
     ///
     /// # Errors
     ///
-    /// Without either.
+    /// Neither is set.
     pub fn session_url(&self) -> Result<&DatabaseUrl, ConfigError> {
         self.direct_url.as_ref().map_or_else(|| self.url(), Ok)
     }

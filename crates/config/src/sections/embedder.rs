@@ -4,7 +4,7 @@ settings! {
     /// The model that turns texts into vectors.
     Embedder in "embedder", titled "Embedder";
 
-    /// The model, as rows name it.
+    /// Name of the model, which rows store.
     EMBED_MODEL[MODEL] model: String = name, default "all-MiniLM-L6-v2";
     /// Version of the vectors; a change embeds everything again.
     EMBED_VERSION[MODEL] version: String = name, default "1";

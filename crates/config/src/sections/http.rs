@@ -1,7 +1,7 @@
 use super::*;
 
 settings! {
-    /// How the API listens and what it bounds.
+    /// The API's listener and limits.
     Http in "http", titled "HTTP";
 
     /// Port to listen on, set by the platform; wins over `API_PORT`.
@@ -45,12 +45,12 @@ settings! {
     CORS_ORIGINS[API] cors_origins: Vec<String> = origins, default "",
         example "https://app.example.com,https://admin.example.com";
     also
-    /// An `API_PORT` of the environment that `PORT` overrules, where they differ.
+    /// The `API_PORT` of the environment if `PORT` overrules it with another value.
     overruled_port: Option<u16>;
 }
 
 impl Http {
-    /// Lets what the platform says of port and address stand in.
+    /// Applies the port and the address that the platform sets.
     pub(crate) fn complete(mut self, reader: &Reader<'_>, platform_url: Option<Url>) -> Self {
         if let Some(port) = self.platform_port {
             let differs = port != self.port && reader.is_from_environment(&Self::API_PORT);

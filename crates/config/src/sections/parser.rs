@@ -2,10 +2,10 @@ use super::*;
 use ::domain::ports::ParseLimits;
 
 named! {
-    /// Which documents go to LlamaParse. All are verified and read here first.
+    /// Which documents LlamaParse reads. All are verified and read locally first.
     #[derive(Default)]
     ParserChoice {
-        /// Those that cannot be read here (pages that are pictures), and those uploaded with `ocr`; none without a key.
+        /// Those that cannot be read locally (pages that are pictures), and those uploaded with `ocr`; none without a key.
         #[default]
         Auto = "auto",
         /// None.
@@ -16,7 +16,7 @@ named! {
 }
 
 settings! {
-    /// What parsing one document may cost, and where a remote parser is.
+    /// Limits for parsing one document, and the remote parser.
     Parser in "parser", titled "Parser";
 
     /// Pages, slides or sheets of one document; `0`: no limit.
@@ -39,19 +39,19 @@ settings! {
     LLAMAPARSE_TIER[WORKER] llamaparse_tier: String = tier, default "cost_effective";
     /// Seconds that LlamaParse may take for one document, its queue included.
     PARSE_REMOTE_TIMEOUT[WORKER] remote_timeout: Duration = seconds(1.0..=86_400.0), default "1800";
-    /// Address at which LlamaParse reaches the API, so that it can say when it is done. Without it, it is asked every
-    /// 5 to 60 s.
+    /// Address at which LlamaParse reaches the API to report that it is done. Without it, workers poll LlamaParse every 5 to
+    /// 60 s.
     WEBHOOK_BASE_URL[WORKER] webhook_base_url: Url = service_url, optional "https://api.example.com";
-    /// What the URLs and headers of webhooks are made with, 32 characters or more, the same in every process of API and
-    /// worker. Needed with `WEBHOOK_BASE_URL`; development has one.
+    /// Secret from which the URLs and headers of webhooks are made, 32 characters or more, the same in every process of API
+    /// and worker. Needed with `WEBHOOK_BASE_URL`; development has one.
     WEBHOOK_SECRET[BOTH] webhook_secret: Secret<String> = long_secret, secret "32 random bytes: openssl rand -hex 32";
 }
 
-/// What stands in for WEBHOOK_SECRET on a laptop: the same in every process, and no secret.
-const DEVELOPMENT_SECRET: &str = "development: anybody may say that a document is ready to be asked for";
+/// The default of WEBHOOK_SECRET in development. It is not secret.
+const DEVELOPMENT_SECRET: &str = "development only: this webhook secret is public";
 
 impl Parser {
-    /// Gives a laptop a secret for webhooks.
+    /// Sets the secret for webhooks in development.
     pub(crate) fn complete(mut self, reader: &Reader<'_>) -> Self {
         if self.webhook_secret.is_none() && reader.environment() == Environment::Development {
             self.webhook_secret = Some(Secret::new(DEVELOPMENT_SECRET.to_owned()));
@@ -59,7 +59,7 @@ impl Parser {
         self
     }
 
-    /// Bounds for one document.
+    /// Limits for one document.
     pub fn limits(&self) -> ParseLimits {
         ParseLimits {
             max_pages: self.max_pages,
@@ -70,7 +70,7 @@ impl Parser {
     }
 }
 
-/// A child needs some memory to start at all.
+/// A parser process needs some memory to start.
 fn memory(text: &str) -> Result<u64, String> {
     let bytes = bytes(text)?;
     if bytes >= 64 << 20 { Ok(bytes) } else { Err("is less than 64 MiB, in which no parser starts".to_owned()) }
@@ -81,16 +81,16 @@ fn output(text: &str) -> Result<u64, String> {
     if bytes > 0 { Ok(bytes) } else { Err("leaves no room for any text".to_owned()) }
 }
 
-/// A URL has no default value of its own.
+/// The field is an `Option`, since `Url` has no `Default`.
 fn some_url(text: &str) -> Result<Option<Url>, String> {
     service_url(text).map(Some)
 }
 
 fn tier(text: &str) -> Result<String, String> {
-    // Source: LlamaParse, "Parse File".
+    // LlamaParse, "Parse File".
     const TIERS: [&str; 3] = ["cost_effective", "agentic", "agentic_plus"];
     if TIERS.contains(&text) {
         return Ok(text.to_owned());
     }
-    Err(format!("is none of {}; `fast` gives no markdown", TIERS.join(", ")))
+    Err(format!("is not one of {}; `fast` gives no markdown", TIERS.join(", ")))
 }

@@ -10,7 +10,7 @@ settings! {
     /// `./storage`) where one machine does everything.
     STORAGE_URL[BOTH] location: StorageLocation = _,
         late "s3://documents/app?endpoint=https://abc.storage.supabase.co/storage/v1/s3&region=eu-west-2", key "url";
-    /// `true` takes a folder outside development too: only right when every process sees the same disk.
+    /// `true` accepts a folder outside development too: only right if all processes use the same disk.
     STORAGE_ALLOW_LOCAL[BOTH] allow_local: bool = flag, default "false", example "true";
     /// Signs our own upload URLs, 32 characters or more, the same in every process of the API. Development derives one.
     STORAGE_SIGNING_SECRET[API] signing_secret: Secret<String> = long_secret,
@@ -26,7 +26,7 @@ settings! {
 }
 
 impl Storage {
-    /// Reads the location, which the region and the endpoint complete, and derives the secret of a laptop.
+    /// Reads the location, after its defaults for region and endpoint, and derives the secret of development.
     pub(crate) fn complete(mut self, reader: &mut Reader<'_>) -> Self {
         let parse = |text: &str| StorageLocation::parse(text, self.endpoint.as_ref(), &self.region);
         self.location = reader.optional(&Self::STORAGE_URL, parse);
@@ -40,22 +40,22 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// Without `STORAGE_URL`, which [`Config::load`](crate::Config::load) rules out for the roles that need it.
+    /// `STORAGE_URL` is not set. [`Config::load`](crate::Config::load) rules this out for the roles that need it.
     pub fn location(&self) -> Result<&StorageLocation, ConfigError> {
         self.location.as_ref().ok_or_else(|| ConfigError(vec![Fault::missing(&Self::STORAGE_URL)]))
     }
 
-    /// Signs our own upload URLs.
+    /// The secret that signs our own upload URLs.
     ///
     /// # Errors
     ///
-    /// Without `STORAGE_SIGNING_SECRET`, as for [`location`](Self::location). Development always has one.
+    /// `STORAGE_SIGNING_SECRET` is not set, as for [`location`](Self::location). Development always has one.
     pub fn signing_secret(&self) -> Result<&Secret<String>, ConfigError> {
         self.signing_secret.as_ref().ok_or_else(|| ConfigError(vec![Fault::missing(&Self::STORAGE_SIGNING_SECRET)]))
     }
 }
 
-/// The same in every process of a laptop that shares a store; anyone who has this code can compute it.
+/// The same for all processes with the same store. It can be computed from this code, so it is for development only.
 fn derived_secret(location: Option<&StorageLocation>) -> Secret<String> {
     let digest = Sha256::digest(format!("app development upload URLs: {location:?}"));
     Secret::new(digest.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -10,9 +10,9 @@ settings! {
     WORKER_LEASE[WORKER] lease: Duration = seconds(0.5..=3600.0), default "30";
     /// Seconds between heartbeats; less than half the lease, so that one may be missed.
     WORKER_HEARTBEAT[WORKER] heartbeat: Duration = seconds(0.1..=1800.0), default "10";
-    /// Seconds between looks for work where no notification arrives.
+    /// Seconds between polls for jobs if no notifications arrive.
     WORKER_POLL_INTERVAL[WORKER] poll_interval: Duration = seconds(0.05..=3600.0), default "5";
-    /// Seconds between looks for work where notifications are proven to arrive.
+    /// Seconds between polls for jobs if notifications are known to arrive.
     WORKER_LISTEN_POLL_INTERVAL[WORKER] listen_poll_interval: Duration = seconds(0.05..=3600.0), default "30";
     /// Tries after the first before a job is given up.
     WORKER_MAX_RETRIES[WORKER] max_retries: u32 = whole(0..=100), default "3";

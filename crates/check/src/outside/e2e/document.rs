@@ -7,53 +7,31 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::super::{
+use super::{
     super::{
-        check::{Cause, Context, Problem, causes},
-        database::environment::ready_db,
+        super::{
+            check::{Context, Problem},
+            database::workers::list_workers,
+        },
+        http::{self, Answer},
     },
-    http::{self, Answer},
+    FAILED, NOT_COMPLETE_IN_TIME, NOT_FOUND_BY_SEARCH, REFUSED, UNREACHABLE,
 };
 use canary::CANARY_NAME;
 use domain::Status;
 use messages::{self, BASE_PATH, DocumentsAccepted, JobView, SearchMode, SearchRequest, SearchResponse, TextRequest};
-use store::workers::list_live_workers;
-
-causes! { DOCUMENT_CAUSES:
-    NOT_CONFIGURED = error("not_configured",
-        "It is not known where the API is, or as which user to log in.",
-        "Let DATABASE_URL and STORAGE_URL be the API's, for a key of the check's own; or set APP_TOKEN.");
-    UNREACHABLE = error("unreachable",
-        "The API does not answer, or the connection breaks.",
-        "See the cause that api.reach names, with --api-url.").may_pass();
-    REFUSED = error("refused",
-        "The API does not take a document.",
-        "Do what the answer says; docs/errors.md has its code.");
-    FAILED = error("failed",
-        "The document was taken, and its job failed.",
-        "Do what the message says; docs/errors.md has its code, the worker's log the rest.");
-    NOT_COMPLETE_IN_TIME = error("not_complete_in_time",
-        "The document was taken, and its job did not end: no worker is alive, or they are busy or stuck.",
-        "Start a worker, or look at the log of the ones there are; `app jobs` shows what they are busy with.").may_pass();
-    NOT_FOUND_BY_SEARCH = error("not_found_by_search",
-        "The document is complete, and a search for it does not find it.",
-        "See the API's log; ext.embed and db.schema name what search needs.");
-    NOT_REMOVED = warning("not_removed",
-        "What the check has put in could not be removed whole; a worker's housekeeping, or the next check, does it.",
-        "Nothing, where a worker runs; else run `app check` again with the API's own STORAGE_URL in ten minutes.");
-}
 
 /// For one request: the upload waits for the object store, the first search for the model.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two requests for the job.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How it ended, if not badly.
+/// How the check ended, if without a problem.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// Complete, and found.
+    /// The document became complete and was found.
     Found { ms: u128 },
-    /// INT or TERM came.
+    /// INT or TERM arrived.
     Stopped,
 }
 
@@ -63,28 +41,29 @@ pub(super) struct TestDocument<'c> {
     http: reqwest::Client,
     root: String,
     token: String,
-    /// A word that no other document has.
+    /// A word that no other document contains.
     word: String,
     text: String,
 }
 
 impl<'c> TestDocument<'c> {
     pub(super) fn new(context: &'c Context<'_>, root: &str, token: &str) -> Self {
-        // Sixteen letters: one word to every tokenizer.
+        // Letters only, so that every tokenizer takes it as one word.
         let word: String = Uuid::new_v4().as_bytes().iter().map(|byte| char::from(b'a' + byte % 26)).collect();
         let text = format!("# {CANARY_NAME}\n\nThe canary that sings in this shaft is called {word}.\n");
         Self { context, http: http::client(), root: root.to_owned(), token: token.to_owned(), word, text }
     }
 
-    /// Of the document, which the API stores as it is.
+    /// The hash of the document's bytes, which the API stores unchanged.
     pub(super) fn sha256(&self) -> String {
         Sha256::digest(self.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Uploads, waits, searches. The answer to a request is always awaited, so that what it made is known.
+    /// Uploads, waits, searches. Every answer is awaited, even after INT or TERM, so that everything stored is known.
     pub(super) async fn upload_and_find(&self) -> Result<Ended, Problem> {
-        let (began, stop) = (Instant::now(), self.context.setup.stop);
-        let patience = self.context.config.client.e2e_timeout;
+        let began = Instant::now();
+        let stop = self.context.setup.stop;
+        let limit = self.context.config.client.e2e_timeout;
         if stop.is_cancelled() {
             return Ok(Ended::Stopped);
         }
@@ -95,11 +74,11 @@ impl<'c> TestDocument<'c> {
             }
             let view: JobView = self.read(&self.send(Method::GET, &format!("/jobs/{job}"), |r| r).await?)?;
             if view.terminal {
-                ended_well(&view)?;
+                require_complete(&view)?;
                 break;
             }
-            if began.elapsed() >= patience {
-                return Err(self.late(&view, patience).await);
+            if began.elapsed() >= limit {
+                return Err(self.late(&view, limit).await);
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -109,40 +88,42 @@ impl<'c> TestDocument<'c> {
         if stop.is_cancelled() {
             return Ok(Ended::Stopped);
         }
-        self.search(document, patience.saturating_sub(began.elapsed())).await?;
+        self.search(document, limit.saturating_sub(began.elapsed())).await?;
         Ok(Ended::Found { ms: began.elapsed().as_millis() })
     }
 
     async fn upload(&self) -> Result<(Uuid, Uuid), Problem> {
         let body = TextRequest { title: CANARY_NAME.to_owned(), text: self.text.clone() };
         let answer = self.send(Method::POST, "/documents", |request| request.json(&body)).await?;
-        let taken: DocumentsAccepted = self.read(&answer)?;
-        let file = taken.documents.into_iter().next();
+        let accepted: DocumentsAccepted = self.read(&answer)?;
+        let file = accepted.documents.into_iter().next();
         match file.as_ref().map(|file| (file.job_id, file.document_id, &file.problem)) {
             Some((Some(job), Some(document), None)) => Ok((job, document)),
             Some((_, _, Some(problem))) => Err(self.refused(problem)),
-            _ => Err(self.unreachable("it took the document without saying as what")),
+            _ => Err(self.unreachable("it accepted the document, but named no job")),
         }
     }
 
-    /// The first search of an API loads the model, beside whatever else keeps the machine busy: `left` is for it, if
-    /// that is more than any request gets.
+    /// The first search of an API loads the model, which can take long on a busy machine. So the search may take the
+    /// time that is left, if that is more than the time for other requests.
     async fn search(&self, document: Uuid, left: Duration) -> Result<(), Problem> {
         let query = format!("What is the canary called {}?", self.word);
         let request = SearchRequest { query, limit: Some(5), mode: SearchMode::Hybrid, document_id: Some(document) };
-        let patient = |builder: RequestBuilder| builder.json(&request).timeout(left.max(ANSWER_WITHIN));
-        let answer = self.send(Method::POST, "/search", patient).await?;
+        let body = |builder: RequestBuilder| builder.json(&request).timeout(left.max(ANSWER_TIMEOUT));
+        let answer = self.send(Method::POST, "/search", body).await?;
         if let Some(problem) = answer.json::<messages::Problem>().filter(|_| !answer.is_success()) {
-            return Err(NOT_FOUND_BY_SEARCH.seen(said(&problem)));
+            return Err(NOT_FOUND_BY_SEARCH.seen(describe(&problem)));
         }
         let found: SearchResponse = self.read(&answer)?;
         match found.hits.iter().any(|hit| hit.document_id == document && hit.text.contains(&self.word)) {
             true => Ok(()),
-            false => Err(NOT_FOUND_BY_SEARCH.seen(format!("{} hits, and it is not among them", found.hits.len()))),
+            false => {
+                Err(NOT_FOUND_BY_SEARCH.seen(format!("{} hits, and the document is not among them", found.hits.len())))
+            }
         }
     }
 
-    /// Deletes what was uploaded, as its owner; its bytes are housekeeping's.
+    /// Deletes the document as its owner. Housekeeping deletes its bytes.
     pub(super) async fn delete(&self) -> Result<(), Problem> {
         let listed = self.send(Method::GET, "/documents?limit=50", |request| request).await?;
         let listed: serde_json::Value = self.read(&listed)?;
@@ -160,18 +141,18 @@ impl<'c> TestDocument<'c> {
         with: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Answer, Problem> {
         let url = format!("{}{BASE_PATH}{path}", self.root);
-        let request = self.http.request(method, url).timeout(ANSWER_WITHIN).bearer_auth(&self.token);
-        http::send(with(request)).await.map_err(|trouble| self.unreachable(trouble))
+        let request = self.http.request(method, url).timeout(ANSWER_TIMEOUT).bearer_auth(&self.token);
+        http::send(with(request)).await.map_err(|error| self.unreachable(error))
     }
 
-    /// A good answer's body, or the refusal.
+    /// The body of a successful answer, or the refusal.
     fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Problem> {
         if answer.is_success() {
-            return answer.json().ok_or_else(|| self.unreachable("answered in a form that this build does not know"));
+            return answer.json().ok_or_else(|| self.unreachable("answered in a form that this build cannot read"));
         }
         Err(match answer.json::<messages::Problem>() {
             Some(problem) => self.refused(&problem),
-            None => self.unreachable(format!("answered with {}, and not as this API does", answer.status)),
+            None => self.unreachable(format!("answered with {}, but not as this API does", answer.status)),
         })
     }
 
@@ -180,52 +161,50 @@ impl<'c> TestDocument<'c> {
     }
 
     fn refused(&self, problem: &messages::Problem) -> Problem {
-        let refused = REFUSED.seen(format!("{}: {}", self.root, said(problem)));
+        let refused = REFUSED.seen(format!("{}: {}", self.root, describe(problem)));
         if problem.status != 401 {
             return refused;
         }
         refused.fix(
-            "The API does not know this key: it uses another database than DATABASE_URL. Give both the same, or \
+            "The API does not know this key: it uses another database than DATABASE_URL. Set both to the same, or \
              unset DATABASE_URL and set APP_TOKEN.",
         )
     }
 
-    async fn late(&self, view: &JobView, patience: Duration) -> Problem {
-        let workers = match self.workers_alive().await {
-            Ok(0) => "no worker is alive".to_owned(),
-            Ok(n) => format!("{n} workers are alive"),
-            Err(_) => "whether a worker is alive is not known here".to_owned(),
+    async fn late(&self, view: &JobView, limit: Duration) -> Problem {
+        let workers = match list_workers(self.context).await {
+            Ok(workers) if workers.is_empty() => "no worker is alive".to_owned(),
+            Ok(workers) => format!("{} workers are alive", workers.len()),
+            Err(_) => "whether a worker is alive is unknown".to_owned(),
         };
         let error = last_error(view, "code").map(|code| format!(", its last failure {code}")).unwrap_or_default();
-        let (status, state) = (printable(&view.status), printable(&view.state));
-        let after = patience.as_secs();
-        NOT_COMPLETE_IN_TIME.seen(format!("after {after} s the job stands at {status}, {state}{error}; {workers}"))
-    }
-
-    async fn workers_alive(&self) -> Result<usize, Problem> {
-        Ok(list_live_workers(&ready_db(self.context)?.get().await?).await?.len())
+        let after = limit.as_secs();
+        NOT_COMPLETE_IN_TIME.seen(format!("after {after} s the job is {}{error}; {workers}", progress(view)))
     }
 }
 
-fn said(problem: &messages::Problem) -> String {
+fn describe(problem: &messages::Problem) -> String {
     format!("{} {} [{}]", problem.status, printable(&problem.detail), printable(&problem.code))
 }
 
-fn ended_well(view: &JobView) -> Result<(), Problem> {
+fn require_complete(view: &JobView) -> Result<(), Problem> {
     if view.status == Status::Complete.as_str() {
         return Ok(());
     }
     let code = last_error(view, "code").unwrap_or_else(|| view.state.clone());
     let message = last_error(view, "message").unwrap_or_default();
-    let (status, state) = (printable(&view.status), printable(&view.state));
-    Err(FAILED.seen(format!("{status} ({state}): {message} [{code}]")))
+    Err(FAILED.seen(format!("{}: {message} [{code}]", progress(view))))
+}
+
+fn progress(view: &JobView) -> String {
+    format!("{} ({})", printable(&view.status), printable(&view.state))
 }
 
 fn last_error(view: &JobView, field: &str) -> Option<String> {
     view.last_error.as_ref()?[field].as_str().map(printable)
 }
 
-/// The answer may be any service's, and a terminal takes no control characters.
+/// `text` without control characters, which could steer the terminal: the answering service is unknown.
 fn printable(text: &str) -> String {
     const MAX_CHARS: usize = 300;
     text.chars().filter(|c| !c.is_control()).take(MAX_CHARS).collect()
