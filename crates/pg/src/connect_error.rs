@@ -4,82 +4,21 @@ use std::{error::Error, io};
 
 use tokio_postgres::error::{DbError, SqlState};
 
-use super::url::{DatabaseUrl, PoolerMode, is_loopback};
+use super::{
+    probe::SessionMode,
+    url::{DatabaseUrl, is_loopback},
+};
 use domain::Code;
 
 #[cfg(test)]
 mod tests;
 
-/// The causes of a failed connection that are told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectCause {
-    /// Refused, timed out, or closed before the server answered.
-    Unreachable,
-    /// The host name has no address.
-    Dns,
-    /// The host has only an IPv6 address, and this machine has no IPv6 route.
-    Ipv6Only,
-    /// The server requires TLS, and it is switched off here.
-    TlsRequired,
-    /// TLS is required here, and the server does not support it.
-    TlsUnsupported,
-    /// The certificate is not signed by a trusted authority.
-    TlsUntrusted,
-    /// The certificate is for other host names.
-    TlsNameMismatch,
-    /// The certificate has expired or is not valid yet, or this machine's clock is wrong.
-    TlsExpired,
-    /// Any other failure of the handshake.
-    TlsFailed,
-    /// The user or the password is wrong or missing.
-    AuthFailed,
-    /// The role does not exist or may not log in.
-    RoleMissing,
-    /// The server's rules (`pg_hba.conf`, an allow-list) refuse this user, database or address.
-    AccessRefused,
-    /// The database does not exist.
-    DatabaseMissing,
-    /// Every connection that the server or the pooler allows is in use.
-    TooManyConnections,
-    /// The pooler does not know the project: its reference or region is wrong, or it is paused.
-    PoolerTenantUnknown,
-    /// The server is starting, stopping or recovering.
-    NotReady,
-    /// Another cause; the message says more.
-    Other,
-}
-
-impl ConnectCause {
-    /// Stable name, for checks, logs and `last_error`.
-    pub fn code(self) -> Code {
-        match self {
-            Self::Unreachable => Code::Unreachable,
-            Self::Dns => Code::Dns,
-            Self::Ipv6Only => Code::Ipv6Only,
-            Self::TlsRequired => Code::TlsRequired,
-            Self::TlsUnsupported => Code::TlsUnsupported,
-            Self::TlsUntrusted => Code::TlsUntrusted,
-            Self::TlsNameMismatch => Code::TlsNameMismatch,
-            Self::TlsExpired => Code::TlsExpired,
-            Self::TlsFailed => Code::TlsFailed,
-            Self::AuthFailed => Code::AuthFailed,
-            Self::RoleMissing => Code::RoleMissing,
-            Self::AccessRefused => Code::AccessRefused,
-            Self::DatabaseMissing => Code::DatabaseMissing,
-            Self::TooManyConnections => Code::TooManyConnections,
-            Self::PoolerTenantUnknown => Code::PoolerTenantUnknown,
-            Self::NotReady => Code::NotReady,
-            Self::Other => Code::DatabaseError,
-        }
-    }
-}
-
 /// A failed connection, explained in one line. Contains no password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} ({}): {why} {fix}", self.code())]
+#[error("{what} ({code}): {why} {fix}")]
 pub struct ConnectProblem {
-    /// The cause.
-    pub cause: ConnectCause,
+    /// The cause, for checks, logs and `last_error`; [`Code::DatabaseError`] if it is not one of the known ones.
+    pub code: Code,
     /// What happened, with host and port.
     pub what: String,
     /// What it means.
@@ -88,25 +27,18 @@ pub struct ConnectProblem {
     pub fix: String,
 }
 
-impl ConnectProblem {
-    /// Stable name of the cause.
-    pub fn code(&self) -> Code {
-        self.cause.code()
-    }
-}
-
 /// Explains `error`, which occurred while connecting to `url`: a [`tokio_postgres::Error`], or an error that has one, an
 /// [`io::Error`] or a [`rustls::Error`] among its sources.
 pub fn classify(error: &(dyn Error + 'static), url: &DatabaseUrl) -> ConnectProblem {
-    let cause = cause_of(error, url);
+    let code = cause_of(error, url);
     let message = url.without_password(&innermost_message(error));
     let place = if url.is_socket() {
         format!("the socket in {} (port {})", url.host(), url.port())
     } else {
         format!("{}:{}", url.host(), url.port())
     };
-    let (why, fix) = advice(cause, url);
-    ConnectProblem { cause, what: format!("Connecting to {place} failed: {message}"), why, fix }
+    let (why, fix) = advice(code, url);
+    ConnectProblem { code, what: format!("Connecting to {place} failed: {message}"), why, fix }
 }
 
 /// `error` and its sources, outermost first. `source` of an [`io::Error`] skips the error that it wraps, so that is added.
@@ -129,7 +61,7 @@ fn innermost_message(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-fn cause_of(error: &(dyn Error + 'static), url: &DatabaseUrl) -> ConnectCause {
+fn cause_of(error: &(dyn Error + 'static), url: &DatabaseUrl) -> Code {
     for source in chain(error) {
         if let Some(db) = source.downcast_ref::<DbError>() {
             return cause_of_answer(db);
@@ -138,7 +70,7 @@ fn cause_of(error: &(dyn Error + 'static), url: &DatabaseUrl) -> ConnectCause {
             return cause_of_handshake(tls);
         }
         if source.is::<tokio::time::error::Elapsed>() {
-            return ConnectCause::Unreachable;
+            return Code::Unreachable;
         }
         if let Some(io) = source.downcast_ref::<io::Error>()
             && io.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>())
@@ -149,160 +81,156 @@ fn cause_of(error: &(dyn Error + 'static), url: &DatabaseUrl) -> ConnectCause {
     // tokio-postgres has no types for these, only texts.
     let text = chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ");
     if text.contains("does not support TLS") {
-        ConnectCause::TlsUnsupported
+        Code::TlsUnsupported
     } else if text.contains("password missing") || text.contains("authentication error") {
-        ConnectCause::AuthFailed
+        Code::AuthFailed
     } else if text.contains("TLS handshake") {
-        ConnectCause::TlsFailed
+        Code::TlsFailed
     } else if text.contains("timeout") || text.contains("connection closed") {
-        ConnectCause::Unreachable
+        Code::Unreachable
     } else {
-        ConnectCause::Other
+        Code::DatabaseError
     }
 }
 
 /// The cause behind an error response of the server or a pooler.
-fn cause_of_answer(db: &DbError) -> ConnectCause {
+fn cause_of_answer(db: &DbError) -> Code {
     let message = db.message().to_ascii_lowercase();
-    let code = db.code();
+    let state = db.code();
     // Poolers send their own texts under general codes (XX000, 08P01), so the texts are checked first.
     if message.contains("tenant") && message.contains("not found") {
-        ConnectCause::PoolerTenantUnknown
-    } else if *code == SqlState::TOO_MANY_CONNECTIONS
+        Code::PoolerTenantUnknown
+    } else if *state == SqlState::TOO_MANY_CONNECTIONS
         || message.contains("max clients")
         || message.contains("max_client_conn")
         || message.contains("no more connections allowed")
     {
-        ConnectCause::TooManyConnections
+        Code::TooManyConnections
     } else if requires_tls(&message) {
-        ConnectCause::TlsRequired
+        Code::TlsRequired
     } else if message.contains("no pg_hba.conf entry") || message.contains("pg_hba.conf rejects") {
-        ConnectCause::AccessRefused
+        Code::AccessRefused
     } else if message.contains("role")
         && (message.ends_with("does not exist") || message.ends_with("not permitted to log in"))
     {
-        ConnectCause::RoleMissing
-    } else if *code == SqlState::INVALID_PASSWORD || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION {
-        ConnectCause::AuthFailed
-    } else if *code == SqlState::INVALID_CATALOG_NAME {
-        ConnectCause::DatabaseMissing
-    } else if *code == SqlState::CANNOT_CONNECT_NOW || *code == SqlState::ADMIN_SHUTDOWN {
-        ConnectCause::NotReady
+        Code::RoleMissing
+    } else if *state == SqlState::INVALID_PASSWORD || *state == SqlState::INVALID_AUTHORIZATION_SPECIFICATION {
+        Code::AuthFailed
+    } else if *state == SqlState::INVALID_CATALOG_NAME {
+        Code::DatabaseMissing
+    } else if *state == SqlState::CANNOT_CONNECT_NOW || *state == SqlState::ADMIN_SHUTDOWN {
+        Code::NotReady
     } else {
-        ConnectCause::Other
+        Code::DatabaseError
     }
 }
 
 /// Whether the message says that TLS is required: Postgres from version 12, earlier versions, and hosting services.
 fn requires_tls(message: &str) -> bool {
+    let texts = ["connection is insecure", "ssl connection is required", "ssl required", "sslmode=require"];
     (message.contains("pg_hba.conf") && (message.ends_with("no encryption") || message.ends_with("ssl off")))
-        || message.contains("connection is insecure")
-        || message.contains("ssl connection is required")
-        || message.contains("ssl required")
-        || message.contains("sslmode=require")
+        || texts.iter().any(|text| message.contains(text))
 }
 
-fn cause_of_handshake(tls: &rustls::Error) -> ConnectCause {
+fn cause_of_handshake(tls: &rustls::Error) -> Code {
     use rustls::CertificateError as Certificate;
     match tls {
         rustls::Error::InvalidCertificate(certificate) => match certificate {
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => ConnectCause::TlsNameMismatch,
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => Code::TlsNameMismatch,
             Certificate::Expired
             | Certificate::ExpiredContext { .. }
             | Certificate::NotValidYet
-            | Certificate::NotValidYetContext { .. } => ConnectCause::TlsExpired,
-            _ => ConnectCause::TlsUntrusted,
+            | Certificate::NotValidYetContext { .. } => Code::TlsExpired,
+            _ => Code::TlsUntrusted,
         },
-        _ => ConnectCause::TlsFailed,
+        _ => Code::TlsFailed,
     }
 }
 
-fn cause_of_io(io: &io::Error, url: &DatabaseUrl) -> ConnectCause {
+fn cause_of_io(io: &io::Error, url: &DatabaseUrl) -> Code {
     /// "Address family not supported" in Linux's `errno.h`: the machine has no IPv6.
     const EAFNOSUPPORT: i32 = 97;
     let by_name = !url.is_socket() && url.host().parse::<std::net::Ipv4Addr>().is_err() && !is_loopback(&url.host());
     let no_route = matches!(io.kind(), io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable)
         || io.raw_os_error() == Some(EAFNOSUPPORT);
     if no_route && by_name {
-        ConnectCause::Ipv6Only
+        Code::Ipv6Only
     } else if io.to_string().contains("failed to lookup address") {
-        ConnectCause::Dns
+        Code::Dns
     } else {
-        ConnectCause::Unreachable
+        Code::Unreachable
     }
 }
 
 /// `why` and `fix` of a [`ConnectProblem`].
-fn advice(cause: ConnectCause, url: &DatabaseUrl) -> (String, String) {
-    let (why, fix) = match cause {
-        ConnectCause::Unreachable if url.is_socket() => (
+fn advice(code: Code, url: &DatabaseUrl) -> (String, String) {
+    let (why, fix) = match code {
+        Code::Unreachable if url.is_socket() => (
             "No server listens on this socket.",
             "Start the server, or correct the socket's folder and port in the URL.",
         ),
-        ConnectCause::Unreachable => (
+        Code::Unreachable => (
             "No Postgres server answers there: the server is down, the port is wrong, or a firewall blocks the connection.",
             "Check the host and port in the URL, that the server runs, and that it admits this machine's address.",
         ),
-        ConnectCause::Dns => (
+        Code::Dns => (
             "The host name has no address: it is misspelt, the project is paused or deleted, or DNS is down.",
             "Copy the URL again from the database's dashboard.",
         ),
-        ConnectCause::Ipv6Only => {
+        Code::Ipv6Only => {
             let why = "The host has only an IPv6 address, and this machine has no IPv6 route.";
             return (why.to_owned(), ipv4_advice(url));
         }
-        ConnectCause::TlsRequired => (
+        Code::TlsRequired => (
             "The server accepts only encrypted connections, and the URL or the default switches TLS off.",
             "Put sslmode=verify-full into the URL (or remove sslmode=disable).",
         ),
-        ConnectCause::TlsUnsupported => (
+        Code::TlsUnsupported => (
             "The server does not support TLS.",
             "Switch TLS on in the server. On a private network only, you can put sslmode=disable into the URL.",
         ),
-        ConnectCause::TlsUntrusted => (
+        Code::TlsUntrusted => (
             "The server's certificate was signed by an authority that is not trusted here.",
             "Download the database's CA certificate and name the file in DATABASE_CA_FILE \
              (Supabase: Project Settings → Database → SSL Configuration).",
         ),
-        ConnectCause::TlsNameMismatch => (
+        Code::TlsNameMismatch => (
             "The server's certificate is for other names than the host in the URL.",
             "Use a host name from the certificate. If the host cannot be changed, use sslmode=verify-ca.",
         ),
-        ConnectCause::TlsExpired => (
+        Code::TlsExpired => (
             "The server's certificate is not valid at the time on this machine's clock.",
             "Renew the certificate, or correct this machine's clock.",
         ),
-        ConnectCause::TlsFailed => (
+        Code::TlsFailed => (
             "The encrypted connection could not be set up.",
             "Check that the port belongs to Postgres, and that the server supports TLS 1.2 or 1.3.",
         ),
-        ConnectCause::AuthFailed => return ("The user or the password is wrong.".to_owned(), password_advice(url)),
-        ConnectCause::RoleMissing => (
+        Code::AuthFailed => return ("The user or the password is wrong.".to_owned(), password_advice(url)),
+        Code::RoleMissing => (
             "The role does not exist on this server, or may not log in.",
             "Correct the user in the URL, or create the role with LOGIN.",
         ),
-        ConnectCause::AccessRefused => (
+        Code::AccessRefused => (
             "The server's rules do not admit this user, database or address.",
             "Add this machine's address to the allow-list (pg_hba.conf), or use a user and database that it admits.",
         ),
-        ConnectCause::DatabaseMissing => (
+        Code::DatabaseMissing => (
             "The server has no database of this name.",
             "Correct the name after the last / in the URL, or create the database.",
         ),
-        ConnectCause::TooManyConnections => (
+        Code::TooManyConnections => (
             "Every connection that the server or its pooler allows is in use.",
             "Lower DATABASE_POOL_SIZE or the number of instances, or connect through a pooler in transaction mode.",
         ),
-        ConnectCause::PoolerTenantUnknown => (
+        Code::PoolerTenantUnknown => (
             "The pooler does not know this project: the user lacks its reference, the region is wrong, or the project is \
              paused.",
             "The user must be postgres.<project reference> and the host that of the project's region; copy the URL \
              again from Connect → Transaction pooler.",
         ),
-        ConnectCause::NotReady => {
-            ("The server is starting, stopping or recovering.", "Wait; the connection is tried again.")
-        }
-        ConnectCause::Other => ("The cause is not one of the known ones.", "See the server's log."),
+        Code::NotReady => ("The server is starting, stopping or recovering.", "Wait; the connection is tried again."),
+        _ => ("The cause is not one of the known ones.", "See the server's log."),
     };
     (why.to_owned(), fix.to_owned())
 }
@@ -310,7 +238,7 @@ fn advice(cause: ConnectCause, url: &DatabaseUrl) -> (String, String) {
 /// What to do about a host with only an IPv6 address: use the pooler's URLs, which contain the project's reference.
 pub fn ipv4_advice(url: &DatabaseUrl) -> String {
     let (Some(transaction), Some(session)) =
-        (url.suggested_pooler_url(PoolerMode::Transaction), url.suggested_pooler_url(PoolerMode::Session))
+        (url.suggested_pooler_url(SessionMode::Transaction), url.suggested_pooler_url(SessionMode::Session))
     else {
         return "Use a host that has an IPv4 address, such as the database's connection pooler.".to_owned();
     };

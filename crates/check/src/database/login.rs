@@ -4,8 +4,9 @@ use super::{
     super::check::{Cause, Check, Context, Outcome, UrlPath, causes},
     network::PROTOCOL,
 };
+use domain::Code;
 use pg::{
-    connect_error::{ConnectCause, classify},
+    connect_error::classify,
     url::{DatabaseUrl, TlsMode},
 };
 
@@ -50,7 +51,7 @@ async fn encryption(context: &Context<'_>, path: &UrlPath<'_>) -> Outcome {
     let target = context.target(url).map_err(|problem| TLS_UNTRUSTED.seen(problem))?;
     let problem = target.connect(&context.setup.runtime).await.err().map(|error| classify(&error, url));
     if let Some(problem) = &problem
-        && let Some(cause) = tls_cause(problem.cause)
+        && let Some(cause) = tls_cause(problem.code)
     {
         return Err(cause.seen(&problem.what).fix(&problem.fix));
     }
@@ -61,7 +62,7 @@ async fn encryption(context: &Context<'_>, path: &UrlPath<'_>) -> Outcome {
 async fn login(path: &UrlPath<'_>) -> Outcome {
     let url = path.url()?;
     match path.login.get() {
-        Some(Some(problem)) => Err(login_cause(problem.cause).seen(&problem.what).fix(&problem.fix)),
+        Some(Some(problem)) => Err(login_cause(problem.code).seen(&problem.what).fix(&problem.fix)),
         _ => Ok(format!("logged in to {} as {}", url.database().unwrap_or("?"), url.user().unwrap_or("?"))),
     }
 }
@@ -76,37 +77,27 @@ fn protection(url: &DatabaseUrl) -> &'static str {
     }
 }
 
-fn tls_cause(cause: ConnectCause) -> Option<&'static Cause> {
-    match cause {
-        ConnectCause::TlsRequired => Some(&TLS_REQUIRED),
-        ConnectCause::TlsUnsupported => Some(&TLS_UNSUPPORTED),
-        ConnectCause::TlsUntrusted => Some(&TLS_UNTRUSTED),
-        ConnectCause::TlsNameMismatch => Some(&TLS_NAME),
-        ConnectCause::TlsExpired => Some(&TLS_EXPIRED),
-        ConnectCause::TlsFailed => Some(&TLS_FAILED),
-        ConnectCause::Unreachable
-        | ConnectCause::Dns
-        | ConnectCause::Ipv6Only
-        | ConnectCause::AuthFailed
-        | ConnectCause::RoleMissing
-        | ConnectCause::AccessRefused
-        | ConnectCause::DatabaseMissing
-        | ConnectCause::TooManyConnections
-        | ConnectCause::PoolerTenantUnknown
-        | ConnectCause::NotReady
-        | ConnectCause::Other => None,
+fn tls_cause(code: Code) -> Option<&'static Cause> {
+    match code {
+        Code::TlsRequired => Some(&TLS_REQUIRED),
+        Code::TlsUnsupported => Some(&TLS_UNSUPPORTED),
+        Code::TlsUntrusted => Some(&TLS_UNTRUSTED),
+        Code::TlsNameMismatch => Some(&TLS_NAME),
+        Code::TlsExpired => Some(&TLS_EXPIRED),
+        Code::TlsFailed => Some(&TLS_FAILED),
+        _ => None,
     }
 }
 
-fn login_cause(cause: ConnectCause) -> &'static Cause {
-    match cause {
-        ConnectCause::AuthFailed => &WRONG_PASSWORD,
-        ConnectCause::RoleMissing => &ROLE_MISSING,
-        ConnectCause::AccessRefused => &ACCESS_REFUSED,
-        ConnectCause::DatabaseMissing => &DATABASE_MISSING,
-        ConnectCause::TooManyConnections => &TOO_MANY,
-        ConnectCause::PoolerTenantUnknown => &TENANT_UNKNOWN,
-        ConnectCause::NotReady => &NOT_READY,
+fn login_cause(code: Code) -> &'static Cause {
+    match code {
+        Code::AuthFailed => &WRONG_PASSWORD,
+        Code::RoleMissing => &ROLE_MISSING,
+        Code::AccessRefused => &ACCESS_REFUSED,
+        Code::DatabaseMissing => &DATABASE_MISSING,
+        Code::TooManyConnections => &TOO_MANY,
+        Code::PoolerTenantUnknown => &TENANT_UNKNOWN,
+        Code::NotReady => &NOT_READY,
         _ => &NO_LOGIN,
     }
 }

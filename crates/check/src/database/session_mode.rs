@@ -11,7 +11,7 @@ use super::{
 };
 use pg::{
     probe::{SessionMode, probe_session_mode},
-    url::{DatabaseUrl, PoolerMode},
+    url::DatabaseUrl,
 };
 use store::Listener;
 
@@ -84,7 +84,7 @@ async fn mode(context: &Context<'_>) -> Outcome {
         (_, None | Some(SessionMode::Session)) => {}
     }
     contradicts("DATABASE_URL", url, database)?;
-    if url.supabase_pooler_mode() == Some(PoolerMode::Session) {
+    if url.supabase_pooler_mode() == Some(SessionMode::Session) {
         return Err(SESSION_POOLER.seen(observed).expecting("port 6543"));
     }
     if let (Some(direct), Some(mode)) = (direct, direct_mode) {
@@ -103,8 +103,8 @@ async fn trial(context: &Context<'_>, url: &DatabaseUrl) -> Result<SessionMode, 
 /// Supabase's ports stand for a mode.
 fn contradicts(variable: &str, url: &DatabaseUrl, tried: SessionMode) -> Result<(), Problem> {
     match (url.supabase_pooler_mode(), tried) {
-        (Some(PoolerMode::Session), SessionMode::Transaction)
-        | (Some(PoolerMode::Transaction), SessionMode::Session) => {
+        (Some(SessionMode::Session), SessionMode::Transaction)
+        | (Some(SessionMode::Transaction), SessionMode::Session) => {
             let observed = format!("{variable}: port {}, and a trial finds: {}", url.port(), name(tried));
             Err(PORT_CONTRADICTS.seen(observed).expecting("port 5432 for sessions, 6543 for transactions"))
         }
