@@ -20,7 +20,6 @@ mod text;
 use std::{
     path::{Path, PathBuf},
     thread,
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -75,11 +74,11 @@ impl LocalParser {
         let _permit = self.children.acquire().await.map_err(|_closed| Fault::unavailable("closed"))?;
         let mut running = Running::start(&self.executable)?;
         let limits = request.limits;
-        match time::timeout(Duration::from_millis(limits.time_ms), running.parse(request)).await {
+        match time::timeout(limits.time, running.parse(request)).await {
             Ok(answer) => answer,
             Err(_) => {
                 running.kill().await;
-                Err(Fault::Timeout { limit_ms: limits.time_ms })
+                Err(Fault::timeout(limits.time))
             }
         }
     }
@@ -101,7 +100,7 @@ impl Parser for LocalParser {
         // The child's working directory is `/`.
         let path = std::path::absolute(path).map_err(|error| Fault::unavailable(&error.kind().to_string()))?;
         let mime = mime.chars().take(MAX_HINT_CHARS).collect();
-        let request = Request { path, mime, filename: extension_of(filename), limits: limits.into() };
+        let request = Request { path, mime, filename: extension_of(filename), limits };
         Ok(self.parse_in_child(&request).await?)
     }
 }
