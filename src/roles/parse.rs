@@ -1,4 +1,4 @@
-//! `app parse FILE`: prints what search will see of a file.
+//! `app parse FILE`: prints the markdown that search will see.
 
 use std::{fs, io, path::Path, process::ExitCode};
 
@@ -25,11 +25,11 @@ pub fn run(args: ParseArgs, sources: &Sources) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The child that parses can only say that it could not read the file, as if another try might: here a person waits.
+/// Checks the file here, because the child's failure would say that the file is tried again.
 fn expect_a_file(path: &Path) -> Result<(), Failure> {
     let fault = match fs::File::open(path).and_then(|file| file.metadata()) {
         Ok(metadata) if metadata.is_file() => return Ok(()),
-        Ok(_) => "It is no file. Name a file.".to_owned(),
+        Ok(_) => "It is not a file. Name a file.".to_owned(),
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound => "There is no such file. Check the name.".to_owned(),
             io::ErrorKind::PermissionDenied => "You may not read it. Check its permissions.".to_owned(),
