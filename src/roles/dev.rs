@@ -86,7 +86,7 @@ fn start(once: bool, folder: &DevFolder, sources: &Sources, build: &BuildInfo) -
         // Short, because a person waits. Unfinished jobs are handed back and continue at the next start.
         .with_fallback("WORKER_GRACE", "5");
     folder.write(DATABASE_URL_FILE, &url)?;
-    let outcome = super::run(Role::Dev, &sources, build, |ctx| async { serve(ctx, folder, &cluster, once).await });
+    let outcome = super::run(Role::Dev, &sources, build, |ctx| Box::pin(serve(ctx, folder, &cluster, once)));
     folder.remove_client_files();
     let stopped = runtime.block_on(cluster.stop());
     runtime.shutdown_background();

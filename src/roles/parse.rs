@@ -6,7 +6,7 @@ use crate::cli::ParseArgs;
 use client::render;
 use config::{Config, Role, Sources};
 use domain::{Code, Failure, ports::Parser};
-use readers::{LocalParser, LocalParserOptions};
+use readers::LocalParser;
 
 /// Parses the file as a worker does, and prints the markdown.
 ///
@@ -18,7 +18,7 @@ pub fn run(args: ParseArgs, sources: &Sources) -> anyhow::Result<ExitCode> {
     let filename = args.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     client::run(async move {
         expect_a_file(&args.file)?;
-        let parser = LocalParser::new(LocalParserOptions::default());
+        let parser = LocalParser::default();
         let document = parser.parse(&args.file, "", &filename, limits).await?;
         render::print(&document.markdown)?;
         Ok(ExitCode::SUCCESS)

@@ -28,7 +28,7 @@ use providers::{
     object_storage::{Credentials, ObjectStorage},
 };
 use queue::{Steps, Worker, WorkerSettings};
-use readers::{LocalParser, LocalParserOptions};
+use readers::LocalParser;
 use store::{
     Listener, Wakeup,
     jobs::{ClaimOptions, Completer},
@@ -165,7 +165,7 @@ pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<
     let pipeline = Pipeline {
         db: db.clone(),
         store,
-        parser: Arc::new(LocalParser::new(LocalParserOptions::default())),
+        parser: Arc::new(LocalParser::default()),
         remote: remote_parser(&ctx.config)?,
         model,
         limits: ctx.config.parser.limits(),

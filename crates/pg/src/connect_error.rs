@@ -42,15 +42,11 @@ pub fn classify(error: &(dyn Error + 'static), url: &DatabaseUrl) -> ConnectProb
 }
 
 /// `error` and its sources, outermost first. `source` of an [`io::Error`] skips the error that it wraps, so that is added.
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| next_source(error))
-}
-
-fn next_source<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(inner) => Some(inner),
         None => error.source(),
-    }
+    })
 }
 
 /// The innermost message, which says the most.
