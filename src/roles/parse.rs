@@ -47,7 +47,7 @@ mod tests {
     fn what_is_no_file_is_named_with_what_to_do_and_not_tried_again() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         assert_eq!(expect_a_file(&root.join("Cargo.toml")), Ok(()));
-        for (name, why) in [("no-such-file.pdf", "There is no such file"), ("src", "It is no file")] {
+        for (name, why) in [("no-such-file.pdf", "There is no such file"), ("src", "It is not a file")] {
             let failure = expect_a_file(&root.join(name)).unwrap_err();
             assert!(failure.message.contains(name) && failure.message.contains(why), "{failure}");
             assert!(!failure.class.is_retryable(), "{failure}");
