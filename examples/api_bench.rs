@@ -80,9 +80,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn postgres(folder: PathBuf) -> anyhow::Result<()> {
     let env: HashMap<String, String> = std::env::vars().collect();
-    let mut options = ClusterOptions::durable(folder);
-    options.tcp = true;
-    let cluster = Cluster::start_or_adopt(find_binaries(&env)?, options).await?;
+    let cluster = Cluster::start_or_adopt(find_binaries(&env)?, ClusterOptions::durable(folder)).await?;
     let maintenance = ConnectTarget::new(DatabaseUrl::parse(&cluster.url("postgres"))?, Duration::from_secs(5))?;
     ensure_database(&maintenance, &Handle::current(), "bench").await?;
     println!("{}", cluster.url("bench"));

@@ -46,14 +46,14 @@ pub enum Command {
         PORT=10000 app api                 PORT wins over API_PORT\n\n\
         It listens before the database is reachable; /livez answers at once, /readyz says what is missing.\n\
         SIGTERM: running requests are finished, then exit 0.")]
-    Api(ApiArgs),
+    Api,
     /// Run the worker: takes each uploaded document through the pipeline
     #[command(after_long_help = "Examples:\n  \
         DATABASE_URL=postgres://… STORAGE_URL=s3://… app worker\n  \
         WORKER_CONCURRENCY=4 app worker    four documents at once\n\n\
         Start any number, on any number of hosts: they share the queue in the database.\n\
         SIGTERM: running jobs are finished or handed back within 25 seconds, then exit 0.")]
-    Worker(WorkerArgs),
+    Worker,
     /// Bring the database schema up to date; safe to run twice at once
     #[command(after_long_help = "Examples:\n  \
         app migrate                        before each deploy\n  \
@@ -110,14 +110,6 @@ pub enum Command {
     #[command(name = "parse-child", hide = true)]
     ParseChild,
 }
-
-/// `app api`.
-#[derive(Debug, Args)]
-pub struct ApiArgs {}
-
-/// `app worker`.
-#[derive(Debug, Args)]
-pub struct WorkerArgs {}
 
 /// `app migrate`.
 #[derive(Debug, Args)]

@@ -35,8 +35,8 @@ fn run(command: Command, build: &BuildInfo) -> anyhow::Result<ExitCode> {
     let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let sources = Sources::from_process();
     match command {
-        Command::Api(_) => roles::run(Role::Api, &sources, build, roles::api::run),
-        Command::Worker(_) => roles::run(Role::Worker, &sources, build, roles::worker::run),
+        Command::Api => roles::run(Role::Api, &sources, build, roles::api::run),
+        Command::Worker => roles::run(Role::Worker, &sources, build, roles::worker::run),
         Command::Migrate(args) => roles::run(Role::Migrate, &sources, build, |ctx| roles::migrate::run(args, ctx)),
         Command::Check(args) => roles::check::run(args, &sources, build),
         Command::Dev(args) => roles::dev::run(args, &sources, build),

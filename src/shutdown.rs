@@ -7,30 +7,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// A request to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    /// SIGINT: a person pressed Ctrl-C.
-    Interrupt,
-    /// SIGTERM: the platform stops this process.
-    Terminate,
-}
-
-impl Stop {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Interrupt => "SIGINT",
-            Self::Terminate => "SIGTERM",
-        }
-    }
-
+#[derive(Debug, Clone, Copy)]
+struct Stop {
+    signal: &'static str,
     /// 128 plus the signal's number, as a shell reports a process that was ended by it.
-    fn exit_code(self) -> i32 {
-        match self {
-            Self::Interrupt => 130,
-            Self::Terminate => 143,
-        }
-    }
+    exit_code: i32,
 }
+
+/// A person pressed Ctrl-C.
+const INTERRUPT: Stop = Stop { signal: "SIGINT", exit_code: 130 };
+/// The platform stops this process.
+const TERMINATE: Stop = Stop { signal: "SIGTERM", exit_code: 143 };
 
 /// Starts listening. The first signal cancels the token; the second exits the process with 130 (SIGINT) or 143
 /// (SIGTERM). Nothing is lost by that, because leases expire.
@@ -55,8 +42,8 @@ fn stops() -> io::Result<impl Stream<Item = Stop> + Send> {
     let both = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     Ok(stream::unfold(both, |(mut interrupt, mut terminate)| async move {
         let stop = tokio::select! {
-            Some(()) = interrupt.recv() => Stop::Interrupt,
-            Some(()) = terminate.recv() => Stop::Terminate,
+            Some(()) = interrupt.recv() => INTERRUPT,
+            Some(()) = terminate.recv() => TERMINATE,
             else => return None,
         };
         Some((stop, (interrupt, terminate)))
@@ -65,11 +52,11 @@ fn stops() -> io::Result<impl Stream<Item = Stop> + Send> {
 
 async fn watch(mut stops: impl Stream<Item = Stop> + Unpin, token: CancellationToken, exit: impl FnOnce(i32)) {
     let Some(first) = stops.next().await else { return };
-    tracing::info!(signal = first.name(), "{} received: stopping; a second signal ends at once", first.name());
+    tracing::info!(signal = first.signal, "{} received: stopping; a second signal ends at once", first.signal);
     token.cancel();
     let Some(second) = stops.next().await else { return };
-    tracing::warn!(signal = second.name(), "{} received while stopping: ending at once", second.name());
-    exit(second.exit_code());
+    tracing::warn!(signal = second.signal, "{} received while stopping: ending at once", second.signal);
+    exit(second.exit_code);
 }
 
 #[cfg(test)]
@@ -80,14 +67,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_signal_cancels_and_the_second_exits_with_its_code() {
-        for (second, code) in [(Stop::Interrupt, 130), (Stop::Terminate, 143)] {
+        for (second, code) in [(INTERRUPT, 130), (TERMINATE, 143)] {
             let (send, stops) = mpsc::unbounded_channel();
             let stops = Box::pin(stream::unfold(stops, |mut stops| async { Some((stops.recv().await?, stops)) }));
             let (exited, mut exit) = mpsc::unbounded_channel();
             let token = CancellationToken::new();
             let watching = tokio::spawn(watch(stops, token.clone(), move |code| exited.send(code).unwrap()));
             assert!(!token.is_cancelled());
-            send.send(Stop::Terminate).unwrap();
+            send.send(TERMINATE).unwrap();
             token.cancelled().await;
             assert!(exit.try_recv().is_err(), "one signal must not exit");
             send.send(second).unwrap();

@@ -43,7 +43,7 @@ const DATABASE: &str = "app";
 pub fn run(args: DevArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
     let sources = &sources.clone().with_default_environment(Environment::Development);
     let named = Config::load_lenient(Role::Dev, sources).0.client.dev_dir;
-    let folder = DevFolder::new(dev_dir(named.as_deref()));
+    let folder = DevFolder(dev_dir(named.as_deref()));
     match args.action {
         Some(DevAction::Stop) => client::run(stop(&folder)),
         Some(DevAction::Reset) => client::run(reset(&folder)),

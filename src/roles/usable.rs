@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use config::Environment;
 use domain::{Code, Failure};
-use pg::{Db, DbError};
+use pg::Db;
 use store::migrations::{SchemaState, get_environment_stamp, schema_state};
 
 /// The pause between two checks. Short, so that the process soon notices a migration.
@@ -25,11 +25,7 @@ pub(super) async fn wait_until_usable(
 ) -> Result<bool, Failure> {
     let mut logged = String::new();
     loop {
-        let reason = match check_usable(db, environment).await {
-            Ok(()) => return Ok(true),
-            Err(Unusable::Refused(failure)) => return Err(failure),
-            Err(Unusable::NotYet(reason)) => reason,
-        };
+        let Some(reason) = find_obstacle(db, environment).await? else { return Ok(true) };
         if reason != logged {
             tracing::warn!("waiting: {reason}");
             logged = reason;
@@ -53,31 +49,26 @@ pub(super) async fn refuse_wrong_environment(db: &Db, environment: Environment) 
     }
 }
 
-enum Unusable {
-    NotYet(String),
-    Refused(Failure),
-}
-
-impl From<DbError> for Unusable {
-    fn from(error: DbError) -> Self {
-        Self::NotYet(error.to_string())
+/// Why the database cannot be used yet; `None` if it can.
+///
+/// # Errors
+///
+/// The database belongs to another environment.
+async fn find_obstacle(db: &Db, environment: Environment) -> Result<Option<String>, Failure> {
+    match get_environment_stamp(db).await {
+        Ok(Some(stamped)) if stamped != environment.as_str() => return Err(wrong_environment(&stamped, environment)),
+        Ok(_) => {}
+        Err(error) => return Ok(Some(error.to_string())),
     }
-}
-
-async fn check_usable(db: &Db, environment: Environment) -> Result<(), Unusable> {
-    if let Some(stamped) = get_environment_stamp(db).await?
-        && stamped != environment.as_str()
-    {
-        return Err(Unusable::Refused(wrong_environment(&stamped, environment)));
-    }
-    match schema_state(db).await? {
-        SchemaState::Current => Ok(()),
-        SchemaState::Missing => Err(Unusable::NotYet("the database has no schema yet; run `app migrate`".to_owned())),
-        SchemaState::Behind(pending) => Err(Unusable::NotYet(format!(
+    Ok(match schema_state(db).await {
+        Ok(SchemaState::Current) => None,
+        Ok(SchemaState::Missing) => Some("the database has no schema yet; run `app migrate`".to_owned()),
+        Ok(SchemaState::Behind(pending)) => Some(format!(
             "the database's schema is behind this build ({} missing); run `app migrate`",
             pending.join(", ")
-        ))),
-    }
+        )),
+        Err(error) => Some(error.to_string()),
+    })
 }
 
 /// The failure of a process of environment `own` whose database belongs to another one.

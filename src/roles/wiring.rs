@@ -1,6 +1,11 @@
-//! From settings to parts: the only place that names concrete clients.
+//! Builds the parts of a process from its settings: the only place that names concrete clients.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -23,7 +28,7 @@ use providers::{
     object_storage::{Credentials, ObjectStorage},
 };
 use queue::{Steps, Worker, WorkerSettings};
-use readers::{LocalParser, LocalParserOptions};
+use readers::LocalParser;
 use store::{
     Listener, Wakeup,
     jobs::{ClaimOptions, Completer},
@@ -32,22 +37,22 @@ use store::{
 };
 use telemetry::readiness::Readiness;
 
-/// Where models are looked for when EMBED_MODEL_DIR does not say: what `scripts/fetch` fills, then what the image holds.
+/// The folders that are searched for models without EMBED_MODEL_DIR: the one that `scripts/fetch` fills, and the image's.
 const MODEL_PLACES: [&str; 2] = [".cache/models", "/var/lib/app/models"];
-/// Between two sweeps, across the fleet: objects of deleted documents are gone within minutes, and an idle fleet asks little.
+/// The time between two sweeps of all workers together. Objects of deleted documents are gone within minutes.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
 
-/// Where `url` leads, with TLS set up.
+/// The server of `url`, with TLS set up.
 pub(super) fn connect_target(config: &Config, url: &DatabaseUrl) -> anyhow::Result<ConnectTarget> {
     ConnectTarget::new(url.clone(), config.database.connect_timeout).context("couldn't set up TLS to the database")
 }
 
-/// The pool on DATABASE_URL; connects when it is first used.
+/// The pool on DATABASE_URL. It connects at first use.
 pub(super) fn open_db(config: &Config) -> anyhow::Result<Db> {
     open_db_at(config, config.database.url()?)
 }
 
-/// The same on another URL.
+/// A pool on another URL.
 pub(super) fn open_db_at(config: &Config, url: &DatabaseUrl) -> anyhow::Result<Db> {
     let target = connect_target(config, url)?;
     let options = PoolOptions {
@@ -58,7 +63,7 @@ pub(super) fn open_db_at(config: &Config, url: &DatabaseUrl) -> anyhow::Result<D
     Ok(Db::open(target, options)?)
 }
 
-/// The object store that STORAGE_URL names. Call it on the main runtime.
+/// The object store of STORAGE_URL. Call it on the main runtime.
 pub(super) fn open_store(storage: &Storage) -> anyhow::Result<Arc<dyn ObjectStore>> {
     let credentials = storage.access_key_id.as_ref().zip(storage.secret_access_key.as_ref());
     let credentials =
@@ -66,7 +71,7 @@ pub(super) fn open_store(storage: &Storage) -> anyhow::Result<Arc<dyn ObjectStor
     Ok(Arc::new(ObjectStorage::open(storage.location()?, credentials)?))
 }
 
-/// The model, which loads when it is first used.
+/// The model, which is loaded at first use.
 pub(super) fn model(config: &Config) -> Arc<dyn ModelSource> {
     let embedder = &config.embedder;
     let places = match &embedder.model_dir {
@@ -81,7 +86,7 @@ pub(super) fn model(config: &Config) -> Arc<dyn ModelSource> {
     }))
 }
 
-/// Where the project publishes its keys; `None`: no project is set.
+/// The source of the project's signing keys; `None` if no project is set.
 pub(super) fn key_source(config: &Config) -> anyhow::Result<Option<Arc<dyn KeySource>>> {
     let Some(url) = config.auth.jwks_url() else { return Ok(None) };
     let url = url::Url::parse(&url).context("couldn't form the URL of the project's keys")?;
@@ -89,7 +94,7 @@ pub(super) fn key_source(config: &Config) -> anyhow::Result<Option<Arc<dyn KeySo
     Ok(Some(Arc::new(source)))
 }
 
-/// The remote parser, where there is a key for one and documents for it.
+/// The remote parser; `None` without a key for one, or if every document is parsed locally.
 fn remote_parser(config: &Config) -> anyhow::Result<Option<Remote>> {
     let settings = &config.parser;
     let (Some(key), Some(url)) = (&settings.llamaparse_api_key, &settings.llamaparse_url) else { return Ok(None) };
@@ -113,11 +118,11 @@ pub(super) struct WorkerParts {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) model: Arc<dyn ModelSource>,
     pub(super) wakeup: Option<Wakeup>,
-    /// What it tells of itself.
+    /// What its port reports.
     pub(super) readiness: Arc<Readiness>,
 }
 
-/// A document's pipeline, as the queue runs it.
+/// Lets the queue run the pipeline.
 pub(super) struct PipelineSteps(Pipeline);
 
 #[async_trait]
@@ -137,7 +142,7 @@ impl Steps for PipelineSteps {
     }
 }
 
-/// Housekeeping that has not begun.
+/// Housekeeping, not running yet.
 pub(super) fn build_housekeeping(config: &Config, db: Db, store: Arc<dyn ObjectStore>) -> Housekeeping {
     let kept = &config.retention;
     let retention = Retention {
@@ -150,7 +155,7 @@ pub(super) fn build_housekeeping(config: &Config, db: Db, store: Arc<dyn ObjectS
     Housekeeping { db, store, settings }
 }
 
-/// A worker that has not begun.
+/// A worker, not running yet.
 pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<Arc<Worker<PipelineSteps>>> {
     let WorkerParts { db, store, model, wakeup, readiness } = parts;
     let settings = &ctx.config.worker;
@@ -160,7 +165,7 @@ pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<
     let pipeline = Pipeline {
         db: db.clone(),
         store,
-        parser: Arc::new(LocalParser::new(LocalParserOptions::default())),
+        parser: Arc::new(LocalParser::default()),
         remote: remote_parser(&ctx.config)?,
         model,
         limits: ctx.config.parser.limits(),
@@ -195,7 +200,7 @@ pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<
     Ok(Arc::new(worker.with_readiness(readiness)))
 }
 
-/// A listener on the session URL, running; the worker's poll slows down only where it is proven to work.
+/// Starts a listener on the session URL. The worker polls less often only once the listener is proven to work.
 pub(super) fn start_listener(ctx: &Context) -> anyhow::Result<Wakeup> {
     let target = connect_target(&ctx.config, ctx.config.database.session_url()?)?;
     let (listener, wakeup) = Listener::new(target, ctx.runtime.clone());
@@ -203,28 +208,21 @@ pub(super) fn start_listener(ctx: &Context) -> anyhow::Result<Wakeup> {
     Ok(wakeup)
 }
 
-/// Where the API listens.
+/// The address of the API.
 pub(super) fn listen_address(config: &Config) -> anyhow::Result<SocketAddr> {
     address("API_HOST", &config.http.host, config.http.port)
 }
 
-/// Where a worker answers probes; `None`: nowhere.
+/// The address for a worker's probes; `None` if it has none.
 pub(super) fn probe_address(config: &Config) -> anyhow::Result<Option<SocketAddr>> {
     let worker = &config.worker;
     (worker.http_port > 0).then(|| address("WORKER_HTTP_HOST", &worker.http_host, worker.http_port)).transpose()
 }
 
 fn address(variable: &str, host: &str, port: u16) -> anyhow::Result<SocketAddr> {
-    use std::net::ToSocketAddrs;
-    (host, port)
-        .to_socket_addrs()
-        .ok()
-        .and_then(|mut addresses| addresses.next())
-        .ok_or_else(|| {
-            Failure::new(
-                Code::AddressInvalid,
-                format!("{variable} `{host}` is no address of this machine; use 0.0.0.0 for all of them."),
-            )
-        })
-        .map_err(Into::into)
+    if let Some(address) = (host, port).to_socket_addrs().ok().and_then(|mut addresses| addresses.next()) {
+        return Ok(address);
+    }
+    let message = format!("{variable} `{host}` is no address of this machine; use 0.0.0.0 for all of them.");
+    Err(Failure::new(Code::AddressInvalid, message).into())
 }

@@ -35,18 +35,9 @@ pub async fn run(ctx: Context) -> anyhow::Result<ExitCode> {
         ended.cancel();
         worked
     };
-    // The server ends before the worker only if the port is taken.
-    tokio::pin!(server, work);
-    tokio::select! {
-        served = &mut server => {
-            served?;
-            work.await
-        }
-        worked = &mut work => {
-            server.await?;
-            worked
-        }
-    }
+    // The server fails only if the port is taken.
+    let (worked, ()) = tokio::try_join!(work, server)?;
+    Ok(worked)
 }
 
 async fn work(ctx: &Context, db: Db, readiness: Arc<Readiness>) -> anyhow::Result<ExitCode> {

@@ -43,7 +43,7 @@ async fn a_server_starts_from_nothing_and_has_pgvector() {
     let folder = Scratch::new("fresh");
     let cluster = start(folder.path()).await.unwrap();
     assert!(!cluster.was_adopted());
-    assert_eq!(cluster.tcp_address(), None);
+    assert!(cluster.socket_dir().is_some());
     let url = cluster.url("postgres");
     assert_eq!(ask(&url, "CREATE EXTENSION vector; SELECT '[3,4]'::vector <-> '[0,0]'").await, "5");
     assert_eq!(ask(&url, "SELECT lower('ÄÖÜ') || to_tsvector('simple', 'GRÖSSE')").await, "äöü'grösse':1");
@@ -106,25 +106,14 @@ async fn stop_running_stops_the_server_even_while_it_has_users() {
 }
 
 #[tokio::test]
-async fn a_path_too_long_for_a_socket_is_served_over_tcp() {
+async fn a_path_too_long_for_a_socket_is_served_over_tcp_with_the_password() {
     let folder = Scratch::new(&"long".repeat(30));
     let cluster = start(folder.path()).await.unwrap();
     assert_eq!(cluster.socket_dir(), None);
     assert!(cluster.url("postgres").contains("@127.0.0.1:"));
     assert_eq!(ask(&cluster.url("postgres"), "SELECT 1").await, "1");
-    assert_eq!(start(folder.path()).await.unwrap().tcp_address(), cluster.tcp_address());
-}
-
-#[tokio::test]
-async fn tcp_is_optional_and_requires_the_password() {
-    let folder = Scratch::new("tcp");
-    let options = ClusterOptions { tcp: true, ..ClusterOptions::throwaway(folder.path().to_owned()) };
-    let cluster = Cluster::start_or_adopt(binaries(), options).await.unwrap();
-    let address = cluster.tcp_address().unwrap();
-    let password = cluster.password();
-    assert!(cluster.socket_dir().is_some());
-    assert_eq!(ask(&format!("postgresql://app:{password}@{address}/postgres"), "SELECT 1").await, "1");
-    assert!(connect(&format!("postgresql://app:guessed@{address}/postgres")).await.is_err());
+    assert_eq!(start(folder.path()).await.unwrap().port(), cluster.port());
+    assert!(connect(&format!("postgresql://app:guessed@127.0.0.1:{}/postgres", cluster.port())).await.is_err());
 }
 
 #[tokio::test]

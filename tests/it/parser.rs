@@ -15,7 +15,7 @@ use domain::{
     Failure,
     ports::{ParseLimits, ParsedDocument, Parser},
 };
-use readers::{LocalParser, LocalParserOptions};
+use readers::LocalParser;
 
 /// Generous limits for a busy machine. A test about a limit sets its own.
 const LIMITS: ParseLimits =
@@ -41,7 +41,7 @@ impl Drop for TempFile {
 }
 
 fn parser_running(executable: impl Into<PathBuf>) -> LocalParser {
-    LocalParser::new(LocalParserOptions { executable: Some(executable.into()), ..LocalParserOptions::default() })
+    LocalParser::new(executable.into())
 }
 
 async fn parse_limited(content: &[u8], filename: &str, limits: ParseLimits) -> Result<ParsedDocument, Failure> {

@@ -10,7 +10,7 @@ use time::{OffsetDateTime, macros::format_description};
 
 use domain::printable;
 
-pub use passage::Passage;
+pub(crate) use passage::passage;
 
 /// Wider prose is hard to read.
 const MAX_PROSE_COLUMNS: u16 = 110;

@@ -4,10 +4,7 @@ use std::process::ExitCode;
 
 use anstyle::Style;
 
-use super::{
-    connect::connect,
-    render::{self, Passage},
-};
+use super::{connect::connect, render};
 use crate::args::SearchArgs;
 use config::Sources;
 use domain::{build_info::BuildInfo, printable};
@@ -60,14 +57,8 @@ fn hit_as_text(rank: usize, hit: &Hit, columns: usize, coloured: bool) -> String
     if !hit.heading.is_empty() {
         text.push_str(&format!("{INDENT}{DIM}{}{DIM:#}\n", printable(&hit.heading)));
     }
-    let excerpt: String;
-    let passage = if hit.highlight.trim().is_empty() {
-        excerpt = shortened(&hit.text);
-        &excerpt
-    } else {
-        &hit.highlight
-    };
-    text.push_str(&Passage(passage).render(INDENT, columns, coloured));
+    let passage = if hit.highlight.trim().is_empty() { &shortened(&hit.text) } else { &hit.highlight };
+    text.push_str(&render::passage(passage, INDENT, columns, coloured));
     text
 }
 

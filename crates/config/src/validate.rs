@@ -6,7 +6,10 @@ use super::{
     Auth, Config, Database, Environment, Fault, Http, Parser, ParserChoice, Role, Storage, StorageLocation, Variable,
     Worker, fault::shown,
 };
-use ::pg::url::{DatabaseUrl, PoolerMode, TlsMode, is_loopback};
+use ::pg::{
+    probe::SessionMode,
+    url::{DatabaseUrl, TlsMode, is_loopback},
+};
 
 /// Adds the faults of settings that contradict each other, and warnings to `config.warnings`.
 pub(crate) fn validate(config: &mut Config, faults: &mut Vec<Fault>) {
@@ -86,7 +89,7 @@ impl Rules<'_> {
             let problem = format!("is of Supabase project {direct}, but DATABASE_URL of {pooled}");
             self.fault_if(direct != pooled, &Database::DIRECT_URL, problem, "Copy both from the same project.");
         }
-        let pooled = direct_url.supabase_pooler_mode() == Some(PoolerMode::Transaction);
+        let pooled = direct_url.supabase_pooler_mode() == Some(SessionMode::Transaction);
         let problem = "goes through a pooler in transaction mode (port 6543), which keeps no session";
         self.fault_if(pooled, &Database::DIRECT_URL, problem, "Use the session pooler's URL (port 5432).");
     }

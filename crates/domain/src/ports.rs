@@ -11,6 +11,7 @@ use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
+use serde::{Deserialize, Serialize};
 
 use crate::{Failure, signing_keys::KeySet};
 
@@ -46,7 +47,7 @@ pub trait ObjectStore: Send + Sync {
 }
 
 /// Limits for one parse. A failure names the limit that was exceeded.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct ParseLimits {
     /// Pages (slides, sheets); 0 = no limit.
     pub max_pages: u32,

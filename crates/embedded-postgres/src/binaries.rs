@@ -34,7 +34,7 @@ pub struct Binaries {
 ///
 /// # Errors
 ///
-/// [`EmbeddedError::NoBinaries`], and [`EmbeddedError::UnusableBinaries`] if the programs in `APP_PG_BIN` do not run.
+/// There are none, or those in `APP_PG_BIN` do not run.
 pub fn find_binaries(env: &HashMap<String, String>) -> Result<Binaries, EmbeddedError> {
     if let Some(bin) = env.get("APP_PG_BIN").filter(|bin| !bin.is_empty()) {
         return Binaries::at(Path::new(bin));
@@ -52,7 +52,10 @@ pub fn find_binaries(env: &HashMap<String, String>) -> Result<Binaries, Embedded
     }
     let mut looked_in: Vec<String> = caches.iter().map(|cache| cache.display().to_string()).collect();
     looked_in.push("the host's own installations".to_owned());
-    Err(EmbeddedError::NoBinaries { looked_in: looked_in.join(", ") })
+    Err(EmbeddedError::Failed(format!(
+        "found no PostgreSQL with pgvector (looked in {}): run scripts/fetch, or set DATABASE_URL to a database of your own",
+        looked_in.join(", ")
+    )))
 }
 
 impl Binaries {
@@ -60,9 +63,15 @@ impl Binaries {
     ///
     /// # Errors
     ///
-    /// [`EmbeddedError::UnusableBinaries`].
+    /// They do not run on this machine.
     pub fn at(bin: &Path) -> Result<Self, EmbeddedError> {
-        let unusable = |detail: String| EmbeddedError::UnusableBinaries { bin: bin.to_owned(), detail };
+        let unusable = |detail: String| {
+            EmbeddedError::Failed(format!(
+                "PostgreSQL in {} does not run on this machine ({detail}): name another directory in APP_PG_BIN, or set \
+                 DATABASE_URL to a database of your own",
+                bin.display()
+            ))
+        };
         let bin = fs::canonicalize(bin).map_err(|error| unusable(error.to_string()))?;
         if !bin.join("initdb").is_file() {
             return Err(unusable("there is no initdb".to_owned()));
@@ -98,7 +107,14 @@ impl Binaries {
         if account.may_run(&self.program("postgres")) {
             return Ok(self);
         }
-        let unreadable = || EmbeddedError::UnreadableBinaries { account: account.name.clone(), bin: self.bin.clone() };
+        let unreadable = || {
+            EmbeddedError::Failed(format!(
+                "root cannot run PostgreSQL, and the account `{}` cannot read {}: put PostgreSQL where every account can, \
+                 or name another account in APP_DEV_PG_USER",
+                account.name,
+                self.bin.display()
+            ))
+        };
         let tree = self.bin.ancestors().nth(Path::new(BIN_IN_TREE).components().count()).ok_or_else(unreadable)?;
         let sum = fetched_sum(tree).filter(|_| self.bin.ends_with(BIN_IN_TREE)).ok_or_else(unreadable)?;
         let copy = folder::root_base()?.join(format!("postgres-{}-{}", pinned_version(), &sum[..12]));

@@ -169,9 +169,12 @@ impl Folder {
         }
         check_owned(&cluster, account.map_or_else(|| rustix::process::geteuid().as_raw(), |account| account.uid))?;
         match account.and_then(|account| Some((account, account.blocked_by(&self.root)?))) {
-            Some((account, blocked)) => {
-                Err(EmbeddedError::UnreachableFolder { account: account.name.clone(), blocked })
-            }
+            Some((account, blocked)) => Err(EmbeddedError::Failed(format!(
+                "root cannot run PostgreSQL, and the account `{}` may not enter {}: choose a folder outside that directory \
+                 (APP_DEV_DIR)",
+                account.name,
+                blocked.display()
+            ))),
             None => Ok(()),
         }
     }
@@ -188,7 +191,11 @@ impl Folder {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
                 Err(TryLockError::WouldBlock) => {
-                    return Err(EmbeddedError::Busy { path: self.root.clone(), seconds: LOCK_LIMIT.as_secs() });
+                    return Err(EmbeddedError::Failed(format!(
+                        "another process has been busy with the PostgreSQL in {} for {} s: end that process, then try again",
+                        self.root.display(),
+                        LOCK_LIMIT.as_secs()
+                    )));
                 }
                 Err(TryLockError::Error(source)) => return Err(source).during("lock", &path),
             }
@@ -228,7 +235,11 @@ impl Folder {
         let line = fs::read_to_string(&path).unwrap_or_default();
         match line.trim().rsplit_once(':') {
             Some((_, password)) if !password.is_empty() => Ok(password.to_owned()),
-            Some(_) | None => Err(EmbeddedError::NoPassword { path }),
+            Some(_) | None => Err(EmbeddedError::Failed(format!(
+                "{}, which holds the password of the local PostgreSQL, is missing or damaged: erase the data with `app dev \
+                 reset`",
+                path.display()
+            ))),
         }
     }
 

@@ -16,7 +16,7 @@ mod server;
 
 use std::{
     fs::File,
-    net::{Ipv4Addr, SocketAddr},
+    net::Ipv4Addr,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
@@ -46,8 +46,6 @@ pub struct ClusterOptions {
     /// Whether committed data survives a power failure. A server that is not durable is faster; a crash of the server alone
     /// loses only the last commits.
     pub durable: bool,
-    /// Whether the server also listens on 127.0.0.1, on a free port, for clients that cannot use the socket.
-    pub tcp: bool,
     /// The most connections that the server accepts.
     pub max_connections: u32,
     /// Further settings, as in `postgresql.conf`. They override the built-in ones.
@@ -60,7 +58,7 @@ pub struct ClusterOptions {
 impl ClusterOptions {
     /// For data that is kept: durable, 100 connections.
     pub fn durable(data_dir_root: PathBuf) -> Self {
-        Self { data_dir_root, durable: true, tcp: false, max_connections: 100, settings: Vec::new(), run_as: None }
+        Self { data_dir_root, durable: true, max_connections: 100, settings: Vec::new(), run_as: None }
     }
 
     /// For tests: not durable, 200 connections.
@@ -165,11 +163,6 @@ impl Cluster {
         self.endpoint.port
     }
 
-    /// The TCP address; `None` if the server listens only on its socket.
-    pub fn tcp_address(&self) -> Option<SocketAddr> {
-        self.endpoint.on_tcp.then(|| (Ipv4Addr::LOCALHOST, self.port()).into())
-    }
-
     /// The account that runs the server for root; `None` for an ordinary user.
     pub fn run_as(&self) -> Option<&str> {
         self.run_as.as_deref()
@@ -189,7 +182,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`EmbeddedError::Stop`], and for the lock [`EmbeddedError::Busy`] and [`EmbeddedError::Io`].
+    /// The server does not stop, or another process keeps the folder locked.
     pub async fn stop(self) -> Result<Stopped, EmbeddedError> {
         unblock(move || {
             let _lock = self.folder.lock()?;
@@ -204,8 +197,7 @@ impl Cluster {
 ///
 /// # Errors
 ///
-/// [`EmbeddedError::NotOurs`] and [`EmbeddedError::Stop`], and for the lock [`EmbeddedError::Busy`] and
-/// [`EmbeddedError::Io`].
+/// [`EmbeddedError::NotOurs`]; the server does not stop, or another process keeps the folder locked.
 pub async fn stop_running(data_dir_root: &Path) -> Result<Stopped, EmbeddedError> {
     let root = data_dir_root.to_owned();
     unblock(move || match Folder::existing(&root)? {

@@ -27,8 +27,8 @@ pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 pub(super) struct PidFile {
     pub(super) pid: Pid,
     pub(super) port: u16,
+    /// `None` if the server listens on TCP instead.
     pub(super) socket_dir: Option<PathBuf>,
-    pub(super) on_tcp: bool,
     pub(super) ready: bool,
 }
 
@@ -45,7 +45,6 @@ impl PidFile {
             pid: line(1).parse().ok().filter(|pid| *pid > 0).and_then(Pid::from_raw)?,
             port: line(4).parse().unwrap_or_default(),
             socket_dir: Some(line(5)).filter(|dir| !dir.is_empty()).map(PathBuf::from),
-            on_tcp: !line(6).is_empty(),
             ready: line(8) == "ready",
         })
     }
@@ -96,7 +95,8 @@ pub(super) fn stop(data: &Path) -> Result<bool, EmbeddedError> {
             thread::sleep(POLL_INTERVAL);
         }
     }
-    Err(EmbeddedError::Stop { pid: pid.as_raw_pid() })
+    let pid = pid.as_raw_pid();
+    Err(EmbeddedError::Failed(format!("PostgreSQL (process {pid}) does not stop: end it with `kill -QUIT {pid}`")))
 }
 
 fn path(data: &Path) -> PathBuf {
@@ -150,9 +150,9 @@ mod tests {
     fn a_pid_file_gives_the_address_and_whether_the_server_is_ready() {
         let file = PidFile::parse(COMPLETE).unwrap();
         assert_eq!(file.pid.as_raw_pid(), 4711);
-        assert_eq!((file.port, file.socket_dir, file.on_tcp, file.ready), (5432, Some("/d".into()), false, true));
+        assert_eq!((file.port, file.socket_dir, file.ready), (5432, Some("/d".into()), true));
         let on_tcp = PidFile::parse("7\n/d\n1\n6000\n\n127.0.0.1\n1 2\nstarting\n").unwrap();
-        assert_eq!((on_tcp.port, on_tcp.socket_dir, on_tcp.on_tcp, on_tcp.ready), (6000, None, true, false));
+        assert_eq!((on_tcp.port, on_tcp.socket_dir, on_tcp.ready), (6000, None, false));
     }
 
     #[test]

@@ -30,7 +30,7 @@ const TAIL_LINES: usize = 20;
 const LOG_LIMIT_BYTES: u64 = 10 * 1024 * 1024;
 /// The longest path of a socket, in bytes: `sun_path` has 108 on Linux and 104 on macOS, with the final zero.
 const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
-/// The port in the socket's name. The server does not listen on it: with TCP, the port is a free one.
+/// The port in the socket's name. The server does not listen on it: without a socket, it listens on a free port.
 const SOCKET_PORT: u16 = 5432;
 
 /// Everything that a start needs.
@@ -97,7 +97,10 @@ impl Server<'_> {
             return Ok(());
         }
         let text = [output.stdout, output.stderr].concat();
-        Err(EmbeddedError::Initdb { output: last_lines(&String::from_utf8_lossy(&text)) })
+        Err(EmbeddedError::Failed(format!(
+            "PostgreSQL could not create its data (initdb): correct the cause below, then try again\n{}",
+            last_lines(&String::from_utf8_lossy(&text))
+        )))
     }
 
     /// Refuses data of another major version.
@@ -138,7 +141,7 @@ impl Server<'_> {
             }
             if Instant::now() > deadline {
                 let what = format!("runs but was not ready after {} s (`app dev stop` ends it)", START_LIMIT.as_secs());
-                return Err(self.start_error(what, &self.log_since(0)));
+                return Err(self.start_error(&what, &self.log_since(0)));
             }
             thread::sleep(POLL_INTERVAL);
         }
@@ -153,7 +156,7 @@ impl Server<'_> {
             if let Ok(Some(status)) = child.try_wait() {
                 let tail = self.log_since(log_start);
                 let temporary = ["pre-existing shared memory block", "Address already in use"];
-                let error = self.start_error(format!("ended while it started ({status})"), &tail);
+                let error = self.start_error(&format!("ended while it started ({status})"), &tail);
                 return Err(if temporary.iter().any(|text| tail.contains(text)) {
                     Attempt::Temporary(error)
                 } else {
@@ -170,7 +173,7 @@ impl Server<'_> {
                 // The error of the start is more important than one of the stop.
                 let _ = postmaster::stop(&data);
                 let what = format!("was not ready after {} s", START_LIMIT.as_secs());
-                return Err(Attempt::Final(self.start_error(what, &self.log_since(log_start))));
+                return Err(Attempt::Final(self.start_error(&what, &self.log_since(log_start))));
             }
             thread::sleep(POLL_INTERVAL);
         }
@@ -197,9 +200,8 @@ impl Server<'_> {
         let mut set = |name: &str, value: OsString| settings.push((name.to_owned(), value));
         let cluster = self.folder.cluster();
         let socket_fits = cluster.as_os_str().len() + ".s.PGSQL.65535".len() < SOCKET_PATH_LIMIT;
-        let tcp = self.options.tcp || !socket_fits;
-        set("port", if tcp { free_port()? } else { SOCKET_PORT }.to_string().into());
-        set("listen_addresses", if tcp { "127.0.0.1" } else { "" }.into());
+        set("port", if socket_fits { SOCKET_PORT } else { free_port()? }.to_string().into());
+        set("listen_addresses", if socket_fits { "" } else { "127.0.0.1" }.into());
         set("unix_socket_directories", if socket_fits { quoted_list_item(&cluster) } else { OsString::new() });
         set("max_connections", self.options.max_connections.to_string().into());
         set("timezone", "UTC".into());
@@ -258,8 +260,13 @@ impl Server<'_> {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    fn start_error(&self, what: String, log: &str) -> EmbeddedError {
-        EmbeddedError::Start { what, log: self.folder.log(), tail: last_lines(log) }
+    fn start_error(&self, what: &str, log: &str) -> EmbeddedError {
+        let path = self.folder.log();
+        EmbeddedError::Failed(format!(
+            "PostgreSQL {what}; the last lines of its log, {}:\n{}",
+            path.display(),
+            last_lines(log)
+        ))
     }
 }
 

@@ -9,52 +9,43 @@ use super::{error::ModelError, tokenizer::transformer_folder};
 const CONFIG: &str = "config.json";
 
 /// How the vectors of a text's tokens are combined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Pooling {
     /// The mean of all vectors.
+    #[default]
     Mean,
     /// The vector of the first token.
     FirstToken,
 }
 
-/// The properties of a model that the encoder needs.
-#[derive(Debug, Clone)]
+/// The properties of a model: `config.json`, the pooling, and the limit on tokens.
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct ModelConfig {
-    /// Features of a token.
-    pub hidden: usize,
-    /// Features between the two dense layers of a feed-forward block.
-    pub intermediate: usize,
-    /// Encoder layers.
-    pub layers: usize,
-    /// Attention heads, a divisor of `hidden`.
-    pub heads: usize,
-    /// Tokens in the vocabulary.
-    pub vocabulary: usize,
-    /// Positions in a text.
-    pub positions: usize,
-    /// Token types, of which only the first is used.
-    pub token_types: usize,
-    /// Added to the variance in layer norms.
-    pub epsilon: f32,
-    /// How the vectors of tokens are combined.
-    pub pooling: Pooling,
-    /// The most tokens that are read of one text, including special tokens.
-    pub max_tokens: usize,
-}
-
-#[derive(Deserialize)]
-struct BertConfig {
     model_type: Option<String>,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    vocab_size: usize,
-    max_position_embeddings: usize,
-    type_vocab_size: Option<usize>,
     hidden_act: Option<String>,
     position_embedding_type: Option<String>,
-    layer_norm_eps: Option<f32>,
+    /// Features of a token.
+    pub hidden_size: usize,
+    /// Features between the two dense layers of a feed-forward block.
+    pub intermediate_size: usize,
+    /// Encoder layers.
+    pub num_hidden_layers: usize,
+    /// Attention heads, a divisor of `hidden_size`.
+    pub num_attention_heads: usize,
+    /// Tokens in the vocabulary.
+    pub vocab_size: usize,
+    /// Positions in a text.
+    pub max_position_embeddings: usize,
+    /// Token types, of which only the first is used; 2 if not stated.
+    pub type_vocab_size: Option<usize>,
+    /// Added to the variance in layer norms; 1e-12 if not stated.
+    pub layer_norm_eps: Option<f32>,
+    /// How the vectors of tokens are combined.
+    #[serde(skip)]
+    pub pooling: Pooling,
+    /// The most tokens that are read of one text, including special tokens.
+    #[serde(skip)]
+    pub max_tokens: usize,
 }
 
 #[derive(Deserialize, Default)]
@@ -80,32 +71,20 @@ impl ModelConfig {
     /// Reads the folder's configuration files.
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
         let transformer = transformer_folder(folder);
-        let bert: BertConfig =
+        let mut config: Self =
             read(&transformer, CONFIG)?.ok_or_else(|| ModelError::Missing { file: CONFIG.into() })?;
-        bert.check()?;
+        config.check()?;
         let sentence: SentenceConfig = read(&transformer, "sentence_bert_config.json")?.unwrap_or_default();
-        let max_tokens = sentence.max_seq_length.unwrap_or(bert.max_position_embeddings);
-        if !(3..=bert.max_position_embeddings).contains(&max_tokens) {
-            let reason =
-                format!("max_seq_length is {max_tokens}, but the model has {} positions", bert.max_position_embeddings);
+        let positions = config.max_position_embeddings;
+        config.max_tokens = sentence.max_seq_length.unwrap_or(positions);
+        if !(3..=positions).contains(&config.max_tokens) {
+            let reason = format!("max_seq_length is {}, but the model has {positions} positions", config.max_tokens);
             return Err(ModelError::invalid("sentence_bert_config.json", reason));
         }
-        Ok(Self {
-            hidden: bert.hidden_size,
-            intermediate: bert.intermediate_size,
-            layers: bert.num_hidden_layers,
-            heads: bert.num_attention_heads,
-            vocabulary: bert.vocab_size,
-            positions: bert.max_position_embeddings,
-            token_types: bert.type_vocab_size.unwrap_or(2),
-            epsilon: bert.layer_norm_eps.unwrap_or(1e-12),
-            pooling: load_pooling(folder)?,
-            max_tokens,
-        })
+        config.pooling = load_pooling(folder)?;
+        Ok(config)
     }
-}
 
-impl BertConfig {
     fn check(&self) -> Result<(), ModelError> {
         for (what, value, supported) in [
             ("model_type", &self.model_type, "bert"),

@@ -60,30 +60,31 @@ impl Encoder {
     /// Reads the weights of the model in `folder`.
     pub fn load(folder: &Path, config: ModelConfig, isa: Isa) -> Result<Self, ModelError> {
         let mut tensors = Tensors::open(&transformer_folder(folder))?;
-        let hidden = config.hidden;
-        let words = tensors.read("embeddings.word_embeddings.weight", &[config.vocabulary, hidden])?;
-        let mut positions = tensors.read("embeddings.position_embeddings.weight", &[config.positions, hidden])?;
+        let hidden = config.hidden_size;
+        let words = tensors.read("embeddings.word_embeddings.weight", &[config.vocab_size, hidden])?;
+        let mut positions =
+            tensors.read("embeddings.position_embeddings.weight", &[config.max_position_embeddings, hidden])?;
         let types = "embeddings.token_type_embeddings.weight";
         if tensors.has(types) {
-            let types = tensors.read(types, &[config.token_types, hidden])?;
+            let types = tensors.read(types, &[config.type_vocab_size.unwrap_or(2), hidden])?;
             for position in positions.chunks_exact_mut(hidden) {
                 position.iter_mut().zip(&types).for_each(|(value, kind)| *value += kind);
             }
         }
         let norm = Norm::load(&mut tensors, "embeddings", hidden)?;
-        let layers = (0..config.layers).map(|index| Layer::load(&mut tensors, &config, index));
+        let layers = (0..config.num_hidden_layers).map(|index| Layer::load(&mut tensors, &config, index));
         let layers = layers.collect::<Result<_, _>>()?;
         Ok(Self { config, isa, words, positions, norm, layers })
     }
 
     /// Makes the buffers for one thread.
     pub fn scratch(&self) -> Scratch {
-        let hidden = self.config.hidden;
+        let hidden = self.config.hidden_size;
         Scratch {
             hidden: Panels::new(hidden),
             qkv: Panels::new(3 * hidden),
             context: Panels::new(hidden),
-            wide: Panels::new(self.config.intermediate),
+            wide: Panels::new(self.config.intermediate_size),
             attention: AttentionScratch::default(),
         }
     }
@@ -104,7 +105,7 @@ impl Encoder {
     }
 
     fn embed_tokens(&self, texts: &[Vec<u32>], scratch: &mut Scratch) {
-        let width = self.config.hidden;
+        let width = self.config.hidden_size;
         let panels = texts.iter().map(Vec::len).sum::<usize>().div_ceil(LANES);
         let Scratch { hidden, qkv, context, wide, .. } = scratch;
         for matrix in [&mut *hidden, qkv, context] {
@@ -131,8 +132,8 @@ impl Encoder {
         for (first, count) in groups() {
             self.dense(&layer.qkv, hidden.slice(first, count), qkv.slice_mut(first, count), Finish::Set);
         }
-        let heads = self.config.heads;
-        let head_dim = self.config.hidden / heads;
+        let heads = self.config.num_attention_heads;
+        let head_dim = self.config.hidden_size / heads;
         let mut first = 0;
         for text in texts {
             let scratch = &mut *attention;
@@ -160,14 +161,14 @@ impl Encoder {
             features,
             scale: &norm.scale,
             shift: &norm.shift,
-            epsilon: self.config.epsilon,
+            epsilon: self.config.layer_norm_eps.unwrap_or(1e-12),
         });
     }
 
     /// Pools the vectors of a text's tokens and scales the result to length 1, so the mean is computed as a sum.
     fn pool(&self, hidden: &Panels, first: usize, len: usize) -> Vec<f32> {
         let mut line = vec![0.0; if self.config.pooling == Pooling::Mean { len } else { 1 }];
-        let mut vector: Vec<f32> = (0..self.config.hidden)
+        let mut vector: Vec<f32> = (0..self.config.hidden_size)
             .map(|feature| {
                 hidden.read(feature, first, &mut line);
                 line.iter().sum()
@@ -181,8 +182,8 @@ impl Encoder {
 
 impl Layer {
     fn load(tensors: &mut Tensors, config: &ModelConfig, index: usize) -> Result<Self, ModelError> {
-        let hidden = config.hidden;
-        let wide = config.intermediate;
+        let hidden = config.hidden_size;
+        let wide = config.intermediate_size;
         let mut dense = |name: &str, outputs: usize, inputs: usize| -> Result<(Vec<f32>, Vec<f32>), ModelError> {
             let name = format!("encoder.layer.{index}.{name}");
             let weight = tensors.read(&format!("{name}.weight"), &[outputs, inputs])?;
@@ -191,7 +192,7 @@ impl Layer {
         let (mut weight, mut bias) = dense("attention.self.query", hidden, hidden)?;
         // With this factor the softmax needs no scaling, and can use powers of 2 instead of e.
         #[expect(clippy::cast_precision_loss, reason = "a head has far fewer features than 2^24")]
-        let scale = LOG2_E / ((hidden / config.heads) as f32).sqrt();
+        let scale = LOG2_E / ((hidden / config.num_attention_heads) as f32).sqrt();
         weight.iter_mut().chain(&mut bias).for_each(|value| *value *= scale);
         for name in ["attention.self.key", "attention.self.value"] {
             let (more_weight, more_bias) = dense(name, hidden, hidden)?;

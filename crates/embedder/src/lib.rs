@@ -92,7 +92,7 @@ impl LocalEmbedder {
         let model = EmbedModel {
             name: options.name,
             version: options.version,
-            dim: config.hidden,
+            dim: config.hidden_size,
             max_tokens: config.max_tokens,
         };
         let encoder = Arc::new(Encoder::load(folder, config, Isa::best())?);
@@ -147,8 +147,8 @@ fn truncating_tokenizer(folder: &Path, config: &ModelConfig) -> Result<Tokenizer
     let invalid = |reason: String| ModelError::invalid("tokenizer.json", reason);
     let mut tokenizer = load_tokenizer(folder)?;
     let last = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
-    if last as usize >= config.vocabulary {
-        return Err(invalid(format!("it has a token {last}, but the model has only {} tokens", config.vocabulary)));
+    if last as usize >= config.vocab_size {
+        return Err(invalid(format!("it has a token {last}, but the model has only {} tokens", config.vocab_size)));
     }
     let special = tokenizer.encode_fast("", true).map_err(|error| invalid(error.to_string()))?;
     if special.is_empty() || special.len() >= config.max_tokens {

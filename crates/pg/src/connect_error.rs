@@ -4,7 +4,10 @@ use std::{error::Error, io};
 
 use tokio_postgres::error::{DbError, SqlState};
 
-use super::url::{DatabaseUrl, PoolerMode, is_loopback};
+use super::{
+    probe::SessionMode,
+    url::{DatabaseUrl, is_loopback},
+};
 use domain::Code;
 
 #[cfg(test)]
@@ -193,7 +196,7 @@ pub fn classify(error: &(dyn Error + 'static), url: &DatabaseUrl) -> ConnectProb
 }
 
 /// `error` and its sources, outermost first. `source` of an [`io::Error`] skips the error that it wraps, so that is added.
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| next_source(error))
 }
 
@@ -332,7 +335,7 @@ fn advice(cause: ConnectCause, url: &DatabaseUrl) -> (String, String) {
 /// What to do about a host with only an IPv6 address: use the pooler's URLs, which contain the project's reference.
 pub fn ipv4_advice(url: &DatabaseUrl) -> String {
     let (Some(transaction), Some(session)) =
-        (url.suggested_pooler_url(PoolerMode::Transaction), url.suggested_pooler_url(PoolerMode::Session))
+        (url.suggested_pooler_url(SessionMode::Transaction), url.suggested_pooler_url(SessionMode::Session))
     else {
         return ConnectCause::Ipv6Only.fix().to_owned();
     };

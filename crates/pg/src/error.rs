@@ -2,7 +2,7 @@
 
 use tokio_postgres::error::SqlState;
 
-use super::connect_error::ConnectProblem;
+use super::connect_error::{ConnectProblem, chain};
 use domain::{Code, ErrorClass, Failure, StepError};
 use telemetry::metrics::METRICS;
 
@@ -141,11 +141,5 @@ pub fn message_of(error: &tokio_postgres::Error) -> String {
     if error.is_closed() {
         return "the connection was closed".to_owned();
     }
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        message = cause.to_string();
-        source = cause.source();
-    }
-    message
+    chain(error).last().map(ToString::to_string).unwrap_or_default()
 }

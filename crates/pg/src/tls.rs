@@ -11,7 +11,7 @@ use rustls::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -54,18 +54,16 @@ pub enum TlsError {
 /// The authorities cannot be loaded. `Disable` and `Require` need none.
 pub fn make_tls(mode: TlsMode, ca_file: Option<&Path>) -> Result<MakeRustlsConnect, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = match mode {
-        // tokio-postgres makes no handshake in this mode; if it did, no certificate would pass.
-        TlsMode::Disable => Arc::new(Unchecked { provider: Arc::clone(&provider), accept: false }),
-        TlsMode::Require => Arc::new(Unchecked { provider: Arc::clone(&provider), accept: true }),
-        TlsMode::VerifyCa => Arc::new(AnyName(trusted(ca_file, &provider)?)),
-        TlsMode::VerifyFull => trusted(ca_file, &provider)?,
+    let trusted = match mode {
+        TlsMode::Disable | TlsMode::Require => None,
+        TlsMode::VerifyCa | TlsMode::VerifyFull => Some(trusted(ca_file, &provider)?),
     };
+    let verifier = Verifier { mode, trusted, algorithms: provider.signature_verification_algorithms };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Setup)?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
 }
@@ -87,11 +85,16 @@ fn trusted(ca_file: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Arc
     Ok(verifier.build().map_err(|_empty| unusable())?)
 }
 
-/// `verify-ca`: accepts any name. The inner verifier checks the chain first, so only the name can be wrong.
+/// Checks the certificate as the mode asks. In every mode the server must prove that it has the certificate's key.
 #[derive(Debug)]
-struct AnyName(Arc<dyn ServerCertVerifier>);
+struct Verifier {
+    mode: TlsMode,
+    /// Checks the chain and then the name; `None` for the modes that check neither.
+    trusted: Option<Arc<dyn ServerCertVerifier>>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
 
-impl ServerCertVerifier for AnyName {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -100,10 +103,17 @@ impl ServerCertVerifier for AnyName {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+        let Some(trusted) = &self.trusted else {
+            // tokio-postgres makes no handshake with TLS switched off; if it did, no certificate would pass.
+            return match self.mode {
+                TlsMode::Require => Ok(ServerCertVerified::assertion()),
+                _ => Err(CertificateError::ApplicationVerificationFailure.into()),
+            };
+        };
+        match trusted.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
+            )) if self.mode == TlsMode::VerifyCa => Ok(ServerCertVerified::assertion()),
             other => other,
         }
     }
@@ -114,7 +124,7 @@ impl ServerCertVerifier for AnyName {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -123,57 +133,11 @@ impl ServerCertVerifier for AnyName {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
-}
-
-/// `require`: accepts any certificate, but the server must prove that it has the certificate's key.
-#[derive(Debug)]
-struct Unchecked {
-    provider: Arc<CryptoProvider>,
-    accept: bool,
-}
-
-impl ServerCertVerifier for Unchecked {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        if self.accept {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(CertificateError::ApplicationVerificationFailure.into())
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 

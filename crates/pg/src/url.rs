@@ -18,7 +18,6 @@ mod parse;
 mod supabase;
 
 pub use error::UrlError;
-pub use supabase::PoolerMode;
 
 /// How a connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

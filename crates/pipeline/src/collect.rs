@@ -45,13 +45,13 @@ impl Pipeline {
         let call = get_open_call(&conn, lease.fence).await?;
         drop(conn);
         // Another program wrote this row: treat it as just uploaded.
-        let Some(call) = call else { return self.parse_in_step(Step::Collect, lease, memory).await };
+        let Some(call) = call else { return self.parse(Step::Collect, lease, memory).await };
         let Some(remote) = self.remote.as_ref().filter(|remote| call.provider == remote.parser.name()) else {
             // During a deploy another worker may have the key; later the key was removed from all.
             if call.waited_seconds < ORPHANED_AFTER_SECONDS {
                 return Ok(snooze(poll::MAX_DELAY));
             }
-            return self.parse_in_step(Step::Collect, lease, memory).await;
+            return self.parse(Step::Collect, lease, memory).await;
         };
         if mem::take(&mut memory.started_remote_parse) {
             return Ok(snooze(poll::MIN_DELAY));
@@ -64,7 +64,7 @@ impl Pipeline {
                 if call.forgotten >= MAX_LOST_ANSWERS {
                     return Err(lost_again().into());
                 }
-                self.parse_in_step(Step::Collect, lease, memory).await
+                self.parse(Step::Collect, lease, memory).await
             }
         }
     }

@@ -64,7 +64,7 @@ impl Pipeline {
     /// Runs `step` for the job.
     pub async fn run_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError> {
         match step {
-            Step::Parse => self.parse(lease, memory).await,
+            Step::Parse => self.parse(Step::Parse, lease, memory).await,
             Step::Collect => self.collect(lease, memory).await,
             Step::Validate => self.validate(lease, memory).await,
             Step::Chunk => self.chunk(lease, memory).await,

@@ -15,17 +15,8 @@ use store::{
 };
 
 impl Pipeline {
-    pub(super) async fn parse(&self, lease: &Lease, memory: &mut JobMemory) -> Result<Outcome, StepError> {
-        self.parse_in_step(Step::Parse, lease, memory).await
-    }
-
     /// Parses as part of the step `done`: the collect step parses too if no remote parser has the document.
-    pub(super) async fn parse_in_step(
-        &self,
-        done: Step,
-        lease: &Lease,
-        memory: &mut JobMemory,
-    ) -> Result<Outcome, StepError> {
+    pub(super) async fn parse(&self, done: Step, lease: &Lease, memory: &mut JobMemory) -> Result<Outcome, StepError> {
         let began = Instant::now();
         let conn = self.db.get().await?;
         if finish_duplicate(&conn, lease.fence).await? {

@@ -38,21 +38,18 @@ impl Jwks {
             .build()?;
         Ok(Self { http, url })
     }
-
-    async fn read(&self) -> Result<Vec<u8>, Failure> {
-        let answer = self.http.get(self.url.clone()).send().await.map_err(unavailable)?;
-        if answer.status() != reqwest::StatusCode::OK {
-            return Err(unavailable(format!("answered with {}", answer.status().as_u16())));
-        }
-        let body = read_body(answer, MAX_BYTES).await.map_err(unavailable)?;
-        body.ok_or_else(|| unavailable(format!("the answer is larger than {MAX_BYTES} bytes")))
-    }
 }
 
 #[async_trait]
 impl KeySource for Jwks {
     async fn fetch(&self) -> Result<KeySet, Failure> {
-        KeySet::parse(&self.read().await?).map_err(unavailable)
+        let answer = self.http.get(self.url.clone()).send().await.map_err(unavailable)?;
+        if answer.status() != reqwest::StatusCode::OK {
+            return Err(unavailable(format!("answered with {}", answer.status().as_u16())));
+        }
+        let body = read_body(answer, MAX_BYTES).await.map_err(unavailable)?;
+        let body = body.ok_or_else(|| unavailable(format!("the answer is larger than {MAX_BYTES} bytes")))?;
+        KeySet::parse(&body).map_err(unavailable)
     }
 }
 

@@ -18,9 +18,12 @@ use super::{
     detect::{self, Content, Declared},
     fault::Fault,
     html, office, pdf,
-    protocol::{self, Limits, Parsed, Request},
+    protocol::{self, Parsed, Request},
 };
-use domain::{markdown, ports::FileKind};
+use domain::{
+    markdown,
+    ports::{FileKind, ParseLimits},
+};
 
 /// Stack of the thread that parses, in bytes: parsers recurse into nested documents.
 const PARSE_STACK_BYTES: usize = 64 << 20;
@@ -60,8 +63,9 @@ fn exit_with_parent() -> io::Result<()> {
 }
 
 /// Lowers this process's limits for good, before it reads the document.
-fn set_limits(limits: &Limits) -> io::Result<()> {
-    let cpu = limits.cpu_seconds();
+fn set_limits(limits: &ParseLimits) -> io::Result<()> {
+    // Rounded up to the seconds that the kernel counts.
+    let cpu = limits.time.as_secs().saturating_add(1);
     limit(Resource::Core, 0, 0)?;
     limit(Resource::Fsize, 0, 0)?;
     limit(Resource::Nofile, MAX_OPEN_FILES, MAX_OPEN_FILES)?;
@@ -105,12 +109,12 @@ fn parse(request: &Request) -> Result<Parsed, Fault> {
         Content::Text(FileKind::Html, text) => (FileKind::Html, 0, html::to_markdown(&text)),
         Content::Text(kind, text) => (kind, 0, markdown::tidy(&text)),
     };
-    limits.check_output(markdown.len())?;
+    protocol::check_output(limits, markdown.len())?;
     Ok(Parsed { kind, pages, markdown })
 }
 
 /// Reads the whole file. The worker wrote it, so if it can't be read, the machine is at fault.
-fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>, Fault> {
+fn read(path: &Path, limits: &ParseLimits) -> Result<Vec<u8>, Fault> {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::OutOfMemory => Fault::Memory { limit_bytes: limits.memory_bytes },
         kind => Fault::unavailable(&format!("file: {kind}")),

@@ -20,7 +20,6 @@ mod text;
 use std::{
     path::{Path, PathBuf},
     thread,
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -39,47 +38,37 @@ use domain::{
 /// The hidden subcommand under which the executable runs [`run_child`].
 pub const CHILD_COMMAND: &str = "parse-child";
 
-/// Options of a [`LocalParser`].
-#[derive(Debug, Clone)]
-pub struct LocalParserOptions {
-    /// The executable whose [`CHILD_COMMAND`] is [`run_child`]. Default: the running one.
-    pub executable: Option<PathBuf>,
-    /// Children at a time, at least 1. Other documents wait; the wait does not count for their time limit. Default: one
-    /// per core.
-    pub max_children: usize,
-}
-
-impl Default for LocalParserOptions {
-    fn default() -> Self {
-        Self { executable: None, max_children: thread::available_parallelism().map_or(1, usize::from) }
-    }
-}
-
-/// Parses PDF, DOCX, PPTX, XLSX, HTML, Markdown and plain text, each file in a child process.
+/// Parses PDF, DOCX, PPTX, XLSX, HTML, Markdown and plain text, each file in a child process. There is one child per core at
+/// a time. Other documents wait; the wait does not count for their time limit.
 #[derive(Debug)]
 pub struct LocalParser {
     executable: PathBuf,
     children: Semaphore,
 }
 
+impl Default for LocalParser {
+    /// A parser whose children run this same executable.
+    fn default() -> Self {
+        Self::new(running_executable())
+    }
+}
+
 impl LocalParser {
-    /// A parser with these options. It starts no process yet.
-    pub fn new(options: LocalParserOptions) -> Self {
-        Self {
-            executable: options.executable.unwrap_or_else(running_executable),
-            children: Semaphore::new(options.max_children.clamp(1, Semaphore::MAX_PERMITS)),
-        }
+    /// A parser whose children run `executable`, the [`CHILD_COMMAND`] of which is [`run_child`]. It starts no process yet.
+    pub fn new(executable: PathBuf) -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self { executable, children: Semaphore::new(cores) }
     }
 
     async fn parse_in_child(&self, request: &Request) -> Result<ParsedDocument, Fault> {
         let _permit = self.children.acquire().await.map_err(|_closed| Fault::unavailable("closed"))?;
         let mut running = Running::start(&self.executable)?;
         let limits = request.limits;
-        match time::timeout(Duration::from_millis(limits.time_ms), running.parse(request)).await {
+        match time::timeout(limits.time, running.parse(request)).await {
             Ok(answer) => answer,
             Err(_) => {
                 running.kill().await;
-                Err(Fault::Timeout { limit_ms: limits.time_ms })
+                Err(Fault::timeout(limits.time))
             }
         }
     }
@@ -101,7 +90,7 @@ impl Parser for LocalParser {
         // The child's working directory is `/`.
         let path = std::path::absolute(path).map_err(|error| Fault::unavailable(&error.kind().to_string()))?;
         let mime = mime.chars().take(MAX_HINT_CHARS).collect();
-        let request = Request { path, mime, filename: extension_of(filename), limits: limits.into() };
+        let request = Request { path, mime, filename: extension_of(filename), limits };
         Ok(self.parse_in_child(&request).await?)
     }
 }

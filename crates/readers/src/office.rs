@@ -14,10 +14,13 @@ use undoc::{
 };
 use zip::{ZipArchive, result::ZipError};
 
-use super::{fault::Fault, protocol::Limits};
+use super::{
+    fault::Fault,
+    protocol::{check_output, check_pages},
+};
 use domain::{
     markdown,
-    ports::{FileKind, page_marker},
+    ports::{FileKind, ParseLimits, page_marker},
 };
 
 /// The most bytes that an office file may unpack to: eight times the largest upload, well below the memory limit.
@@ -45,7 +48,7 @@ pub(super) fn kind_of<R: Read + io::Seek>(archive: &ZipArchive<R>) -> Option<Fil
 }
 
 /// The document's markdown and its number of slides or sheets (0 for a text document).
-pub(super) fn to_markdown(bytes: Vec<u8>, kind: FileKind, limits: &Limits) -> Result<(String, u32), Fault> {
+pub(super) fn to_markdown(bytes: Vec<u8>, kind: FileKind, limits: &ParseLimits) -> Result<(String, u32), Fault> {
     check_unpacked_size(&bytes)?;
     let mut document = match kind {
         FileKind::Pptx => PptxParser::from_bytes(bytes).and_then(|mut parser| parser.parse()),
@@ -73,8 +76,8 @@ fn options() -> RenderOptions {
     RenderOptions::new().with_images(false).with_max_heading(6)
 }
 
-fn render_pages(document: &Document, limits: &Limits) -> Result<(String, u32), Fault> {
-    let pages = limits.check_pages(document.sections.len())?;
+fn render_pages(document: &Document, limits: &ParseLimits) -> Result<(String, u32), Fault> {
+    let pages = check_pages(limits, document.sections.len())?;
     let options = options();
     let no_pictures = HashMap::new();
     let mut markdown = String::new();
@@ -83,7 +86,7 @@ fn render_pages(document: &Document, limits: &Limits) -> Result<(String, u32), F
         let text = render::render_section_to_string(section, 0, document.format, &options, &no_pictures);
         markdown::push_paragraphs(&mut markdown, &page_marker(number));
         markdown::push_paragraphs(&mut markdown, &markdown::tidy(&text));
-        limits.check_output(markdown.len())?;
+        check_output(limits, markdown.len())?;
     }
     Ok((markdown, pages))
 }

@@ -4,15 +4,16 @@ use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
 use rustix::process::Signal;
 
-use super::{fault::Fault, protocol::Limits};
+use super::fault::Fault;
+use domain::ports::ParseLimits;
 
 /// The fault that `status` means. `stderr` is only searched for what the Rust runtime writes when it aborts. It is never
 /// shown, because it may quote the document.
-pub(super) fn of(status: ExitStatus, stderr: &[u8], limits: &Limits) -> Fault {
+pub(super) fn of(status: ExitStatus, stderr: &[u8], limits: &ParseLimits) -> Fault {
     let says = |words: &str| stderr.windows(words.len()).any(|window| window == words.as_bytes());
     let signal = status.signal().and_then(Signal::from_named_raw);
     match signal {
-        Some(Signal::XCPU) => Fault::Timeout { limit_ms: limits.time_ms },
+        Some(Signal::XCPU) => Fault::timeout(limits.time),
         Some(Signal::KILL) => Fault::Killed,
         _ if says("memory allocation of") => Fault::Memory { limit_bytes: limits.memory_bytes },
         _ if says("has overflowed its stack") => Fault::crashed("nested too deeply"),
@@ -24,7 +25,8 @@ pub(super) fn of(status: ExitStatus, stderr: &[u8], limits: &Limits) -> Fault {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { max_pages: 0, memory_bytes: 7, time_ms: 9, output_bytes: 0 };
+    const LIMITS: ParseLimits =
+        ParseLimits { max_pages: 0, memory_bytes: 7, time: std::time::Duration::from_millis(9), output_bytes: 0 };
     const ABORT: i32 = 6;
 
     #[test]

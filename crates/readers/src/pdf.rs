@@ -15,8 +15,14 @@ use unpdf::{
 
 use reopened::Reopened;
 
-use super::{fault::Fault, protocol::Limits};
-use domain::{markdown, ports::page_marker};
+use super::{
+    fault::Fault,
+    protocol::{check_output, check_pages},
+};
+use domain::{
+    markdown,
+    ports::{ParseLimits, page_marker},
+};
 
 /// A document of scanned pages with fewer letters per page than this has no text: the marks of scanning programs
 /// ("Scanned with CamScanner", a date, a file number) stay below 40 letters.
@@ -29,11 +35,11 @@ pub(super) const HEADER_WITHIN_BYTES: usize = 1024;
 const END_MARK_WITHIN_BYTES: usize = 2048;
 
 /// The document's markdown and its number of pages.
-pub(super) fn to_markdown(bytes: &[u8], limits: &Limits) -> Result<(String, u32), Fault> {
+pub(super) fn to_markdown(bytes: &[u8], limits: &ParseLimits) -> Result<(String, u32), Fault> {
     // On one thread: only this one has the large stack, and other documents use the other cores.
     let options = ParseOptions::new().lenient().sequential();
     let parser = PdfParser::from_bytes_with_options(bytes, options).map_err(|error| fault_of(&error, bytes))?;
-    let pages = limits.check_pages(parser.page_count() as usize)?;
+    let pages = check_pages(limits, parser.page_count() as usize)?;
     let mut collector = Collector::new(bytes, limits);
     let options = PageStreamOptions { parallel: false, ..PageStreamOptions::default() };
     let quality =
@@ -49,7 +55,7 @@ pub(super) fn to_markdown(bytes: &[u8], limits: &Limits) -> Result<(String, u32)
 
 /// Collects the pages' text and checks the limits after each page.
 struct Collector<'a> {
-    limits: &'a Limits,
+    limits: &'a ParseLimits,
     reopened: Reopened<'a>,
     renderer: BlockRenderer,
     fields: Vec<FormField>,
@@ -61,7 +67,7 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    fn new(bytes: &'a [u8], limits: &'a Limits) -> Self {
+    fn new(bytes: &'a [u8], limits: &'a ParseLimits) -> Self {
         Self {
             limits,
             reopened: Reopened::new(bytes, limits),
@@ -85,7 +91,7 @@ impl<'a> Collector<'a> {
             }
             ParseEvent::Progress { .. } | ParseEvent::DocumentEnd { .. } => {}
         }
-        match self.limits.check_output(self.markdown.len()) {
+        match check_output(self.limits, self.markdown.len()) {
             Ok(()) => ControlFlow::Continue(()),
             Err(fault) => {
                 self.fault = Some(fault);

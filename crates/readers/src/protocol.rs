@@ -6,7 +6,6 @@
 use std::{
     io::{self, BufRead, Write},
     path::PathBuf,
-    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -26,51 +25,24 @@ pub(super) struct Request {
     pub(super) mime: String,
     /// The declared file name, or its end. Hostile; never used as a path.
     pub(super) filename: String,
-    pub(super) limits: Limits,
+    pub(super) limits: ParseLimits,
 }
 
-/// [`ParseLimits`] as they are sent.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Limits {
-    pub(super) max_pages: u32,
-    pub(super) memory_bytes: u64,
-    pub(super) time_ms: u64,
-    pub(super) output_bytes: u64,
+/// Refuses more pages than allowed.
+pub(super) fn check_pages(limits: &ParseLimits, pages: usize) -> Result<u32, Fault> {
+    let actual = u32::try_from(pages).unwrap_or(u32::MAX);
+    if limits.max_pages != 0 && actual > limits.max_pages {
+        return Err(Fault::PageLimit { limit: limits.max_pages, actual });
+    }
+    Ok(actual)
 }
 
-impl From<ParseLimits> for Limits {
-    fn from(limits: ParseLimits) -> Self {
-        Self {
-            max_pages: limits.max_pages,
-            memory_bytes: limits.memory_bytes,
-            time_ms: u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX),
-            output_bytes: limits.output_bytes,
-        }
+/// Refuses more text than allowed.
+pub(super) fn check_output(limits: &ParseLimits, len: usize) -> Result<(), Fault> {
+    if len as u64 > limits.output_bytes {
+        return Err(Fault::OutputLimit { limit_bytes: limits.output_bytes });
     }
-}
-
-impl Limits {
-    /// The CPU time limit, rounded up to the seconds that the kernel counts.
-    pub(super) fn cpu_seconds(&self) -> u64 {
-        Duration::from_millis(self.time_ms).as_secs().saturating_add(1)
-    }
-
-    /// Refuses more pages than allowed.
-    pub(super) fn check_pages(&self, pages: usize) -> Result<u32, Fault> {
-        let actual = u32::try_from(pages).unwrap_or(u32::MAX);
-        if self.max_pages != 0 && actual > self.max_pages {
-            return Err(Fault::PageLimit { limit: self.max_pages, actual });
-        }
-        Ok(actual)
-    }
-
-    /// Refuses more text than allowed.
-    pub(super) fn check_output(&self, len: usize) -> Result<(), Fault> {
-        if len as u64 > self.output_bytes {
-            return Err(Fault::OutputLimit { limit_bytes: self.output_bytes });
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// The child's answer. After [`Header::Parsed`] follow `bytes` bytes of markdown.
@@ -132,9 +104,9 @@ mod tests {
 
     #[test]
     fn a_page_limit_of_0_is_no_limit() {
-        let limits = Limits { max_pages: 0, memory_bytes: 0, time_ms: 1, output_bytes: 0 };
-        assert_eq!(limits.check_pages(1_000_000), Ok(1_000_000));
-        let limits = Limits { max_pages: 2, ..limits };
-        assert_eq!(limits.check_pages(3), Err(Fault::PageLimit { limit: 2, actual: 3 }));
+        let limits = ParseLimits { max_pages: 0, memory_bytes: 0, time: std::time::Duration::ZERO, output_bytes: 0 };
+        assert_eq!(check_pages(&limits, 1_000_000), Ok(1_000_000));
+        let limits = ParseLimits { max_pages: 2, ..limits };
+        assert_eq!(check_pages(&limits, 3), Err(Fault::PageLimit { limit: 2, actual: 3 }));
     }
 }

@@ -12,9 +12,9 @@ use super::{
     CHILD_COMMAND,
     fault::Fault,
     outcome,
-    protocol::{self, Header, Limits, MAX_LINE_BYTES, Request},
+    protocol::{self, Header, MAX_LINE_BYTES, Request},
 };
-use domain::ports::ParsedDocument;
+use domain::ports::{ParseLimits, ParsedDocument};
 
 /// How much of a child's stderr is read, in bytes: enough for the runtime's sentence about why it aborts.
 const MAX_STDERR_BYTES: u64 = 4096;
@@ -79,7 +79,7 @@ impl Running {
     }
 
     /// Why the child closed its stdout without an answer.
-    async fn exit_fault(&mut self, limits: &Limits) -> Fault {
+    async fn exit_fault(&mut self, limits: &ParseLimits) -> Fault {
         let mut stderr = Vec::new();
         let _ = (&mut self.stderr).take(MAX_STDERR_BYTES).read_to_end(&mut stderr).await;
         match self.process.wait().await {
@@ -90,7 +90,10 @@ impl Running {
 }
 
 /// The child's answer; `None` if its output ends too early.
-async fn read_answer(mut output: impl AsyncBufRead + Unpin, limits: &Limits) -> Result<Option<ParsedDocument>, Fault> {
+async fn read_answer(
+    mut output: impl AsyncBufRead + Unpin,
+    limits: &ParseLimits,
+) -> Result<Option<ParsedDocument>, Fault> {
     let mut line = Vec::new();
     let read = (&mut output).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await;
     match (read, line.last()) {
@@ -125,7 +128,8 @@ mod tests {
     use super::*;
     use domain::ports::FileKind;
 
-    const LIMITS: Limits = Limits { max_pages: 0, memory_bytes: 1 << 30, time_ms: 1000, output_bytes: 10 };
+    const LIMITS: ParseLimits =
+        ParseLimits { max_pages: 0, memory_bytes: 1 << 30, time: std::time::Duration::from_secs(1), output_bytes: 10 };
 
     async fn answer(output: &[u8]) -> Result<Option<ParsedDocument>, Fault> {
         read_answer(output, &LIMITS).await

@@ -1,8 +1,7 @@
 //! Counts what this process does: claims, steps, requests, failures, waits for connections.
 //!
-//! Each process has one set, [`METRICS`]. For claims and steps the histogram of each pair of labels is kept, so that
-//! recording takes no lock. All label values are fixed sets, error codes or templates of the route table, so the number of
-//! series is limited.
+//! Each process has one set, [`METRICS`]. All label values are fixed sets, error codes or templates of the route table, so
+//! the number of series is limited.
 //!
 //! Figures of the whole deployment, about the queue and the workers, come from the database: see `store::gauges`.
 
@@ -11,7 +10,7 @@ mod page;
 mod render;
 
 use std::{
-    sync::{LazyLock, OnceLock},
+    sync::LazyLock,
     time::{Duration, SystemTime},
 };
 
@@ -41,11 +40,8 @@ pub struct Metrics {
     /// Each metric without samples, so that its help is shown before its first sample.
     declared: Vec<MetricFamily>,
     claims: HistogramVec,
-    /// The histograms of `claims` and `steps` for each pair of labels, kept from their first use.
-    known_claims: [OnceLock<Histogram>; ClaimOutcome::ALL.len()],
     claimed_jobs: IntCounter,
     steps: HistogramVec,
-    known_steps: [[OnceLock<Histogram>; StepOutcome::ALL.len()]; Step::ALL.len()],
     failures: IntCounterVec,
     taken_over_jobs: IntCounter,
     pool_waits: Histogram,
@@ -118,7 +114,6 @@ impl Metrics {
                 &QUICK,
                 &["outcome"],
             ),
-            known_claims: [const { OnceLock::new() }; ClaimOutcome::ALL.len()],
             claimed_jobs: builder.counter("app_claimed_jobs_total", "Jobs that this process has claimed."),
             steps: builder.durations_by(
                 "app_step_duration_seconds",
@@ -126,7 +121,6 @@ impl Metrics {
                 &STEPS,
                 &["step", "outcome"],
             ),
-            known_steps: [const { [const { OnceLock::new() }; StepOutcome::ALL.len()] }; Step::ALL.len()],
             failures: builder.counters(
                 "app_step_failures_total",
                 "Failed steps, by error code and by what happens to the job: retry, deadletter, or pause.",
@@ -183,15 +177,13 @@ impl Metrics {
 
     /// Records an attempt to claim jobs, which took `took` and claimed `jobs`.
     pub fn record_claim(&self, outcome: ClaimOutcome, jobs: usize, took: Duration) {
-        let child = || self.claims.with_label_values(&[outcome.as_str()]);
-        self.known_claims[outcome as usize].get_or_init(child).observe(took.as_secs_f64());
+        self.claims.with_label_values(&[outcome.as_str()]).observe(took.as_secs_f64());
         self.claimed_jobs.inc_by(jobs as u64);
     }
 
     /// Records a step of a job.
     pub fn record_step(&self, step: Step, outcome: StepOutcome, took: Duration) {
-        let child = || self.steps.with_label_values(&[step.as_str(), outcome.as_str()]);
-        self.known_steps[step as usize][outcome as usize].get_or_init(child).observe(took.as_secs_f64());
+        self.steps.with_label_values(&[step.as_str(), outcome.as_str()]).observe(took.as_secs_f64());
     }
 
     /// Records a failed step, with its error code and what happens to the job.

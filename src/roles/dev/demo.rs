@@ -96,8 +96,8 @@ app dev is running, and keeps its data in {}.
 
   `app` is {}. Ctrl-C stops everything; `app dev reset` erases it.
 ",
-        folder.path().display(),
-        folder.path().join(TOKEN_FILE).display(),
+        folder.0.display(),
+        folder.0.join(TOKEN_FILE).display(),
         cluster.psql_hint(super::DATABASE),
         std::env::current_exe().map_or_else(|_| "app".to_owned(), |path| path.display().to_string()),
     )

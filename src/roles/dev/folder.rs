@@ -1,11 +1,6 @@
 //! The data folder of `app dev`. It is private, and the same at every start in this checkout.
 
-use std::{
-    fs, io,
-    io::Write,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::PathBuf,
-};
+use std::{fs, io, io::Write, os::unix::fs::DirBuilderExt, path::PathBuf};
 
 use anyhow::Context as _;
 use uuid::Uuid;
@@ -17,17 +12,9 @@ use embedded_postgres::create_private_dir;
 const CLIENT_FILES: [&str; 3] = [API_URL_FILE, TOKEN_FILE, DATABASE_URL_FILE];
 
 /// The data folder.
-pub(super) struct DevFolder(PathBuf);
+pub(super) struct DevFolder(pub(super) PathBuf);
 
 impl DevFolder {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self(path)
-    }
-
-    pub(super) fn path(&self) -> &std::path::Path {
-        &self.0
-    }
-
     pub(super) fn postgres(&self) -> PathBuf {
         self.0.join("postgres")
     }
@@ -51,11 +38,11 @@ impl DevFolder {
     /// Writes a file that only the owner can read, whole or not at all.
     pub(super) fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let path = self.0.join(name);
-        let new = self.0.join(format!("{name}.new"));
         let write = || -> io::Result<()> {
-            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
             file.write_all(text.as_bytes())?;
-            fs::rename(&new, &path)
+            file.persist(&path)?;
+            Ok(())
         };
         write().with_context(|| format!("couldn't write {}", path.display()))
     }

@@ -1,4 +1,4 @@
-//! The port of a worker: whether it lives and claims, and what it has counted.
+//! The port of a worker: its probes and its metrics.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,22 +21,22 @@ use telemetry::{
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// What the handlers look at.
+/// What the handlers share.
 #[derive(Debug, Clone)]
 pub struct ProbeState {
-    /// Its pool's figures are told; no connection is taken from it.
+    /// For the figures of its pool; no connection is taken from it.
     pub db: Db,
-    /// Which build this is.
+    /// This build.
     pub build: BuildInfo,
-    /// Whether the worker claims.
+    /// Whether the worker claims jobs.
     pub readiness: Arc<Readiness>,
 }
 
-/// Serves until `stop`, which comes after the last job has ended: a worker that drains still says that it does.
+/// Serves until `stop`, which is cancelled after the last job has ended, so that a stopping worker still answers.
 ///
 /// # Errors
 ///
-/// The address is taken, or is not ours.
+/// The address is taken, or is not one of this machine.
 pub async fn serve_probes(state: ProbeState, addr: SocketAddr, stop: CancellationToken) -> anyhow::Result<()> {
     let server = bind(state, addr).with_context(|| {
         format!("couldn't listen on {addr} for probes; choose another with WORKER_HTTP_HOST and WORKER_HTTP_PORT")
@@ -52,7 +52,7 @@ pub async fn serve_probes(state: ProbeState, addr: SocketAddr, stop: Cancellatio
     ended
 }
 
-/// Not a part of [`serve_probes`], because the builder cannot be sent to another thread and the server can.
+/// Apart from [`serve_probes`] because the builder, unlike the server, cannot be sent to another thread.
 fn bind(state: ProbeState, addr: SocketAddr) -> io::Result<Server> {
     let state = web::Data::new(state);
     let server = HttpServer::new(move || App::new().app_data(state.clone()).configure(configure))
@@ -81,7 +81,7 @@ async fn livez() -> HttpResponse {
     HttpResponse::Ok().content_type(TEXT).body("ok\n")
 }
 
-/// 503 with the reason while the worker claims nothing.
+/// 503 with the reason while the worker claims no jobs.
 async fn readyz(state: web::Data<ProbeState>) -> HttpResponse {
     match state.readiness.obstacle() {
         None => HttpResponse::Ok().content_type(TEXT).body("ok\n"),
@@ -89,7 +89,7 @@ async fn readyz(state: web::Data<ProbeState>) -> HttpResponse {
     }
 }
 
-/// This process's own figures; those of the queue are on the API's page.
+/// The figures of this process; those of the queue are on the API's page.
 async fn metrics(state: web::Data<ProbeState>) -> HttpResponse {
     let mut page = Page::default();
     let process =

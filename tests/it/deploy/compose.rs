@@ -20,8 +20,8 @@ fn app_services(services: &Value) -> Vec<(Role, &str, &Value)> {
         .map(|(name, service)| {
             let command = items(&service["command"]).map(text);
             let role = match Cli::try_parse_from(command).unwrap().command {
-                Command::Api(_) => Role::Api,
-                Command::Worker(_) => Role::Worker,
+                Command::Api => Role::Api,
+                Command::Worker => Role::Worker,
                 Command::Migrate(_) => Role::Migrate,
                 other => panic!("{name} runs {other:?}"),
             };

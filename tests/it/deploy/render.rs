@@ -20,8 +20,8 @@ const BLUEPRINTS: [&str; 2] = ["render.yaml", "render.staging.yaml"];
 fn role(service: &Value) -> Role {
     let command = text(&service["dockerCommand"]);
     match Cli::try_parse_from(command.split_whitespace()).unwrap_or_else(|error| panic!("{command}: {error}")).command {
-        Command::Api(_) => Role::Api,
-        Command::Worker(_) => Role::Worker,
+        Command::Api => Role::Api,
+        Command::Worker => Role::Worker,
         other => panic!("a service runs {other:?}"),
     }
 }

@@ -24,7 +24,6 @@ declare! {
 pub(crate) static DATABASE_READY: &[&Check] = &[&MIGRATIONS, &STAMP, &STATUSES, &SHAPE];
 
 /// The database if it can be used; else the check that failed.
-
 pub(crate) fn ready_db<'c>(context: &'c Context<'_>) -> Result<&'c Db, Problem> {
     match context.blocker(ids(DATABASE_READY), None) {
         Some(blocker) => Err(Problem::Behind(blocker)),

@@ -11,7 +11,7 @@ use super::{
 };
 use pg::{
     probe::{SessionMode, probe_session_mode},
-    url::{DatabaseUrl, PoolerMode},
+    url::DatabaseUrl,
 };
 use store::Listener;
 
@@ -73,7 +73,7 @@ async fn mode(context: &Context<'_>) -> Outcome {
         (_, None | Some(SessionMode::Session)) => {}
     }
     compare_port("DATABASE_URL", url, database)?;
-    if url.supabase_pooler_mode() == Some(PoolerMode::Session) {
+    if url.supabase_pooler_mode() == Some(SessionMode::Session) {
         return Err(SESSION_POOLER.seen(observed).expecting("port 6543"));
     }
     if let (Some(direct), Some(mode)) = (direct, direct_mode) {
@@ -92,8 +92,8 @@ async fn probe(context: &Context<'_>, url: &DatabaseUrl) -> Result<SessionMode, 
 /// Compares the mode that Supabase's port stands for with the probed one.
 fn compare_port(variable: &str, url: &DatabaseUrl, probed: SessionMode) -> Result<(), Problem> {
     match (url.supabase_pooler_mode(), probed) {
-        (Some(PoolerMode::Session), SessionMode::Transaction)
-        | (Some(PoolerMode::Transaction), SessionMode::Session) => {
+        (Some(SessionMode::Session), SessionMode::Transaction)
+        | (Some(SessionMode::Transaction), SessionMode::Session) => {
             let observed = format!("{variable}: port {}, and the probe finds {}", url.port(), name(probed));
             Err(PORT_CONTRADICTS.seen(observed).expecting("port 5432 for sessions, 6543 for transactions"))
         }

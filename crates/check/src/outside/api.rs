@@ -68,7 +68,6 @@ declare! {
 }
 
 /// The address without the base path, which users may include.
-
 pub(super) fn root_of(url: &Url) -> String {
     let url = http::without_secrets(url);
     url.strip_suffix(BASE_PATH).unwrap_or(&url).to_owned()

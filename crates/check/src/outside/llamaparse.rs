@@ -20,7 +20,6 @@ declare! {
 }
 
 /// Lists one job (LlamaParse, "REST API Guide").
-
 const LIST_ONE_JOB: &str = "/api/v2/parse?page_size=1";
 
 async fn parser(context: &Context<'_>) -> Outcome {

@@ -17,7 +17,6 @@ declare! {
 }
 
 /// Allows for rounding in a vector's length of 1.
-
 const LENGTH_TOLERANCE: f32 = 0.01;
 
 async fn model(context: &Context<'_>) -> Outcome {

@@ -19,7 +19,7 @@ const MAX_LISTED: usize = 20;
 
 /// Retries the named jobs, or all failed ones, and prints the counts.
 pub(super) async fn retry(api: &ApiClient, args: RetryArgs) -> anyhow::Result<()> {
-    let request = RetryManyRequest {
+    let mut request = RetryManyRequest {
         job_ids: Vec::new(),
         all: args.all,
         code: args.code,
@@ -30,7 +30,14 @@ pub(super) async fn retry(api: &ApiClient, args: RetryArgs) -> anyhow::Result<()
     };
     let mut total = RetryManyAnswer { dry_run: args.dry_run, ..RetryManyAnswer::default() };
     if args.all {
-        retry_all(api, request, &mut total).await?;
+        loop {
+            let answer: RetryManyAnswer = api.post("/jobs/retry", &request).await?;
+            request.cursor.clone_from(&answer.next_cursor);
+            add(&mut total, answer);
+            if request.cursor.is_none() {
+                break;
+            }
+        }
     } else {
         for ids in args.job_ids.chunks(MAX_IDS) {
             let request = RetryManyRequest { job_ids: ids.to_vec(), ..request.clone() };
@@ -38,21 +45,6 @@ pub(super) async fn retry(api: &ApiClient, args: RetryArgs) -> anyhow::Result<()
         }
     }
     if args.json { render::print_json(&total) } else { render::print(&as_text(&total)) }
-}
-
-async fn retry_all(
-    api: &ApiClient,
-    mut request: RetryManyRequest,
-    total: &mut RetryManyAnswer,
-) -> Result<(), ClientError> {
-    loop {
-        let answer: RetryManyAnswer = api.post("/jobs/retry", &request).await?;
-        request.cursor = answer.next_cursor;
-        add(total, answer);
-        if request.cursor.is_none() {
-            return Ok(());
-        }
-    }
 }
 
 fn add(total: &mut RetryManyAnswer, answer: RetryManyAnswer) {

@@ -8,51 +8,46 @@ use domain::printable;
 const MARK: &str = "**";
 const BOLD: Style = Style::new().bold();
 
-/// Text in which `**` surrounds the words that matched.
-#[derive(Debug, Clone, Copy)]
-pub struct Passage<'a>(pub &'a str);
-
-impl Passage<'_> {
-    /// The passage in indented lines of at most `columns`. With colours the marks become bold; without, they stay.
-    pub fn render(self, indent: &str, columns: usize, coloured: bool) -> String {
-        let columns = columns.saturating_sub(indent.width()).max(20);
-        let mut text = String::new();
-        let mut bold = false;
-        for line in self.wrap(columns, coloured) {
-            text.push_str(indent);
-            if coloured {
-                push_bold(&line, &mut bold, &mut text)
-            } else {
-                text.push_str(&line)
-            }
-            text.push('\n');
+/// `passage`, in which `**` surrounds the words that matched, in indented lines of at most `columns`. With colours the marks
+/// become bold; without, they stay.
+pub fn passage(passage: &str, indent: &str, columns: usize, coloured: bool) -> String {
+    let columns = columns.saturating_sub(indent.width()).max(20);
+    let mut text = String::new();
+    let mut bold = false;
+    for line in wrap(passage, columns, coloured) {
+        text.push_str(indent);
+        if coloured {
+            push_bold(&line, &mut bold, &mut text)
+        } else {
+            text.push_str(&line)
         }
-        text
+        text.push('\n');
     }
+    text
+}
 
-    fn wrap(self, columns: usize, coloured: bool) -> Vec<String> {
-        let safe = printable(self.0);
-        let mut lines = Vec::new();
-        let mut line = String::new();
-        let mut used = 0;
-        for word in safe.split_whitespace() {
-            let shown = if coloured { word.replace(MARK, "").width() } else { word.width() };
-            if used > 0 && used + 1 + shown > columns {
-                lines.push(std::mem::take(&mut line));
-                used = 0;
-            }
-            if used > 0 {
-                line.push(' ');
-                used += 1;
-            }
-            line.push_str(word);
-            used += shown;
+fn wrap(passage: &str, columns: usize, coloured: bool) -> Vec<String> {
+    let safe = printable(passage);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut used = 0;
+    for word in safe.split_whitespace() {
+        let shown = if coloured { word.replace(MARK, "").width() } else { word.width() };
+        if used > 0 && used + 1 + shown > columns {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
         }
-        if !line.is_empty() {
-            lines.push(line);
+        if used > 0 {
+            line.push(' ');
+            used += 1;
         }
-        lines
+        line.push_str(word);
+        used += shown;
     }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
 }
 
 /// Appends `line` with its marks as bold. Bold that is open at the end of the line ends there and begins again on the
@@ -76,35 +71,35 @@ mod tests {
 
     #[test]
     fn marks_become_bold_on_a_terminal_and_stay_in_a_pipe() {
-        let passage = Passage("the **notice period** is 30 days");
-        assert_eq!(passage.render("  ", 80, true), "  the \x1b[1mnotice period\x1b[0m is 30 days\n");
-        assert_eq!(passage.render("  ", 80, false), "  the **notice period** is 30 days\n");
+        let text = "the **notice period** is 30 days";
+        assert_eq!(passage(text, "  ", 80, true), "  the \x1b[1mnotice period\x1b[0m is 30 days\n");
+        assert_eq!(passage(text, "  ", 80, false), "  the **notice period** is 30 days\n");
     }
 
     #[test]
     fn bold_continues_after_a_line_break_and_always_ends() {
-        let text = Passage("one two **three four five six** seven").render("", 20, true);
+        let text = passage("one two **three four five six** seven", "", 20, true);
         assert_eq!(text, "one two \x1b[1mthree four\x1b[0m\n\x1b[1mfive six\x1b[0m seven\n");
-        let open = Passage("an **open mark").render("", 80, true);
+        let open = passage("an **open mark", "", 80, true);
         assert!(open.trim_end().ends_with("\x1b[0m"), "{open:?}");
     }
 
     #[test]
     fn no_line_is_wider_than_the_columns_in_any_script() {
         let text = "漢字 かな交じり文 と words that go on and on ".repeat(20);
-        for line in Passage(&text).render("    ", 50, true).lines() {
+        for line in passage(&text, "    ", 50, true).lines() {
             assert!(line.width() <= 50, "{line}");
         }
     }
 
     #[test]
     fn escapes_in_a_document_are_removed() {
-        let text = Passage("evil \x1b]0;title\x07 **text**").render("", 80, true);
+        let text = passage("evil \x1b]0;title\x07 **text**", "", 80, true);
         assert!(!text.contains('\x07') && !text.contains("\x1b]"), "{text:?}");
     }
 
     #[test]
     fn an_empty_passage_has_no_lines() {
-        assert_eq!(Passage("  \n ").render("  ", 80, true), "");
+        assert_eq!(passage("  \n ", "  ", 80, true), "");
     }
 }

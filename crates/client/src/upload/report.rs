@@ -37,12 +37,9 @@ impl FileReport {
         Self { code: Some(code.to_owned()), error: Some(message), ..Self::new(path, false, "failed") }
     }
 
-    pub(super) fn already_there(path: &Path) -> Self {
-        Self::new(path, true, "already there")
-    }
-
-    pub(super) fn handed_over(path: &Path, job_id: Uuid) -> Self {
-        Self { job_id: Some(job_id), ..Self::new(path, true, "handed over") }
+    /// The result of a file that was uploaded, or existed before, without following its job.
+    pub(super) fn uploaded(path: &Path, status: &str, job_id: Option<Uuid>) -> Self {
+        Self { job_id, ..Self::new(path, true, status) }
     }
 
     /// The result of a job that has ended.

@@ -69,12 +69,12 @@ impl Uploader {
         match self.upload(path, progress).await {
             Err(Fault::File(why)) => FileReport::failed(path, Code::Unreadable.as_str(), why),
             Err(Fault::Server(error)) => FileReport::failed(path, error.code(), error.to_string()),
-            Ok(Uploaded::Existing { job_id: None }) => FileReport::already_there(path),
+            Ok(Uploaded::Existing { job_id: None }) => FileReport::uploaded(path, "already there", None),
             Ok(Uploaded::Existing { job_id: Some(job_id) }) => {
                 self.follow(path, job_id, progress).await.of_existing_document()
             }
             Ok(Uploaded::New { job_id }) if self.wait => self.follow(path, job_id, progress).await,
-            Ok(Uploaded::New { job_id }) => FileReport::handed_over(path, job_id),
+            Ok(Uploaded::New { job_id }) => FileReport::uploaded(path, "handed over", Some(job_id)),
         }
     }
 

@@ -9,19 +9,38 @@ use super::{DatabaseUrl, StatedMode, UrlError};
 
 const DEFAULT_PORT: u16 = 5432;
 
+/// `no-verify` is node-postgres's value for TLS without checks.
+const SSL_MODES: &[(&str, StatedMode)] = &[
+    ("disable", StatedMode::Disable),
+    ("allow", StatedMode::Prefer),
+    ("prefer", StatedMode::Prefer),
+    ("require", StatedMode::Require),
+    ("no-verify", StatedMode::Require),
+    ("verify-ca", StatedMode::VerifyCa),
+    ("verify-full", StatedMode::VerifyFull),
+];
+const SESSION_ATTRS: &[(&str, TargetSessionAttrs)] = &[
+    ("any", TargetSessionAttrs::Any),
+    ("read-write", TargetSessionAttrs::ReadWrite),
+    ("primary", TargetSessionAttrs::ReadWrite),
+    ("read-only", TargetSessionAttrs::ReadOnly),
+    ("standby", TargetSessionAttrs::ReadOnly),
+];
+const BINDING: &[(&str, ChannelBinding)] =
+    &[("disable", ChannelBinding::Disable), ("prefer", ChannelBinding::Prefer), ("require", ChannelBinding::Require)];
+const BALANCE: &[(&str, LoadBalanceHosts)] =
+    &[("disable", LoadBalanceHosts::Disable), ("random", LoadBalanceHosts::Random)];
+
 pub(super) fn parse(text: &str) -> Result<DatabaseUrl, UrlError> {
     let rest = without_scheme(text.trim())?;
-    let (before_query, query) = match rest.split_once('?') {
-        Some((before, query)) => (before, Some(query)),
-        None => (rest, None),
-    };
+    let (before_query, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, database) = before_query.split_once('/').unwrap_or((before_query, ""));
     let (credentials, hosts) = match authority.split_once('@') {
         Some((_, hosts)) if hosts.contains('@') => return Err(UrlError::Unencoded),
-        Some((credentials, hosts)) => (Some(credentials), hosts),
+        Some(split) => split,
         // The `@` comes after a `/` or a `?` of the password.
         None if rest.contains('@') => return Err(UrlError::Unencoded),
-        None => (None, authority),
+        None => ("", authority),
     };
 
     let mut parser = Parser::default();
@@ -30,7 +49,7 @@ pub(super) fn parse(text: &str) -> Result<DatabaseUrl, UrlError> {
         parser.config.dbname(decode(database)?);
     }
     parser.hosts(hosts)?;
-    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').ok_or(UrlError::Parameter)?;
         parser.parameter(&decode(name)?, decode(value)?)?;
     }
@@ -62,16 +81,12 @@ struct Parser {
 }
 
 impl Parser {
-    fn credentials(&mut self, text: Option<&str>) -> Result<(), UrlError> {
-        let Some(text) = text else { return Ok(()) };
-        let (user, password) = match text.split_once(':') {
-            Some((user, password)) => (user, Some(password)),
-            None => (text, None),
-        };
+    fn credentials(&mut self, text: &str) -> Result<(), UrlError> {
+        let (user, password) = text.split_once(':').unwrap_or((text, ""));
         if !user.is_empty() {
             self.config.user(decode(user)?);
         }
-        if let Some(password) = password.filter(|p| !p.is_empty()) {
+        if !password.is_empty() {
             self.password(decode(password)?)?;
         }
         Ok(())
@@ -128,10 +143,22 @@ impl Parser {
             "keepalives" => _ = config.keepalives(value != "0"),
             "keepalives_idle" => _ = config.keepalives_idle(seconds(&value, "keepalives_idle")?),
             "keepalives_interval" => _ = config.keepalives_interval(seconds(&value, "keepalives_interval")?),
-            "target_session_attrs" => _ = config.target_session_attrs(session_attrs(&value)?),
-            "channel_binding" => _ = config.channel_binding(channel_binding(&value)?),
-            "load_balance_hosts" => _ = config.load_balance_hosts(load_balance(&value)?),
-            "sslmode" | "ssl_mode" => self.stated = Some(stated_mode(&value)?),
+            "target_session_attrs" => {
+                _ = config.target_session_attrs(choice(
+                    &value,
+                    SESSION_ATTRS,
+                    UrlError::ParameterValue("target_session_attrs"),
+                )?)
+            }
+            "channel_binding" => {
+                _ = config.channel_binding(choice(&value, BINDING, UrlError::ParameterValue("channel_binding"))?)
+            }
+            "load_balance_hosts" => {
+                _ = config.load_balance_hosts(choice(&value, BALANCE, UrlError::ParameterValue("load_balance_hosts"))?)
+            }
+            "sslmode" | "ssl_mode" => {
+                self.stated = Some(choice(&value.to_ascii_lowercase(), SSL_MODES, UrlError::SslMode)?);
+            }
             // libpq's value for the operating system's authorities, which are the default here.
             "sslrootcert" if value == "system" => {}
             "sslrootcert" => self.ca_file = Some(value.into()),
@@ -185,42 +212,9 @@ fn seconds(text: &str, name: &'static str) -> Result<Duration, UrlError> {
     text.parse().map(Duration::from_secs).map_err(|_parse| UrlError::ParameterValue(name))
 }
 
-fn stated_mode(text: &str) -> Result<StatedMode, UrlError> {
-    match text.to_ascii_lowercase().as_str() {
-        "disable" => Ok(StatedMode::Disable),
-        // `no-verify` is node-postgres's value for TLS without checks.
-        "require" | "no-verify" => Ok(StatedMode::Require),
-        "allow" | "prefer" => Ok(StatedMode::Prefer),
-        "verify-ca" => Ok(StatedMode::VerifyCa),
-        "verify-full" => Ok(StatedMode::VerifyFull),
-        _ => Err(UrlError::SslMode),
-    }
-}
-
-fn session_attrs(text: &str) -> Result<TargetSessionAttrs, UrlError> {
-    match text {
-        "any" => Ok(TargetSessionAttrs::Any),
-        "read-write" | "primary" => Ok(TargetSessionAttrs::ReadWrite),
-        "read-only" | "standby" => Ok(TargetSessionAttrs::ReadOnly),
-        _ => Err(UrlError::ParameterValue("target_session_attrs")),
-    }
-}
-
-fn channel_binding(text: &str) -> Result<ChannelBinding, UrlError> {
-    match text {
-        "disable" => Ok(ChannelBinding::Disable),
-        "prefer" => Ok(ChannelBinding::Prefer),
-        "require" => Ok(ChannelBinding::Require),
-        _ => Err(UrlError::ParameterValue("channel_binding")),
-    }
-}
-
-fn load_balance(text: &str) -> Result<LoadBalanceHosts, UrlError> {
-    match text {
-        "disable" => Ok(LoadBalanceHosts::Disable),
-        "random" => Ok(LoadBalanceHosts::Random),
-        _ => Err(UrlError::ParameterValue("load_balance_hosts")),
-    }
+/// The value that `text` names, else the error `refused`.
+fn choice<T: Copy>(text: &str, values: &[(&str, T)], refused: UrlError) -> Result<T, UrlError> {
+    values.iter().find(|(value, _)| *value == text).map(|(_, meaning)| *meaning).ok_or(refused)
 }
 
 /// A parameter's name that is safe to show. Text that does not look like a name may be part of a password.

@@ -7,25 +7,7 @@
 use tokio_postgres::config::Host;
 
 use super::DatabaseUrl;
-
-/// How long a pooler binds a client to one server connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PoolerMode {
-    /// While the client is connected: LISTEN, session locks and migrations work.
-    Session,
-    /// For one transaction.
-    Transaction,
-}
-
-impl PoolerMode {
-    /// The port of Supabase's poolers for this mode.
-    pub fn port(self) -> u16 {
-        match self {
-            Self::Session => 5432,
-            Self::Transaction => 6543,
-        }
-    }
-}
+use crate::probe::SessionMode;
 
 impl DatabaseUrl {
     /// Whether this is a project's own host, which has only an IPv6 address unless the project has the IPv4 add-on.
@@ -39,10 +21,10 @@ impl DatabaseUrl {
     }
 
     /// The mode of a Supabase pooler, by its port; `None` for the direct port and for other hosts.
-    pub fn supabase_pooler_mode(&self) -> Option<PoolerMode> {
+    pub fn supabase_pooler_mode(&self) -> Option<SessionMode> {
         match (self.port(), self.is_supabase_pooler(), self.is_supabase_direct()) {
-            (6543, true, _) | (6543, _, true) => Some(PoolerMode::Transaction),
-            (_, true, _) => Some(PoolerMode::Session),
+            (6543, true, _) | (6543, _, true) => Some(SessionMode::Transaction),
+            (_, true, _) => Some(SessionMode::Session),
             _ => None,
         }
     }
@@ -55,11 +37,11 @@ impl DatabaseUrl {
 
     /// The shared pooler's URL for a direct Supabase URL. The reader must fill in the region, which the direct URL does not
     /// contain.
-    pub fn suggested_pooler_url(&self, mode: PoolerMode) -> Option<String> {
+    pub fn suggested_pooler_url(&self, mode: SessionMode) -> Option<String> {
         let project = self.direct_ref()?;
         let user = self.user().unwrap_or("postgres");
         let database = self.database().unwrap_or("postgres");
-        let port = mode.port();
+        let port = if mode == SessionMode::Session { 5432 } else { 6543 };
         Some(format!("postgres://{user}.{project}:***@aws-0-REGION.pooler.supabase.com:{port}/{database}"))
     }
 

@@ -3,6 +3,7 @@ use std::{path::Path, time::Duration};
 use tokio_postgres::config::Host;
 
 use super::*;
+use crate::probe::SessionMode;
 
 fn url(text: &str) -> DatabaseUrl {
     DatabaseUrl::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -150,15 +151,15 @@ fn supabase_urls_give_project_and_mode() {
     assert_eq!(direct.project_ref(), Some("abcdefgh"));
     assert_eq!(direct.supabase_pooler_mode(), None);
     assert_eq!(
-        direct.suggested_pooler_url(PoolerMode::Transaction).as_deref(),
+        direct.suggested_pooler_url(SessionMode::Transaction).as_deref(),
         Some("postgres://postgres.abcdefgh:***@aws-0-REGION.pooler.supabase.com:6543/postgres")
     );
     let pooler = url("postgres://postgres.abcdefgh:pw@aws-1-eu-west-2.pooler.supabase.com:6543/postgres");
     assert!(pooler.is_supabase_pooler() && !pooler.is_supabase_direct());
     assert_eq!(pooler.project_ref(), Some("abcdefgh"));
-    assert_eq!(pooler.supabase_pooler_mode(), Some(PoolerMode::Transaction));
-    assert_eq!(pooler.suggested_pooler_url(PoolerMode::Session), None);
+    assert_eq!(pooler.supabase_pooler_mode(), Some(SessionMode::Transaction));
+    assert_eq!(pooler.suggested_pooler_url(SessionMode::Session), None);
     let session = url("postgres://postgres.abcdefgh:pw@aws-1-eu-west-2.pooler.supabase.com:5432/postgres");
-    assert_eq!(session.supabase_pooler_mode(), Some(PoolerMode::Session));
+    assert_eq!(session.supabase_pooler_mode(), Some(SessionMode::Session));
     assert_eq!(url("postgres://a.b@db.example.com/x").project_ref(), None);
 }

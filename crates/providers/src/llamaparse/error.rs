@@ -28,10 +28,6 @@ pub(super) struct RequestFailed {
 }
 
 impl RequestFailed {
-    fn new(failure: Failure) -> Self {
-        Self { failure, uncertain: false, not_found: false }
-    }
-
     /// The failure of a request that names no file or job. There a 404 means that the address is wrong.
     pub(super) fn of_address(self) -> Failure {
         if !self.not_found {
@@ -46,37 +42,37 @@ impl RequestFailed {
 
 /// There was no answer.
 pub(super) fn of_transport(error: &reqwest::Error) -> RequestFailed {
-    if error.is_connect() {
-        return RequestFailed::new(unavailable("no connection could be made"));
-    }
-    let why = if error.is_timeout() { "it did not answer in time" } else { "the connection broke" };
-    RequestFailed { uncertain: true, ..RequestFailed::new(unavailable(why)) }
+    let why = if error.is_connect() {
+        "no connection could be made"
+    } else if error.is_timeout() {
+        "it did not answer in time"
+    } else {
+        "the connection broke"
+    };
+    RequestFailed { failure: unavailable(why), uncertain: !error.is_connect(), not_found: false }
 }
 
 /// The answer has a status other than success.
 pub(super) async fn of_status(response: Response) -> RequestFailed {
     let status = response.status();
     let retry_after = retry_after(&response);
-    match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => RequestFailed::new(Failure::new(
+    let failure = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::new(
             Code::RemoteParserKeyRefused,
             format!("LlamaParse refuses LLAMAPARSE_API_KEY ({}). Set one that it takes.", status.as_u16()),
-        )),
-        StatusCode::PAYMENT_REQUIRED => RequestFailed::new(Failure::new(
+        ),
+        StatusCode::PAYMENT_REQUIRED => Failure::new(
             Code::RemoteParserNoCredits,
             "LlamaParse has no credits left for this account. Buy some, then retry the job; all such jobs can be retried at once.",
-        )),
-        StatusCode::TOO_MANY_REQUESTS => RequestFailed::new(Failure {
+        ),
+        StatusCode::TOO_MANY_REQUESTS => Failure {
             retry_after: Some(retry_after.unwrap_or(MINUTE).min(MAX_WAIT)),
             ..Failure::new(
                 Code::RemoteParserBusy,
                 "LlamaParse takes no more requests at the moment. It will be asked again after the wait that it names.",
             )
-        }),
-        StatusCode::NOT_FOUND => RequestFailed {
-            not_found: true,
-            ..RequestFailed::new(unavailable("it knows nothing at this address (404)"))
         },
+        StatusCode::NOT_FOUND => unavailable("it knows nothing at this address (404)"),
         StatusCode::BAD_REQUEST
         | StatusCode::PAYLOAD_TOO_LARGE
         | StatusCode::UNSUPPORTED_MEDIA_TYPE
@@ -84,21 +80,17 @@ pub(super) async fn of_status(response: Response) -> RequestFailed {
             let body = answer::read(response, super::SHORT_ANSWER).await.ok().flatten();
             let reason = body.map_or_else(String::new, |body| detail(&body));
             let status = status.as_u16();
-            RequestFailed::new(Failure::new(
-                Code::RemoteParserRefused,
-                format!(
-                    "LlamaParse does not take this document ({status}{reason}). Save it again, or parse it elsewhere."
-                ),
-            ))
+            let message = format!(
+                "LlamaParse does not take this document ({status}{reason}). Save it again, or parse it elsewhere."
+            );
+            Failure::new(Code::RemoteParserRefused, message)
         }
-        other => RequestFailed {
-            uncertain: other.is_server_error(),
-            ..RequestFailed::new(Failure {
-                retry_after: retry_after.map(|wait| wait.min(MAX_WAIT)),
-                ..unavailable(&format!("it answered with {}", other.as_u16()))
-            })
+        other => Failure {
+            retry_after: retry_after.map(|wait| wait.min(MAX_WAIT)),
+            ..unavailable(&format!("it answered with {}", other.as_u16()))
         },
-    }
+    };
+    RequestFailed { failure, uncertain: status.is_server_error(), not_found: status == StatusCode::NOT_FOUND }
 }
 
 pub(super) fn unavailable(why: &str) -> Failure {

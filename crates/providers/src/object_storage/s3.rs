@@ -27,14 +27,21 @@ pub(super) fn connect(location: &S3Location, credentials: Option<Credentials<'_>
         misconfigured("STORAGE_URL names a bucket, but AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are missing".into())
     })?;
     let plain_http = location.endpoint.as_ref().is_some_and(|url| url.scheme() == "http");
+    let client_options = ClientOptions::new()
+        .with_connect_timeout(CONNECT_TIMEOUT)
+        .with_read_timeout(READ_TIMEOUT)
+        .with_timeout(REQUEST_TIMEOUT)
+        .with_allow_http(plain_http);
+    let retry =
+        RetryConfig { backoff: BackoffConfig::default(), max_retries: MAX_RETRIES, retry_timeout: RETRY_TIMEOUT };
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&location.bucket)
         .with_region(&location.region)
         .with_access_key_id(credentials.access_key_id)
         .with_secret_access_key(credentials.secret_access_key)
         .with_virtual_hosted_style_request(false)
-        .with_retry(retry())
-        .with_client_options(client_options().with_allow_http(plain_http));
+        .with_retry(retry)
+        .with_client_options(client_options);
     if let Some(endpoint) = &location.endpoint {
         builder = builder.with_endpoint(endpoint.as_str().trim_end_matches('/'));
     }
@@ -42,15 +49,4 @@ pub(super) fn connect(location: &S3Location, credentials: Option<Credentials<'_>
         builder = builder.with_http_connector(SpawnedReqwestConnector::new(runtime));
     }
     builder.build().map_err(|error| misconfigured(format!("the S3 settings do not fit together: {error}")))
-}
-
-fn client_options() -> ClientOptions {
-    ClientOptions::new()
-        .with_connect_timeout(CONNECT_TIMEOUT)
-        .with_read_timeout(READ_TIMEOUT)
-        .with_timeout(REQUEST_TIMEOUT)
-}
-
-fn retry() -> RetryConfig {
-    RetryConfig { backoff: BackoffConfig::default(), max_retries: MAX_RETRIES, retry_timeout: RETRY_TIMEOUT }
 }

@@ -7,7 +7,7 @@ use std::{cell::OnceCell, collections::BTreeMap};
 
 use unpdf::parser::backend::{PageId, PdfBackend, RawBackend};
 
-use super::Limits;
+use domain::ports::ParseLimits;
 
 /// Because the document is in memory twice, it may take at most one part in this many of the memory limit.
 const MEMORY_PARTS: u64 = 16;
@@ -25,7 +25,7 @@ struct Document {
 
 impl<'a> Reopened<'a> {
     /// Opens nothing yet, and never opens a file that is too large for the memory limit.
-    pub(super) fn new(bytes: &'a [u8], limits: &Limits) -> Self {
+    pub(super) fn new(bytes: &'a [u8], limits: &ParseLimits) -> Self {
         let document = OnceCell::new();
         if (bytes.len() as u64).saturating_mul(MEMORY_PARTS) > limits.memory_bytes {
             // The cell is empty, so this cannot fail.

@@ -17,9 +17,6 @@ pub enum ClaimOutcome {
 }
 
 impl ClaimOutcome {
-    /// All values, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::Claimed, Self::Empty, Self::Failed];
-
     /// The label's value.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -48,10 +45,6 @@ pub enum StepOutcome {
 }
 
 impl StepOutcome {
-    /// All values, in the order of their numbers.
-    pub const ALL: [Self; 6] =
-        [Self::Advanced, Self::Finished, Self::Snoozed, Self::Failed, Self::LeaseLost, Self::HandedBack];
-
     /// The label's value.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -89,25 +82,6 @@ impl ProviderCall {
             Self::Look => "look",
             Self::Fetch => "fetch",
             Self::Probe => "probe",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use domain::Step;
-
-    #[test]
-    fn the_values_are_in_the_order_of_their_numbers() {
-        for (at, outcome) in ClaimOutcome::ALL.into_iter().enumerate() {
-            assert_eq!(outcome as usize, at);
-        }
-        for (at, outcome) in StepOutcome::ALL.into_iter().enumerate() {
-            assert_eq!(outcome as usize, at);
-        }
-        for (at, step) in Step::ALL.into_iter().enumerate() {
-            assert_eq!(step as usize, at);
         }
     }
 }
