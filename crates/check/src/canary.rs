@@ -1,4 +1,4 @@
-//! What `app check` puts into the system for a moment. How it is removed, also by housekeeping, is [`canary`]'s.
+//! What `app check` puts into the system for a moment. How it is removed, also by housekeeping, is [`housekeeping::canaries`]'s.
 
 use std::time::Duration;
 
@@ -7,8 +7,10 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{cause::Problem, context::Context, database::environment::ready_db};
-use canary::{ABANDONED_AFTER, CANARY_NAME, CANARY_USER, Removed, Store, remove_document, sweep_canaries};
 use domain::{DocumentId, Failure, UploadId, ports::ObjectStore};
+use housekeeping::canaries::{
+    ABANDONED_AFTER, CANARY_NAME, CANARY_USER, Removed, Store, remove_document, sweep_canaries,
+};
 use pg::Db;
 use store::{
     api_keys::{ApiKeySecret, NewApiKey, Scope, insert_api_key},
@@ -24,7 +26,7 @@ const END_WITHIN: Duration = Duration::from_secs(10);
 /// Removes what an earlier check that was killed has left. What it cannot do, housekeeping does.
 pub(super) async fn sweep(context: &Context<'_>) {
     if let (Ok(db), Ok(store)) = (ready_db(context), &context.setup.store) {
-        drop(timeout(SWEEP_WITHIN, sweep_canaries(db, &**store, Store::Perhaps)).await);
+        drop(timeout(SWEEP_WITHIN, sweep_canaries(db, &**store, Store::Unproven)).await);
     }
 }
 
@@ -104,7 +106,7 @@ impl CanaryKey {
         store: &dyn ObjectStore,
         document: DocumentId,
     ) -> Result<Removed, Failure> {
-        let removed = remove_document(db, store, Store::Perhaps, document, END_WITHIN).await;
+        let removed = remove_document(db, store, Store::Unproven, document, END_WITHIN).await;
         delete_canary_keys(&db.get().await?, CANARY_USER, Some(self.id), Duration::ZERO).await?;
         removed
     }

@@ -3,7 +3,7 @@
 //! It knows nothing of claims. Every process that works may run one; the row `sweep` of the table `housekeeping` gives the
 //! turn to one of them at a time.
 
-mod canaries;
+pub mod canaries;
 mod objects;
 mod retention;
 mod rows;

@@ -5,8 +5,7 @@ use std::time::Duration;
 use domain::{ErrorClass, Failure, ports::ObjectStore};
 use pg::Db;
 use store::housekeeping::{
-    forget_upload, keep_uploads_in_use, list_abandoned_uploads, list_due_deletions, note_deletion_pass,
-    put_deletion_off,
+    forget_upload, keep_uploads_in_use, list_abandoned_uploads, list_due_deletions, record_deletion_try,
 };
 
 /// Objects removed in one sweep; the rest waits for the next.
@@ -30,11 +29,9 @@ pub(super) async fn sweep(db: &Db, store: &dyn ObjectStore, lease: Duration) -> 
         }
     }
     for due in deletions {
-        if remove(store, &due.storage_key).await {
-            note_deletion_pass(&db.get().await?, &due, lease).await?;
-        } else {
-            put_deletion_off(&db.get().await?, &due, RETRY_REMOVAL).await?;
-        }
+        let removed = remove(store, &due.storage_key).await;
+        let again_in = if removed { lease } else { RETRY_REMOVAL };
+        record_deletion_try(&db.get().await?, &due, removed, again_in).await?;
     }
     Ok(())
 }

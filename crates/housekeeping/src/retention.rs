@@ -8,8 +8,8 @@ use std::{
 use domain::Failure;
 use pg::{Db, DbError};
 use store::retention::{
-    Retention, Swept, delete_old_events, delete_old_receipts, delete_old_webhooks, delete_superseded_jobs,
-    get_jobs_position, save_jobs_position,
+    Batch, EVENTS, RECEIPTS, Retention, WEBHOOKS, delete_aged, delete_superseded_jobs, get_jobs_position,
+    save_jobs_position,
 };
 
 /// For each kind of thing that is deleted by age, a sweep: a hundred thousand rows, and a small share of the minutes between
@@ -45,17 +45,15 @@ pub(super) async fn sweep(db: &Db, keep: Retention) -> Result<(), Failure> {
 /// Deletes what `keep` says is old enough, for about `budget` for each kind of thing; what is left waits for the next turn.
 pub async fn delete_old(db: &Db, keep: Retention, budget: Duration) -> Result<Deleted, DbError> {
     let mut deleted = Deleted::default();
-    if keep.events_days > 0 {
-        let batch = |from| async move { delete_old_events(&db.get().await?, keep.events_days, from, BATCH).await };
-        (deleted.events, _) = in_batches(None, budget, batch).await?;
-    }
-    if keep.webhooks_days > 0 {
-        let batch = |from| async move { delete_old_webhooks(&db.get().await?, keep.webhooks_days, from, BATCH).await };
-        (deleted.webhooks, _) = in_batches(None, budget, batch).await?;
-    }
-    if keep.receipts_days > 0 {
-        let batch = |from| async move { delete_old_receipts(&db.get().await?, keep.receipts_days, from, BATCH).await };
-        (deleted.receipts, _) = in_batches(None, budget, batch).await?;
+    for (aged, days, count) in [
+        (EVENTS, keep.events_days, &mut deleted.events),
+        (WEBHOOKS, keep.webhooks_days, &mut deleted.webhooks),
+        (RECEIPTS, keep.receipts_days, &mut deleted.receipts),
+    ] {
+        if days > 0 {
+            let batch = |from| async move { delete_aged(&db.get().await?, aged, days, from, BATCH).await };
+            (*count, _) = in_batches(None, budget, batch).await?;
+        }
     }
     if keep.jobs_days > 0 {
         deleted.jobs = delete_jobs(db, keep.jobs_days, budget).await?;
@@ -77,7 +75,7 @@ async fn in_batches<T, F, Fut>(start: Option<T>, budget: Duration, mut batch: F)
 where
     T: Copy,
     F: FnMut(Option<T>) -> Fut,
-    Fut: Future<Output = Result<Swept<T>, DbError>>,
+    Fut: Future<Output = Result<Batch<T>, DbError>>,
 {
     let (began, mut at, mut deleted) = (Instant::now(), start, 0);
     loop {

@@ -59,7 +59,7 @@ fn findings(tables: &[TableGauge], oldest: Option<&OpenTransaction>) -> BTreeMap
         let text = format!(
             "{topic}: {}, {minutes} minutes; meanwhile no vacuum can remove what died since, and the queue slows down. End it: {}",
             open.state,
-            end(open)
+            open.end_statement()
         );
         found.insert(topic, text);
     }
@@ -69,7 +69,7 @@ fn findings(tables: &[TableGauge], oldest: Option<&OpenTransaction>) -> BTreeMap
     for table in tables.iter().filter(mostly_dead) {
         let topic = format!("table {} is mostly dead rows", table.table);
         let why = match oldest {
-            Some(open) => format!("an old transaction keeps them. End it: {}", end(open)),
+            Some(open) => format!("an old transaction keeps them. End it: {}", open.end_statement()),
             None => {
                 "autovacuum is off or does not keep up. VACUUM (ANALYZE) it, and see that autovacuum is on".to_owned()
             }
@@ -78,14 +78,6 @@ fn findings(tables: &[TableGauge], oldest: Option<&OpenTransaction>) -> BTreeMap
         found.insert(topic, text);
     }
     found
-}
-
-/// The statement that ends a transaction.
-fn end(open: &OpenTransaction) -> String {
-    match open.pid {
-        0 => format!("ROLLBACK PREPARED '{}'", open.application_name.replace('\'', "''")),
-        pid => format!("pg_terminate_backend({pid})"),
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 //! a worker's statements take a job before its document, too.
 
 use time::OffsetDateTime;
-use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
 use super::{
@@ -13,10 +12,7 @@ use super::{
     uploads::lock_user_uploads,
 };
 use domain::{ChunkId, DocumentId, JobId, Status, UserId};
-use pg::{
-    Db, DbError, Session,
-    session::{column, moment},
-};
+use pg::{Db, DbError, Session, column, row_type};
 
 /// A document.
 #[derive(Debug, Clone)]
@@ -47,6 +43,21 @@ pub struct Document {
     pub updated_at: OffsetDateTime,
 }
 
+row_type!(Document {
+    document_id,
+    filename,
+    mime,
+    bytes_len,
+    file_sha256,
+    processing_status,
+    kind,
+    page_count,
+    chunks,
+    job_id,
+    created_at,
+    updated_at
+});
+
 const COLUMNS: &str =
     "d.document_id, d.filename, d.mime, d.bytes_len, d.file_sha256, d.processing_status, d.kind, d.page_count,
   (SELECT count(*) FROM upload_pipeline.document_chunks AS c WHERE c.document_id = d.document_id) AS chunks,
@@ -58,23 +69,6 @@ const COLUMNS: &str =
   d.created_at, d.updated_at
 FROM upload_pipeline.documents AS d";
 
-fn document(row: &Row) -> Result<Document, DbError> {
-    Ok(Document {
-        document_id: DocumentId(column(row, "document_id")?),
-        filename: column(row, "filename")?,
-        mime: column(row, "mime")?,
-        bytes_len: column(row, "bytes_len")?,
-        file_sha256: column(row, "file_sha256")?,
-        processing_status: column(row, "processing_status")?,
-        kind: column(row, "kind")?,
-        page_count: column(row, "page_count")?,
-        chunks: column(row, "chunks")?,
-        job_id: column::<Option<Uuid>>(row, "job_id")?.map(JobId),
-        created_at: moment(row, "created_at")?,
-        updated_at: moment(row, "updated_at")?,
-    })
-}
-
 /// `user`'s document with this id.
 pub async fn get_document(db: &impl Session, user: UserId, id: DocumentId) -> Result<Option<Document>, DbError> {
     let sql = format!(
@@ -82,8 +76,7 @@ pub async fn get_document(db: &impl Session, user: UserId, id: DocumentId) -> Re
 SELECT {COLUMNS}
 WHERE d.document_id = $1 AND d.user_id = $2"
     );
-    let row = db.row(&sql, &[(&id.0, Type::UUID), (&user.0, Type::UUID)]).await?;
-    row.as_ref().map(document).transpose()
+    db.find(&sql, &[&id.0, &user.0]).await
 }
 
 /// Which documents of a user; what is not given, does not narrow.
@@ -117,21 +110,19 @@ WHERE d.user_id = $1
 ORDER BY d.created_at DESC, d.document_id DESC
 LIMIT $7"
     );
-    let rows = db
-        .rows(
-            &sql,
-            &[
-                (&user.0, Type::UUID),
-                (&after.map(|cursor| cursor.created_at), Type::TIMESTAMPTZ),
-                (&after.map(|cursor| cursor.id), Type::UUID),
-                (&filter.processing_status.map(Status::as_str), Type::TEXT),
-                (&filter.kind, Type::TEXT),
-                (&filter.filename, Type::TEXT),
-                (&limit, Type::INT8),
-            ],
-        )
-        .await?;
-    rows.iter().map(document).collect()
+    db.list(
+        &sql,
+        &[
+            &user.0,
+            &after.map(|cursor| cursor.created_at),
+            &after.map(|cursor| cursor.id),
+            &filter.processing_status.map(Status::as_str),
+            &filter.kind,
+            &filter.filename,
+            &limit,
+        ],
+    )
+    .await
 }
 
 /// A passage of a document.
@@ -153,6 +144,8 @@ pub struct StoredChunk {
     pub embedded: bool,
 }
 
+row_type!(StoredChunk { chunk_id, ord, heading, text, page_first, page_last, embedded });
+
 /// Up to `limit` chunks of `user`'s document behind the place `after` (-1: from the first), in order of the text.
 pub async fn list_chunks(
     db: &impl Session,
@@ -161,31 +154,17 @@ pub async fn list_chunks(
     after: i32,
     limit: i64,
 ) -> Result<Vec<StoredChunk>, DbError> {
-    let rows = db
-        .rows(
-            "-- list_chunks
-SELECT c.chunk_id, c.chunk_ord, c.heading, c.text, c.page_first, c.page_last, c.embedding IS NOT NULL AS embedded
+    db.list(
+        "-- list_chunks
+SELECT c.chunk_id, c.chunk_ord AS ord, c.heading, c.text, c.page_first, c.page_last, c.embedding IS NOT NULL AS embedded
 FROM upload_pipeline.document_chunks AS c
 JOIN upload_pipeline.documents AS d ON d.document_id = c.document_id
 WHERE c.document_id = $1 AND d.user_id = $2 AND c.chunk_ord > $3
 ORDER BY c.chunk_ord
 LIMIT $4",
-            &[(&id.0, Type::UUID), (&user.0, Type::UUID), (&after, Type::INT4), (&limit, Type::INT8)],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(StoredChunk {
-                chunk_id: ChunkId(column(row, "chunk_id")?),
-                ord: column(row, "chunk_ord")?,
-                heading: column(row, "heading")?,
-                text: column(row, "text")?,
-                page_first: column(row, "page_first")?,
-                page_last: column(row, "page_last")?,
-                embedded: column(row, "embedded")?,
-            })
-        })
-        .collect()
+        &[&id.0, &user.0, &after, &limit],
+    )
+    .await
 }
 
 /// Holds all jobs of a document until the transaction ends.
@@ -197,7 +176,7 @@ FROM upload_pipeline.upload_jobs AS j
 WHERE j.document_id = $1
 ORDER BY j.job_id
 FOR UPDATE",
-        &[(&id.0, Type::UUID)],
+        &[&id.0],
     )
     .await
 }
@@ -257,7 +236,7 @@ async fn delete_document_row(tx: &impl Session, user: UserId, id: DocumentId) ->
 DELETE FROM upload_pipeline.documents AS d
 WHERE d.document_id = $1 AND d.user_id = $2
 RETURNING d.raw_path, d.parsed_path",
-            &[(&id.0, Type::UUID), (&user.0, Type::UUID)],
+            &[&id.0, &user.0],
         )
         .await?;
     row.map(|row| {
@@ -271,16 +250,14 @@ RETURNING d.raw_path, d.parsed_path",
 /// Takes out of a document's uploads what they say about it; their keys. The rows stay until they expire: they count
 /// against the day's uploads, and let housekeeping find an object that a slow PUT stores only now.
 async fn forget_uploads(tx: &impl Session, user: UserId, id: DocumentId) -> Result<Vec<String>, DbError> {
-    let rows = tx
-        .rows(
-            "-- forget_uploads
+    tx.list(
+        "-- forget_uploads
 UPDATE upload_pipeline.uploads AS u
 SET document_id = NULL, job_id = NULL, filename = '', mime = '', bytes_len = NULL, file_sha256 = NULL,
     expires_at = least(u.expires_at, now() + interval '1 day')
 WHERE u.user_id = $1 AND u.document_id = $2
 RETURNING u.storage_key",
-            &[(&user.0, Type::UUID), (&id.0, Type::UUID)],
-        )
-        .await?;
-    rows.iter().map(|row| column(row, "storage_key")).collect()
+        &[&user.0, &id.0],
+    )
+    .await
 }

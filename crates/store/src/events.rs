@@ -2,10 +2,9 @@
 
 use serde_json::Value;
 use time::OffsetDateTime;
-use tokio_postgres::{Row, types::Type};
 
 use domain::{JobId, UserId};
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session, row_type};
 
 /// How far back events are counted, in seconds. Source: ours; an alert that looks for this long is quick and not jumpy.
 pub const RECENT_SECONDS: u32 = 300;
@@ -29,16 +28,7 @@ pub struct Event {
     pub payload: Option<Value>,
 }
 
-fn event(row: &Row) -> Result<Event, DbError> {
-    Ok(Event {
-        seq: column(row, "seq")?,
-        ts: column(row, "ts")?,
-        kind: column(row, "type")?,
-        severity: column(row, "severity")?,
-        code: column(row, "code")?,
-        payload: column(row, "payload")?,
-    })
-}
+row_type!(Event { seq, ts, kind, severity, code, payload });
 
 /// Up to `limit` events of `user`'s job behind `after`, oldest first. Empty, too, for a job of somebody else.
 pub async fn list_events(
@@ -48,19 +38,17 @@ pub async fn list_events(
     after: i64,
     limit: i64,
 ) -> Result<Vec<Event>, DbError> {
-    let rows = db
-        .rows(
-            "-- list_events
-SELECT e.seq, e.ts, e.type, e.severity, e.code, e.payload
+    db.list(
+        "-- list_events
+SELECT e.seq, e.ts, e.type AS kind, e.severity, e.code, e.payload
 FROM upload_pipeline.events AS e
 JOIN upload_pipeline.upload_jobs AS j ON j.job_id = e.job_id
 WHERE e.job_id = $1 AND j.user_id = $2 AND e.seq > $3
 ORDER BY e.seq
 LIMIT $4",
-            &[(&job.0, Type::UUID), (&user.0, Type::UUID), (&after, Type::INT8), (&limit, Type::INT8)],
-        )
-        .await?;
-    rows.iter().map(event).collect()
+        &[&job.0, &user.0, &after, &limit],
+    )
+    .await
 }
 
 /// Events of one type and class of error, of the last [`RECENT_SECONDS`].
@@ -73,6 +61,8 @@ pub struct RecentEvents {
     /// How many.
     pub events: i64,
 }
+
+row_type!(RecentEvents { kind, class, events });
 
 /// The statement that counts recent events; a test asks the planner about it. The newest are read and no more than a bounded
 /// number of them: where there are more, each kind's share is what is left to compare. What a class of another program's
@@ -90,7 +80,7 @@ problem AS (
   FROM recent AS r
   WHERE r.type IN ('finalized', 'retry', 'error', 'taken_over') OR (r.type = 'handed_back' AND r.severity = 'error')
 )
-SELECT p.type, CASE WHEN p.class IN ('transient', 'quota', 'document', 'configuration') THEN p.class ELSE '' END AS class,
+SELECT p.type AS kind, CASE WHEN p.class IN ('transient', 'quota', 'document', 'configuration') THEN p.class ELSE '' END AS class,
   count(*) AS events
 FROM problem AS p
 GROUP BY 1, 2
@@ -98,15 +88,5 @@ ORDER BY 1, 2";
 
 /// What became of jobs in the last minutes.
 pub async fn count_recent_events(db: &impl Session) -> Result<Vec<RecentEvents>, DbError> {
-    let params = (f64::from(RECENT_SECONDS), RECENT_EVENTS);
-    let rows = db.rows(COUNT_RECENT_EVENTS, &[(&params.0, Type::FLOAT8), (&params.1, Type::INT8)]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(RecentEvents {
-                kind: column(row, "type")?,
-                class: column(row, "class")?,
-                events: column(row, "events")?,
-            })
-        })
-        .collect()
+    db.list(COUNT_RECENT_EVENTS, &[&f64::from(RECENT_SECONDS), &RECENT_EVENTS]).await
 }

@@ -3,10 +3,8 @@
 //! None of them reads ended jobs: live and failed ones are counted through their partial indexes, the others
 //! estimated from what the last vacuum or ANALYZE left in the catalog. What is counted costs as many rows as it counts.
 
-use tokio_postgres::{Row, types::Type};
-
 use super::events::{RecentEvents, count_recent_events};
-use pg::{DbError, Session, session::column};
+use pg::{DbError, FromRow, Session, column, row_type};
 
 /// The tables whose dead rows slow the system down.
 pub const WATCHED_TABLES: [&str; 4] = ["upload_jobs", "events", "document_chunks", "workers"];
@@ -46,6 +44,8 @@ pub struct JobCount {
     pub in_hand_for_seconds: Option<i64>,
 }
 
+row_type!(JobCount { state, status, jobs, due_jobs, due_for_seconds, in_hand_for_seconds });
+
 /// What the server knows of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TableGauge {
@@ -59,6 +59,8 @@ pub struct TableGauge {
     pub vacuumed_seconds_ago: Option<i64>,
 }
 
+row_type!(TableGauge { table, rows, dead_rows, vacuumed_seconds_ago });
+
 /// A transaction that is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenTransaction {
@@ -71,6 +73,8 @@ pub struct OpenTransaction {
     /// For how long, in whole seconds.
     pub open_for_seconds: i64,
 }
+
+row_type!(OpenTransaction { pid, application_name, state, open_for_seconds });
 
 impl OpenTransaction {
     /// The statement that ends it, for a person to run.
@@ -94,6 +98,8 @@ pub struct WorkerCount {
     /// Jobs that they can run at once.
     pub slots: i64,
 }
+
+row_type!(WorkerCount { commit, workers, running_jobs, slots });
 
 impl Gauges {
     /// Jobs in this state.
@@ -172,25 +178,14 @@ ORDER BY c.state, c.status";
 async fn count_jobs(db: &impl Session) -> Result<(Vec<JobCount>, i64), DbError> {
     let rows = db.rows(COUNT_JOBS, &[]).await?;
     let users_waiting = rows.first().map_or(Ok(0), |row| column(row, "users_waiting"))?;
-    let jobs = rows.iter().map(|row| {
-        Ok(JobCount {
-            state: column(row, "state")?,
-            status: column(row, "status")?,
-            jobs: column(row, "jobs")?,
-            due_jobs: column(row, "due_jobs")?,
-            due_for_seconds: column(row, "due_for_seconds")?,
-            in_hand_for_seconds: column(row, "in_hand_for_seconds")?,
-        })
-    });
-    Ok((jobs.collect::<Result<_, DbError>>()?, users_waiting))
+    Ok((rows.iter().map(JobCount::from_row).collect::<Result<_, _>>()?, users_waiting))
 }
 
 /// Rows and dead rows of the watched tables.
 pub async fn list_table_gauges(db: &impl Session) -> Result<Vec<TableGauge>, DbError> {
-    let rows = db
-        .rows(
+    db.list(
             "-- list_table_gauges
-SELECT c.relname::text AS table_name, greatest(c.reltuples, 0)::bigint AS row_count,
+SELECT c.relname::text AS table, greatest(c.reltuples, 0)::bigint AS rows,
   pg_stat_get_dead_tuples(c.oid) AS dead_rows,
   extract(epoch FROM now() - greatest(pg_stat_get_last_autovacuum_time(c.oid), pg_stat_get_last_vacuum_time(c.oid)))::bigint
     AS vacuumed_seconds_ago
@@ -198,26 +193,14 @@ FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = 'upload_pipeline' AND c.relname = ANY ($1) AND c.relkind = 'r'
 ORDER BY c.relname",
-            &[(&WATCHED_TABLES.as_slice(), Type::TEXT_ARRAY)],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(TableGauge {
-                table: column(row, "table_name")?,
-                rows: column(row, "row_count")?,
-                dead_rows: column(row, "dead_rows")?,
-                vacuumed_seconds_ago: column(row, "vacuumed_seconds_ago")?,
-            })
-        })
-        .collect()
+            &[&WATCHED_TABLES.as_slice()],
+        ).await
 }
 
 /// The transaction that has been open for longest in this database. Sessions of other roles are seen only with the right
 /// to (`pg_read_all_stats`); prepared transactions are seen by all.
 pub async fn get_oldest_transaction(db: &impl Session) -> Result<Option<OpenTransaction>, DbError> {
-    let row = db
-        .row(
+    db.find(
             "-- get_oldest_transaction
 SELECT t.pid, t.application_name, t.state, extract(epoch FROM clock_timestamp() - t.began_at)::bigint AS open_for_seconds
 FROM (
@@ -233,41 +216,20 @@ FROM (
 ORDER BY t.began_at
 LIMIT 1",
             &[],
-        )
-        .await?;
-    row.map(|row: Row| {
-        Ok(OpenTransaction {
-            pid: column(&row, "pid")?,
-            application_name: column(&row, "application_name")?,
-            state: column(&row, "state")?,
-            open_for_seconds: column(&row, "open_for_seconds")?,
-        })
-    })
-    .transpose()
+        ).await
 }
 
 async fn count_workers(db: &impl Session) -> Result<Vec<WorkerCount>, DbError> {
-    let rows = db
-        .rows(
-            "-- count_workers
+    db.list(
+        "-- count_workers
 SELECT w.commit, count(*) AS workers, sum(w.running_jobs)::bigint AS running_jobs, sum(w.slots)::bigint AS slots
 FROM upload_pipeline.workers AS w
 WHERE w.last_seen_at > now() - $1 * interval '1 second'
 GROUP BY w.commit
 ORDER BY w.commit",
-            &[(&f64::from(ALIVE_SECONDS), Type::FLOAT8)],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(WorkerCount {
-                commit: column(row, "commit")?,
-                workers: column(row, "workers")?,
-                running_jobs: column(row, "running_jobs")?,
-                slots: column(row, "slots")?,
-            })
-        })
-        .collect()
+        &[&f64::from(ALIVE_SECONDS)],
+    )
+    .await
 }
 
 /// Running jobs whose lease expired over two minutes ago: nobody has taken them over.

@@ -6,11 +6,10 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use domain::UserId;
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session, column};
 
 /// A request's hold on its key. The key is the user's, for one route.
 #[derive(Debug, Clone)]
@@ -85,9 +84,8 @@ async fn insert_idempotency_key(
     lease: Duration,
     keep: Duration,
 ) -> Result<bool, DbError> {
-    let reserved = db
-        .run(
-            "-- insert_idempotency_key
+    db.run_any(
+        "-- insert_idempotency_key
 INSERT INTO upload_pipeline.idempotency_keys AS k (user_id, route, key, attempt, body_sha256, locked_until, expires_at)
 VALUES ($1, $2, $3, $4, coalesce($5, ''), now() + $6 * interval '1 second', now() + $7 * interval '1 second')
 ON CONFLICT (user_id, route, key) DO UPDATE
@@ -96,18 +94,17 @@ SET attempt = excluded.attempt, body_sha256 = excluded.body_sha256, locked_until
 WHERE k.expires_at <= now()
    OR (k.status IS NULL AND coalesce(k.locked_until <= now(), true)
        AND (k.body_sha256 = '' OR excluded.body_sha256 = '' OR k.body_sha256 = excluded.body_sha256))",
-            &[
-                (&reservation.user.0, Type::UUID),
-                (&reservation.route, Type::TEXT),
-                (&reservation.key, Type::TEXT),
-                (&reservation.attempt, Type::UUID),
-                (&fingerprint, Type::TEXT),
-                (&lease.as_secs_f64(), Type::FLOAT8),
-                (&keep.as_secs_f64(), Type::FLOAT8),
-            ],
-        )
-        .await?;
-    Ok(reserved > 0)
+        &[
+            &reservation.user.0,
+            &reservation.route,
+            &reservation.key,
+            &reservation.attempt,
+            &fingerprint,
+            &lease.as_secs_f64(),
+            &keep.as_secs_f64(),
+        ],
+    )
+    .await
 }
 
 async fn get_idempotency_key(db: &impl Session, reservation: &Reservation) -> Result<Option<Holder>, DbError> {
@@ -118,7 +115,7 @@ SELECT k.body_sha256, k.status, k.location, k.response,
   greatest(extract(epoch FROM k.locked_until - now()), 1)::float8 AS wait_seconds
 FROM upload_pipeline.idempotency_keys AS k
 WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3",
-            &[(&reservation.user.0, Type::UUID), (&reservation.route, Type::TEXT), (&reservation.key, Type::TEXT)],
+            &[&reservation.user.0, &reservation.route, &reservation.key],
         )
         .await?;
     let Some(row) = row else { return Ok(None) };
@@ -138,65 +135,48 @@ WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3",
 
 /// Holds the key for another `lease` while the work goes on. `false`: another try has it.
 pub async fn renew_key(db: &impl Session, reservation: &Reservation, lease: Duration) -> Result<bool, DbError> {
-    let renewed = db
-        .run(
-            "-- renew_idempotency_key
+    db.run_any(
+        "-- renew_idempotency_key
 UPDATE upload_pipeline.idempotency_keys AS k
 SET locked_until = now() + $5 * interval '1 second'
 WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3 AND k.attempt = $4 AND k.status IS NULL",
-            &[
-                (&reservation.user.0, Type::UUID),
-                (&reservation.route, Type::TEXT),
-                (&reservation.key, Type::TEXT),
-                (&reservation.attempt, Type::UUID),
-                (&lease.as_secs_f64(), Type::FLOAT8),
-            ],
-        )
-        .await?;
-    Ok(renewed > 0)
+        &[&reservation.user.0, &reservation.route, &reservation.key, &reservation.attempt, &lease.as_secs_f64()],
+    )
+    .await
 }
 
 /// Locks the key's row until the transaction ends, so that the answer can be written in it. `false`: another try has it.
 pub async fn lock_key(tx: &impl Session, reservation: &Reservation) -> Result<bool, DbError> {
-    let held = tx
-        .run(
-            "-- lock_idempotency_key
+    tx.run_any(
+        "-- lock_idempotency_key
 SELECT k.key
 FROM upload_pipeline.idempotency_keys AS k
 WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3 AND k.attempt = $4 AND k.status IS NULL
 FOR UPDATE",
-            &[
-                (&reservation.user.0, Type::UUID),
-                (&reservation.route, Type::TEXT),
-                (&reservation.key, Type::TEXT),
-                (&reservation.attempt, Type::UUID),
-            ],
-        )
-        .await?;
-    Ok(held > 0)
+        &[&reservation.user.0, &reservation.route, &reservation.key, &reservation.attempt],
+    )
+    .await
 }
 
 /// Writes the answer. `false`: another try has the key, and its answer will be the one.
 pub async fn keep_answer(db: &impl Session, reservation: &Reservation, answer: &KeptAnswer) -> Result<bool, DbError> {
-    let kept = db
-        .run(
-            "-- keep_answer
+    db.run_any(
+        "-- keep_answer
 UPDATE upload_pipeline.idempotency_keys AS k
 SET body_sha256 = $5, status = $6, location = $7, response = $8, locked_until = NULL
 WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3 AND k.attempt = $4 AND k.status IS NULL",
-            &[
-                (&reservation.user.0, Type::UUID),
-                (&reservation.route, Type::TEXT),
-                (&reservation.key, Type::TEXT),
-                (&reservation.attempt, Type::UUID),
-                (&answer.fingerprint, Type::TEXT),
-                (&i32::from(answer.status), Type::INT4),
-                (&answer.location, Type::TEXT),
-                (&answer.body, Type::JSONB),
-            ],
-        )
-        .await?;
-    Ok(kept > 0)
+        &[
+            &reservation.user.0,
+            &reservation.route,
+            &reservation.key,
+            &reservation.attempt,
+            &answer.fingerprint,
+            &i32::from(answer.status),
+            &answer.location,
+            &answer.body,
+        ],
+    )
+    .await
 }
 
 /// Gives the key back: nothing was done under it.
@@ -205,12 +185,7 @@ pub async fn release_key(db: &impl Session, reservation: &Reservation) -> Result
         "-- release_idempotency_key
 DELETE FROM upload_pipeline.idempotency_keys AS k
 WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3 AND k.attempt = $4 AND k.status IS NULL",
-        &[
-            (&reservation.user.0, Type::UUID),
-            (&reservation.route, Type::TEXT),
-            (&reservation.key, Type::TEXT),
-            (&reservation.attempt, Type::UUID),
-        ],
+        &[&reservation.user.0, &reservation.route, &reservation.key, &reservation.attempt],
     )
     .await
     .map(drop)

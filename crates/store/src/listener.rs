@@ -6,11 +6,11 @@ use tokio::{
     runtime::Handle,
     sync::{Notify, watch},
 };
-use tokio_postgres::{Client, types::Type};
+use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use pg::{ConnectTarget, DbError, message_of, probe};
+use pg::{ConnectTarget, DbError, Session, message_of, probe};
 
 /// The channel that the trigger on `upload_jobs` and the API notify.
 pub const CHANNEL: &str = "upload_jobs";
@@ -137,13 +137,9 @@ impl Listener {
         let token = Uuid::new_v4().to_string();
         let other = probe::connect(&self.target, &self.runtime).await.map_err(|error| error.to_string())?;
         other
-            .execute_typed(
-                "-- probe_notify
-SELECT pg_notify($1, $2)",
-                &[(&CHANNEL, Type::TEXT), (&token, Type::TEXT)],
-            )
+            .run("-- probe_notify\nSELECT pg_notify($1, $2)", &[&CHANNEL, &token])
             .await
-            .map_err(|error| message_of(&error))?;
+            .map_err(|error| error.to_string())?;
         let arrived = async {
             while let Some(payload) = notifications.recv().await {
                 if payload == token {
@@ -162,11 +158,11 @@ SELECT pg_notify($1, $2)",
 
 /// Wakes all listening workers, once for however many jobs were just committed. Nothing of it must last, so nobody
 /// waits for it to be written.
-pub async fn notify_workers(db: &impl pg::Session) -> Result<(), DbError> {
+pub async fn notify_workers(db: &impl Session) -> Result<(), DbError> {
     db.run(
         "-- notify_workers
 SELECT pg_notify($1, ''), set_config('synchronous_commit', 'off', true) AS commits",
-        &[(&CHANNEL, Type::TEXT)],
+        &[&CHANNEL],
     )
     .await
     .map(drop)

@@ -3,12 +3,11 @@
 //! A row precedes the call. One that a crash leaves `intended` may have been bought unheard; whoever asks again closes it as
 //! `uncertain` and says so in the job's timeline.
 
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::jobs::{FENCED, lock_lease};
 use domain::{Code, Fence, Lease};
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session, row_type};
 
 /// A provider's job that a document waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +25,8 @@ pub struct OpenCall {
     /// Calls for this job that the provider has forgotten.
     pub forgotten: i64,
 }
+
+row_type!(OpenCall { call_id, provider, provider_job, kind, waited_seconds, forgotten });
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +75,7 @@ SELECT j.job_id, j.document_id, 'retry', 'warn', $2, jsonb_build_object(
 FROM closed
 JOIN upload_pipeline.upload_jobs AS j ON j.job_id = closed.job_id
 WHERE closed.state = 'uncertain'",
-        &[(&lease.fence.job_id.0, Type::UUID), (&Code::ProviderCallUncertain.as_str(), Type::TEXT)],
+        &[&lease.fence.job_id.0, &Code::ProviderCallUncertain.as_str()],
     )
     .await?;
     let call_id = Uuid::new_v4();
@@ -82,13 +83,7 @@ WHERE closed.state = 'uncertain'",
         "-- insert_call
 INSERT INTO upload_pipeline.provider_calls (call_id, job_id, provider, kind, lease_epoch)
 VALUES ($1, $2, $3, $4, $5)",
-        &[
-            (&call_id, Type::UUID),
-            (&lease.fence.job_id.0, Type::UUID),
-            (&provider, Type::TEXT),
-            (&kind, Type::TEXT),
-            (&lease.fence.epoch, Type::INT8),
-        ],
+        &[&call_id, &lease.fence.job_id.0, &provider, &kind, &lease.fence.epoch],
     )
     .await?;
     Ok(call_id)
@@ -102,7 +97,7 @@ pub async fn accept_call(tx: &impl Session, fence: Fence, call_id: Uuid, provide
 UPDATE upload_pipeline.provider_calls AS c
 SET state = 'accepted', provider_job = $2, accepted_at = now()
 WHERE c.call_id = $1 AND c.state = 'intended'",
-        &[(&call_id, Type::UUID), (&provider_job, Type::TEXT)],
+        &[&call_id, &provider_job],
     )
     .await
     .map(drop)
@@ -131,7 +126,7 @@ SELECT j.job_id, j.document_id, 'retry', 'warn', $3, jsonb_build_object(
 FROM ended
 JOIN upload_pipeline.upload_jobs AS j ON j.job_id = ended.job_id
 WHERE ended.state = 'gone'",
-        &[(&call_id, Type::UUID), (&end.as_str(), Type::TEXT), (&Code::ProviderCallGone.as_str(), Type::TEXT)],
+        &[&call_id, &end.as_str(), &Code::ProviderCallGone.as_str()],
     )
     .await
     .map(drop)
@@ -139,29 +134,17 @@ WHERE ended.state = 'gone'",
 
 /// The provider's job that a job in hand waits for; `None`: there is none to ask, or the lease is lost.
 pub async fn get_open_call(db: &impl Session, fence: Fence) -> Result<Option<OpenCall>, DbError> {
-    let row = db
-        .row(
-            &format!(
-                "-- get_open_call
+    db.find(
+        &format!(
+            "-- get_open_call
 SELECT c.call_id, c.provider, c.provider_job, c.kind,
   floor(extract(epoch FROM now() - c.accepted_at))::bigint AS waited_seconds,
   (SELECT count(*) FROM upload_pipeline.provider_calls AS g WHERE g.job_id = c.job_id AND g.state = 'gone') AS forgotten
 FROM upload_pipeline.provider_calls AS c
 JOIN upload_pipeline.upload_jobs AS j ON j.job_id = c.job_id
 WHERE {FENCED} AND c.state = 'accepted'"
-            ),
-            &[(&fence.job_id.0, Type::UUID), (&fence.worker.0, Type::UUID), (&fence.epoch, Type::INT8)],
-        )
-        .await?;
-    row.map(|row| {
-        Ok(OpenCall {
-            call_id: column(&row, "call_id")?,
-            provider: column(&row, "provider")?,
-            provider_job: column(&row, "provider_job")?,
-            kind: column(&row, "kind")?,
-            waited_seconds: column(&row, "waited_seconds")?,
-            forgotten: column(&row, "forgotten")?,
-        })
-    })
-    .transpose()
+        ),
+        &[&fence.job_id.0, &fence.worker.0, &fence.epoch],
+    )
+    .await
 }

@@ -3,11 +3,10 @@
 mod text;
 mod vectors;
 
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use domain::{ChunkId, DocumentId, UserId};
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session, column, row_type};
 
 pub use text::search_text;
 pub use vectors::search_vectors;
@@ -50,7 +49,7 @@ FROM (
   WHERE d.user_id = $1 AND d.processing_status = 'complete' AND ($2::uuid IS NULL OR d.document_id = $2)
   LIMIT $3
 ) AS counted",
-            &[(&within.user.0, Type::UUID), (&within.document.map(|id| id.0), Type::UUID), (&FEW_BELOW, Type::INT8)],
+            &[&within.user.0, &within.document.map(|id| id.0), &FEW_BELOW],
         )
         .await?;
     let passages: i64 = row.map_or(Ok(0), |row| column(&row, "n"))?;
@@ -90,6 +89,8 @@ pub struct FoundChunk {
     pub highlight: String,
 }
 
+row_type!(FoundChunk { chunk_id, document_id, filename, ord, heading, text, page_first, page_last, highlight });
+
 /// The chunks with these ids, in no particular order, with what of the query they hold. One that was deleted since it
 /// was found is left out. The passage's own emphasis is taken out of the highlight, where `**` means a match.
 pub async fn list_found_chunks(
@@ -102,7 +103,7 @@ pub async fn list_found_chunks(
     let sql = format!(
         "-- list_found_chunks
 WITH asked AS (SELECT {TSQUERY} AS q)
-SELECT c.chunk_id, c.document_id, d.filename, c.chunk_ord, c.heading, c.text, c.page_first, c.page_last,
+SELECT c.chunk_id, c.document_id, d.filename, c.chunk_ord AS ord, c.heading, c.text, c.page_first, c.page_last,
   CASE WHEN to_tsvector('english', c.text) @@ asked.q
     THEN ts_headline('english', translate(c.text, '*`', ''), asked.q, 'StartSel=**, StopSel=**, MaxFragments=2, MinWords=8, MaxWords=30')
     ELSE left(translate(c.text, '*`', ''), 240) END AS highlight
@@ -111,20 +112,5 @@ CROSS JOIN upload_pipeline.document_chunks AS c
 JOIN upload_pipeline.documents AS d ON d.document_id = c.document_id
 WHERE c.chunk_id = ANY ($2) AND d.user_id = $3 AND d.processing_status = 'complete'"
     );
-    let rows = db.rows(&sql, &[(&query, Type::TEXT), (&ids, Type::UUID_ARRAY), (&user.0, Type::UUID)]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(FoundChunk {
-                chunk_id: ChunkId(column(row, "chunk_id")?),
-                document_id: DocumentId(column(row, "document_id")?),
-                filename: column(row, "filename")?,
-                ord: column(row, "chunk_ord")?,
-                heading: column(row, "heading")?,
-                text: column(row, "text")?,
-                page_first: column(row, "page_first")?,
-                page_last: column(row, "page_last")?,
-                highlight: column(row, "highlight")?,
-            })
-        })
-        .collect()
+    db.list(&sql, &[&query, &ids, &user.0]).await
 }

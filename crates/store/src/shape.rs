@@ -1,9 +1,7 @@
 //! The shape of the schema as the catalog tells it: what every migration together has made, and how a database
 //! differs from it.
 
-use tokio_postgres::types::Type;
-
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session};
 
 /// The shape that this build's migrations make, a line a thing; a test keeps it true.
 const EXPECTED: &str = include_str!("shape.txt");
@@ -21,8 +19,7 @@ pub struct ShapeDifference {
 ///
 /// A constraint that is not validated yet counts as the same: adopted databases have such.
 pub async fn read_shape(db: &impl Session) -> Result<Vec<String>, DbError> {
-    let rows = db
-        .rows(
+    db.list(
             "-- read_shape
 WITH tables AS (
   SELECT c.oid, c.relname::text AS name, c.relrowsecurity
@@ -62,10 +59,8 @@ FROM (
   WHERE n.nspname = $1
 ) AS things
 ORDER BY things.line COLLATE \"C\"",
-            &[(&"upload_pipeline", Type::TEXT)],
-        )
-        .await?;
-    rows.iter().map(|row| column(row, "line")).collect()
+            &[&"upload_pipeline"],
+        ).await
 }
 
 /// Compares the database with what this build's migrations make.

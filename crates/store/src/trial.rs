@@ -4,12 +4,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::jobs::{ClaimOptions, Completion, Ending, claim_jobs, complete_jobs};
 use domain::{JobId, State, Status, WorkerId, ports::EmbedModel};
-use pg::{Db, DbError, Session, session::column};
+use pg::{Db, DbError, Session, row_type};
 
 /// A statement of a trial that takes longer waits for another session's lock.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -83,7 +82,7 @@ WITH document AS (
 INSERT INTO upload_pipeline.document_chunks (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, chunk_sha,
   embed_model, embed_version, vector_dim, embedding)
 VALUES ($1, $1, 'check', '1', 0, 'check', 'check', 'check', '1', 2, '[1,0]')",
-        &[(&document, Type::UUID)],
+        &[&document],
     )
     .await?;
     Ok(document)
@@ -95,13 +94,7 @@ async fn insert_job(tx: &impl Session, job: JobId, document: Uuid, status: &str,
         "-- trial_job
 INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, progress, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, NOW(), NOW())",
-        &[
-            (&job.0, Type::UUID),
-            (&document, Type::UUID),
-            (&status, Type::TEXT),
-            (&state, Type::TEXT),
-            (&json!({}), Type::JSONB),
-        ],
+        &[&job.0, &document, &status, &state, &json!({})],
     )
     .await
     .map(drop)
@@ -113,7 +106,7 @@ async fn go_first(tx: &impl Session, job: JobId) -> Result<(), DbError> {
 UPDATE upload_pipeline.upload_jobs AS j
 SET priority = $2
 WHERE j.job_id = $1",
-        &[(&job.0, Type::UUID), (&FIRST, Type::INT2)],
+        &[&job.0, &FIRST],
     )
     .await
     .map(drop)
@@ -166,7 +159,7 @@ async fn insert_pairs(db: &Db, pairs: &[Pair]) -> Result<Option<String>, DbError
 INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, progress)
 SELECT gen_random_uuid(), $1, pair.status, pair.state, '{}'
 FROM unnest($2::text[], $3::text[]) AS pair (status, state)",
-                    &[(&document, Type::UUID), (&statuses, Type::TEXT_ARRAY), (&states, Type::TEXT_ARRAY)],
+                    &[&document, &statuses, &states],
                 )
                 .await
             })
@@ -225,15 +218,16 @@ pub struct VectorFacts {
     pub invalid_indexes: Vec<String>,
 }
 
+row_type!(VectorFacts { dims, invalid_indexes });
+
 /// Looks at the chunks of the documents changed last, and at the vector indexes.
 ///
 /// # Errors
 ///
 /// The database does not answer.
 pub async fn get_vector_facts(db: &impl Session, model: &str) -> Result<VectorFacts, DbError> {
-    let row = db
-        .row(
-            "-- get_vector_facts
+    db.one(
+        "-- get_vector_facts
 SELECT
   ARRAY(
     SELECT DISTINCT c.vector_dim
@@ -259,9 +253,7 @@ SELECT
     WHERE x.indrelid = 'upload_pipeline.document_chunks'::regclass AND NOT x.indisvalid
     ORDER BY 1
   ) AS invalid_indexes",
-            &[(&model, Type::TEXT)],
-        )
-        .await?
-        .ok_or_else(|| DbError::row("get_vector_facts", &"no row"))?;
-    Ok(VectorFacts { dims: column(&row, "dims")?, invalid_indexes: column(&row, "invalid_indexes")? })
+        &[&model],
+    )
+    .await
 }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use serde_json::json;
 use time::OffsetDateTime;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::{
@@ -20,7 +19,7 @@ use super::{
     jobs::{LIVE, NewJob, enqueue_jobs},
 };
 use domain::{DocumentId, JobId, Status, UploadId, UserId};
-use pg::{Db, DbError, Session, session::column};
+use pg::{Db, DbError, Session, column};
 
 pub use left::{UploadsLeft, get_uploads_left};
 pub use stored::{Upload, delete_upload, get_upload, mark_upload_stored};
@@ -105,7 +104,7 @@ pub async fn lock_user_uploads(tx: &impl Session, user: UserId) -> Result<(), Db
     tx.run(
         "-- lock_user_uploads
 SELECT pg_advisory_xact_lock(hashtextextended('uploads:' || $1::text, 0))::text AS locked",
-        &[(&user.0.to_string(), Type::TEXT)],
+        &[&user.0.to_string()],
     )
     .await
     .map(drop)
@@ -215,7 +214,7 @@ LEFT JOIN LATERAL (
 WHERE d.user_id = $1 AND d.file_sha256 = $2
 FOR UPDATE OF d"
             ),
-            &[(&user.0, Type::UUID), (&content.sha256, Type::TEXT)],
+            &[&user.0, &content.sha256],
         )
         .await?;
     let Some(row) = row else { return Ok(Same::Free(None)) };
@@ -243,7 +242,7 @@ WHERE u.user_id = $1 AND u.created_at > now() - interval '1 day'
 ORDER BY u.created_at DESC
 OFFSET $2
 LIMIT 1",
-            &[(&user.0, Type::UUID), (&(i64::from(per_day) - 1), Type::INT8)],
+            &[&user.0, &(i64::from(per_day) - 1)],
         )
         .await?;
     row.map(|row| {
@@ -260,14 +259,7 @@ async fn insert_upload(tx: &impl Session, upload: &NewUpload) -> Result<(), DbEr
         "-- insert_upload
 INSERT INTO upload_pipeline.uploads (upload_id, user_id, storage_key, filename, mime, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6)",
-        &[
-            (&upload.upload_id.0, Type::UUID),
-            (&upload.user.0, Type::UUID),
-            (&upload.storage_key, Type::TEXT),
-            (&upload.filename, Type::TEXT),
-            (&upload.mime, Type::TEXT),
-            (&upload.expires_at, Type::TIMESTAMPTZ),
-        ],
+        &[&upload.upload_id.0, &upload.user.0, &upload.storage_key, &upload.filename, &upload.mime, &upload.expires_at],
     )
     .await
     .map(drop)
@@ -300,7 +292,7 @@ async fn expire_uploads(tx: &impl Session, user: UserId, document_id: DocumentId
 UPDATE upload_pipeline.uploads AS u
 SET expires_at = least(u.expires_at, now() + interval '1 day')
 WHERE u.user_id = $1 AND u.document_id = $2",
-        &[(&user.0, Type::UUID), (&document_id.0, Type::UUID)],
+        &[&user.0, &document_id.0],
     )
     .await
     .map(drop)
@@ -346,13 +338,13 @@ SET filename = excluded.filename, mime = excluded.mime, bytes_len = excluded.byt
     parsed_path = NULL, parsed_sha256 = NULL, kind = NULL, parser = NULL, page_count = NULL,
     processing_status = excluded.processing_status, updated_at = now()",
         &[
-            (&document_id.0, Type::UUID),
-            (&upload.user.0, Type::UUID),
-            (&upload.filename, Type::TEXT),
-            (&upload.mime, Type::TEXT),
-            (&content.bytes_len, Type::INT8),
-            (&content.sha256, Type::TEXT),
-            (&upload.storage_key, Type::TEXT),
+            &document_id.0,
+            &upload.user.0,
+            &upload.filename,
+            &upload.mime,
+            &content.bytes_len,
+            &content.sha256,
+            &upload.storage_key,
         ],
     )
     .await
@@ -371,14 +363,7 @@ async fn link_upload(
 UPDATE upload_pipeline.uploads AS u
 SET document_id = $2, job_id = $3, bytes_len = $4, file_sha256 = $5, stored_at = CASE WHEN $6 THEN now() END
 WHERE u.upload_id = $1",
-        &[
-            (&upload_id.0, Type::UUID),
-            (&document_id.0, Type::UUID),
-            (&job_id.0, Type::UUID),
-            (&content.bytes_len, Type::INT8),
-            (&content.sha256, Type::TEXT),
-            (&content.stored, Type::BOOL),
-        ],
+        &[&upload_id.0, &document_id.0, &job_id.0, &content.bytes_len, &content.sha256, &content.stored],
     )
     .await
     .map(drop)

@@ -2,10 +2,8 @@
 
 use std::net::IpAddr;
 
-use tokio_postgres::types::Type;
-
 use domain::JobId;
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session};
 
 /// A webhook whose sender was found to be right.
 #[derive(Debug, Clone, Copy)]
@@ -39,8 +37,8 @@ pub enum Signalled {
 /// the body: what became of the document, the worker asks the provider. A job that does not wait for a provider is left alone.
 pub async fn signal_job(db: &impl Session, delivery: Delivery<'_>) -> Result<Signalled, DbError> {
     // EXISTS, not the foreign key's refusal: a job that is deleted in between fails the INSERT, which is a 5xx and a retry.
-    let row = db
-        .row(
+    let (found, is_new, state): (bool, bool, Option<String>) = db
+        .one(
             "-- signal_job
 WITH job AS MATERIALIZED (
   SELECT j.job_id
@@ -66,17 +64,10 @@ signalled AS (
 )
 SELECT EXISTS (SELECT FROM job) AS found, EXISTS (SELECT FROM logged) AS is_new,
   (SELECT signalled.state FROM signalled) AS state",
-            &[
-                (&delivery.webhook_id, Type::TEXT),
-                (&delivery.job_id.0, Type::UUID),
-                (&delivery.ip_address, Type::INET),
-                (&delivery.payload_hash, Type::TEXT),
-            ],
+            &[&delivery.webhook_id, &delivery.job_id.0, &delivery.ip_address, &delivery.payload_hash],
         )
         .await?;
-    let Some(row) = row else { return Ok(Signalled::NoJob) };
-    let state: Option<&str> = column(&row, "state")?;
-    Ok(match (column(&row, "found")?, column(&row, "is_new")?, state) {
+    Ok(match (found, is_new, state.as_deref()) {
         (false, ..) => Signalled::NoJob,
         (true, false, _) => Signalled::Replayed,
         (true, true, Some("queued")) => Signalled::Woken,

@@ -1,10 +1,8 @@
 //! What a worker reads and writes of `documents`.
 
-use tokio_postgres::types::Type;
-
 use super::jobs::{FENCED, lock_lease};
 use domain::Fence;
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session, column};
 
 /// A document as the worker meets it.
 #[derive(Debug, Clone)]
@@ -43,7 +41,7 @@ FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
 WHERE {FENCED}"
             ),
-            &[(&fence.job_id.0, Type::UUID), (&fence.worker.0, Type::UUID), (&fence.epoch, Type::INT8)],
+            &[&fence.job_id.0, &fence.worker.0, &fence.epoch],
         )
         .await?
         .ok_or(DbError::LeaseLost { job_id: fence.job_id })?;
@@ -101,13 +99,7 @@ UPDATE upload_pipeline.documents AS d
 SET parsed_path = $2, kind = $3, parser = $4, page_count = $5, parsed_sha256 = NULL, updated_at = now()
 FROM older AS o
 WHERE d.document_id = o.document_id",
-        &[
-            (&fence.job_id.0, Type::UUID),
-            (&facts.parsed_path, Type::TEXT),
-            (&facts.kind, Type::TEXT),
-            (&facts.parser, Type::TEXT),
-            (&facts.page_count, Type::INT4),
-        ],
+        &[&fence.job_id.0, &facts.parsed_path, &facts.kind, &facts.parser, &facts.page_count],
     )
     .await
     .map(drop)
@@ -122,7 +114,7 @@ UPDATE upload_pipeline.documents AS d
 SET parsed_sha256 = $2, updated_at = now()
 FROM upload_pipeline.upload_jobs AS j
 WHERE j.job_id = $1 AND d.document_id = j.document_id",
-        &[(&fence.job_id.0, Type::UUID), (&sha256, Type::TEXT)],
+        &[&fence.job_id.0, &sha256],
     )
     .await
     .map(drop)

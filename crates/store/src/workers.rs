@@ -1,9 +1,7 @@
 //! The table `workers`: who is alive, and which build.
 
-use tokio_postgres::types::Type;
-
 use domain::{WorkerId, build_info::BuildInfo};
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session, row_type};
 
 /// What a worker process says of itself.
 #[derive(Debug, Clone)]
@@ -25,7 +23,7 @@ pub async fn delete_worker(db: &impl Session, id: WorkerId) -> Result<(), DbErro
     db.run(
         "-- delete_worker
 DELETE FROM upload_pipeline.workers AS w WHERE w.id = $1",
-        &[(&id.0, Type::UUID)],
+        &[&id.0],
     )
     .await
     .map(drop)
@@ -46,29 +44,19 @@ pub struct LiveWorker {
     pub slots: i32,
 }
 
+row_type!(LiveWorker { host, commit, branch, environment, slots });
+
 /// The workers that were seen within the last minute, by host.
 pub async fn list_live_workers(db: &impl Session) -> Result<Vec<LiveWorker>, DbError> {
-    let rows = db
-        .rows(
-            "-- list_live_workers
+    db.list(
+        "-- list_live_workers
 SELECT w.host, w.commit, w.branch, w.environment, w.slots
 FROM upload_pipeline.workers AS w
 WHERE w.last_seen_at > now() - interval '1 minute'
 ORDER BY w.host, w.started_at",
-            &[],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(LiveWorker {
-                host: column(row, "host")?,
-                commit: column(row, "commit")?,
-                branch: column(row, "branch")?,
-                environment: column(row, "environment")?,
-                slots: column(row, "slots")?,
-            })
-        })
-        .collect()
+        &[],
+    )
+    .await
 }
 
 /// What this machine calls itself, for [`WorkerRow::host`].

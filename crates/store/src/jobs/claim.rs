@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio_postgres::{Row, types::Type};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::sql::WAITING;
 use domain::{ALONE_AFTER_CRASHES, DocumentId, Fence, JobId, Lease, Status, Step, UserId, WorkerId};
-use pg::{
-    DbError, Session,
-    session::{column, parsed},
-};
+use pg::{DbError, Session, column};
 
 /// How to claim.
 #[derive(Debug, Clone, Copy)]
@@ -43,15 +40,15 @@ FROM upload_pipeline.claim_jobs(
   p_worker => $1, p_slots => $2, p_max_per_user => $3, p_after => $4, p_statuses => $5, p_steps => $6,
   p_alone_from => $7, p_lease => $8, p_now => coalesce($9, now())) AS c",
             &[
-                (&worker.0, Type::UUID),
-                (&i32::try_from(slots).unwrap_or(i32::MAX), Type::INT4),
-                (&i32::try_from(options.max_running_per_user).unwrap_or(i32::MAX), Type::INT4),
-                (&after.map(|user| user.0), Type::UUID),
-                (&statuses, Type::TEXT_ARRAY),
-                (&steps, Type::TEXT_ARRAY),
-                (&ALONE_AFTER_CRASHES, Type::INT4),
-                (&options.lease.as_secs_f64(), Type::FLOAT8),
-                (&options.now, Type::TIMESTAMPTZ),
+                &worker.0,
+                &i32::try_from(slots).unwrap_or(i32::MAX),
+                &i32::try_from(options.max_running_per_user).unwrap_or(i32::MAX),
+                &after.map(|user| user.0),
+                &statuses,
+                &steps,
+                &ALONE_AFTER_CRASHES,
+                &options.lease.as_secs_f64(),
+                &options.now,
             ],
         )
         .await?;
@@ -116,13 +113,7 @@ started AS (
 SELECT c.*
 FROM claimed AS c"
             ),
-            &[
-                (&statuses, Type::TEXT_ARRAY),
-                (&options.now, Type::TIMESTAMPTZ),
-                (&worker.0, Type::UUID),
-                (&options.lease.as_secs_f64(), Type::FLOAT8),
-                (&steps, Type::TEXT_ARRAY),
-            ],
+            &[&statuses, &options.now, &worker.0, &options.lease.as_secs_f64(), &steps],
         )
         .await?;
     row.as_ref().map(|row| lease(row, worker)).transpose()
@@ -174,7 +165,7 @@ SELECT
    ) AS due) AS seconds,
   EXISTS (SELECT FROM upload_pipeline.upload_jobs AS s WHERE {suspects} AND s.run_at <= now()) AS suspect"
             ),
-            &[(&Status::claimable(), Type::TEXT_ARRAY)],
+            &[&Status::claimable()],
         )
         .await?;
     let Some(row) = row else { return Ok(Outlook { next_due: None, suspect: false }) };
@@ -196,7 +187,7 @@ SELECT EXISTS (
   SELECT FROM upload_pipeline.upload_jobs AS s WHERE {suspects} AND s.run_at <= now() - $2 * interval '1 second'
 ) AS waits"
             ),
-            &[(&Status::claimable(), Type::TEXT_ARRAY), (&patience.as_secs_f64(), Type::FLOAT8)],
+            &[&Status::claimable(), &patience.as_secs_f64()],
         )
         .await?;
     row.map_or(Ok(false), |row| column(&row, "waits"))
@@ -209,7 +200,7 @@ fn lease(row: &Row, worker: WorkerId) -> Result<Lease, DbError> {
         fence,
         document_id: DocumentId(column(row, "document_id")?),
         user_id: UserId(column(row, "user_id")?),
-        status: parsed(row, "status")?,
+        status: column(row, "status")?,
         retry_count: column(row, "retry_count")?,
         correlation_id: column::<Option<Uuid>>(row, "correlation_id")?,
     })

@@ -10,11 +10,10 @@ use std::{
 };
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use domain::{DocumentId, Fence, Lease, ports::EmbedModel};
-use pg::{Db, DbError, Session, session::column};
+use pg::{Db, DbError, Session, column};
 
 /// Completions in one statement: as many as a worker may have jobs. Measured in docs/performance.md: twenty
 /// times as quick as one each; values between were not measured.
@@ -158,14 +157,14 @@ SELECT c.*
 FROM upload_pipeline.complete_jobs(
   p_worker => $1, p_jobs => $2, p_epochs => $3, p_took => $4, p_documents => $5, p_model => $6, p_version => $7, p_dim => $8) AS c",
             &[
-                (&first.fence.worker.0, Type::UUID),
-                (&jobs, Type::UUID_ARRAY),
-                (&epochs, Type::INT8_ARRAY),
-                (&took, Type::INT8_ARRAY),
-                (&documents, Type::UUID_ARRAY),
-                (&model.name, Type::TEXT),
-                (&model.version, Type::TEXT),
-                (&i32::try_from(model.dim).unwrap_or(i32::MAX), Type::INT4),
+                &first.fence.worker.0,
+                &jobs,
+                &epochs,
+                &took,
+                &documents,
+                &model.name,
+                &model.version,
+                &i32::try_from(model.dim).unwrap_or(i32::MAX),
             ],
         )
         .await?;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 use time::OffsetDateTime;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use domain::{DocumentId, JobId, Status, UserId};
@@ -41,15 +40,15 @@ SELECT upload_pipeline.enqueue_jobs(
   p_jobs => $1, p_documents => $2, p_users => $3, p_statuses => $4, p_progress => $5, p_delays => $6, p_upload_expires => $7,
   p_correlations => $8, p_events => $9)::text AS done",
         &[
-            (&jobs.iter().map(|job| job.job_id.0).collect::<Vec<_>>(), Type::UUID_ARRAY),
-            (&jobs.iter().map(|job| job.document_id.0).collect::<Vec<_>>(), Type::UUID_ARRAY),
-            (&jobs.iter().map(|job| job.user_id.0).collect::<Vec<_>>(), Type::UUID_ARRAY),
-            (&jobs.iter().map(|job| job.status.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&jobs.iter().map(|job| &job.progress).collect::<Vec<_>>(), Type::JSONB_ARRAY),
-            (&jobs.iter().map(|job| job.delay.as_secs_f64()).collect::<Vec<_>>(), Type::FLOAT8_ARRAY),
-            (&jobs.iter().map(|job| job.upload_expires_at).collect::<Vec<_>>(), Type::TIMESTAMPTZ_ARRAY),
-            (&jobs.iter().map(|job| job.correlation_id).collect::<Vec<_>>(), Type::UUID_ARRAY),
-            (&jobs.iter().map(|job| job.event.as_ref()).collect::<Vec<_>>(), Type::JSONB_ARRAY),
+            &jobs.iter().map(|job| job.job_id.0).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.document_id.0).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.user_id.0).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.status.as_str()).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| &job.progress).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.delay.as_secs_f64()).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.upload_expires_at).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.correlation_id).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.event.as_ref()).collect::<Vec<_>>(),
         ],
     )
     .await

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::{
@@ -14,10 +13,7 @@ use super::{
 };
 use crate::workers::WorkerRow;
 use domain::{Code, Failure, Fence, JobId, Status, Takeover, WorkerId};
-use pg::{
-    Db, DbError, Session,
-    session::{column, parsed},
-};
+use pg::{Db, DbError, Session, column, row_type};
 
 /// What a heartbeat found out.
 #[derive(Debug, Clone)]
@@ -67,19 +63,19 @@ SELECT coalesce((SELECT array_agg(renewed.job_id) FROM renewed), '{}') AS kept,
   (SELECT w.last_seen_at FROM upload_pipeline.workers AS w WHERE w.id = $3) AS seen_before, now() AS seen_at,
   set_config('synchronous_commit', 'off', true) AS commits",
             &[
-                (&jobs, Type::UUID_ARRAY),
-                (&epochs, Type::INT8_ARRAY),
-                (&worker.id.0, Type::UUID),
-                (&options.now, Type::TIMESTAMPTZ),
-                (&options.lease.as_secs_f64(), Type::FLOAT8),
-                (&worker.host, Type::TEXT),
-                (&worker.build.commit, Type::TEXT),
-                (&worker.build.branch, Type::TEXT),
-                (&worker.build.version, Type::TEXT),
-                (&worker.environment, Type::TEXT),
-                (&worker.slots, Type::INT4),
-                (&worker.build.built_at, Type::TIMESTAMPTZ),
-                (&worker.build.schema_version, Type::INT4),
+                &jobs,
+                &epochs,
+                &worker.id.0,
+                &options.now,
+                &options.lease.as_secs_f64(),
+                &worker.host,
+                &worker.build.commit,
+                &worker.build.branch,
+                &worker.build.version,
+                &worker.environment,
+                &worker.slots,
+                &worker.build.built_at,
+                &worker.build.schema_version,
             ],
         )
         .await?;
@@ -112,25 +108,23 @@ INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, c
 SELECT job.job_id, job.document_id, 'handed_back', 'info', $3, job.correlation_id
 FROM job"
         ),
-        &[(&worker.0, Type::UUID), (&held, Type::UUID_ARRAY), (&Code::ClaimUnheard.as_str(), Type::TEXT)],
+        &[&worker.0, &held, &Code::ClaimUnheard.as_str()],
     )
     .await
 }
 
 /// The checkpoint of a job in hand and the tries since; `None`: the lease is lost.
 pub async fn get_checkpoint(db: &impl Session, fence: Fence) -> Result<Option<(Status, i32)>, DbError> {
-    let row = db
-        .row(
-            &format!(
-                "-- get_checkpoint
+    db.find(
+        &format!(
+            "-- get_checkpoint
 SELECT j.status, j.retry_count
 FROM upload_pipeline.upload_jobs AS j
 WHERE {FENCED}"
-            ),
-            &[(&fence.job_id.0, Type::UUID), (&fence.worker.0, Type::UUID), (&fence.epoch, Type::INT8)],
-        )
-        .await?;
-    row.map(|row| Ok((parsed(&row, "status")?, column(&row, "retry_count")?))).transpose()
+        ),
+        &[&fence.job_id.0, &fence.worker.0, &fence.epoch],
+    )
+    .await
 }
 
 struct Expired {
@@ -140,6 +134,8 @@ struct Expired {
     crash_count: i32,
     in_a_step: bool,
 }
+
+row_type!(Expired { job_id, status, retry_count, crash_count, in_a_step });
 
 impl Expired {
     fn takeover(&self) -> Takeover {
@@ -192,28 +188,16 @@ async fn lock_expired_jobs(
     limit: i64,
     now: Option<OffsetDateTime>,
 ) -> Result<Vec<Expired>, DbError> {
-    let rows = tx
-        .rows(
-            "-- lock_expired_jobs
+    tx.list(
+        "-- lock_expired_jobs
 SELECT j.job_id, j.status, j.retry_count, j.crash_count, j.step_started_at IS NOT NULL AS in_a_step
 FROM upload_pipeline.upload_jobs AS j
 WHERE j.state = 'working' AND coalesce(j.lease_expires_at, '-infinity') < coalesce($1, now()) AND j.status = ANY ($2)
 LIMIT $3
 FOR UPDATE SKIP LOCKED",
-            &[(&now, Type::TIMESTAMPTZ), (&Status::claimable(), Type::TEXT_ARRAY), (&limit, Type::INT8)],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Expired {
-                job_id: column(row, "job_id")?,
-                status: parsed(row, "status")?,
-                retry_count: column(row, "retry_count")?,
-                crash_count: column(row, "crash_count")?,
-                in_a_step: column(row, "in_a_step")?,
-            })
-        })
-        .collect()
+        &[&now, &Status::claimable(), &limit],
+    )
+    .await
 }
 
 /// Writes what was decided of the locked jobs.
@@ -252,16 +236,16 @@ SELECT job.job_id, job.document_id, job.event, job.severity, job.code,
 FROM job"
         ),
         &[
-            (&jobs.iter().map(|job| job.job_id).collect::<Vec<_>>(), Type::UUID_ARRAY),
-            (&jobs.iter().map(|job| job.takeover().state().as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&jobs.iter().map(|job| job.next_status().as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&jobs.iter().map(|job| charge(job.retry_count, job)).collect::<Vec<_>>(), Type::INT4_ARRAY),
-            (&jobs.iter().map(|job| charge(job.crash_count, job)).collect::<Vec<_>>(), Type::INT4_ARRAY),
-            (&jobs.iter().map(Expired::last_error).collect::<Vec<_>>(), Type::JSONB_ARRAY),
-            (&events.iter().map(|event| event.0).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&events.iter().map(|event| event.1).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&events.iter().map(|event| event.2).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&now, Type::TIMESTAMPTZ),
+            &jobs.iter().map(|job| job.job_id).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.takeover().state().as_str()).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.next_status().as_str()).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| charge(job.retry_count, job)).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| charge(job.crash_count, job)).collect::<Vec<_>>(),
+            &jobs.iter().map(Expired::last_error).collect::<Vec<_>>(),
+            &events.iter().map(|event| event.0).collect::<Vec<_>>(),
+            &events.iter().map(|event| event.1).collect::<Vec<_>>(),
+            &events.iter().map(|event| event.2).collect::<Vec<_>>(),
+            &now,
         ],
     )
     .await

@@ -2,16 +2,13 @@
 
 use serde_json::Value;
 use time::OffsetDateTime;
-use tokio_postgres::{Row, types::Type};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::sql::LIVE;
 use crate::Cursor;
 use domain::{DocumentId, JobId, State, Status, Step, UserId, progress::Counts};
-use pg::{
-    DbError, Session,
-    session::{column, moment, optional_moment, parsed},
-};
+use pg::{DbError, Session, column};
 
 /// A job, with the name of its file.
 #[derive(Debug, Clone)]
@@ -72,18 +69,18 @@ fn job(row: &Row) -> Result<Job, DbError> {
         job_id: JobId(column(row, "job_id")?),
         document_id: DocumentId(column(row, "document_id")?),
         filename: column(row, "filename")?,
-        status: parsed(row, "status")?,
-        state: parsed(row, "state")?,
+        status: column(row, "status")?,
+        state: column(row, "state")?,
         retry_count: column(row, "retry_count")?,
         counts: Counts { pages: count("pages"), chunks: count("chunks"), embedded: count("embedded") },
         cost_cents: column(row, "cost_cents")?,
         last_error: column(row, "last_error").unwrap_or_default(),
         priority: column(row, "priority")?,
-        run_at: moment(row, "run_at")?,
-        created_at: moment(row, "created_at")?,
-        updated_at: moment(row, "updated_at")?,
-        started_at: optional_moment(row, "started_at")?,
-        finished_at: optional_moment(row, "finished_at")?,
+        run_at: column(row, "run_at")?,
+        created_at: column(row, "created_at")?,
+        updated_at: column(row, "updated_at")?,
+        started_at: column(row, "started_at")?,
+        finished_at: column(row, "finished_at")?,
         correlation_id: column(row, "correlation_id")?,
     })
 }
@@ -95,7 +92,7 @@ pub async fn get_job(db: &impl Session, user: UserId, job_id: JobId) -> Result<O
 SELECT {COLUMNS}
 WHERE j.job_id = $1 AND j.user_id = $2"
     );
-    let row = db.row(&sql, &[(&job_id.0, Type::UUID), (&user.0, Type::UUID)]).await?;
+    let row = db.row(&sql, &[&job_id.0, &user.0]).await?;
     row.as_ref().map(job).transpose()
 }
 
@@ -138,15 +135,15 @@ LIMIT $9"
         .rows(
             &sql,
             &[
-                (&user.0, Type::UUID),
-                (&after.map(|cursor| cursor.created_at), Type::TIMESTAMPTZ),
-                (&after.map(|cursor| cursor.id), Type::UUID),
-                (&filter.state.map(State::as_str), Type::TEXT),
-                (&filter.status.map(Status::as_str), Type::TEXT),
-                (&filter.document.map(|id| id.0), Type::UUID),
-                (&filter.created_after, Type::TIMESTAMPTZ),
-                (&filter.created_before, Type::TIMESTAMPTZ),
-                (&limit, Type::INT8),
+                &user.0,
+                &after.map(|cursor| cursor.created_at),
+                &after.map(|cursor| cursor.id),
+                &filter.state.map(State::as_str),
+                &filter.status.map(Status::as_str),
+                &filter.document.map(|id| id.0),
+                &filter.created_after,
+                &filter.created_before,
+                &limit,
             ],
         )
         .await?;
@@ -155,19 +152,17 @@ LIMIT $9"
 
 /// Another job of the same document that has not ended: two would do the same work twice.
 pub async fn get_live_sibling(db: &impl Session, job_id: JobId) -> Result<Option<JobId>, DbError> {
-    let row = db
-        .row(
-            &format!(
-                "-- get_live_sibling
+    db.find(
+        &format!(
+            "-- get_live_sibling
 SELECT other.job_id
 FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.upload_jobs AS other ON other.document_id = j.document_id
 WHERE j.job_id = $1 AND other.job_id <> j.job_id AND other.state IN {LIVE}
 ORDER BY other.created_at DESC
 LIMIT 1"
-            ),
-            &[(&job_id.0, Type::UUID)],
-        )
-        .await?;
-    row.map(|row| column(&row, "job_id").map(JobId)).transpose()
+        ),
+        &[&job_id.0],
+    )
+    .await
 }

@@ -1,10 +1,8 @@
 //! By words.
 
-use tokio_postgres::types::Type;
-
 use super::{Extent, SearchIn, TSQUERY};
 use domain::ChunkId;
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session};
 
 /// The best chunks by words.
 pub async fn search_text(
@@ -60,16 +58,5 @@ LIMIT $4"
 }
 
 async fn list_ranked(db: &impl Session, sql: &str, query: &str, within: SearchIn) -> Result<Vec<ChunkId>, DbError> {
-    let rows = db
-        .rows(
-            sql,
-            &[
-                (&query, Type::TEXT),
-                (&within.user.0, Type::UUID),
-                (&within.document.map(|id| id.0), Type::UUID),
-                (&within.limit, Type::INT8),
-            ],
-        )
-        .await?;
-    rows.iter().map(|row| column(row, "chunk_id").map(ChunkId)).collect()
+    db.list(sql, &[&query, &within.user.0, &within.document.map(|id| id.0), &within.limit]).await
 }

@@ -1,10 +1,8 @@
 //! By meaning.
 
-use tokio_postgres::types::Type;
-
 use super::{Extent, SearchIn};
 use domain::{ChunkId, ports::EmbedModel};
-use pg::{Db, DbError, Session, session::column};
+use pg::{Db, DbError, Session};
 
 /// How far the index looks at the least. Source: pgvector's default is 40, less than the candidates that are fused.
 const EF_SEARCH: &str = "200";
@@ -58,20 +56,11 @@ FROM candidates AS k
 ORDER BY k.distance, k.chunk_id
 LIMIT $4"
     );
-    let rows = db
-        .rows(
-            &sql,
-            &[
-                (&vector, Type::FLOAT4_ARRAY),
-                (&within.user.0, Type::UUID),
-                (&within.document.map(|id| id.0), Type::UUID),
-                (&within.limit, Type::INT8),
-                (&model.name, Type::TEXT),
-                (&model.version, Type::TEXT),
-            ],
-        )
-        .await?;
-    rows.iter().map(|row| column(row, "chunk_id").map(ChunkId)).collect()
+    db.list(
+        &sql,
+        &[&vector, &within.user.0, &within.document.map(|id| id.0), &within.limit, &model.name, &model.version],
+    )
+    .await
 }
 
 /// Lets the index look further, and go on looking while the filter leaves too few: pgvector 0.8 and later can.
@@ -83,7 +72,7 @@ SELECT set_config('hnsw.ef_search', $1, true),
     THEN set_config('hnsw.iterative_scan', 'relaxed_order', true) END
 FROM pg_extension AS e
 WHERE e.extname = 'vector'",
-        &[(&EF_SEARCH, Type::TEXT)],
+        &[&EF_SEARCH],
     )
     .await
     .map(drop)
@@ -118,19 +107,7 @@ SELECT k.chunk_id
 FROM nearest AS k
 ORDER BY k.distance + 0, k.chunk_id"
     );
-    let rows = tx
-        .rows(
-            &sql,
-            &[
-                (&vector, Type::FLOAT4_ARRAY),
-                (&within.user.0, Type::UUID),
-                (&within.document.map(|id| id.0), Type::UUID),
-                (&within.limit, Type::INT8),
-                (&model.version, Type::TEXT),
-            ],
-        )
-        .await?;
-    rows.iter().map(|row| column(row, "chunk_id").map(ChunkId)).collect()
+    tx.list(&sql, &[&vector, &within.user.0, &within.document.map(|id| id.0), &within.limit, &model.version]).await
 }
 
 /// A string as an SQL literal that means the same whatever `standard_conforming_strings` says.

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use tokio_postgres::types::Type;
-
 use domain::UserId;
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session, column};
 
 /// What is left of a day's uploads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +27,7 @@ FROM (
   ORDER BY u.created_at DESC
   LIMIT $2
 ) AS n",
-            &[(&user.0, Type::UUID), (&i64::from(per_day), Type::INT8)],
+            &[&user.0, &i64::from(per_day)],
         )
         .await?;
     let Some(row) = row else { return Ok(UploadsLeft { remaining: per_day, reset: None }) };

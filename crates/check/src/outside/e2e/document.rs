@@ -14,8 +14,8 @@ use super::super::{
     },
     http::{self, Answer},
 };
-use canary::CANARY_NAME;
 use domain::Status;
+use housekeeping::canaries::CANARY_NAME;
 use messages::{self, BASE_PATH, DocumentsAccepted, JobView, SearchMode, SearchRequest, SearchResponse, TextRequest};
 use store::workers::list_live_workers;
 
