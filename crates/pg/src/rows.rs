@@ -1,5 +1,7 @@
 //! Rows of a result as our own types.
 
+use std::time::Duration;
+
 use domain::{ChunkId, DocumentId, JobId, State, Status, UserId};
 use time::{OffsetDateTime, macros::datetime};
 use tokio_postgres::{
@@ -114,6 +116,14 @@ impl<T: Column> Column for Vec<T> {
     type Raw = Vec<T::Raw>;
     fn from_raw(raw: Self::Raw) -> Result<Self, String> {
         raw.into_iter().map(T::from_raw).collect()
+    }
+}
+
+/// A number of seconds; one below zero is read as zero.
+impl Column for Duration {
+    type Raw = f64;
+    fn from_raw(seconds: f64) -> Result<Self, String> {
+        Ok(Self::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Self::MAX))
     }
 }
 

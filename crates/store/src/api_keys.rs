@@ -177,14 +177,14 @@ ORDER BY k.created_at DESC, k.key_id DESC"
 /// Whether a key has been revoked, or is gone, since it let somebody in.
 pub async fn is_api_key_revoked(db: &impl Session, key_id: Uuid) -> Result<bool, DbError> {
     let valid = db
-        .run(
+        .run_any(
             "-- is_api_key_revoked
 SELECT FROM upload_pipeline.api_keys AS k
 WHERE k.key_id = $1 AND k.revoked_at IS NULL",
             &[&key_id],
         )
         .await?;
-    Ok(valid == 0)
+    Ok(!valid)
 }
 
 /// Revokes a key at once; whether there was such a key that was not revoked yet.

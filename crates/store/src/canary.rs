@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::jobs::WAITING;
 use domain::{DocumentId, UserId};
-use pg::{DbError, Session, column, row_type};
+use pg::{DbError, Session, row_type};
 
 /// `user`'s documents that are older than `age`.
 pub async fn list_canary_documents(db: &impl Session, user: UserId, age: Duration) -> Result<Vec<DocumentId>, DbError> {
@@ -63,8 +63,8 @@ WHERE j.document_id = $1",
 /// Takes the document's jobs away from the workers that have them in hand; how long the longest lease would still have held. By
 /// then at the latest its worker has dropped the step.
 pub async fn cancel_held_canary(db: &impl Session, user: UserId, document: DocumentId) -> Result<Duration, DbError> {
-    let rows = db
-        .rows(
+    let leases: Vec<Duration> = db
+        .list(
             "-- cancel_held_canary
 WITH held AS (
   SELECT j.job_id, j.lease_expires_at
@@ -81,9 +81,7 @@ RETURNING coalesce(extract(epoch FROM held.lease_expires_at - now()), 0)::float8
             &[&document.0, &user.0],
         )
         .await?;
-    let seconds = rows.iter().map(|row| column::<f64>(row, "seconds")).collect::<Result<Vec<_>, _>>()?;
-    let longest = seconds.into_iter().fold(0.0, f64::max);
-    Ok(Duration::try_from_secs_f64(longest).unwrap_or(Duration::MAX))
+    Ok(leases.into_iter().max().unwrap_or_default())
 }
 
 /// An object of a canary, and the row that knows of it.

@@ -10,7 +10,7 @@ use domain::{
     ChunkId, DocumentId, Fence, Lease, Status, Step, hex,
     ports::{Chunk, EmbedModel},
 };
-use pg::{Db, DbError, Session, column, row_type};
+use pg::{Db, DbError, Session, row_type};
 
 /// Rows an INSERT carries: large enough that round trips do not count, small enough for one message.
 const ROWS_PER_INSERT: usize = 500;
@@ -162,8 +162,7 @@ LIMIT $5",
 
 /// How many chunks a document has, and how many have a vector of `model`.
 pub async fn count_chunks(db: &impl Session, document: DocumentId, model: &EmbedModel) -> Result<(i64, i64), DbError> {
-    let row = db
-        .row(
+    db.one(
             "-- count_chunks
 SELECT count(*) AS chunks,
   count(*) FILTER (WHERE c.embedding IS NOT NULL AND c.embed_model = $2 AND c.embed_version = $3 AND c.vector_dim = $4) AS embedded
@@ -176,8 +175,7 @@ WHERE c.document_id = $1",
                 &ordinal(model.dim),
             ],
         )
-        .await?;
-    row.map_or(Ok((0, 0)), |row| Ok((column(&row, "chunks")?, column(&row, "embedded")?)))
+        .await
 }
 
 /// Commits one batch of vectors and the counts, in one transaction under the lease: what was embedded is never

@@ -12,7 +12,7 @@ use super::{
     uploads::lock_user_uploads,
 };
 use domain::{ChunkId, DocumentId, JobId, Status, UserId};
-use pg::{Db, DbError, Session, column, row_type};
+use pg::{Db, DbError, Session, row_type};
 
 /// A document.
 #[derive(Debug, Clone)]
@@ -230,21 +230,14 @@ pub async fn delete_expected_document(
 
 /// The row goes, and by cascade its jobs, chunks and events; the keys that it named.
 async fn delete_document_row(tx: &impl Session, user: UserId, id: DocumentId) -> Result<Option<Vec<String>>, DbError> {
-    let row = tx
-        .row(
-            "-- delete_document_row
+    tx.find(
+        "-- delete_document_row
 DELETE FROM upload_pipeline.documents AS d
 WHERE d.document_id = $1 AND d.user_id = $2
-RETURNING d.raw_path, d.parsed_path",
-            &[&id.0, &user.0],
-        )
-        .await?;
-    row.map(|row| {
-        let raw: String = column(&row, "raw_path")?;
-        let parsed: Option<String> = column(&row, "parsed_path")?;
-        Ok(std::iter::once(raw).chain(parsed).collect())
-    })
-    .transpose()
+RETURNING array_remove(ARRAY[d.raw_path, d.parsed_path], NULL) AS keys",
+        &[&id.0, &user.0],
+    )
+    .await
 }
 
 /// Takes out of a document's uploads what they say about it; their keys. The rows stay until they expire: they count

@@ -234,14 +234,12 @@ ORDER BY w.commit",
 
 /// Running jobs whose lease expired over two minutes ago: nobody has taken them over.
 pub async fn count_overdue_leases(db: &impl Session) -> Result<i64, DbError> {
-    let row = db
-        .row(
-            "-- count_overdue_leases
+    db.one(
+        "-- count_overdue_leases
 SELECT count(*) AS jobs
 FROM upload_pipeline.upload_jobs AS j
 WHERE j.state = 'working' AND coalesce(j.lease_expires_at, j.updated_at) < now() - interval '2 minutes'",
-            &[],
-        )
-        .await?;
-    row.map_or(Ok(0), |row| column(&row, "jobs"))
+        &[],
+    )
+    .await
 }

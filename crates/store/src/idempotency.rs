@@ -112,7 +112,7 @@ async fn get_idempotency_key(db: &impl Session, reservation: &Reservation) -> Re
         .row(
             "-- get_idempotency_key
 SELECT k.body_sha256, k.status, k.location, k.response,
-  greatest(extract(epoch FROM k.locked_until - now()), 1)::float8 AS wait_seconds
+  greatest(extract(epoch FROM k.locked_until - now()), 1)::float8 AS wait
 FROM upload_pipeline.idempotency_keys AS k
 WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3",
             &[&reservation.user.0, &reservation.route, &reservation.key],
@@ -121,16 +121,17 @@ WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3",
     let Some(row) = row else { return Ok(None) };
     let fingerprint: String = column(&row, "body_sha256")?;
     let status: Option<i32> = column(&row, "status")?;
-    let Some(status) = status.and_then(|status| u16::try_from(status).ok()) else {
-        let wait: Option<f64> = column(&row, "wait_seconds")?;
-        return Ok(Some(Holder::Other {
-            fingerprint: (!fingerprint.is_empty()).then_some(fingerprint),
-            wait: Duration::try_from_secs_f64(wait.unwrap_or(1.0)).unwrap_or(Duration::from_secs(1)),
-        }));
-    };
-    let body: Option<Value> = column(&row, "response")?;
-    let (location, body) = (column(&row, "location")?, body.unwrap_or(Value::Null));
-    Ok(Some(Holder::Answered(KeptAnswer { fingerprint, status, location, body })))
+    Ok(Some(match status.and_then(|status| u16::try_from(status).ok()) {
+        None => {
+            Holder::Other { fingerprint: (!fingerprint.is_empty()).then_some(fingerprint), wait: column(&row, "wait")? }
+        }
+        Some(status) => Holder::Answered(KeptAnswer {
+            fingerprint,
+            status,
+            location: column(&row, "location")?,
+            body: column::<Option<Value>>(&row, "response")?.unwrap_or_default(),
+        }),
+    }))
 }
 
 /// Holds the key for another `lease` while the work goes on. `false`: another try has it.

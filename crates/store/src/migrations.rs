@@ -199,16 +199,14 @@ FROM (
 LEFT JOIN pg_index AS i
   ON i.indexrelid = to_regclass('upload_pipeline.ix_chunks_hnsw_' || substr(md5(m.embed_model || ':' || m.vector_dim), 1, 12))
 WHERE (i.indexrelid IS NULL OR NOT i.indisvalid) AND m.vector_dim <= 2000";
-    let rows = client.rows(sql, &[&HNSW_FROM_ROWS]).await?;
-    let mut built = Vec::with_capacity(rows.len());
-    for row in rows {
-        let model: String = column(&row, "embed_model")?;
+    let mut built = Vec::new();
+    for row in client.rows(sql, &[&HNSW_FROM_ROWS]).await? {
+        let model = column::<String>(&row, "embed_model")?.replace('\'', "''");
         let dim: i32 = column(&row, "vector_dim")?;
         let index: String = column(&row, "index_name")?;
         if column(&row, "broken")? {
             batch(client, &format!("-- drop_broken_index\nDROP INDEX CONCURRENTLY upload_pipeline.{index}")).await?;
         }
-        let model = model.replace('\'', "''");
         batch(
             client,
             &format!(

@@ -6,7 +6,7 @@ mod vectors;
 use uuid::Uuid;
 
 use domain::{ChunkId, DocumentId, UserId};
-use pg::{DbError, Session, column, row_type};
+use pg::{DbError, Session, row_type};
 
 pub use text::search_text;
 pub use vectors::search_vectors;
@@ -38,8 +38,8 @@ pub enum Extent {
 
 /// How much `within` is.
 pub async fn get_extent(db: &impl Session, within: SearchIn) -> Result<Extent, DbError> {
-    let row = db
-        .row(
+    let passages: i64 = db
+        .one(
             "-- get_extent
 SELECT count(*) AS n
 FROM (
@@ -52,7 +52,6 @@ FROM (
             &[&within.user.0, &within.document.map(|id| id.0), &FEW_BELOW],
         )
         .await?;
-    let passages: i64 = row.map_or(Ok(0), |row| column(&row, "n"))?;
     Ok(if passages < FEW_BELOW { Extent::Few } else { Extent::Many })
 }
 

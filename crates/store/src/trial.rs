@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use uuid::Uuid;
 
 use super::jobs::{ClaimOptions, Completion, Ending, claim_jobs, complete_jobs};
@@ -52,7 +51,7 @@ pub async fn run_queue_trip(db: &Db) -> Result<Trip, DbError> {
 }
 
 async fn trip(tx: &impl Session, job: JobId, document: Uuid) -> Result<Trip, DbError> {
-    insert_job(tx, job, document, Status::EmbeddingsStored.as_str(), State::Queued.as_str()).await?;
+    insert_job(tx, job, document).await?;
     go_first(tx, job).await?;
     let options = ClaimOptions { lease: Duration::from_secs(30), max_running_per_user: 0, now: None };
     let claimed = match claim_jobs(tx, WorkerId::generate(), 1, None, options).await {
@@ -89,12 +88,12 @@ VALUES ($1, $1, 'check', '1', 0, 'check', 'check', 'check', '1', 2, '[1,0]')",
 }
 
 /// The INSERT that the database contract promises to be enough.
-async fn insert_job(tx: &impl Session, job: JobId, document: Uuid, status: &str, state: &str) -> Result<(), DbError> {
+async fn insert_job(tx: &impl Session, job: JobId, document: Uuid) -> Result<(), DbError> {
     tx.run(
         "-- trial_job
 INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, progress, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, NOW(), NOW())",
-        &[&job.0, &document, &status, &state, &json!({})],
+VALUES ($1, $2, 'embeddings_stored', 'queued', '{}', NOW(), NOW())",
+        &[&job.0, &document],
     )
     .await
     .map(drop)
@@ -102,10 +101,7 @@ VALUES ($1, $2, $3, $4, $5, NOW(), NOW())",
 
 async fn go_first(tx: &impl Session, job: JobId) -> Result<(), DbError> {
     tx.run(
-        "-- trial_priority
-UPDATE upload_pipeline.upload_jobs AS j
-SET priority = $2
-WHERE j.job_id = $1",
+        "-- trial_priority\nUPDATE upload_pipeline.upload_jobs SET priority = $2 WHERE job_id = $1",
         &[&job.0, &FIRST],
     )
     .await
@@ -126,29 +122,52 @@ pub fn writable_pairs() -> Vec<Pair> {
     Status::ALL.iter().flat_map(pairs_of).collect()
 }
 
-/// The pairs of [`writable_pairs`] that the database refuses, with what it says.
+/// The pairs of [`writable_pairs`] that the database refuses, with its message.
 ///
 /// # Errors
 ///
 /// The database does not answer.
 pub async fn list_refused_pairs(db: &Db) -> Result<Vec<(Pair, String)>, DbError> {
-    // All at once, which is what a healthy database takes; one by one only where it refuses.
-    if insert_pairs(db, &writable_pairs()).await?.is_none() {
+    let names = |(status, state): &Pair| (status.as_str(), state.as_str());
+    let all: Vec<_> = writable_pairs().iter().map(names).collect();
+    // All at once, which a healthy database takes; one by one only where it refuses.
+    if insert_pairs(db, &all).await?.is_none() {
         return Ok(Vec::new());
     }
     let mut refused = Vec::new();
     for pair in writable_pairs() {
-        if let Some(says) = insert_pairs(db, &[pair]).await? {
-            refused.push((pair, says));
+        if let Some(message) = insert_pairs(db, &[names(&pair)]).await? {
+            refused.push((pair, message));
         }
     }
     Ok(refused)
 }
 
-/// What the database says to jobs with these pairs; `None`: it takes them.
-async fn insert_pairs(db: &Db, pairs: &[Pair]) -> Result<Option<String>, DbError> {
-    let statuses: Vec<&str> = pairs.iter().map(|(status, _)| status.as_str()).collect();
-    let states: Vec<&str> = pairs.iter().map(|(_, state)| state.as_str()).collect();
+/// Malformed jobs: what is wrong, status, state.
+const MALFORMED: [(&str, &str, &str); 3] = [
+    ("an unknown status", "no_such_status", "queued"),
+    ("an unknown state", "uploaded", "no_such_state"),
+    ("a status that does not fit its state", "uploaded", "done"),
+];
+
+/// The malformed jobs that the database takes, in words.
+///
+/// # Errors
+///
+/// The database does not answer.
+pub async fn list_accepted_nonsense(db: &Db) -> Result<Vec<&'static str>, DbError> {
+    let mut accepted = Vec::new();
+    for (what, status, state) in MALFORMED {
+        if insert_pairs(db, &[(status, state)]).await?.is_none() {
+            accepted.push(what);
+        }
+    }
+    Ok(accepted)
+}
+
+/// Inserts jobs with these statuses and states, and rolls back; the message of a refusal, `None` if the database takes them.
+async fn insert_pairs(db: &Db, pairs: &[(&str, &str)]) -> Result<Option<String>, DbError> {
+    let (statuses, states): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
     let inserted = db
         .run_rolled_back("trial_pairs", PATIENCE, |tx| {
             let (statuses, states) = (statuses.clone(), states.clone());
@@ -165,43 +184,8 @@ FROM unnest($2::text[], $3::text[]) AS pair (status, state)",
             })
         })
         .await;
-    refusal(inserted.map(drop))
-}
-
-/// What a job must not be: each with the words for it.
-const MALFORMED: [(&str, &str, &str); 3] = [
-    ("an unknown status", "no_such_status", "queued"),
-    ("an unknown state", "uploaded", "no_such_state"),
-    ("a status that does not fit its state", "uploaded", "done"),
-];
-
-/// The malformed jobs that the database takes, in words.
-///
-/// # Errors
-///
-/// The database does not answer.
-pub async fn list_accepted_nonsense(db: &Db) -> Result<Vec<&'static str>, DbError> {
-    let mut accepted = Vec::new();
-    for (what, status, state) in MALFORMED {
-        let inserted = db
-            .run_rolled_back("trial_nonsense", PATIENCE, |tx| {
-                Box::pin(async move {
-                    let document = insert_document(&tx).await?;
-                    insert_job(&tx, JobId(Uuid::now_v7()), document, status, state).await
-                })
-            })
-            .await;
-        if refusal(inserted)?.is_none() {
-            accepted.push(what);
-        }
-    }
-    Ok(accepted)
-}
-
-/// A refusal of a row is an answer; anything else an error.
-fn refusal(result: Result<(), DbError>) -> Result<Option<String>, DbError> {
-    match result {
-        Ok(()) => Ok(None),
+    match inserted {
+        Ok(_) => Ok(None),
         Err(DbError::Statement { sqlstate: Some(code), message, .. }) if code.code().starts_with("23") => {
             Ok(Some(message))
         }

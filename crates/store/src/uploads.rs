@@ -19,7 +19,7 @@ use super::{
     jobs::{LIVE, NewJob, enqueue_jobs},
 };
 use domain::{DocumentId, JobId, Status, UploadId, UserId};
-use pg::{Db, DbError, Session, column};
+use pg::{Db, DbError, Session, row_type};
 
 pub use left::{UploadsLeft, get_uploads_left};
 pub use stored::{Upload, delete_upload, get_upload, mark_upload_stored};
@@ -67,6 +67,8 @@ pub struct QuotaReached {
     /// When the next one is possible.
     pub retry_after: Duration,
 }
+
+row_type!(QuotaReached { retry_after });
 
 /// What became of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,10 +142,10 @@ pub async fn register_declared(
             {
                 return Ok(Registered::Overtaken);
             }
-            let before = match find_same(&tx, upload.user, content).await? {
-                Same::InTheWay(exists) => return Ok(exists),
-                Same::Free(before) => before,
-            };
+            let before = find_same(&tx, upload.user, content).await?;
+            if let Some(same) = before.as_ref().filter(|same| same.in_the_way) {
+                return Ok(same.exists());
+            }
             if let Some(reached) = get_quota_reached(&tx, upload.user, upload.per_day).await? {
                 return Ok(Registered::QuotaReached(reached));
             }
@@ -165,35 +167,39 @@ pub async fn register_stored(db: &Db, upload: &NewUpload, content: &Content) -> 
         Box::pin(async move {
             lock_user_uploads(&tx, upload.user).await?;
             match find_same(&tx, upload.user, content).await? {
-                Same::InTheWay(exists) => Ok(exists),
-                Same::Free(before) => register(&tx, upload, content, before).await,
+                Some(same) if same.in_the_way => Ok(same.exists()),
+                before => register(&tx, upload, content, before).await,
             }
         })
     })
     .await
 }
 
-/// Whether the user has the content already.
-enum Same {
-    /// Complete or on its way: refused.
-    InTheWay(Registered),
-    /// Not there (`None`), or from a job that ended badly: its document is used again.
-    Free(Option<Before>),
-}
-
-/// A document whose earlier jobs ended badly.
-struct Before {
+/// The user's document with the same content.
+struct SameContent {
     document_id: DocumentId,
+    /// Keys of its objects.
     keys: Vec<String>,
+    /// Complete or on its way; otherwise its earlier jobs ended badly, and the document is used again.
+    in_the_way: bool,
+    /// The job that has it, or had it last.
+    job_id: Option<JobId>,
 }
 
-async fn find_same(tx: &impl Session, user: UserId, content: &Content) -> Result<Same, DbError> {
+row_type!(SameContent { document_id, keys, in_the_way, job_id });
+
+impl SameContent {
+    fn exists(&self) -> Registered {
+        Registered::Exists { job_id: self.job_id, document_id: self.document_id }
+    }
+}
+
+async fn find_same(tx: &impl Session, user: UserId, content: &Content) -> Result<Option<SameContent>, DbError> {
     lock_jobs_of_document(tx, DocumentId::of(user, &content.sha256)).await?;
-    let row = tx
-        .row(
-            &format!(
-                "-- find_same
-SELECT d.document_id, d.raw_path, d.parsed_path,
+    tx.find(
+        &format!(
+            "-- find_same
+SELECT d.document_id, array_remove(ARRAY[d.raw_path, d.parsed_path], NULL) AS keys,
   coalesce(d.processing_status IN ('complete', 'duplicate'), false) OR live.job_id IS NOT NULL AS in_the_way,
   coalesce(live.job_id, latest.job_id) AS job_id
 FROM upload_pipeline.documents AS d
@@ -213,19 +219,10 @@ LEFT JOIN LATERAL (
 ) AS latest ON true
 WHERE d.user_id = $1 AND d.file_sha256 = $2
 FOR UPDATE OF d"
-            ),
-            &[&user.0, &content.sha256],
-        )
-        .await?;
-    let Some(row) = row else { return Ok(Same::Free(None)) };
-    let document_id = DocumentId(column(&row, "document_id")?);
-    if column(&row, "in_the_way")? {
-        let job_id = column::<Option<Uuid>>(&row, "job_id")?.map(JobId);
-        return Ok(Same::InTheWay(Registered::Exists { job_id, document_id }));
-    }
-    let raw: String = column(&row, "raw_path")?;
-    let parsed: Option<String> = column(&row, "parsed_path")?;
-    Ok(Same::Free(Some(Before { document_id, keys: std::iter::once(raw).chain(parsed).collect() })))
+        ),
+        &[&user.0, &content.sha256],
+    )
+    .await
 }
 
 /// When the bound of uploads within 24 hours is reached: how long until the oldest that counts no longer does.
@@ -233,25 +230,17 @@ async fn get_quota_reached(tx: &impl Session, user: UserId, per_day: u32) -> Res
     if per_day == 0 {
         return Ok(None);
     }
-    let row = tx
-        .row(
-            "-- get_quota_reached
-SELECT extract(epoch FROM u.created_at + interval '1 day' - now())::float8 AS wait_seconds
+    tx.find(
+        "-- get_quota_reached
+SELECT greatest(extract(epoch FROM u.created_at + interval '1 day' - now()), 1)::float8 AS retry_after
 FROM upload_pipeline.uploads AS u
 WHERE u.user_id = $1 AND u.created_at > now() - interval '1 day'
 ORDER BY u.created_at DESC
 OFFSET $2
 LIMIT 1",
-            &[&user.0, &(i64::from(per_day) - 1)],
-        )
-        .await?;
-    row.map(|row| {
-        let wait: f64 = column(&row, "wait_seconds")?;
-        Ok(QuotaReached {
-            retry_after: Duration::try_from_secs_f64(wait.max(1.0)).unwrap_or(Duration::from_secs(86_400)),
-        })
-    })
-    .transpose()
+        &[&user.0, &(i64::from(per_day) - 1)],
+    )
+    .await
 }
 
 async fn insert_upload(tx: &impl Session, upload: &NewUpload) -> Result<(), DbError> {
@@ -269,18 +258,30 @@ async fn register(
     tx: &impl Session,
     upload: &NewUpload,
     content: &Content,
-    before: Option<Before>,
+    before: Option<SameContent>,
 ) -> Result<Registered, DbError> {
     let job_id = JobId::generate();
     let document_id = match before {
-        Some(Before { document_id, keys }) => {
+        Some(SameContent { document_id, keys, .. }) => {
             insert_deletions(tx, Uuid::now_v7(), upload.user, document_id, &keys).await?;
             expire_uploads(tx, upload.user, document_id).await?;
             document_id
         }
         None => DocumentId::of(upload.user, &content.sha256),
     };
-    insert_document_and_job(tx, upload, content, document_id, job_id).await?;
+    insert_document(tx, upload, content, document_id).await?;
+    let job = NewJob {
+        job_id,
+        document_id,
+        user_id: upload.user,
+        status: Status::Uploaded,
+        progress: if content.ocr { json!({ "ocr": true }) } else { json!({}) },
+        delay: if content.stored { Duration::ZERO } else { FIRST_LOOK },
+        upload_expires_at: (!content.stored).then_some(upload.expires_at),
+        correlation_id: Some(content.correlation_id),
+        event: Some(json!({ "bytes_len": content.bytes_len })),
+    };
+    enqueue_jobs(tx, &[job]).await?;
     link_upload(tx, upload.upload_id, content, document_id, job_id).await?;
     Ok(Registered::New { job_id, document_id })
 }
@@ -296,30 +297,6 @@ WHERE u.user_id = $1 AND u.document_id = $2",
     )
     .await
     .map(drop)
-}
-
-async fn insert_document_and_job(
-    tx: &impl Session,
-    upload: &NewUpload,
-    content: &Content,
-    document_id: DocumentId,
-    job_id: JobId,
-) -> Result<(), DbError> {
-    insert_document(tx, upload, content, document_id).await?;
-    let (delay, upload_expires_at) =
-        if content.stored { (Duration::ZERO, None) } else { (FIRST_LOOK, Some(upload.expires_at)) };
-    let job = NewJob {
-        job_id,
-        document_id,
-        user_id: upload.user,
-        status: Status::Uploaded,
-        progress: if content.ocr { json!({ "ocr": true }) } else { json!({}) },
-        delay,
-        upload_expires_at,
-        correlation_id: Some(content.correlation_id),
-        event: Some(json!({ "bytes_len": content.bytes_len })),
-    };
-    enqueue_jobs(tx, &[job]).await
 }
 
 async fn insert_document(

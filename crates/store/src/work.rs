@@ -2,7 +2,7 @@
 
 use super::jobs::{FENCED, lock_lease};
 use domain::Fence;
-use pg::{DbError, Session, column};
+use pg::{DbError, Session, row_type};
 
 /// A document as the worker meets it.
 #[derive(Debug, Clone)]
@@ -27,35 +27,35 @@ pub struct WorkDocument {
     pub upload_expires_in_seconds: Option<f64>,
 }
 
+row_type!(WorkDocument {
+    filename,
+    mime,
+    bytes_len,
+    file_sha256,
+    ocr,
+    raw_path,
+    parsed_path,
+    waited_seconds,
+    upload_expires_in_seconds
+});
+
 /// The document of a job in hand; `None` when the lease is lost.
 pub async fn get_work_document(db: &impl Session, fence: Fence) -> Result<WorkDocument, DbError> {
-    let row = db
-        .row(
-            &format!(
-                "-- get_work_document
+    db.find(
+        &format!(
+            "-- get_work_document
 SELECT d.filename, d.mime, d.bytes_len, d.file_sha256, d.raw_path, d.parsed_path,
-  j.progress -> 'ocr' = 'true' AS ocr,
+  coalesce(j.progress -> 'ocr' = 'true', false) AS ocr,
   extract(epoch FROM now() - j.created_at)::float8 AS waited_seconds,
   extract(epoch FROM j.upload_expires_at - now())::float8 AS upload_expires_in_seconds
 FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
 WHERE {FENCED}"
-            ),
-            &[&fence.job_id.0, &fence.worker.0, &fence.epoch],
-        )
-        .await?
-        .ok_or(DbError::LeaseLost { job_id: fence.job_id })?;
-    Ok(WorkDocument {
-        filename: column(&row, "filename")?,
-        mime: column(&row, "mime")?,
-        bytes_len: column(&row, "bytes_len")?,
-        file_sha256: column(&row, "file_sha256")?,
-        ocr: column::<Option<bool>>(&row, "ocr")?.unwrap_or(false),
-        raw_path: column(&row, "raw_path")?,
-        parsed_path: column(&row, "parsed_path")?,
-        waited_seconds: column(&row, "waited_seconds")?,
-        upload_expires_in_seconds: column(&row, "upload_expires_in_seconds")?,
-    })
+        ),
+        &[&fence.job_id.0, &fence.worker.0, &fence.epoch],
+    )
+    .await?
+    .ok_or(DbError::LeaseLost { job_id: fence.job_id })
 }
 
 /// What parsing found out about a document.

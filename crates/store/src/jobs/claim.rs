@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio_postgres::Row;
-use uuid::Uuid;
 
 use super::sql::WAITING;
-use domain::{ALONE_AFTER_CRASHES, DocumentId, Fence, JobId, Lease, Status, Step, UserId, WorkerId};
-use pg::{DbError, Session, column};
+use domain::{ALONE_AFTER_CRASHES, Fence, Lease, Status, Step, UserId, WorkerId};
+use pg::{DbError, Session, column, row_type};
 
 /// How to claim.
 #[derive(Debug, Clone, Copy)]
@@ -128,13 +127,14 @@ pub struct Outlook {
     pub suspect: bool,
 }
 
+row_type!(Outlook { next_due, suspect });
+
 /// When to look again, at the price of the users that have waiting jobs, not of their rows.
 pub async fn get_outlook(db: &impl Session) -> Result<Outlook, DbError> {
     let suspects = suspects();
-    let row = db
-        .row(
-            &format!(
-                "-- get_outlook
+    db.one(
+        &format!(
+            "-- get_outlook
 WITH RECURSIVE waiting AS (
   (SELECT j.priority, j.user_id
    FROM upload_pipeline.upload_jobs AS j
@@ -162,53 +162,48 @@ SELECT
      WHERE j.state IN {WAITING} AND j.priority = w.priority AND j.user_id = w.user_id AND j.run_at > now()
      ORDER BY j.run_at
      LIMIT 1
-   ) AS due) AS seconds,
+   ) AS due) AS next_due,
   EXISTS (SELECT FROM upload_pipeline.upload_jobs AS s WHERE {suspects} AND s.run_at <= now()) AS suspect"
-            ),
-            &[&Status::claimable()],
-        )
-        .await?;
-    let Some(row) = row else { return Ok(Outlook { next_due: None, suspect: false }) };
-    let seconds: Option<f64> = column(&row, "seconds")?;
-    Ok(Outlook {
-        next_due: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
-        suspect: column(&row, "suspect")?,
-    })
+        ),
+        &[&Status::claimable()],
+    )
+    .await
 }
 
 /// Whether a job that must run alone has waited for at least `patience`.
 pub async fn suspect_waits(db: &impl Session, patience: Duration) -> Result<bool, DbError> {
     let suspects = suspects();
-    let row = db
-        .row(
-            &format!(
-                "-- suspect_waits
+    db.one(
+        &format!(
+            "-- suspect_waits
 SELECT EXISTS (
   SELECT FROM upload_pipeline.upload_jobs AS s WHERE {suspects} AND s.run_at <= now() - $2 * interval '1 second'
 ) AS waits"
-            ),
-            &[&Status::claimable(), &patience.as_secs_f64()],
-        )
-        .await?;
-    row.map_or(Ok(false), |row| column(&row, "waits"))
+        ),
+        &[&Status::claimable(), &patience.as_secs_f64()],
+    )
+    .await
 }
 
 /// Of columns that hold what a claim or a CHECK has put there: one that could not be read would fail the claim of all its neighbours.
 fn lease(row: &Row, worker: WorkerId) -> Result<Lease, DbError> {
-    let fence = Fence { job_id: JobId(column(row, "job_id")?), worker, epoch: column(row, "lease_epoch")? };
+    let fence = Fence { job_id: column(row, "job_id")?, worker, epoch: column(row, "lease_epoch")? };
     Ok(Lease {
         fence,
-        document_id: DocumentId(column(row, "document_id")?),
-        user_id: UserId(column(row, "user_id")?),
+        document_id: column(row, "document_id")?,
+        user_id: column(row, "user_id")?,
         status: column(row, "status")?,
         retry_count: column(row, "retry_count")?,
-        correlation_id: column::<Option<Uuid>>(row, "correlation_id")?,
+        correlation_id: column(row, "correlation_id")?,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use domain::{DocumentId, JobId};
 
     fn lease_of(user: u128) -> Lease {
         Lease {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::workers::WorkerRow;
 use domain::{Code, Failure, Fence, JobId, Status, Takeover, WorkerId};
-use pg::{Db, DbError, Session, column, row_type};
+use pg::{Db, DbError, Session, row_type};
 
 /// What a heartbeat found out.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Beat {
     pub seen_at: Option<OffsetDateTime>,
 }
 
+row_type!(Beat { kept, next_expiry, seen_before, seen_at });
+
 /// Renews the leases of all jobs in hand, says that the worker is alive (making its row where it is gone) and looks when
 /// another's lease would expire, in one statement. The commit is asynchronous.
 pub async fn beat_heart(
@@ -38,9 +40,8 @@ pub async fn beat_heart(
 ) -> Result<Beat, DbError> {
     let jobs: Vec<Uuid> = fences.iter().map(|fence| fence.job_id.0).collect();
     let epochs: Vec<i64> = fences.iter().map(|fence| fence.epoch).collect();
-    let row = db
-        .row(
-            "-- beat_heart
+    db.one(
+        "-- beat_heart
 WITH renewed AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET lease_expires_at = coalesce($4, now()) + $5 * interval '1 second'
@@ -62,33 +63,23 @@ SELECT coalesce((SELECT array_agg(renewed.job_id) FROM renewed), '{}') AS kept,
    WHERE o.state = 'working' AND o.claimed_by IS DISTINCT FROM $3) AS next_expiry,
   (SELECT w.last_seen_at FROM upload_pipeline.workers AS w WHERE w.id = $3) AS seen_before, now() AS seen_at,
   set_config('synchronous_commit', 'off', true) AS commits",
-            &[
-                &jobs,
-                &epochs,
-                &worker.id.0,
-                &options.now,
-                &options.lease.as_secs_f64(),
-                &worker.host,
-                &worker.build.commit,
-                &worker.build.branch,
-                &worker.build.version,
-                &worker.environment,
-                &worker.slots,
-                &worker.build.built_at,
-                &worker.build.schema_version,
-            ],
-        )
-        .await?;
-    let Some(row) = row else {
-        return Ok(Beat { kept: Vec::new(), next_expiry: None, seen_before: None, seen_at: None });
-    };
-    let seconds: Option<f64> = column(&row, "next_expiry")?;
-    Ok(Beat {
-        kept: column::<Vec<Uuid>>(&row, "kept")?.into_iter().map(JobId).collect(),
-        next_expiry: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
-        seen_before: column(&row, "seen_before")?,
-        seen_at: column(&row, "seen_at")?,
-    })
+        &[
+            &jobs,
+            &epochs,
+            &worker.id.0,
+            &options.now,
+            &options.lease.as_secs_f64(),
+            &worker.host,
+            &worker.build.commit,
+            &worker.build.branch,
+            &worker.build.version,
+            &worker.environment,
+            &worker.slots,
+            &worker.build.built_at,
+            &worker.build.schema_version,
+        ],
+    )
+    .await
 }
 
 /// Gives back what this worker claimed without hearing of it: the connection was cut between the claim's commit and its

@@ -53,7 +53,16 @@ pub async fn advance_job(
             "-- advance_job
 SELECT upload_pipeline.advance_job(
   p_job => $1, p_worker => $2, p_epoch => $3, p_from => $4, p_to => $5, p_progress => $6, p_done => $7, p_next => $8) AS written",
-            &[&lease.fence.job_id.0, &lease.fence.worker.0, &lease.fence.epoch, &done.statuses(), &to.as_str(), &progress, &payload, &next],
+            &[
+                &lease.fence.job_id.0,
+                &lease.fence.worker.0,
+                &lease.fence.epoch,
+                &done.statuses(),
+                &to.as_str(),
+                &progress,
+                &payload,
+                &next,
+            ],
         )
         .await?;
     if written { Ok(()) } else { Err(DbError::LeaseLost { job_id: lease.fence.job_id }) }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::sql::LIVE;
 use crate::Cursor;
 use domain::{DocumentId, JobId, State, Status, Step, UserId, progress::Counts};
-use pg::{DbError, Session, column};
+use pg::{DbError, FromRow, Session, column};
 
 /// A job, with the name of its file.
 #[derive(Debug, Clone)]
@@ -62,27 +62,29 @@ FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id";
 
 /// What was written by hand must not hide the jobs beside it: JSON that cannot be read counts as none.
-fn job(row: &Row) -> Result<Job, DbError> {
-    let progress: Value = column(row, "progress").unwrap_or_default();
-    let count = |key: &str| progress.get(key).and_then(Value::as_i64);
-    Ok(Job {
-        job_id: JobId(column(row, "job_id")?),
-        document_id: DocumentId(column(row, "document_id")?),
-        filename: column(row, "filename")?,
-        status: column(row, "status")?,
-        state: column(row, "state")?,
-        retry_count: column(row, "retry_count")?,
-        counts: Counts { pages: count("pages"), chunks: count("chunks"), embedded: count("embedded") },
-        cost_cents: column(row, "cost_cents")?,
-        last_error: column(row, "last_error").unwrap_or_default(),
-        priority: column(row, "priority")?,
-        run_at: column(row, "run_at")?,
-        created_at: column(row, "created_at")?,
-        updated_at: column(row, "updated_at")?,
-        started_at: column(row, "started_at")?,
-        finished_at: column(row, "finished_at")?,
-        correlation_id: column(row, "correlation_id")?,
-    })
+impl FromRow for Job {
+    fn from_row(row: &Row) -> Result<Self, DbError> {
+        let progress: Value = column(row, "progress").unwrap_or_default();
+        let count = |key: &str| progress.get(key).and_then(Value::as_i64);
+        Ok(Self {
+            job_id: column(row, "job_id")?,
+            document_id: column(row, "document_id")?,
+            filename: column(row, "filename")?,
+            status: column(row, "status")?,
+            state: column(row, "state")?,
+            retry_count: column(row, "retry_count")?,
+            counts: Counts { pages: count("pages"), chunks: count("chunks"), embedded: count("embedded") },
+            cost_cents: column(row, "cost_cents")?,
+            last_error: column(row, "last_error").unwrap_or_default(),
+            priority: column(row, "priority")?,
+            run_at: column(row, "run_at")?,
+            created_at: column(row, "created_at")?,
+            updated_at: column(row, "updated_at")?,
+            started_at: column(row, "started_at")?,
+            finished_at: column(row, "finished_at")?,
+            correlation_id: column(row, "correlation_id")?,
+        })
+    }
 }
 
 /// `user`'s job with this id.
@@ -92,8 +94,7 @@ pub async fn get_job(db: &impl Session, user: UserId, job_id: JobId) -> Result<O
 SELECT {COLUMNS}
 WHERE j.job_id = $1 AND j.user_id = $2"
     );
-    let row = db.row(&sql, &[&job_id.0, &user.0]).await?;
-    row.as_ref().map(job).transpose()
+    db.find(&sql, &[&job_id.0, &user.0]).await
 }
 
 /// Which jobs of a user; what is not given, does not narrow.
@@ -131,23 +132,21 @@ WHERE j.user_id = $1
 ORDER BY j.created_at DESC, j.job_id DESC
 LIMIT $9"
     );
-    let rows = db
-        .rows(
-            &sql,
-            &[
-                &user.0,
-                &after.map(|cursor| cursor.created_at),
-                &after.map(|cursor| cursor.id),
-                &filter.state.map(State::as_str),
-                &filter.status.map(Status::as_str),
-                &filter.document.map(|id| id.0),
-                &filter.created_after,
-                &filter.created_before,
-                &limit,
-            ],
-        )
-        .await?;
-    rows.iter().map(job).collect()
+    db.list(
+        &sql,
+        &[
+            &user.0,
+            &after.map(|cursor| cursor.created_at),
+            &after.map(|cursor| cursor.id),
+            &filter.state.map(State::as_str),
+            &filter.status.map(Status::as_str),
+            &filter.document.map(|id| id.0),
+            &filter.created_after,
+            &filter.created_before,
+            &limit,
+        ],
+    )
+    .await
 }
 
 /// Another job of the same document that has not ended: two would do the same work twice.
