@@ -1,7 +1,7 @@
 //! Canaries: what `app check` stores to see that the system works. Removes them, for the check itself and for housekeeping.
 //!
-//! All canaries belong to one user, which is no person. A row is written before each object, so that what a killed check leaves
-//! is found by the next check or by housekeeping.
+//! All canaries belong to one user, which is no person. A row is written before each object, so that what a killed
+//! check leaves is found by the next check or by housekeeping.
 
 use std::time::Duration;
 
@@ -104,8 +104,8 @@ pub async fn remove_document(
     Ok(Removed::Completely)
 }
 
-/// Whether no worker can write for the document any more. Waiting jobs are cancelled. A running one may end, since a canary is
-/// small; after `patience` it is cancelled too, and its worker has until the end of the lease to notice.
+/// Whether no worker can write for the document any more. Waiting jobs are cancelled. A running one may end, since a
+/// canary is small; after `patience` it is cancelled too, and its worker has until the end of the lease to notice.
 async fn settle(db: &Db, document: DocumentId, patience: Duration) -> Result<bool, Failure> {
     let deadline = tokio::time::Instant::now() + patience;
     let holders = loop {

@@ -21,7 +21,7 @@ pub(super) async fn sweep(db: &Db, store: &dyn ObjectStore, lease: Duration) -> 
     keep_uploads_in_use(&conn, ROWS).await?;
     let uploads = list_abandoned_uploads(&conn, BATCH).await?;
     let deletions = list_due_deletions(&conn, BATCH).await?;
-    // Given back before anything else is waited for: the object store may be slow.
+    // Back to the pool before the object store is called, which may be slow.
     drop(conn);
     for upload in uploads {
         if remove(store, &upload.storage_key).await {
@@ -36,8 +36,8 @@ pub(super) async fn sweep(db: &Db, store: &dyn ObjectStore, lease: Duration) -> 
     Ok(())
 }
 
-/// Whether the object is gone. One that cannot be removed holds no other up. A key that no store of ours could have
-/// made (another program's row) names nothing that is ours to remove.
+/// Whether the object is gone. An object that cannot be removed does not stop the others. An invalid key (of another
+/// program's row) names no object, so it counts as gone.
 async fn remove(store: &dyn ObjectStore, key: &str) -> bool {
     match store.delete(key).await {
         Ok(()) => true,

@@ -1,4 +1,4 @@
-//! What slows the whole database down without failing: warned of once when it begins, and once more when it is over.
+//! Warns of what slows the whole database down without failing: once when it begins, and once when it is over.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ const DEAD_ROWS_MATTER_FROM: i64 = 50_000;
 /// Dead rows for each live one, from which on a table is mostly dead.
 const DEAD_FOR_ONE_LIVE: i64 = 2;
 
-/// What was warned of, and is not over yet.
+/// Warnings that are not over yet.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     said: BTreeMap<String, String>,
 }
 
 impl Watch {
-    /// Looks at the database, and says what has changed for the worse or the better.
-    pub(super) async fn look(&mut self, db: &impl Session) -> Result<(), DbError> {
+    /// Checks the database, and logs new and ended findings.
+    pub(super) async fn check(&mut self, db: &impl Session) -> Result<(), DbError> {
         let tables = list_table_gauges(db).await?;
         let oldest = get_oldest_transaction(db).await?;
         let (begun, over) = self.changes(findings(&tables, oldest.as_ref()));

@@ -9,7 +9,7 @@ use domain::UserId;
 use domain::hex;
 use pg::{DbError, Session, read_as_text, row_type};
 
-/// What every key begins with, so that people and secret scanners know one when they see it.
+/// What every key begins with, so that people and secret scanners recognise it.
 pub const API_KEY_PREFIX: &str = "apk_";
 
 /// A new key. Shown once; only its hash is kept.
@@ -41,9 +41,9 @@ impl std::fmt::Debug for ApiKeySecret {
     }
 }
 
-/// What the table holds of a key.
+/// The hash that the table holds of a key.
 pub fn sha256_of_key(key: &str) -> String {
-    hex(&Sha256::digest(key.as_bytes()))
+    hex(Sha256::digest(key))
 }
 
 /// What a key may do; each includes the one before.
@@ -51,9 +51,9 @@ pub fn sha256_of_key(key: &str) -> String {
 pub enum Scope {
     /// Read and search.
     Read,
-    /// Upload, retry and cancel too; delete, where the key is one user's.
+    /// Also upload, retry and cancel; delete, if the key has a user.
     Write,
-    /// Delete documents of any user that it names: only for keys that are no one user's.
+    /// Delete documents of any user that the request names: only for keys without a user.
     Admin,
 }
 
@@ -113,8 +113,8 @@ const COLUMNS: &str =
     "k.key_id, k.name, k.user_id, k.scopes AS scope, k.created_at, k.expires_at, k.revoked_at, k.last_used_at
 FROM upload_pipeline.api_keys AS k";
 
-/// The key with this SHA-256 (64 lower-case hex digits), and the note that it was used: once an hour, so that a busy
-/// key costs no write a request. The caller checks expiry and revocation.
+/// The key with this SHA-256 (64 lower-case hex digits). Writes that it was used, once an hour, so that a busy key does
+/// not cost a write for each request. The caller checks expiry and revocation.
 pub async fn get_api_key(db: &impl Session, key_sha256: &str) -> Result<Option<ApiKey>, DbError> {
     db.find(
         &format!(
@@ -133,7 +133,7 @@ WHERE k.key_sha256 = $1"
     .await
 }
 
-/// A key to be.
+/// A new key, before it is inserted.
 #[derive(Debug, Clone)]
 pub struct NewApiKey<'a> {
     /// What a person calls it.
@@ -174,7 +174,7 @@ ORDER BY k.created_at DESC, k.key_id DESC"
     .await
 }
 
-/// Whether a key has been revoked, or is gone, since it let somebody in.
+/// Whether a key that was accepted earlier has since been revoked or deleted.
 pub async fn is_api_key_revoked(db: &impl Session, key_id: Uuid) -> Result<bool, DbError> {
     let valid = db
         .run_any(
@@ -187,7 +187,7 @@ WHERE k.key_id = $1 AND k.revoked_at IS NULL",
     Ok(!valid)
 }
 
-/// Revokes a key at once; whether there was such a key that was not revoked yet.
+/// Revokes a key at once; `false`: there is no valid key with this id.
 pub async fn revoke_api_key(db: &impl Session, key_id: Uuid) -> Result<bool, DbError> {
     db.run_any(
         "-- revoke_api_key

@@ -1,4 +1,4 @@
-//! The rows of the canaries' user: what `app check` stores for a moment while it tries the system out.
+//! The rows of the canaries' user: what `app check` stores while it runs.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ LIMIT 100",
     .await
 }
 
-/// Stops the document's jobs that no worker has in hand, so that none takes them up.
+/// Cancels the document's waiting jobs, so that no worker claims them.
 pub async fn cancel_waiting_canary(db: &impl Session, user: UserId, document: DocumentId) -> Result<u64, DbError> {
     db.run(
         &format!(
@@ -39,9 +39,9 @@ WHERE j.document_id = $1 AND j.user_id = $2 AND j.state IN {WAITING}"
 /// Workers that might still write for a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CanaryHolders {
-    /// Jobs that a worker has in hand.
+    /// Jobs that a worker runs.
     pub held: i64,
-    /// Jobs that were taken over from a worker that fell silent, and may wake.
+    /// Jobs that were taken over from a worker whose heartbeat stopped, and which may resume.
     pub taken_over: i64,
 }
 
@@ -60,8 +60,8 @@ WHERE j.document_id = $1",
     .await
 }
 
-/// Takes the document's jobs away from the workers that have them in hand; how long the longest lease would still have held. By
-/// then at the latest its worker has dropped the step.
+/// Cancels the document's running jobs; returns how long the longest lease would still have lasted. By then its worker
+/// has stopped the step.
 pub async fn cancel_held_canary(db: &impl Session, user: UserId, document: DocumentId) -> Result<Duration, DbError> {
     let leases: Vec<Duration> = db
         .list(
@@ -84,19 +84,19 @@ RETURNING coalesce(extract(epoch FROM held.lease_expires_at - now()), 0)::float8
     Ok(leases.into_iter().max().unwrap_or_default())
 }
 
-/// An object of a canary, and the row that knows of it.
+/// An object of a canary, as its row names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CanaryObject {
     /// Its key.
     pub storage_key: String,
-    /// Whether it is known to be gone.
+    /// Whether the object is known to be gone.
     pub gone: bool,
 }
 
 row_type!(CanaryObject { storage_key, gone });
 
-/// Objects of `user`'s deleted document; or, where none is named, all of documents deleted before `age` and of uploads that
-/// are older and no document's.
+/// Objects of `user`'s deleted document; without a document, those of all documents deleted more than `age` ago and of
+/// older uploads that belong to no document.
 pub async fn list_canary_objects(
     db: &impl Session,
     user: UserId,
@@ -120,7 +120,7 @@ LIMIT 500",
     .await
 }
 
-/// Forgets an object that is gone: its receipt, and the upload that brought it.
+/// Deletes the receipt and the upload of an object that is gone.
 pub async fn forget_canary_object(db: &impl Session, user: UserId, storage_key: &str) -> Result<(), DbError> {
     db.run(
         "-- forget_canary_object
@@ -153,7 +153,7 @@ WHERE k.user_id = $1
     .await
 }
 
-/// Where the bytes of a document lie.
+/// The key of a document's bytes.
 pub async fn get_canary_key(db: &impl Session, user: UserId, document: DocumentId) -> Result<Option<String>, DbError> {
     db.find(
         "-- get_canary_key

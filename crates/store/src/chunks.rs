@@ -118,7 +118,7 @@ SET text = excluded.text,
 
 /// SHA-256 of what is embedded, so that a chunk is embedded again only when that changed.
 fn chunk_sha(chunk: &Chunk) -> String {
-    hex(&Sha256::digest(format!("{}\n{}", chunk.heading, chunk.text).as_bytes()))
+    hex(Sha256::digest(format!("{}\n{}", chunk.heading, chunk.text)))
 }
 
 fn ordinal(index: usize) -> i32 {
@@ -163,7 +163,7 @@ LIMIT $5",
 /// How many chunks a document has, and how many have a vector of `model`.
 pub async fn count_chunks(db: &impl Session, document: DocumentId, model: &EmbedModel) -> Result<(i64, i64), DbError> {
     db.one(
-            "-- count_chunks
+        "-- count_chunks
 SELECT count(*) AS chunks,
   count(*) FILTER (WHERE c.embedding IS NOT NULL AND c.embed_model = $2 AND c.embed_version = $3 AND c.vector_dim = $4) AS embedded
 FROM upload_pipeline.document_chunks AS c

@@ -43,7 +43,7 @@ WHERE k.storage_key <> ''",
 /// `user`'s receipt with this id.
 pub async fn get_deletion(db: &impl Session, user: UserId, deletion_id: Uuid) -> Result<Option<Deletion>, DbError> {
     db.find(
-            "-- get_deletion
+        "-- get_deletion
 SELECT s.deletion_id, s.document_id, min(s.requested_at) AS requested_at, count(*) FILTER (WHERE s.deleted_at IS NULL) AS objects_pending
 FROM upload_pipeline.storage_deletions AS s
 WHERE s.user_id = $1 AND s.deletion_id = $2

@@ -1,7 +1,7 @@
-//! The table `documents` and its chunks, as their owner sees them, and deleting them.
+//! The table `documents` and its chunks, as their owner reads and deletes them.
 //!
-//! Whoever holds more than one row here locks the user's uploads first, then the document's jobs, then the document:
-//! a worker's statements take a job before its document, too.
+//! A transaction that locks more than one row locks the user's uploads first, then the document's jobs, then the
+//! document. A worker's statements also lock a job before its document.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -37,7 +37,7 @@ pub struct Document {
     pub chunks: i64,
     /// Its latest job.
     pub job_id: Option<JobId>,
-    /// When it came.
+    /// When it was created.
     pub created_at: OffsetDateTime,
     /// When it last changed.
     pub updated_at: OffsetDateTime,
@@ -79,19 +79,19 @@ WHERE d.document_id = $1 AND d.user_id = $2"
     db.find(&sql, &[&id.0, &user.0]).await
 }
 
-/// Which documents of a user; what is not given, does not narrow.
+/// Filters a user's documents; `None` filters nothing.
 #[derive(Debug, Clone, Default)]
 pub struct DocumentFilter {
     /// Whose latest job is at this status.
     pub processing_status: Option<Status>,
-    /// That are this by their content.
+    /// With this kind of content.
     pub kind: Option<String>,
     /// Whose file name holds this, whatever the case.
     pub filename: Option<String>,
 }
 
 /// Up to `limit` of `user`'s documents behind `after`, newest first. A filter reads on through this user's documents
-/// until the page is full, and through nobody else's.
+/// only, until the page is full.
 pub async fn list_documents(
     db: &impl Session,
     user: UserId,
@@ -167,7 +167,7 @@ LIMIT $4",
     .await
 }
 
-/// Holds all jobs of a document until the transaction ends.
+/// Locks all jobs of a document until the transaction ends.
 pub async fn lock_jobs_of_document(tx: &impl Session, id: DocumentId) -> Result<u64, DbError> {
     tx.run(
         "-- lock_jobs_of_document
@@ -181,19 +181,19 @@ FOR UPDATE",
     .await
 }
 
-/// What became of the wish to delete.
+/// The result of a deletion.
 #[derive(Debug, Clone, Copy)]
 pub enum Deleting {
     /// Its rows are gone; the receipt.
     Deleted(Deletion),
-    /// It is not as it was seen.
+    /// It has changed since it was seen.
     Changed,
     /// No such document of this user.
     NotFound,
 }
 
-/// Deletes `user`'s document with its jobs, chunks and events, and hands every object that it ever had to housekeeping.
-/// A running step is shut out by the loss of its job's row. `None`: there is no such document.
+/// Deletes `user`'s document with its jobs, chunks and events, and hands all its objects to housekeeping. A running
+/// step can write nothing more, since its job's row is gone. `None`: there is no such document.
 pub async fn delete_document(db: &Db, user: UserId, id: DocumentId) -> Result<Option<Deletion>, DbError> {
     Ok(match delete_expected_document(db, user, id, None).await? {
         Deleting::Deleted(deletion) => Some(deletion),
@@ -201,7 +201,7 @@ pub async fn delete_document(db: &Db, user: UserId, id: DocumentId) -> Result<Op
     })
 }
 
-/// As [`delete_document`], if the document is as `expected`, which is asked while no worker can change it.
+/// As [`delete_document`], if the document is as `expected`, which is checked while no worker can change it.
 pub async fn delete_expected_document(
     db: &Db,
     user: UserId,
@@ -228,7 +228,7 @@ pub async fn delete_expected_document(
     .await
 }
 
-/// The row goes, and by cascade its jobs, chunks and events; the keys that it named.
+/// Deletes the row, and by cascade its jobs, chunks and events; returns the keys of its objects.
 async fn delete_document_row(tx: &impl Session, user: UserId, id: DocumentId) -> Result<Option<Vec<String>>, DbError> {
     tx.find(
         "-- delete_document_row
@@ -240,8 +240,8 @@ RETURNING array_remove(ARRAY[d.raw_path, d.parsed_path], NULL) AS keys",
     .await
 }
 
-/// Takes out of a document's uploads what they say about it; their keys. The rows stay until they expire: they count
-/// against the day's uploads, and let housekeeping find an object that a slow PUT stores only now.
+/// Removes from a document's uploads what they say about it; returns their keys. The rows stay until they expire: they
+/// count against the day's uploads, and with them housekeeping finds an object that a slow PUT stores only now.
 async fn forget_uploads(tx: &impl Session, user: UserId, id: DocumentId) -> Result<Vec<String>, DbError> {
     tx.list(
         "-- forget_uploads

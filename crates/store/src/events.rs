@@ -1,4 +1,4 @@
-//! The table `events`: the timeline of jobs. Rows are written by the statements of what happened.
+//! The table `events`: the timeline of jobs. The statement that changes a job writes its event.
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -6,9 +6,9 @@ use time::OffsetDateTime;
 use domain::{JobId, UserId};
 use pg::{DbError, Session, row_type};
 
-/// How far back events are counted, in seconds. Source: ours; an alert that looks for this long is quick and not jumpy.
+/// How far back events are counted, in seconds: short enough for a quick alert, long enough for a steady one.
 pub const RECENT_SECONDS: u32 = 300;
-/// Events read at the most. Source: measured; some 2000 jobs' worth, 15 ms.
+/// Events read at the most: those of about 2,000 jobs; measured: 15 ms.
 pub const RECENT_EVENTS: i64 = 20_000;
 
 /// One thing that happened to a job.
@@ -30,7 +30,7 @@ pub struct Event {
 
 row_type!(Event { seq, ts, kind, severity, code, payload });
 
-/// Up to `limit` events of `user`'s job behind `after`, oldest first. Empty, too, for a job of somebody else.
+/// Up to `limit` events of `user`'s job behind `after`, oldest first. Also empty for another user's job.
 pub async fn list_events(
     db: &impl Session,
     user: UserId,
@@ -64,9 +64,8 @@ pub struct RecentEvents {
 
 row_type!(RecentEvents { kind, class, events });
 
-/// The statement that counts recent events; a test asks the planner about it. The newest are read and no more than a bounded
-/// number of them: where there are more, each kind's share is what is left to compare. What a class of another program's
-/// making would be called is not repeated.
+/// The statement that counts recent events; a test checks its plan. It reads a bounded number of the newest: where
+/// there are more, the kinds can still be compared by their shares. A class that another program wrote is left out.
 pub const COUNT_RECENT_EVENTS: &str = "-- count_recent_events
 WITH recent AS MATERIALIZED (
   SELECT e.type, e.severity, e.payload
@@ -86,7 +85,7 @@ FROM problem AS p
 GROUP BY 1, 2
 ORDER BY 1, 2";
 
-/// What became of jobs in the last minutes.
+/// Counts what became of jobs in the last minutes.
 pub async fn count_recent_events(db: &impl Session) -> Result<Vec<RecentEvents>, DbError> {
     db.list(COUNT_RECENT_EVENTS, &[&f64::from(RECENT_SECONDS), &RECENT_EVENTS]).await
 }

@@ -1,4 +1,5 @@
-//! Chores that any worker does: the one that moves `next_run_at` has the turn, which a pooler carries.
+//! Housekeeping's statements. The process that moves `next_run_at` has the turn; that works through a pooler, unlike an
+//! advisory lock.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ WHERE h.task = 'sweep' AND h.next_run_at <= now()",
     .await
 }
 
-/// Takes away the rows of workers that have not been seen for `after`.
+/// Deletes the rows of workers without a heartbeat for `after`.
 pub async fn delete_stale_workers(db: &impl Session, after: Duration) -> Result<u64, DbError> {
     db.run(
         "-- delete_stale_workers
@@ -57,7 +58,8 @@ LIMIT $1",
     .await
 }
 
-/// Forgets an upload whose object is gone; one of the last 24 hours still counts towards its user's limit, and goes then.
+/// Deletes an upload whose object is gone. One of the last 24 hours still counts towards its user's limit, so it
+/// expires after that.
 pub async fn forget_upload(db: &impl Session, upload_id: Uuid) -> Result<(), DbError> {
     db.run(
         "-- forget_upload
@@ -120,7 +122,7 @@ WHERE s.deletion_id = $1 AND s.storage_key = $2 AND s.deleted_at IS NULL",
     .map(drop)
 }
 
-/// Forgets up to `limit` answers that are no longer repeated; how many.
+/// Deletes up to `limit` expired idempotency keys; returns how many.
 pub async fn delete_expired_idempotency_keys(db: &impl Session, limit: i64) -> Result<u64, DbError> {
     db.run(
         "-- delete_expired_idempotency_keys
@@ -139,8 +141,8 @@ WHERE k.user_id = due.user_id AND k.route = due.route AND k.key = due.key",
     .await
 }
 
-/// Takes the expiry off up to `limit` uploads whose object is a document's: deleting the document, or a newer upload of
-/// it, puts one on again. Without it each sweep would read them all again. How many.
+/// Removes the expiry of up to `limit` uploads whose object belongs to a document, since each sweep would read them
+/// again. Deleting the document, or uploading it again, sets a new one. Returns how many.
 pub async fn keep_uploads_in_use(db: &impl Session, limit: i64) -> Result<u64, DbError> {
     db.run(
         "-- keep_uploads_in_use

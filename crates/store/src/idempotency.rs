@@ -1,7 +1,7 @@
-//! The table `idempotency_keys`: which requests have been answered, and how.
+//! The table `idempotency_keys`: requests that were answered, and their answers.
 //!
-//! A key is reserved before the work and its answer written after it. A reservation is a short lease: whoever dies
-//! with it holds the key up for no longer than that, and a try that comes too late cannot write its answer.
+//! A key is reserved before the work, and its answer is written after it. A reservation is a short lease: a process
+//! that dies blocks the key no longer than that, and a try whose lease has ended cannot write its answer.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use uuid::Uuid;
 use domain::UserId;
 use pg::{DbError, Session, column};
 
-/// A request's hold on its key. The key is the user's, for one route.
+/// A request's reservation of its key. A key belongs to one user and one route.
 #[derive(Debug, Clone)]
 pub struct Reservation {
-    /// Whose request.
+    /// The user who sent the request.
     pub user: UserId,
     /// Method and pattern of the route.
     pub route: String,
@@ -24,10 +24,10 @@ pub struct Reservation {
     pub attempt: Uuid,
 }
 
-/// An answer to give again.
+/// A stored answer, to be sent again.
 #[derive(Debug, Clone)]
 pub struct KeptAnswer {
-    /// Of the request that was answered so.
+    /// The fingerprint of the request.
     pub fingerprint: String,
     /// HTTP status.
     pub status: u16,
@@ -37,27 +37,27 @@ pub struct KeptAnswer {
     pub body: Value,
 }
 
-/// Who has a key.
+/// Who holds a key.
 #[derive(Debug, Clone)]
 pub enum Holder {
     /// This try, from now on.
     Us,
-    /// Another try, which is still at work.
+    /// Another try, which still runs.
     Other {
-        /// Its request, where that is known already.
+        /// The fingerprint of its request, if known.
         fingerprint: Option<String>,
-        /// How long it may go on without a sign of life.
+        /// How long its reservation still lasts.
         wait: Duration,
     },
     /// The work is done.
     Answered(KeptAnswer),
 }
 
-/// Times that a key is looked at again when it changes between two statements.
-const LOOKS: usize = 3;
+/// How often a reservation is tried when the key changes between two statements.
+const TRIES: usize = 3;
 
-/// Reserves the key for `lease`, unless it is answered or in hand. `fingerprint`: of the request, where it is known before
-/// the work; a try that died is taken over by its own request only. The key is forgotten after `keep`.
+/// Reserves the key for `lease`, unless it is answered or reserved. `fingerprint`: of the request, if known before the
+/// work; only the same request takes over a try that died. The key is deleted after `keep`.
 pub async fn reserve_key(
     db: &impl Session,
     reservation: &Reservation,
@@ -65,11 +65,11 @@ pub async fn reserve_key(
     lease: Duration,
     keep: Duration,
 ) -> Result<Holder, DbError> {
-    for _ in 0..LOOKS {
+    for _ in 0..TRIES {
         if insert_idempotency_key(db, reservation, fingerprint, lease, keep).await? {
             return Ok(Holder::Us);
         }
-        // Given back between the two statements: another look.
+        // It was released between the two statements: try again.
         if let Some(holder) = get_idempotency_key(db, reservation).await? {
             return Ok(holder);
         }
@@ -134,7 +134,7 @@ WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3",
     }))
 }
 
-/// Holds the key for another `lease` while the work goes on. `false`: another try has it.
+/// Renews the reservation for another `lease`. `false`: another try has the key.
 pub async fn renew_key(db: &impl Session, reservation: &Reservation, lease: Duration) -> Result<bool, DbError> {
     db.run_any(
         "-- renew_idempotency_key
@@ -159,7 +159,7 @@ FOR UPDATE",
     .await
 }
 
-/// Writes the answer. `false`: another try has the key, and its answer will be the one.
+/// Writes the answer. `false`: another try has the key, and its answer counts.
 pub async fn keep_answer(db: &impl Session, reservation: &Reservation, answer: &KeptAnswer) -> Result<bool, DbError> {
     db.run_any(
         "-- keep_answer
@@ -180,7 +180,7 @@ WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3 AND k.attempt = $4 AND k.st
     .await
 }
 
-/// Gives the key back: nothing was done under it.
+/// Releases the key: nothing was done under it.
 pub async fn release_key(db: &impl Session, reservation: &Reservation) -> Result<(), DbError> {
     db.run(
         "-- release_idempotency_key

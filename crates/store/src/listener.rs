@@ -1,4 +1,4 @@
-//! LISTEN on a session of its own: new jobs wake the worker at once where that works. Polling stays the truth.
+//! LISTEN on a session of its own, so that new jobs wake the worker at once. Where it does not work, polling finds them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,12 +17,12 @@ pub const CHANNEL: &str = "upload_jobs";
 
 /// How long the listener waits for its own notification before it takes LISTEN as not working.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two looks at a URL that leads to a transaction-mode pooler, which may be mended while this runs.
+/// Between two probes of a URL that leads to a pooler in transaction mode: the pooler's configuration may change.
 const RECHECK: Duration = Duration::from_secs(600);
-/// Longest wait before it connects again.
+/// Longest wait before connecting again.
 const MAX_RECONNECT: Duration = Duration::from_secs(30);
 
-/// What a listener tells its worker.
+/// Tells a worker what its listener heard.
 #[derive(Debug, Clone)]
 pub struct Wakeup {
     news: Arc<Notify>,
@@ -39,12 +39,12 @@ impl Wakeup {
     pub async fn proven(&self) {
         let mut proven = self.proven.clone();
         if proven.wait_for(|proven| *proven).await.is_err() {
-            // The listener is gone; it will not prove anything any more.
+            // The listener has ended.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Waits until something may have changed. News that came while no task waited are kept.
+    /// Waits until something may have changed. A notification that arrived while no task waited is kept.
     pub async fn news(&self) {
         self.news.notified().await;
     }
@@ -76,10 +76,10 @@ impl Listener {
                 ended = self.listen(&mut wait) => ended,
             };
             if self.proven.send_replace(false) {
-                // It has said since that it listens: what ended that is news, if it is the same as the time before, too.
+                // It has logged since that it listens, so the reason is logged again even if it is the same.
                 said.clear();
             }
-            // What came while no listener was there is found by a look at the table.
+            // Jobs that were committed while nothing listened are in the table.
             self.news.notify_one();
             if ended != said {
                 tracing::warn!("not listening for new jobs; the worker polls meanwhile: {ended}");
@@ -156,8 +156,8 @@ impl Listener {
     }
 }
 
-/// Wakes all listening workers, once for however many jobs were just committed. Nothing of it must last, so nobody
-/// waits for it to be written.
+/// Wakes all listening workers, once for all jobs that were just committed. A notification need not survive a crash, so
+/// the commit is asynchronous.
 pub async fn notify_workers(db: &impl Session) -> Result<(), DbError> {
     db.run(
         "-- notify_workers

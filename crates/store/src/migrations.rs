@@ -32,8 +32,8 @@ const HISTORY: &str = "upload_pipeline.schema_history";
 const LOCK_KEY: i64 = 0x6c8a_1e6e_1f0b_4aa8;
 /// How long a second `app migrate` waits for the first.
 const LOCK_DEADLINE: Duration = Duration::from_secs(120);
-/// A model with fewer vectors than this is searched exactly, which is as quick and misses nothing: an exact search reads one
-/// user's vectors only, and 10,000 of 384 components take about 10 ms.
+/// A model with fewer vectors than this is searched exactly, which is as quick and misses nothing: an exact search
+/// reads one user's vectors only, and 10,000 of 384 components take about 10 ms.
 const HNSW_FROM_ROWS: i64 = 10_000;
 
 const ROW_SECURITY: &str = include_str!("row_security.sql");
@@ -222,8 +222,8 @@ WHERE embed_model = '{model}' AND vector_dim = {dim} AND embedding IS NOT NULL"
     Ok(built)
 }
 
-/// Every migration that this build or the database knows, in order. Those of a build before 0.1.0 are left out: what this build
-/// has instead is pending.
+/// Every migration that this build or the database knows, in order. Those of a build before 0.1.0 are left out: what
+/// this build has instead is pending.
 pub async fn list_migrations(db: &Db) -> Result<Vec<MigrationStatus>, DbError> {
     let mut applied = list_applied(&db.get().await?).await?;
     if carry_over::find(&applied) != Before::Nothing {
@@ -232,8 +232,8 @@ pub async fn list_migrations(db: &Db) -> Result<Vec<MigrationStatus>, DbError> {
     Ok(status_of(&applied))
 }
 
-/// The SQL with which the next [`migrate`] carries the database over from schema 11 of the builds before 0.1.0; `None`: it is not
-/// at that.
+/// The SQL with which the next [`migrate`] carries the database over from schema 11 of the builds before 0.1.0; `None`:
+/// it is not at that.
 pub async fn get_carry_over_sql(db: &Db) -> Result<Option<String>, DbError> {
     if carry_over::find(&list_applied(&db.get().await?).await?) != Before::Schema11 {
         return Ok(None);

@@ -1,7 +1,7 @@
-//! The table `provider_calls`: what was asked of a provider that charges for it.
+//! The table `provider_calls`: requests to a provider that charges for them.
 //!
-//! A row precedes the call. One that a crash leaves `intended` may have been bought unheard; whoever asks again closes it as
-//! `uncertain` and says so in the job's timeline.
+//! A row is written before the call. A row that a crash leaves at `intended` may have been charged for; the next run
+//! closes it as `uncertain` and writes an event to the job's timeline.
 
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use pg::{DbError, Session, row_type};
 pub struct OpenCall {
     /// Its id.
     pub call_id: Uuid,
-    /// Who has the document.
+    /// The provider.
     pub provider: String,
     /// The provider's id of the job.
     pub provider_job: String,
@@ -52,8 +52,8 @@ impl CallEnd {
     }
 }
 
-/// Writes down that `provider` is about to be asked; the call's id. A call of an earlier run that nobody heard the end of is
-/// closed as uncertain, with an event; one that was accepted is abandoned. For a transaction.
+/// Writes that `provider` is about to be called; returns the call's id. A call of an earlier run without a known end is
+/// closed as uncertain, with an event; an accepted one is abandoned. For a transaction.
 pub async fn begin_call(tx: &impl Session, lease: &Lease, provider: &str, kind: &str) -> Result<Uuid, DbError> {
     lock_lease(tx, lease.fence).await?;
     tx.run(
@@ -67,7 +67,7 @@ WITH closed AS (
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
 SELECT j.job_id, j.document_id, 'retry', 'warn', $2, jsonb_build_object(
     'class', 'transient',
-    'message', 'Nobody heard whether the provider took this document the last time. It is asked again, so it may charge twice.',
+    'message', 'It is not known whether the provider took this document the last time. It is asked again, so it may charge twice.',
     'provider', closed.provider,
     'call_id', closed.call_id,
     'asked_at', closed.intended_at),
@@ -89,7 +89,7 @@ VALUES ($1, $2, $3, $4, $5)",
     Ok(call_id)
 }
 
-/// Writes down that the provider has the document. For a transaction, with the job's next checkpoint.
+/// Writes that the provider has accepted the document. For a transaction, with the job's next checkpoint.
 pub async fn accept_call(tx: &impl Session, fence: Fence, call_id: Uuid, provider_job: &str) -> Result<(), DbError> {
     lock_lease(tx, fence).await?;
     tx.run(
@@ -103,7 +103,7 @@ WHERE c.call_id = $1 AND c.state = 'intended'",
     .map(drop)
 }
 
-/// Writes down how a call ended. One that the provider has forgotten is told in the timeline: it is paid for again. For a
+/// Writes how a call ended. A job that the provider has forgotten is paid for again, so it gets an event. For a
 /// transaction.
 pub async fn end_call(tx: &impl Session, fence: Fence, call_id: Uuid, end: CallEnd) -> Result<(), DbError> {
     lock_lease(tx, fence).await?;
@@ -132,7 +132,7 @@ WHERE ended.state = 'gone'",
     .map(drop)
 }
 
-/// The provider's job that a job in hand waits for; `None`: there is none to ask, or the lease is lost.
+/// The provider's job that a leased job waits for; `None`: there is none, or the lease is lost.
 pub async fn get_open_call(db: &impl Session, fence: Fence) -> Result<Option<OpenCall>, DbError> {
     db.find(
         &format!(

@@ -1,11 +1,11 @@
-//! Deleting what has been kept for long enough, a bounded batch a statement, each its own transaction.
+//! Deletes what has been kept for long enough: a bounded batch for each statement, which is its own transaction.
 //!
-//! Nothing of a live job goes. A job goes only once a later job of its document has taken its place: the latest job
-//! of a document, and the latest that completed it, stay for as long as the document, because the API shows it, a
-//! retry needs it, and the same content uploaded again ends as its duplicate.
+//! Nothing of a live job is deleted. A job is deleted only if a later job of its document exists. The latest job of a
+//! document, and the latest that completed it, stay as long as the document: the API shows them, a retry needs them,
+//! and the same content uploaded again ends as a duplicate of them.
 //!
-//! `OFFSET 0` keeps a condition on the job a look-up for each row, and `= ANY (ARRAY(…))` the deletion one for each id: as
-//! joins, the planner may take them for an occasion to read whole tables at each batch.
+//! `OFFSET 0` keeps the condition on the job a look-up for each row, and `= ANY (ARRAY(…))` keeps the deletion a
+//! look-up for each id: as joins, the planner might read whole tables for each batch.
 
 use time::OffsetDateTime;
 use tokio_postgres::Row;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::jobs::{ENDED, LIVE};
 use pg::{Column, DbError, FromRow, Session, column};
 
-/// How long what is kept for; in days, 0 = for ever.
+/// How long rows are kept, in days; 0 = for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Events of ended jobs.
@@ -49,8 +49,8 @@ pub const RECEIPTS: Aged = Aged { table: "storage_deletions", id: "deletion_id",
 pub struct Batch<T> {
     /// Rows deleted.
     pub deleted: i64,
-    /// Where the next batch starts, so that it does not read the dead and the spared rows of this one again; `None`: nothing is
-    /// left for now.
+    /// Where the next batch starts, so that it does not read the dead and the spared rows of this one again; `None`:
+    /// nothing is left for now.
     pub next: Option<T>,
 }
 
@@ -100,10 +100,10 @@ FROM due"
     .await
 }
 
-/// Looks at up to `limit` jobs behind `behind`, by id, and deletes those that ended `keep_days` ago and were superseded.
+/// Reads up to `limit` jobs after `behind`, by id, and deletes those that ended `keep_days` ago and have a later job.
 ///
-/// By id, because the jobs that stay are most of them: by age, every look would read all of those again. Jobs that
-/// another statement holds are left for the next round.
+/// By id, because most jobs stay: by age, each batch would read all of those again. Jobs that another statement has
+/// locked are left for the next round.
 pub async fn delete_superseded_jobs(
     db: &impl Session,
     keep_days: u32,
@@ -111,7 +111,7 @@ pub async fn delete_superseded_jobs(
     limit: i64,
 ) -> Result<Batch<Uuid>, DbError> {
     db.one(
-            &format!("-- delete_superseded_jobs
+        &format!("-- delete_superseded_jobs
 WITH looked AS MATERIALIZED (
   SELECT j.job_id, j.document_id, j.created_at, j.status, j.state, coalesce(j.finished_at, j.updated_at) AS ended_at
   FROM upload_pipeline.upload_jobs AS j
@@ -138,11 +138,12 @@ gone AS (
 )
 SELECT (SELECT count(*) FROM gone) AS deleted,
   CASE WHEN (SELECT count(*) FROM looked) = $3 THEN (SELECT l.job_id FROM looked AS l ORDER BY l.job_id DESC LIMIT 1) END AS next"),
-            &[&days(keep_days), &behind, &limit],
-        ).await
+        &[&days(keep_days), &behind, &limit],
+    )
+    .await
 }
 
-/// Where the look over ended jobs goes on: `None`: not due; `Some(None)`: from the start.
+/// Where the sweep over ended jobs continues. `None`: it is not due; `Some(None)`: at the start.
 pub async fn get_jobs_position(db: &impl Session) -> Result<Option<Option<Uuid>>, DbError> {
     db.find(
         "-- get_jobs_position
@@ -154,7 +155,7 @@ WHERE h.task = 'ended_jobs' AND h.next_run_at <= now()",
     .await
 }
 
-/// Notes where the look over ended jobs has come to; at its end the next begins a day later.
+/// Saves where the sweep over ended jobs has stopped; at its end, the next starts a day later.
 pub async fn save_jobs_position(db: &impl Session, position: Option<Uuid>) -> Result<(), DbError> {
     db.run(
         "-- save_jobs_position

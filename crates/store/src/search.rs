@@ -1,4 +1,4 @@
-//! Finding chunks by meaning and by words: complete documents of one user only.
+//! Finds chunks by meaning and by words, in complete documents of one user.
 
 mod text;
 mod vectors;
@@ -11,17 +11,16 @@ use pg::{DbError, Session, row_type};
 pub use text::search_text;
 pub use vectors::search_vectors;
 
-/// A user with fewer passages than this has each of them looked at; from here on the indexes are asked.
-///
-/// Source: ours; comparing 20,000 vectors of 384 components takes some 20 ms, and misses nothing.
+/// Below this many passages of a user, all of them are compared; from here on the indexes are used. Measured: comparing
+/// 20,000 vectors of 384 components takes 20 ms, and misses nothing.
 const FEW_BELOW: i64 = 20_000;
 
-/// In what to search.
+/// Where to search.
 #[derive(Debug, Clone, Copy)]
 pub struct SearchIn {
     /// Whose documents.
     pub user: UserId,
-    /// Only in this one.
+    /// Only in this document.
     pub document: Option<DocumentId>,
     /// Hits wanted.
     pub limit: i64,
@@ -30,13 +29,13 @@ pub struct SearchIn {
 /// How much there is to search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// Each passage is looked at, found by its document.
+    /// All passages are compared, found by their documents.
     Few,
-    /// The indexes are asked. They know of no user, so what they find of others' is thrown away.
+    /// The indexes are used. They do not know users, so passages of other users that they find are dropped.
     Many,
 }
 
-/// How much `within` is.
+/// How much there is within `within`.
 pub async fn get_extent(db: &impl Session, within: SearchIn) -> Result<Extent, DbError> {
     let passages: i64 = db
         .one(
@@ -55,11 +54,11 @@ FROM (
     Ok(if passages < FEW_BELOW { Extent::Few } else { Extent::Many })
 }
 
-/// The tsquery of a question in `$1`: any of its words, in their base form, ranked by how many there are, long passages less.
+/// The tsquery of a question in `$1`: any of its words, in their base form, ranked by how many there are, long passages
+/// less.
 ///
-/// Source: measured over ten questions on a 232-page plan: this form finds a right page among the first five for all ten;
+/// Measured with ten questions on a 232-page plan: this form finds a right page among the first five for all ten;
 /// requiring every word finds five, weighting headings eight.
-/// The one place that says how text is searched; each statement below names it.
 const TSQUERY: &str = r"coalesce((
     SELECT string_agg('''' || replace(replace(w.lexeme, '\', '\\'), '''', '''''') || '''', ' | ')
     FROM unnest(to_tsvector('english', $1)) AS w

@@ -20,7 +20,7 @@ pub struct ShapeDifference {
 /// A constraint that is not validated yet counts as the same: adopted databases have such.
 pub async fn read_shape(db: &impl Session) -> Result<Vec<String>, DbError> {
     db.list(
-            "-- read_shape
+        "-- read_shape
 WITH tables AS (
   SELECT c.oid, c.relname::text AS name, c.relrowsecurity
   FROM pg_class AS c
@@ -59,8 +59,9 @@ FROM (
   WHERE n.nspname = $1
 ) AS things
 ORDER BY things.line COLLATE \"C\"",
-            &[&"upload_pipeline"],
-        ).await
+        &[&"upload_pipeline"],
+    )
+    .await
 }
 
 /// Compares the database with what this build's migrations make.

@@ -1,5 +1,5 @@
-//! Trials on the real tables, in transactions that are rolled back: whether the queue carries a job from its INSERT to
-//! its end, and whether the constraints take and refuse what they should.
+//! Trials on the real tables, in transactions that are rolled back: whether a job gets from its INSERT to its end, and
+//! whether the constraints accept and refuse what they should.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use pg::{Db, DbError, Session, row_type};
 
 /// A statement of a trial that takes longer waits for another session's lock.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Goes before every other job.
+/// Before every other job.
 const FIRST: i16 = i16::MIN;
 
-/// Names the sessions that others wait for, for a person to run.
+/// Lists the sessions that others wait for; for an operator to run.
 pub const LIST_BLOCKERS: &str = "SELECT a.pid, a.state, a.query FROM pg_stat_activity AS a WHERE a.pid IN (SELECT \
     unnest(pg_blocking_pids(w.pid)) FROM pg_stat_activity AS w)";
 
@@ -165,7 +165,8 @@ pub async fn list_accepted_nonsense(db: &Db) -> Result<Vec<&'static str>, DbErro
     Ok(accepted)
 }
 
-/// Inserts jobs with these statuses and states, and rolls back; the message of a refusal, `None` if the database takes them.
+/// Inserts jobs with these statuses and states, and rolls back; the message of a refusal, `None` if the database takes
+/// them.
 async fn insert_pairs(db: &Db, pairs: &[(&str, &str)]) -> Result<Option<String>, DbError> {
     let (statuses, states): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
     let inserted = db
@@ -196,7 +197,7 @@ FROM unnest($2::text[], $3::text[]) AS pair (status, state)",
 /// How the vectors that are there agree with the active model.
 #[derive(Debug, Clone)]
 pub struct VectorFacts {
-    /// Dimensions of the vectors of this model's name, among the chunks looked at.
+    /// Dimensions of the vectors of this model's name, among the chunks read.
     pub dims: Vec<i32>,
     /// Partial indexes on vectors that are not valid.
     pub invalid_indexes: Vec<String>,

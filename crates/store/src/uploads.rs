@@ -1,7 +1,7 @@
 //! The table `uploads`, and how an upload becomes a document and its job.
 //!
-//! All that one user's uploads do to each other happens under one lock, held by the transaction: the day's count, and
-//! the rule for the same content again.
+//! A user's uploads wait for each other under one lock, held by the transaction: it guards the day's count and the rule
+//! for the same content again.
 
 mod left;
 mod stored;
@@ -24,15 +24,15 @@ use pg::{Db, DbError, Session, row_type};
 pub use left::{UploadsLeft, get_uploads_left};
 pub use stored::{Upload, delete_upload, get_upload, mark_upload_stored};
 
-/// How long a two-step upload's job sleeps before a worker first looks for its bytes.
+/// How long a two-step upload's job waits before a worker first looks for its bytes.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
-/// An upload that is about to be promised a place.
+/// An upload before its first byte.
 #[derive(Debug, Clone)]
 pub struct NewUpload {
     /// Its id.
     pub upload_id: UploadId,
-    /// Who uploads.
+    /// The user who uploads.
     pub user: UserId,
     /// Where the bytes go.
     pub storage_key: String,
@@ -40,7 +40,7 @@ pub struct NewUpload {
     pub filename: String,
     /// The declared media type.
     pub mime: String,
-    /// After that the object is removed if no document refers to it.
+    /// From then on the object is removed if no document refers to it.
     pub expires_at: OffsetDateTime,
     /// Uploads a user may begin within 24 hours; 0 = no bound.
     pub per_day: u32,
@@ -93,7 +93,7 @@ pub enum Registered {
     Overtaken,
 }
 
-/// The answer that is kept with an announcement, in its own transaction: it cannot be had a second time.
+/// The answer that is stored in the transaction of the announcement, so that a repeated request gets the same answer.
 pub struct Keep<'a> {
     /// The key's reservation.
     pub reservation: &'a Reservation,
@@ -112,7 +112,7 @@ SELECT pg_advisory_xact_lock(hashtextextended('uploads:' || $1::text, 0))::text 
     .map(drop)
 }
 
-/// Notes an upload before its first byte, unless the day's uploads are used up.
+/// Inserts an upload before its first byte, unless the day's uploads are used up.
 pub async fn announce_upload(db: &Db, upload: &NewUpload) -> Result<Result<(), QuotaReached>, DbError> {
     db.run_tx("announce_upload", move |tx| {
         Box::pin(async move {
@@ -127,7 +127,7 @@ pub async fn announce_upload(db: &Db, upload: &NewUpload) -> Result<Result<(), Q
     .await
 }
 
-/// Notes an upload whose content is declared, with its document and a job that waits for the bytes.
+/// Inserts an upload whose content is declared, with its document and a job that waits for the bytes.
 pub async fn register_declared(
     db: &Db,
     upload: &NewUpload,
@@ -286,7 +286,7 @@ async fn register(
     Ok(Registered::New { job_id, document_id })
 }
 
-/// Has the document's earlier uploads forgotten by housekeeping, now that a newer one takes their place.
+/// Lets the document's earlier uploads expire, since a newer one takes their place.
 async fn expire_uploads(tx: &impl Session, user: UserId, document_id: DocumentId) -> Result<(), DbError> {
     tx.run(
         "-- expire_uploads

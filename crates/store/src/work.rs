@@ -1,10 +1,10 @@
-//! What a worker reads and writes of `documents`.
+//! The table `documents`, as a worker reads and writes it.
 
 use super::jobs::{FENCED, lock_lease};
 use domain::Fence;
 use pg::{DbError, Session, row_type};
 
-/// A document as the worker meets it.
+/// A document of a leased job.
 #[derive(Debug, Clone)]
 pub struct WorkDocument {
     /// As the client named it.
@@ -39,7 +39,11 @@ row_type!(WorkDocument {
     upload_expires_in_seconds
 });
 
-/// The document of a job in hand; `None` when the lease is lost.
+/// The document of a leased job.
+///
+/// # Errors
+///
+/// The lease is lost, or the database does not answer.
 pub async fn get_work_document(db: &impl Session, fence: Fence) -> Result<WorkDocument, DbError> {
     db.find(
         &format!(
@@ -58,7 +62,7 @@ WHERE {FENCED}"
     .ok_or(DbError::LeaseLost { job_id: fence.job_id })
 }
 
-/// What parsing found out about a document.
+/// What parsing found out.
 #[derive(Debug, Clone)]
 pub struct ParsedFacts<'a> {
     /// Key that the markdown is about to be stored under.
@@ -71,8 +75,8 @@ pub struct ParsedFacts<'a> {
     pub page_count: i32,
 }
 
-/// Writes down where the markdown will be, before its first byte, so that deleting the document finds it. The markdown
-/// of an older job goes to housekeeping, and the upload, which is a document now, no longer expires.
+/// Writes where the markdown will be stored, before its first byte, so that deleting the document finds it. The
+/// markdown of an older job goes to housekeeping, and the upload no longer expires.
 pub async fn save_parsed_facts(tx: &impl Session, fence: Fence, facts: &ParsedFacts<'_>) -> Result<(), DbError> {
     lock_lease(tx, fence).await?;
     tx.run(
@@ -105,7 +109,7 @@ WHERE d.document_id = o.document_id",
     .map(drop)
 }
 
-/// Writes down the hash of the normalised markdown.
+/// Writes the hash of the normalised markdown.
 pub async fn save_parsed_sha256(tx: &impl Session, fence: Fence, sha256: &str) -> Result<(), DbError> {
     lock_lease(tx, fence).await?;
     tx.run(

@@ -20,9 +20,9 @@ pub struct ClaimOptions {
     pub now: Option<OffsetDateTime>,
 }
 
-/// Claims up to `slots` jobs in one statement: writes owner, lease and epoch and notes that their steps begin. Fair across
-/// users, going on behind `after`, the user served last. It may take fewer than wait: none is left once it takes none. A job
-/// that must run alone is left to [`claim_suspect`].
+/// Claims up to `slots` jobs in one statement: writes owner, lease and epoch and notes that their steps begin. Fair
+/// across users, going on behind `after`, the user served last. It may take fewer than wait: none is left once it takes
+/// none. A job that must run alone is left to [`claim_suspect`].
 pub async fn claim_jobs(
     db: &impl Session,
     worker: WorkerId,
@@ -54,8 +54,8 @@ FROM upload_pipeline.claim_jobs(
     rows.iter().map(|row| lease(row, worker)).collect()
 }
 
-/// The user whose turn it was last, after a claim that went on behind `after`: turns go in the order of the users' ids, and from
-/// the last on to the first.
+/// The user whose turn it was last, after a claim that went on behind `after`: turns go in the order of the users' ids,
+/// and from the last on to the first.
 pub fn served_last(after: Option<UserId>, leases: &[Lease]) -> Option<UserId> {
     leases
         .iter()
@@ -185,7 +185,8 @@ SELECT EXISTS (
     .await
 }
 
-/// Of columns that hold what a claim or a CHECK has put there: one that could not be read would fail the claim of all its neighbours.
+/// Of columns that hold what a claim or a CHECK has put there: one that could not be read would fail the claim of all
+/// its neighbours.
 fn lease(row: &Row, worker: WorkerId) -> Result<Lease, DbError> {
     let fence = Fence { job_id: column(row, "job_id")?, worker, epoch: column(row, "lease_epoch")? };
     Ok(Lease {

@@ -1,4 +1,4 @@
-//! Keeping leases, and freeing the jobs of workers that died.
+//! Renews leases, and takes over the jobs of workers that died.
 
 use std::time::Duration;
 
@@ -15,23 +15,23 @@ use crate::workers::WorkerRow;
 use domain::{Code, Failure, Fence, JobId, Status, Takeover, WorkerId};
 use pg::{Db, DbError, Session, row_type};
 
-/// What a heartbeat found out.
+/// The result of a heartbeat.
 #[derive(Debug, Clone)]
 pub struct Beat {
     /// The jobs whose lease was renewed; the others are lost, and their steps must stop.
     pub kept: Vec<JobId>,
     /// Until the first lease of another worker expires, if it is not renewed before; `None`: no other has any.
     pub next_expiry: Option<Duration>,
-    /// When the worker's row said before that it was alive.
+    /// The last heartbeat in the worker's row before this one.
     pub seen_before: Option<OffsetDateTime>,
-    /// What it says now.
+    /// This heartbeat, as the row says.
     pub seen_at: Option<OffsetDateTime>,
 }
 
 row_type!(Beat { kept, next_expiry, seen_before, seen_at });
 
-/// Renews the leases of all jobs in hand, says that the worker is alive (making its row where it is gone) and looks when
-/// another's lease would expire, in one statement. The commit is asynchronous.
+/// Renews the leases of all running jobs, updates the worker's row (or inserts it) and reads when the next lease of
+/// another worker expires, in one statement. The commit is asynchronous.
 pub async fn beat_heart(
     db: &impl Session,
     worker: &WorkerRow,
@@ -82,8 +82,8 @@ SELECT coalesce((SELECT array_agg(renewed.job_id) FROM renewed), '{}') AS kept,
     .await
 }
 
-/// Gives back what this worker claimed without hearing of it: the connection was cut between the claim's commit and its
-/// answer. `held`: the jobs it does know of. No step was begun, so no try is charged. How many were given back.
+/// Hands back jobs that this worker claimed without knowing: the connection was cut between the claim's commit and its
+/// answer. `held`: the jobs that it knows. No step has begun, so no try is counted. Returns how many were handed back.
 pub async fn hand_back_unheld(db: &impl Session, worker: WorkerId, held: &[Fence]) -> Result<u64, DbError> {
     let held: Vec<Uuid> = held.iter().map(|fence| fence.job_id.0).collect();
     db.run(
@@ -104,7 +104,7 @@ FROM job"
     .await
 }
 
-/// The checkpoint of a job in hand and the tries since; `None`: the lease is lost.
+/// The checkpoint of a leased job and the tries since; `None`: the lease is lost.
 pub async fn get_checkpoint(db: &impl Session, fence: Fence) -> Result<Option<(Status, i32)>, DbError> {
     db.find(
         &format!(
@@ -172,8 +172,7 @@ pub async fn release_expired_jobs(db: &Db, limit: i64, now: Option<OffsetDateTim
     .await
 }
 
-/// Jobs whose lease has expired, which nothing can change until the transaction ends. One at a status that this build does not
-/// know is left to a build that does.
+/// Locks jobs whose lease has expired. A job at a status that this build does not know is left to a build that does.
 async fn lock_expired_jobs(
     tx: &impl Session,
     limit: i64,
@@ -191,7 +190,7 @@ FOR UPDATE SKIP LOCKED",
     .await
 }
 
-/// Writes what was decided of the locked jobs.
+/// Writes the decisions about the locked jobs.
 async fn take_over_jobs(tx: &impl Session, jobs: &[Expired], now: Option<OffsetDateTime>) -> Result<u64, DbError> {
     let charge = |count: i32, job: &Expired| count.saturating_add(i32::from(job.in_a_step));
     let events: Vec<_> = jobs.iter().map(Expired::event).collect();

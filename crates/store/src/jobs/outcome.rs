@@ -1,4 +1,5 @@
-//! What becomes of a job in hand. Every statement carries the fence and expects one row; none means the lease is lost.
+//! Writes the outcome of a leased job. Every statement carries the fence and expects one row; no row means the lease is
+//! lost.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ async fn expect_one(db: &impl Session, fence: Fence, sql: &str, params: Params<'
     }
 }
 
-/// Holds the job's row until the transaction ends, so that what it writes elsewhere is written under a live lease.
+/// Locks the job's row until the transaction ends, so that its other writes happen under a live lease.
 pub async fn lock_lease(tx: &impl Session, fence: Fence) -> Result<(), DbError> {
     expect_one(
         tx,
@@ -32,9 +33,9 @@ FOR UPDATE"
     .await
 }
 
-/// Writes the next checkpoint and begins the step after it. Tries and crashes are counted from zero from here. It goes forward only: a
-/// statement that was held up on its way, and whose run the worker has given up, does not take a later one back.
-/// `progress` is merged into the job's counts; `took` is how long the step ran.
+/// Writes the next checkpoint and begins the step after it. Tries and crashes are counted from zero again. A checkpoint
+/// only moves forward: a delayed statement of a run that the worker has given up does not undo a later one. `progress`
+/// is merged into the job's counts; `took` is how long the step ran.
 pub async fn advance_job(
     db: &impl Session,
     lease: &Lease,
@@ -68,7 +69,8 @@ SELECT upload_pipeline.advance_job(
     if written { Ok(()) } else { Err(DbError::LeaseLost { job_id: lease.fence.job_id }) }
 }
 
-/// Merges counts into `progress` in the middle of `step`, in which the job must be. Work was committed, so tries are counted from zero.
+/// Merges counts into `progress` during `step`, in which the job must be. Work was committed, so tries are counted from
+/// zero.
 pub async fn save_progress(
     db: &impl Session,
     fence: Fence,
@@ -178,13 +180,14 @@ FROM job"
         &lease.fence.job_id.0,
         &lease.fence.worker.0,
         &lease.fence.epoch,
+        &failed.step.failed_status().as_str(),
         &failed.last_error(lease),
         &failed.failure.code.as_str(),
     ];
     expect_one(db, lease.fence, &sql, params).await
 }
 
-/// Has the job tried again after `delay`; costs a try. Its status stays.
+/// Schedules another try after `delay`; counts as a try. The status stays.
 pub async fn retry_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, delay: Duration) -> Result<(), DbError> {
     try_again(
         db,
@@ -196,7 +199,7 @@ pub async fn retry_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, del
     .await
 }
 
-/// Gives the job back because this process is set up wrongly: the reason is written, no try is charged.
+/// Hands the job back because this process is misconfigured: writes the reason, counts no try.
 pub async fn pause_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, delay: Duration) -> Result<(), DbError> {
     let how = TryAgain { state: State::Queued, tries: 0, event: "handed_back", severity: "error" };
     try_again(db, lease, failed, delay, how).await
@@ -244,13 +247,13 @@ FROM job"
     expect_one(db, lease.fence, &sql, params).await
 }
 
-/// Parks the job for something outside; costs no try, holds no lease. `code` says what it waits for. Where a webhook has come
-/// since the claim, it is due at once: what was seen before may be out of date.
+/// Snoozes the job until something outside happens; counts no try, holds no lease. `code` says what it waits for. If a
+/// webhook came since the claim, the job is due at once, since the worker may have seen an older state.
 pub async fn snooze_job(db: &impl Session, fence: Fence, code: Code, delay: Duration) -> Result<(), DbError> {
     give_up_lease(db, fence, "snoozed", code, delay).await
 }
 
-/// Gives the job back as it was, for any worker to claim after `delay`; costs no try.
+/// Hands the job back unchanged, for any worker to claim after `delay`; counts no try.
 pub async fn hand_back_job(db: &impl Session, fence: Fence, code: Code, delay: Duration) -> Result<(), DbError> {
     give_up_lease(db, fence, "handed_back", code, delay).await
 }

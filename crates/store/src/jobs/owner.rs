@@ -25,9 +25,10 @@ FROM job"
     .await
 }
 
-/// Queues an ended or waiting job again: from `from`, else from the checkpoint it failed at, or from the beginning where what is
-/// written there is none to go on from. Tries and crashes are counted from zero; the first failure stays in `last_error`.
-/// Whether it was queued; `false`: no such job of `user`, it is running, or it is done and `from` was not given.
+/// Queues an ended or waiting job again: from `from`, else from the checkpoint it failed at, or from the beginning
+/// where what is written there is none to go on from. Tries and crashes are counted from zero; the first failure stays
+/// in `last_error`. Whether it was queued; `false`: no such job of `user`, it is running, or it is done and `from` was
+/// not given.
 pub async fn redrive_job(db: &impl Session, user: UserId, job: JobId, from: Option<Status>) -> Result<bool, DbError> {
     db.run_any(
         &format!(

@@ -18,9 +18,9 @@ pub async fn search_text(
     db.list(&sql, &[&query, &within.user.0, &within.document.map(|id| id.0), &within.limit]).await
 }
 
-/// Reads every passage of the user. `IS TRUE` keeps the planner from the index on words: it takes that for far more selective than a
-/// common word is, and would read it whole for each document. Measured among 100,000 passages: a user with 1,000 waits 12 ms,
-/// with the planner's choice 2,200 ms.
+/// Reads every passage of the user. `IS TRUE` keeps the planner from the index on words: it takes that for far more
+/// selective than a common word is, and would read it whole for each document. Measured among 100,000 passages: a user
+/// with 1,000 waits 12 ms, with the planner's choice 2,200 ms.
 fn few() -> String {
     format!(
         "-- search_text_of_few

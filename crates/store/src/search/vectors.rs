@@ -4,7 +4,7 @@ use super::{Extent, SearchIn};
 use domain::{ChunkId, ports::EmbedModel};
 use pg::{Db, DbError, Session};
 
-/// How far the index looks at the least. Source: pgvector's default is 40, less than the candidates that are fused.
+/// `hnsw.ef_search`: pgvector's default is 40, less than the number of candidates that are fused.
 const EF_SEARCH: &str = "200";
 
 /// The best chunks by meaning: exactly for a user with few passages, else through the model's index.
@@ -33,8 +33,8 @@ fn dim(model: &EmbedModel) -> i32 {
     i32::try_from(model.dim).unwrap_or(i32::MAX)
 }
 
-/// Compares every vector of the user. The candidates are a step of their own, so that the planner cannot reach for the
-/// index, which would look at other users' vectors first and could miss some of these.
+/// Compares every vector of the user. The candidates are materialised, so that the planner cannot use the index, which
+/// would read other users' vectors first and could miss some of these.
 async fn search_vectors_exact(
     db: &impl Session,
     model: &EmbedModel,
@@ -63,7 +63,7 @@ LIMIT $4"
     .await
 }
 
-/// Lets the index look further, and go on looking while the filter leaves too few: pgvector 0.8 and later can.
+/// Makes the index search further, and, with pgvector 0.8 and later, go on while the filter leaves too few.
 async fn set_index_options(tx: &impl Session) -> Result<(), DbError> {
     tx.run(
         "-- set_index_options
@@ -78,9 +78,9 @@ WHERE e.extname = 'vector'",
     .map(drop)
 }
 
-/// Asks the model's index, whose expression and condition this repeats to the letter (`migrations::ensure_vector_indexes`);
-/// hence the model's name as a literal. What comes in relaxed order is put in order outside; `+ 0` keeps the planner from
-/// believing that it is in order already.
+/// Uses the model's index. The statement repeats the index's expression and condition exactly
+/// (`migrations::ensure_vector_indexes`), hence the model's name as a literal. The index returns relaxed order, so the
+/// rows are sorted outside; `+ 0` keeps the planner from taking them as sorted.
 async fn search_vectors_indexed(
     tx: &impl Session,
     model: &EmbedModel,

@@ -1,4 +1,4 @@
-//! An announced upload while its bytes come, and after.
+//! An announced upload while its bytes arrive, and after.
 
 use uuid::Uuid;
 
@@ -9,7 +9,7 @@ use pg::{DbError, Session, row_type};
 /// An upload whose bytes are being sent.
 #[derive(Debug, Clone)]
 pub struct Upload {
-    /// Who uploads.
+    /// The user who uploads.
     pub user_id: UserId,
     /// Where the bytes go.
     pub storage_key: String,
@@ -19,7 +19,7 @@ pub struct Upload {
     pub file_sha256: Option<String>,
     /// Whether the bytes are there already.
     pub stored: bool,
-    /// Whether a live job waits for just these bytes: not deleted, cancelled, or replaced by a newer upload.
+    /// Whether a live job waits for these bytes: not deleted, cancelled, or replaced by a newer upload.
     pub wanted: bool,
     /// The job that waits for them, or did.
     pub job_id: Option<JobId>,
@@ -29,22 +29,22 @@ pub struct Upload {
 
 row_type!(Upload { user_id, storage_key, bytes_len, file_sha256, stored, wanted, job_id, correlation_id });
 
-/// The upload with this id, whoever's it is: the URL's signature stands for the user.
+/// The upload with this id, of any user: the signature of the URL stands for the user.
 pub async fn get_upload(db: &impl Session, upload_id: UploadId) -> Result<Option<Upload>, DbError> {
     db.find(
-            &format!("-- get_upload
+        &format!("-- get_upload
 SELECT u.user_id, u.storage_key, u.bytes_len, u.file_sha256, u.stored_at IS NOT NULL AS stored, j.job_id, j.correlation_id,
   coalesce(d.raw_path = u.storage_key AND j.state IN {LIVE}, false) AS wanted
 FROM upload_pipeline.uploads AS u
 LEFT JOIN upload_pipeline.upload_jobs AS j ON j.job_id = u.job_id
 LEFT JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
 WHERE u.upload_id = $1"),
-            &[&upload_id.0],
-        ).await
+        &[&upload_id.0],
+    )
+    .await
 }
 
-/// Notes that the bytes are there and lets the job run now. `false`: the document was deleted meanwhile, and nobody
-/// wants them any more.
+/// Writes that the bytes are stored and makes the job due now. `false`: the document was deleted meanwhile.
 pub async fn mark_upload_stored(db: &impl Session, upload_id: UploadId) -> Result<bool, DbError> {
     let row = db
         .row(
@@ -71,7 +71,7 @@ FROM upload"
     Ok(row.is_some())
 }
 
-/// Forgets an upload that became no document. Call it after its object is gone.
+/// Deletes an upload that became no document. Call it after its object is gone.
 pub async fn delete_upload(db: &impl Session, upload_id: UploadId) -> Result<(), DbError> {
     db.run(
         "-- delete_upload
