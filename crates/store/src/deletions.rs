@@ -11,11 +11,11 @@ use pg::{DbError, Session, row_type};
 pub struct Deletion {
     /// The receipt.
     pub deletion_id: Uuid,
-    /// The document that is gone.
+    /// The deleted document.
     pub document_id: DocumentId,
     /// Objects not yet known to be gone.
     pub objects_pending: i64,
-    /// When the owner asked.
+    /// When the owner deleted it.
     pub requested_at: OffsetDateTime,
 }
 

@@ -1,4 +1,4 @@
-//! Bringing the schema up to date, and knowing whether it is.
+//! Brings the schema up to date, and reads whether it is.
 
 mod carry_over;
 mod error;
@@ -26,7 +26,7 @@ pub const SCHEMA_VERSION: i32 = match i32::from_str_radix(env!("NEWEST_MIGRATION
     Err(_) => 0,
 };
 
-/// Where the applied migrations are written down.
+/// The table of applied migrations.
 const HISTORY: &str = "upload_pipeline.schema_history";
 /// Key of the advisory lock that one `app migrate` holds while it works; any number would do.
 const LOCK_KEY: i64 = 0x6c8a_1e6e_1f0b_4aa8;
@@ -38,7 +38,7 @@ const HNSW_FROM_ROWS: i64 = 10_000;
 
 const ROW_SECURITY: &str = include_str!("row_security.sql");
 
-/// What the schema of a database is to this build.
+/// How a database's schema compares with this build's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SchemaState {
     /// Never migrated.
@@ -94,8 +94,8 @@ pub async fn migrate(
     bring_up_to_date(target, runtime, environment, None, by).await
 }
 
-/// The same for a database that belongs to `from` and is to belong to `environment` from now on: the stamp is moved last,
-/// and written down. A copy may be older than this build, so the one cannot be had without the other.
+/// Migrates a database that belongs to `from`, then moves its stamp to `environment` and records that. Both in one
+/// call, since a copy may be older than this build.
 pub async fn migrate_and_move_stamp(
     target: &ConnectTarget,
     runtime: &Handle,
@@ -134,7 +134,7 @@ async fn bring_up_to_date(
     Ok(MigrateReport { carried_over, applied, indexes })
 }
 
-/// Whether it was.
+/// Whether the database was carried over.
 async fn carry_over_if_needed(client: &mut Client) -> Result<bool, MigrateError> {
     match carry_over::find(&list_applied(client).await?) {
         Before::Nothing => Ok(false),
@@ -183,8 +183,8 @@ fn explain(error: &refinery::Error) -> String {
     text
 }
 
-/// A partial HNSW index for each model that has enough vectors, built without locking writers out. One that a killed
-/// build left invalid is dropped first.
+/// Builds a partial HNSW index for each model that has enough vectors, without locking writers out. An index that a
+/// killed build left invalid is dropped first.
 async fn ensure_vector_indexes(client: &Client) -> Result<Vec<String>, DbError> {
     let sql = "-- list_unindexed_models
 SELECT m.embed_model, m.vector_dim, 'ix_chunks_hnsw_' || substr(md5(m.embed_model || ':' || m.vector_dim), 1, 12) AS index_name,

@@ -1,9 +1,9 @@
-//! The table `workers`: who is alive, and which build.
+//! The table `workers`: live workers and their builds.
 
 use domain::{WorkerId, build_info::BuildInfo};
 use pg::{DbError, Session, row_type};
 
-/// What a worker process says of itself.
+/// A worker's row.
 #[derive(Debug, Clone)]
 pub struct WorkerRow {
     /// Its id.
@@ -18,7 +18,7 @@ pub struct WorkerRow {
     pub slots: i32,
 }
 
-/// Takes the worker's row away, at its orderly end.
+/// Deletes the worker's row, when it stops in order.
 pub async fn delete_worker(db: &impl Session, id: WorkerId) -> Result<(), DbError> {
     db.run(
         "-- delete_worker
@@ -29,7 +29,7 @@ DELETE FROM upload_pipeline.workers AS w WHERE w.id = $1",
     .map(drop)
 }
 
-/// A worker that was seen within the last minute.
+/// A worker whose last heartbeat is less than a minute old.
 #[derive(Debug, Clone)]
 pub struct LiveWorker {
     /// Host name.
@@ -46,7 +46,7 @@ pub struct LiveWorker {
 
 row_type!(LiveWorker { host, commit, branch, environment, slots });
 
-/// The workers that were seen within the last minute, by host.
+/// The workers whose last heartbeat is less than a minute old, by host.
 pub async fn list_live_workers(db: &impl Session) -> Result<Vec<LiveWorker>, DbError> {
     db.list(
         "-- list_live_workers
@@ -59,7 +59,7 @@ ORDER BY w.host, w.started_at",
     .await
 }
 
-/// What this machine calls itself, for [`WorkerRow::host`].
+/// The name of this machine, for [`WorkerRow::host`].
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

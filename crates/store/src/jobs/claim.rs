@@ -1,4 +1,4 @@
-//! Taking jobs, and knowing when to look for some again.
+//! Claims jobs, and reads when the next claim makes sense.
 
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ pub struct ClaimOptions {
     pub now: Option<OffsetDateTime>,
 }
 
-/// Claims up to `slots` jobs in one statement: writes owner, lease and epoch and notes that their steps begin. Fair
-/// across users, going on behind `after`, the user served last. It may take fewer than wait: none is left once it takes
-/// none. A job that must run alone is left to [`claim_suspect`].
+/// Claims up to `slots` jobs in one statement, which writes owner, lease, epoch and the events of the steps that begin.
+/// Fair across users, starting after `after`, the user served last. It may claim fewer jobs than are due; only a claim of
+/// none says that none is left. A job that must run alone is left to [`claim_suspect`].
 pub async fn claim_jobs(
     db: &impl Session,
     worker: WorkerId,
@@ -54,8 +54,8 @@ FROM upload_pipeline.claim_jobs(
     rows.iter().map(|row| lease(row, worker)).collect()
 }
 
-/// The user whose turn it was last, after a claim that went on behind `after`: turns go in the order of the users' ids,
-/// and from the last on to the first.
+/// The user served last by a claim that started after `after`: users take turns in the order of their ids, and the first
+/// follows the last.
 pub fn served_last(after: Option<UserId>, leases: &[Lease]) -> Option<UserId> {
     leases
         .iter()
@@ -64,7 +64,7 @@ pub fn served_last(after: Option<UserId>, leases: &[Lease]) -> Option<UserId> {
         .or(after)
 }
 
-/// The statuses that this build knows how to go on from, and the step that each begins.
+/// The statuses that this build can continue from, and the step that each begins.
 fn claimable() -> (Vec<&'static str>, Vec<&'static str>) {
     Status::ALL.iter().filter_map(|status| Some((status.as_str(), Step::after(*status)?.as_str()))).unzip()
 }
@@ -74,8 +74,8 @@ fn suspects() -> String {
     format!("s.crash_count >= {ALONE_AFTER_CRASHES} AND s.state IN {WAITING} AND s.status = ANY ($1)")
 }
 
-/// Claims one job in whose steps workers died too often to run it beside others. Ask only when nothing else runs here,
-/// and claim nothing more until it has ended.
+/// Claims one job in whose steps workers died too often to run it beside others. Call it only when no other job runs in
+/// this process, and claim nothing more until the job has ended.
 pub async fn claim_suspect(
     db: &impl Session,
     worker: WorkerId,
@@ -118,7 +118,7 @@ FROM claimed AS c"
     row.as_ref().map(|row| lease(row, worker)).transpose()
 }
 
-/// What an idle worker looks out for.
+/// What an idle worker waits for.
 #[derive(Debug, Clone, Copy)]
 pub struct Outlook {
     /// Until the next job that waits becomes due; `None`: nothing waits.
@@ -129,7 +129,7 @@ pub struct Outlook {
 
 row_type!(Outlook { next_due, suspect });
 
-/// When to look again, at the price of the users that have waiting jobs, not of their rows.
+/// Reads when to claim again. It reads one row for each user that has waiting jobs, not all of their rows.
 pub async fn get_outlook(db: &impl Session) -> Result<Outlook, DbError> {
     let suspects = suspects();
     db.one(
@@ -185,8 +185,7 @@ SELECT EXISTS (
     .await
 }
 
-/// Of columns that hold what a claim or a CHECK has put there: one that could not be read would fail the claim of all
-/// its neighbours.
+/// Reads only columns that the claim or a CHECK has filled: a value that cannot be read would fail the whole claim.
 fn lease(row: &Row, worker: WorkerId) -> Result<Lease, DbError> {
     let fence = Fence { job_id: column(row, "job_id")?, worker, epoch: column(row, "lease_epoch")? };
     Ok(Lease {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use domain::{DocumentId, JobId, Status, UserId};
 use pg::{DbError, Session};
 
-/// A job to be.
+/// A new job, before it is inserted.
 #[derive(Debug, Clone)]
 pub struct NewJob {
     /// Its id; UUIDv7, so that newer rows lie beside each other.
@@ -20,19 +20,19 @@ pub struct NewJob {
     pub user_id: UserId,
     /// The checkpoint to begin at.
     pub status: Status,
-    /// Counts and wishes to begin with; an object.
+    /// Counts and options at the start; an object.
     pub progress: Value,
     /// Before a worker first looks at it.
     pub delay: Duration,
-    /// Until then the bytes may still come; `None`: they are there.
+    /// Until then the bytes may still arrive; `None`: they are stored.
     pub upload_expires_at: Option<OffsetDateTime>,
     /// Follows the upload through logs.
     pub correlation_id: Option<Uuid>,
-    /// What its first event tells; `None`: it has none.
+    /// The payload of its first event; `None`: it has no event.
     pub event: Option<Value>,
 }
 
-/// Adds jobs, however many in one statement. They do not wake the workers by themselves: see [`Notifier`](crate::Notifier).
+/// Inserts jobs in one statement. This does not wake the workers: see [`Notifier`](crate::Notifier).
 pub async fn enqueue_jobs(db: &impl Session, jobs: &[NewJob]) -> Result<(), DbError> {
     db.run(
         "-- enqueue_jobs

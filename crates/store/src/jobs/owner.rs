@@ -1,11 +1,11 @@
-//! What the owner of a document may ask of its job: cancel it, have it tried again.
+//! Cancels and redrives jobs for the owner of a document.
 
 use super::sql::{LET_GO, LIVE};
 use domain::{JobId, Status, UserId};
 use pg::{DbError, Session};
 
-/// Stops a job that has not ended: the raised epoch shuts its worker out at once, the next heartbeat tells it so.
-/// Whether it was stopped; `false`: there is no such job of `user`, or it has ended.
+/// Cancels a job that has not ended. The new epoch refuses its worker's writes at once; the next heartbeat stops the
+/// worker. `false`: `user` has no such job, or it has ended.
 pub async fn cancel_job(db: &impl Session, user: UserId, job: JobId) -> Result<bool, DbError> {
     db.run_any(
         &format!(
@@ -25,10 +25,9 @@ FROM job"
     .await
 }
 
-/// Queues an ended or waiting job again: from `from`, else from the checkpoint it failed at, or from the beginning
-/// where what is written there is none to go on from. Tries and crashes are counted from zero; the first failure stays
-/// in `last_error`. Whether it was queued; `false`: no such job of `user`, it is running, or it is done and `from` was
-/// not given.
+/// Queues an ended or waiting job again: at `from`; without `from`, at the checkpoint where it failed, or at the start if
+/// that checkpoint is none to continue from. Tries and crashes are counted from zero; the first failure stays in
+/// `last_error`. `false`: `user` has no such job, it is running, or it is done and `from` was not given.
 pub async fn redrive_job(db: &impl Session, user: UserId, job: JobId, from: Option<Status>) -> Result<bool, DbError> {
     db.run_any(
         &format!(

@@ -25,7 +25,7 @@ pub struct Job {
     pub state: State,
     /// Failed tries since the last checkpoint.
     pub retry_count: i32,
-    /// What was counted so far.
+    /// Pages, chunks and vectors so far.
     pub counts: Counts,
     /// What providers charged, in US cents.
     pub cost_cents: f64,
@@ -33,9 +33,9 @@ pub struct Job {
     pub last_error: Option<Value>,
     /// Lower goes first.
     pub priority: i16,
-    /// The next try or look, while it waits.
+    /// When a worker may claim it, while it waits.
     pub run_at: OffsetDateTime,
-    /// When it was made.
+    /// When it was created.
     pub created_at: OffsetDateTime,
     /// When it last changed.
     pub updated_at: OffsetDateTime,
@@ -61,7 +61,7 @@ const COLUMNS: &str = "j.job_id, j.document_id, d.filename, j.status, j.state, j
 FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id";
 
-/// What was written by hand must not hide the jobs beside it: JSON that cannot be read counts as none.
+/// JSON that cannot be read counts as none, so that a row edited by hand does not hide the other jobs of a list.
 impl FromRow for Job {
     fn from_row(row: &Row) -> Result<Self, DbError> {
         let progress: Value = column(row, "progress").unwrap_or_default();
@@ -97,7 +97,7 @@ WHERE j.job_id = $1 AND j.user_id = $2"
     db.find(&sql, &[&job_id.0, &user.0]).await
 }
 
-/// Which jobs of a user; what is not given, does not narrow.
+/// Filters a user's jobs; `None` filters nothing.
 #[derive(Debug, Clone, Default)]
 pub struct JobFilter {
     /// In this state.
@@ -106,9 +106,9 @@ pub struct JobFilter {
     pub status: Option<Status>,
     /// Of this document.
     pub document: Option<DocumentId>,
-    /// Made after this moment.
+    /// Created after this moment.
     pub created_after: Option<OffsetDateTime>,
-    /// Made before this moment.
+    /// Created before this moment.
     pub created_before: Option<OffsetDateTime>,
 }
 

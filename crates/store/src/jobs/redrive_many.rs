@@ -1,4 +1,4 @@
-//! Which of a user's jobs a redrive of many would take up; each is then redriven for itself.
+//! Lists the jobs of a user for a redrive of many; each is then redriven on its own.
 
 use uuid::Uuid;
 
@@ -6,7 +6,7 @@ use super::sql::LIVE;
 use domain::{JobId, State, Status, UserId};
 use pg::{DbError, Session, row_type};
 
-/// A job that was asked for, and what stands in its way.
+/// A job to redrive, and what prevents it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
     /// The job.
@@ -21,7 +21,7 @@ pub struct Candidate {
 
 row_type!(Candidate { job_id, state, busy, superseded });
 
-/// Which failed jobs; `None`: any.
+/// Filters failed jobs; `None` filters nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FailedFilter<'a> {
     /// The code of the last failure.

@@ -1,4 +1,4 @@
-//! The stamp that says which environment a database belongs to: looking at it, setting it, and moving it on purpose.
+//! The stamp that says which environment a database belongs to: reads it, sets it, and moves it on purpose.
 
 use tokio_postgres::Client;
 
@@ -13,8 +13,8 @@ pub async fn get_environment_stamp(db: &Db) -> Result<Option<String>, DbError> {
     stamp_of(&db.get().await?).await
 }
 
-/// Refuses a database of another environment; where `from` is given, every one that is not `from`'s, and one that a worker
-/// of `from` still works on: a copy has no live workers, so that would be the original.
+/// Refuses a database of another environment. With `from`, refuses every database that is not `from`'s, and one that
+/// has live workers of `from`: a copy has none, so that would be the original.
 pub(super) async fn check_stamp(client: &Client, ours: &str, from: Option<&str>) -> Result<(), MigrateError> {
     let stamped = stamp_of(client).await?;
     let Some(from) = from else {
@@ -69,8 +69,8 @@ ON CONFLICT (only_one) DO NOTHING",
         .map(drop)
 }
 
-/// Moves the stamp and writes it down, in one statement. [`check_stamp`] has been asked, under the lock that the caller
-/// holds; should the stamp have been changed by hand since, nothing is done.
+/// Moves the stamp and records that, in one statement. [`check_stamp`] was called before, under the lock that the
+/// caller holds; if the stamp was changed by hand since, nothing is done.
 pub(super) async fn move_stamp(client: &Client, from: &str, to: &str, by: &str) -> Result<(), MigrateError> {
     let sql = "-- move_stamp
 WITH moved AS (
