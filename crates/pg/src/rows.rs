@@ -66,26 +66,34 @@ macro_rules! row_type {
     };
 }
 
-macro_rules! read_as_they_are {
-    ($($rust:ty),*) => {
+macro_rules! columns {
+    ($($rust:ty: $raw:ty => $read:expr;)*) => {
         $(impl Column for $rust {
-            type Raw = Self;
-            fn from_raw(raw: Self) -> Result<Self, String> {
-                Ok(raw)
+            type Raw = $raw;
+            fn from_raw(raw: $raw) -> Result<Self, String> {
+                let read: fn($raw) -> $rust = $read;
+                Ok(read(raw))
             }
         })*
     };
 }
 
-macro_rules! read_as_uuid {
-    ($($id:ident),*) => {
-        $(impl Column for $id {
-            type Raw = Uuid;
-            fn from_raw(raw: Uuid) -> Result<Self, String> {
-                Ok(Self(raw))
-            }
-        })*
-    };
+columns! {
+    bool: bool => |raw| raw;
+    i16: i16 => |raw| raw;
+    i32: i32 => |raw| raw;
+    i64: i64 => |raw| raw;
+    f64: f64 => |raw| raw;
+    String: String => |raw| raw;
+    Uuid: Uuid => |raw| raw;
+    serde_json::Value: serde_json::Value => |raw| raw;
+    ChunkId: Uuid => ChunkId;
+    DocumentId: Uuid => DocumentId;
+    JobId: Uuid => JobId;
+    UserId: Uuid => UserId;
+    OffsetDateTime: Timestamp => |raw| raw.0;
+    // A number of seconds; one below zero is read as zero.
+    Duration: f64 => |seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
 }
 
 /// Reads a text column and parses it into one of our own types.
@@ -101,8 +109,6 @@ macro_rules! read_as_text {
     };
 }
 
-read_as_they_are!(bool, i16, i32, i64, f64, String, Uuid, serde_json::Value);
-read_as_uuid!(ChunkId, DocumentId, JobId, UserId);
 read_as_text!(State, Status);
 
 impl<T: Column> Column for Option<T> {
@@ -116,14 +122,6 @@ impl<T: Column> Column for Vec<T> {
     type Raw = Vec<T::Raw>;
     fn from_raw(raw: Self::Raw) -> Result<Self, String> {
         raw.into_iter().map(T::from_raw).collect()
-    }
-}
-
-/// A number of seconds; one below zero is read as zero.
-impl Column for Duration {
-    type Raw = f64;
-    fn from_raw(seconds: f64) -> Result<Self, String> {
-        Ok(Self::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Self::MAX))
     }
 }
 
@@ -141,12 +139,5 @@ impl<'a> FromSql<'a> for Timestamp {
 
     fn accepts(ty: &Type) -> bool {
         *ty == Type::TIMESTAMPTZ
-    }
-}
-
-impl Column for OffsetDateTime {
-    type Raw = Timestamp;
-    fn from_raw(raw: Timestamp) -> Result<Self, String> {
-        Ok(raw.0)
     }
 }
