@@ -39,7 +39,6 @@ use store::{
     workers::WorkerRow,
 };
 use tokio::{runtime::Handle, sync::Notify};
-use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -228,7 +227,7 @@ INSERT INTO upload_pipeline.document_chunks (chunk_id, document_id, chunker_name
   embed_model, embed_version, vector_dim, embedding)
 SELECT d.id, d.id, 'bench', '1', 0, 'a', 'a', 'bench', '1', 2, '[1,0]'
 FROM unnest($1::uuid[]) AS d (id)",
-                &[(&documents, Type::UUID_ARRAY), (&USER.0, Type::UUID)],
+                &[&documents, &USER.0],
             )
             .await?;
         }

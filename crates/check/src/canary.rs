@@ -1,4 +1,4 @@
-//! The objects and API keys that `app check` creates for a moment. The crate [`canary`] removes them.
+//! The objects and API keys that `app check` creates for a moment. [`housekeeping::canaries`] removes them.
 
 use std::time::Duration;
 
@@ -7,8 +7,10 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{cause::Problem, context::Context, database::environment::ready_db};
-use canary::{ABANDONED_AFTER, CANARY_NAME, CANARY_USER, Removed, Store, remove_document, sweep_canaries};
 use domain::{DocumentId, Failure, UploadId, ports::ObjectStore};
+use housekeeping::canaries::{
+    ABANDONED_AFTER, CANARY_NAME, CANARY_USER, Removed, Store, remove_document, sweep_canaries,
+};
 use pg::Db;
 use store::{
     api_keys::{ApiKeySecret, NewApiKey, Scope, insert_api_key},
@@ -24,7 +26,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(10);
 /// Removes what a killed check has left. What remains is removed by housekeeping.
 pub(super) async fn sweep(context: &Context<'_>) {
     if let (Ok(db), Ok(store)) = (ready_db(context), &context.setup.store) {
-        drop(timeout(SWEEP_TIMEOUT, sweep_canaries(db, &**store, Store::Perhaps)).await);
+        drop(timeout(SWEEP_TIMEOUT, sweep_canaries(db, &**store, Store::Unproven)).await);
     }
 }
 
@@ -104,7 +106,7 @@ impl CanaryKey {
         store: &dyn ObjectStore,
         document: DocumentId,
     ) -> Result<Removed, Failure> {
-        let removed = remove_document(db, store, Store::Perhaps, document, END_TIMEOUT).await;
+        let removed = remove_document(db, store, Store::Unproven, document, END_TIMEOUT).await;
         delete_canary_keys(&db.get().await?, CANARY_USER, Some(self.id), Duration::ZERO).await?;
         removed
     }

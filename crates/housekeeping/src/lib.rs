@@ -1,9 +1,9 @@
 //! Deletes what is old or left over: a service of its own beside the queue, one sweep a file.
 //!
-//! It knows nothing of claims. Every process that works may run one; the row `sweep` of the table `housekeeping` gives the
+//! *Must not know:* claims. Every worker process may run one; the row `sweep` of the table `housekeeping` gives the
 //! turn to one of them at a time.
 
-mod canaries;
+pub mod canaries;
 mod objects;
 mod retention;
 mod rows;
@@ -27,22 +27,22 @@ pub struct HousekeepingSettings {
     pub interval: Duration,
     /// How long a worker may go on writing for a document that was deleted: its lease.
     pub lease: Duration,
-    /// How long what is kept.
+    /// How long rows are kept.
     pub retention: Retention,
 }
 
 /// The service.
 pub struct Housekeeping {
-    /// Where rows are.
+    /// The database.
     pub db: Db,
-    /// Where objects are.
+    /// The object store.
     pub store: Arc<dyn ObjectStore>,
-    /// When and how much.
+    /// Intervals and bounds.
     pub settings: HousekeepingSettings,
 }
 
 impl Housekeeping {
-    /// Sweeps until `stop`. A sweep that is broken off goes on at the next turn, wherever it is.
+    /// Sweeps until `stop`. A sweep that is interrupted continues at the next turn, in any process.
     pub async fn run(&self, stop: CancellationToken) {
         let _stopped = stop.run_until_cancelled(self.sweep_in_turn()).await;
     }
@@ -65,7 +65,7 @@ impl Housekeeping {
         if !take_sweep_turn(&conn, self.settings.interval).await? {
             return Ok(());
         }
-        watch.look(&conn).await?;
+        watch.check(&conn).await?;
         drop(conn);
         self.sweep().await
     }

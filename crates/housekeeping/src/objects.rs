@@ -5,8 +5,7 @@ use std::time::Duration;
 use domain::{ErrorClass, Failure, ports::ObjectStore};
 use pg::Db;
 use store::housekeeping::{
-    forget_upload, keep_uploads_in_use, list_abandoned_uploads, list_due_deletions, note_deletion_pass,
-    put_deletion_off,
+    forget_upload, keep_uploads_in_use, list_abandoned_uploads, list_due_deletions, record_deletion_try,
 };
 
 /// Objects removed in one sweep; the rest waits for the next.
@@ -22,7 +21,7 @@ pub(super) async fn sweep(db: &Db, store: &dyn ObjectStore, lease: Duration) -> 
     keep_uploads_in_use(&conn, ROWS).await?;
     let uploads = list_abandoned_uploads(&conn, BATCH).await?;
     let deletions = list_due_deletions(&conn, BATCH).await?;
-    // Given back before anything else is waited for: the object store may be slow.
+    // Back to the pool before the object store is called, which may be slow.
     drop(conn);
     for upload in uploads {
         if remove(store, &upload.storage_key).await {
@@ -30,17 +29,15 @@ pub(super) async fn sweep(db: &Db, store: &dyn ObjectStore, lease: Duration) -> 
         }
     }
     for due in deletions {
-        if remove(store, &due.storage_key).await {
-            note_deletion_pass(&db.get().await?, &due, lease).await?;
-        } else {
-            put_deletion_off(&db.get().await?, &due, RETRY_REMOVAL).await?;
-        }
+        let removed = remove(store, &due.storage_key).await;
+        let again_in = if removed { lease } else { RETRY_REMOVAL };
+        record_deletion_try(&db.get().await?, &due, removed, again_in).await?;
     }
     Ok(())
 }
 
-/// Whether the object is gone. One that cannot be removed holds no other up. A key that no store of ours could have
-/// made (another program's row) names nothing that is ours to remove.
+/// Whether the object is gone. An object that cannot be removed does not stop the others. An invalid key (of another
+/// program's row) names no object, so it counts as gone.
 async fn remove(store: &dyn ObjectStore, key: &str) -> bool {
     match store.delete(key).await {
         Ok(()) => true,

@@ -8,16 +8,16 @@ use std::{
 use domain::Failure;
 use pg::{Db, DbError};
 use store::retention::{
-    Retention, Swept, delete_old_events, delete_old_receipts, delete_old_webhooks, delete_superseded_jobs,
-    get_jobs_position, save_jobs_position,
+    Batch, EVENTS, RECEIPTS, Retention, WEBHOOKS, delete_aged, delete_superseded_jobs, get_jobs_position,
+    save_jobs_position,
 };
 
-/// For each kind of thing that is deleted by age, a sweep: a hundred thousand rows, and a small share of the minutes between
-/// two sweeps.
+/// Time for each table in one sweep: enough for a hundred thousand rows, and a small share of the minutes between two
+/// sweeps.
 const BUDGET: Duration = Duration::from_secs(2);
-/// Rows a statement deletes: tens of milliseconds, so that neither locks nor the vacuum's horizon are held.
+/// Rows that one statement deletes: it takes tens of milliseconds, so that it holds neither locks nor the vacuum's horizon.
 const BATCH: i64 = 1000;
-/// Jobs a statement looks at: each that goes takes its events along.
+/// Jobs that one statement reads: each deleted job deletes its events too.
 const JOBS_BATCH: i64 = 500;
 
 /// What one turn deleted, in rows.
@@ -42,20 +42,18 @@ pub(super) async fn sweep(db: &Db, keep: Retention) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Deletes what `keep` says is old enough, for about `budget` for each kind of thing; what is left waits for the next turn.
+/// Deletes what `keep` says is old enough, for about `budget` for each table; the rest waits for the next turn.
 pub async fn delete_old(db: &Db, keep: Retention, budget: Duration) -> Result<Deleted, DbError> {
     let mut deleted = Deleted::default();
-    if keep.events_days > 0 {
-        let batch = |from| async move { delete_old_events(&db.get().await?, keep.events_days, from, BATCH).await };
-        (deleted.events, _) = in_batches(None, budget, batch).await?;
-    }
-    if keep.webhooks_days > 0 {
-        let batch = |from| async move { delete_old_webhooks(&db.get().await?, keep.webhooks_days, from, BATCH).await };
-        (deleted.webhooks, _) = in_batches(None, budget, batch).await?;
-    }
-    if keep.receipts_days > 0 {
-        let batch = |from| async move { delete_old_receipts(&db.get().await?, keep.receipts_days, from, BATCH).await };
-        (deleted.receipts, _) = in_batches(None, budget, batch).await?;
+    for (aged, days, count) in [
+        (EVENTS, keep.events_days, &mut deleted.events),
+        (WEBHOOKS, keep.webhooks_days, &mut deleted.webhooks),
+        (RECEIPTS, keep.receipts_days, &mut deleted.receipts),
+    ] {
+        if days > 0 {
+            let batch = |from| async move { delete_aged(&db.get().await?, aged, days, from, BATCH).await };
+            (*count, _) = in_batches(None, budget, batch).await?;
+        }
     }
     if keep.jobs_days > 0 {
         deleted.jobs = delete_jobs(db, keep.jobs_days, budget).await?;
@@ -63,7 +61,7 @@ pub async fn delete_old(db: &Db, keep: Retention, budget: Duration) -> Result<De
     Ok(deleted)
 }
 
-/// The look over ended jobs takes as many turns as it needs, and then rests for a day.
+/// The sweep over ended jobs takes as many turns as it needs, and then pauses for a day.
 async fn delete_jobs(db: &Db, keep_days: u32, budget: Duration) -> Result<i64, DbError> {
     let Some(start) = get_jobs_position(&db.get().await?).await? else { return Ok(0) };
     let batch = |behind| async move { delete_superseded_jobs(&db.get().await?, keep_days, behind, JOBS_BATCH).await };
@@ -72,12 +70,12 @@ async fn delete_jobs(db: &Db, keep_days: u32, budget: Duration) -> Result<i64, D
     Ok(deleted)
 }
 
-/// Runs one batch after the other, each on a connection that it gives back. What was deleted, and where to go on.
+/// Runs batches until `budget` is used up. Returns how many rows were deleted, and where to continue.
 async fn in_batches<T, F, Fut>(start: Option<T>, budget: Duration, mut batch: F) -> Result<(i64, Option<T>), DbError>
 where
     T: Copy,
     F: FnMut(Option<T>) -> Fut,
-    Fut: Future<Output = Result<Swept<T>, DbError>>,
+    Fut: Future<Output = Result<Batch<T>, DbError>>,
 {
     let (began, mut at, mut deleted) = (Instant::now(), start, 0);
     loop {

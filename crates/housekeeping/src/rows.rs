@@ -1,4 +1,4 @@
-//! Rows that mean nothing any more: of dead workers, of answers that are no longer repeated.
+//! Rows that have expired: of dead workers, and of idempotency keys.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use domain::Failure;
 use pg::Db;
 use store::housekeeping::{delete_expired_idempotency_keys, delete_stale_workers};
 
-/// A worker that was not seen for this long is gone: many heartbeats, and longer than a deploy's overlap.
+/// A worker without a heartbeat for this long is gone: many heartbeats, and longer than a deploy's overlap.
 const STALE_WORKER: Duration = Duration::from_secs(300);
-/// Answers that one statement forgets.
+/// Keys that one statement deletes.
 const BATCH: i64 = 1000;
 
 pub(super) async fn sweep(db: &Db) -> Result<(), Failure> {

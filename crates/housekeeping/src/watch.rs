@@ -1,4 +1,4 @@
-//! What slows the whole database down without failing: warned of once when it begins, and once more when it is over.
+//! Warns of what slows the whole database down without failing: once when it begins, and once when it is over.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ const DEAD_ROWS_MATTER_FROM: i64 = 50_000;
 /// Dead rows for each live one, from which on a table is mostly dead.
 const DEAD_FOR_ONE_LIVE: i64 = 2;
 
-/// What was warned of, and is not over yet.
+/// Warnings that are not over yet.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     said: BTreeMap<String, String>,
 }
 
 impl Watch {
-    /// Looks at the database, and says what has changed for the worse or the better.
-    pub(super) async fn look(&mut self, db: &impl Session) -> Result<(), DbError> {
+    /// Checks the database, and logs new and ended findings.
+    pub(super) async fn check(&mut self, db: &impl Session) -> Result<(), DbError> {
         let tables = list_table_gauges(db).await?;
         let oldest = get_oldest_transaction(db).await?;
         let (begun, over) = self.changes(findings(&tables, oldest.as_ref()));
@@ -59,7 +59,7 @@ fn findings(tables: &[TableGauge], oldest: Option<&OpenTransaction>) -> BTreeMap
         let text = format!(
             "{topic}: {}, {minutes} minutes; meanwhile no vacuum can remove what died since, and the queue slows down. End it: {}",
             open.state,
-            end(open)
+            open.end_statement()
         );
         found.insert(topic, text);
     }
@@ -69,7 +69,7 @@ fn findings(tables: &[TableGauge], oldest: Option<&OpenTransaction>) -> BTreeMap
     for table in tables.iter().filter(mostly_dead) {
         let topic = format!("table {} is mostly dead rows", table.table);
         let why = match oldest {
-            Some(open) => format!("an old transaction keeps them. End it: {}", end(open)),
+            Some(open) => format!("an old transaction keeps them. End it: {}", open.end_statement()),
             None => {
                 "autovacuum is off or does not keep up. VACUUM (ANALYZE) it, and see that autovacuum is on".to_owned()
             }
@@ -78,14 +78,6 @@ fn findings(tables: &[TableGauge], oldest: Option<&OpenTransaction>) -> BTreeMap
         found.insert(topic, text);
     }
     found
-}
-
-/// The statement that ends a transaction.
-fn end(open: &OpenTransaction) -> String {
-    match open.pid {
-        0 => format!("ROLLBACK PREPARED '{}'", open.application_name.replace('\'', "''")),
-        pid => format!("pg_terminate_backend({pid})"),
-    }
 }
 
 #[cfg(test)]

@@ -1,19 +1,15 @@
 //! Creates the database that `app dev` keeps its data in.
 
 use tokio::runtime::Handle;
-use tokio_postgres::{error::SqlState, types::Type};
+use tokio_postgres::error::SqlState;
 
-use super::{ConnectTarget, DbError, probe};
+use super::{ConnectTarget, DbError, Session, probe};
 
 /// Creates the database `name` unless it exists, and returns whether it was created. `target` is any other database of the
 /// same server.
 pub async fn ensure_database(target: &ConnectTarget, runtime: &Handle, name: &str) -> Result<bool, DbError> {
     let client = probe::connect(target, runtime).await?;
-    let sql = "-- database_exists
-SELECT FROM pg_database AS d WHERE d.datname = $1";
-    let found =
-        client.query_typed_opt(sql, &[(&name, Type::TEXT)]).await.map_err(|error| DbError::statement(sql, &error))?;
-    if found.is_some() {
+    if client.run_any("-- database_exists\nSELECT FROM pg_database AS d WHERE d.datname = $1", &[&name]).await? {
         return Ok(false);
     }
     let sql = format!("-- create_database\nCREATE DATABASE \"{}\"", name.replace('"', "\"\""));

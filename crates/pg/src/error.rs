@@ -67,6 +67,11 @@ impl DbError {
         Self::Row { place: name.to_owned(), message: error.to_string() }
     }
 
+    /// The statement, which always returns a row, returned none.
+    pub(super) fn no_row(sql: &str) -> Self {
+        Self::row(name_of(sql), &"no row")
+    }
+
     /// The column `name` holds an unexpected value.
     pub(super) fn column(name: &str, error: &dyn std::fmt::Display) -> Self {
         Self::Row { place: format!("column {name}"), message: error.to_string() }

@@ -1,10 +1,10 @@
 //! Tries out whether a URL leads to sessions or to a pooler in transaction mode.
 
 use tokio::runtime::Handle;
-use tokio_postgres::{Client, types::Type};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::{ConnectTarget, DbError};
+use super::{ConnectTarget, DbError, Session};
 
 /// What kind of connection a URL gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,23 +29,23 @@ SELECT coalesce(current_setting('app.probe', true), '') || pg_backend_pid()::tex
 pub async fn probe_session_mode(target: &ConnectTarget, runtime: &Handle) -> Result<SessionMode, DbError> {
     let first = connect(target, runtime).await?;
     let mark = Uuid::new_v4().to_string();
-    let before = text(
-        &first,
-        "-- probe_mark
+    let before: String = first
+        .one(
+            "-- probe_mark
 SELECT set_config('app.probe', $1, false) || pg_backend_pid()::text AS value",
-        &[(&mark, Type::TEXT)],
-    )
-    .await?;
+            &[&mark],
+        )
+        .await?;
     let mut others = Vec::with_capacity(OTHERS);
     for _ in 0..OTHERS {
         let other = connect(target, runtime).await?;
         begin(&other).await?;
-        if text(&other, READ_MARK, &[]).await? == before {
+        if other.one::<String>(READ_MARK, &[]).await? == before {
             return Ok(SessionMode::Transaction);
         }
         others.push(other);
     }
-    let after = text(&first, READ_MARK, &[]).await?;
+    let after: String = first.one(READ_MARK, &[]).await?;
     Ok(if after == before { SessionMode::Session } else { SessionMode::Transaction })
 }
 
@@ -56,9 +56,4 @@ pub async fn connect(target: &ConnectTarget, runtime: &Handle) -> Result<Client,
 
 async fn begin(client: &Client) -> Result<(), DbError> {
     client.batch_execute("BEGIN READ ONLY").await.map_err(|error| DbError::statement("-- probe_begin", &error))
-}
-
-async fn text(client: &Client, sql: &str, params: super::Params<'_>) -> Result<String, DbError> {
-    let row = client.query_typed_one(sql, params).await.map_err(|error| DbError::statement(sql, &error))?;
-    super::session::column(&row, "value")
 }

@@ -1,8 +1,7 @@
 //! Facts about the server and the role that is logged in.
 
-use tokio_postgres::types::Type;
-
-use super::{DbError, Session, session::column};
+use super::{DbError, Session};
+use crate::row_type;
 
 /// Facts about the server and the role that is logged in.
 #[derive(Debug, Clone)]
@@ -25,63 +24,53 @@ pub struct ServerFacts {
     pub read_only: Option<String>,
 }
 
+row_type!(ServerFacts {
+    version,
+    version_num,
+    user,
+    vector_version,
+    vector_available,
+    usable_connections,
+    bypasses_row_security,
+    read_only
+});
+
 /// Asks the server for [`ServerFacts`].
 pub async fn get_server_facts(db: &impl Session) -> Result<ServerFacts, DbError> {
-    let row = db
-        .row(
-            "-- get_server_facts
+    db.one(
+        "-- get_server_facts
 SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS version_num,
-  current_user::text AS user_name,
+  current_user::text AS user,
   (SELECT e.extversion FROM pg_extension AS e WHERE e.extname = 'vector') AS vector_version,
   EXISTS (SELECT FROM pg_available_extensions AS a WHERE a.name = 'vector') AS vector_available,
   current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
     - coalesce(current_setting('reserved_connections', true)::int, 0) AS usable_connections,
-  coalesce((SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles AS r WHERE r.rolname = current_user), false) AS bypasses,
+  coalesce((SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles AS r WHERE r.rolname = current_user), false)
+    AS bypasses_row_security,
   CASE
     WHEN pg_is_in_recovery() THEN 'this server is a replica (in recovery)'
     WHEN current_setting('transaction_read_only')::boolean THEN 'transactions are read-only (default_transaction_read_only)'
   END AS read_only",
-            &[],
-        )
-        .await?
-        .ok_or_else(|| DbError::row("get_server_facts", &"no row"))?;
-    Ok(ServerFacts {
-        version: column(&row, "version")?,
-        version_num: column(&row, "version_num")?,
-        user: column(&row, "user_name")?,
-        vector_version: column(&row, "vector_version")?,
-        vector_available: column(&row, "vector_available")?,
-        usable_connections: column(&row, "usable_connections")?,
-        bypasses_row_security: column(&row, "bypasses")?,
-        read_only: column(&row, "read_only")?,
-    })
+        &[],
+    )
+    .await
 }
 
 /// The server's time, in seconds since 1970-01-01 UTC.
 pub async fn get_server_time(db: &impl Session) -> Result<f64, DbError> {
-    let row = db
-        .row(
-            "-- get_server_time
-SELECT extract(epoch FROM clock_timestamp())::float8 AS seconds",
-            &[],
-        )
-        .await?
-        .ok_or_else(|| DbError::row("get_server_time", &"no row"))?;
-    column(&row, "seconds")
+    db.one("-- get_server_time\nSELECT extract(epoch FROM clock_timestamp())::float8 AS seconds", &[]).await
 }
 
 /// Lists the tables of `schema` that another role owns, so that row-level security applies to this role.
 pub async fn list_tables_of_others(db: &impl Session, schema: &str) -> Result<Vec<String>, DbError> {
-    let rows = db
-        .rows(
-            "-- list_tables_of_others
+    db.list(
+        "-- list_tables_of_others
 SELECT c.relname::text AS name
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relrowsecurity AND NOT pg_has_role(c.relowner, 'USAGE')
 ORDER BY c.relname",
-            &[(&schema, Type::TEXT)],
-        )
-        .await?;
-    rows.iter().map(|row| column(row, "name")).collect()
+        &[&schema],
+    )
+    .await
 }

@@ -9,21 +9,14 @@ use std::{
     time::Duration,
 };
 
-use time::{OffsetDateTime, macros::datetime};
 use tokio::runtime::Handle;
-use tokio_postgres::{
-    CancelToken, Row,
-    types::{FromSql, ToSql, Type},
-};
+use tokio_postgres::{CancelToken, Client, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::DbError;
+use super::{DbError, FromRow, Params, params::typed};
 
 /// How long the server may take to answer a statement whose caller has gone before the connection is closed.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-
-/// Parameters with their types, so that the server need not be asked for the types.
-pub type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
 
 /// A connection or a transaction. Every statement is sent unnamed, so that it works through a pooler in transaction mode.
 /// Result columns must have built-in types (`::text`, `::real[]`): the driver looks up any other type by a named statement.
@@ -38,6 +31,30 @@ pub trait Session: Send + Sync {
 
     /// Runs a statement and returns how many rows it changed or returned.
     fn run(&self, sql: &str, params: Params<'_>) -> impl Future<Output = Result<u64, DbError>> + Send;
+
+    /// Runs a statement and says whether it changed or returned a row.
+    fn run_any(&self, sql: &str, params: Params<'_>) -> impl Future<Output = Result<bool, DbError>> + Send {
+        async move { Ok(self.run(sql, params).await? > 0) }
+    }
+
+    /// Runs a statement and reads all its rows.
+    fn list<T: FromRow>(&self, sql: &str, params: Params<'_>) -> impl Future<Output = Result<Vec<T>, DbError>> + Send {
+        async move { self.rows(sql, params).await?.iter().map(T::from_row).collect() }
+    }
+
+    /// Runs a statement and reads its first row, if any.
+    fn find<T: FromRow>(
+        &self,
+        sql: &str,
+        params: Params<'_>,
+    ) -> impl Future<Output = Result<Option<T>, DbError>> + Send {
+        async move { self.row(sql, params).await?.as_ref().map(T::from_row).transpose() }
+    }
+
+    /// Runs a statement that always returns a row, and reads it.
+    fn one<T: FromRow>(&self, sql: &str, params: Params<'_>) -> impl Future<Output = Result<T, DbError>> + Send {
+        async move { self.find(sql, params).await?.ok_or_else(|| DbError::no_row(sql)) }
+    }
 }
 
 /// A pooled connection. If a caller is dropped while its statement runs, the connection returns to the pool only after the
@@ -126,56 +143,23 @@ impl Drop for Conn {
 
 impl Session for Conn {
     async fn rows(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, DbError> {
-        let answer = self.pending.track(self.client()?.query_typed(sql, params)).await;
+        let answer = self.pending.track(self.client()?.query_typed(sql, &typed(params))).await;
         answer.map_err(|error| DbError::statement(sql, &error))
     }
 
     async fn run(&self, sql: &str, params: Params<'_>) -> Result<u64, DbError> {
-        let answer = self.pending.track(self.client()?.execute_typed(sql, params)).await;
+        let answer = self.pending.track(self.client()?.execute_typed(sql, &typed(params))).await;
         answer.map_err(|error| DbError::statement(sql, &error))
     }
 }
 
-/// Reads the column `name` of a row.
-pub fn column<'a, T>(row: &'a Row, name: &str) -> Result<T, DbError>
-where
-    T: FromSql<'a>,
-{
-    row.try_get(name).map_err(|error| DbError::column(name, &error))
-}
-
-/// A `timestamptz`, clamped to the years 1 to 9999: Postgres has years beyond both, and two infinities.
-struct Timestamp(OffsetDateTime);
-
-impl<'a> FromSql<'a> for Timestamp {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        const EPOCH: OffsetDateTime = datetime!(2000-01-01 00:00 UTC);
-        const FIRST: OffsetDateTime = datetime!(0001-01-01 00:00 UTC);
-        const LAST: OffsetDateTime = datetime!(9999-12-31 23:59:59 UTC);
-        let since_epoch = time::Duration::microseconds(i64::from_be_bytes(raw.try_into()?));
-        Ok(Self(EPOCH.saturating_add(since_epoch).clamp(FIRST, LAST)))
+/// A connection outside the pool.
+impl Session for Client {
+    async fn rows(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, DbError> {
+        self.query_typed(sql, &typed(params)).await.map_err(|error| DbError::statement(sql, &error))
     }
 
-    fn accepts(ty: &Type) -> bool {
-        *ty == Type::TIMESTAMPTZ
+    async fn run(&self, sql: &str, params: Params<'_>) -> Result<u64, DbError> {
+        self.execute_typed(sql, &typed(params)).await.map_err(|error| DbError::statement(sql, &error))
     }
-}
-
-/// Reads a `timestamptz` column, clamped to the years 1 to 9999.
-pub fn moment(row: &Row, name: &str) -> Result<OffsetDateTime, DbError> {
-    column::<Timestamp>(row, name).map(|timestamp| timestamp.0)
-}
-
-/// Reads a `timestamptz` column that may be null, clamped to the years 1 to 9999.
-pub fn optional_moment(row: &Row, name: &str) -> Result<Option<OffsetDateTime>, DbError> {
-    Ok(column::<Option<Timestamp>>(row, name)?.map(|timestamp| timestamp.0))
-}
-
-/// Reads a text column and parses it into one of our own types.
-pub fn parsed<T>(row: &Row, name: &str) -> Result<T, DbError>
-where
-    T: std::str::FromStr,
-    T::Err: std::fmt::Display,
-{
-    column::<&str>(row, name)?.parse().map_err(|error| DbError::column(name, &error))
 }

@@ -2,9 +2,9 @@
 
 use std::{future::Future, marker::PhantomData, pin::Pin, time::Duration};
 
-use tokio_postgres::{Row, types::Type};
+use tokio_postgres::Row;
 
-use super::{Db, DbError, Params, Session, session::Pending};
+use super::{Db, DbError, Params, Session, params::typed, session::Pending};
 use telemetry::metrics::METRICS;
 
 /// How many times a transaction is run again after serialization failures and deadlocks.
@@ -30,12 +30,12 @@ pub struct Tx<'t, 'env: 't> {
 
 impl Session for Tx<'_, '_> {
     async fn rows(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, DbError> {
-        let answer = self.pending.track(self.inner.query_typed(sql, params)).await;
+        let answer = self.pending.track(self.inner.query_typed(sql, &typed(params))).await;
         answer.map_err(|error| DbError::statement(sql, &error))
     }
 
     async fn run(&self, sql: &str, params: Params<'_>) -> Result<u64, DbError> {
-        let answer = self.pending.track(self.inner.execute_typed(sql, params)).await;
+        let answer = self.pending.track(self.inner.execute_typed(sql, &typed(params))).await;
         answer.map_err(|error| DbError::statement(sql, &error))
     }
 }
@@ -81,7 +81,7 @@ impl Db {
         let (tx, pending) = conn.begin(name).await?;
         let inner = Tx { inner: &tx, pending, env: PhantomData };
         let bound = format!("{}ms", statement_timeout.as_millis());
-        inner.run(BOUND_STATEMENTS, &[(&IDLE_TIMEOUT, Type::TEXT), (&bound, Type::TEXT)]).await?;
+        inner.run(BOUND_STATEMENTS, &[&IDLE_TIMEOUT, &bound]).await?;
         let result = body(inner).await;
         pending.track(tx.rollback()).await.map_err(|error| DbError::statement(name, &error))?;
         result
@@ -97,7 +97,7 @@ impl Db {
         let inner = Tx { inner: &tx, pending, env: PhantomData };
         // A process frozen inside the transaction would keep its rows locked, and no worker could take over its jobs. With
         // this limit the server ends the session and rolls the transaction back.
-        inner.run(BOUND_IDLE, &[(&IDLE_TIMEOUT, Type::TEXT)]).await?;
+        inner.run(BOUND_IDLE, &[&IDLE_TIMEOUT]).await?;
         let value = body(inner).await?;
         pending.track(tx.commit()).await.map_err(|error| DbError::statement(name, &error))?;
         Ok(value)

@@ -1,4 +1,4 @@
-//! Looks for work, as often as there may be some, and runs what it claims.
+//! Claims jobs whenever some may be due, and runs them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,15 +17,15 @@ use telemetry::{
     readiness::Phase,
 };
 
-/// Between two probes of a worker that is set up wrongly.
+/// Between two probes of a misconfigured worker.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a job that must run alone waits for an idle worker before busy ones make room for it.
 const SUSPECT_PATIENCE: Duration = Duration::from_secs(30);
-/// How long a claim that is under way at shutdown may take: it takes milliseconds where the server answers.
+/// How long a claim that has begun before shutdown may take: milliseconds, if the server answers.
 const CLAIM_TIME: Duration = Duration::from_secs(3);
 /// Jobs in one claim: the highest WORKER_CONCURRENCY.
 const MAX_CLAIM: u32 = 1000;
-/// Behind the moment at which a job becomes due, so that looking then does not come a hair too early.
+/// Added to the moment at which a job becomes due, so that the look is not a moment too early.
 const DUE_MARGIN: Duration = Duration::from_millis(10);
 
 /// What the claim loop may do.
@@ -34,11 +34,11 @@ enum Mode {
     /// Claim what fits.
     #[default]
     Normal,
-    /// A job that must run alone has waited for long: nothing is claimed until nothing runs here, then that job.
+    /// A job that must run alone has waited too long: nothing is claimed until nothing runs here; then that job is.
     Clearing,
     /// A job runs alone: nothing is claimed until it has ended.
     Alone,
-    /// This worker is set up wrongly: nothing is claimed until a probe succeeds.
+    /// This worker is misconfigured: nothing is claimed until a probe succeeds.
     Misconfigured(Failure),
 }
 
@@ -46,18 +46,18 @@ enum Mode {
 #[derive(Default)]
 struct Turn {
     mode: Mode,
-    /// The user served last; the next claim goes on behind them.
+    /// The user served last; the next claim starts after this user.
     after: Option<UserId>,
-    /// When it last looked whether a job that must run alone waits.
+    /// When it last checked for a waiting job that must run alone.
     looked_for_suspects: Option<Instant>,
-    /// Looks for work fail.
+    /// The last claim failed.
     failing: bool,
-    /// Until the next job that waits becomes due, as an idle look has found it.
+    /// Time until the next waiting job becomes due, if known.
     next_due: Option<Duration>,
 }
 
 impl Turn {
-    fn note(&mut self, left: Left) {
+    fn record_end(&mut self, left: Left) {
         if let Left::Misconfigured(failure) = left {
             self.mode = Mode::Misconfigured(failure);
         }
@@ -75,13 +75,13 @@ impl<S: Steps> Worker<S> {
         let mut turn = Turn::default();
         while !stop.is_cancelled() {
             while let Some(left) = running.try_join_next() {
-                turn.note(left.unwrap_or(Left::Lost));
+                turn.record_end(left.unwrap_or(Left::Lost));
             }
             match &turn.mode {
                 Mode::Misconfigured(failure) => {
                     self.wait_until_set_up(failure, stop).await;
-                    // What ended meanwhile for the same reason needs no probe of its own: if the cause is still there, the
-                    // next job says so.
+                    // Jobs that ended meanwhile for the same reason need no probe of their own: if the cause persists,
+                    // the next job fails by it.
                     while running.try_join_next().is_some() {}
                     turn.mode = Mode::Normal;
                     continue;
@@ -106,7 +106,7 @@ impl<S: Steps> Worker<S> {
             let wait = self.wait_time(&turn, running.len());
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(left) = running.join_next() => turn.note(left.unwrap_or(Left::Lost)),
+                Some(left) = running.join_next() => turn.record_end(left.unwrap_or(Left::Lost)),
                 () = self.news() => {}
                 () = freed.notified() => {}
                 () = tokio::time::sleep(wait) => {}
@@ -114,7 +114,7 @@ impl<S: Steps> Worker<S> {
         }
     }
 
-    /// Claims what fits; nothing when the database does not answer, which is logged once.
+    /// Claims as many jobs as there are free slots; none when the database does not answer, which is logged once.
     async fn claim(&self, turn: &mut Turn, running: usize) -> Vec<Lease> {
         let free = self.settings.concurrency.saturating_sub(u32::try_from(running).unwrap_or(u32::MAX));
         if free == 0 || matches!(turn.mode, Mode::Alone) {
@@ -143,7 +143,7 @@ impl<S: Steps> Worker<S> {
         }
     }
 
-    /// One statement where there is work, since that is what a new job waits for.
+    /// One statement if there is work, since a new job waits for it.
     async fn try_claim(&self, turn: &mut Turn, free: u32, idle: bool) -> Result<Vec<Lease>, DbError> {
         let conn = self.db.get().await?;
         turn.next_due = None;
@@ -179,7 +179,7 @@ impl<S: Steps> Worker<S> {
         if idle && outlook.suspect { self.claim_suspect(&conn, turn).await } else { Ok(Vec::new()) }
     }
 
-    /// Takes a job that must run alone; nothing else may run beside it.
+    /// Claims a job that must run alone.
     async fn claim_suspect(&self, conn: &Conn, turn: &mut Turn) -> Result<Vec<Lease>, DbError> {
         let suspect = claim_suspect(conn, self.row.id, self.settings.claims).await?;
         if let Some(suspect) = &suspect {
@@ -194,7 +194,7 @@ impl<S: Steps> Worker<S> {
         Ok(suspect.into_iter().collect())
     }
 
-    /// How long until the next look, if no news comes before: a little random, so that a fleet does not look in step.
+    /// How long to wait for news before the next claim; partly random, so that workers do not claim at the same moment.
     fn wait_time(&self, turn: &Turn, running: usize) -> Duration {
         let full = running >= usize::try_from(self.settings.concurrency).unwrap_or(usize::MAX);
         if full || matches!(turn.mode, Mode::Alone) {
@@ -214,7 +214,7 @@ impl<S: Steps> Worker<S> {
         }
     }
 
-    /// Waits until a probe says that what `failure` complains of is put right, or until `stop`.
+    /// Waits until a probe says that the cause of `failure` is gone, or until `stop`.
     async fn wait_until_set_up(&self, failure: &Failure, stop: &CancellationToken) {
         self.readiness.enter(Phase::Misconfigured);
         tracing::error!(error.code = failure.code.as_str(), "not claiming until this is mended: {failure}");
@@ -223,7 +223,7 @@ impl<S: Steps> Worker<S> {
                 tokio::time::sleep(PROBE_INTERVAL).await;
                 match self.steps.probe().await {
                     Ok(()) => return,
-                    Err(still) => tracing::debug!(error.code = still.code.as_str(), "still set up wrongly: {still}"),
+                    Err(still) => tracing::debug!(error.code = still.code.as_str(), "still misconfigured: {still}"),
                 }
             }
         };
@@ -232,7 +232,7 @@ impl<S: Steps> Worker<S> {
         }
     }
 
-    /// One turn, for tests: claims what there is and works on it to its end; how many jobs were claimed.
+    /// One turn, for tests: claims what is due and runs it to its end; returns how many jobs were claimed.
     pub async fn run_once(self: &Arc<Self>) -> Result<usize, DbError> {
         let leases = self.try_claim(&mut Turn::default(), self.settings.concurrency, true).await?;
         let count = leases.len();
@@ -246,7 +246,7 @@ impl<S: Steps> Worker<S> {
     }
 }
 
-/// Once `stop` was cancelled that long ago.
+/// Returns `patience` after `stop` was cancelled.
 async fn stopped_for(stop: &CancellationToken, patience: Duration) {
     stop.cancelled().await;
     tokio::time::sleep(patience).await;

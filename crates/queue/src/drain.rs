@@ -1,4 +1,4 @@
-//! Stopping: what runs may finish, and what does not is handed back before the grace ends.
+//! Stops the worker: running jobs may finish; those that do not are handed back before the grace period ends.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use tokio_util::sync::CancellationToken;
 use super::{Steps, Worker, job::Left};
 use store::workers::delete_worker;
 
-/// Kept of the grace for handing back what did not finish.
+/// Reserved at the end of the grace period for handing jobs back.
 const HAND_BACK_TIME: Duration = Duration::from_secs(3);
-/// Kept of the grace for telling the others and taking the worker's row away.
+/// Reserved at the end of the grace period for waking other workers and deleting the worker's row.
 const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
 impl<S: Steps> Worker<S> {
-    /// `told_at`: when the stop signal came, from which the grace counts.
+    /// `told_at`: when the stop signal came, at which the grace period starts.
     pub(super) async fn drain(&self, drain: &CancellationToken, running: &mut JoinSet<Left>, told_at: Instant) {
         let deadline = told_at + self.settings.grace.saturating_sub(GOODBYE_TIME);
         if !running.is_empty() {
@@ -43,11 +43,11 @@ impl<S: Steps> Worker<S> {
         true
     }
 
-    /// Takes the worker's row away. Where that fails, housekeeping does it later.
-    pub(super) async fn say_goodbye(&self) {
+    /// Deletes the worker's row. If that fails, housekeeping does it later.
+    pub(super) async fn delete_row(&self) {
         let goodbye = async { delete_worker(&self.db.get().await?, self.row.id).await };
         if !matches!(tokio::time::timeout(GOODBYE_TIME / 2, goodbye).await, Ok(Ok(()))) {
-            tracing::debug!("couldn't take the worker's row away");
+            tracing::debug!("couldn't delete the worker's row");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Keeps the leases of all jobs in hand by one statement, says that the worker is alive, and frees jobs whose lease has
-//! expired: each heartbeat says when the first could, so no worker looks before.
+//! Renews the leases of all running jobs with one statement, which also updates the worker's row, and takes over jobs
+//! whose lease has expired. Each heartbeat reads when the first lease could expire, so that no worker looks before.
 
 use std::{
     sync::PoisonError,
@@ -16,13 +16,14 @@ use store::{
 };
 use telemetry::metrics::METRICS;
 
-/// Expired jobs freed in one transaction.
+/// Expired jobs taken over in one transaction.
 const RELEASE_LIMIT: i64 = 100;
-/// Behind the end of a lease: so that looking at that very moment does not come a hair too early.
+/// Added to the end of a lease, so that the look is not a moment too early.
 const EXPIRY_MARGIN: Duration = Duration::from_millis(50);
 
 impl<S: Steps> Worker<S> {
-    /// Beats until `stop`, which comes after the last job has ended. `freed` hears of jobs that were taken over.
+    /// Sends heartbeats until `stop`, which comes after the last job has ended. `freed` is notified of jobs that were
+    /// taken over.
     pub(super) async fn heartbeat_loop(&self, stop: CancellationToken, freed: &tokio::sync::Notify) {
         let mut beat = tokio::time::interval(self.settings.heartbeat);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -40,7 +41,7 @@ impl<S: Steps> Worker<S> {
         }
     }
 
-    /// One heartbeat, with what is to be done and said when it fails; when the first lease of another worker may expire.
+    /// One heartbeat, and what a failed one requires. Returns when the first lease of another worker may expire.
     async fn beat(&self, failing: &mut bool) -> Option<tokio::time::Instant> {
         let beaten = tokio::time::timeout(self.settings.heartbeat, self.beat_once()).await;
         let error = match beaten {
@@ -68,7 +69,7 @@ impl<S: Steps> Worker<S> {
     pub async fn beat_once(&self) -> Result<Option<Duration>, DbError> {
         let began = Instant::now();
         let fences = self.held.fences();
-        // Not known again until this one is answered.
+        // Unknown until this heartbeat is answered.
         let last_beat = self.last_beat.lock().unwrap_or_else(PoisonError::into_inner).take();
         let conn = self.db.get().await?;
         let beat = beat_heart(&conn, &self.row, &fences, self.settings.claims).await?;
@@ -84,8 +85,8 @@ impl<S: Steps> Worker<S> {
         Ok(beat.next_expiry)
     }
 
-    /// Frees what has expired and tells the other workers, since this one may have no slot for it. The next heartbeat waits
-    /// for it no longer than for an earlier one.
+    /// Takes over expired jobs and wakes the other workers, since this one may have no free slot. It takes no longer
+    /// than a heartbeat interval, so that the next heartbeat is in time.
     async fn release(&self, freed: &tokio::sync::Notify, failing: &mut bool) {
         let released = tokio::time::timeout(self.settings.heartbeat, async {
             let jobs = self.release_once().await?;
@@ -110,7 +111,7 @@ impl<S: Steps> Worker<S> {
         *failing = true;
     }
 
-    /// One look for expired leases; how many jobs were freed.
+    /// Takes over all jobs whose lease has expired; returns how many.
     pub async fn release_once(&self) -> Result<u64, DbError> {
         let mut freed = 0;
         loop {
@@ -125,7 +126,7 @@ impl<S: Steps> Worker<S> {
 }
 
 impl<S: Steps> Worker<S> {
-    /// Wakes the workers that listen: there is work that this process will not do.
+    /// Wakes the workers that listen, for work that this process does not take.
     pub(super) async fn tell_others(&self) {
         let told = match self.db.get().await {
             Ok(conn) => notify_workers(&conn).await,

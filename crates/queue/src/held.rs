@@ -1,4 +1,4 @@
-//! The jobs in hand, and how each is told that it is so no longer.
+//! The jobs that this process runs, and the signal to each that its lease is lost.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,20 +10,20 @@ use tokio_util::sync::CancellationToken;
 
 use domain::{Fence, JobId};
 
-/// A job in hand.
+/// A running job.
 struct HeldJob {
     fence: Fence,
     lost: CancellationToken,
     renewed_at: Instant,
 }
 
-/// All jobs in hand, each under its newest claim.
+/// All running jobs, each under its newest claim.
 #[derive(Default)]
 pub(super) struct Held {
     jobs: Mutex<HashMap<JobId, HeldJob>>,
 }
 
-/// Keeps a job among those in hand; dropping it, also by a panic, ends its heartbeats.
+/// Keeps a job among the running ones; dropping it, also by a panic, ends its heartbeats.
 pub(super) struct HeldGuard {
     held: Arc<Held>,
     fence: Fence,
@@ -41,12 +41,14 @@ impl Drop for HeldGuard {
 }
 
 impl Held {
-    /// A poisoned lock only means that a thread panicked while it held it; the map is whole at every await point.
+    /// A poisoned lock only means that a thread panicked while it held the lock; the map is consistent at every await
+    /// point.
     fn lock(&self) -> MutexGuard<'_, HashMap<JobId, HeldJob>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a job that was just claimed. If this process still runs an older claim of it, that one is told that it is lost.
+    /// Adds a job that was just claimed. If this process still runs an older claim of the job, that claim is cancelled
+    /// as lost.
     pub(super) fn hold(self: &Arc<Self>, fence: Fence) -> HeldGuard {
         let lost = CancellationToken::new();
         let job = HeldJob { fence, lost: lost.clone(), renewed_at: Instant::now() };
@@ -56,7 +58,7 @@ impl Held {
         HeldGuard { held: Arc::clone(self), fence, lost }
     }
 
-    /// The fences of the jobs in hand, as far as is known.
+    /// The fences of the running jobs whose lease is not known to be lost.
     pub(super) fn fences(&self) -> Vec<Fence> {
         self.lock().values().filter(|job| !job.lost.is_cancelled()).map(|job| job.fence).collect()
     }
@@ -75,7 +77,7 @@ impl Held {
         }
     }
 
-    /// When heartbeats fail: another worker may have what was not renewed for a whole lease.
+    /// Cancels jobs whose lease was not renewed for its whole length, since heartbeats fail: another worker may have them.
     pub(super) fn drop_expired(&self, lease: Duration) {
         for job in self.lock().values() {
             if job.renewed_at.elapsed() >= lease {

@@ -1,4 +1,4 @@
-//! One job, from its claim to its end here.
+//! Runs one job from its claim until it leaves this worker.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -15,23 +15,24 @@ use pg::DbError;
 use store::jobs::{Failed, fail_job, get_checkpoint, hand_back_job, pause_job, retry_job, snooze_job};
 use telemetry::metrics::{METRICS, StepOutcome};
 
-/// A configuration failure gives the job back for this long, so that a worker that is set up rightly may take it.
+/// For this long a job is handed back after a configuration failure, so that a worker that is configured correctly can
+/// take it.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Between two tries to write what became of a job.
+/// Between two tries to write a job's outcome.
 const SETTLE_RETRY: Duration = Duration::from_millis(500);
 
 /// How a job left this worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Left {
-    /// It ended, was parked or waits for another try.
+    /// It ended, was snoozed or waits for another try.
     Settled,
     /// Another worker has it, or it was cancelled.
     Lost,
-    /// This worker is set up wrongly and must not claim more until that is mended.
+    /// This worker is misconfigured and must not claim more until a probe succeeds.
     Misconfigured(Failure),
 }
 
-/// What is to be written of a job at its end here.
+/// The outcome to write.
 enum Settle {
     Snooze(Code, Duration),
     HandBack(Code),
@@ -39,7 +40,7 @@ enum Settle {
 }
 
 impl<S: Steps> Worker<S> {
-    /// Works on the job until it ends, is parked, fails, is lost, or `drain` says to hand it back.
+    /// Runs the job until it ends, is snoozed, fails, loses its lease, or `drain` asks to hand it back.
     pub(super) async fn run_job(&self, lease: Lease, guard: HeldGuard, drain: &CancellationToken) -> Left {
         let span = tracing::info_span!(
             "job",
@@ -99,7 +100,8 @@ impl<S: Steps> Worker<S> {
 
     async fn fail(&self, mut lease: Lease, step: Step, failure: Failure, guard: &HeldGuard) -> Left {
         self.refresh(&mut lease).await;
-        let verdict = self.judge(&lease, &failure);
+        let tries = u32::try_from(lease.retry_count).unwrap_or(0);
+        let verdict = self.settings.retry.decide(&failure, tries, fastrand::f64());
         METRICS.record_failure(step, failure.code, verdict);
         self.settle(&lease, Settle::Failed(step, failure, verdict), &guard.lost).await
     }
@@ -116,8 +118,8 @@ impl<S: Steps> Worker<S> {
         })
     }
 
-    /// The checkpoint as it is: the embed step writes one with each batch, and the answer to a checkpoint that was
-    /// written may have been lost on its way. What is recorded of a failure, and the tries it is judged by, must be that.
+    /// Reads the checkpoint and the tries again, for the record of a failure and for the decision about it: the embed
+    /// step writes a checkpoint with each batch, and the answer to a written checkpoint may have been lost.
     async fn refresh(&self, lease: &mut Lease) {
         let Ok(conn) = self.db.get().await else { return };
         if let Ok(Some((status, retry_count))) = get_checkpoint(&conn, lease.fence).await {
@@ -126,12 +128,8 @@ impl<S: Steps> Worker<S> {
         }
     }
 
-    fn judge(&self, lease: &Lease, failure: &Failure) -> Verdict {
-        self.settings.retry.decide(failure, u32::try_from(lease.retry_count).unwrap_or(0), fastrand::f64())
-    }
-
-    /// Writes what becomes of the job; tries again for as long as the lease can hold, since a job that is not settled
-    /// would have to wait for it to expire.
+    /// Writes the outcome; tries again for the length of a lease, since without an outcome the job waits until its
+    /// lease expires.
     async fn settle(&self, lease: &Lease, how: Settle, lost: &CancellationToken) -> Left {
         log_failure(lease, &how);
         let deadline = tokio::time::Instant::now() + self.settings.claims.lease;
@@ -179,7 +177,7 @@ fn outcome_of(result: &Result<Outcome, StepError>) -> StepOutcome {
     }
 }
 
-/// Once, where it is handled.
+/// Logs a failure once, where it is handled.
 fn log_failure(lease: &Lease, how: &Settle) {
     let Settle::Failed(step, failure, verdict) = how else { return };
     tracing::warn!(

@@ -1,7 +1,8 @@
 //! Claims jobs, keeps their leases, takes over those of dead workers, and stops in time.
 //!
-//! *Must not know:* what a job does. A step is behind the trait [`Steps`], which the program implements with the pipeline. Stopping is a token: the
-//! worker stops claiming, lets what runs finish, and hands back the rest before the grace period ends.
+//! *Must not know:* what a job does. A step is behind the trait [`Steps`], which the program implements with the
+//! pipeline. Stopping is a token: the worker stops claiming, lets what runs finish, and hands back the rest before the
+//! grace period ends.
 
 mod claim_loop;
 mod drain;
@@ -47,20 +48,20 @@ pub struct WorkerSettings {
 /// What runs the steps of a job. It is given the lease, and writes the next checkpoint under it.
 #[async_trait]
 pub trait Steps: Send + Sync + 'static {
-    /// What one claim of a job keeps in memory between its steps; a crash loses nothing by losing it.
+    /// What one claim of a job keeps in memory between its steps; it may be lost at any time.
     type Memory: Default + Send;
 
     /// Does `step` for the job and writes the next checkpoint under its lease.
     async fn run_step(&self, lease: &Lease, step: Step, memory: &mut Self::Memory) -> Result<Outcome, StepError>;
 
-    /// Does what had to wait until the failure of a step was written.
+    /// Runs after the failure of a step was written.
     async fn after_failure(&self, memory: Self::Memory);
 
     /// Whether the cause of a configuration failure is gone.
     async fn probe(&self) -> Result<(), Failure>;
 }
 
-/// One worker process's work.
+/// The queue of one worker process.
 pub struct Worker<S> {
     db: Db,
     steps: S,
@@ -69,7 +70,7 @@ pub struct Worker<S> {
     wakeup: Option<Wakeup>,
     held: Arc<Held>,
     readiness: Arc<Readiness>,
-    /// When the worker's row says that it was last alive, where its last heartbeat was answered: only this process writes that.
+    /// The time of the last heartbeat in the worker's row, if that heartbeat was answered: only this process writes it.
     last_beat: Mutex<Option<OffsetDateTime>>,
 }
 
@@ -80,13 +81,13 @@ impl<S: Steps> Worker<S> {
         Self { db, steps, row, settings, wakeup, held, readiness, last_beat: Mutex::default() }
     }
 
-    /// The same worker, which says in `readiness` whether it claims.
+    /// The same worker, which reports in `readiness` whether it claims.
     pub fn with_readiness(self, readiness: Arc<Readiness>) -> Self {
         Self { readiness, ..self }
     }
 
-    /// Works until `stop`, then drains: nothing more is claimed, what runs may finish, the rest is handed back
-    /// before the grace ends.
+    /// Runs until `stop`, then drains: claims nothing more, lets running jobs finish, and hands the rest back before
+    /// the grace period ends.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let (ended, freed) = (CancellationToken::new(), Arc::new(Notify::new()));
         let heartbeats = tokio::spawn({
@@ -106,10 +107,10 @@ impl<S: Steps> Worker<S> {
         self.readiness.enter(Phase::Draining);
         let told_at = told_at.await.unwrap_or_else(|_| Instant::now());
         self.drain(&drain, &mut running, told_at).await;
-        // Heartbeats have nothing left to keep.
+        // There is no lease left to renew.
         ended.cancel();
         heartbeats.abort();
-        self.say_goodbye().await;
+        self.delete_row().await;
         tracing::info!("the worker has stopped");
     }
 }

@@ -3,17 +3,13 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
-use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
 use domain::UserId;
 use domain::hex;
-use pg::{
-    DbError, Session,
-    session::{column, parsed},
-};
+use pg::{DbError, Session, read_as_text, row_type};
 
-/// What every key begins with, so that people and secret scanners know one when they see it.
+/// What every key begins with, so that people and secret scanners recognise it.
 pub const API_KEY_PREFIX: &str = "apk_";
 
 /// A new key. Shown once; only its hash is kept.
@@ -45,9 +41,9 @@ impl std::fmt::Debug for ApiKeySecret {
     }
 }
 
-/// What the table holds of a key.
+/// The hash that the table holds of a key.
 pub fn sha256_of_key(key: &str) -> String {
-    hex(Sha256::digest(key.as_bytes()))
+    hex(Sha256::digest(key))
 }
 
 /// What a key may do; each includes the one before.
@@ -55,9 +51,9 @@ pub fn sha256_of_key(key: &str) -> String {
 pub enum Scope {
     /// Read and search.
     Read,
-    /// Upload, retry and cancel too; delete, where the key is one user's.
+    /// Also upload, retry and cancel; delete, if the key has a user.
     Write,
-    /// Delete documents of any user that it names: only for keys that are no one user's.
+    /// Delete documents of any user that the request names: only for keys without a user.
     Admin,
 }
 
@@ -110,24 +106,18 @@ pub struct ApiKey {
     pub last_used_at: Option<OffsetDateTime>,
 }
 
-fn api_key(row: &Row) -> Result<ApiKey, DbError> {
-    Ok(ApiKey {
-        key_id: column(row, "key_id")?,
-        name: column(row, "name")?,
-        user_id: column::<Option<Uuid>>(row, "user_id")?.map(UserId),
-        scope: parsed(row, "scopes")?,
-        created_at: column(row, "created_at")?,
-        expires_at: column(row, "expires_at")?,
-        revoked_at: column(row, "revoked_at")?,
-        last_used_at: column(row, "last_used_at")?,
-    })
-}
+row_type!(ApiKey { key_id, name, user_id, scope, created_at, expires_at, revoked_at, last_used_at });
+read_as_text!(Scope);
 
-/// The key with this SHA-256 (64 lower-case hex digits), and the note that it was used: once an hour, so that a busy
-/// key costs no write a request. The caller checks expiry and revocation.
+const COLUMNS: &str =
+    "k.key_id, k.name, k.user_id, k.scopes AS scope, k.created_at, k.expires_at, k.revoked_at, k.last_used_at
+FROM upload_pipeline.api_keys AS k";
+
+/// The key with this SHA-256 (64 lower-case hex digits). Writes that it was used, once an hour, so that a busy key does
+/// not cost a write for each request. The caller checks expiry and revocation.
 pub async fn get_api_key(db: &impl Session, key_sha256: &str) -> Result<Option<ApiKey>, DbError> {
-    let row = db
-        .row(
+    db.find(
+        &format!(
             "-- get_api_key
 WITH used AS (
   UPDATE upload_pipeline.api_keys AS k
@@ -135,16 +125,15 @@ WITH used AS (
   WHERE k.key_sha256 = $1 AND k.revoked_at IS NULL
     AND k.last_used_at IS DISTINCT FROM date_trunc('hour', now())
 )
-SELECT k.key_id, k.name, k.user_id, k.scopes, k.created_at, k.expires_at, k.revoked_at, k.last_used_at
-FROM upload_pipeline.api_keys AS k
-WHERE k.key_sha256 = $1",
-            &[(&key_sha256, Type::TEXT)],
-        )
-        .await?;
-    row.as_ref().map(api_key).transpose()
+SELECT {COLUMNS}
+WHERE k.key_sha256 = $1"
+        ),
+        &[&key_sha256],
+    )
+    .await
 }
 
-/// A key to be.
+/// A new key, before it is inserted.
 #[derive(Debug, Clone)]
 pub struct NewApiKey<'a> {
     /// What a person calls it.
@@ -166,14 +155,7 @@ pub async fn insert_api_key(db: &impl Session, key: &NewApiKey<'_>) -> Result<Uu
         "-- insert_api_key
 INSERT INTO upload_pipeline.api_keys (key_id, name, key_sha256, user_id, scopes, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6)",
-        &[
-            (&key_id, Type::UUID),
-            (&key.name, Type::TEXT),
-            (&key.key_sha256, Type::TEXT),
-            (&key.user_id.map(|user| user.0), Type::UUID),
-            (&key.scope.as_str(), Type::TEXT),
-            (&key.expires_at, Type::TIMESTAMPTZ),
-        ],
+        &[&key_id, &key.name, &key.key_sha256, &key.user_id.map(|user| user.0), &key.scope.as_str(), &key.expires_at],
     )
     .await?;
     Ok(key_id)
@@ -181,43 +163,40 @@ VALUES ($1, $2, $3, $4, $5, $6)",
 
 /// All keys, newest first, revoked ones included.
 pub async fn list_api_keys(db: &impl Session) -> Result<Vec<ApiKey>, DbError> {
-    let rows = db
-        .rows(
+    db.list(
+        &format!(
             "-- list_api_keys
-SELECT k.key_id, k.name, k.user_id, k.scopes, k.created_at, k.expires_at, k.revoked_at, k.last_used_at
-FROM upload_pipeline.api_keys AS k
-ORDER BY k.created_at DESC, k.key_id DESC",
-            &[],
-        )
-        .await?;
-    rows.iter().map(api_key).collect()
+SELECT {COLUMNS}
+ORDER BY k.created_at DESC, k.key_id DESC"
+        ),
+        &[],
+    )
+    .await
 }
 
-/// Whether a key has been revoked, or is gone, since it let somebody in.
+/// Whether a key that was accepted earlier has since been revoked or deleted.
 pub async fn is_api_key_revoked(db: &impl Session, key_id: Uuid) -> Result<bool, DbError> {
     let valid = db
-        .run(
+        .run_any(
             "-- is_api_key_revoked
 SELECT FROM upload_pipeline.api_keys AS k
 WHERE k.key_id = $1 AND k.revoked_at IS NULL",
-            &[(&key_id, Type::UUID)],
+            &[&key_id],
         )
         .await?;
-    Ok(valid == 0)
+    Ok(!valid)
 }
 
-/// Revokes a key at once; whether there was such a key that was not revoked yet.
+/// Revokes a key at once; `false`: there is no valid key with this id.
 pub async fn revoke_api_key(db: &impl Session, key_id: Uuid) -> Result<bool, DbError> {
-    let revoked = db
-        .run(
-            "-- revoke_api_key
+    db.run_any(
+        "-- revoke_api_key
 UPDATE upload_pipeline.api_keys AS k
 SET revoked_at = now()
 WHERE k.key_id = $1 AND k.revoked_at IS NULL",
-            &[(&key_id, Type::UUID)],
-        )
-        .await?;
-    Ok(revoked > 0)
+        &[&key_id],
+    )
+    .await
 }
 
 #[cfg(test)]

@@ -1,31 +1,28 @@
-//! The rows of the canaries' user: what `app check` stores for a moment while it tries the system out.
+//! The rows of the canaries' user: what `app check` stores while it runs.
 
 use std::time::Duration;
 
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::jobs::WAITING;
 use domain::{DocumentId, UserId};
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session, row_type};
 
 /// `user`'s documents that are older than `age`.
 pub async fn list_canary_documents(db: &impl Session, user: UserId, age: Duration) -> Result<Vec<DocumentId>, DbError> {
-    let rows = db
-        .rows(
-            "-- list_canary_documents
+    db.list(
+        "-- list_canary_documents
 SELECT d.document_id
 FROM upload_pipeline.documents AS d
 WHERE d.user_id = $1 AND d.created_at < now() - $2 * interval '1 second'
 ORDER BY d.created_at
 LIMIT 100",
-            &[(&user.0, Type::UUID), (&age.as_secs_f64(), Type::FLOAT8)],
-        )
-        .await?;
-    rows.iter().map(|row| Ok(DocumentId(column(row, "document_id")?))).collect()
+        &[&user.0, &age.as_secs_f64()],
+    )
+    .await
 }
 
-/// Stops the document's jobs that no worker has in hand, so that none takes them up.
+/// Cancels the document's waiting jobs, so that no worker claims them.
 pub async fn cancel_waiting_canary(db: &impl Session, user: UserId, document: DocumentId) -> Result<u64, DbError> {
     db.run(
         &format!(
@@ -34,7 +31,7 @@ UPDATE upload_pipeline.upload_jobs AS j
 SET state = 'cancelled', lease_epoch = j.lease_epoch + 1, finished_at = now(), updated_at = now()
 WHERE j.document_id = $1 AND j.user_id = $2 AND j.state IN {WAITING}"
         ),
-        &[(&document.0, Type::UUID), (&user.0, Type::UUID)],
+        &[&document.0, &user.0],
     )
     .await
 }
@@ -42,33 +39,32 @@ WHERE j.document_id = $1 AND j.user_id = $2 AND j.state IN {WAITING}"
 /// Workers that might still write for a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CanaryHolders {
-    /// Jobs that a worker has in hand.
+    /// Jobs that a worker runs.
     pub held: i64,
-    /// Jobs that were taken over from a worker that fell silent, and may wake.
+    /// Jobs that were taken over from a worker whose heartbeat stopped, and which may resume.
     pub taken_over: i64,
 }
 
+row_type!(CanaryHolders { held, taken_over });
+
 /// Workers that might still write for a document. A lease that ran out a minute ago holds nothing.
 pub async fn count_canary_holders(db: &impl Session, document: DocumentId) -> Result<CanaryHolders, DbError> {
-    let row = db
-        .row(
-            "-- count_canary_holders
+    db.one(
+        "-- count_canary_holders
 SELECT count(*) FILTER (WHERE j.state = 'working' AND j.lease_expires_at > now() - interval '1 minute') AS held,
   count(*) FILTER (WHERE j.crash_count > 0) AS taken_over
 FROM upload_pipeline.upload_jobs AS j
 WHERE j.document_id = $1",
-            &[(&document.0, Type::UUID)],
-        )
-        .await?
-        .ok_or_else(|| DbError::row("count_canary_holders", &"no row"))?;
-    Ok(CanaryHolders { held: column(&row, "held")?, taken_over: column(&row, "taken_over")? })
+        &[&document.0],
+    )
+    .await
 }
 
-/// Takes the document's jobs away from the workers that have them in hand; how long the longest lease would still have held. By
-/// then at the latest its worker has dropped the step.
+/// Cancels the document's running jobs; returns how long the longest lease would still have lasted. By then its worker
+/// has stopped the step.
 pub async fn cancel_held_canary(db: &impl Session, user: UserId, document: DocumentId) -> Result<Duration, DbError> {
-    let rows = db
-        .rows(
+    let leases: Vec<Duration> = db
+        .list(
             "-- cancel_held_canary
 WITH held AS (
   SELECT j.job_id, j.lease_expires_at
@@ -82,34 +78,33 @@ SET state = 'cancelled', lease_epoch = j.lease_epoch + 1, claimed_by = NULL, lea
 FROM held
 WHERE j.job_id = held.job_id
 RETURNING coalesce(extract(epoch FROM held.lease_expires_at - now()), 0)::float8 AS seconds",
-            &[(&document.0, Type::UUID), (&user.0, Type::UUID)],
+            &[&document.0, &user.0],
         )
         .await?;
-    let seconds = rows.iter().map(|row| column::<f64>(row, "seconds")).collect::<Result<Vec<_>, _>>()?;
-    let longest = seconds.into_iter().fold(0.0, f64::max);
-    Ok(Duration::try_from_secs_f64(longest).unwrap_or(Duration::MAX))
+    Ok(leases.into_iter().max().unwrap_or_default())
 }
 
-/// An object of a canary, and the row that knows of it.
+/// An object of a canary, as its row names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CanaryObject {
     /// Its key.
     pub storage_key: String,
-    /// Whether it is known to be gone.
+    /// Whether the object is known to be gone.
     pub gone: bool,
 }
 
-/// Objects of `user`'s deleted document; or, where none is named, all of documents deleted before `age` and of uploads that
-/// are older and no document's.
+row_type!(CanaryObject { storage_key, gone });
+
+/// Objects of `user`'s deleted document; without a document, those of all documents deleted more than `age` ago and of
+/// older uploads that belong to no document.
 pub async fn list_canary_objects(
     db: &impl Session,
     user: UserId,
     document: Option<DocumentId>,
     age: Duration,
 ) -> Result<Vec<CanaryObject>, DbError> {
-    let rows = db
-        .rows(
-            "-- list_canary_objects
+    db.list(
+        "-- list_canary_objects
 SELECT s.storage_key, s.deleted_at IS NOT NULL AS gone
 FROM upload_pipeline.storage_deletions AS s
 WHERE s.user_id = $1
@@ -120,19 +115,12 @@ FROM upload_pipeline.uploads AS u
 WHERE u.user_id = $1 AND $2::uuid IS NULL AND u.created_at < now() - $3 * interval '1 second'
   AND NOT EXISTS (SELECT FROM upload_pipeline.documents AS d WHERE d.document_id = u.document_id)
 LIMIT 500",
-            &[
-                (&user.0, Type::UUID),
-                (&document.map(|document| document.0), Type::UUID),
-                (&age.as_secs_f64(), Type::FLOAT8),
-            ],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| Ok(CanaryObject { storage_key: column(row, "storage_key")?, gone: column(row, "gone")? }))
-        .collect()
+        &[&user.0, &document.map(|document| document.0), &age.as_secs_f64()],
+    )
+    .await
 }
 
-/// Forgets an object that is gone: its receipt, and the upload that brought it.
+/// Deletes the receipt and the upload of an object that is gone.
 pub async fn forget_canary_object(db: &impl Session, user: UserId, storage_key: &str) -> Result<(), DbError> {
     db.run(
         "-- forget_canary_object
@@ -142,7 +130,7 @@ WITH receipt AS (
 )
 DELETE FROM upload_pipeline.uploads AS u
 WHERE u.user_id = $1 AND u.storage_key = $2",
-        &[(&user.0, Type::UUID), (&storage_key, Type::TEXT)],
+        &[&user.0, &storage_key],
     )
     .await
     .map(drop)
@@ -160,21 +148,19 @@ pub async fn delete_canary_keys(
 DELETE FROM upload_pipeline.api_keys AS k
 WHERE k.user_id = $1
   AND CASE WHEN $2::uuid IS NULL THEN k.created_at < now() - $3 * interval '1 second' ELSE k.key_id = $2 END",
-        &[(&user.0, Type::UUID), (&key_id, Type::UUID), (&age.as_secs_f64(), Type::FLOAT8)],
+        &[&user.0, &key_id, &age.as_secs_f64()],
     )
     .await
 }
 
-/// Where the bytes of a document lie.
+/// The key of a document's bytes.
 pub async fn get_canary_key(db: &impl Session, user: UserId, document: DocumentId) -> Result<Option<String>, DbError> {
-    let row = db
-        .row(
-            "-- get_canary_key
+    db.find(
+        "-- get_canary_key
 SELECT d.raw_path
 FROM upload_pipeline.documents AS d
 WHERE d.user_id = $1 AND d.document_id = $2",
-            &[(&user.0, Type::UUID), (&document.0, Type::UUID)],
-        )
-        .await?;
-    row.map(|row| column(&row, "raw_path")).transpose()
+        &[&user.0, &document.0],
+    )
+    .await
 }

@@ -3,7 +3,6 @@
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::jobs::{advance_job, lock_lease, save_progress};
@@ -11,7 +10,7 @@ use domain::{
     ChunkId, DocumentId, Fence, Lease, Status, Step, hex,
     ports::{Chunk, EmbedModel},
 };
-use pg::{Db, DbError, Session, session::column};
+use pg::{Db, DbError, Session, row_type};
 
 /// Rows an INSERT carries: large enough that round trips do not count, small enough for one message.
 const ROWS_PER_INSERT: usize = 500;
@@ -58,12 +57,7 @@ async fn delete_other_chunks(
         "-- delete_other_chunks
 DELETE FROM upload_pipeline.document_chunks AS c
 WHERE c.document_id = $1 AND (c.chunker_name <> $2 OR c.chunker_version <> $3 OR c.chunk_ord >= $4)",
-        &[
-            (&document.0, Type::UUID),
-            (&chunker.name, Type::TEXT),
-            (&chunker.version, Type::TEXT),
-            (&ordinal(keep), Type::INT4),
-        ],
+        &[&document.0, &chunker.name, &chunker.version, &ordinal(keep)],
     )
     .await
     .map(drop)
@@ -105,17 +99,17 @@ SET text = excluded.text,
     embed_updated_at = CASE WHEN c.chunk_sha = excluded.chunk_sha THEN c.embed_updated_at END,
     updated_at = now()",
         &[
-            (&document.0, Type::UUID),
-            (&chunker.name, Type::TEXT),
-            (&chunker.version, Type::TEXT),
-            (&ids, Type::UUID_ARRAY),
-            (&ords, Type::INT4_ARRAY),
-            (&texts, Type::TEXT_ARRAY),
-            (&headings, Type::TEXT_ARRAY),
-            (&shas, Type::TEXT_ARRAY),
-            (&page_firsts, Type::INT4_ARRAY),
-            (&page_lasts, Type::INT4_ARRAY),
-            (&tokens, Type::INT4_ARRAY),
+            &document.0,
+            &chunker.name,
+            &chunker.version,
+            &ids,
+            &ords,
+            &texts,
+            &headings,
+            &shas,
+            &page_firsts,
+            &page_lasts,
+            &tokens,
         ],
     )
     .await
@@ -124,7 +118,7 @@ SET text = excluded.text,
 
 /// SHA-256 of what is embedded, so that a chunk is embedded again only when that changed.
 fn chunk_sha(chunk: &Chunk) -> String {
-    hex(Sha256::digest(format!("{}\n{}", chunk.heading, chunk.text).as_bytes()))
+    hex(Sha256::digest(format!("{}\n{}", chunk.heading, chunk.text)))
 }
 
 fn ordinal(index: usize) -> i32 {
@@ -144,6 +138,8 @@ pub struct PendingChunk {
     pub chunk_sha: String,
 }
 
+row_type!(PendingChunk { chunk_id, heading, text, chunk_sha });
+
 /// The first `limit` chunks, in order of the text, that have no vector of `model`.
 pub async fn list_pending_chunks(
     db: &impl Session,
@@ -151,54 +147,35 @@ pub async fn list_pending_chunks(
     model: &EmbedModel,
     limit: i64,
 ) -> Result<Vec<PendingChunk>, DbError> {
-    let rows = db
-        .rows(
-            "-- list_pending_chunks
+    db.list(
+        "-- list_pending_chunks
 SELECT c.chunk_id, c.heading, c.text, c.chunk_sha
 FROM upload_pipeline.document_chunks AS c
 WHERE c.document_id = $1
   AND (c.embedding IS NULL OR c.embed_model <> $2 OR c.embed_version <> $3 OR c.vector_dim <> $4)
 ORDER BY c.chunk_ord
 LIMIT $5",
-            &[
-                (&document.0, Type::UUID),
-                (&model.name, Type::TEXT),
-                (&model.version, Type::TEXT),
-                (&ordinal(model.dim), Type::INT4),
-                (&limit, Type::INT8),
-            ],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(PendingChunk {
-                chunk_id: ChunkId(column(row, "chunk_id")?),
-                heading: column(row, "heading")?,
-                text: column(row, "text")?,
-                chunk_sha: column(row, "chunk_sha")?,
-            })
-        })
-        .collect()
+        &[&document.0, &model.name, &model.version, &ordinal(model.dim), &limit],
+    )
+    .await
 }
 
 /// How many chunks a document has, and how many have a vector of `model`.
 pub async fn count_chunks(db: &impl Session, document: DocumentId, model: &EmbedModel) -> Result<(i64, i64), DbError> {
-    let row = db
-        .row(
-            "-- count_chunks
+    db.one(
+        "-- count_chunks
 SELECT count(*) AS chunks,
   count(*) FILTER (WHERE c.embedding IS NOT NULL AND c.embed_model = $2 AND c.embed_version = $3 AND c.vector_dim = $4) AS embedded
 FROM upload_pipeline.document_chunks AS c
 WHERE c.document_id = $1",
             &[
-                (&document.0, Type::UUID),
-                (&model.name, Type::TEXT),
-                (&model.version, Type::TEXT),
-                (&ordinal(model.dim), Type::INT4),
+                &document.0,
+                &model.name,
+                &model.version,
+                &ordinal(model.dim),
             ],
         )
-        .await?;
-    row.map_or(Ok((0, 0)), |row| Ok((column(&row, "chunks")?, column(&row, "embedded")?)))
+        .await
 }
 
 /// Commits one batch of vectors and the counts, in one transaction under the lease: what was embedded is never
@@ -240,14 +217,7 @@ SET embedding = ($3::real[])[(n.i - 1) * $6 + 1 : n.i * $6]::vector,
     updated_at = now()
 FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS n (chunk_id, chunk_sha, i)
 WHERE c.chunk_id = n.chunk_id AND c.chunk_sha = n.chunk_sha",
-        &[
-            (&ids, Type::UUID_ARRAY),
-            (&shas, Type::TEXT_ARRAY),
-            (&flat, Type::FLOAT4_ARRAY),
-            (&model.name, Type::TEXT),
-            (&model.version, Type::TEXT),
-            (&ordinal(model.dim), Type::INT4),
-        ],
+        &[&ids, &shas, &flat, &model.name, &model.version, &ordinal(model.dim)],
     )
     .await
     .map(drop)

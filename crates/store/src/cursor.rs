@@ -1,10 +1,10 @@
-//! Where a list goes on: behind the row that a page ended with.
+//! Where a list continues: after the last row of the page before.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// The key of the last row of a page: newest first, by (`created_at`, id). A row keeps its key for good, so what comes
-/// in between two pages is on neither, and nothing else moves.
+/// The key of the last row of a page: newest first, by (`created_at`, id). A row never changes its key, so rows
+/// inserted between two pages appear on neither, and no other row moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     /// Its `created_at`, to the microsecond, as Postgres keeps it.
@@ -14,7 +14,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// As bytes, for the wire.
+    /// Encodes the cursor as bytes.
     pub fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
         bytes[..16].copy_from_slice(&self.created_at.unix_timestamp_nanos().to_be_bytes());
@@ -22,7 +22,7 @@ impl Cursor {
         bytes
     }
 
-    /// Back from the wire. `None`: no time that a row could have.
+    /// Decodes a cursor. `None`: the time is none that a row could have.
     pub fn from_bytes(bytes: [u8; 32]) -> Option<Self> {
         let (mut at, mut id) = ([0; 16], [0; 16]);
         at.copy_from_slice(&bytes[..16]);

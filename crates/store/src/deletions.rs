@@ -1,24 +1,25 @@
 //! The table `storage_deletions`: objects to delete, and the receipt that says when they are gone.
 
 use time::OffsetDateTime;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use domain::{DocumentId, UserId};
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session, row_type};
 
 /// A deletion, over all its objects.
 #[derive(Debug, Clone, Copy)]
 pub struct Deletion {
     /// The receipt.
     pub deletion_id: Uuid,
-    /// The document that is gone.
+    /// The deleted document.
     pub document_id: DocumentId,
     /// Objects not yet known to be gone.
     pub objects_pending: i64,
-    /// When the owner asked.
+    /// When the owner deleted it.
     pub requested_at: OffsetDateTime,
 }
+
+row_type!(Deletion { deletion_id, document_id, objects_pending, requested_at });
 
 /// Hands objects to housekeeping, which deletes each twice, a lease apart. Empty keys are left out.
 pub async fn insert_deletions(
@@ -34,30 +35,20 @@ INSERT INTO upload_pipeline.storage_deletions (deletion_id, user_id, document_id
 SELECT DISTINCT $1::uuid, $2::uuid, $3::uuid, k.storage_key
 FROM unnest($4::text[]) AS k (storage_key)
 WHERE k.storage_key <> ''",
-        &[(&deletion_id, Type::UUID), (&user.0, Type::UUID), (&document.0, Type::UUID), (&keys, Type::TEXT_ARRAY)],
+        &[&deletion_id, &user.0, &document.0, &keys],
     )
     .await
 }
 
 /// `user`'s receipt with this id.
 pub async fn get_deletion(db: &impl Session, user: UserId, deletion_id: Uuid) -> Result<Option<Deletion>, DbError> {
-    let row = db
-        .row(
-            "-- get_deletion
-SELECT s.document_id, min(s.requested_at) AS requested_at, count(*) FILTER (WHERE s.deleted_at IS NULL) AS objects_pending
+    db.find(
+        "-- get_deletion
+SELECT s.deletion_id, s.document_id, min(s.requested_at) AS requested_at, count(*) FILTER (WHERE s.deleted_at IS NULL) AS objects_pending
 FROM upload_pipeline.storage_deletions AS s
 WHERE s.user_id = $1 AND s.deletion_id = $2
-GROUP BY s.document_id",
-            &[(&user.0, Type::UUID), (&deletion_id, Type::UUID)],
+GROUP BY s.deletion_id, s.document_id",
+            &[&user.0, &deletion_id],
         )
-        .await?;
-    row.map(|row| {
-        Ok(Deletion {
-            deletion_id,
-            document_id: DocumentId(column(&row, "document_id")?),
-            objects_pending: column(&row, "objects_pending")?,
-            requested_at: column(&row, "requested_at")?,
-        })
-    })
-    .transpose()
+    .await
 }

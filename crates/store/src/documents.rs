@@ -1,10 +1,9 @@
-//! The table `documents` and its chunks, as their owner sees them, and deleting them.
+//! The table `documents` and its chunks, as their owner reads and deletes them.
 //!
-//! Whoever holds more than one row here locks the user's uploads first, then the document's jobs, then the document:
-//! a worker's statements take a job before its document, too.
+//! A transaction that locks more than one row locks the user's uploads first, then the document's jobs, then the
+//! document. A worker's statements also lock a job before its document.
 
 use time::OffsetDateTime;
-use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
 use super::{
@@ -13,10 +12,7 @@ use super::{
     uploads::lock_user_uploads,
 };
 use domain::{ChunkId, DocumentId, JobId, Status, UserId};
-use pg::{
-    Db, DbError, Session,
-    session::{column, moment},
-};
+use pg::{Db, DbError, Session, row_type};
 
 /// A document.
 #[derive(Debug, Clone)]
@@ -41,11 +37,26 @@ pub struct Document {
     pub chunks: i64,
     /// Its latest job.
     pub job_id: Option<JobId>,
-    /// When it came.
+    /// When it was created.
     pub created_at: OffsetDateTime,
     /// When it last changed.
     pub updated_at: OffsetDateTime,
 }
+
+row_type!(Document {
+    document_id,
+    filename,
+    mime,
+    bytes_len,
+    file_sha256,
+    processing_status,
+    kind,
+    page_count,
+    chunks,
+    job_id,
+    created_at,
+    updated_at
+});
 
 const COLUMNS: &str =
     "d.document_id, d.filename, d.mime, d.bytes_len, d.file_sha256, d.processing_status, d.kind, d.page_count,
@@ -58,23 +69,6 @@ const COLUMNS: &str =
   d.created_at, d.updated_at
 FROM upload_pipeline.documents AS d";
 
-fn document(row: &Row) -> Result<Document, DbError> {
-    Ok(Document {
-        document_id: DocumentId(column(row, "document_id")?),
-        filename: column(row, "filename")?,
-        mime: column(row, "mime")?,
-        bytes_len: column(row, "bytes_len")?,
-        file_sha256: column(row, "file_sha256")?,
-        processing_status: column(row, "processing_status")?,
-        kind: column(row, "kind")?,
-        page_count: column(row, "page_count")?,
-        chunks: column(row, "chunks")?,
-        job_id: column::<Option<Uuid>>(row, "job_id")?.map(JobId),
-        created_at: moment(row, "created_at")?,
-        updated_at: moment(row, "updated_at")?,
-    })
-}
-
 /// `user`'s document with this id.
 pub async fn get_document(db: &impl Session, user: UserId, id: DocumentId) -> Result<Option<Document>, DbError> {
     let sql = format!(
@@ -82,23 +76,22 @@ pub async fn get_document(db: &impl Session, user: UserId, id: DocumentId) -> Re
 SELECT {COLUMNS}
 WHERE d.document_id = $1 AND d.user_id = $2"
     );
-    let row = db.row(&sql, &[(&id.0, Type::UUID), (&user.0, Type::UUID)]).await?;
-    row.as_ref().map(document).transpose()
+    db.find(&sql, &[&id.0, &user.0]).await
 }
 
-/// Which documents of a user; what is not given, does not narrow.
+/// Filters a user's documents; `None` filters nothing.
 #[derive(Debug, Clone, Default)]
 pub struct DocumentFilter {
     /// Whose latest job is at this status.
     pub processing_status: Option<Status>,
-    /// That are this by their content.
+    /// With this kind of content.
     pub kind: Option<String>,
     /// Whose file name holds this, whatever the case.
     pub filename: Option<String>,
 }
 
 /// Up to `limit` of `user`'s documents behind `after`, newest first. A filter reads on through this user's documents
-/// until the page is full, and through nobody else's.
+/// only, until the page is full.
 pub async fn list_documents(
     db: &impl Session,
     user: UserId,
@@ -117,21 +110,19 @@ WHERE d.user_id = $1
 ORDER BY d.created_at DESC, d.document_id DESC
 LIMIT $7"
     );
-    let rows = db
-        .rows(
-            &sql,
-            &[
-                (&user.0, Type::UUID),
-                (&after.map(|cursor| cursor.created_at), Type::TIMESTAMPTZ),
-                (&after.map(|cursor| cursor.id), Type::UUID),
-                (&filter.processing_status.map(Status::as_str), Type::TEXT),
-                (&filter.kind, Type::TEXT),
-                (&filter.filename, Type::TEXT),
-                (&limit, Type::INT8),
-            ],
-        )
-        .await?;
-    rows.iter().map(document).collect()
+    db.list(
+        &sql,
+        &[
+            &user.0,
+            &after.map(|cursor| cursor.created_at),
+            &after.map(|cursor| cursor.id),
+            &filter.processing_status.map(Status::as_str),
+            &filter.kind,
+            &filter.filename,
+            &limit,
+        ],
+    )
+    .await
 }
 
 /// A passage of a document.
@@ -153,6 +144,8 @@ pub struct StoredChunk {
     pub embedded: bool,
 }
 
+row_type!(StoredChunk { chunk_id, ord, heading, text, page_first, page_last, embedded });
+
 /// Up to `limit` chunks of `user`'s document behind the place `after` (-1: from the first), in order of the text.
 pub async fn list_chunks(
     db: &impl Session,
@@ -161,34 +154,20 @@ pub async fn list_chunks(
     after: i32,
     limit: i64,
 ) -> Result<Vec<StoredChunk>, DbError> {
-    let rows = db
-        .rows(
-            "-- list_chunks
-SELECT c.chunk_id, c.chunk_ord, c.heading, c.text, c.page_first, c.page_last, c.embedding IS NOT NULL AS embedded
+    db.list(
+        "-- list_chunks
+SELECT c.chunk_id, c.chunk_ord AS ord, c.heading, c.text, c.page_first, c.page_last, c.embedding IS NOT NULL AS embedded
 FROM upload_pipeline.document_chunks AS c
 JOIN upload_pipeline.documents AS d ON d.document_id = c.document_id
 WHERE c.document_id = $1 AND d.user_id = $2 AND c.chunk_ord > $3
 ORDER BY c.chunk_ord
 LIMIT $4",
-            &[(&id.0, Type::UUID), (&user.0, Type::UUID), (&after, Type::INT4), (&limit, Type::INT8)],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(StoredChunk {
-                chunk_id: ChunkId(column(row, "chunk_id")?),
-                ord: column(row, "chunk_ord")?,
-                heading: column(row, "heading")?,
-                text: column(row, "text")?,
-                page_first: column(row, "page_first")?,
-                page_last: column(row, "page_last")?,
-                embedded: column(row, "embedded")?,
-            })
-        })
-        .collect()
+        &[&id.0, &user.0, &after, &limit],
+    )
+    .await
 }
 
-/// Holds all jobs of a document until the transaction ends.
+/// Locks all jobs of a document until the transaction ends.
 pub async fn lock_jobs_of_document(tx: &impl Session, id: DocumentId) -> Result<u64, DbError> {
     tx.run(
         "-- lock_jobs_of_document
@@ -197,24 +176,24 @@ FROM upload_pipeline.upload_jobs AS j
 WHERE j.document_id = $1
 ORDER BY j.job_id
 FOR UPDATE",
-        &[(&id.0, Type::UUID)],
+        &[&id.0],
     )
     .await
 }
 
-/// What became of the wish to delete.
+/// The result of a deletion.
 #[derive(Debug, Clone, Copy)]
 pub enum Deleting {
     /// Its rows are gone; the receipt.
     Deleted(Deletion),
-    /// It is not as it was seen.
+    /// It has changed since it was seen.
     Changed,
     /// No such document of this user.
     NotFound,
 }
 
-/// Deletes `user`'s document with its jobs, chunks and events, and hands every object that it ever had to housekeeping.
-/// A running step is shut out by the loss of its job's row. `None`: there is no such document.
+/// Deletes `user`'s document with its jobs, chunks and events, and hands all its objects to housekeeping. A running
+/// step can write nothing more, since its job's row is gone. `None`: there is no such document.
 pub async fn delete_document(db: &Db, user: UserId, id: DocumentId) -> Result<Option<Deletion>, DbError> {
     Ok(match delete_expected_document(db, user, id, None).await? {
         Deleting::Deleted(deletion) => Some(deletion),
@@ -222,7 +201,7 @@ pub async fn delete_document(db: &Db, user: UserId, id: DocumentId) -> Result<Op
     })
 }
 
-/// As [`delete_document`], if the document is as `expected`, which is asked while no worker can change it.
+/// As [`delete_document`], if the document is as `expected`, which is checked while no worker can change it.
 pub async fn delete_expected_document(
     db: &Db,
     user: UserId,
@@ -249,38 +228,29 @@ pub async fn delete_expected_document(
     .await
 }
 
-/// The row goes, and by cascade its jobs, chunks and events; the keys that it named.
+/// Deletes the row, and by cascade its jobs, chunks and events; returns the keys of its objects.
 async fn delete_document_row(tx: &impl Session, user: UserId, id: DocumentId) -> Result<Option<Vec<String>>, DbError> {
-    let row = tx
-        .row(
-            "-- delete_document_row
+    tx.find(
+        "-- delete_document_row
 DELETE FROM upload_pipeline.documents AS d
 WHERE d.document_id = $1 AND d.user_id = $2
-RETURNING d.raw_path, d.parsed_path",
-            &[(&id.0, Type::UUID), (&user.0, Type::UUID)],
-        )
-        .await?;
-    row.map(|row| {
-        let raw: String = column(&row, "raw_path")?;
-        let parsed: Option<String> = column(&row, "parsed_path")?;
-        Ok(std::iter::once(raw).chain(parsed).collect())
-    })
-    .transpose()
+RETURNING array_remove(ARRAY[d.raw_path, d.parsed_path], NULL) AS keys",
+        &[&id.0, &user.0],
+    )
+    .await
 }
 
-/// Takes out of a document's uploads what they say about it; their keys. The rows stay until they expire: they count
-/// against the day's uploads, and let housekeeping find an object that a slow PUT stores only now.
+/// Removes from a document's uploads what they say about it; returns their keys. The rows stay until they expire: they
+/// count against the day's uploads, and with them housekeeping finds an object that a slow PUT stores only now.
 async fn forget_uploads(tx: &impl Session, user: UserId, id: DocumentId) -> Result<Vec<String>, DbError> {
-    let rows = tx
-        .rows(
-            "-- forget_uploads
+    tx.list(
+        "-- forget_uploads
 UPDATE upload_pipeline.uploads AS u
 SET document_id = NULL, job_id = NULL, filename = '', mime = '', bytes_len = NULL, file_sha256 = NULL,
     expires_at = least(u.expires_at, now() + interval '1 day')
 WHERE u.user_id = $1 AND u.document_id = $2
 RETURNING u.storage_key",
-            &[(&user.0, Type::UUID), (&id.0, Type::UUID)],
-        )
-        .await?;
-    rows.iter().map(|row| column(row, "storage_key")).collect()
+        &[&user.0, &id.0],
+    )
+    .await
 }

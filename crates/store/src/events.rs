@@ -1,15 +1,14 @@
-//! The table `events`: the timeline of jobs. Rows are written by the statements of what happened.
+//! The table `events`: the timeline of jobs. The statement that changes a job writes its event.
 
 use serde_json::Value;
 use time::OffsetDateTime;
-use tokio_postgres::{Row, types::Type};
 
 use domain::{JobId, UserId};
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session, row_type};
 
-/// How far back events are counted, in seconds. Source: ours; an alert that looks for this long is quick and not jumpy.
+/// How far back events are counted, in seconds: short enough for a quick alert, long enough for a steady one.
 pub const RECENT_SECONDS: u32 = 300;
-/// Events read at the most. Source: measured; some 2000 jobs' worth, 15 ms.
+/// Events read at the most: those of about 2,000 jobs; measured: 15 ms.
 pub const RECENT_EVENTS: i64 = 20_000;
 
 /// One thing that happened to a job.
@@ -29,18 +28,9 @@ pub struct Event {
     pub payload: Option<Value>,
 }
 
-fn event(row: &Row) -> Result<Event, DbError> {
-    Ok(Event {
-        seq: column(row, "seq")?,
-        ts: column(row, "ts")?,
-        kind: column(row, "type")?,
-        severity: column(row, "severity")?,
-        code: column(row, "code")?,
-        payload: column(row, "payload")?,
-    })
-}
+row_type!(Event { seq, ts, kind, severity, code, payload });
 
-/// Up to `limit` events of `user`'s job behind `after`, oldest first. Empty, too, for a job of somebody else.
+/// Up to `limit` events of `user`'s job behind `after`, oldest first. Also empty for another user's job.
 pub async fn list_events(
     db: &impl Session,
     user: UserId,
@@ -48,19 +38,17 @@ pub async fn list_events(
     after: i64,
     limit: i64,
 ) -> Result<Vec<Event>, DbError> {
-    let rows = db
-        .rows(
-            "-- list_events
-SELECT e.seq, e.ts, e.type, e.severity, e.code, e.payload
+    db.list(
+        "-- list_events
+SELECT e.seq, e.ts, e.type AS kind, e.severity, e.code, e.payload
 FROM upload_pipeline.events AS e
 JOIN upload_pipeline.upload_jobs AS j ON j.job_id = e.job_id
 WHERE e.job_id = $1 AND j.user_id = $2 AND e.seq > $3
 ORDER BY e.seq
 LIMIT $4",
-            &[(&job.0, Type::UUID), (&user.0, Type::UUID), (&after, Type::INT8), (&limit, Type::INT8)],
-        )
-        .await?;
-    rows.iter().map(event).collect()
+        &[&job.0, &user.0, &after, &limit],
+    )
+    .await
 }
 
 /// Events of one type and class of error, of the last [`RECENT_SECONDS`].
@@ -74,9 +62,10 @@ pub struct RecentEvents {
     pub events: i64,
 }
 
-/// The statement that counts recent events; a test asks the planner about it. The newest are read and no more than a bounded
-/// number of them: where there are more, each kind's share is what is left to compare. What a class of another program's
-/// making would be called is not repeated.
+row_type!(RecentEvents { kind, class, events });
+
+/// The statement that counts recent events; a test checks its plan. It reads a bounded number of the newest: where
+/// there are more, the kinds can still be compared by their shares. A class that another program wrote is left out.
 pub const COUNT_RECENT_EVENTS: &str = "-- count_recent_events
 WITH recent AS MATERIALIZED (
   SELECT e.type, e.severity, e.payload
@@ -90,23 +79,13 @@ problem AS (
   FROM recent AS r
   WHERE r.type IN ('finalized', 'retry', 'error', 'taken_over') OR (r.type = 'handed_back' AND r.severity = 'error')
 )
-SELECT p.type, CASE WHEN p.class IN ('transient', 'quota', 'document', 'configuration') THEN p.class ELSE '' END AS class,
+SELECT p.type AS kind, CASE WHEN p.class IN ('transient', 'quota', 'document', 'configuration') THEN p.class ELSE '' END AS class,
   count(*) AS events
 FROM problem AS p
 GROUP BY 1, 2
 ORDER BY 1, 2";
 
-/// What became of jobs in the last minutes.
+/// Counts what became of jobs in the last minutes.
 pub async fn count_recent_events(db: &impl Session) -> Result<Vec<RecentEvents>, DbError> {
-    let params = (f64::from(RECENT_SECONDS), RECENT_EVENTS);
-    let rows = db.rows(COUNT_RECENT_EVENTS, &[(&params.0, Type::FLOAT8), (&params.1, Type::INT8)]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(RecentEvents {
-                kind: column(row, "type")?,
-                class: column(row, "class")?,
-                events: column(row, "events")?,
-            })
-        })
-        .collect()
+    db.list(COUNT_RECENT_EVENTS, &[&f64::from(RECENT_SECONDS), &RECENT_EVENTS]).await
 }

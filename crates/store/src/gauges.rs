@@ -1,16 +1,14 @@
-//! Figures about the queue and its tables, for `/metrics` and for the worker's own eyes.
+//! Figures about the queue and its tables, for `/metrics` and for housekeeping.
 //!
 //! None of them reads ended jobs: live and failed ones are counted through their partial indexes, the others
 //! estimated from what the last vacuum or ANALYZE left in the catalog. What is counted costs as many rows as it counts.
 
-use tokio_postgres::{Row, types::Type};
-
 use super::events::{RecentEvents, count_recent_events};
-use pg::{DbError, Session, session::column};
+use pg::{DbError, FromRow, Session, column, row_type};
 
 /// The tables whose dead rows slow the system down.
 pub const WATCHED_TABLES: [&str; 4] = ["upload_jobs", "events", "document_chunks", "workers"];
-/// A worker that was not seen for this long does not count as alive, in seconds. Source: ours; six heartbeats of the default.
+/// A worker without a heartbeat for this long does not count as alive, in seconds: six default heartbeats.
 const ALIVE_SECONDS: i32 = 60;
 /// All figures, as of about one moment.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +21,7 @@ pub struct Gauges {
     pub tables: Vec<TableGauge>,
     /// The transaction that has been open for longest in this database, other than our own; `None`: there is none.
     pub oldest_transaction: Option<OpenTransaction>,
-    /// Workers seen of late, by build.
+    /// Live workers, by build.
     pub workers: Vec<WorkerCount>,
     /// What became of jobs in the last minutes.
     pub recent: Vec<RecentEvents>,
@@ -42,9 +40,11 @@ pub struct JobCount {
     pub due_jobs: i64,
     /// How long the first of them has been due, in whole seconds; `None`: none is due, or they do not wait.
     pub due_for_seconds: Option<i64>,
-    /// How long ago the first of them was claimed, in whole seconds; `None`: nobody has them in hand.
+    /// How long ago the first of them was claimed, in whole seconds; `None`: no worker runs them.
     pub in_hand_for_seconds: Option<i64>,
 }
+
+row_type!(JobCount { state, status, jobs, due_jobs, due_for_seconds, in_hand_for_seconds });
 
 /// What the server knows of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,18 +59,22 @@ pub struct TableGauge {
     pub vacuumed_seconds_ago: Option<i64>,
 }
 
+row_type!(TableGauge { table, rows, dead_rows, vacuumed_seconds_ago });
+
 /// A transaction that is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenTransaction {
     /// For `pg_terminate_backend`; 0 for a prepared transaction, which `ROLLBACK PREPARED` ends.
     pub pid: i32,
-    /// Who says to have opened it: `application_name`, or the name of a prepared transaction.
+    /// `application_name` of the session, or the name of a prepared transaction.
     pub application_name: String,
     /// `active`, `idle in transaction` or `prepared`.
     pub state: String,
-    /// For how long, in whole seconds.
+    /// How long it has been open, in whole seconds.
     pub open_for_seconds: i64,
 }
+
+row_type!(OpenTransaction { pid, application_name, state, open_for_seconds });
 
 impl OpenTransaction {
     /// The statement that ends it, for a person to run.
@@ -89,11 +93,13 @@ pub struct WorkerCount {
     pub commit: String,
     /// How many.
     pub workers: i64,
-    /// Jobs in hand at their last heartbeats.
+    /// Running jobs at their last heartbeats.
     pub running_jobs: i64,
     /// Jobs that they can run at once.
     pub slots: i64,
 }
+
+row_type!(WorkerCount { commit, workers, running_jobs, slots });
 
 impl Gauges {
     /// Jobs in this state.
@@ -101,7 +107,7 @@ impl Gauges {
         self.jobs.iter().filter(|count| count.state == state).map(|count| count.jobs).sum()
     }
 
-    /// How long the first job that could run has been waiting for a worker, in seconds; 0 when none is due.
+    /// How long the oldest due job has waited for a worker, in seconds; 0 when none is due.
     pub fn oldest_due_seconds(&self) -> i64 {
         self.jobs.iter().filter_map(|count| count.due_for_seconds).max().unwrap_or(0)
     }
@@ -111,12 +117,12 @@ impl Gauges {
         self.jobs.iter().map(|count| count.due_jobs).sum()
     }
 
-    /// How long ago the first of the jobs in hand was claimed, in seconds; 0 when nobody has one.
+    /// How long ago the first of the running jobs was claimed, in seconds; 0 when none runs.
     pub fn longest_in_hand_seconds(&self) -> i64 {
         self.jobs.iter().filter_map(|count| count.in_hand_for_seconds).max().unwrap_or(0)
     }
 
-    /// Workers seen of late, of all builds.
+    /// Live workers of all builds.
     pub fn workers_alive(&self) -> i64 {
         self.workers.iter().map(|build| build.workers).sum()
     }
@@ -142,7 +148,7 @@ pub async fn get_gauges(db: &impl Session) -> Result<Gauges, DbError> {
     })
 }
 
-/// The statement that counts jobs; a test asks the planner about it.
+/// The statement that counts jobs; a test checks its plan.
 pub const COUNT_JOBS: &str = "-- count_jobs
 WITH counted AS (
   SELECT j.state, j.status, j.user_id, count(*) AS jobs, count(*) FILTER (WHERE j.run_at <= now()) AS due_jobs,
@@ -172,25 +178,14 @@ ORDER BY c.state, c.status";
 async fn count_jobs(db: &impl Session) -> Result<(Vec<JobCount>, i64), DbError> {
     let rows = db.rows(COUNT_JOBS, &[]).await?;
     let users_waiting = rows.first().map_or(Ok(0), |row| column(row, "users_waiting"))?;
-    let jobs = rows.iter().map(|row| {
-        Ok(JobCount {
-            state: column(row, "state")?,
-            status: column(row, "status")?,
-            jobs: column(row, "jobs")?,
-            due_jobs: column(row, "due_jobs")?,
-            due_for_seconds: column(row, "due_for_seconds")?,
-            in_hand_for_seconds: column(row, "in_hand_for_seconds")?,
-        })
-    });
-    Ok((jobs.collect::<Result<_, DbError>>()?, users_waiting))
+    Ok((rows.iter().map(JobCount::from_row).collect::<Result<_, _>>()?, users_waiting))
 }
 
 /// Rows and dead rows of the watched tables.
 pub async fn list_table_gauges(db: &impl Session) -> Result<Vec<TableGauge>, DbError> {
-    let rows = db
-        .rows(
-            "-- list_table_gauges
-SELECT c.relname::text AS table_name, greatest(c.reltuples, 0)::bigint AS row_count,
+    db.list(
+        "-- list_table_gauges
+SELECT c.relname::text AS table, greatest(c.reltuples, 0)::bigint AS rows,
   pg_stat_get_dead_tuples(c.oid) AS dead_rows,
   extract(epoch FROM now() - greatest(pg_stat_get_last_autovacuum_time(c.oid), pg_stat_get_last_vacuum_time(c.oid)))::bigint
     AS vacuumed_seconds_ago
@@ -198,27 +193,16 @@ FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = 'upload_pipeline' AND c.relname = ANY ($1) AND c.relkind = 'r'
 ORDER BY c.relname",
-            &[(&WATCHED_TABLES.as_slice(), Type::TEXT_ARRAY)],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(TableGauge {
-                table: column(row, "table_name")?,
-                rows: column(row, "row_count")?,
-                dead_rows: column(row, "dead_rows")?,
-                vacuumed_seconds_ago: column(row, "vacuumed_seconds_ago")?,
-            })
-        })
-        .collect()
+        &[&WATCHED_TABLES.as_slice()],
+    )
+    .await
 }
 
 /// The transaction that has been open for longest in this database. Sessions of other roles are seen only with the right
 /// to (`pg_read_all_stats`); prepared transactions are seen by all.
 pub async fn get_oldest_transaction(db: &impl Session) -> Result<Option<OpenTransaction>, DbError> {
-    let row = db
-        .row(
-            "-- get_oldest_transaction
+    db.find(
+        "-- get_oldest_transaction
 SELECT t.pid, t.application_name, t.state, extract(epoch FROM clock_timestamp() - t.began_at)::bigint AS open_for_seconds
 FROM (
   SELECT a.pid, coalesce(a.application_name, '') AS application_name, coalesce(a.state, '') AS state, a.xact_start AS began_at
@@ -232,54 +216,32 @@ FROM (
 ) AS t
 ORDER BY t.began_at
 LIMIT 1",
-            &[],
-        )
-        .await?;
-    row.map(|row: Row| {
-        Ok(OpenTransaction {
-            pid: column(&row, "pid")?,
-            application_name: column(&row, "application_name")?,
-            state: column(&row, "state")?,
-            open_for_seconds: column(&row, "open_for_seconds")?,
-        })
-    })
-    .transpose()
+        &[],
+    )
+    .await
 }
 
 async fn count_workers(db: &impl Session) -> Result<Vec<WorkerCount>, DbError> {
-    let rows = db
-        .rows(
-            "-- count_workers
+    db.list(
+        "-- count_workers
 SELECT w.commit, count(*) AS workers, sum(w.running_jobs)::bigint AS running_jobs, sum(w.slots)::bigint AS slots
 FROM upload_pipeline.workers AS w
 WHERE w.last_seen_at > now() - $1 * interval '1 second'
 GROUP BY w.commit
 ORDER BY w.commit",
-            &[(&f64::from(ALIVE_SECONDS), Type::FLOAT8)],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(WorkerCount {
-                commit: column(row, "commit")?,
-                workers: column(row, "workers")?,
-                running_jobs: column(row, "running_jobs")?,
-                slots: column(row, "slots")?,
-            })
-        })
-        .collect()
+        &[&f64::from(ALIVE_SECONDS)],
+    )
+    .await
 }
 
-/// Running jobs whose lease expired over two minutes ago: nobody has taken them over.
+/// Counts running jobs whose lease expired over two minutes ago and which no worker has taken over.
 pub async fn count_overdue_leases(db: &impl Session) -> Result<i64, DbError> {
-    let row = db
-        .row(
-            "-- count_overdue_leases
+    db.one(
+        "-- count_overdue_leases
 SELECT count(*) AS jobs
 FROM upload_pipeline.upload_jobs AS j
 WHERE j.state = 'working' AND coalesce(j.lease_expires_at, j.updated_at) < now() - interval '2 minutes'",
-            &[],
-        )
-        .await?;
-    row.map_or(Ok(0), |row| column(&row, "jobs"))
+        &[],
+    )
+    .await
 }

@@ -1,33 +1,31 @@
-//! Chores that any worker does: the one that moves `next_run_at` has the turn, which a pooler carries.
+//! Housekeeping's statements. The process that moves `next_run_at` has the turn; that works through a pooler, unlike an
+//! advisory lock.
 
 use std::time::Duration;
 
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session, row_type};
 
 /// Takes the turn for the sweep, if it is due; the next is due after `every`.
 pub async fn take_sweep_turn(db: &impl Session, every: Duration) -> Result<bool, DbError> {
-    let taken = db
-        .run(
-            "-- take_sweep_turn
+    db.run_any(
+        "-- take_sweep_turn
 UPDATE upload_pipeline.housekeeping AS h
 SET next_run_at = now() + $1 * interval '1 second', last_run_at = now()
 WHERE h.task = 'sweep' AND h.next_run_at <= now()",
-            &[(&every.as_secs_f64(), Type::FLOAT8)],
-        )
-        .await?;
-    Ok(taken > 0)
+        &[&every.as_secs_f64()],
+    )
+    .await
 }
 
-/// Takes away the rows of workers that have not been seen for `after`.
+/// Deletes the rows of workers without a heartbeat for `after`.
 pub async fn delete_stale_workers(db: &impl Session, after: Duration) -> Result<u64, DbError> {
     db.run(
         "-- delete_stale_workers
 DELETE FROM upload_pipeline.workers AS w
 WHERE w.last_seen_at < now() - $1 * interval '1 second'",
-        &[(&after.as_secs_f64(), Type::FLOAT8)],
+        &[&after.as_secs_f64()],
     )
     .await
 }
@@ -41,11 +39,12 @@ pub struct AbandonedUpload {
     pub storage_key: String,
 }
 
+row_type!(AbandonedUpload { upload_id, storage_key });
+
 /// Expired uploads whose object nothing refers to, and that no live job waits for; at most `limit`.
 pub async fn list_abandoned_uploads(db: &impl Session, limit: i64) -> Result<Vec<AbandonedUpload>, DbError> {
-    let rows = db
-        .rows(
-            "-- list_abandoned_uploads
+    db.list(
+        "-- list_abandoned_uploads
 SELECT u.upload_id, u.storage_key
 FROM upload_pipeline.uploads AS u
 WHERE u.expires_at < now() - interval '1 minute'
@@ -54,17 +53,13 @@ WHERE u.expires_at < now() - interval '1 minute'
     WHERE d.document_id = u.document_id AND d.raw_path = u.storage_key)
 ORDER BY u.expires_at
 LIMIT $1",
-            &[(&limit, Type::INT8)],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(AbandonedUpload { upload_id: column(row, "upload_id")?, storage_key: column(row, "storage_key")? })
-        })
-        .collect()
+        &[&limit],
+    )
+    .await
 }
 
-/// Forgets an upload whose object is gone; one of the last 24 hours still counts towards its user's limit, and goes then.
+/// Deletes an upload whose object is gone. One of the last 24 hours still counts towards its user's limit, so it
+/// expires after that.
 pub async fn forget_upload(db: &impl Session, upload_id: Uuid) -> Result<(), DbError> {
     db.run(
         "-- forget_upload
@@ -75,7 +70,7 @@ WITH recent AS (
 )
 DELETE FROM upload_pipeline.uploads AS u
 WHERE u.upload_id = $1 AND u.created_at <= now() - interval '1 day'",
-        &[(&upload_id, Type::UUID)],
+        &[&upload_id],
     )
     .await
     .map(drop)
@@ -90,56 +85,44 @@ pub struct DueDeletion {
     pub storage_key: String,
 }
 
+row_type!(DueDeletion { deletion_id, storage_key });
+
 /// Objects whose deletion is due; at most `limit`.
 pub async fn list_due_deletions(db: &impl Session, limit: i64) -> Result<Vec<DueDeletion>, DbError> {
-    let rows = db
-        .rows(
-            "-- list_due_deletions
+    db.list(
+        "-- list_due_deletions
 SELECT s.deletion_id, s.storage_key
 FROM upload_pipeline.storage_deletions AS s
 WHERE s.deleted_at IS NULL AND s.delete_at <= now()
 ORDER BY s.delete_at
 LIMIT $1",
-            &[(&limit, Type::INT8)],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(DueDeletion { deletion_id: column(row, "deletion_id")?, storage_key: column(row, "storage_key")? })
-        })
-        .collect()
+        &[&limit],
+    )
+    .await
 }
 
-/// Notes one pass over an object: after the last it is gone for good, else the next is due after `again_in`, when no
-/// step that was running at the first can write any more.
-pub async fn note_deletion_pass(db: &impl Session, due: &DueDeletion, again_in: Duration) -> Result<(), DbError> {
+/// Records a try to delete an object. After the last pass the object is gone for good; otherwise the next try is due after
+/// `again_in`. A try that failed is no pass.
+pub async fn record_deletion_try(
+    db: &impl Session,
+    due: &DueDeletion,
+    removed: bool,
+    again_in: Duration,
+) -> Result<(), DbError> {
     db.run(
-        "-- note_deletion_pass
+        "-- record_deletion_try
 UPDATE upload_pipeline.storage_deletions AS s
-SET passes_left = s.passes_left - 1,
+SET passes_left = s.passes_left - $4,
     delete_at = now() + $3 * interval '1 second',
-    deleted_at = CASE WHEN s.passes_left <= 1 THEN now() END
+    deleted_at = CASE WHEN $4 = 1 AND s.passes_left <= 1 THEN now() END
 WHERE s.deletion_id = $1 AND s.storage_key = $2 AND s.deleted_at IS NULL",
-        &[(&due.deletion_id, Type::UUID), (&due.storage_key, Type::TEXT), (&again_in.as_secs_f64(), Type::FLOAT8)],
+        &[&due.deletion_id, &due.storage_key, &again_in.as_secs_f64(), &i32::from(removed)],
     )
     .await
     .map(drop)
 }
 
-/// Puts the deletion of an object that could not be removed off, so that it holds no other up.
-pub async fn put_deletion_off(db: &impl Session, due: &DueDeletion, again_in: Duration) -> Result<(), DbError> {
-    db.run(
-        "-- put_deletion_off
-UPDATE upload_pipeline.storage_deletions AS s
-SET delete_at = now() + $3 * interval '1 second'
-WHERE s.deletion_id = $1 AND s.storage_key = $2 AND s.deleted_at IS NULL",
-        &[(&due.deletion_id, Type::UUID), (&due.storage_key, Type::TEXT), (&again_in.as_secs_f64(), Type::FLOAT8)],
-    )
-    .await
-    .map(drop)
-}
-
-/// Forgets up to `limit` answers that are no longer repeated; how many.
+/// Deletes up to `limit` expired idempotency keys; returns how many.
 pub async fn delete_expired_idempotency_keys(db: &impl Session, limit: i64) -> Result<u64, DbError> {
     db.run(
         "-- delete_expired_idempotency_keys
@@ -153,13 +136,13 @@ WITH due AS (
 DELETE FROM upload_pipeline.idempotency_keys AS k
 USING due
 WHERE k.user_id = due.user_id AND k.route = due.route AND k.key = due.key",
-        &[(&limit, Type::INT8)],
+        &[&limit],
     )
     .await
 }
 
-/// Takes the expiry off up to `limit` uploads whose object is a document's: deleting the document, or a newer upload of
-/// it, puts one on again. Without it each sweep would read them all again. How many.
+/// Removes the expiry of up to `limit` uploads whose object belongs to a document, since each sweep would read them
+/// again. Deleting the document, or uploading it again, sets a new one. Returns how many.
 pub async fn keep_uploads_in_use(db: &impl Session, limit: i64) -> Result<u64, DbError> {
     db.run(
         "-- keep_uploads_in_use
@@ -175,7 +158,7 @@ UPDATE upload_pipeline.uploads AS u
 SET expires_at = 'infinity'
 FROM used
 WHERE u.upload_id = used.upload_id",
-        &[(&limit, Type::INT8)],
+        &[&limit],
     )
     .await
 }

@@ -1,4 +1,4 @@
-//! LISTEN on a session of its own: new jobs wake the worker at once where that works. Polling stays the truth.
+//! LISTEN on a session of its own, so that new jobs wake the worker at once. Where it does not work, polling finds them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,23 +6,23 @@ use tokio::{
     runtime::Handle,
     sync::{Notify, watch},
 };
-use tokio_postgres::{Client, types::Type};
+use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use pg::{ConnectTarget, DbError, message_of, probe};
+use pg::{ConnectTarget, DbError, Session, message_of, probe};
 
 /// The channel that the trigger on `upload_jobs` and the API notify.
 pub const CHANNEL: &str = "upload_jobs";
 
 /// How long the listener waits for its own notification before it takes LISTEN as not working.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two looks at a URL that leads to a transaction-mode pooler, which may be mended while this runs.
+/// Between two probes of a URL that leads to a pooler in transaction mode: the pooler's configuration may change.
 const RECHECK: Duration = Duration::from_secs(600);
-/// Longest wait before it connects again.
+/// Longest wait before connecting again.
 const MAX_RECONNECT: Duration = Duration::from_secs(30);
 
-/// What a listener tells its worker.
+/// Tells a worker what its listener heard.
 #[derive(Debug, Clone)]
 pub struct Wakeup {
     news: Arc<Notify>,
@@ -39,12 +39,12 @@ impl Wakeup {
     pub async fn proven(&self) {
         let mut proven = self.proven.clone();
         if proven.wait_for(|proven| *proven).await.is_err() {
-            // The listener is gone; it will not prove anything any more.
+            // The listener has ended.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Waits until something may have changed. News that came while no task waited are kept.
+    /// Waits until something may have changed. A notification that arrived while no task waited is kept.
     pub async fn news(&self) {
         self.news.notified().await;
     }
@@ -76,10 +76,10 @@ impl Listener {
                 ended = self.listen(&mut wait) => ended,
             };
             if self.proven.send_replace(false) {
-                // It has said since that it listens: what ended that is news, if it is the same as the time before, too.
+                // It has logged since that it listens, so the reason is logged again even if it is the same.
                 said.clear();
             }
-            // What came while no listener was there is found by a look at the table.
+            // Jobs that were committed while nothing listened are in the table.
             self.news.notify_one();
             if ended != said {
                 tracing::warn!("not listening for new jobs; the worker polls meanwhile: {ended}");
@@ -137,13 +137,9 @@ impl Listener {
         let token = Uuid::new_v4().to_string();
         let other = probe::connect(&self.target, &self.runtime).await.map_err(|error| error.to_string())?;
         other
-            .execute_typed(
-                "-- probe_notify
-SELECT pg_notify($1, $2)",
-                &[(&CHANNEL, Type::TEXT), (&token, Type::TEXT)],
-            )
+            .run("-- probe_notify\nSELECT pg_notify($1, $2)", &[&CHANNEL, &token])
             .await
-            .map_err(|error| message_of(&error))?;
+            .map_err(|error| error.to_string())?;
         let arrived = async {
             while let Some(payload) = notifications.recv().await {
                 if payload == token {
@@ -160,13 +156,13 @@ SELECT pg_notify($1, $2)",
     }
 }
 
-/// Wakes all listening workers, once for however many jobs were just committed. Nothing of it must last, so nobody
-/// waits for it to be written.
-pub async fn notify_workers(db: &impl pg::Session) -> Result<(), DbError> {
+/// Wakes all listening workers, once for all jobs that were just committed. A notification need not survive a crash, so
+/// the commit is asynchronous.
+pub async fn notify_workers(db: &impl Session) -> Result<(), DbError> {
     db.run(
         "-- notify_workers
 SELECT pg_notify($1, ''), set_config('synchronous_commit', 'off', true) AS commits",
-        &[(&CHANNEL, Type::TEXT)],
+        &[&CHANNEL],
     )
     .await
     .map(drop)

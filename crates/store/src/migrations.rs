@@ -1,4 +1,4 @@
-//! Bringing the schema up to date, and knowing whether it is.
+//! Brings the schema up to date, and reads whether it is.
 
 mod carry_over;
 mod error;
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use refinery::{Migration, Runner};
 use tokio::runtime::Handle;
-use tokio_postgres::{Client, Row, types::Type};
+use tokio_postgres::Client;
 
-use pg::{ConnectTarget, Db, DbError, Session, probe, session::column};
+use pg::{ConnectTarget, Db, DbError, Session, column, probe, row_type};
 
 use carry_over::Before;
 pub use error::MigrateError;
@@ -26,19 +26,19 @@ pub const SCHEMA_VERSION: i32 = match i32::from_str_radix(env!("NEWEST_MIGRATION
     Err(_) => 0,
 };
 
-/// Where the applied migrations are written down.
+/// The table of applied migrations.
 const HISTORY: &str = "upload_pipeline.schema_history";
 /// Key of the advisory lock that one `app migrate` holds while it works; any number would do.
 const LOCK_KEY: i64 = 0x6c8a_1e6e_1f0b_4aa8;
 /// How long a second `app migrate` waits for the first.
 const LOCK_DEADLINE: Duration = Duration::from_secs(120);
-/// A model with fewer vectors than this is searched exactly, which is as quick and misses nothing: an exact search reads one
-/// user's vectors only, and 10,000 of 384 components take about 10 ms.
+/// A model with fewer vectors than this is searched exactly, which is as quick and misses nothing: an exact search
+/// reads one user's vectors only, and 10,000 of 384 components take about 10 ms.
 const HNSW_FROM_ROWS: i64 = 10_000;
 
 const ROW_SECURITY: &str = include_str!("row_security.sql");
 
-/// What the schema of a database is to this build.
+/// How a database's schema compares with this build's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SchemaState {
     /// Never migrated.
@@ -94,8 +94,8 @@ pub async fn migrate(
     bring_up_to_date(target, runtime, environment, None, by).await
 }
 
-/// The same for a database that belongs to `from` and is to belong to `environment` from now on: the stamp is moved last,
-/// and written down. A copy may be older than this build, so the one cannot be had without the other.
+/// Migrates a database that belongs to `from`, then moves its stamp to `environment` and records that. Both in one
+/// call, since a copy may be older than this build.
 pub async fn migrate_and_move_stamp(
     target: &ConnectTarget,
     runtime: &Handle,
@@ -134,14 +134,9 @@ async fn bring_up_to_date(
     Ok(MigrateReport { carried_over, applied, indexes })
 }
 
-/// Whether it was.
+/// Whether the database was carried over.
 async fn carry_over_if_needed(client: &mut Client) -> Result<bool, MigrateError> {
-    let rows = client.query_typed(LIST_APPLIED, &[]).await;
-    let applied = match rows.map_err(|error| DbError::statement(LIST_APPLIED, &error)) {
-        Err(error) if error.is_schema_missing() => Vec::new(),
-        rows => rows?.iter().map(read_applied).collect::<Result<_, _>>()?,
-    };
-    match carry_over::find(&applied) {
+    match carry_over::find(&list_applied(client).await?) {
         Before::Nothing => Ok(false),
         Before::Earlier(schema) => Err(carry_over::refuse(schema)),
         Before::Schema11 => {
@@ -158,11 +153,7 @@ async fn take_lock(client: &Client) -> Result<(), MigrateError> {
     loop {
         let sql = "-- take_migration_lock
 SELECT pg_try_advisory_lock($1) AS taken";
-        let row = client
-            .query_typed_one(sql, &[(&LOCK_KEY, Type::INT8)])
-            .await
-            .map_err(|error| DbError::statement(sql, &error))?;
-        if column(&row, "taken")? {
+        if client.one(sql, &[&LOCK_KEY]).await? {
             return Ok(());
         }
         if began.elapsed() > LOCK_DEADLINE {
@@ -192,8 +183,8 @@ fn explain(error: &refinery::Error) -> String {
     text
 }
 
-/// A partial HNSW index for each model that has enough vectors, built without locking writers out. One that a killed
-/// build left invalid is dropped first.
+/// Builds a partial HNSW index for each model that has enough vectors, without locking writers out. An index that a
+/// killed build left invalid is dropped first.
 async fn ensure_vector_indexes(client: &Client) -> Result<Vec<String>, DbError> {
     let sql = "-- list_unindexed_models
 SELECT m.embed_model, m.vector_dim, 'ix_chunks_hnsw_' || substr(md5(m.embed_model || ':' || m.vector_dim), 1, 12) AS index_name,
@@ -208,18 +199,14 @@ FROM (
 LEFT JOIN pg_index AS i
   ON i.indexrelid = to_regclass('upload_pipeline.ix_chunks_hnsw_' || substr(md5(m.embed_model || ':' || m.vector_dim), 1, 12))
 WHERE (i.indexrelid IS NULL OR NOT i.indisvalid) AND m.vector_dim <= 2000";
-    let rows = client
-        .query_typed(sql, &[(&HNSW_FROM_ROWS, Type::INT8)])
-        .await
-        .map_err(|error| DbError::statement(sql, &error))?;
-    let mut built = Vec::with_capacity(rows.len());
-    for row in rows {
-        let (model, dim): (String, i32) = (column(&row, "embed_model")?, column(&row, "vector_dim")?);
+    let mut built = Vec::new();
+    for row in client.rows(sql, &[&HNSW_FROM_ROWS]).await? {
+        let model = column::<String>(&row, "embed_model")?.replace('\'', "''");
+        let dim: i32 = column(&row, "vector_dim")?;
         let index: String = column(&row, "index_name")?;
         if column(&row, "broken")? {
             batch(client, &format!("-- drop_broken_index\nDROP INDEX CONCURRENTLY upload_pipeline.{index}")).await?;
         }
-        let model = model.replace('\'', "''");
         batch(
             client,
             &format!(
@@ -235,20 +222,20 @@ WHERE embed_model = '{model}' AND vector_dim = {dim} AND embedding IS NOT NULL"
     Ok(built)
 }
 
-/// Every migration that this build or the database knows, in order. Those of a build before 0.1.0 are left out: what this build
-/// has instead is pending.
+/// Every migration that this build or the database knows, in order. Those of a build before 0.1.0 are left out: what
+/// this build has instead is pending.
 pub async fn list_migrations(db: &Db) -> Result<Vec<MigrationStatus>, DbError> {
-    let mut applied = applied(db).await?;
+    let mut applied = list_applied(&db.get().await?).await?;
     if carry_over::find(&applied) != Before::Nothing {
         applied.clear();
     }
     Ok(status_of(&applied))
 }
 
-/// The SQL with which the next [`migrate`] carries the database over from schema 11 of the builds before 0.1.0; `None`: it is not
-/// at that.
+/// The SQL with which the next [`migrate`] carries the database over from schema 11 of the builds before 0.1.0; `None`:
+/// it is not at that.
 pub async fn get_carry_over_sql(db: &Db) -> Result<Option<String>, DbError> {
-    if carry_over::find(&applied(db).await?) != Before::Schema11 {
+    if carry_over::find(&list_applied(&db.get().await?).await?) != Before::Schema11 {
         return Ok(None);
     }
     let runner = runner();
@@ -294,30 +281,22 @@ struct Applied {
     checksum: String,
 }
 
-const LIST_APPLIED: &str = "-- list_applied_migrations
+row_type!(Applied { version, name, applied_on, checksum });
+
+async fn list_applied(db: &impl Session) -> Result<Vec<Applied>, DbError> {
+    let sql = "-- list_applied_migrations
 SELECT h.version::bigint AS version, h.name::text AS name, h.applied_on::text AS applied_on, h.checksum::text AS checksum
 FROM upload_pipeline.schema_history AS h
 ORDER BY h.version";
-
-fn read_applied(row: &Row) -> Result<Applied, DbError> {
-    Ok(Applied {
-        version: column(row, "version")?,
-        name: column(row, "name")?,
-        applied_on: column(row, "applied_on")?,
-        checksum: column(row, "checksum")?,
-    })
-}
-
-async fn applied(db: &Db) -> Result<Vec<Applied>, DbError> {
-    match db.get().await?.rows(LIST_APPLIED, &[]).await {
+    match db.list(sql, &[]).await {
         Err(error) if error.is_schema_missing() => Ok(Vec::new()),
-        rows => rows?.iter().map(read_applied).collect(),
+        applied => applied,
     }
 }
 
 /// Whether the schema is one that this build can work with.
 pub async fn schema_state(db: &Db) -> Result<SchemaState, DbError> {
-    let applied = applied(db).await?;
+    let applied = list_applied(&db.get().await?).await?;
     let before = carry_over::find(&applied);
     let all = status_of(if before == Before::Nothing { &applied } else { &[] });
     let pending: Vec<String> = all.iter().filter(|m| m.applied_on.is_none()).map(|m| m.name.clone()).collect();

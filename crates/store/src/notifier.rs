@@ -1,4 +1,4 @@
-//! One NOTIFY for however many jobs were just committed: NOTIFY takes one lock for all committing sessions.
+//! Sends one NOTIFY for all jobs that were just committed, since NOTIFY takes a lock that all committing sessions share.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,17 +13,17 @@ use pg::Db;
 /// Short against the milliseconds in which a job starts, and still one notification for a burst of commits.
 const GAP: Duration = Duration::from_millis(1);
 
-/// Asks for a notification.
+/// Requests notifications.
 #[derive(Clone, Default)]
 pub struct Notifier(Arc<Notify>);
 
 impl Notifier {
-    /// Says that a job was committed. Costs nothing; the notification follows.
+    /// Requests a notification after the commit of a job. Returns at once.
     pub fn poke(&self) {
         self.0.notify_one();
     }
 
-    /// Sends the notifications until `stop`. One that fails is only logged: workers poll, too.
+    /// Sends the notifications until `stop`. A failure is only logged, since workers also poll.
     pub async fn run(self, db: Db, stop: CancellationToken) {
         loop {
             tokio::select! {

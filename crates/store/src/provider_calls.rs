@@ -1,21 +1,20 @@
-//! The table `provider_calls`: what was asked of a provider that charges for it.
+//! The table `provider_calls`: requests to a provider that charges for them.
 //!
-//! A row precedes the call. One that a crash leaves `intended` may have been bought unheard; whoever asks again closes it as
-//! `uncertain` and says so in the job's timeline.
+//! A row is written before the call. A row that a crash leaves at `intended` may have been charged for; the next run
+//! closes it as `uncertain` and writes an event to the job's timeline.
 
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::jobs::{FENCED, lock_lease};
 use domain::{Code, Fence, Lease};
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session, row_type};
 
 /// A provider's job that a document waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenCall {
     /// Its id.
     pub call_id: Uuid,
-    /// Who has the document.
+    /// The provider.
     pub provider: String,
     /// The provider's id of the job.
     pub provider_job: String,
@@ -26,6 +25,8 @@ pub struct OpenCall {
     /// Calls for this job that the provider has forgotten.
     pub forgotten: i64,
 }
+
+row_type!(OpenCall { call_id, provider, provider_job, kind, waited_seconds, forgotten });
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +52,8 @@ impl CallEnd {
     }
 }
 
-/// Writes down that `provider` is about to be asked; the call's id. A call of an earlier run that nobody heard the end of is
-/// closed as uncertain, with an event; one that was accepted is abandoned. For a transaction.
+/// Writes that `provider` is about to be called; returns the call's id. A call of an earlier run without a known end is
+/// closed as uncertain, with an event; an accepted one is abandoned. For a transaction.
 pub async fn begin_call(tx: &impl Session, lease: &Lease, provider: &str, kind: &str) -> Result<Uuid, DbError> {
     lock_lease(tx, lease.fence).await?;
     tx.run(
@@ -66,7 +67,7 @@ WITH closed AS (
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
 SELECT j.job_id, j.document_id, 'retry', 'warn', $2, jsonb_build_object(
     'class', 'transient',
-    'message', 'Nobody heard whether the provider took this document the last time. It is asked again, so it may charge twice.',
+    'message', 'It is not known whether the provider took this document the last time. It is asked again, so it may charge twice.',
     'provider', closed.provider,
     'call_id', closed.call_id,
     'asked_at', closed.intended_at),
@@ -74,7 +75,7 @@ SELECT j.job_id, j.document_id, 'retry', 'warn', $2, jsonb_build_object(
 FROM closed
 JOIN upload_pipeline.upload_jobs AS j ON j.job_id = closed.job_id
 WHERE closed.state = 'uncertain'",
-        &[(&lease.fence.job_id.0, Type::UUID), (&Code::ProviderCallUncertain.as_str(), Type::TEXT)],
+        &[&lease.fence.job_id.0, &Code::ProviderCallUncertain.as_str()],
     )
     .await?;
     let call_id = Uuid::new_v4();
@@ -82,19 +83,13 @@ WHERE closed.state = 'uncertain'",
         "-- insert_call
 INSERT INTO upload_pipeline.provider_calls (call_id, job_id, provider, kind, lease_epoch)
 VALUES ($1, $2, $3, $4, $5)",
-        &[
-            (&call_id, Type::UUID),
-            (&lease.fence.job_id.0, Type::UUID),
-            (&provider, Type::TEXT),
-            (&kind, Type::TEXT),
-            (&lease.fence.epoch, Type::INT8),
-        ],
+        &[&call_id, &lease.fence.job_id.0, &provider, &kind, &lease.fence.epoch],
     )
     .await?;
     Ok(call_id)
 }
 
-/// Writes down that the provider has the document. For a transaction, with the job's next checkpoint.
+/// Writes that the provider has accepted the document. For a transaction, with the job's next checkpoint.
 pub async fn accept_call(tx: &impl Session, fence: Fence, call_id: Uuid, provider_job: &str) -> Result<(), DbError> {
     lock_lease(tx, fence).await?;
     tx.run(
@@ -102,13 +97,13 @@ pub async fn accept_call(tx: &impl Session, fence: Fence, call_id: Uuid, provide
 UPDATE upload_pipeline.provider_calls AS c
 SET state = 'accepted', provider_job = $2, accepted_at = now()
 WHERE c.call_id = $1 AND c.state = 'intended'",
-        &[(&call_id, Type::UUID), (&provider_job, Type::TEXT)],
+        &[&call_id, &provider_job],
     )
     .await
     .map(drop)
 }
 
-/// Writes down how a call ended. One that the provider has forgotten is told in the timeline: it is paid for again. For a
+/// Writes how a call ended. A job that the provider has forgotten is paid for again, so it gets an event. For a
 /// transaction.
 pub async fn end_call(tx: &impl Session, fence: Fence, call_id: Uuid, end: CallEnd) -> Result<(), DbError> {
     lock_lease(tx, fence).await?;
@@ -131,37 +126,25 @@ SELECT j.job_id, j.document_id, 'retry', 'warn', $3, jsonb_build_object(
 FROM ended
 JOIN upload_pipeline.upload_jobs AS j ON j.job_id = ended.job_id
 WHERE ended.state = 'gone'",
-        &[(&call_id, Type::UUID), (&end.as_str(), Type::TEXT), (&Code::ProviderCallGone.as_str(), Type::TEXT)],
+        &[&call_id, &end.as_str(), &Code::ProviderCallGone.as_str()],
     )
     .await
     .map(drop)
 }
 
-/// The provider's job that a job in hand waits for; `None`: there is none to ask, or the lease is lost.
+/// The provider's job that a leased job waits for; `None`: there is none, or the lease is lost.
 pub async fn get_open_call(db: &impl Session, fence: Fence) -> Result<Option<OpenCall>, DbError> {
-    let row = db
-        .row(
-            &format!(
-                "-- get_open_call
+    db.find(
+        &format!(
+            "-- get_open_call
 SELECT c.call_id, c.provider, c.provider_job, c.kind,
   floor(extract(epoch FROM now() - c.accepted_at))::bigint AS waited_seconds,
   (SELECT count(*) FROM upload_pipeline.provider_calls AS g WHERE g.job_id = c.job_id AND g.state = 'gone') AS forgotten
 FROM upload_pipeline.provider_calls AS c
 JOIN upload_pipeline.upload_jobs AS j ON j.job_id = c.job_id
 WHERE {FENCED} AND c.state = 'accepted'"
-            ),
-            &[(&fence.job_id.0, Type::UUID), (&fence.worker.0, Type::UUID), (&fence.epoch, Type::INT8)],
-        )
-        .await?;
-    row.map(|row| {
-        Ok(OpenCall {
-            call_id: column(&row, "call_id")?,
-            provider: column(&row, "provider")?,
-            provider_job: column(&row, "provider_job")?,
-            kind: column(&row, "kind")?,
-            waited_seconds: column(&row, "waited_seconds")?,
-            forgotten: column(&row, "forgotten")?,
-        })
-    })
-    .transpose()
+        ),
+        &[&fence.job_id.0, &fence.worker.0, &fence.epoch],
+    )
+    .await
 }

@@ -1,20 +1,20 @@
-//! Deleting what has been kept for long enough, a bounded batch a statement, each its own transaction.
+//! Deletes what has been kept for long enough: a bounded batch for each statement, which is its own transaction.
 //!
-//! Nothing of a live job goes. A job goes only once a later job of its document has taken its place: the latest job
-//! of a document, and the latest that completed it, stay for as long as the document, because the API shows it, a
-//! retry needs it, and the same content uploaded again ends as its duplicate.
+//! Nothing of a live job is deleted. A job is deleted only if a later job of its document exists. The latest job of a
+//! document, and the latest that completed it, stay as long as the document: the API shows them, a retry needs them,
+//! and the same content uploaded again ends as a duplicate of them.
 //!
-//! `OFFSET 0` keeps a condition on the job a look-up for each row, and `= ANY (ARRAY(…))` the deletion one for each id: as
-//! joins, the planner may take them for an occasion to read whole tables at each batch.
+//! `OFFSET 0` keeps the condition on the job a look-up for each row, and `= ANY (ARRAY(…))` keeps the deletion a
+//! look-up for each id: as joins, the planner might read whole tables for each batch.
 
 use time::OffsetDateTime;
-use tokio_postgres::types::Type;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::jobs::{ENDED, LIVE};
-use pg::{DbError, Session, session::column};
+use pg::{Column, DbError, FromRow, Session, column};
 
-/// How long what is kept for; in days, 0 = for ever.
+/// How long rows are kept, in days; 0 = for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Events of ended jobs.
@@ -27,137 +27,91 @@ pub struct Retention {
     pub receipts_days: u32,
 }
 
-/// One batch.
+/// Rows of one table that are deleted by age.
 #[derive(Debug, Clone, Copy)]
-pub struct Swept<T> {
+pub struct Aged {
+    table: &'static str,
+    id: &'static str,
+    at: &'static str,
+    /// Whether rows of live jobs stay.
+    of_jobs: bool,
+}
+
+/// Events of ended jobs, or of none.
+pub const EVENTS: Aged = Aged { table: "events", id: "event_id", at: "ts", of_jobs: true };
+/// The log of webhooks; not those of a live job, whose webhook could still be replayed.
+pub const WEBHOOKS: Aged = Aged { table: "webhook_log", id: "webhook_id", at: "processed_at", of_jobs: true };
+/// Receipts of deletions that are done.
+pub const RECEIPTS: Aged = Aged { table: "storage_deletions", id: "deletion_id", at: "deleted_at", of_jobs: false };
+
+/// What one statement deleted.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<T> {
     /// Rows deleted.
     pub deleted: i64,
-    /// Where the next batch goes on, so that it does not read again over what this one left dead or let stand;
-    /// `None`: there is nothing more for now.
+    /// Where the next batch starts, so that it does not read the dead and the spared rows of this one again; `None`:
+    /// nothing is left for now.
     pub next: Option<T>,
+}
+
+impl<T: Column> FromRow for Batch<T> {
+    fn from_row(row: &Row) -> Result<Self, DbError> {
+        Ok(Self { deleted: column(row, "deleted")?, next: column(row, "next")? })
+    }
 }
 
 fn days(days: u32) -> i32 {
     i32::try_from(days).unwrap_or(i32::MAX)
 }
 
-/// Deletes up to `limit` events of ended jobs, or of none, that are older than `keep_days`, oldest first, from `from` on.
-pub async fn delete_old_events(
+/// Deletes about `limit` rows that are older than `keep_days`, oldest first, from `from` on.
+pub async fn delete_aged(
     db: &impl Session,
+    aged: Aged,
     keep_days: u32,
     from: Option<OffsetDateTime>,
     limit: i64,
-) -> Result<Swept<OffsetDateTime>, DbError> {
-    let row = db
-        .row(
-            &format!(
-                "-- delete_old_events
+) -> Result<Batch<OffsetDateTime>, DbError> {
+    let Aged { table, id, at, of_jobs } = aged;
+    let live = format!(
+        "SELECT FROM upload_pipeline.upload_jobs AS j WHERE j.job_id = t.job_id AND j.state IN {LIVE} OFFSET 0"
+    );
+    let spare = if of_jobs { format!("AND NOT EXISTS ({live})") } else { String::new() };
+    db.one(
+        &format!(
+            "-- delete_aged_{table}
 WITH due AS (
-  SELECT e.event_id, e.ts
-  FROM upload_pipeline.events AS e
-  WHERE e.ts >= coalesce($2, '-infinity') AND e.ts < now() - make_interval(days => $1)
-    AND NOT EXISTS (
-      SELECT FROM upload_pipeline.upload_jobs AS j
-      WHERE j.job_id = e.job_id AND j.state IN {LIVE}
-      OFFSET 0)
-  ORDER BY e.ts
+  SELECT t.{id}, t.{at}
+  FROM upload_pipeline.{table} AS t
+  WHERE t.{at} >= coalesce($2, '-infinity') AND t.{at} < now() - make_interval(days => $1) {spare}
+  ORDER BY t.{at}
   LIMIT $3
 ),
 gone AS (
-  DELETE FROM upload_pipeline.events AS e
-  WHERE e.event_id = ANY (ARRAY(SELECT due.event_id FROM due))
+  DELETE FROM upload_pipeline.{table} AS t
+  WHERE t.{id} = ANY (ARRAY(SELECT due.{id} FROM due)) AND t.{at} < now() - make_interval(days => $1)
+  RETURNING t.{id}
 )
-SELECT count(*) AS deleted, CASE WHEN count(*) = $3 THEN max(due.ts) END AS next
+SELECT (SELECT count(*) FROM gone) AS deleted, CASE WHEN count(*) = $3 THEN max(due.{at}) END AS next
 FROM due"
-            ),
-            &[(&days(keep_days), Type::INT4), (&from, Type::TIMESTAMPTZ), (&limit, Type::INT8)],
-        )
-        .await?
-        .ok_or_else(|| DbError::row("delete_old_events", &"no row"))?;
-    Ok(Swept { deleted: column(&row, "deleted")?, next: column(&row, "next")? })
+        ),
+        &[&days(keep_days), &from, &limit],
+    )
+    .await
 }
 
-/// Deletes up to `limit` entries of the log of webhooks that are older than `keep_days`, oldest first, from `from` on;
-/// not those of a live job, whose webhook could still be played again.
-pub async fn delete_old_webhooks(
-    db: &impl Session,
-    keep_days: u32,
-    from: Option<OffsetDateTime>,
-    limit: i64,
-) -> Result<Swept<OffsetDateTime>, DbError> {
-    let row = db
-        .row(
-            &format!(
-                "-- delete_old_webhooks
-WITH due AS (
-  SELECT w.webhook_id, w.processed_at
-  FROM upload_pipeline.webhook_log AS w
-  WHERE w.processed_at >= coalesce($2, '-infinity') AND w.processed_at < now() - make_interval(days => $1)
-    AND NOT EXISTS (
-      SELECT FROM upload_pipeline.upload_jobs AS j
-      WHERE j.job_id = w.job_id AND j.state IN {LIVE}
-      OFFSET 0)
-  ORDER BY w.processed_at
-  LIMIT $3
-),
-gone AS (
-  DELETE FROM upload_pipeline.webhook_log AS w
-  WHERE w.webhook_id = ANY (ARRAY(SELECT due.webhook_id FROM due))
-)
-SELECT count(*) AS deleted, CASE WHEN count(*) = $3 THEN max(due.processed_at) END AS next
-FROM due"
-            ),
-            &[(&days(keep_days), Type::INT4), (&from, Type::TIMESTAMPTZ), (&limit, Type::INT8)],
-        )
-        .await?
-        .ok_or_else(|| DbError::row("delete_old_webhooks", &"no row"))?;
-    Ok(Swept { deleted: column(&row, "deleted")?, next: column(&row, "next")? })
-}
-
-/// Deletes about `limit` rows of receipts that were done `keep_days` ago, oldest first, from `from` on.
-pub async fn delete_old_receipts(
-    db: &impl Session,
-    keep_days: u32,
-    from: Option<OffsetDateTime>,
-    limit: i64,
-) -> Result<Swept<OffsetDateTime>, DbError> {
-    let row = db
-        .row(
-            "-- delete_old_receipts
-WITH due AS (
-  SELECT s.deletion_id, s.deleted_at
-  FROM upload_pipeline.storage_deletions AS s
-  WHERE s.deleted_at >= coalesce($2, '-infinity') AND s.deleted_at < now() - make_interval(days => $1)
-  ORDER BY s.deleted_at
-  LIMIT $3
-),
-gone AS (
-  DELETE FROM upload_pipeline.storage_deletions AS s
-  WHERE s.deletion_id = ANY (ARRAY(SELECT due.deletion_id FROM due)) AND s.deleted_at < now() - make_interval(days => $1)
-  RETURNING s.deletion_id
-)
-SELECT (SELECT count(*) FROM gone) AS deleted, CASE WHEN count(*) = $3 THEN max(due.deleted_at) END AS next
-FROM due",
-            &[(&days(keep_days), Type::INT4), (&from, Type::TIMESTAMPTZ), (&limit, Type::INT8)],
-        )
-        .await?
-        .ok_or_else(|| DbError::row("delete_old_receipts", &"no row"))?;
-    Ok(Swept { deleted: column(&row, "deleted")?, next: column(&row, "next")? })
-}
-
-/// Looks at up to `limit` jobs behind `behind`, by id, and deletes those that ended `keep_days` ago and were superseded.
+/// Reads up to `limit` jobs after `behind`, by id, and deletes those that ended `keep_days` ago and have a later job.
 ///
-/// By id, because the jobs that stay are most of them: by age, every look would read all of those again. Jobs that
-/// another statement holds are left for the next round.
+/// By id, because most jobs stay: by age, each batch would read all of those again. Jobs that another statement has
+/// locked are left for the next round.
 pub async fn delete_superseded_jobs(
     db: &impl Session,
     keep_days: u32,
     behind: Option<Uuid>,
     limit: i64,
-) -> Result<Swept<Uuid>, DbError> {
-    let row = db
-        .row(
-            &format!("-- delete_superseded_jobs
+) -> Result<Batch<Uuid>, DbError> {
+    db.one(
+        &format!("-- delete_superseded_jobs
 WITH looked AS MATERIALIZED (
   SELECT j.job_id, j.document_id, j.created_at, j.status, j.state, coalesce(j.finished_at, j.updated_at) AS ended_at
   FROM upload_pipeline.upload_jobs AS j
@@ -184,35 +138,31 @@ gone AS (
 )
 SELECT (SELECT count(*) FROM gone) AS deleted,
   CASE WHEN (SELECT count(*) FROM looked) = $3 THEN (SELECT l.job_id FROM looked AS l ORDER BY l.job_id DESC LIMIT 1) END AS next"),
-            &[(&days(keep_days), Type::INT4), (&behind, Type::UUID), (&limit, Type::INT8)],
-        )
-        .await?
-        .ok_or_else(|| DbError::row("delete_superseded_jobs", &"no row"))?;
-    Ok(Swept { deleted: column(&row, "deleted")?, next: column(&row, "next")? })
+        &[&days(keep_days), &behind, &limit],
+    )
+    .await
 }
 
-/// Where the look over ended jobs goes on: `None`: not due; `Some(None)`: from the start.
+/// Where the sweep over ended jobs continues. `None`: it is not due; `Some(None)`: at the start.
 pub async fn get_jobs_position(db: &impl Session) -> Result<Option<Option<Uuid>>, DbError> {
-    let row = db
-        .row(
-            "-- get_jobs_position
+    db.find(
+        "-- get_jobs_position
 SELECT h.position
 FROM upload_pipeline.housekeeping AS h
 WHERE h.task = 'ended_jobs' AND h.next_run_at <= now()",
-            &[],
-        )
-        .await?;
-    row.map(|row| column(&row, "position")).transpose()
+        &[],
+    )
+    .await
 }
 
-/// Notes where the look over ended jobs has come to; at its end the next begins a day later.
+/// Saves where the sweep over ended jobs has stopped; at its end, the next starts a day later.
 pub async fn save_jobs_position(db: &impl Session, position: Option<Uuid>) -> Result<(), DbError> {
     db.run(
         "-- save_jobs_position
 UPDATE upload_pipeline.housekeeping AS h
 SET position = $1, last_run_at = now(), next_run_at = CASE WHEN $1 IS NULL THEN now() + interval '1 day' ELSE now() END
 WHERE h.task = 'ended_jobs'",
-        &[(&position, Type::UUID)],
+        &[&position],
     )
     .await
     .map(drop)

@@ -1,28 +1,26 @@
-//! Finding chunks by meaning and by words: complete documents of one user only.
+//! Finds chunks by meaning and by words, in complete documents of one user.
 
 mod text;
 mod vectors;
 
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use domain::{ChunkId, DocumentId, UserId};
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session, row_type};
 
 pub use text::search_text;
 pub use vectors::search_vectors;
 
-/// A user with fewer passages than this has each of them looked at; from here on the indexes are asked.
-///
-/// Source: ours; comparing 20,000 vectors of 384 components takes some 20 ms, and misses nothing.
+/// Below this many passages of a user, all of them are compared; from here on the indexes are used. Measured: comparing
+/// 20,000 vectors of 384 components takes 20 ms, and misses nothing.
 const FEW_BELOW: i64 = 20_000;
 
-/// In what to search.
+/// Where to search.
 #[derive(Debug, Clone, Copy)]
 pub struct SearchIn {
     /// Whose documents.
     pub user: UserId,
-    /// Only in this one.
+    /// Only in this document.
     pub document: Option<DocumentId>,
     /// Hits wanted.
     pub limit: i64,
@@ -31,16 +29,16 @@ pub struct SearchIn {
 /// How much there is to search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// Each passage is looked at, found by its document.
+    /// All passages are compared, found by their documents.
     Few,
-    /// The indexes are asked. They know of no user, so what they find of others' is thrown away.
+    /// The indexes are used. They do not know users, so passages of other users that they find are dropped.
     Many,
 }
 
-/// How much `within` is.
+/// How much there is within `within`.
 pub async fn get_extent(db: &impl Session, within: SearchIn) -> Result<Extent, DbError> {
-    let row = db
-        .row(
+    let passages: i64 = db
+        .one(
             "-- get_extent
 SELECT count(*) AS n
 FROM (
@@ -50,18 +48,17 @@ FROM (
   WHERE d.user_id = $1 AND d.processing_status = 'complete' AND ($2::uuid IS NULL OR d.document_id = $2)
   LIMIT $3
 ) AS counted",
-            &[(&within.user.0, Type::UUID), (&within.document.map(|id| id.0), Type::UUID), (&FEW_BELOW, Type::INT8)],
+            &[&within.user.0, &within.document.map(|id| id.0), &FEW_BELOW],
         )
         .await?;
-    let passages: i64 = row.map_or(Ok(0), |row| column(&row, "n"))?;
     Ok(if passages < FEW_BELOW { Extent::Few } else { Extent::Many })
 }
 
-/// The tsquery of a question in `$1`: any of its words, in their base form, ranked by how many there are, long passages less.
+/// The tsquery of a question in `$1`: any of its words, in their base form, ranked by how many there are, long passages
+/// less.
 ///
-/// Source: measured over ten questions on a 232-page plan: this form finds a right page among the first five for all ten;
+/// Measured with ten questions on a 232-page plan: this form finds a right page among the first five for all ten;
 /// requiring every word finds five, weighting headings eight.
-/// The one place that says how text is searched; each statement below names it.
 const TSQUERY: &str = r"coalesce((
     SELECT string_agg('''' || replace(replace(w.lexeme, '\', '\\'), '''', '''''') || '''', ' | ')
     FROM unnest(to_tsvector('english', $1)) AS w
@@ -90,6 +87,8 @@ pub struct FoundChunk {
     pub highlight: String,
 }
 
+row_type!(FoundChunk { chunk_id, document_id, filename, ord, heading, text, page_first, page_last, highlight });
+
 /// The chunks with these ids, in no particular order, with what of the query they hold. One that was deleted since it
 /// was found is left out. The passage's own emphasis is taken out of the highlight, where `**` means a match.
 pub async fn list_found_chunks(
@@ -102,7 +101,7 @@ pub async fn list_found_chunks(
     let sql = format!(
         "-- list_found_chunks
 WITH asked AS (SELECT {TSQUERY} AS q)
-SELECT c.chunk_id, c.document_id, d.filename, c.chunk_ord, c.heading, c.text, c.page_first, c.page_last,
+SELECT c.chunk_id, c.document_id, d.filename, c.chunk_ord AS ord, c.heading, c.text, c.page_first, c.page_last,
   CASE WHEN to_tsvector('english', c.text) @@ asked.q
     THEN ts_headline('english', translate(c.text, '*`', ''), asked.q, 'StartSel=**, StopSel=**, MaxFragments=2, MinWords=8, MaxWords=30')
     ELSE left(translate(c.text, '*`', ''), 240) END AS highlight
@@ -111,20 +110,5 @@ CROSS JOIN upload_pipeline.document_chunks AS c
 JOIN upload_pipeline.documents AS d ON d.document_id = c.document_id
 WHERE c.chunk_id = ANY ($2) AND d.user_id = $3 AND d.processing_status = 'complete'"
     );
-    let rows = db.rows(&sql, &[(&query, Type::TEXT), (&ids, Type::UUID_ARRAY), (&user.0, Type::UUID)]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(FoundChunk {
-                chunk_id: ChunkId(column(row, "chunk_id")?),
-                document_id: DocumentId(column(row, "document_id")?),
-                filename: column(row, "filename")?,
-                ord: column(row, "chunk_ord")?,
-                heading: column(row, "heading")?,
-                text: column(row, "text")?,
-                page_first: column(row, "page_first")?,
-                page_last: column(row, "page_last")?,
-                highlight: column(row, "highlight")?,
-            })
-        })
-        .collect()
+    db.list(&sql, &[&query, &ids, &user.0]).await
 }

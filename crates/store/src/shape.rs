@@ -1,29 +1,24 @@
-//! The shape of the schema as the catalog tells it: what every migration together has made, and how a database
-//! differs from it.
+//! The shape of the schema in the server's catalog: what all migrations together make, and how a database differs from it.
 
-use tokio_postgres::types::Type;
+use pg::{DbError, Session};
 
-use pg::{DbError, Session, session::column};
-
-/// The shape that this build's migrations make, a line a thing; a test keeps it true.
+/// The shape that this build's migrations make, one line for each object; a test keeps it true.
 const EXPECTED: &str = include_str!("shape.txt");
 
-/// How a database differs from what this build's migrations make. What it has beyond that does no harm.
+/// How a database differs from what this build's migrations make. Further objects do no harm.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ShapeDifference {
-    /// Things that are not there, as `kind name`.
+    /// Missing objects, as `kind name`.
     pub missing: Vec<String>,
-    /// Things that are there in another way: `kind name: how it is, not how it should be`.
+    /// Changed objects: `kind name: how it is, not how it should be`.
     pub changed: Vec<String>,
 }
 
-/// Reads the shape of the schema, a line `kind name = text` a thing, in order.
-///
-/// A constraint that is not validated yet counts as the same: adopted databases have such.
+/// Reads the shape of the schema: a line `kind name = text` for each object, in order. A constraint that is not
+/// validated counts as the same, since adopted databases have some.
 pub async fn read_shape(db: &impl Session) -> Result<Vec<String>, DbError> {
-    let rows = db
-        .rows(
-            "-- read_shape
+    db.list(
+        "-- read_shape
 WITH tables AS (
   SELECT c.oid, c.relname::text AS name, c.relrowsecurity
   FROM pg_class AS c
@@ -62,10 +57,9 @@ FROM (
   WHERE n.nspname = $1
 ) AS things
 ORDER BY things.line COLLATE \"C\"",
-            &[(&crate::SCHEMA, Type::TEXT)],
-        )
-        .await?;
-    rows.iter().map(|row| column(row, "line")).collect()
+        &[&crate::SCHEMA],
+    )
+    .await
 }
 
 /// Compares the database with what this build's migrations make.

@@ -1,22 +1,20 @@
-//! Trials on the real tables, in transactions that are rolled back: whether the queue carries a job from its INSERT to
-//! its end, and whether the constraints take and refuse what they should.
+//! Trials on the real tables, in transactions that are rolled back: whether a job gets from its INSERT to its end, and
+//! whether the constraints accept and refuse what they should.
 
 use std::time::Duration;
 
-use serde_json::json;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::jobs::{ClaimOptions, Completion, Ending, claim_jobs, complete_jobs};
 use domain::{JobId, State, Status, WorkerId, ports::EmbedModel};
-use pg::{Db, DbError, Session, session::column};
+use pg::{Db, DbError, Session, row_type};
 
 /// A statement of a trial that takes longer waits for another session's lock.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Goes before every other job.
+/// Before every other job.
 const FIRST: i16 = i16::MIN;
 
-/// Names the sessions that others wait for, for a person to run.
+/// Lists the sessions that others wait for; for an operator to run.
 pub const LIST_BLOCKERS: &str = "SELECT a.pid, a.state, a.query FROM pg_stat_activity AS a WHERE a.pid IN (SELECT \
     unnest(pg_blocking_pids(w.pid)) FROM pg_stat_activity AS w)";
 
@@ -53,7 +51,7 @@ pub async fn run_queue_trip(db: &Db) -> Result<Trip, DbError> {
 }
 
 async fn trip(tx: &impl Session, job: JobId, document: Uuid) -> Result<Trip, DbError> {
-    insert_job(tx, job, document, Status::EmbeddingsStored.as_str(), State::Queued.as_str()).await?;
+    insert_job(tx, job, document).await?;
     go_first(tx, job).await?;
     let options = ClaimOptions { lease: Duration::from_secs(30), max_running_per_user: 0, now: None };
     let claimed = match claim_jobs(tx, WorkerId::generate(), 1, None, options).await {
@@ -83,25 +81,19 @@ WITH document AS (
 INSERT INTO upload_pipeline.document_chunks (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, chunk_sha,
   embed_model, embed_version, vector_dim, embedding)
 VALUES ($1, $1, 'check', '1', 0, 'check', 'check', 'check', '1', 2, '[1,0]')",
-        &[(&document, Type::UUID)],
+        &[&document],
     )
     .await?;
     Ok(document)
 }
 
 /// The INSERT that the database contract promises to be enough.
-async fn insert_job(tx: &impl Session, job: JobId, document: Uuid, status: &str, state: &str) -> Result<(), DbError> {
+async fn insert_job(tx: &impl Session, job: JobId, document: Uuid) -> Result<(), DbError> {
     tx.run(
         "-- trial_job
 INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, progress, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, NOW(), NOW())",
-        &[
-            (&job.0, Type::UUID),
-            (&document, Type::UUID),
-            (&status, Type::TEXT),
-            (&state, Type::TEXT),
-            (&json!({}), Type::JSONB),
-        ],
+VALUES ($1, $2, 'embeddings_stored', 'queued', '{}', NOW(), NOW())",
+        &[&job.0, &document],
     )
     .await
     .map(drop)
@@ -109,11 +101,8 @@ VALUES ($1, $2, $3, $4, $5, NOW(), NOW())",
 
 async fn go_first(tx: &impl Session, job: JobId) -> Result<(), DbError> {
     tx.run(
-        "-- trial_priority
-UPDATE upload_pipeline.upload_jobs AS j
-SET priority = $2
-WHERE j.job_id = $1",
-        &[(&job.0, Type::UUID), (&FIRST, Type::INT2)],
+        "-- trial_priority\nUPDATE upload_pipeline.upload_jobs SET priority = $2 WHERE job_id = $1",
+        &[&job.0, &FIRST],
     )
     .await
     .map(drop)
@@ -133,49 +122,28 @@ pub fn writable_pairs() -> Vec<Pair> {
     Status::ALL.iter().flat_map(pairs_of).collect()
 }
 
-/// The pairs of [`writable_pairs`] that the database refuses, with what it says.
+/// The pairs of [`writable_pairs`] that the database refuses, with its message.
 ///
 /// # Errors
 ///
 /// The database does not answer.
 pub async fn list_refused_pairs(db: &Db) -> Result<Vec<(Pair, String)>, DbError> {
-    // All at once, which is what a healthy database takes; one by one only where it refuses.
-    if insert_pairs(db, &writable_pairs()).await?.is_none() {
+    let names = |(status, state): &Pair| (status.as_str(), state.as_str());
+    let all: Vec<_> = writable_pairs().iter().map(names).collect();
+    // All at once, which a healthy database takes; one by one only where it refuses.
+    if insert_pairs(db, &all).await?.is_none() {
         return Ok(Vec::new());
     }
     let mut refused = Vec::new();
     for pair in writable_pairs() {
-        if let Some(says) = insert_pairs(db, &[pair]).await? {
-            refused.push((pair, says));
+        if let Some(message) = insert_pairs(db, &[names(&pair)]).await? {
+            refused.push((pair, message));
         }
     }
     Ok(refused)
 }
 
-/// What the database says to jobs with these pairs; `None`: it takes them.
-async fn insert_pairs(db: &Db, pairs: &[Pair]) -> Result<Option<String>, DbError> {
-    let statuses: Vec<&str> = pairs.iter().map(|(status, _)| status.as_str()).collect();
-    let states: Vec<&str> = pairs.iter().map(|(_, state)| state.as_str()).collect();
-    let inserted = db
-        .run_rolled_back("trial_pairs", PATIENCE, |tx| {
-            let (statuses, states) = (statuses.clone(), states.clone());
-            Box::pin(async move {
-                let document = insert_document(&tx).await?;
-                tx.run(
-                    "-- trial_pairs
-INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, progress)
-SELECT gen_random_uuid(), $1, pair.status, pair.state, '{}'
-FROM unnest($2::text[], $3::text[]) AS pair (status, state)",
-                    &[(&document, Type::UUID), (&statuses, Type::TEXT_ARRAY), (&states, Type::TEXT_ARRAY)],
-                )
-                .await
-            })
-        })
-        .await;
-    refusal(inserted.map(drop))
-}
-
-/// What a job must not be: each with the words for it.
+/// Malformed jobs: what is wrong, status, state.
 const MALFORMED: [(&str, &str, &str); 3] = [
     ("an unknown status", "no_such_status", "queued"),
     ("an unknown state", "uploaded", "no_such_state"),
@@ -190,25 +158,35 @@ const MALFORMED: [(&str, &str, &str); 3] = [
 pub async fn list_accepted_nonsense(db: &Db) -> Result<Vec<&'static str>, DbError> {
     let mut accepted = Vec::new();
     for (what, status, state) in MALFORMED {
-        let inserted = db
-            .run_rolled_back("trial_nonsense", PATIENCE, |tx| {
-                Box::pin(async move {
-                    let document = insert_document(&tx).await?;
-                    insert_job(&tx, JobId(Uuid::now_v7()), document, status, state).await
-                })
-            })
-            .await;
-        if refusal(inserted)?.is_none() {
+        if insert_pairs(db, &[(status, state)]).await?.is_none() {
             accepted.push(what);
         }
     }
     Ok(accepted)
 }
 
-/// A refusal of a row is an answer; anything else an error.
-fn refusal(result: Result<(), DbError>) -> Result<Option<String>, DbError> {
-    match result {
-        Ok(()) => Ok(None),
+/// Inserts jobs with these statuses and states, and rolls back; the message of a refusal, `None` if the database takes
+/// them.
+async fn insert_pairs(db: &Db, pairs: &[(&str, &str)]) -> Result<Option<String>, DbError> {
+    let (statuses, states): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+    let inserted = db
+        .run_rolled_back("trial_pairs", PATIENCE, |tx| {
+            let (statuses, states) = (statuses.clone(), states.clone());
+            Box::pin(async move {
+                let document = insert_document(&tx).await?;
+                tx.run(
+                    "-- trial_pairs
+INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, progress)
+SELECT gen_random_uuid(), $1, pair.status, pair.state, '{}'
+FROM unnest($2::text[], $3::text[]) AS pair (status, state)",
+                    &[&document, &statuses, &states],
+                )
+                .await
+            })
+        })
+        .await;
+    match inserted {
+        Ok(_) => Ok(None),
         Err(DbError::Statement { sqlstate: Some(code), message, .. }) if code.code().starts_with("23") => {
             Ok(Some(message))
         }
@@ -219,11 +197,13 @@ fn refusal(result: Result<(), DbError>) -> Result<Option<String>, DbError> {
 /// How the vectors that are there agree with the active model.
 #[derive(Debug, Clone)]
 pub struct VectorFacts {
-    /// Dimensions of the vectors of this model's name, among the chunks looked at.
+    /// Dimensions of the vectors of this model's name, among the chunks read.
     pub dims: Vec<i32>,
     /// Partial indexes on vectors that are not valid.
     pub invalid_indexes: Vec<String>,
 }
+
+row_type!(VectorFacts { dims, invalid_indexes });
 
 /// Looks at the chunks of the documents changed last, and at the vector indexes.
 ///
@@ -231,9 +211,8 @@ pub struct VectorFacts {
 ///
 /// The database does not answer.
 pub async fn get_vector_facts(db: &impl Session, model: &str) -> Result<VectorFacts, DbError> {
-    let row = db
-        .row(
-            "-- get_vector_facts
+    db.one(
+        "-- get_vector_facts
 SELECT
   ARRAY(
     SELECT DISTINCT c.vector_dim
@@ -259,9 +238,7 @@ SELECT
     WHERE x.indrelid = 'upload_pipeline.document_chunks'::regclass AND NOT x.indisvalid
     ORDER BY 1
   ) AS invalid_indexes",
-            &[(&model, Type::TEXT)],
-        )
-        .await?
-        .ok_or_else(|| DbError::row("get_vector_facts", &"no row"))?;
-    Ok(VectorFacts { dims: column(&row, "dims")?, invalid_indexes: column(&row, "invalid_indexes")? })
+        &[&model],
+    )
+    .await
 }

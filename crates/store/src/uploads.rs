@@ -1,7 +1,7 @@
 //! The table `uploads`, and how an upload becomes a document and its job.
 //!
-//! All that one user's uploads do to each other happens under one lock, held by the transaction: the day's count, and
-//! the rule for the same content again.
+//! A user's uploads wait for each other under one lock, held by the transaction: it guards the day's count and the rule
+//! for the same content again.
 
 mod left;
 mod stored;
@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use serde_json::json;
 use time::OffsetDateTime;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::{
@@ -20,20 +19,20 @@ use super::{
     jobs::{LIVE, NewJob, enqueue_jobs},
 };
 use domain::{DocumentId, JobId, Status, UploadId, UserId};
-use pg::{Db, DbError, Session, session::column};
+use pg::{Db, DbError, Session, row_type};
 
 pub use left::{UploadsLeft, get_uploads_left};
 pub use stored::{Upload, delete_upload, get_upload, mark_upload_stored};
 
-/// How long a two-step upload's job sleeps before a worker first looks for its bytes.
+/// How long a two-step upload's job waits before a worker first looks for its bytes.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
-/// An upload that is about to be promised a place.
+/// An upload before its first byte.
 #[derive(Debug, Clone)]
 pub struct NewUpload {
     /// Its id.
     pub upload_id: UploadId,
-    /// Who uploads.
+    /// The user who uploads.
     pub user: UserId,
     /// Where the bytes go.
     pub storage_key: String,
@@ -41,7 +40,7 @@ pub struct NewUpload {
     pub filename: String,
     /// The declared media type.
     pub mime: String,
-    /// After that the object is removed if no document refers to it.
+    /// From then on the object is removed if no document refers to it.
     pub expires_at: OffsetDateTime,
     /// Uploads a user may begin within 24 hours; 0 = no bound.
     pub per_day: u32,
@@ -69,6 +68,8 @@ pub struct QuotaReached {
     pub retry_after: Duration,
 }
 
+row_type!(QuotaReached { retry_after });
+
 /// What became of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registered {
@@ -92,7 +93,7 @@ pub enum Registered {
     Overtaken,
 }
 
-/// The answer that is kept with an announcement, in its own transaction: it cannot be had a second time.
+/// The answer that is stored in the transaction of the announcement, so that a repeated request gets the same answer.
 pub struct Keep<'a> {
     /// The key's reservation.
     pub reservation: &'a Reservation,
@@ -105,13 +106,13 @@ pub async fn lock_user_uploads(tx: &impl Session, user: UserId) -> Result<(), Db
     tx.run(
         "-- lock_user_uploads
 SELECT pg_advisory_xact_lock(hashtextextended('uploads:' || $1::text, 0))::text AS locked",
-        &[(&user.0.to_string(), Type::TEXT)],
+        &[&user.0.to_string()],
     )
     .await
     .map(drop)
 }
 
-/// Notes an upload before its first byte, unless the day's uploads are used up.
+/// Inserts an upload before its first byte, unless the day's uploads are used up.
 pub async fn announce_upload(db: &Db, upload: &NewUpload) -> Result<Result<(), QuotaReached>, DbError> {
     db.run_tx("announce_upload", move |tx| {
         Box::pin(async move {
@@ -126,7 +127,7 @@ pub async fn announce_upload(db: &Db, upload: &NewUpload) -> Result<Result<(), Q
     .await
 }
 
-/// Notes an upload whose content is declared, with its document and a job that waits for the bytes.
+/// Inserts an upload whose content is declared, with its document and a job that waits for the bytes.
 pub async fn register_declared(
     db: &Db,
     upload: &NewUpload,
@@ -141,10 +142,10 @@ pub async fn register_declared(
             {
                 return Ok(Registered::Overtaken);
             }
-            let before = match find_same(&tx, upload.user, content).await? {
-                Same::InTheWay(exists) => return Ok(exists),
-                Same::Free(before) => before,
-            };
+            let before = find_same(&tx, upload.user, content).await?;
+            if let Some(same) = before.as_ref().filter(|same| same.in_the_way) {
+                return Ok(same.exists());
+            }
             if let Some(reached) = get_quota_reached(&tx, upload.user, upload.per_day).await? {
                 return Ok(Registered::QuotaReached(reached));
             }
@@ -166,35 +167,39 @@ pub async fn register_stored(db: &Db, upload: &NewUpload, content: &Content) -> 
         Box::pin(async move {
             lock_user_uploads(&tx, upload.user).await?;
             match find_same(&tx, upload.user, content).await? {
-                Same::InTheWay(exists) => Ok(exists),
-                Same::Free(before) => register(&tx, upload, content, before).await,
+                Some(same) if same.in_the_way => Ok(same.exists()),
+                before => register(&tx, upload, content, before).await,
             }
         })
     })
     .await
 }
 
-/// Whether the user has the content already.
-enum Same {
-    /// Complete or on its way: refused.
-    InTheWay(Registered),
-    /// Not there (`None`), or from a job that ended badly: its document is used again.
-    Free(Option<Before>),
-}
-
-/// A document whose earlier jobs ended badly.
-struct Before {
+/// The user's document with the same content.
+struct SameContent {
     document_id: DocumentId,
+    /// Keys of its objects.
     keys: Vec<String>,
+    /// Complete or on its way; otherwise its earlier jobs ended badly, and the document is used again.
+    in_the_way: bool,
+    /// The job that has it, or had it last.
+    job_id: Option<JobId>,
 }
 
-async fn find_same(tx: &impl Session, user: UserId, content: &Content) -> Result<Same, DbError> {
+row_type!(SameContent { document_id, keys, in_the_way, job_id });
+
+impl SameContent {
+    fn exists(&self) -> Registered {
+        Registered::Exists { job_id: self.job_id, document_id: self.document_id }
+    }
+}
+
+async fn find_same(tx: &impl Session, user: UserId, content: &Content) -> Result<Option<SameContent>, DbError> {
     lock_jobs_of_document(tx, DocumentId::of(user, &content.sha256)).await?;
-    let row = tx
-        .row(
-            &format!(
-                "-- find_same
-SELECT d.document_id, d.raw_path, d.parsed_path,
+    tx.find(
+        &format!(
+            "-- find_same
+SELECT d.document_id, array_remove(ARRAY[d.raw_path, d.parsed_path], NULL) AS keys,
   coalesce(d.processing_status IN ('complete', 'duplicate'), false) OR live.job_id IS NOT NULL AS in_the_way,
   coalesce(live.job_id, latest.job_id) AS job_id
 FROM upload_pipeline.documents AS d
@@ -214,19 +219,10 @@ LEFT JOIN LATERAL (
 ) AS latest ON true
 WHERE d.user_id = $1 AND d.file_sha256 = $2
 FOR UPDATE OF d"
-            ),
-            &[(&user.0, Type::UUID), (&content.sha256, Type::TEXT)],
-        )
-        .await?;
-    let Some(row) = row else { return Ok(Same::Free(None)) };
-    let document_id = DocumentId(column(&row, "document_id")?);
-    if column(&row, "in_the_way")? {
-        let job_id = column::<Option<Uuid>>(&row, "job_id")?.map(JobId);
-        return Ok(Same::InTheWay(Registered::Exists { job_id, document_id }));
-    }
-    let raw: String = column(&row, "raw_path")?;
-    let parsed: Option<String> = column(&row, "parsed_path")?;
-    Ok(Same::Free(Some(Before { document_id, keys: std::iter::once(raw).chain(parsed).collect() })))
+        ),
+        &[&user.0, &content.sha256],
+    )
+    .await
 }
 
 /// When the bound of uploads within 24 hours is reached: how long until the oldest that counts no longer does.
@@ -234,25 +230,17 @@ async fn get_quota_reached(tx: &impl Session, user: UserId, per_day: u32) -> Res
     if per_day == 0 {
         return Ok(None);
     }
-    let row = tx
-        .row(
-            "-- get_quota_reached
-SELECT extract(epoch FROM u.created_at + interval '1 day' - now())::float8 AS wait_seconds
+    tx.find(
+        "-- get_quota_reached
+SELECT greatest(extract(epoch FROM u.created_at + interval '1 day' - now()), 1)::float8 AS retry_after
 FROM upload_pipeline.uploads AS u
 WHERE u.user_id = $1 AND u.created_at > now() - interval '1 day'
 ORDER BY u.created_at DESC
 OFFSET $2
 LIMIT 1",
-            &[(&user.0, Type::UUID), (&(i64::from(per_day) - 1), Type::INT8)],
-        )
-        .await?;
-    row.map(|row| {
-        let wait: f64 = column(&row, "wait_seconds")?;
-        Ok(QuotaReached {
-            retry_after: Duration::try_from_secs_f64(wait.max(1.0)).unwrap_or(Duration::from_secs(86_400)),
-        })
-    })
-    .transpose()
+        &[&user.0, &(i64::from(per_day) - 1)],
+    )
+    .await
 }
 
 async fn insert_upload(tx: &impl Session, upload: &NewUpload) -> Result<(), DbError> {
@@ -260,14 +248,7 @@ async fn insert_upload(tx: &impl Session, upload: &NewUpload) -> Result<(), DbEr
         "-- insert_upload
 INSERT INTO upload_pipeline.uploads (upload_id, user_id, storage_key, filename, mime, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6)",
-        &[
-            (&upload.upload_id.0, Type::UUID),
-            (&upload.user.0, Type::UUID),
-            (&upload.storage_key, Type::TEXT),
-            (&upload.filename, Type::TEXT),
-            (&upload.mime, Type::TEXT),
-            (&upload.expires_at, Type::TIMESTAMPTZ),
-        ],
+        &[&upload.upload_id.0, &upload.user.0, &upload.storage_key, &upload.filename, &upload.mime, &upload.expires_at],
     )
     .await
     .map(drop)
@@ -277,57 +258,45 @@ async fn register(
     tx: &impl Session,
     upload: &NewUpload,
     content: &Content,
-    before: Option<Before>,
+    before: Option<SameContent>,
 ) -> Result<Registered, DbError> {
     let job_id = JobId::generate();
     let document_id = match before {
-        Some(Before { document_id, keys }) => {
+        Some(SameContent { document_id, keys, .. }) => {
             insert_deletions(tx, Uuid::now_v7(), upload.user, document_id, &keys).await?;
             expire_uploads(tx, upload.user, document_id).await?;
             document_id
         }
         None => DocumentId::of(upload.user, &content.sha256),
     };
-    insert_document_and_job(tx, upload, content, document_id, job_id).await?;
-    link_upload(tx, upload.upload_id, content, document_id, job_id).await?;
-    Ok(Registered::New { job_id, document_id })
-}
-
-/// Has the document's earlier uploads forgotten by housekeeping, now that a newer one takes their place.
-async fn expire_uploads(tx: &impl Session, user: UserId, document_id: DocumentId) -> Result<(), DbError> {
-    tx.run(
-        "-- expire_uploads
-UPDATE upload_pipeline.uploads AS u
-SET expires_at = least(u.expires_at, now() + interval '1 day')
-WHERE u.user_id = $1 AND u.document_id = $2",
-        &[(&user.0, Type::UUID), (&document_id.0, Type::UUID)],
-    )
-    .await
-    .map(drop)
-}
-
-async fn insert_document_and_job(
-    tx: &impl Session,
-    upload: &NewUpload,
-    content: &Content,
-    document_id: DocumentId,
-    job_id: JobId,
-) -> Result<(), DbError> {
     insert_document(tx, upload, content, document_id).await?;
-    let (delay, upload_expires_at) =
-        if content.stored { (Duration::ZERO, None) } else { (FIRST_LOOK, Some(upload.expires_at)) };
     let job = NewJob {
         job_id,
         document_id,
         user_id: upload.user,
         status: Status::Uploaded,
         progress: if content.ocr { json!({ "ocr": true }) } else { json!({}) },
-        delay,
-        upload_expires_at,
+        delay: if content.stored { Duration::ZERO } else { FIRST_LOOK },
+        upload_expires_at: (!content.stored).then_some(upload.expires_at),
         correlation_id: Some(content.correlation_id),
         event: Some(json!({ "bytes_len": content.bytes_len })),
     };
-    enqueue_jobs(tx, &[job]).await
+    enqueue_jobs(tx, &[job]).await?;
+    link_upload(tx, upload.upload_id, content, document_id, job_id).await?;
+    Ok(Registered::New { job_id, document_id })
+}
+
+/// Lets the document's earlier uploads expire, since a newer one takes their place.
+async fn expire_uploads(tx: &impl Session, user: UserId, document_id: DocumentId) -> Result<(), DbError> {
+    tx.run(
+        "-- expire_uploads
+UPDATE upload_pipeline.uploads AS u
+SET expires_at = least(u.expires_at, now() + interval '1 day')
+WHERE u.user_id = $1 AND u.document_id = $2",
+        &[&user.0, &document_id.0],
+    )
+    .await
+    .map(drop)
 }
 
 async fn insert_document(
@@ -346,13 +315,13 @@ SET filename = excluded.filename, mime = excluded.mime, bytes_len = excluded.byt
     parsed_path = NULL, parsed_sha256 = NULL, kind = NULL, parser = NULL, page_count = NULL,
     processing_status = excluded.processing_status, updated_at = now()",
         &[
-            (&document_id.0, Type::UUID),
-            (&upload.user.0, Type::UUID),
-            (&upload.filename, Type::TEXT),
-            (&upload.mime, Type::TEXT),
-            (&content.bytes_len, Type::INT8),
-            (&content.sha256, Type::TEXT),
-            (&upload.storage_key, Type::TEXT),
+            &document_id.0,
+            &upload.user.0,
+            &upload.filename,
+            &upload.mime,
+            &content.bytes_len,
+            &content.sha256,
+            &upload.storage_key,
         ],
     )
     .await
@@ -371,14 +340,7 @@ async fn link_upload(
 UPDATE upload_pipeline.uploads AS u
 SET document_id = $2, job_id = $3, bytes_len = $4, file_sha256 = $5, stored_at = CASE WHEN $6 THEN now() END
 WHERE u.upload_id = $1",
-        &[
-            (&upload_id.0, Type::UUID),
-            (&document_id.0, Type::UUID),
-            (&job_id.0, Type::UUID),
-            (&content.bytes_len, Type::INT8),
-            (&content.sha256, Type::TEXT),
-            (&content.stored, Type::BOOL),
-        ],
+        &[&upload_id.0, &document_id.0, &job_id.0, &content.bytes_len, &content.sha256, &content.stored],
     )
     .await
     .map(drop)

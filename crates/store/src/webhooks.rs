@@ -1,20 +1,18 @@
-//! The table `webhook_log`: webhooks that were taken, each once.
+//! The table `webhook_log`: webhooks that were accepted, each once.
 
 use std::net::IpAddr;
 
-use tokio_postgres::types::Type;
-
 use domain::JobId;
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session};
 
-/// A webhook whose sender was found to be right.
+/// A webhook whose sender was verified.
 #[derive(Debug, Clone, Copy)]
 pub struct Delivery<'a> {
     /// Names this delivery and every repetition of it.
     pub webhook_id: &'a str,
     /// The job that its URL names.
     pub job_id: JobId,
-    /// Who sent it, as far as is known.
+    /// The sender's address, if known.
     pub ip_address: Option<IpAddr>,
     /// SHA-256 of the body, 64 lower-case hex digits.
     pub payload_hash: &'a str,
@@ -25,22 +23,22 @@ pub struct Delivery<'a> {
 pub enum Signalled {
     /// The job waited, and is due now.
     Woken,
-    /// A worker has the job and will look once more.
+    /// A worker runs the job and will ask the provider once more.
     Noted,
     /// The job waits for no provider.
     Nothing,
-    /// The same delivery was taken before.
+    /// The same delivery was accepted before.
     Replayed,
     /// There is no such job.
     NoJob,
 }
 
-/// Writes the webhook down and, where it is a new one, has its job looked at now. It changes no status and takes nothing from
-/// the body: what became of the document, the worker asks the provider. A job that does not wait for a provider is left alone.
+/// Logs the webhook and, if it is new, makes its job due now. It changes no status and takes nothing from the body: the
+/// worker asks the provider for the result. A job that does not wait for a provider stays unchanged.
 pub async fn signal_job(db: &impl Session, delivery: Delivery<'_>) -> Result<Signalled, DbError> {
     // EXISTS, not the foreign key's refusal: a job that is deleted in between fails the INSERT, which is a 5xx and a retry.
-    let row = db
-        .row(
+    let (found, is_new, state): (bool, bool, Option<String>) = db
+        .one(
             "-- signal_job
 WITH job AS MATERIALIZED (
   SELECT j.job_id
@@ -66,17 +64,10 @@ signalled AS (
 )
 SELECT EXISTS (SELECT FROM job) AS found, EXISTS (SELECT FROM logged) AS is_new,
   (SELECT signalled.state FROM signalled) AS state",
-            &[
-                (&delivery.webhook_id, Type::TEXT),
-                (&delivery.job_id.0, Type::UUID),
-                (&delivery.ip_address, Type::INET),
-                (&delivery.payload_hash, Type::TEXT),
-            ],
+            &[&delivery.webhook_id, &delivery.job_id.0, &delivery.ip_address, &delivery.payload_hash],
         )
         .await?;
-    let Some(row) = row else { return Ok(Signalled::NoJob) };
-    let state: Option<&str> = column(&row, "state")?;
-    Ok(match (column(&row, "found")?, column(&row, "is_new")?, state) {
+    Ok(match (found, is_new, state.as_deref()) {
         (false, ..) => Signalled::NoJob,
         (true, false, _) => Signalled::Replayed,
         (true, true, Some("queued")) => Signalled::Woken,

@@ -1,12 +1,10 @@
-//! What a worker reads and writes of `documents`.
-
-use tokio_postgres::types::Type;
+//! The table `documents`, as a worker reads and writes it.
 
 use super::jobs::{FENCED, lock_lease};
 use domain::Fence;
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session, row_type};
 
-/// A document as the worker meets it.
+/// A document of a leased job.
 #[derive(Debug, Clone)]
 pub struct WorkDocument {
     /// As the client named it.
@@ -29,38 +27,42 @@ pub struct WorkDocument {
     pub upload_expires_in_seconds: Option<f64>,
 }
 
-/// The document of a job in hand; `None` when the lease is lost.
+row_type!(WorkDocument {
+    filename,
+    mime,
+    bytes_len,
+    file_sha256,
+    ocr,
+    raw_path,
+    parsed_path,
+    waited_seconds,
+    upload_expires_in_seconds
+});
+
+/// The document of a leased job.
+///
+/// # Errors
+///
+/// The lease is lost, or the database does not answer.
 pub async fn get_work_document(db: &impl Session, fence: Fence) -> Result<WorkDocument, DbError> {
-    let row = db
-        .row(
-            &format!(
-                "-- get_work_document
+    db.find(
+        &format!(
+            "-- get_work_document
 SELECT d.filename, d.mime, d.bytes_len, d.file_sha256, d.raw_path, d.parsed_path,
-  j.progress -> 'ocr' = 'true' AS ocr,
+  coalesce(j.progress -> 'ocr' = 'true', false) AS ocr,
   extract(epoch FROM now() - j.created_at)::float8 AS waited_seconds,
   extract(epoch FROM j.upload_expires_at - now())::float8 AS upload_expires_in_seconds
 FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
 WHERE {FENCED}"
-            ),
-            &[(&fence.job_id.0, Type::UUID), (&fence.worker.0, Type::UUID), (&fence.epoch, Type::INT8)],
-        )
-        .await?
-        .ok_or(DbError::LeaseLost { job_id: fence.job_id })?;
-    Ok(WorkDocument {
-        filename: column(&row, "filename")?,
-        mime: column(&row, "mime")?,
-        bytes_len: column(&row, "bytes_len")?,
-        file_sha256: column(&row, "file_sha256")?,
-        ocr: column::<Option<bool>>(&row, "ocr")?.unwrap_or(false),
-        raw_path: column(&row, "raw_path")?,
-        parsed_path: column(&row, "parsed_path")?,
-        waited_seconds: column(&row, "waited_seconds")?,
-        upload_expires_in_seconds: column(&row, "upload_expires_in_seconds")?,
-    })
+        ),
+        &[&fence.job_id.0, &fence.worker.0, &fence.epoch],
+    )
+    .await?
+    .ok_or(DbError::LeaseLost { job_id: fence.job_id })
 }
 
-/// What parsing found out about a document.
+/// What parsing found out.
 #[derive(Debug, Clone)]
 pub struct ParsedFacts<'a> {
     /// Key that the markdown is about to be stored under.
@@ -73,8 +75,8 @@ pub struct ParsedFacts<'a> {
     pub page_count: i32,
 }
 
-/// Writes down where the markdown will be, before its first byte, so that deleting the document finds it. The markdown
-/// of an older job goes to housekeeping, and the upload, which is a document now, no longer expires.
+/// Writes where the markdown will be stored, before its first byte, so that deleting the document finds it. The
+/// markdown of an older job goes to housekeeping, and the upload no longer expires.
 pub async fn save_parsed_facts(tx: &impl Session, fence: Fence, facts: &ParsedFacts<'_>) -> Result<(), DbError> {
     lock_lease(tx, fence).await?;
     tx.run(
@@ -101,19 +103,13 @@ UPDATE upload_pipeline.documents AS d
 SET parsed_path = $2, kind = $3, parser = $4, page_count = $5, parsed_sha256 = NULL, updated_at = now()
 FROM older AS o
 WHERE d.document_id = o.document_id",
-        &[
-            (&fence.job_id.0, Type::UUID),
-            (&facts.parsed_path, Type::TEXT),
-            (&facts.kind, Type::TEXT),
-            (&facts.parser, Type::TEXT),
-            (&facts.page_count, Type::INT4),
-        ],
+        &[&fence.job_id.0, &facts.parsed_path, &facts.kind, &facts.parser, &facts.page_count],
     )
     .await
     .map(drop)
 }
 
-/// Writes down the hash of the normalised markdown.
+/// Writes the hash of the normalised markdown.
 pub async fn save_parsed_sha256(tx: &impl Session, fence: Fence, sha256: &str) -> Result<(), DbError> {
     lock_lease(tx, fence).await?;
     tx.run(
@@ -122,7 +118,7 @@ UPDATE upload_pipeline.documents AS d
 SET parsed_sha256 = $2, updated_at = now()
 FROM upload_pipeline.upload_jobs AS j
 WHERE j.job_id = $1 AND d.document_id = j.document_id",
-        &[(&fence.job_id.0, Type::UUID), (&sha256, Type::TEXT)],
+        &[&fence.job_id.0, &sha256],
     )
     .await
     .map(drop)

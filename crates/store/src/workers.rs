@@ -1,11 +1,9 @@
-//! The table `workers`: who is alive, and which build.
-
-use tokio_postgres::types::Type;
+//! The table `workers`: live workers and their builds.
 
 use domain::{WorkerId, build_info::BuildInfo};
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session, row_type};
 
-/// What a worker process says of itself.
+/// A worker's row.
 #[derive(Debug, Clone)]
 pub struct WorkerRow {
     /// Its id.
@@ -20,18 +18,18 @@ pub struct WorkerRow {
     pub slots: i32,
 }
 
-/// Takes the worker's row away, at its orderly end.
+/// Deletes the worker's row, when it stops in order.
 pub async fn delete_worker(db: &impl Session, id: WorkerId) -> Result<(), DbError> {
     db.run(
         "-- delete_worker
 DELETE FROM upload_pipeline.workers AS w WHERE w.id = $1",
-        &[(&id.0, Type::UUID)],
+        &[&id.0],
     )
     .await
     .map(drop)
 }
 
-/// A worker that was seen within the last minute.
+/// A worker whose last heartbeat is less than a minute old.
 #[derive(Debug, Clone)]
 pub struct LiveWorker {
     /// Host name.
@@ -46,32 +44,22 @@ pub struct LiveWorker {
     pub slots: i32,
 }
 
-/// The workers that were seen within the last minute, by host.
+row_type!(LiveWorker { host, commit, branch, environment, slots });
+
+/// The workers whose last heartbeat is less than a minute old, by host.
 pub async fn list_live_workers(db: &impl Session) -> Result<Vec<LiveWorker>, DbError> {
-    let rows = db
-        .rows(
-            "-- list_live_workers
+    db.list(
+        "-- list_live_workers
 SELECT w.host, w.commit, w.branch, w.environment, w.slots
 FROM upload_pipeline.workers AS w
 WHERE w.last_seen_at > now() - interval '1 minute'
 ORDER BY w.host, w.started_at",
-            &[],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(LiveWorker {
-                host: column(row, "host")?,
-                commit: column(row, "commit")?,
-                branch: column(row, "branch")?,
-                environment: column(row, "environment")?,
-                slots: column(row, "slots")?,
-            })
-        })
-        .collect()
+        &[],
+    )
+    .await
 }
 
-/// What this machine calls itself, for [`WorkerRow::host`].
+/// The name of this machine, for [`WorkerRow::host`].
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

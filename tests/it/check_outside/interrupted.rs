@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use canary::{self, Store};
 use config::StorageLocation;
+use housekeeping::canaries::{Store, sweep_canaries};
 use providers::object_storage::ObjectStorage;
 
 use super::e2e::{assert_nothing_left, files_in, rows_left};
@@ -140,8 +140,8 @@ async fn what_a_killed_check_has_left_is_swept_by_the_next_once_it_is_old() {
 async fn what_a_killed_check_has_left_is_swept_by_a_worker_once_it_is_old() {
     let (db, fleet) = killed().await;
     let store = ObjectStorage::open(&StorageLocation::Folder(fleet.storage()), None).unwrap();
-    assert_eq!(canary::sweep_canaries(&db.db, &store, Store::Theirs).await.unwrap(), 0);
+    assert_eq!(sweep_canaries(&db.db, &store, Store::Production).await.unwrap(), 0);
     age(&db).await;
-    assert!(canary::sweep_canaries(&db.db, &store, Store::Theirs).await.unwrap() > 0);
+    assert!(sweep_canaries(&db.db, &store, Store::Production).await.unwrap() > 0);
     assert_nothing_left(&db, &fleet).await;
 }

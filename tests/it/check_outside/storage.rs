@@ -46,7 +46,7 @@ async fn a_healthy_store_passes_and_keeps_nothing() {
     assert_nothing_left(&environment.db, &store).await;
     let requests = store.requests();
     assert!(requests.iter().any(|(request, by_url)| *by_url && request.starts_with("PUT")), "{requests:?}");
-    let user = canary::CANARY_USER.to_string();
+    let user = housekeeping::canaries::CANARY_USER.to_string();
     let elsewhere = |request: &str| !request.contains(&user) && !request.starts_with("POST");
     assert!(!requests.iter().any(|(request, _)| elsewhere(request)), "{requests:?}");
 }

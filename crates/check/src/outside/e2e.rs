@@ -15,8 +15,8 @@ use super::{
     },
     api,
 };
-use ::canary::{CANARY_USER, Removed};
 use domain::{DocumentId, ports::ObjectStore};
+use housekeeping::canaries::{CANARY_USER, Removed};
 use pg::Db;
 
 declare! {
@@ -76,7 +76,7 @@ async fn as_canary(context: &Context<'_>, root: &str, db: &Db, store: &dyn Objec
     let ended = document.upload_and_find().await;
     let id = DocumentId::of(CANARY_USER, &document.sha256());
     let left = match key.remove_with(db, store, id).await {
-        Ok(Removed::Wholly) => None,
+        Ok(Removed::Completely) => None,
         Ok(Removed::LeftToHousekeeping) => Some("its objects are left to a worker's housekeeping".to_owned()),
         Err(failure) => Some(failure.to_string()),
     };

@@ -1,17 +1,13 @@
-//! Taking jobs, and knowing when to look for some again.
+//! Claims jobs, and reads when the next claim makes sense.
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio_postgres::{Row, types::Type};
-use uuid::Uuid;
+use tokio_postgres::Row;
 
 use super::sql::WAITING;
-use domain::{ALONE_AFTER_CRASHES, DocumentId, Fence, JobId, Lease, Status, Step, UserId, WorkerId};
-use pg::{
-    DbError, Session,
-    session::{column, parsed},
-};
+use domain::{ALONE_AFTER_CRASHES, Fence, Lease, Status, Step, UserId, WorkerId};
+use pg::{DbError, Session, column, row_type};
 
 /// How to claim.
 #[derive(Debug, Clone, Copy)]
@@ -24,9 +20,9 @@ pub struct ClaimOptions {
     pub now: Option<OffsetDateTime>,
 }
 
-/// Claims up to `slots` jobs in one statement: writes owner, lease and epoch and notes that their steps begin. Fair across
-/// users, going on behind `after`, the user served last. It may take fewer than wait: none is left once it takes none. A job
-/// that must run alone is left to [`claim_suspect`].
+/// Claims up to `slots` jobs in one statement, which writes owner, lease, epoch and the events of the steps that begin.
+/// Fair across users, starting after `after`, the user served last. It may claim fewer jobs than are due; only a claim of
+/// none says that none is left. A job that must run alone is left to [`claim_suspect`].
 pub async fn claim_jobs(
     db: &impl Session,
     worker: WorkerId,
@@ -43,23 +39,23 @@ FROM upload_pipeline.claim_jobs(
   p_worker => $1, p_slots => $2, p_max_per_user => $3, p_after => $4, p_statuses => $5, p_steps => $6,
   p_alone_from => $7, p_lease => $8, p_now => coalesce($9, now())) AS c",
             &[
-                (&worker.0, Type::UUID),
-                (&i32::try_from(slots).unwrap_or(i32::MAX), Type::INT4),
-                (&i32::try_from(options.max_running_per_user).unwrap_or(i32::MAX), Type::INT4),
-                (&after.map(|user| user.0), Type::UUID),
-                (&statuses, Type::TEXT_ARRAY),
-                (&steps, Type::TEXT_ARRAY),
-                (&ALONE_AFTER_CRASHES, Type::INT4),
-                (&options.lease.as_secs_f64(), Type::FLOAT8),
-                (&options.now, Type::TIMESTAMPTZ),
+                &worker.0,
+                &i32::try_from(slots).unwrap_or(i32::MAX),
+                &i32::try_from(options.max_running_per_user).unwrap_or(i32::MAX),
+                &after.map(|user| user.0),
+                &statuses,
+                &steps,
+                &ALONE_AFTER_CRASHES,
+                &options.lease.as_secs_f64(),
+                &options.now,
             ],
         )
         .await?;
     rows.iter().map(|row| lease(row, worker)).collect()
 }
 
-/// The user whose turn it was last, after a claim that went on behind `after`: turns go in the order of the users' ids, and from
-/// the last on to the first.
+/// The user served last by a claim that started after `after`: users take turns in the order of their ids, and the first
+/// follows the last.
 pub fn served_last(after: Option<UserId>, leases: &[Lease]) -> Option<UserId> {
     leases
         .iter()
@@ -68,7 +64,7 @@ pub fn served_last(after: Option<UserId>, leases: &[Lease]) -> Option<UserId> {
         .or(after)
 }
 
-/// The statuses that this build knows how to go on from, and the step that each begins.
+/// The statuses that this build can continue from, and the step that each begins.
 fn claimable() -> (Vec<&'static str>, Vec<&'static str>) {
     Status::ALL.iter().filter_map(|status| Some((status.as_str(), Step::after(*status)?.as_str()))).unzip()
 }
@@ -78,8 +74,8 @@ fn suspects() -> String {
     format!("s.crash_count >= {ALONE_AFTER_CRASHES} AND s.state IN {WAITING} AND s.status = ANY ($1)")
 }
 
-/// Claims one job in whose steps workers died too often to run it beside others. Ask only when nothing else runs here,
-/// and claim nothing more until it has ended.
+/// Claims one job in whose steps workers died too often to run it beside others. Call it only when no other job runs in
+/// this process, and claim nothing more until the job has ended.
 pub async fn claim_suspect(
     db: &impl Session,
     worker: WorkerId,
@@ -116,19 +112,13 @@ started AS (
 SELECT c.*
 FROM claimed AS c"
             ),
-            &[
-                (&statuses, Type::TEXT_ARRAY),
-                (&options.now, Type::TIMESTAMPTZ),
-                (&worker.0, Type::UUID),
-                (&options.lease.as_secs_f64(), Type::FLOAT8),
-                (&steps, Type::TEXT_ARRAY),
-            ],
+            &[&statuses, &options.now, &worker.0, &options.lease.as_secs_f64(), &steps],
         )
         .await?;
     row.as_ref().map(|row| lease(row, worker)).transpose()
 }
 
-/// What an idle worker looks out for.
+/// What an idle worker waits for.
 #[derive(Debug, Clone, Copy)]
 pub struct Outlook {
     /// Until the next job that waits becomes due; `None`: nothing waits.
@@ -137,13 +127,14 @@ pub struct Outlook {
     pub suspect: bool,
 }
 
-/// When to look again, at the price of the users that have waiting jobs, not of their rows.
+row_type!(Outlook { next_due, suspect });
+
+/// Reads when to claim again. It reads one row for each user that has waiting jobs, not all of their rows.
 pub async fn get_outlook(db: &impl Session) -> Result<Outlook, DbError> {
     let suspects = suspects();
-    let row = db
-        .row(
-            &format!(
-                "-- get_outlook
+    db.one(
+        &format!(
+            "-- get_outlook
 WITH RECURSIVE waiting AS (
   (SELECT j.priority, j.user_id
    FROM upload_pipeline.upload_jobs AS j
@@ -171,53 +162,48 @@ SELECT
      WHERE j.state IN {WAITING} AND j.priority = w.priority AND j.user_id = w.user_id AND j.run_at > now()
      ORDER BY j.run_at
      LIMIT 1
-   ) AS due) AS seconds,
+   ) AS due) AS next_due,
   EXISTS (SELECT FROM upload_pipeline.upload_jobs AS s WHERE {suspects} AND s.run_at <= now()) AS suspect"
-            ),
-            &[(&Status::claimable(), Type::TEXT_ARRAY)],
-        )
-        .await?;
-    let Some(row) = row else { return Ok(Outlook { next_due: None, suspect: false }) };
-    let seconds: Option<f64> = column(&row, "seconds")?;
-    Ok(Outlook {
-        next_due: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
-        suspect: column(&row, "suspect")?,
-    })
+        ),
+        &[&Status::claimable()],
+    )
+    .await
 }
 
 /// Whether a job that must run alone has waited for at least `patience`.
 pub async fn suspect_waits(db: &impl Session, patience: Duration) -> Result<bool, DbError> {
     let suspects = suspects();
-    let row = db
-        .row(
-            &format!(
-                "-- suspect_waits
+    db.one(
+        &format!(
+            "-- suspect_waits
 SELECT EXISTS (
   SELECT FROM upload_pipeline.upload_jobs AS s WHERE {suspects} AND s.run_at <= now() - $2 * interval '1 second'
 ) AS waits"
-            ),
-            &[(&Status::claimable(), Type::TEXT_ARRAY), (&patience.as_secs_f64(), Type::FLOAT8)],
-        )
-        .await?;
-    row.map_or(Ok(false), |row| column(&row, "waits"))
+        ),
+        &[&Status::claimable(), &patience.as_secs_f64()],
+    )
+    .await
 }
 
-/// Of columns that hold what a claim or a CHECK has put there: one that could not be read would fail the claim of all its neighbours.
+/// Reads only columns that the claim or a CHECK has filled: a value that cannot be read would fail the whole claim.
 fn lease(row: &Row, worker: WorkerId) -> Result<Lease, DbError> {
-    let fence = Fence { job_id: JobId(column(row, "job_id")?), worker, epoch: column(row, "lease_epoch")? };
+    let fence = Fence { job_id: column(row, "job_id")?, worker, epoch: column(row, "lease_epoch")? };
     Ok(Lease {
         fence,
-        document_id: DocumentId(column(row, "document_id")?),
-        user_id: UserId(column(row, "user_id")?),
-        status: parsed(row, "status")?,
+        document_id: column(row, "document_id")?,
+        user_id: column(row, "user_id")?,
+        status: column(row, "status")?,
         retry_count: column(row, "retry_count")?,
-        correlation_id: column::<Option<Uuid>>(row, "correlation_id")?,
+        correlation_id: column(row, "correlation_id")?,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use domain::{DocumentId, JobId};
 
     fn lease_of(user: u128) -> Lease {
         Lease {

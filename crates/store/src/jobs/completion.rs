@@ -1,7 +1,7 @@
-//! Ending jobs as `complete`: the one guarded statement, for however many end at the same time.
+//! Ends jobs as `complete`: one fenced statement for all jobs that end at the same time.
 //!
-//! One completion is one commit, and a commit costs a flush of the log. While one is being written, those that come
-//! meanwhile wait for it and then share the next: a lone one waits for nothing.
+//! A completion is a commit, and a commit costs a flush of the log. Completions that arrive while one is being written
+//! wait for it and then share the next statement. A single completion does not wait.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,11 +10,10 @@ use std::{
 };
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use domain::{DocumentId, Fence, Lease, ports::EmbedModel};
-use pg::{Db, DbError, Session, session::column};
+use pg::{Db, DbError, Session, column};
 
 /// Completions in one statement: as many as a worker may have jobs. Measured in docs/performance.md: twenty
 /// times as quick as one each; values between were not measured.
@@ -29,13 +28,13 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// The end of the job in hand; `took`: how long its last step ran.
+    /// The end of the leased job; `took`: how long its last step ran.
     pub fn of(lease: &Lease, took: Duration) -> Self {
         Self { fence: lease.fence, document_id: lease.document_id, took }
     }
 }
 
-/// What became of it.
+/// What became of the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completion {
     /// The document is complete.
@@ -86,13 +85,13 @@ impl Completer {
             tokio::spawn(write_all(self.db.clone(), model.clone(), receiver, self.max_batch));
             sender
         });
-        // A writer that is gone took the runtime with it, and the caller too.
+        // The writer ends with the runtime only, and so does this caller.
         let _ = requests.send(request);
         answered.await.unwrap_or(Err(DbError::LeaseLost { job_id: ending.fence.job_id }))
     }
 }
 
-/// Writes what comes, as much at once as has come. Ends with the last sender.
+/// Writes requests, all that have arrived in one statement. Ends with the last sender.
 async fn write_all(db: Db, model: EmbedModel, mut requests: mpsc::UnboundedReceiver<Request>, max_batch: usize) {
     let mut batch = Vec::new();
     while requests.recv_many(&mut batch, max_batch).await > 0 {
@@ -106,7 +105,7 @@ async fn write_all(db: Db, model: EmbedModel, mut requests: mpsc::UnboundedRecei
         let batch = std::mem::take(&mut batch);
         match write(&db, &model, &batch).await {
             Err(DbError::Statement { sqlstate: Some(_), .. }) if batch.len() > 1 => {
-                // The server refused: what is wrong with one is not the others' fault.
+                // The server refused the statement: one request is wrong, and must not fail the others.
                 for request in batch {
                     let result = write(&db, &model, std::slice::from_ref(&request)).await;
                     answer(vec![request], result);
@@ -158,14 +157,14 @@ SELECT c.*
 FROM upload_pipeline.complete_jobs(
   p_worker => $1, p_jobs => $2, p_epochs => $3, p_took => $4, p_documents => $5, p_model => $6, p_version => $7, p_dim => $8) AS c",
             &[
-                (&first.fence.worker.0, Type::UUID),
-                (&jobs, Type::UUID_ARRAY),
-                (&epochs, Type::INT8_ARRAY),
-                (&took, Type::INT8_ARRAY),
-                (&documents, Type::UUID_ARRAY),
-                (&model.name, Type::TEXT),
-                (&model.version, Type::TEXT),
-                (&i32::try_from(model.dim).unwrap_or(i32::MAX), Type::INT4),
+                &first.fence.worker.0,
+                &jobs,
+                &epochs,
+                &took,
+                &documents,
+                &model.name,
+                &model.version,
+                &i32::try_from(model.dim).unwrap_or(i32::MAX),
             ],
         )
         .await?;
@@ -182,17 +181,21 @@ FROM upload_pipeline.complete_jobs(
             }
         }
     }
-    Ok(endings.iter().map(|ending| judge(ending, &done, &counted)).collect())
+    Ok(endings.iter().map(|ending| completion_of(ending, &done, &counted)).collect())
 }
 
-fn judge(ending: &Ending, done: &HashSet<Uuid>, counted: &HashMap<Uuid, (i64, i64)>) -> Result<Completion, DbError> {
+fn completion_of(
+    ending: &Ending,
+    done: &HashSet<Uuid>,
+    counted: &HashMap<Uuid, (i64, i64)>,
+) -> Result<Completion, DbError> {
     if done.contains(&ending.fence.job_id.0) {
         return Ok(Completion::Done);
     }
     let (chunks, embedded) = counted.get(&ending.document_id.0).copied().unwrap_or((0, 0));
     if chunks == embedded && chunks > 0 {
-        // All is there, yet the job was not ended: the lease is lost. Where something is missing, the lease may be
-        // lost as well; what the caller writes of that says so.
+        // All vectors are there, yet the job was not ended: the lease is lost. Where vectors are missing, the lease may
+        // be lost as well; the caller's next write finds out.
         return Err(DbError::LeaseLost { job_id: ending.fence.job_id });
     }
     Ok(Completion::Missing { chunks, embedded })

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 use time::OffsetDateTime;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use domain::{DocumentId, JobId, Status, UserId};
 use pg::{DbError, Session};
 
-/// A job to be.
+/// A new job, before it is inserted.
 #[derive(Debug, Clone)]
 pub struct NewJob {
     /// Its id; UUIDv7, so that newer rows lie beside each other.
@@ -21,19 +20,19 @@ pub struct NewJob {
     pub user_id: UserId,
     /// The checkpoint to begin at.
     pub status: Status,
-    /// Counts and wishes to begin with; an object.
+    /// Counts and options at the start; an object.
     pub progress: Value,
     /// Before a worker first looks at it.
     pub delay: Duration,
-    /// Until then the bytes may still come; `None`: they are there.
+    /// Until then the bytes may still arrive; `None`: they are stored.
     pub upload_expires_at: Option<OffsetDateTime>,
     /// Follows the upload through logs.
     pub correlation_id: Option<Uuid>,
-    /// What its first event tells; `None`: it has none.
+    /// The payload of its first event; `None`: it has no event.
     pub event: Option<Value>,
 }
 
-/// Adds jobs, however many in one statement. They do not wake the workers by themselves: see [`Notifier`](crate::Notifier).
+/// Inserts jobs in one statement. This does not wake the workers: see [`Notifier`](crate::Notifier).
 pub async fn enqueue_jobs(db: &impl Session, jobs: &[NewJob]) -> Result<(), DbError> {
     db.run(
         "-- enqueue_jobs
@@ -41,15 +40,15 @@ SELECT upload_pipeline.enqueue_jobs(
   p_jobs => $1, p_documents => $2, p_users => $3, p_statuses => $4, p_progress => $5, p_delays => $6, p_upload_expires => $7,
   p_correlations => $8, p_events => $9)::text AS done",
         &[
-            (&jobs.iter().map(|job| job.job_id.0).collect::<Vec<_>>(), Type::UUID_ARRAY),
-            (&jobs.iter().map(|job| job.document_id.0).collect::<Vec<_>>(), Type::UUID_ARRAY),
-            (&jobs.iter().map(|job| job.user_id.0).collect::<Vec<_>>(), Type::UUID_ARRAY),
-            (&jobs.iter().map(|job| job.status.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&jobs.iter().map(|job| &job.progress).collect::<Vec<_>>(), Type::JSONB_ARRAY),
-            (&jobs.iter().map(|job| job.delay.as_secs_f64()).collect::<Vec<_>>(), Type::FLOAT8_ARRAY),
-            (&jobs.iter().map(|job| job.upload_expires_at).collect::<Vec<_>>(), Type::TIMESTAMPTZ_ARRAY),
-            (&jobs.iter().map(|job| job.correlation_id).collect::<Vec<_>>(), Type::UUID_ARRAY),
-            (&jobs.iter().map(|job| job.event.as_ref()).collect::<Vec<_>>(), Type::JSONB_ARRAY),
+            &jobs.iter().map(|job| job.job_id.0).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.document_id.0).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.user_id.0).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.status.as_str()).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| &job.progress).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.delay.as_secs_f64()).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.upload_expires_at).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.correlation_id).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.event.as_ref()).collect::<Vec<_>>(),
         ],
     )
     .await

@@ -1,10 +1,9 @@
-//! Keeping leases, and freeing the jobs of workers that died.
+//! Renews leases, and takes over the jobs of workers that died.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::{
@@ -14,26 +13,25 @@ use super::{
 };
 use crate::workers::WorkerRow;
 use domain::{Code, Failure, Fence, JobId, Status, Takeover, WorkerId};
-use pg::{
-    Db, DbError, Session,
-    session::{column, parsed},
-};
+use pg::{Db, DbError, Session, row_type};
 
-/// What a heartbeat found out.
+/// The result of a heartbeat.
 #[derive(Debug, Clone)]
 pub struct Beat {
     /// The jobs whose lease was renewed; the others are lost, and their steps must stop.
     pub kept: Vec<JobId>,
     /// Until the first lease of another worker expires, if it is not renewed before; `None`: no other has any.
     pub next_expiry: Option<Duration>,
-    /// When the worker's row said before that it was alive.
+    /// The last heartbeat in the worker's row before this one.
     pub seen_before: Option<OffsetDateTime>,
-    /// What it says now.
+    /// This heartbeat, as the row says.
     pub seen_at: Option<OffsetDateTime>,
 }
 
-/// Renews the leases of all jobs in hand, says that the worker is alive (making its row where it is gone) and looks when
-/// another's lease would expire, in one statement. The commit is asynchronous.
+row_type!(Beat { kept, next_expiry, seen_before, seen_at });
+
+/// Renews the leases of all running jobs, updates the worker's row (or inserts it) and reads when the next lease of
+/// another worker expires, in one statement. The commit is asynchronous.
 pub async fn beat_heart(
     db: &impl Session,
     worker: &WorkerRow,
@@ -42,9 +40,8 @@ pub async fn beat_heart(
 ) -> Result<Beat, DbError> {
     let jobs: Vec<Uuid> = fences.iter().map(|fence| fence.job_id.0).collect();
     let epochs: Vec<i64> = fences.iter().map(|fence| fence.epoch).collect();
-    let row = db
-        .row(
-            "-- beat_heart
+    db.one(
+        "-- beat_heart
 WITH renewed AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET lease_expires_at = coalesce($4, now()) + $5 * interval '1 second'
@@ -66,37 +63,27 @@ SELECT coalesce((SELECT array_agg(renewed.job_id) FROM renewed), '{}') AS kept,
    WHERE o.state = 'working' AND o.claimed_by IS DISTINCT FROM $3) AS next_expiry,
   (SELECT w.last_seen_at FROM upload_pipeline.workers AS w WHERE w.id = $3) AS seen_before, now() AS seen_at,
   set_config('synchronous_commit', 'off', true) AS commits",
-            &[
-                (&jobs, Type::UUID_ARRAY),
-                (&epochs, Type::INT8_ARRAY),
-                (&worker.id.0, Type::UUID),
-                (&options.now, Type::TIMESTAMPTZ),
-                (&options.lease.as_secs_f64(), Type::FLOAT8),
-                (&worker.host, Type::TEXT),
-                (&worker.build.commit, Type::TEXT),
-                (&worker.build.branch, Type::TEXT),
-                (&worker.build.version, Type::TEXT),
-                (&worker.environment, Type::TEXT),
-                (&worker.slots, Type::INT4),
-                (&worker.build.built_at, Type::TIMESTAMPTZ),
-                (&worker.build.schema_version, Type::INT4),
-            ],
-        )
-        .await?;
-    let Some(row) = row else {
-        return Ok(Beat { kept: Vec::new(), next_expiry: None, seen_before: None, seen_at: None });
-    };
-    let seconds: Option<f64> = column(&row, "next_expiry")?;
-    Ok(Beat {
-        kept: column::<Vec<Uuid>>(&row, "kept")?.into_iter().map(JobId).collect(),
-        next_expiry: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
-        seen_before: column(&row, "seen_before")?,
-        seen_at: column(&row, "seen_at")?,
-    })
+        &[
+            &jobs,
+            &epochs,
+            &worker.id.0,
+            &options.now,
+            &options.lease.as_secs_f64(),
+            &worker.host,
+            &worker.build.commit,
+            &worker.build.branch,
+            &worker.build.version,
+            &worker.environment,
+            &worker.slots,
+            &worker.build.built_at,
+            &worker.build.schema_version,
+        ],
+    )
+    .await
 }
 
-/// Gives back what this worker claimed without hearing of it: the connection was cut between the claim's commit and its
-/// answer. `held`: the jobs it does know of. No step was begun, so no try is charged. How many were given back.
+/// Hands back jobs that this worker claimed without knowing: the connection was cut between the claim's commit and its
+/// answer. `held`: the jobs that it knows. No step has begun, so no try is counted. Returns how many were handed back.
 pub async fn hand_back_unheld(db: &impl Session, worker: WorkerId, held: &[Fence]) -> Result<u64, DbError> {
     let held: Vec<Uuid> = held.iter().map(|fence| fence.job_id.0).collect();
     db.run(
@@ -112,25 +99,23 @@ INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, c
 SELECT job.job_id, job.document_id, 'handed_back', 'info', $3, job.correlation_id
 FROM job"
         ),
-        &[(&worker.0, Type::UUID), (&held, Type::UUID_ARRAY), (&Code::ClaimUnheard.as_str(), Type::TEXT)],
+        &[&worker.0, &held, &Code::ClaimUnheard.as_str()],
     )
     .await
 }
 
-/// The checkpoint of a job in hand and the tries since; `None`: the lease is lost.
+/// The checkpoint of a leased job and the tries since; `None`: the lease is lost.
 pub async fn get_checkpoint(db: &impl Session, fence: Fence) -> Result<Option<(Status, i32)>, DbError> {
-    let row = db
-        .row(
-            &format!(
-                "-- get_checkpoint
+    db.find(
+        &format!(
+            "-- get_checkpoint
 SELECT j.status, j.retry_count
 FROM upload_pipeline.upload_jobs AS j
 WHERE {FENCED}"
-            ),
-            &[(&fence.job_id.0, Type::UUID), (&fence.worker.0, Type::UUID), (&fence.epoch, Type::INT8)],
-        )
-        .await?;
-    row.map(|row| Ok((parsed(&row, "status")?, column(&row, "retry_count")?))).transpose()
+        ),
+        &[&fence.job_id.0, &fence.worker.0, &fence.epoch],
+    )
+    .await
 }
 
 struct Expired {
@@ -140,6 +125,8 @@ struct Expired {
     crash_count: i32,
     in_a_step: bool,
 }
+
+row_type!(Expired { job_id, status, retry_count, crash_count, in_a_step });
 
 impl Expired {
     fn takeover(&self) -> Takeover {
@@ -185,38 +172,25 @@ pub async fn release_expired_jobs(db: &Db, limit: i64, now: Option<OffsetDateTim
     .await
 }
 
-/// Jobs whose lease has expired, which nothing can change until the transaction ends. One at a status that this build does not
-/// know is left to a build that does.
+/// Locks jobs whose lease has expired. A job at a status that this build does not know is left to a build that does.
 async fn lock_expired_jobs(
     tx: &impl Session,
     limit: i64,
     now: Option<OffsetDateTime>,
 ) -> Result<Vec<Expired>, DbError> {
-    let rows = tx
-        .rows(
-            "-- lock_expired_jobs
+    tx.list(
+        "-- lock_expired_jobs
 SELECT j.job_id, j.status, j.retry_count, j.crash_count, j.step_started_at IS NOT NULL AS in_a_step
 FROM upload_pipeline.upload_jobs AS j
 WHERE j.state = 'working' AND coalesce(j.lease_expires_at, '-infinity') < coalesce($1, now()) AND j.status = ANY ($2)
 LIMIT $3
 FOR UPDATE SKIP LOCKED",
-            &[(&now, Type::TIMESTAMPTZ), (&Status::claimable(), Type::TEXT_ARRAY), (&limit, Type::INT8)],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Expired {
-                job_id: column(row, "job_id")?,
-                status: parsed(row, "status")?,
-                retry_count: column(row, "retry_count")?,
-                crash_count: column(row, "crash_count")?,
-                in_a_step: column(row, "in_a_step")?,
-            })
-        })
-        .collect()
+        &[&now, &Status::claimable(), &limit],
+    )
+    .await
 }
 
-/// Writes what was decided of the locked jobs.
+/// Writes the decisions about the locked jobs.
 async fn take_over_jobs(tx: &impl Session, jobs: &[Expired], now: Option<OffsetDateTime>) -> Result<u64, DbError> {
     let charge = |count: i32, job: &Expired| count.saturating_add(i32::from(job.in_a_step));
     let events: Vec<_> = jobs.iter().map(Expired::event).collect();
@@ -252,16 +226,16 @@ SELECT job.job_id, job.document_id, job.event, job.severity, job.code,
 FROM job"
         ),
         &[
-            (&jobs.iter().map(|job| job.job_id).collect::<Vec<_>>(), Type::UUID_ARRAY),
-            (&jobs.iter().map(|job| job.takeover().state().as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&jobs.iter().map(|job| job.next_status().as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&jobs.iter().map(|job| charge(job.retry_count, job)).collect::<Vec<_>>(), Type::INT4_ARRAY),
-            (&jobs.iter().map(|job| charge(job.crash_count, job)).collect::<Vec<_>>(), Type::INT4_ARRAY),
-            (&jobs.iter().map(Expired::last_error).collect::<Vec<_>>(), Type::JSONB_ARRAY),
-            (&events.iter().map(|event| event.0).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&events.iter().map(|event| event.1).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&events.iter().map(|event| event.2).collect::<Vec<_>>(), Type::TEXT_ARRAY),
-            (&now, Type::TIMESTAMPTZ),
+            &jobs.iter().map(|job| job.job_id).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.takeover().state().as_str()).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| job.next_status().as_str()).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| charge(job.retry_count, job)).collect::<Vec<_>>(),
+            &jobs.iter().map(|job| charge(job.crash_count, job)).collect::<Vec<_>>(),
+            &jobs.iter().map(Expired::last_error).collect::<Vec<_>>(),
+            &events.iter().map(|event| event.0).collect::<Vec<_>>(),
+            &events.iter().map(|event| event.1).collect::<Vec<_>>(),
+            &events.iter().map(|event| event.2).collect::<Vec<_>>(),
+            &now,
         ],
     )
     .await

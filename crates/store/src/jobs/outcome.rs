@@ -1,26 +1,14 @@
-//! What becomes of a job in hand. Every statement carries the fence and expects one row; none means the lease is lost.
+//! Writes the outcome of a leased job. Every statement carries the fence and expects one row; no row means the lease is
+//! lost.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use tokio_postgres::types::Type;
 
 use super::sql::{FENCED, LET_GO};
 use domain::{Code, Failure, Fence, Lease, State, Status, Step};
-use pg::{DbError, Params, Session, session::column};
-
-/// The fence as the first three parameters of a statement.
-macro_rules! fenced {
-    ($fence:expr $(, ($value:expr, $type:ident))* $(,)?) => {
-        &[
-            (&$fence.job_id.0, Type::UUID),
-            (&$fence.worker.0, Type::UUID),
-            (&$fence.epoch, Type::INT8),
-            $(($value, Type::$type),)*
-        ]
-    };
-}
+use pg::{DbError, Params, Session};
 
 async fn expect_one(db: &impl Session, fence: Fence, sql: &str, params: Params<'_>) -> Result<(), DbError> {
     match db.run(sql, params).await? {
@@ -29,7 +17,7 @@ async fn expect_one(db: &impl Session, fence: Fence, sql: &str, params: Params<'
     }
 }
 
-/// Holds the job's row until the transaction ends, so that what it writes elsewhere is written under a live lease.
+/// Locks the job's row until the transaction ends, so that its other writes happen under a live lease.
 pub async fn lock_lease(tx: &impl Session, fence: Fence) -> Result<(), DbError> {
     expect_one(
         tx,
@@ -40,14 +28,14 @@ SELECT FROM upload_pipeline.upload_jobs AS j
 WHERE {FENCED}
 FOR UPDATE"
         ),
-        fenced!(fence),
+        &[&fence.job_id.0, &fence.worker.0, &fence.epoch],
     )
     .await
 }
 
-/// Writes the next checkpoint and begins the step after it. Tries and crashes are counted from zero from here. It goes forward only: a
-/// statement that was held up on its way, and whose run the worker has given up, does not take a later one back.
-/// `progress` is merged into the job's counts; `took` is how long the step ran.
+/// Writes the next checkpoint and begins the step after it. Tries and crashes are counted from zero again. A checkpoint
+/// only moves forward: a delayed statement of a run that the worker has given up does not undo a later one. `progress`
+/// is merged into the job's counts; `took` is how long the step ran.
 pub async fn advance_job(
     db: &impl Session,
     lease: &Lease,
@@ -61,28 +49,28 @@ pub async fn advance_job(
     }
     let payload = json!({ "step": done.as_str(), "duration_ms": millis(took) });
     let next = Step::after(to).map(Step::as_str);
-    let row = db
-        .row(
+    let written = db
+        .one(
             "-- advance_job
 SELECT upload_pipeline.advance_job(
   p_job => $1, p_worker => $2, p_epoch => $3, p_from => $4, p_to => $5, p_progress => $6, p_done => $7, p_next => $8) AS written",
-            fenced!(
-                lease.fence,
-                (&done.statuses(), TEXT_ARRAY),
-                (&to.as_str(), TEXT),
-                (progress, JSONB),
-                (&payload, JSONB),
-                (&next, TEXT),
-            ),
+            &[
+                &lease.fence.job_id.0,
+                &lease.fence.worker.0,
+                &lease.fence.epoch,
+                &done.statuses(),
+                &to.as_str(),
+                &progress,
+                &payload,
+                &next,
+            ],
         )
         .await?;
-    match row.map(|row| column(&row, "written")).transpose()? {
-        Some(true) => Ok(()),
-        _ => Err(DbError::LeaseLost { job_id: lease.fence.job_id }),
-    }
+    if written { Ok(()) } else { Err(DbError::LeaseLost { job_id: lease.fence.job_id }) }
 }
 
-/// Merges counts into `progress` in the middle of `step`, in which the job must be. Work was committed, so tries are counted from zero.
+/// Merges counts into `progress` during `step`, in which the job must be. Work was committed, so tries are counted from
+/// zero.
 pub async fn save_progress(
     db: &impl Session,
     fence: Fence,
@@ -106,17 +94,16 @@ SET processing_status = job.status, updated_at = now()
 FROM job
 WHERE d.document_id = job.document_id"
         ),
-        fenced!(fence, (&status.as_str(), TEXT), (progress, JSONB), (&step.statuses(), TEXT_ARRAY)),
+        &[&fence.job_id.0, &fence.worker.0, &fence.epoch, &status.as_str(), &progress, &step.statuses()],
     )
     .await
 }
 
 /// Ends the job as `duplicate` if another job has completed its document already; whether it did.
 pub async fn finish_duplicate(db: &impl Session, fence: Fence) -> Result<bool, DbError> {
-    let ended = db
-        .run(
-            &format!(
-                "-- finish_duplicate
+    db.run_any(
+        &format!(
+            "-- finish_duplicate
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET {LET_GO}, status = 'duplicate', state = 'done', retry_count = 0, finished_at = now()
@@ -136,11 +123,10 @@ document AS (
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
 SELECT job.job_id, job.document_id, 'finalized', 'info', 'duplicate', job.correlation_id
 FROM job"
-            ),
-            fenced!(fence),
-        )
-        .await?;
-    Ok(ended > 0)
+        ),
+        &[&fence.job_id.0, &fence.worker.0, &fence.epoch],
+    )
+    .await
 }
 
 /// A failure as the columns `last_error` and `events.payload` hold it.
@@ -190,16 +176,18 @@ INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, p
 SELECT job.job_id, job.document_id, 'error', 'error', $6, $5, job.correlation_id
 FROM job"
     );
-    let params: Params<'_> = fenced!(
-        lease.fence,
-        (&failed.step.failed_status().as_str(), TEXT),
-        (&failed.last_error(lease), JSONB),
-        (&failed.failure.code.as_str(), TEXT),
-    );
+    let params: Params<'_> = &[
+        &lease.fence.job_id.0,
+        &lease.fence.worker.0,
+        &lease.fence.epoch,
+        &failed.step.failed_status().as_str(),
+        &failed.last_error(lease),
+        &failed.failure.code.as_str(),
+    ];
     expect_one(db, lease.fence, &sql, params).await
 }
 
-/// Has the job tried again after `delay`; costs a try. Its status stays.
+/// Schedules another try after `delay`; counts as a try. The status stays.
 pub async fn retry_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, delay: Duration) -> Result<(), DbError> {
     try_again(
         db,
@@ -211,7 +199,7 @@ pub async fn retry_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, del
     .await
 }
 
-/// Gives the job back because this process is set up wrongly: the reason is written, no try is charged.
+/// Hands the job back because this process is misconfigured: writes the reason, counts no try.
 pub async fn pause_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, delay: Duration) -> Result<(), DbError> {
     let how = TryAgain { state: State::Queued, tries: 0, event: "handed_back", severity: "error" };
     try_again(db, lease, failed, delay, how).await
@@ -244,26 +232,28 @@ INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, p
 SELECT job.job_id, job.document_id, $9, $10, $6, $5 || jsonb_build_object('run_at', job.run_at), job.correlation_id
 FROM job"
     );
-    let params: Params<'_> = fenced!(
-        lease.fence,
-        (&delay.as_secs_f64(), FLOAT8),
-        (&failed.last_error(lease), JSONB),
-        (&failed.failure.code.as_str(), TEXT),
-        (&how.state.as_str(), TEXT),
-        (&how.tries, INT4),
-        (&how.event, TEXT),
-        (&how.severity, TEXT),
-    );
+    let params: Params<'_> = &[
+        &lease.fence.job_id.0,
+        &lease.fence.worker.0,
+        &lease.fence.epoch,
+        &delay.as_secs_f64(),
+        &failed.last_error(lease),
+        &failed.failure.code.as_str(),
+        &how.state.as_str(),
+        &how.tries,
+        &how.event,
+        &how.severity,
+    ];
     expect_one(db, lease.fence, &sql, params).await
 }
 
-/// Parks the job for something outside; costs no try, holds no lease. `code` says what it waits for. Where a webhook has come
-/// since the claim, it is due at once: what was seen before may be out of date.
+/// Snoozes the job until something outside happens; counts no try, holds no lease. `code` says what it waits for. If a
+/// webhook came since the claim, the job is due at once, since the worker may have seen an older state.
 pub async fn snooze_job(db: &impl Session, fence: Fence, code: Code, delay: Duration) -> Result<(), DbError> {
     give_up_lease(db, fence, "snoozed", code, delay).await
 }
 
-/// Gives the job back as it was, for any worker to claim after `delay`; costs no try.
+/// Hands the job back unchanged, for any worker to claim after `delay`; counts no try.
 pub async fn hand_back_job(db: &impl Session, fence: Fence, code: Code, delay: Duration) -> Result<(), DbError> {
     give_up_lease(db, fence, "handed_back", code, delay).await
 }
@@ -291,7 +281,7 @@ INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, p
 SELECT job.job_id, job.document_id, $5, 'info', $6, jsonb_build_object('run_at', job.run_at), job.correlation_id
 FROM job"
         ),
-        fenced!(fence, (&delay.as_secs_f64(), FLOAT8), (&event, TEXT), (&code.as_str(), TEXT)),
+        &[&fence.job_id.0, &fence.worker.0, &fence.epoch, &delay.as_secs_f64(), &event, &code.as_str()],
     )
     .await
 }

@@ -1,18 +1,15 @@
-//! What the owner of a document may ask of its job: cancel it, have it tried again.
-
-use tokio_postgres::types::Type;
+//! Cancels and redrives jobs for the owner of a document.
 
 use super::sql::{LET_GO, LIVE};
 use domain::{JobId, Status, UserId};
 use pg::{DbError, Session};
 
-/// Stops a job that has not ended: the raised epoch shuts its worker out at once, the next heartbeat tells it so.
-/// Whether it was stopped; `false`: there is no such job of `user`, or it has ended.
+/// Cancels a job that has not ended. The new epoch refuses its worker's writes at once; the next heartbeat stops the
+/// worker. `false`: `user` has no such job, or it has ended.
 pub async fn cancel_job(db: &impl Session, user: UserId, job: JobId) -> Result<bool, DbError> {
-    let stopped = db
-        .run(
-            &format!(
-                "-- cancel_job
+    db.run_any(
+        &format!(
+            "-- cancel_job
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET {LET_GO}, state = 'cancelled', lease_epoch = j.lease_epoch + 1, finished_at = now()
@@ -22,21 +19,19 @@ WITH job AS (
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
 SELECT job.job_id, job.document_id, 'cancelled', 'info', job.status, job.correlation_id
 FROM job"
-            ),
-            &[(&job.0, Type::UUID), (&user.0, Type::UUID)],
-        )
-        .await?;
-    Ok(stopped > 0)
+        ),
+        &[&job.0, &user.0],
+    )
+    .await
 }
 
-/// Queues an ended or waiting job again: from `from`, else from the checkpoint it failed at, or from the beginning where what is
-/// written there is none to go on from. Tries and crashes are counted from zero; the first failure stays in `last_error`.
-/// Whether it was queued; `false`: no such job of `user`, it is running, or it is done and `from` was not given.
+/// Queues an ended or waiting job again: at `from`; without `from`, at the checkpoint where it failed, or at the start if
+/// that checkpoint is none to continue from. Tries and crashes are counted from zero; the first failure stays in
+/// `last_error`. `false`: `user` has no such job, it is running, or it is done and `from` was not given.
 pub async fn redrive_job(db: &impl Session, user: UserId, job: JobId, from: Option<Status>) -> Result<bool, DbError> {
-    let queued = db
-        .run(
-            &format!(
-                "-- redrive_job
+    db.run_any(
+        &format!(
+            "-- redrive_job
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET {LET_GO}, state = 'queued', lease_epoch = j.lease_epoch + 1,
@@ -58,14 +53,8 @@ document AS (
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
 SELECT job.job_id, job.document_id, 'redriven', 'info', job.status, job.correlation_id
 FROM job"
-            ),
-            &[
-                (&job.0, Type::UUID),
-                (&user.0, Type::UUID),
-                (&from.map(Status::as_str), Type::TEXT),
-                (&Status::claimable(), Type::TEXT_ARRAY),
-            ],
-        )
-        .await?;
-    Ok(queued > 0)
+        ),
+        &[&job.0, &user.0, &from.map(Status::as_str), &Status::claimable()],
+    )
+    .await
 }

@@ -2,16 +2,13 @@
 
 use serde_json::Value;
 use time::OffsetDateTime;
-use tokio_postgres::{Row, types::Type};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::sql::LIVE;
 use crate::Cursor;
 use domain::{DocumentId, JobId, State, Status, Step, UserId, progress::Counts};
-use pg::{
-    DbError, Session,
-    session::{column, moment, optional_moment, parsed},
-};
+use pg::{DbError, FromRow, Session, column};
 
 /// A job, with the name of its file.
 #[derive(Debug, Clone)]
@@ -28,7 +25,7 @@ pub struct Job {
     pub state: State,
     /// Failed tries since the last checkpoint.
     pub retry_count: i32,
-    /// What was counted so far.
+    /// Pages, chunks and vectors so far.
     pub counts: Counts,
     /// What providers charged, in US cents.
     pub cost_cents: f64,
@@ -36,9 +33,9 @@ pub struct Job {
     pub last_error: Option<Value>,
     /// Lower goes first.
     pub priority: i16,
-    /// The next try or look, while it waits.
+    /// When a worker may claim it, while it waits.
     pub run_at: OffsetDateTime,
-    /// When it was made.
+    /// When it was created.
     pub created_at: OffsetDateTime,
     /// When it last changed.
     pub updated_at: OffsetDateTime,
@@ -64,28 +61,30 @@ const COLUMNS: &str = "j.job_id, j.document_id, d.filename, j.status, j.state, j
 FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id";
 
-/// What was written by hand must not hide the jobs beside it: JSON that cannot be read counts as none.
-fn job(row: &Row) -> Result<Job, DbError> {
-    let progress: Value = column(row, "progress").unwrap_or_default();
-    let count = |key: &str| progress.get(key).and_then(Value::as_i64);
-    Ok(Job {
-        job_id: JobId(column(row, "job_id")?),
-        document_id: DocumentId(column(row, "document_id")?),
-        filename: column(row, "filename")?,
-        status: parsed(row, "status")?,
-        state: parsed(row, "state")?,
-        retry_count: column(row, "retry_count")?,
-        counts: Counts { pages: count("pages"), chunks: count("chunks"), embedded: count("embedded") },
-        cost_cents: column(row, "cost_cents")?,
-        last_error: column(row, "last_error").unwrap_or_default(),
-        priority: column(row, "priority")?,
-        run_at: moment(row, "run_at")?,
-        created_at: moment(row, "created_at")?,
-        updated_at: moment(row, "updated_at")?,
-        started_at: optional_moment(row, "started_at")?,
-        finished_at: optional_moment(row, "finished_at")?,
-        correlation_id: column(row, "correlation_id")?,
-    })
+/// JSON that cannot be read counts as none, so that a row edited by hand does not hide the other jobs of a list.
+impl FromRow for Job {
+    fn from_row(row: &Row) -> Result<Self, DbError> {
+        let progress: Value = column(row, "progress").unwrap_or_default();
+        let count = |key: &str| progress.get(key).and_then(Value::as_i64);
+        Ok(Self {
+            job_id: column(row, "job_id")?,
+            document_id: column(row, "document_id")?,
+            filename: column(row, "filename")?,
+            status: column(row, "status")?,
+            state: column(row, "state")?,
+            retry_count: column(row, "retry_count")?,
+            counts: Counts { pages: count("pages"), chunks: count("chunks"), embedded: count("embedded") },
+            cost_cents: column(row, "cost_cents")?,
+            last_error: column(row, "last_error").unwrap_or_default(),
+            priority: column(row, "priority")?,
+            run_at: column(row, "run_at")?,
+            created_at: column(row, "created_at")?,
+            updated_at: column(row, "updated_at")?,
+            started_at: column(row, "started_at")?,
+            finished_at: column(row, "finished_at")?,
+            correlation_id: column(row, "correlation_id")?,
+        })
+    }
 }
 
 /// `user`'s job with this id.
@@ -95,11 +94,10 @@ pub async fn get_job(db: &impl Session, user: UserId, job_id: JobId) -> Result<O
 SELECT {COLUMNS}
 WHERE j.job_id = $1 AND j.user_id = $2"
     );
-    let row = db.row(&sql, &[(&job_id.0, Type::UUID), (&user.0, Type::UUID)]).await?;
-    row.as_ref().map(job).transpose()
+    db.find(&sql, &[&job_id.0, &user.0]).await
 }
 
-/// Which jobs of a user; what is not given, does not narrow.
+/// Filters a user's jobs; `None` filters nothing.
 #[derive(Debug, Clone, Default)]
 pub struct JobFilter {
     /// In this state.
@@ -108,9 +106,9 @@ pub struct JobFilter {
     pub status: Option<Status>,
     /// Of this document.
     pub document: Option<DocumentId>,
-    /// Made after this moment.
+    /// Created after this moment.
     pub created_after: Option<OffsetDateTime>,
-    /// Made before this moment.
+    /// Created before this moment.
     pub created_before: Option<OffsetDateTime>,
 }
 
@@ -134,40 +132,36 @@ WHERE j.user_id = $1
 ORDER BY j.created_at DESC, j.job_id DESC
 LIMIT $9"
     );
-    let rows = db
-        .rows(
-            &sql,
-            &[
-                (&user.0, Type::UUID),
-                (&after.map(|cursor| cursor.created_at), Type::TIMESTAMPTZ),
-                (&after.map(|cursor| cursor.id), Type::UUID),
-                (&filter.state.map(State::as_str), Type::TEXT),
-                (&filter.status.map(Status::as_str), Type::TEXT),
-                (&filter.document.map(|id| id.0), Type::UUID),
-                (&filter.created_after, Type::TIMESTAMPTZ),
-                (&filter.created_before, Type::TIMESTAMPTZ),
-                (&limit, Type::INT8),
-            ],
-        )
-        .await?;
-    rows.iter().map(job).collect()
+    db.list(
+        &sql,
+        &[
+            &user.0,
+            &after.map(|cursor| cursor.created_at),
+            &after.map(|cursor| cursor.id),
+            &filter.state.map(State::as_str),
+            &filter.status.map(Status::as_str),
+            &filter.document.map(|id| id.0),
+            &filter.created_after,
+            &filter.created_before,
+            &limit,
+        ],
+    )
+    .await
 }
 
 /// Another job of the same document that has not ended: two would do the same work twice.
 pub async fn get_live_sibling(db: &impl Session, job_id: JobId) -> Result<Option<JobId>, DbError> {
-    let row = db
-        .row(
-            &format!(
-                "-- get_live_sibling
+    db.find(
+        &format!(
+            "-- get_live_sibling
 SELECT other.job_id
 FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.upload_jobs AS other ON other.document_id = j.document_id
 WHERE j.job_id = $1 AND other.job_id <> j.job_id AND other.state IN {LIVE}
 ORDER BY other.created_at DESC
 LIMIT 1"
-            ),
-            &[(&job_id.0, Type::UUID)],
-        )
-        .await?;
-    row.map(|row| column(&row, "job_id").map(JobId)).transpose()
+        ),
+        &[&job_id.0],
+    )
+    .await
 }

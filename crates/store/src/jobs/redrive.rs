@@ -1,5 +1,5 @@
-//! Changing a job for its owner with everything held that could change it meanwhile: cancelling what was seen, trying
-//! again without a second live job of the document.
+//! Cancels and redrives a job for its owner. All jobs of its document are locked meanwhile, so that the job is as the
+//! owner saw it, and the document gets no second live job.
 
 use crate::documents::lock_jobs_of_document;
 use domain::{JobId, Status, UserId};
@@ -7,17 +7,17 @@ use pg::{Db, DbError};
 
 use super::{Job, cancel_job, get_job, get_live_sibling, redrive_job};
 
-/// Whether a job is as its owner saw it; asked while nothing can change it.
+/// Whether a job is as its owner saw it; checked while nothing can change it.
 pub type Expected<'a> = Option<&'a (dyn Fn(&Job) -> bool + Send + Sync)>;
 
-/// What became of the wish to cancel.
+/// The result of a cancellation.
 #[derive(Debug, Clone)]
 pub enum Cancelling {
     /// Stopped; the job as it is now.
     Stopped(Box<Job>),
     /// It had ended; the job as it is.
     Ended(Box<Job>),
-    /// It is not as it was seen.
+    /// It has changed since it was seen.
     Changed,
     /// No such job of this user.
     NotFound,
@@ -48,7 +48,7 @@ pub async fn cancel_owned_job(
     .await
 }
 
-/// What became of the wish to try again.
+/// The result of a redrive.
 #[derive(Debug, Clone)]
 pub enum Redriven {
     /// Queued; the job as it is now.
@@ -61,7 +61,7 @@ pub enum Redriven {
     TooFar(Box<Job>),
     /// Another job of the document has not ended.
     Busy(JobId),
-    /// It is not as it was seen.
+    /// It has changed since it was seen.
     Changed,
 }
 

@@ -1,16 +1,12 @@
-//! Which of a user's jobs a redrive of many would take up; each is then redriven for itself.
+//! Lists the jobs of a user for a redrive of many; each is then redriven on its own.
 
-use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
 use super::sql::LIVE;
 use domain::{JobId, State, Status, UserId};
-use pg::{
-    DbError, Session,
-    session::{column, parsed},
-};
+use pg::{DbError, Session, row_type};
 
-/// A job that was asked for, and what stands in its way.
+/// A job to redrive, and what prevents it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
     /// The job.
@@ -23,7 +19,9 @@ pub struct Candidate {
     pub superseded: bool,
 }
 
-/// Which failed jobs; `None`: any.
+row_type!(Candidate { job_id, state, busy, superseded });
+
+/// Filters failed jobs; `None` filters nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FailedFilter<'a> {
     /// The code of the last failure.
@@ -50,15 +48,6 @@ ORDER BY p.job_id"
     )
 }
 
-fn candidate(row: &Row) -> Result<Candidate, DbError> {
-    Ok(Candidate {
-        job_id: JobId(column(row, "job_id")?),
-        state: parsed(row, "state")?,
-        busy: column(row, "busy")?,
-        superseded: column(row, "superseded")?,
-    })
-}
-
 /// Up to `limit` of `user`'s failed jobs behind `behind`, by id. Reads that user's failed jobs only.
 pub async fn list_failed_jobs(
     db: &impl Session,
@@ -81,19 +70,7 @@ WITH picked AS MATERIALIZED (
 ){}",
         candidates()
     );
-    let rows = db
-        .rows(
-            &sql,
-            &[
-                (&user.0, Type::UUID),
-                (&behind, Type::UUID),
-                (&filter.code, Type::TEXT),
-                (&filter.status.map(Status::as_str), Type::TEXT),
-                (&limit, Type::INT8),
-            ],
-        )
-        .await?;
-    rows.iter().map(candidate).collect()
+    db.list(&sql, &[&user.0, &behind, &filter.code, &filter.status.map(Status::as_str), &limit]).await
 }
 
 /// Those of `jobs` that are `user`'s.
@@ -107,6 +84,5 @@ WITH picked AS MATERIALIZED (
 ){}",
         candidates()
     );
-    let rows = db.rows(&sql, &[(&user.0, Type::UUID), (&jobs, Type::UUID_ARRAY)]).await?;
-    rows.iter().map(candidate).collect()
+    db.list(&sql, &[&user.0, &jobs]).await
 }

@@ -1,5 +1,6 @@
-//! Carrying over a database of the builds before 0.1.0, which had eleven migrations. They made the same tables, so only the
-//! functions, triggers and notes of this build's migrations are run over it; all take the place of the eleven in its history.
+//! Carrying over a database of the builds before 0.1.0, which had eleven migrations. They made the same tables, so only
+//! the functions, triggers and notes of this build's migrations are run over it; all take the place of the eleven in
+//! its history.
 
 use refinery::Migration;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};

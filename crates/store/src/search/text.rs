@@ -1,10 +1,8 @@
 //! By words.
 
-use tokio_postgres::types::Type;
-
 use super::{Extent, SearchIn, TSQUERY};
 use domain::ChunkId;
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session};
 
 /// The best chunks by words.
 pub async fn search_text(
@@ -13,18 +11,18 @@ pub async fn search_text(
     within: SearchIn,
     extent: Extent,
 ) -> Result<Vec<ChunkId>, DbError> {
-    match extent {
-        Extent::Few => search_text_of_few(db, query, within).await,
-        Extent::Many => search_text_indexed(db, query, within).await,
-    }
+    let sql = match extent {
+        Extent::Few => few(),
+        Extent::Many => indexed(),
+    };
+    db.list(&sql, &[&query, &within.user.0, &within.document.map(|id| id.0), &within.limit]).await
 }
 
-/// Looks at every passage of the user. `IS TRUE` keeps the planner from the index on words, which it takes for far more
-/// selective than a common word is, and would read whole for each document.
-///
-/// Source: measured; among 100,000 passages, a user with 1,000 waits 12 ms, where the planner's choice took 2,200.
-async fn search_text_of_few(db: &impl Session, query: &str, within: SearchIn) -> Result<Vec<ChunkId>, DbError> {
-    let sql = format!(
+/// Reads every passage of the user. `IS TRUE` keeps the planner from the index on words: it takes that for far more
+/// selective than a common word is, and would read it whole for each document. Measured among 100,000 passages: a user
+/// with 1,000 waits 12 ms, with the planner's choice 2,200 ms.
+fn few() -> String {
+    format!(
         "-- search_text_of_few
 WITH asked AS MATERIALIZED (SELECT {TSQUERY} AS q)
 SELECT c.chunk_id
@@ -35,13 +33,12 @@ WHERE d.user_id = $2 AND d.processing_status = 'complete' AND ($3::uuid IS NULL 
   AND (c.tsv @@ asked.q) IS TRUE
 ORDER BY ts_rank(c.tsv, asked.q, 1) DESC, c.chunk_id
 LIMIT $4"
-    );
-    list_ranked(db, &sql, query, within).await
+    )
 }
 
-/// Asks the index on words once, which `OFFSET 0` sees to, and throws away what is others'.
-async fn search_text_indexed(db: &impl Session, query: &str, within: SearchIn) -> Result<Vec<ChunkId>, DbError> {
-    let sql = format!(
+/// Asks the index on words once, which `OFFSET 0` makes sure of, and drops what is other users'.
+fn indexed() -> String {
+    format!(
         "-- search_text_indexed
 WITH asked AS (SELECT {TSQUERY} AS q)
 SELECT m.chunk_id
@@ -55,21 +52,5 @@ JOIN upload_pipeline.documents AS d ON d.document_id = m.document_id
 WHERE d.user_id = $2 AND d.processing_status = 'complete' AND ($3::uuid IS NULL OR d.document_id = $3)
 ORDER BY ts_rank(m.tsv, m.q, 1) DESC, m.chunk_id
 LIMIT $4"
-    );
-    list_ranked(db, &sql, query, within).await
-}
-
-async fn list_ranked(db: &impl Session, sql: &str, query: &str, within: SearchIn) -> Result<Vec<ChunkId>, DbError> {
-    let rows = db
-        .rows(
-            sql,
-            &[
-                (&query, Type::TEXT),
-                (&within.user.0, Type::UUID),
-                (&within.document.map(|id| id.0), Type::UUID),
-                (&within.limit, Type::INT8),
-            ],
-        )
-        .await?;
-    rows.iter().map(|row| column(row, "chunk_id").map(ChunkId)).collect()
+    )
 }

@@ -1,12 +1,10 @@
 //! By meaning.
 
-use tokio_postgres::types::Type;
-
 use super::{Extent, SearchIn};
 use domain::{ChunkId, ports::EmbedModel};
-use pg::{Db, DbError, Session, session::column};
+use pg::{Db, DbError, Session};
 
-/// How far the index looks at the least. Source: pgvector's default is 40, less than the candidates that are fused.
+/// `hnsw.ef_search`: pgvector's default is 40, less than the number of candidates that are fused.
 const EF_SEARCH: &str = "200";
 
 /// The best chunks by meaning: exactly for a user with few passages, else through the model's index.
@@ -35,8 +33,8 @@ fn dim(model: &EmbedModel) -> i32 {
     i32::try_from(model.dim).unwrap_or(i32::MAX)
 }
 
-/// Compares every vector of the user. The candidates are a step of their own, so that the planner cannot reach for the
-/// index, which would look at other users' vectors first and could miss some of these.
+/// Compares every vector of the user. The candidates are materialised, so that the planner cannot use the index, which
+/// would read other users' vectors first and could miss some of these.
 async fn search_vectors_exact(
     db: &impl Session,
     model: &EmbedModel,
@@ -58,23 +56,14 @@ FROM candidates AS k
 ORDER BY k.distance, k.chunk_id
 LIMIT $4"
     );
-    let rows = db
-        .rows(
-            &sql,
-            &[
-                (&vector, Type::FLOAT4_ARRAY),
-                (&within.user.0, Type::UUID),
-                (&within.document.map(|id| id.0), Type::UUID),
-                (&within.limit, Type::INT8),
-                (&model.name, Type::TEXT),
-                (&model.version, Type::TEXT),
-            ],
-        )
-        .await?;
-    rows.iter().map(|row| column(row, "chunk_id").map(ChunkId)).collect()
+    db.list(
+        &sql,
+        &[&vector, &within.user.0, &within.document.map(|id| id.0), &within.limit, &model.name, &model.version],
+    )
+    .await
 }
 
-/// Lets the index look further, and go on looking while the filter leaves too few: pgvector 0.8 and later can.
+/// Makes the index search further, and, with pgvector 0.8 and later, go on while the filter leaves too few.
 async fn set_index_options(tx: &impl Session) -> Result<(), DbError> {
     tx.run(
         "-- set_index_options
@@ -83,15 +72,15 @@ SELECT set_config('hnsw.ef_search', $1, true),
     THEN set_config('hnsw.iterative_scan', 'relaxed_order', true) END
 FROM pg_extension AS e
 WHERE e.extname = 'vector'",
-        &[(&EF_SEARCH, Type::TEXT)],
+        &[&EF_SEARCH],
     )
     .await
     .map(drop)
 }
 
-/// Asks the model's index, whose expression and condition this repeats to the letter (`migrations::ensure_vector_indexes`);
-/// hence the model's name as a literal. What comes in relaxed order is put in order outside; `+ 0` keeps the planner from
-/// believing that it is in order already.
+/// Uses the model's index. The statement repeats the index's expression and condition exactly
+/// (`migrations::ensure_vector_indexes`), hence the model's name as a literal. The index returns relaxed order, so the
+/// rows are sorted outside; `+ 0` keeps the planner from taking them as sorted.
 async fn search_vectors_indexed(
     tx: &impl Session,
     model: &EmbedModel,
@@ -118,19 +107,7 @@ SELECT k.chunk_id
 FROM nearest AS k
 ORDER BY k.distance + 0, k.chunk_id"
     );
-    let rows = tx
-        .rows(
-            &sql,
-            &[
-                (&vector, Type::FLOAT4_ARRAY),
-                (&within.user.0, Type::UUID),
-                (&within.document.map(|id| id.0), Type::UUID),
-                (&within.limit, Type::INT8),
-                (&model.version, Type::TEXT),
-            ],
-        )
-        .await?;
-    rows.iter().map(|row| column(row, "chunk_id").map(ChunkId)).collect()
+    tx.list(&sql, &[&vector, &within.user.0, &within.document.map(|id| id.0), &within.limit, &model.version]).await
 }
 
 /// A string as an SQL literal that means the same whatever `standard_conforming_strings` says.

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use tokio_postgres::types::Type;
-
 use domain::UserId;
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session};
 
 /// What is left of a day's uploads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +16,8 @@ pub struct UploadsLeft {
 
 /// What the user has left of `per_day`. As of now, for telling: only the transactions that announce uploads decide.
 pub async fn get_uploads_left(db: &impl Session, user: UserId, per_day: u32) -> Result<UploadsLeft, DbError> {
-    let row = db
-        .row(
+    let (used, reset): (i64, Option<Duration>) = db
+        .one(
             "-- get_uploads_left
 SELECT count(*) AS used, extract(epoch FROM min(n.created_at) + interval '1 day' - now())::float8 AS reset_seconds
 FROM (
@@ -29,13 +27,8 @@ FROM (
   ORDER BY u.created_at DESC
   LIMIT $2
 ) AS n",
-            &[(&user.0, Type::UUID), (&i64::from(per_day), Type::INT8)],
+            &[&user.0, &i64::from(per_day)],
         )
         .await?;
-    let Some(row) = row else { return Ok(UploadsLeft { remaining: per_day, reset: None }) };
-    let (used, reset): (i64, Option<f64>) = (column(&row, "used")?, column(&row, "reset_seconds")?);
-    Ok(UploadsLeft {
-        remaining: per_day.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX)),
-        reset: reset.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
-    })
+    Ok(UploadsLeft { remaining: per_day.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX)), reset })
 }

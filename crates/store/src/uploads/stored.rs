@@ -1,16 +1,15 @@
-//! An announced upload while its bytes come, and after.
+//! An announced upload while its bytes arrive, and after.
 
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::jobs::{LIVE, WAITING};
 use domain::{JobId, UploadId, UserId};
-use pg::{DbError, Session, session::column};
+use pg::{DbError, Session, row_type};
 
 /// An upload whose bytes are being sent.
 #[derive(Debug, Clone)]
 pub struct Upload {
-    /// Who uploads.
+    /// The user who uploads.
     pub user_id: UserId,
     /// Where the bytes go.
     pub storage_key: String,
@@ -20,7 +19,7 @@ pub struct Upload {
     pub file_sha256: Option<String>,
     /// Whether the bytes are there already.
     pub stored: bool,
-    /// Whether a live job waits for just these bytes: not deleted, cancelled, or replaced by a newer upload.
+    /// Whether a live job waits for these bytes: not deleted, cancelled, or replaced by a newer upload.
     pub wanted: bool,
     /// The job that waits for them, or did.
     pub job_id: Option<JobId>,
@@ -28,37 +27,24 @@ pub struct Upload {
     pub correlation_id: Option<Uuid>,
 }
 
-/// The upload with this id, whoever's it is: the URL's signature stands for the user.
+row_type!(Upload { user_id, storage_key, bytes_len, file_sha256, stored, wanted, job_id, correlation_id });
+
+/// The upload with this id, of any user: the signature of the URL stands for the user.
 pub async fn get_upload(db: &impl Session, upload_id: UploadId) -> Result<Option<Upload>, DbError> {
-    let row = db
-        .row(
-            &format!("-- get_upload
+    db.find(
+        &format!("-- get_upload
 SELECT u.user_id, u.storage_key, u.bytes_len, u.file_sha256, u.stored_at IS NOT NULL AS stored, j.job_id, j.correlation_id,
   coalesce(d.raw_path = u.storage_key AND j.state IN {LIVE}, false) AS wanted
 FROM upload_pipeline.uploads AS u
 LEFT JOIN upload_pipeline.upload_jobs AS j ON j.job_id = u.job_id
 LEFT JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
 WHERE u.upload_id = $1"),
-            &[(&upload_id.0, Type::UUID)],
-        )
-        .await?;
-    row.map(|row| {
-        Ok(Upload {
-            user_id: UserId(column(&row, "user_id")?),
-            storage_key: column(&row, "storage_key")?,
-            bytes_len: column(&row, "bytes_len")?,
-            file_sha256: column(&row, "file_sha256")?,
-            stored: column(&row, "stored")?,
-            wanted: column(&row, "wanted")?,
-            job_id: column::<Option<Uuid>>(&row, "job_id")?.map(JobId),
-            correlation_id: column(&row, "correlation_id")?,
-        })
-    })
-    .transpose()
+        &[&upload_id.0],
+    )
+    .await
 }
 
-/// Notes that the bytes are there and lets the job run now. `false`: the document was deleted meanwhile, and nobody
-/// wants them any more.
+/// Writes that the bytes are stored and makes the job due now. `false`: the document was deleted meanwhile.
 pub async fn mark_upload_stored(db: &impl Session, upload_id: UploadId) -> Result<bool, DbError> {
     let row = db
         .row(
@@ -79,19 +65,19 @@ job AS (
 SELECT upload.job_id
 FROM upload"
             ),
-            &[(&upload_id.0, Type::UUID)],
+            &[&upload_id.0],
         )
         .await?;
     Ok(row.is_some())
 }
 
-/// Forgets an upload that became no document. Call it after its object is gone.
+/// Deletes an upload that became no document. Call it after its object is gone.
 pub async fn delete_upload(db: &impl Session, upload_id: UploadId) -> Result<(), DbError> {
     db.run(
         "-- delete_upload
 DELETE FROM upload_pipeline.uploads AS u
 WHERE u.upload_id = $1 AND u.job_id IS NULL",
-        &[(&upload_id.0, Type::UUID)],
+        &[&upload_id.0],
     )
     .await
     .map(drop)

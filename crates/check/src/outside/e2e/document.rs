@@ -17,8 +17,8 @@ use super::{
     },
     FAILED, NOT_COMPLETE_IN_TIME, NOT_FOUND_BY_SEARCH, REFUSED, UNREACHABLE,
 };
-use canary::CANARY_NAME;
 use domain::Status;
+use housekeeping::canaries::CANARY_NAME;
 use messages::{self, BASE_PATH, DocumentsAccepted, JobView, SearchMode, SearchRequest, SearchResponse, TextRequest};
 
 /// For one request: the upload waits for the object store, the first search for the model.
