@@ -2,12 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use actix_web::{HttpResponse, web};
+use actix_web::HttpResponse;
 
-use crate::{
-    http::{ApiError, ApiState, Caller, contract::codes, json::Json},
-    resources::samples,
-};
+use crate::http::{ApiError, ApiState, Call, HttpResult, Json, codes};
 use domain::{
     ChunkId, Code, DocumentId, Failure,
     fusion::{Fused, fuse},
@@ -30,35 +27,19 @@ const MAX_QUERY_CHARS: usize = 1000;
     post,
     path = "/search",
     tag = "Search",
-    request_body(
-        content = SearchRequest,
-        description = "What to look for.",
-        examples(
-            ("question" = (value = json!(samples::question()))),
-            ("words_in_one_document" = (value = json!(samples::words_in_one_document())))
-        )
-    ),
-    responses((
-        status = 200,
-        description = "The hits.",
-        body = SearchResponse,
-        examples(("found" = (value = json!(samples::found()))))
-    )),
+    request_body(content = SearchRequest, description = "What to look for."),
+    responses((status = 200, description = "The hits.", body = SearchResponse)),
     extensions(
         ("x-codes" = json!(codes(&[
             Code::QueryEmpty,
             Code::QueryTooLong,
             Code::QueryNotEmbeddable,
-            Code::EmbedderUnavailable,
+            Code::EmbedderUnavailable
         ]))),
         ("x-codes-422" = json!(codes(&[Code::QueryInvalid, Code::LimitInvalid])))
     )
 )]
-pub async fn post_search(
-    state: web::Data<ApiState>,
-    caller: Caller,
-    body: Json<SearchRequest>,
-) -> Result<HttpResponse, ApiError> {
+pub async fn post_search(Call { state, caller, .. }: Call, body: Json<SearchRequest>) -> HttpResult {
     let began = Instant::now();
     let (query, limit) = checked(&body)?;
     let within = SearchIn { user: caller.user, document: body.document_id.map(DocumentId), limit: CANDIDATES };

@@ -12,7 +12,6 @@ use super::{
     },
     http::{self, Answer, Trouble},
 };
-use messages::BASE_PATH;
 use store::workers::list_live_workers;
 
 pub(crate) static REACH: Check =
@@ -83,8 +82,7 @@ causes! { COMMIT_CAUSES:
 
 /// The address without the base path, which may be part of it or not.
 pub(super) fn root_of(url: &Url) -> String {
-    let shown = http::shown(url);
-    shown.strip_suffix(BASE_PATH).unwrap_or(&shown).to_owned()
+    messages::api_root(&http::shown(url)).to_owned()
 }
 
 async fn reach(context: &Context<'_>) -> Outcome {

@@ -49,7 +49,7 @@ pub fn issue_token(secret: &[u8], user: UserId, ttl: Duration, audience: &str) -
         .map_err(|error| TokenError(error.to_string()))
 }
 
-/// Whom a token names.
+/// The user that a token names.
 pub async fn caller_of_token(
     auth: &AuthSettings,
     keys: Option<&Arc<KeyCache>>,
@@ -117,7 +117,7 @@ impl Unverified {
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let exp = self.claims.exp.as_ref().and_then(Value::as_i64);
         if exp.is_some_and(|exp| exp.saturating_add_unsigned(LEEWAY_SECONDS) < now) {
-            return Err(expired());
+            return Err(ApiError::of(Code::TokenExpired));
         }
         Ok(())
     }
@@ -179,7 +179,7 @@ fn validation(auth: &AuthSettings, algorithm: Algorithm) -> Validation {
 
 fn refused(kind: &ErrorKind) -> ApiError {
     match kind {
-        ErrorKind::ExpiredSignature => expired(),
+        ErrorKind::ExpiredSignature => ApiError::of(Code::TokenExpired),
         ErrorKind::InvalidIssuer => other_issuer(),
         ErrorKind::InvalidAudience => why("its `aud` is not the one that this server serves (JWT_AUDIENCE)"),
         ErrorKind::InvalidSignature => why("its signature was made with another key"),
@@ -200,10 +200,6 @@ fn unreadable() -> ApiError {
 
 fn other_issuer() -> ApiError {
     why("it is of another project: its `iss` is not that of SUPABASE_URL")
-}
-
-fn expired() -> ApiError {
-    ApiError::of(Code::TokenExpired)
 }
 
 fn keys_only() -> ApiError {
