@@ -13,8 +13,7 @@ use std::{io, net::SocketAddr, time::Duration};
 use actix_cors::Cors;
 use actix_web::{
     App, HttpServer,
-    body::MessageBody,
-    dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse},
+    dev::Server,
     middleware::from_fn,
     web::{self, ServiceConfig},
 };
@@ -68,28 +67,6 @@ fn shared(state: web::Data<ApiState>) -> impl Fn(&mut ServiceConfig) + Clone + S
             .app_data(web::PayloadConfig::new(state.settings.json_body_bytes));
         configure(cfg);
     }
-}
-
-/// The application: routes, CORS, request ids and what guards them all.
-fn build_app(
-    cors: Cors,
-    shared: impl FnOnce(&mut ServiceConfig),
-) -> App<
-    impl ServiceFactory<
-        ServiceRequest,
-        Config = (),
-        Response = ServiceResponse<impl MessageBody>,
-        Error = actix_web::Error,
-        InitError = (),
-    >,
-> {
-    // The last is the outermost: it sees every answer.
-    App::new()
-        .configure(shared)
-        .wrap(from_fn(end_slow_body))
-        .wrap(from_fn(identify))
-        .wrap(cors)
-        .wrap(from_fn(add_security_headers))
 }
 
 fn cors(origins: &[String]) -> Cors {
@@ -162,7 +139,16 @@ fn bind(state: ApiState, addr: SocketAddr) -> Result<(Server, SocketAddr), Serve
     let grace = state.settings.shutdown_grace;
     let state = web::Data::new(state);
     let shared = shared(state.clone());
-    let server = HttpServer::new(move || build_app(cors(&state.settings.cors_origins), shared.clone()))
+    let app = move || {
+        // The last is the outermost: it sees every answer.
+        App::new()
+            .configure(shared.clone())
+            .wrap(from_fn(end_slow_body))
+            .wrap(from_fn(identify))
+            .wrap(cors(&state.settings.cors_origins))
+            .wrap(from_fn(add_security_headers))
+    };
+    let server = HttpServer::new(app)
         .workers(threads)
         .max_connections(connections)
         // Events of a live timeline go out as they come.

@@ -14,7 +14,7 @@ use std::{
 };
 
 use actix_web::{
-    HttpMessage, HttpRequest,
+    HttpMessage, HttpRequest, ResponseError,
     http::{Method, StatusCode},
 };
 
@@ -125,7 +125,7 @@ impl Rates {
     pub fn note_refusal(&self, request: &HttpRequest, error: ApiError) -> ApiError {
         // A token that has expired is no guess, and its answer makes clients sign in again: it is neither counted nor
         // replaced.
-        let guessed = error.status() == StatusCode::UNAUTHORIZED && error.code() != Code::TokenExpired;
+        let guessed = error.status_code() == StatusCode::UNAUTHORIZED && error.code() != Code::TokenExpired;
         let failed = guessed || error.code() == Code::UploadUrlInvalid;
         let (true, Some(limiter)) = (failed, &self.failures) else { return error };
         let Some(address) = client_address(request, self.trusted_proxies) else { return error };

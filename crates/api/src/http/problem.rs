@@ -105,11 +105,6 @@ impl ApiError {
         self.0.code
     }
 
-    /// The HTTP status.
-    pub fn status(&self) -> StatusCode {
-        self.0.status
-    }
-
     /// The cause, for the log.
     pub fn log_cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
