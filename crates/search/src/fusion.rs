@@ -1,12 +1,12 @@
 //! Reciprocal rank fusion: two rankings made one, without comparing their scores.
 
-use super::ChunkId;
+use domain::ChunkId;
 
-/// How much a place near the top counts over one further down.
+/// How much more a place near the top counts than one further down.
 ///
-/// Source: Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual rank learning
+/// From Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual rank learning
 /// methods", SIGIR 2009, who found 60 to do well across collections.
-pub const K: f64 = 60.0;
+const K: f64 = 60.0;
 
 /// A chunk in the fused ranking.
 #[derive(Debug, Clone, Copy, PartialEq)]
