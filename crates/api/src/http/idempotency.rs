@@ -138,12 +138,7 @@ fn key_of(request: &HttpRequest) -> Result<String, ApiError> {
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     let fits = (1..=MAX_KEY_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if sent.next().is_some() || !fits {
-        return Err(ApiError::new(
-            Code::IdempotencyKeyInvalid,
-            format!(
-                "Send one {KEY} of 1 to {MAX_KEY_BYTES} visible ASCII characters, new for each request: a UUID will do."
-            ),
-        ));
+        return Err(ApiError::of(Code::IdempotencyKeyInvalid));
     }
     Ok(text.to_owned())
 }

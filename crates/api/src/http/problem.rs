@@ -12,7 +12,7 @@ use actix_web::{
 use uuid::Uuid;
 
 use domain::{Code, ErrorClass, Failure};
-use messages::{BASE_PATH, Problem};
+use messages::Problem;
 use pg::DbError;
 
 /// How long a client should wait when the database is unavailable.
@@ -160,7 +160,7 @@ impl ApiError {
     }
 
     pub(crate) fn route_not_found() -> Self {
-        Self::new(Code::RouteNotFound, format!("There is nothing at this path. The API's base path is {}.", BASE_PATH))
+        Self::of(Code::RouteNotFound)
     }
 
     pub(crate) fn method_not_allowed(allow: impl Into<String>) -> Self {

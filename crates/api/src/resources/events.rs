@@ -113,7 +113,22 @@ pub async fn get_events(
         if request.method() == Method::HEAD {
             return Ok(stream_head().finish());
         }
-        let live = Live::new(state.get_ref().clone(), place, caller, &job, last_seen.unwrap_or(0));
+        let now = Instant::now();
+        let live = Live {
+            state: state.get_ref().clone(),
+            caller,
+            id,
+            correlation_id: job.correlation_id,
+            after: last_seen.unwrap_or(0),
+            shown: None,
+            began: now,
+            said_at: now,
+            away_since: None,
+            wait: LOOK_EVERY,
+            started: false,
+            ended: false,
+            _place: place,
+        };
         return Ok(stream_head().streaming(stream::unfold(live, Live::next)));
     }
     let list = ListId::new("events").with("job_id", Some(id));
@@ -162,25 +177,6 @@ struct Live {
 }
 
 impl Live {
-    fn new(state: ApiState, place: StreamPlace, caller: Caller, job: &Job, after: i64) -> Self {
-        let now = Instant::now();
-        Self {
-            state,
-            caller,
-            id: job.job_id,
-            correlation_id: job.correlation_id,
-            after,
-            shown: None,
-            began: now,
-            said_at: now,
-            away_since: None,
-            wait: LOOK_EVERY,
-            started: false,
-            ended: false,
-            _place: place,
-        }
-    }
-
     /// The next piece of text; `None` once the job has ended, the timeline's time is up, or the server stops.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         if !self.started {
