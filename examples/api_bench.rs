@@ -23,13 +23,13 @@ use actix_web::{
 use anyhow::{Context, bail};
 use domain::{
     JobId, UploadId, UserId,
-    fusion::fuse,
     ports::{EmbedPriority, Embedder},
 };
 use embedded_postgres::{Cluster, ClusterOptions, find_binaries};
 use embedder::{LocalEmbedder, LocalEmbedderOptions};
 use messages::{BASE_PATH, SearchMode, SearchRequest, TextRequest};
 use pg::{ConnectTarget, Db, PoolOptions, databases::ensure_database, url::DatabaseUrl};
+use search::fuse;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::{

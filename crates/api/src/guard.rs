@@ -13,9 +13,9 @@ use crate::{
     http::ApiState,
 };
 
-/// What one process counts and keeps to guard its routes.
+/// The counts and keys with which one process guards its routes.
 pub struct Guard {
-    /// How often users ask and addresses fail to log in.
+    /// How often users send requests and addresses fail to log in.
     pub rates: Rates,
     /// The live timelines that are open.
     pub streams: Streams,

@@ -1,21 +1,31 @@
 //! What every route needs of HTTP: bodies, forms, lists, conditions, idempotency, problems. Knows no route, and nothing
 //! of who may call.
 
-pub mod body;
+mod body;
 mod caller;
 pub mod conditions;
 pub mod contract;
-pub mod filters;
-pub mod form;
-pub mod idempotency;
+mod filters;
+mod form;
+mod idempotency;
 pub mod json;
-pub mod paging;
-pub mod problem;
+mod page_file;
+mod paging;
+mod problem;
 mod request_ids;
 mod state;
 pub mod validate;
 
-pub use caller::Caller;
-pub use problem::ApiError;
+pub use body::{Expected, STALLED_AFTER, read_whole, stalled, store_body};
+pub use caller::{Call, Caller};
+pub use conditions::IfMatch;
+pub use contract::codes;
+pub use filters::{DocumentsQuery, JobsQuery, PageQuery};
+pub use form::Form;
+pub use idempotency::{FormPrint, KeyInHand, Replay, overtaken, remember};
+pub use json::{Json, is_json};
+pub use page_file::page_file;
+pub use paging::{ListId, PageSize};
+pub use problem::{ApiError, HttpResult, MiddlewareResult, from_path_error, from_payload_error, from_query_error};
 pub use request_ids::RequestIds;
 pub use state::ApiState;

@@ -6,7 +6,6 @@ pub mod docs_page;
 mod docs_schemas;
 mod document;
 mod operation;
-mod problems;
 mod route;
 
 pub use document::document;

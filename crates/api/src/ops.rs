@@ -2,5 +2,4 @@
 
 pub mod health;
 pub mod metrics;
-mod samples;
 pub mod storage_health;

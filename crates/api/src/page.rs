@@ -1,7 +1,10 @@
 //! The page at `/`: three files that need no build and nothing from elsewhere. It is a client of the API like any
 //! other, so people who open it still have to sign in with a token or a key.
 
-use actix_web::{HttpResponse, http::header};
+use actix_web::HttpResponse;
+use bytes::Bytes;
+
+use crate::http::page_file;
 
 /// What the page may do: use its own files and its own origin's API, and run nothing inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
@@ -14,7 +17,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
     get,
     path = "/",
     tag = "Pages",
-    responses((status = 200, description = "The page.", body = String, content_type = "text/html", example = json!("<!doctype html><html lang=\"en\"><title>Documents</title></html>")))
+    responses((status = 200, description = "The page.", body = String, content_type = "text/html"))
 )]
 pub async fn dashboard() -> HttpResponse {
     file("text/html; charset=utf-8", include_str!("page/index.html"))
@@ -27,7 +30,7 @@ pub async fn dashboard() -> HttpResponse {
     get,
     path = "/dashboard.css",
     tag = "Pages",
-    responses((status = 200, description = "The style.", body = String, content_type = "text/css", example = json!("body { margin: 0; }")))
+    responses((status = 200, description = "The style.", body = String, content_type = "text/css"))
 )]
 pub async fn dashboard_style() -> HttpResponse {
     file("text/css; charset=utf-8", include_str!("page/dashboard.css"))
@@ -40,17 +43,12 @@ pub async fn dashboard_style() -> HttpResponse {
     get,
     path = "/dashboard.js",
     tag = "Pages",
-    responses((status = 200, description = "The script.", body = String, content_type = "text/javascript", example = json!("\"use strict\";")))
+    responses((status = 200, description = "The script.", body = String, content_type = "text/javascript"))
 )]
 pub async fn dashboard_script() -> HttpResponse {
     file("text/javascript; charset=utf-8", include_str!("page/dashboard.js"))
 }
 
-/// Asked for again each time, so that page and script are always of one build.
 fn file(content_type: &str, text: &'static str) -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type(content_type)
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
-        .body(text)
+    page_file(content_type, POLICY, Bytes::from_static(text.as_bytes()))
 }

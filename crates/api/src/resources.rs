@@ -5,7 +5,6 @@ pub mod documents;
 pub mod events;
 pub mod jobs;
 pub mod retry_jobs;
-pub mod samples;
 pub mod search;
 pub mod uploads;
 pub mod webhook;

@@ -13,8 +13,7 @@ use std::{io, net::SocketAddr, time::Duration};
 use actix_cors::Cors;
 use actix_web::{
     App, HttpServer,
-    body::MessageBody,
-    dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse},
+    dev::Server,
     middleware::from_fn,
     web::{self, ServiceConfig},
 };
@@ -29,7 +28,7 @@ use crate::{
     },
 };
 
-/// Connections that may wait to be accepted. Source: actix-web's documentation, which names 64 to 2048.
+/// Connections that may wait to be accepted: the most that actix-web's documentation recommends.
 const BACKLOG: u32 = 2048;
 /// How long a client that still sends a body may take to read why it was refused.
 const LINGER: Duration = Duration::from_secs(2);
@@ -39,7 +38,7 @@ pub use routes::document_json;
 /// Why the server did not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The address is taken, or is not ours.
+    /// The address is in use, or is not one of this machine.
     #[error("couldn't listen on {addr}: {source}; choose another with API_HOST and PORT")]
     Bind {
         /// The address.
@@ -52,59 +51,22 @@ pub enum ServeError {
     Run(#[source] io::Error),
 }
 
-/// What all threads of one server share.
-#[derive(Clone)]
-struct Shared {
-    state: web::Data<ApiState>,
-    guard: web::Data<Guard>,
-    metrics: web::Data<MetricsCache>,
-    storage: web::Data<StorageHealth>,
-    document: web::Data<ServedDocument>,
-}
-
-impl Shared {
-    fn new(state: ApiState) -> Self {
-        let document = document_json(&state.settings.uploads, state.build.version);
-        Self {
-            guard: web::Data::new(Guard::new(&state)),
-            metrics: web::Data::default(),
-            storage: web::Data::default(),
-            document: web::Data::new(ServedDocument::new(document)),
-            state: web::Data::new(state),
-        }
-    }
-
-    fn configure(&self, cfg: &mut ServiceConfig) {
-        cfg.app_data(self.state.clone())
-            .app_data(self.guard.clone())
-            .app_data(self.metrics.clone())
-            .app_data(self.storage.clone())
-            .app_data(self.document.clone())
-            .app_data(web::PayloadConfig::new(self.state.settings.json_body_bytes));
+/// Registers what all threads of one server share, and the routes.
+fn shared(state: web::Data<ApiState>) -> impl Fn(&mut ServiceConfig) + Clone + Send {
+    let guard = web::Data::new(Guard::new(&state));
+    let metrics = web::Data::new(MetricsCache::default());
+    let storage = web::Data::new(StorageHealth::default());
+    let document = document_json(&state.settings.uploads, state.build.version);
+    let document = web::Data::new(ServedDocument::new(document));
+    move |cfg| {
+        cfg.app_data(state.clone())
+            .app_data(guard.clone())
+            .app_data(metrics.clone())
+            .app_data(storage.clone())
+            .app_data(document.clone())
+            .app_data(web::PayloadConfig::new(state.settings.json_body_bytes));
         configure(cfg);
     }
-}
-
-/// The application: routes, CORS, request ids and what guards them all.
-fn build_app(
-    shared: Shared,
-) -> App<
-    impl ServiceFactory<
-        ServiceRequest,
-        Config = (),
-        Response = ServiceResponse<impl MessageBody>,
-        Error = actix_web::Error,
-        InitError = (),
-    >,
-> {
-    let cors = cors(&shared.state.settings.cors_origins);
-    // The last is the outermost: it sees every answer.
-    App::new()
-        .configure(|cfg| shared.configure(cfg))
-        .wrap(from_fn(end_slow_body))
-        .wrap(from_fn(identify))
-        .wrap(cors)
-        .wrap(from_fn(add_security_headers))
 }
 
 fn cors(origins: &[String]) -> Cors {
@@ -175,8 +137,18 @@ fn bind(state: ApiState, addr: SocketAddr) -> Result<(Server, SocketAddr), Serve
         total => total.div_ceil(threads),
     };
     let grace = state.settings.shutdown_grace;
-    let shared = Shared::new(state);
-    let server = HttpServer::new(move || build_app(shared.clone()))
+    let state = web::Data::new(state);
+    let shared = shared(state.clone());
+    let app = move || {
+        // The last is the outermost: it sees every answer.
+        App::new()
+            .configure(shared.clone())
+            .wrap(from_fn(end_slow_body))
+            .wrap(from_fn(identify))
+            .wrap(cors(&state.settings.cors_origins))
+            .wrap(from_fn(add_security_headers))
+    };
+    let server = HttpServer::new(app)
         .workers(threads)
         .max_connections(connections)
         // Events of a live timeline go out as they come.

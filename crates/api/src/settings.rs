@@ -1,4 +1,4 @@
-//! What the API is told when it starts: whom to let in, and what one caller, address and connection may take.
+//! The API's settings: who may call, and what one caller, address and connection may use.
 
 use std::{fmt, time::Duration};
 
@@ -28,7 +28,7 @@ impl fmt::Debug for SecretBytes {
     }
 }
 
-/// Whom to let in.
+/// Who may call.
 #[derive(Debug, Clone)]
 pub struct AuthSettings {
     /// Signs users' tokens (HS256); `None`: such tokens are refused.
@@ -75,12 +75,12 @@ impl Default for UploadLimits {
     }
 }
 
-/// All that the API wants to be told.
+/// All settings of the API.
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
     /// development, staging or production; must be the database's own.
     pub environment: String,
-    /// Whom to let in.
+    /// Who may call.
     pub auth: AuthSettings,
     /// Bounds on uploads.
     pub uploads: UploadLimits,
@@ -121,7 +121,7 @@ pub struct Bounds {
     pub keep_alive: Duration,
     /// How long the head of a request may take.
     pub head_timeout: Duration,
-    /// How long a body may keep us waiting, beyond what `body_bytes_per_second` grants.
+    /// How long the server waits for a body, beyond what `body_bytes_per_second` grants.
     pub body_grace: Duration,
     /// The slowest that a body may come in the long run; 0 = no bound.
     pub body_bytes_per_second: u64,
@@ -159,8 +159,8 @@ pub struct KeyPolicy {
 }
 
 impl Default for KeyPolicy {
-    /// Source: Supabase's own cache before the key set holds it for ten minutes, and asks for as long a wait between
-    /// making a key and signing with it. Six hours outlast an outage, and six lives of a token.
+    /// Ten minutes: Supabase's own cache keeps the key set that long, and it asks for that wait between making a key and
+    /// signing with it. Six hours outlast an outage, and six lifetimes of a token.
     fn default() -> Self {
         Self {
             refresh_after: Duration::from_secs(600),

@@ -10,7 +10,6 @@ pub mod build_info;
 pub mod callback;
 pub mod codes;
 mod failure;
-pub mod fusion;
 mod hex;
 mod ids;
 mod job;

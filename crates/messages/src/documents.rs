@@ -34,7 +34,7 @@ pub struct DocumentView {
     /// Its latest job.
     #[schema(required)]
     pub job_id: Option<Uuid>,
-    /// When it came.
+    /// When it was uploaded.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
     /// When it last changed.
@@ -63,7 +63,7 @@ pub struct ChunkView {
     pub embedded: bool,
 }
 
-/// What is left to do of a deletion.
+/// How far a deletion has come.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DeletionReceipt {
     /// The receipt.

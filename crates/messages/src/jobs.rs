@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::names::{EventTypeName, FailedName, LastError, ResumeName, SeverityName, StateName, StatusName};
 use domain::{State, Status};
 
-/// How to try a job again; an empty body will do.
+/// How to retry a job; the body may be empty.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetryRequest {
@@ -21,7 +21,7 @@ pub struct RetryRequest {
     pub from: Option<String>,
 }
 
-/// Which jobs to try again: those named, or all of the caller's that failed.
+/// Which jobs to retry: those named, or all of the caller's that failed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetryManyRequest {
@@ -44,7 +44,7 @@ pub struct RetryManyRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<ResumeName>)]
     pub from: Option<String>,
-    /// Changes nothing, and says what would be queued.
+    /// Change nothing, and answer what would be queued.
     #[serde(default)]
     #[schema(default = false)]
     pub dry_run: bool,
@@ -53,10 +53,10 @@ pub struct RetryManyRequest {
     pub cursor: Option<Uuid>,
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct RetryManyAnswer {
-    /// Whether this only says what would be.
+    /// Whether nothing was changed.
     pub dry_run: bool,
     /// Jobs queued in this call.
     pub queued: u64,
@@ -81,7 +81,7 @@ pub struct SkippedJob {
 /// How far a job has come, from counted rows.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
-    /// Of the stage in hand, 0 to 100.
+    /// Of the current stage, 0 to 100.
     #[schema(minimum = 0, maximum = 100)]
     pub stage_pct: f64,
     /// Of the whole job, 0 to 100.
@@ -98,7 +98,7 @@ pub struct Progress {
     pub embedded: Option<i64>,
 }
 
-/// A job: a document on its way.
+/// A job: the processing of a document.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct JobView {
     /// Its id.

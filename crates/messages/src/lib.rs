@@ -17,7 +17,7 @@ mod webhook;
 pub use documents::{ChunkView, DeletionReceipt, DocumentView};
 pub use jobs::{EventView, JobView, Progress, RetryManyAnswer, RetryManyRequest, RetryRequest, SkippedJob};
 pub use names::{
-    Binary, EventTypeName, FailedName, FileForm, KINDS, KindName, LastError, ReceiptState, ResumeName, SeverityName,
+    Binary, EventTypeName, FailedName, FileForm, KindName, LastError, ReceiptState, ResumeName, SeverityName,
     StateName, StatusName,
 };
 pub use page::{Page, PageOfChunkView, PageOfDocumentView, PageOfEventView, PageOfJobView};

@@ -7,9 +7,9 @@ use utoipa::{
     openapi::{ArrayBuilder, KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type},
 };
 
-use domain::{State, Status};
+use domain::{State, Status, ports::FileKind};
 
-/// Types of events. Source: `ck_events_type`; a test holds them together.
+/// The types of events in the database's constraint `ck_events_type`; a test compares the two.
 const EVENT_TYPES: &[&str] = &[
     "enqueued",
     "stage_started",
@@ -24,12 +24,9 @@ const EVENT_TYPES: &[&str] = &[
     "finalized",
 ];
 
-/// What a document can be by its content, as rows name it.
-pub const KINDS: [&str; 7] = ["pdf", "docx", "pptx", "xlsx", "html", "markdown", "plain_text"];
-
-/// A type that stands for one of some names.
+/// Types that the contract shows as an enum of names.
 macro_rules! one_of {
-    ($(#[$doc:meta])* $type:ident, $name:literal, $what:literal, $names:expr) => {
+    ($($(#[$doc:meta])* $type:ident, $name:literal, $what:literal, $names:expr;)+) => {$(
         $(#[$doc])*
         pub struct $type;
 
@@ -49,43 +46,31 @@ macro_rules! one_of {
                 Cow::Borrowed($name)
             }
         }
-    };
+    )+};
+}
+
+fn statuses(wanted: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    Status::ALL.iter().map(|status| status.as_str()).filter(|name| wanted(name)).collect()
 }
 
 one_of! {
     /// `status`.
-    StatusName, "Status", "How far a document has come: its last checkpoint.",
-    Status::ALL.iter().map(|status| status.as_str()).collect()
-}
-one_of! {
+    StatusName, "Status", "The last checkpoint of a document.", statuses(|_| true);
     /// A status that work goes on from.
-    ResumeName, "ResumeFrom", "A checkpoint that work can go on from.", Status::claimable()
-}
-one_of! {
-    /// A status that a retry of all that failed can pick by.
-    FailedName, "FailedStatus", "How a job failed.",
-    Status::ALL.iter().map(|status| status.as_str()).filter(|name| name.starts_with("failed_")).collect()
-}
-one_of! {
+    ResumeName, "ResumeFrom", "A checkpoint that work can go on from.", Status::claimable();
+    /// A status by which a retry of all failed jobs can select.
+    FailedName, "FailedStatus", "How a job failed.", statuses(|name| name.starts_with("failed_"));
     /// `state`.
     StateName, "State", "Who has a job. `done`, `deadletter` and `cancelled` are terminal.",
-    State::ALL.iter().map(|state| state.as_str()).collect()
-}
-one_of! {
+    State::ALL.iter().map(|state| state.as_str()).collect();
     /// `type` of an event.
-    EventTypeName, "EventType", "What happened to a job.", EVENT_TYPES.to_vec()
-}
-one_of! {
+    EventTypeName, "EventType", "What happened to a job.", EVENT_TYPES.to_vec();
     /// `severity` of an event.
-    SeverityName, "Severity", "Whether somebody should look.", vec!["info", "warn", "error"]
-}
-one_of! {
+    SeverityName, "Severity", "How serious an event is.", vec!["info", "warn", "error"];
     /// `state` of a receipt.
-    ReceiptState, "ReceiptState", "`done` once every stored object is known to be gone.", vec!["pending", "done"]
-}
-one_of! {
+    ReceiptState, "ReceiptState", "`done` once every stored object is known to be gone.", vec!["pending", "done"];
     /// `kind` of a document.
-    KindName, "Kind", "What a document is by its content.", KINDS.to_vec()
+    KindName, "Kind", "What a document is by its content.", FileKind::ALL.map(FileKind::as_str).to_vec();
 }
 
 /// Bytes as they are.

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 /// Whether a process is ready.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Health {
-    /// `ok`; `degraded` while uploads fail and all else goes on; `unavailable`.
+    /// `ok`; `degraded` while only uploads fail; `unavailable`.
     #[schema(pattern = "^(ok|degraded|unavailable)$")]
     pub status: String,
     /// development, staging or production.

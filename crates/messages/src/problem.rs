@@ -22,10 +22,10 @@ pub struct Problem {
     pub code: String,
     /// What happened and what to do.
     pub detail: String,
-    /// The job that stands in the way, for a conflict.
+    /// The job that the request conflicts with.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub job_id: Option<Uuid>,
-    /// The document that stands in the way, for a conflict.
+    /// The document that the request conflicts with.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub document_id: Option<Uuid>,
     /// The id of the request, to find it in the logs.

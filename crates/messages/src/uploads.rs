@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use super::{Problem, number};
 
-/// A file that will come.
+/// A file to be uploaded.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UploadRequest {
-    /// What the person calls the file; never used as a path.
+    /// The name of the file; never used as a path.
     #[schema(
         min_length = 1,
         pattern = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*[^\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069][^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$"
@@ -33,7 +33,7 @@ pub struct UploadRequest {
     pub ocr: bool,
 }
 
-/// Where an announced file goes.
+/// Where to send an announced file.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct UploadAccepted {
     /// The job to watch.
@@ -42,7 +42,7 @@ pub struct UploadAccepted {
     pub document_id: Uuid,
     /// PUT the bytes here.
     pub signed_url: String,
-    /// The last moment for that.
+    /// When `signed_url` expires.
     #[serde(with = "time::serde::rfc3339")]
     pub upload_expires_at: OffsetDateTime,
 }
@@ -62,18 +62,18 @@ pub struct TextRequest {
     pub text: String,
 }
 
-/// What became of each file.
+/// The result for each file.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DocumentsAccepted {
     /// One entry a file, in the order of the request.
     pub documents: Vec<FileOutcome>,
 }
 
-/// What became of one file: ids, or the problem. A duplicate has both: the problem, and the ids of
-/// the document that is there already.
+/// The result for one file: ids, or the problem. A duplicate has both: the problem, and the ids of
+/// the document that already exists.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct FileOutcome {
-    /// The name it came with.
+    /// The name that the client sent.
     pub filename: String,
     /// The job to watch.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -81,7 +81,7 @@ pub struct FileOutcome {
     /// The document.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub document_id: Option<Uuid>,
-    /// Why it was not taken.
+    /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<Problem>,
 }

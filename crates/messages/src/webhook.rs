@@ -1,4 +1,4 @@
-//! What a provider that calls us back is told.
+//! The answer to a provider's webhook.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -7,13 +7,7 @@ mod key;
 mod key_cache;
 mod token;
 
-use actix_web::{
-    HttpMessage, HttpRequest,
-    body::{BoxBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
-    middleware::Next,
-    web,
-};
+use actix_web::{HttpMessage, HttpRequest, body::MessageBody, dev::ServiceRequest, middleware::Next, web};
 
 use self::{bearer::bearer, key::caller_of_key, token::caller_of_token};
 pub use self::{
@@ -24,15 +18,12 @@ pub use self::{
 
 use crate::{
     guard::{Guard, rates},
-    http::{ApiError, ApiState, Caller},
+    http::{ApiError, ApiState, Caller, MiddlewareResult},
 };
 
 /// Lets a request through to the private routes when its caller is known, may do what it asks, and asks no more often
 /// than it may.
-pub async fn authenticate(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+pub async fn authenticate(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> MiddlewareResult {
     let state = request.app_data::<web::Data<ApiState>>().cloned();
     let guard = request.app_data::<web::Data<Guard>>().cloned();
     let (Some(state), Some(guard)) = (state, guard) else {

@@ -1,14 +1,14 @@
-//! Whence a request comes, as far as that can be known.
+//! The address that a request comes from.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use actix_web::{HttpRequest, http::header::HeaderMap};
 
-/// The client's address, behind `proxies` proxies that each append to `X-Forwarded-For` whom they answer.
+/// The client's address, behind `proxies` proxies that each append the address of their client to `X-Forwarded-For`.
 ///
-/// Only what our own proxies wrote is believed: counted from the end, the header's last `proxies` entries. Whatever a
-/// client wrote stands before those. With 0 the header is not looked at. An IPv6 address is cut to its /64, which is
-/// what one customer has. `None`: the connection has no address (tests), or the header holds none at that place.
+/// Only the header's last `proxies` entries come from these proxies; the client may have written those before. With 0
+/// the header is not read. An IPv6 address is cut to its /64, which is what one customer has. `None`: the connection has
+/// no address (tests), or the header has none at that place.
 pub fn client_address(request: &HttpRequest, proxies: usize) -> Option<IpAddr> {
     let peer = request.peer_addr().map(|peer| peer.ip());
     let forwarded = if proxies == 0 { None } else { forwarded(request.headers(), proxies) };

@@ -1,4 +1,4 @@
-//! How often a user may ask and an address may fail to log in; and the headers that tell.
+//! How often a user may send requests and an address may fail to log in, and the headers that say so.
 //!
 //! Counted by this instance alone: with several, a user may make that many requests of each. Uploads a day are counted
 //! in the database, across all.
@@ -14,7 +14,7 @@ use std::{
 };
 
 use actix_web::{
-    HttpMessage, HttpRequest,
+    HttpMessage, HttpRequest, ResponseError,
     http::{Method, StatusCode},
 };
 
@@ -32,13 +32,13 @@ use store::uploads::get_uploads_left;
 
 /// A day's uploads.
 const DAY: Duration = Duration::from_secs(86_400);
-/// Addresses that are shut out are forgotten from this many on, those whose time is over first.
+/// The most addresses that are remembered as shut out.
 const MANY: usize = 4096;
 
-/// Where a caller stands with one bound.
+/// How much a caller has left of one limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
-    /// The bound's name in the headers.
+    /// The limit's name in the headers.
     pub name: &'static str,
     /// What may be had at once.
     pub quota: u32,
@@ -50,12 +50,11 @@ pub struct Standing {
     pub reset: Duration,
 }
 
-/// What the answer will tell; in the request's extensions.
+/// What the answer's headers will say; in the request's extensions.
 #[derive(Debug, Clone, Default)]
 pub struct Standings(Vec<Standing>);
 
 /// The counts of this instance.
-#[derive(Debug)]
 pub struct Rates {
     requests: Option<Limiter<UserId>>,
     failures: Option<Limiter<IpAddr>>,
@@ -69,8 +68,8 @@ impl Rates {
     pub fn new(bounds: &Bounds) -> Self {
         let (requests, failures) = (bounds.requests_per_minute, bounds.failures_per_minute);
         Self {
-            requests: Limiter::new(requests, requests / 6),
-            failures: Limiter::new(failures, failures),
+            requests: Limiter::new("requests", requests, requests / 6),
+            failures: Limiter::new("failures", failures, failures),
             shut_out: Mutex::default(),
             trusted_proxies: bounds.trusted_proxies,
         }
@@ -97,7 +96,7 @@ impl Rates {
     pub fn take_request(&self, user: UserId, request: &HttpRequest) -> Result<(), ApiError> {
         let Some(limiter) = &self.requests else { return Ok(()) };
         let taken = limiter.take(&user);
-        note(request, taken.standing("requests"));
+        note(request, taken.standing);
         if taken.allowed {
             return Ok(());
         }
@@ -105,10 +104,10 @@ impl Rates {
             Code::RateLimited,
             format!(
                 "You have made more than {} requests a minute (API_RATE_PER_MINUTE), or too many of them at once. Come back when Retry-After says.",
-                limiter.per_minute()
+                limiter.per_minute
             ),
         )
-        .retry_after(taken.reset))
+        .retry_after(taken.standing.reset))
     }
 
     /// Refuses to look up an API key for an address that has failed too often, so that guessing costs the database
@@ -126,7 +125,7 @@ impl Rates {
     pub fn note_refusal(&self, request: &HttpRequest, error: ApiError) -> ApiError {
         // A token that has expired is no guess, and its answer makes clients sign in again: it is neither counted nor
         // replaced.
-        let guessed = error.status() == StatusCode::UNAUTHORIZED && error.code() != Code::TokenExpired;
+        let guessed = error.status_code() == StatusCode::UNAUTHORIZED && error.code() != Code::TokenExpired;
         let failed = guessed || error.code() == Code::UploadUrlInvalid;
         let (true, Some(limiter)) = (failed, &self.failures) else { return error };
         let Some(address) = client_address(request, self.trusted_proxies) else { return error };
@@ -134,8 +133,8 @@ impl Rates {
         if taken.allowed {
             return error;
         }
-        self.shut_out(address, taken.reset);
-        too_many_failures(taken.reset)
+        self.shut_out(address, taken.standing.reset);
+        too_many_failures(taken.standing.reset)
     }
 }
 
@@ -143,17 +142,14 @@ fn too_many_failures(wait: Duration) -> ApiError {
     ApiError::of(Code::LoginRateLimited).retry_after(wait)
 }
 
-/// Notes for an answer about uploads how many of the day's are left. What it costs is one look at an index; where that
-/// fails, the answer goes without.
+/// Adds to an answer about uploads how many are left of the day's. This reads one index; if that fails, the answer lacks
+/// the header.
 pub async fn note_uploads(state: &ApiState, request: &HttpRequest) {
     let per_day = state.settings.uploads.uploads_per_day;
     let caller = request.extensions().get::<Caller>().copied();
     let (Some(caller), true) = (caller, per_day > 0 && is_upload(request)) else { return };
-    let found = match state.db.get().await {
-        Ok(conn) => get_uploads_left(&conn, caller.user, per_day).await,
-        Err(error) => Err(error),
-    };
-    match found {
+    let found = async { get_uploads_left(&state.db.get().await?, caller.user, per_day).await };
+    match found.await {
         Ok(left) => note(
             request,
             Standing {

@@ -1,4 +1,4 @@
-//! Our own signed upload URLs, where the object store cannot sign.
+//! Signed upload URLs of this API, where the object store cannot sign.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -22,12 +22,12 @@ pub struct SignedQuery {
     pub signature: String,
 }
 
-/// Why a signed URL does not count.
+/// Why a signed URL is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Not made here, or changed.
+    /// Not signed here, or changed.
     Invalid,
-    /// Ours, but too late.
+    /// Signed here, and expired.
     Expired,
 }
 

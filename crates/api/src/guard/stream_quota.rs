@@ -1,4 +1,4 @@
-//! How many live timelines there may be: each holds a connection of the server and asks the database twice a second.
+//! The limit on live timelines: each holds a connection of the server and reads the database twice a second.
 
 use std::{
     collections::HashMap,
@@ -9,10 +9,10 @@ use std::{
 use crate::{http::ApiError, settings::StreamLimits};
 use domain::{Code, UserId};
 
-/// When to come again: a timeline that its reader has left is noticed within two of its signs of life.
+/// When to try again: a timeline whose client has left ends within two of its comment lines.
 const RETRY_AFTER: Duration = Duration::from_secs(15);
 
-/// The places there are.
+/// The open timelines, by user.
 #[derive(Debug, Clone, Default)]
 pub struct Streams(Arc<Mutex<HashMap<UserId, usize>>>);
 
@@ -30,10 +30,10 @@ impl Streams {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (own, all) = (open.get(&user).copied().unwrap_or_default(), open.values().sum::<usize>());
         if limits.per_user > 0 && own >= limits.per_user {
-            return Err(too_many(Code::StreamsPerUser, "API_EVENT_STREAMS_PER_USER"));
+            return Err(ApiError::of(Code::StreamsPerUser).retry_after(RETRY_AFTER));
         }
         if limits.per_instance > 0 && all >= limits.per_instance {
-            return Err(too_many(Code::StreamsFull, "API_EVENT_STREAMS"));
+            return Err(ApiError::of(Code::StreamsFull).retry_after(RETRY_AFTER));
         }
         *open.entry(user).or_default() += 1;
         Ok(StreamPlace { streams: self.clone(), user })
@@ -50,14 +50,6 @@ impl Drop for StreamPlace {
             }
         }
     }
-}
-
-fn too_many(code: Code, limit: &str) -> ApiError {
-    let detail = format!(
-        "There are as many live timelines as {limit} allows. Close one, come back when Retry-After says, or ask without \
-         Accept: text/event-stream."
-    );
-    ApiError::new(code, detail).retry_after(RETRY_AFTER)
 }
 
 #[cfg(test)]

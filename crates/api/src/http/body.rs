@@ -1,7 +1,7 @@
-//! Streaming a request's body to the object store, checked on the way, never held whole.
+//! Streaming a request's body to the object store. It is checked on the way and never held in memory as a whole.
 //!
-//! The check comes before the store is told that the body has ended: a body that is not what was declared fails the
-//! put, so it never stands at the key, not for a moment, and cannot overwrite what a better try has put there.
+//! The check comes before the store learns that the body has ended. A body that is not what was declared fails the put,
+//! so it never becomes the object at the key and cannot overwrite the object of an earlier, complete try.
 
 use std::{
     fmt, io,
@@ -16,7 +16,7 @@ use futures_util::{Stream, StreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::http::{ApiError, ApiState, problem::from_payload_error};
+use crate::http::{ApiError, ApiState, from_payload_error};
 use domain::{
     Code, hex,
     ports::{ByteStream, ObjectStore, StoredObject},
@@ -46,7 +46,7 @@ enum Piece {
     Refused,
 }
 
-/// A body of up to `limit` bytes, for what must be held whole.
+/// Reads a body of up to `limit` bytes into memory.
 pub async fn read_whole<S>(mut body: S, limit: usize) -> Result<Bytes, ApiError>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,

@@ -1,10 +1,12 @@
 //! Who calls: left in the request by the guard, and asked for by handlers.
 
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
+use std::future::{Ready, ready};
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::http::ApiError;
+use crate::http::{ApiError, ApiState};
 use domain::UserId;
 
 /// The user for whom a request acts.
@@ -18,14 +20,33 @@ pub struct Caller {
     pub key: Option<Uuid>,
 }
 
-impl FromRequest for Caller {
+/// A request to a private route, as its handler receives it.
+pub struct Call {
+    /// What every handler can reach.
+    pub state: web::Data<ApiState>,
+    /// Who calls.
+    pub caller: Caller,
+    /// The request.
+    pub request: HttpRequest,
+}
+
+impl Call {
+    /// The call that `request` is; an error where the server lacks its state or its authentication.
+    pub fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+        let state = request.app_data::<web::Data<ApiState>>().cloned();
+        let state = state.ok_or_else(|| ApiError::internal("the application has no state"))?;
+        let caller = request.extensions().get::<Caller>().copied();
+        let caller =
+            caller.ok_or_else(|| ApiError::internal("a route outside the private scope asks for its caller"))?;
+        Ok(Self { state, caller, request: request.clone() })
+    }
+}
+
+impl FromRequest for Call {
     type Error = ApiError;
-    type Future = std::future::Ready<Result<Self, ApiError>>;
+    type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        let caller = request.extensions().get::<Self>().copied();
-        std::future::ready(
-            caller.ok_or_else(|| ApiError::internal("a route outside the private scope asks for its caller")),
-        )
+        ready(Self::of(request))
     }
 }

@@ -1,7 +1,7 @@
-//! Conditional requests (RFC 9110, section 13): an answer to GET carries a strong `ETag`, so that a client that has it
-//! already hears 304, and one that changes what it saw can say that it must still be so (`If-Match`, else 412).
+//! Conditional requests (RFC 9110, section 13). An answer to GET has a strong `ETag`. A client that already has that
+//! answer gets 304; a client that changes something can send the tag in `If-Match`, and gets 412 if it has changed.
 //!
-//! The tag is the hash of the answer's bytes: whatever a reader would see changed, changes it, and nothing else does.
+//! The tag is the hash of the answer's bytes, so it changes exactly when the answer does.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -14,12 +14,12 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::http::ApiError;
-use domain::{Code, hex};
+use domain::hex;
 
-/// Bytes of the hash that a tag shows: two answers that a client compares do not have the same 128 bits by chance.
+/// Bytes of the hash in a tag: two different answers do not have the same 128 bits by chance.
 const TAG_BYTES: usize = 16;
 
-/// 200 with `view` as JSON, or 304 where the client has just that.
+/// 200 with `view` as JSON, or 304 if the client already has it.
 pub fn json(request: &HttpRequest, view: &impl Serialize) -> Result<HttpResponse, ApiError> {
     let body = serde_json::to_vec(view).map_err(ApiError::internal)?;
     let tag = tag_of(&body);
@@ -30,7 +30,7 @@ pub fn json(request: &HttpRequest, view: &impl Serialize) -> Result<HttpResponse
     };
     let mut response =
         if known { HttpResponse::build(StatusCode::NOT_MODIFIED) } else { HttpResponse::build(StatusCode::OK) };
-    // Kept by the client alone, and asked for again each time.
+    // Only the client may keep it, and must ask again each time.
     response.insert_header(header::ETag(tag)).insert_header((header::CACHE_CONTROL, "private, no-cache"));
     Ok(if known { response.finish() } else { response.content_type("application/json").body(body) })
 }
@@ -39,18 +39,18 @@ fn tag_of(body: &[u8]) -> EntityTag {
     EntityTag::new_strong(hex(&Sha256::digest(body)[..TAG_BYTES]))
 }
 
-/// What a client says that it has seen.
+/// The tags of an `If-Match` header.
 pub struct IfMatch(header::IfMatch);
 
 impl IfMatch {
-    /// The header of `request`; `None`: whatever there is will do. What cannot be read matches nothing.
+    /// The header of `request`; `None`: it has none. A header that cannot be read matches nothing.
     pub fn of(request: &HttpRequest) -> Option<Self> {
         request.headers().contains_key(header::IF_MATCH).then(|| {
             Self(header::IfMatch::parse(request).unwrap_or_else(|_unreadable| header::IfMatch::Items(Vec::new())))
         })
     }
 
-    /// Whether `view` is what it has seen. Weak tags never are (RFC 9110, section 13.1.1).
+    /// Whether `view` has one of the tags. Weak tags never match (RFC 9110, section 13.1.1).
     pub fn holds(&self, view: &impl Serialize) -> bool {
         match (&self.0, serde_json::to_vec(view)) {
             (header::IfMatch::Any, Ok(_)) => true,
@@ -58,11 +58,6 @@ impl IfMatch {
             (_, Err(_)) => false,
         }
     }
-}
-
-/// 412.
-pub fn precondition_failed() -> ApiError {
-    ApiError::of(Code::PreconditionFailed)
 }
 
 #[cfg(test)]

@@ -13,3 +13,8 @@ use domain::Code;
 pub fn codes(codes: &[Code]) -> Vec<&'static str> {
     codes.iter().map(|code| code.as_str()).collect()
 }
+
+/// The operations on the job of an upload.
+pub const JOB_OPERATIONS: [&str; 4] = ["get_job", "get_events", "cancel_job", "retry_job"];
+/// The operations on its document.
+pub const DOCUMENT_OPERATIONS: [&str; 3] = ["get_document", "list_chunks", "delete_document"];

@@ -1,6 +1,7 @@
-//! A multipart form (RFC 7578), read part by part and never held: its files, and the fingerprint of all that was read.
+//! A multipart form (RFC 7578), streamed part by part: its files, and the fingerprint of all that was read.
 //!
-//! The fingerprint is of what the client sends, not of how: a client that repeats a form makes another boundary.
+//! The fingerprint is of the parts and not of the bytes of the body, because a client that repeats a form makes another
+//! boundary.
 
 use std::{
     cell::RefCell,
@@ -20,16 +21,12 @@ use futures_util::{Stream, StreamExt, stream::Fuse};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
-use crate::http::{
-    ApiError,
-    body::{STALLED_AFTER, stalled},
-    problem::from_payload_error,
-};
+use crate::http::{ApiError, STALLED_AFTER, from_payload_error, stalled};
 use domain::{Code, hex};
 
-/// Parts that are no files: a page that uploads sends a handful.
+/// The most parts that are not files: pages that upload send a few.
 const MAX_OTHER_PARTS: usize = 100;
-/// Bytes of one that is no file: nothing in it is used.
+/// The most bytes of a part that is not a file: it is not used.
 const MAX_OTHER_BYTES: u64 = 1 << 20;
 
 /// A form that is being read.
@@ -88,8 +85,8 @@ impl Form {
                 Err(_elapsed) => return Some(Err(self.broken(stalled()))),
             };
             let mut part = match Part::of(field, &self.seen) {
-                Ok(Kind::File(part)) => return Some(Ok(part)),
-                Ok(Kind::Other(part)) => part,
+                Ok((true, part)) => return Some(Ok(part)),
+                Ok((false, part)) => part,
                 Err(error) => return Some(Err(self.broken(error))),
             };
             self.others += 1;
@@ -127,28 +124,20 @@ impl Form {
     }
 }
 
-enum Kind {
-    File(Part),
-    Other(Part),
-}
-
 impl Part {
-    fn of(field: Field, seen: &Rc<RefCell<Seen>>) -> Result<Kind, ApiError> {
-        let mime = field.content_type().map_or("application/octet-stream".to_owned(), ToString::to_string);
-        let filename = field.content_disposition().and_then(file_name);
-        let part = |filename: String, field: Field| Self {
+    /// The part, and whether it is a file.
+    fn of(field: Field, seen: &Rc<RefCell<Seen>>) -> Result<(bool, Self), ApiError> {
+        let filename = field.content_disposition().and_then(file_name).transpose()?;
+        let part = Self {
             name: field.name().unwrap_or_default().to_owned(),
-            field: field.fuse(),
-            filename,
-            mime,
+            mime: field.content_type().map_or("application/octet-stream".to_owned(), ToString::to_string),
             bytes: seen.borrow().print.is_some().then(Sha256::new),
             ended: false,
             seen: Rc::clone(seen),
+            field: field.fuse(),
+            filename: filename.clone().unwrap_or_default(),
         };
-        match filename {
-            None => Ok(Kind::Other(part(String::new(), field))),
-            Some(filename) => Ok(Kind::File(part(filename?, field))),
-        }
+        Ok((filename.is_some(), part))
     }
 
     /// Reads on to the end, if that is no further than `most` bytes (0: however far).
@@ -224,7 +213,7 @@ fn decoded(name: &ExtendedValue) -> Result<String, ApiError> {
 
 fn form_invalid(error: &MultipartError) -> ApiError {
     match error {
-        // The head of a part is the only thing that is held whole.
+        // Only the head of a part is buffered.
         MultipartError::Payload(PayloadError::Overflow) => {
             ApiError::new(Code::FormTooLarge, "The head of a part of the form is too large. Send a shorter one.")
         }

@@ -1,9 +1,9 @@
 //! `Idempotency-Key` (IETF draft-ietf-httpapi-idempotency-key-header): a POST that is sent again is answered as it was
 //! the first time, and its work is done once.
 //!
-//! A key belongs to a user and a route. It is reserved in the database before the work, so that of two equal requests
-//! one works and the other hears 409. What had an effect (2xx) is kept for 24 hours; anything else had none, so its key
-//! is free again. Another request under a key that is kept is a mistake: 422.
+//! A key belongs to a user and a route. It is reserved in the database before the work, so that of two equal concurrent
+//! requests one does the work and the other gets 409. An answer with an effect (2xx) is kept for 24 hours; any other
+//! answer had no effect, and its key is free again. A different request with a kept key gets 422.
 
 mod fingerprint;
 
@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use self::fingerprint::Request;
 
-use crate::http::{ApiError, ApiState, Caller};
+use crate::http::{ApiError, ApiState, Call, MiddlewareResult};
 use domain::Code;
 use pg::DbError;
 use store::idempotency::{Holder, KeptAnswer, Reservation, keep_answer, release_key, renew_key, reserve_key};
@@ -32,19 +32,19 @@ use store::idempotency::{Holder, KeptAnswer, Reservation, keep_answer, release_k
 pub use fingerprint::FormPrint;
 
 const KEY: &str = "Idempotency-Key";
-/// On an answer that was given before.
+/// Marks an answer that was given before.
 const REPLAYED: &str = "Idempotency-Replayed";
-/// How long an answer is kept. Source: the contract.
+/// How long an answer is kept, as the contract says.
 const KEEP: Duration = Duration::from_secs(24 * 3600);
 /// How long a key stays reserved when its process dies: three renewals.
 const LEASE: Duration = Duration::from_secs(60);
 const RENEW_EVERY: Duration = Duration::from_secs(20);
 const MAX_KEY_BYTES: usize = 255;
 
-/// The key of the request in hand, for a handler that keeps its answer in the transaction of its work.
+/// The key of the current request, for a handler that keeps its answer in the transaction of its work.
 #[derive(Clone)]
 pub struct KeyInHand {
-    /// The hold on it.
+    /// The reservation of the key.
     pub reservation: Reservation,
     /// The request, as [`KeptAnswer`] wants it.
     pub fingerprint: String,
@@ -66,12 +66,13 @@ impl KeyInHand {
 /// Completes a kept answer before it is given again: for a route whose answer holds what must not be kept.
 pub type Replay = fn(HttpRequest, Value) -> LocalBoxFuture<'static, Result<Value, ApiError>>;
 
-/// Stands before the routes whose POST has an effect, behind the authentication. Requests without the header pass.
+/// The middleware of routes whose POST has an effect. It runs after the authentication; requests without the header pass
+/// through.
 pub async fn remember(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
     replay: Option<Replay>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+) -> MiddlewareResult {
     if request.method() != Method::POST || !request.headers().contains_key(KEY) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
@@ -84,7 +85,7 @@ async fn answer_once(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
     replay: Option<Replay>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+) -> MiddlewareResult {
     match begin(&mut request, replay).await {
         Ok(Begun::Answered(answer)) => Ok(request.into_response(answer)),
         Ok(Begun::Reserved(work)) => {
@@ -98,18 +99,15 @@ async fn answer_once(
 enum Begun {
     /// To be answered without any work.
     Answered(HttpResponse),
-    /// The key is ours.
+    /// The key is reserved for this request.
     Reserved(Work),
 }
 
 async fn begin(request: &mut ServiceRequest, replay: Option<Replay>) -> Result<Begun, ApiError> {
     let key = key_of(request.request())?;
-    let state = request.app_data::<web::Data<ApiState>>().cloned();
-    let state = state.ok_or_else(|| ApiError::internal("the application has no state"))?;
-    let user = request.extensions().get::<Caller>().map(|caller| caller.user);
-    let user = user.ok_or_else(|| ApiError::internal("idempotency stands outside the private scope"))?;
+    let Call { state, caller, .. } = Call::of(request.request())?;
     let route = format!("POST {}", request.match_pattern().unwrap_or_default());
-    let reservation = Reservation { user, route, key, attempt: Uuid::now_v7() };
+    let reservation = Reservation { user: caller.user, route, key, attempt: Uuid::now_v7() };
     let asked = Request::read(request, &state.settings).await?;
     let conn = state.conn().await?;
     let holder = reserve_key(&conn, &reservation, asked.fingerprint(), LEASE, KEEP).await?;
@@ -121,12 +119,12 @@ async fn begin(request: &mut ServiceRequest, replay: Option<Replay>) -> Result<B
             Ok(Begun::Reserved(Work { state, key, asked }))
         }
         Holder::Other { fingerprint, wait } => Err(match (fingerprint.as_deref(), asked.fingerprint()) {
-            (Some(theirs), Some(ours)) if theirs != ours => reused(),
+            (Some(theirs), Some(ours)) if theirs != ours => ApiError::of(Code::IdempotencyKeyReused),
             _ => in_use(wait),
         }),
         Holder::Answered(answer) => {
             if asked.into_fingerprint(request, &state.settings).await?.as_deref() != Some(&answer.fingerprint) {
-                return Err(reused());
+                return Err(ApiError::of(Code::IdempotencyKeyReused));
             }
             Ok(Begun::Answered(answer_again(request.request(), answer, replay).await?))
         }
@@ -140,12 +138,7 @@ fn key_of(request: &HttpRequest) -> Result<String, ApiError> {
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     let fits = (1..=MAX_KEY_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if sent.next().is_some() || !fits {
-        return Err(ApiError::new(
-            Code::IdempotencyKeyInvalid,
-            format!(
-                "Send one {KEY} of 1 to {MAX_KEY_BYTES} visible ASCII characters, new for each request: a UUID will do."
-            ),
-        ));
+        return Err(ApiError::of(Code::IdempotencyKeyInvalid));
     }
     Ok(text.to_owned())
 }
@@ -154,13 +147,9 @@ fn in_use(wait: Duration) -> ApiError {
     ApiError::of(Code::IdempotencyKeyInUse).retry_after(wait.min(RENEW_EVERY))
 }
 
-/// Another try of the request has the key: this one has changed nothing.
+/// Another request has the key: this one has changed nothing.
 pub fn overtaken() -> ApiError {
     in_use(Duration::from_secs(1))
-}
-
-fn reused() -> ApiError {
-    ApiError::of(Code::IdempotencyKeyReused)
 }
 
 /// The answer as it was given the first time.
@@ -181,7 +170,7 @@ async fn answer_again(
     Ok(response.insert_header((REPLAYED, "true")).json(body))
 }
 
-/// A request whose key is ours.
+/// A request that has reserved its key.
 struct Work {
     state: web::Data<ApiState>,
     key: KeyInHand,
@@ -189,11 +178,7 @@ struct Work {
 }
 
 impl Work {
-    async fn run(
-        self,
-        request: ServiceRequest,
-        next: Next<impl MessageBody + 'static>,
-    ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    async fn run(self, request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> MiddlewareResult {
         let answered = tokio::select! {
             answered = next.call(request) => answered.map(ServiceResponse::map_into_boxed_body),
             never = self.renew() => match never {},
@@ -207,22 +192,19 @@ impl Work {
         }
     }
 
-    /// A slow upload holds its key for as long as it takes.
+    /// Renews the reservation for as long as a slow upload takes.
     async fn renew(&self) -> std::convert::Infallible {
         loop {
             tokio::time::sleep(RENEW_EVERY).await;
-            let renewed = match self.state.db.get().await {
-                Ok(conn) => renew_key(&conn, &self.key.reservation, LEASE).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = renewed {
+            let renewed = async { renew_key(&self.state.db.get().await?, &self.key.reservation, LEASE).await };
+            if let Err(error) = renewed.await {
                 tracing::warn!(error.code = error.code().as_str(), "an idempotency key was not renewed: {error}");
             }
         }
     }
 
-    /// What cannot be kept is answered all the same: the work is done, and doing it again is harmless.
-    async fn keep(&self, response: ServiceResponse<BoxBody>) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    /// Keeps the answer. If that fails, the client still gets it: the work is done, and doing it again is harmless.
+    async fn keep(&self, response: ServiceResponse<BoxBody>) -> MiddlewareResult {
         if self.key.kept.get() {
             return Ok(response);
         }
@@ -265,11 +247,8 @@ impl Work {
     }
 
     async fn release(&self) {
-        let released = match self.state.db.get().await {
-            Ok(conn) => release_key(&conn, &self.key.reservation).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = released {
+        let released = async { release_key(&self.state.db.get().await?, &self.key.reservation).await };
+        if let Err(error) = released.await {
             tracing::warn!(
                 error.code = error.code().as_str(),
                 "an idempotency key stays reserved for a minute: {error}"

@@ -6,11 +6,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
-use crate::http::{
-    ApiError, ApiState,
-    body::read_whole,
-    problem::{content_type_invalid, json_invalid},
-};
+use crate::http::{ApiError, ApiState, read_whole};
 use domain::Code;
 
 /// A body that is one JSON object, of no more than `API_BODY_LIMIT`.
@@ -34,7 +30,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
         let limit = request.app_data::<web::Data<ApiState>>().map(|state| state.settings.json_body_bytes);
         Box::pin(async move {
             if !is_json {
-                return Err(content_type_invalid());
+                return Err(ApiError::of(Code::ContentTypeInvalid));
             }
             let limit = limit.ok_or_else(|| ApiError::internal("the application has no state"))?;
             parse(&read_whole(payload, limit).await?).map(Self)
@@ -47,7 +43,9 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     if body.trim_ascii_start().first().is_some_and(|first| *first == b'[') {
         return Err(ApiError::new(Code::JsonInvalid, "The JSON body is an array. Send an object, in braces."));
     }
-    serde_json::from_slice(body).map_err(|error| json_invalid(&error))
+    serde_json::from_slice(body).map_err(|error| {
+        ApiError::new(Code::JsonInvalid, format!("The JSON body is not what this route takes: {error}."))
+    })
 }
 
 /// Whether a media type is JSON, whatever its parameters.

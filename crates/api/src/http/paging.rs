@@ -69,7 +69,7 @@ impl ListId {
 
     /// Where to go on; `None`: from the start.
     pub fn position<K: Key>(&self, cursor: Option<&str>) -> Result<Option<K>, ApiError> {
-        cursor.map(|text| self.parse(text).ok_or_else(cursor_invalid)).transpose()
+        cursor.map(|text| self.parse(text).ok_or_else(|| ApiError::of(Code::CursorInvalid))).transpose()
     }
 
     fn parse<K: Key>(&self, text: &str) -> Option<K> {
@@ -92,10 +92,6 @@ impl ListId {
         let next_cursor = if more { rows.last().map(|row| self.cursor(&key(row))) } else { None };
         Page { items: rows.into_iter().map(view).collect(), next_cursor }
     }
-}
-
-fn cursor_invalid() -> ApiError {
-    ApiError::of(Code::CursorInvalid)
 }
 
 /// What rows of a list are ordered by.

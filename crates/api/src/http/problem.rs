@@ -4,19 +4,26 @@ use std::{fmt, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
+    body::BoxBody,
+    dev::ServiceResponse,
     error::{PathError, PayloadError, QueryPayloadError},
     http::{StatusCode, header},
 };
 use uuid::Uuid;
 
 use domain::{Code, ErrorClass, Failure};
-use messages::{BASE_PATH, Problem};
+use messages::Problem;
 use pg::DbError;
 
-/// How long a client should wait when the database is away.
+/// How long a client should wait when the database is unavailable.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// An answer that is not what was asked for.
+/// What a handler answers.
+pub type HttpResult = Result<HttpResponse, ApiError>;
+/// What a middleware answers.
+pub type MiddlewareResult = Result<ServiceResponse<BoxBody>, actix_web::Error>;
+
+/// A refusal or a failure, as the client receives it.
 #[derive(Debug)]
 pub struct ApiError(Box<Inner>);
 
@@ -40,7 +47,7 @@ impl ApiError {
         Self::with_status(status, code, detail)
     }
 
-    /// A problem with nothing to say beyond the code's own words.
+    /// A problem with the code's own words as its detail.
     pub fn of(code: Code) -> Self {
         Self::new(code, code.detail())
     }
@@ -59,17 +66,17 @@ impl ApiError {
         }))
     }
 
-    /// 503: the schema is not there, or older than this build.
+    /// 503: the schema is missing, or older than this build.
     pub fn schema_behind(reason: impl Into<String>) -> Self {
         Self::new(Code::SchemaBehind, reason).retry_after(Duration::from_secs(30))
     }
 
-    /// 500: ours; `cause` goes to the log only.
+    /// 500, a defect of the server; `cause` goes to the log only.
     pub fn internal(cause: impl fmt::Display) -> Self {
         Self::of(Code::InternalError).cause(cause)
     }
 
-    /// Something that we depend on is away; `cause` goes to the log only.
+    /// 503, a service that this one depends on is unavailable; `cause` goes to the log only.
     pub fn unavailable(code: Code, cause: impl fmt::Display) -> Self {
         Self::of(code).retry_after(RETRY_AFTER).cause(cause)
     }
@@ -81,13 +88,13 @@ impl ApiError {
         self
     }
 
-    /// Tells when to come again.
+    /// Says when to try again.
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
         self
     }
 
-    /// Adds what only the log may know.
+    /// Adds a cause for the log only.
     pub fn cause(mut self, cause: impl fmt::Display) -> Self {
         self.0.cause = Some(cause.to_string());
         self
@@ -98,12 +105,7 @@ impl ApiError {
         self.0.code
     }
 
-    /// The HTTP status.
-    pub fn status(&self) -> StatusCode {
-        self.0.status
-    }
-
-    /// For the log: what the body does not say.
+    /// The cause, for the log.
     pub fn log_cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
     }
@@ -143,7 +145,7 @@ impl ApiError {
         response.body(serde_json::to_string(&self.problem(request_id)).unwrap_or_default())
     }
 
-    /// Whatever a framework error was, as one of ours.
+    /// An error of actix as a problem.
     pub fn from_framework(status: StatusCode, error: &dyn fmt::Display) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::route_not_found(),
@@ -158,7 +160,7 @@ impl ApiError {
     }
 
     pub(crate) fn route_not_found() -> Self {
-        Self::new(Code::RouteNotFound, format!("There is nothing at this path. The API's base path is {}.", BASE_PATH))
+        Self::of(Code::RouteNotFound)
     }
 
     pub(crate) fn method_not_allowed(allow: impl Into<String>) -> Self {
@@ -169,7 +171,7 @@ impl ApiError {
     }
 }
 
-/// What a client sent is repeated only so far: an unknown field's name may be as long as a body.
+/// Cuts a detail that repeats what the client sent: an unknown field's name may be as long as a body.
 fn bounded(mut detail: String) -> String {
     const MAX_BYTES: usize = 600;
     if detail.len() > MAX_BYTES {
@@ -229,16 +231,6 @@ impl ApiError {
             }
         }
     }
-}
-
-/// A body that should be JSON and does not say so.
-pub fn content_type_invalid() -> ApiError {
-    ApiError::of(Code::ContentTypeInvalid)
-}
-
-/// Malformed JSON, or JSON that lacks a field or has one too many: serde's message names it.
-pub fn json_invalid(error: &serde_json::Error) -> ApiError {
-    ApiError::new(Code::JsonInvalid, format!("The JSON body is not what this route takes: {error}."))
 }
 
 /// A body that broke off or grew too large.

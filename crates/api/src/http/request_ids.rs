@@ -6,7 +6,7 @@ use actix_web::{HttpMessage, HttpRequest};
 use tracing::{Span, field};
 use uuid::Uuid;
 
-/// The ids of the request in hand.
+/// The ids of the current request.
 #[derive(Debug, Clone)]
 pub struct RequestIds {
     /// This request's.

@@ -1,11 +1,8 @@
 //! What every handler can reach.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use tokio::runtime::Handle;
@@ -44,12 +41,6 @@ pub struct ApiState {
     /// Tells workers that a job is due.
     pub(crate) notifier: Notifier,
     schema_is_current: Arc<AtomicBool>,
-}
-
-impl fmt::Debug for ApiState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiState").field("settings", &self.settings).field("build", &self.build).finish_non_exhaustive()
-    }
 }
 
 impl ApiState {

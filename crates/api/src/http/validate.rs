@@ -53,17 +53,12 @@ pub fn sha256(text: &str) -> Result<String, ApiError> {
 /// A size that may be uploaded.
 pub fn size(bytes_len: u64, limits: UploadLimits) -> Result<i64, ApiError> {
     if bytes_len == 0 {
-        return Err(file_empty());
+        return Err(ApiError::of(Code::FileEmpty));
     }
     if limits.max_file_bytes > 0 && bytes_len > limits.max_file_bytes {
         return Err(file_too_large(limits));
     }
     i64::try_from(bytes_len).ok().ok_or_else(|| file_too_large(limits))
-}
-
-/// No bytes, no document.
-pub fn file_empty() -> ApiError {
-    ApiError::of(Code::FileEmpty)
 }
 
 /// Names the limit.

@@ -1,5 +1,5 @@
-//! The contract as served: `/openapi.json`, and a page at `/docs` to read it and to try it. The page is Swagger UI, out
-//! of this executable, so it works where nothing else can be reached.
+//! The contract as served: `/openapi.json`, and a page at `/docs` to read it and to try it. The page is Swagger UI from
+//! this executable, so it works without access to other hosts.
 
 use std::{
     borrow::Cow,
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use utoipa_swagger_ui::Config;
 
 use super::docs_schemas::{AnyDocument, FileName};
-use crate::http::{ApiError, contract::codes};
+use crate::http::{ApiError, codes, page_file};
 use domain::Code;
 
 /// What the page may do: run its own files, and call its own origin's API. Swagger UI sets styles inline and has its
@@ -28,16 +28,16 @@ pub struct File {
 }
 
 enum Source {
-    /// Out of Swagger UI's distribution.
+    /// From Swagger UI's distribution.
     Vendored,
-    /// Ours.
+    /// Part of this crate.
     Own(&'static str),
 }
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
-/// All there are. Swagger UI's distribution has more, which the page does not need.
+/// All files. The page does not need the others of Swagger UI's distribution.
 pub const FILES: [File; 4] = [
     File { name: "swagger-ui.css", content_type: STYLE, source: Source::Vendored },
     File { name: "swagger-ui-bundle.js", content_type: SCRIPT, source: Source::Vendored },
@@ -66,8 +66,7 @@ impl ServedDocument {
         status = 200,
         description = "The document.",
         body = inline(AnyDocument),
-        content_type = "application/json",
-        example = json!({ "openapi": "3.1.0", "info": { "title": "app", "version": "0.1.0" }, "paths": {} })
+        content_type = "application/json"
     ))
 )]
 pub async fn openapi(document: web::Data<ServedDocument>) -> Result<HttpResponse, ApiError> {
@@ -85,7 +84,7 @@ pub async fn openapi(document: web::Data<ServedDocument>) -> Result<HttpResponse
     get,
     path = "/docs",
     tag = "Service",
-    responses((status = 200, description = "The page.", body = String, content_type = "text/html", example = json!("<!doctype html><html lang=\"en\"><title>Documents</title></html>")))
+    responses((status = 200, description = "The page.", body = String, content_type = "text/html"))
 )]
 pub async fn docs() -> HttpResponse {
     file("text/html; charset=utf-8", Bytes::from_static(include_str!("docs_page/index.html").as_bytes()))
@@ -98,15 +97,11 @@ pub async fn docs() -> HttpResponse {
     get,
     path = "/docs/{file}",
     tag = "Service",
-    params(("file" = inline(FileName), Path, description = "The file's name.", example = json!("start.js"))),
+    params(("file" = inline(FileName), Path, description = "The file's name.")),
     responses((
         status = 200,
         description = "The file.",
-        content(
-            (String = "text/javascript", example = json!("window.ui = SwaggerUIBundle({});")),
-            (String = "text/css", example = json!("body { margin: 0; }")),
-            (String = "text/plain", example = json!("Apache License"))
-        )
+        content((String = "text/javascript"), (String = "text/css"), (String = "text/plain"))
     )),
     extensions(("x-codes" = json!(codes(&[Code::RouteNotFound]))))
 )]
@@ -128,11 +123,6 @@ fn vendored(name: &str) -> Result<Bytes, ApiError> {
     }
 }
 
-/// Asked for again each time, so that page, script and contract are always of one build.
 fn file(content_type: &str, bytes: Bytes) -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type(content_type)
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
-        .body(bytes)
+    page_file(content_type, POLICY, bytes)
 }

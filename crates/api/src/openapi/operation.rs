@@ -1,173 +1,171 @@
-//! What is added to the operation of a route because of its properties: who may call, its method, its path, its body.
+//! What is added to the operation of a route because of its properties: its access, method, path and body.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use actix_web::http::StatusCode;
-use serde::Deserialize;
+use actix_web::http::Method;
 use serde_json::{Value, json};
-use utoipa::openapi::{
-    HttpMethod, KnownFormat, ObjectBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Schema, SchemaFormat,
-    Type,
-    link::Link,
-    path::{Operation, Parameter, ParameterBuilder, ParameterIn},
-    security::SecurityRequirement,
-};
 
 use super::{
-    problems::problem,
+    document::Written,
     route::{Access, Route, Schemas},
 };
-use crate::{guard::auth::READING_POSTS, http::paging::PageSize, resources::samples};
+use crate::guard::auth::READING_POSTS;
 use domain::Code;
 
-/// An operation with all that its clients must know.
+/// A complete operation.
 pub struct Completed {
     /// The operation.
-    pub operation: Operation,
+    pub operation: Value,
     /// Schemas that it refers to.
     pub schemas: Schemas,
-    /// The codes of its problems, by status.
-    pub refusals: Refusals,
+    /// The codes of its problems, each with its status.
+    pub refusals: BTreeSet<(u16, Code)>,
 }
 
-type Refusals = BTreeMap<u16, BTreeSet<Code>>;
-
 /// The operation of `route` for one of its methods.
-pub fn complete(route: &Route, method: &HttpMethod) -> Completed {
+pub fn complete(route: &Route, method: &Method, written: &Written) -> Completed {
     let (operation, schemas) = route.described();
-    let mut making = Making { route, operation, refusals: Refusals::new() };
-    making.read_extensions();
-    making.add_what_parameters_bring();
-    making.add_what_bodies_bring();
-    making.add_what_access_brings();
-    making.add_conditions();
-    making.add_idempotency();
-    making.add_request_ids();
-    making.answer_problems();
-    making.add_headers();
-    let mut operation = making.operation;
-    if *method == HttpMethod::Head {
-        operation.operation_id = operation.operation_id.map(|id| format!("head_{id}"));
-        for answer in operation.responses.responses.values_mut() {
-            if let RefOr::T(answer) = answer {
-                answer.content.clear();
+    let mut draft = Draft { route, written, operation, refusals: BTreeSet::new() };
+    draft.add_examples();
+    draft.read_extensions();
+    draft.add_parameter_codes();
+    draft.add_body_codes();
+    draft.add_access();
+    draft.add_conditions();
+    draft.add_idempotency();
+    draft.add_parameter("X-Request-Id");
+    draft.add_parameter("X-Correlation-Id");
+    draft.add_problems();
+    draft.add_headers();
+    let Draft { mut operation, refusals, .. } = draft;
+    if *method == Method::HEAD {
+        operation["operationId"] = json!(format!("head_{}", text(&operation["operationId"])));
+        for (_, answer) in fields_mut(&mut operation["responses"]) {
+            answer.as_object_mut().map(|answer| answer.remove("content"));
+        }
+    }
+    Completed { operation, schemas, refusals }
+}
+
+struct Draft<'a> {
+    route: &'a Route,
+    written: &'a Written,
+    operation: Value,
+    refusals: BTreeSet<(u16, Code)>,
+}
+
+impl Draft<'_> {
+    fn refuse(&mut self, codes: &[Code]) {
+        self.refusals.extend(codes.iter().map(|code| (code.status(), *code)));
+    }
+
+    fn add_parameter(&mut self, name: &str) -> Option<&mut Value> {
+        let parameters = &mut self.operation["parameters"];
+        if parameters.is_null() {
+            *parameters = json!([]);
+        }
+        let parameters = parameters.as_array_mut()?;
+        parameters.push(self.written.shared["parameters"][name].clone());
+        parameters.last_mut()
+    }
+
+    fn has_parameter(&self, wanted: impl Fn(&Value) -> bool) -> bool {
+        self.operation["parameters"].as_array().is_some_and(|parameters| parameters.iter().any(wanted))
+    }
+
+    /// Adds a reference to a header of base.json to the answers with these statuses.
+    fn add_header(&mut self, name: &str, to: impl Fn(&str) -> bool) {
+        for (_, answer) in fields_mut(&mut self.operation["responses"]).filter(|(status, _)| to(status)) {
+            answer["headers"][name] = json!({ "$ref": format!("#/components/headers/{name}") });
+        }
+    }
+
+    fn add_examples(&mut self) {
+        let written = self.written;
+        let examples = &written.examples[text(&self.operation["operationId"])];
+        for parameter in self.operation["parameters"].as_array_mut().into_iter().flatten() {
+            if let Some(example) = examples["parameters"].get(text(&parameter["name"])) {
+                parameter["example"] = example.clone();
+            }
+        }
+        for (place, by_type) in examples.as_object().into_iter().flatten().filter(|(place, _)| *place != "parameters") {
+            let body = match place.as_str() {
+                "request" => &mut self.operation["requestBody"],
+                status => &mut self.operation["responses"][status],
+            };
+            for (media_type, content) in fields_mut(&mut body["content"]) {
+                for (field, examples) in by_type[media_type].as_object().into_iter().flatten() {
+                    content[field] = examples.clone();
+                }
             }
         }
     }
-    Completed { operation, schemas, refusals: making.refusals }
-}
 
-struct Making<'a> {
-    route: &'a Route,
-    operation: Operation,
-    refusals: Refusals,
-}
-
-impl Making<'_> {
-    fn refuse(&mut self, codes: &[Code]) {
-        for code in codes {
-            self.refuse_with(code.status(), *code);
-        }
-    }
-
-    fn refuse_with(&mut self, status: u16, code: Code) {
-        self.refusals.entry(status).or_default().insert(code);
-    }
-
-    fn add_parameter(&mut self, parameter: ParameterBuilder) {
-        self.operation.parameters.get_or_insert_default().push(RefOr::T(parameter.build()));
-    }
-
-    fn parameters(&self) -> impl Iterator<Item = &Parameter> {
-        self.operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
-            RefOr::T(parameter) => Some(parameter),
-            RefOr::Ref(_) => None,
-        })
-    }
-
-    /// The answers that are no problems.
-    fn answers(&mut self, wanted: impl Fn(u16) -> bool) -> impl Iterator<Item = &mut Response> {
-        self.operation.responses.responses.iter_mut().filter_map(move |(status, answer)| match answer {
-            RefOr::T(answer) if status.parse().is_ok_and(&wanted) => Some(answer),
-            RefOr::T(_) | RefOr::Ref(_) => None,
-        })
-    }
-
-    /// Those that `http::contract` names.
+    /// Takes out the extensions that `http::contract` names, and does what they say.
     fn read_extensions(&mut self) {
-        let Some(extensions) = self.operation.extensions.take() else { return };
-        for (name, value) in extensions.iter() {
+        let Some(operation) = self.operation.as_object_mut() else { return };
+        let names: Vec<String> = operation.keys().filter(|name| name.starts_with("x-")).cloned().collect();
+        let extensions: Vec<_> = names.iter().filter_map(|name| operation.remove_entry(name)).collect();
+        for (name, value) in extensions {
             match name.as_str() {
-                "x-pages" => self.add_pages(value),
-                "x-links" => self.add_links(value),
-                "x-optional-body" => {
-                    if let Some(RefOr::T(body)) = &mut self.operation.request_body {
-                        body.required = Some(Required::False);
-                    }
-                }
+                "x-pages" => self.add_pages(&value),
+                "x-links" => self.add_links(&value),
+                "x-optional-body" => self.operation["requestBody"]["required"] = json!(false),
                 codes => {
                     let status = codes.strip_prefix("x-codes-").and_then(|status| status.parse().ok());
                     let named = value.as_array().into_iter().flatten().filter_map(|name| Code::named(name.as_str()?));
-                    for code in named {
-                        self.refuse_with(status.unwrap_or_else(|| code.status()), code);
-                    }
+                    self.refusals.extend(named.map(|code| (status.unwrap_or(code.status()), code)));
                 }
             }
         }
     }
 
-    /// A list's `limit` and `cursor`.
+    /// Adds the `limit` and `cursor` of a list.
     fn add_pages(&mut self, size: &Value) {
-        let Ok(size) = PageSize::deserialize(size) else { return };
-        let limit = ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .minimum(Some(1_i64))
-            .maximum(Some(size.max))
-            .default(Some(json!(size.default)));
-        self.add_parameter(parameter(ParameterIn::Query, "limit", "Items wanted.", limit, json!(size.default)));
-        let what = "`next_cursor` of the page before, as it came; the first page when absent.";
-        self.add_parameter(parameter(ParameterIn::Query, "cursor", what, text(), json!(samples::cursor())));
+        if let Some(limit) = self.add_parameter("limit") {
+            limit["schema"]["maximum"] = size["max"].clone();
+            limit["schema"]["default"] = size["default"].clone();
+            limit["example"] = size["default"].clone();
+        }
+        self.add_parameter("cursor");
         self.refuse(&[Code::LimitInvalid, Code::CursorInvalid]);
     }
 
-    /// What an answer gives to go on with: ids in its body, each with the operations that take it.
+    /// Adds links from the ids in an answer's body to the operations that take them.
     fn add_links(&mut self, links: &Value) {
         for (at, operations) in links.as_object().into_iter().flatten() {
-            for operation in operations.as_array().into_iter().flatten().filter_map(Value::as_str) {
-                let link = Link::builder().operation_id(operation).parameter("id", format!("$response.body#{at}"));
-                let link = link.build();
-                for answer in self.answers(is_success) {
-                    answer.links.insert(operation.to_owned(), RefOr::T(link.clone()));
+            for name in operations.as_array().into_iter().flatten().map(text) {
+                let link = json!({ "operationId": name, "parameters": { "id": format!("$response.body#{at}") } });
+                for (_, answer) in fields_mut(&mut self.operation["responses"]) {
+                    answer["links"][name] = link.clone();
                 }
             }
         }
     }
 
-    fn add_what_parameters_bring(&mut self) {
-        let id_in_path = self.parameters().any(|one| one.parameter_in == ParameterIn::Path && is_uuid(one));
-        let query = self.parameters().any(|one| one.parameter_in == ParameterIn::Query);
-        if id_in_path {
+    fn add_parameter_codes(&mut self) {
+        if self.has_parameter(|one| one["in"] == "path" && one["schema"]["format"] == "uuid") {
             self.refuse(&[Code::IdInvalid]);
         }
-        if query {
+        if self.has_parameter(|one| one["in"] == "query") {
             self.refuse(&[Code::QueryInvalid]);
         }
     }
 
-    fn add_what_bodies_bring(&mut self) {
-        if matches!(self.route.method, HttpMethod::Post | HttpMethod::Put) {
+    fn add_body_codes(&mut self) {
+        if matches!(self.route.method, Method::POST | Method::PUT) {
             self.refuse(&[Code::ContentEncodingInvalid, Code::ContentTypeInvalid]);
         }
-        let Some(RefOr::T(body)) = &self.operation.request_body else { return };
-        let json = body.content.contains_key("application/json");
+        let Some(body) = self.operation.get("requestBody") else { return };
+        let is_json = body["content"].get("application/json").is_some();
         self.refuse(&[Code::BodyIncomplete, Code::BodyTooSlow, Code::BodyTooLarge]);
-        if json {
+        if is_json {
             self.refuse(&[Code::JsonInvalid]);
         }
     }
 
-    fn add_what_access_brings(&mut self) {
-        self.operation.security = Some(Vec::new());
+    fn add_access(&mut self) {
+        self.operation["security"] = json!([]);
         if matches!(self.route.access, Access::Open | Access::Page) {
             return;
         }
@@ -185,114 +183,75 @@ impl Making<'_> {
             Code::RateLimited,
             Code::KeysUnavailable,
         ]);
-        if !self.only_reads() {
+        let only_reads = self.route.method == Method::GET || READING_POSTS.contains(&self.route.path.as_str());
+        if !only_reads {
             self.refuse(&[Code::ScopeMissing]);
         }
-        let what = "For whom to act. A key that speaks for many users needs it; leave it out otherwise.";
-        self.add_parameter(parameter(ParameterIn::Header, "X-User-Id", what, uuid(), json!(samples::USER)));
-        let by = |scheme: &str| SecurityRequirement::new(scheme, Vec::<String>::new());
-        self.operation.security = Some(vec![by("user_token"), by("api_key")]);
+        self.add_parameter("X-User-Id");
+        self.operation["security"] = json!([{ "user_token": [] }, { "api_key": [] }]);
     }
 
-    fn only_reads(&self) -> bool {
-        self.route.method == HttpMethod::Get || READING_POSTS.contains(&self.route.path.as_str())
-    }
-
-    /// An answer to a private GET has a tag; a change of one thing may name the tag that it is a change of.
+    /// An answer to a private GET has a tag; a change of one thing may name the tag that it expects.
     fn add_conditions(&mut self) {
         if self.route.access != Access::Private {
             return;
         }
-        if self.route.method == HttpMethod::Get {
-            let what = "The `ETag` of an answer that the client has.";
-            self.add_parameter(parameter(ParameterIn::Header, "If-None-Match", what, text(), json!(samples::TAG)));
-            let not_modified = ResponseBuilder::new().description("What the client has is what there is.").build();
-            let status = StatusCode::NOT_MODIFIED.as_str().to_owned();
-            self.operation.responses.responses.insert(status, RefOr::T(not_modified));
-            self.answers(|_| true).for_each(|answer| add_header(answer, "ETag"));
+        if self.route.method == Method::GET {
+            self.add_parameter("If-None-Match");
+            self.operation["responses"]["304"] = self.written.shared["responses"]["304"].clone();
+            self.add_header("ETag", |_| true);
         } else if self.route.path.contains("{id}") {
-            let what = "The `ETag` that GET gave; refused once it is another.";
-            self.add_parameter(parameter(ParameterIn::Header, "If-Match", what, text(), json!("*")));
+            self.add_parameter("If-Match");
             self.refuse(&[Code::PreconditionFailed]);
         }
     }
 
     fn add_idempotency(&mut self) {
-        if !self.route.replayable {
-            return;
-        }
-        let key = text().min_length(Some(1)).max_length(Some(255)).pattern(Some("^[!-~]+$"));
-        let what =
-            "Visible ASCII, new for each request: a repeat within 24 h is answered as the first was, and does nothing.";
-        self.add_parameter(parameter(ParameterIn::Header, "Idempotency-Key", what, key, json!(samples::KEY)));
-        self.refuse(&[Code::IdempotencyKeyInvalid, Code::IdempotencyKeyInUse, Code::IdempotencyKeyReused]);
-        self.answers(|_| true).for_each(|answer| add_header(answer, "Idempotency-Replayed"));
-    }
-
-    fn add_request_ids(&mut self) {
-        for (name, what, example) in [
-            ("X-Request-Id", "A UUID to know this request by in logs; anything else is ignored.", samples::REQUEST),
-            (
-                "X-Correlation-Id",
-                "A UUID that holds together what belongs together, across requests; a job keeps it. Anything else is ignored.",
-                samples::CORRELATION,
-            ),
-        ] {
-            self.add_parameter(parameter(ParameterIn::Header, name, what, text(), json!(example)));
+        if self.route.replayable {
+            self.add_parameter("Idempotency-Key");
+            self.refuse(&[Code::IdempotencyKeyInvalid, Code::IdempotencyKeyInUse, Code::IdempotencyKeyReused]);
+            self.add_header("Idempotency-Replayed", |_| true);
         }
     }
 
-    fn answer_problems(&mut self) {
-        // What was made or begun is to be read elsewhere.
-        self.answers(|status| matches!(status, 201 | 202)).for_each(|answer| add_header(answer, "Location"));
-        for (status, codes) in &self.refusals {
-            let mut answer = problem(*status, codes);
-            match status {
-                401 => add_header(&mut answer, "WWW-Authenticate"),
-                429 | 503 => add_header(&mut answer, "Retry-After"),
-                _ => {}
-            }
-            self.operation.responses.responses.insert(status.to_string(), RefOr::T(answer));
+    fn add_problems(&mut self) {
+        self.add_header("Location", |status| matches!(status, "201" | "202"));
+        let statuses: BTreeSet<u16> = self.refusals.iter().map(|(status, _)| *status).collect();
+        for status in statuses {
+            let codes = self.refusals.iter().filter(|(other, _)| *other == status).map(|(_, code)| code.as_str());
+            let examples: Value = codes
+                .clone()
+                .map(|code| (code.to_owned(), json!({ "$ref": format!("#/components/examples/{status}_{code}") })))
+                .collect();
+            let code = json!({ "type": "string", "enum": codes.collect::<Vec<_>>() });
+            let schema = json!({ "allOf": [
+                { "$ref": "#/components/schemas/Problem" },
+                { "type": "object", "properties": { "code": code } }
+            ] });
+            let status = status.to_string();
+            let mut answer = self.written.shared["responses"][&status].clone();
+            answer["content"]["application/problem+json"] = json!({ "schema": schema, "examples": examples });
+            self.operation["responses"][status] = answer;
         }
     }
 
-    /// What every answer has.
+    /// Adds the headers that every answer has.
     fn add_headers(&mut self) {
-        let limits: &[&str] =
-            if self.route.access == Access::Private { &["RateLimit", "RateLimit-Policy"] } else { &[] };
-        for name in ["X-Request-Id", "X-Correlation-Id"].iter().chain(limits) {
-            self.answers(|_| true).for_each(|answer| add_header(answer, name));
+        for name in ["X-Request-Id", "X-Correlation-Id"] {
+            self.add_header(name, |_| true);
+        }
+        if self.route.access == Access::Private {
+            for name in ["RateLimit", "RateLimit-Policy"] {
+                self.add_header(name, |_| true);
+            }
         }
     }
 }
 
-fn is_success(status: u16) -> bool {
-    (200..300).contains(&status)
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
-fn is_uuid(parameter: &Parameter) -> bool {
-    let uuid = SchemaFormat::KnownFormat(KnownFormat::Uuid);
-    matches!(&parameter.schema, Some(RefOr::T(Schema::Object(schema))) if schema.format.as_ref() == Some(&uuid))
-}
-
-fn add_header(answer: &mut Response, name: &str) {
-    answer.headers.insert(name.to_owned(), RefOr::Ref(Ref::new(format!("#/components/headers/{name}"))));
-}
-
-fn parameter(place: ParameterIn, name: &str, what: &str, schema: ObjectBuilder, example: Value) -> ParameterBuilder {
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(place)
-        .required(Required::False)
-        .description(Some(what))
-        .schema(Some(schema))
-        .example(Some(example))
-}
-
-fn text() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String)
-}
-
-fn uuid() -> ObjectBuilder {
-    text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+fn fields_mut(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
+    value.as_object_mut().into_iter().flatten()
 }

@@ -1,17 +1,19 @@
 //! A route, as the contract sees it.
 
+use actix_web::http::Method;
+use serde_json::{Value, json};
 use utoipa::{
     __dev::{SchemaReferences, Tags},
     Path,
-    openapi::{HttpMethod, RefOr, Schema, path::Operation},
+    openapi::{HttpMethod, RefOr, Schema},
 };
 
 /// Who may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Anyone, at the root only: what people look at.
+    /// Everyone, at the root only: pages for browsers.
     Page,
-    /// Anyone; it is also at the root, where platforms probe.
+    /// Everyone, also at the root, where platforms probe.
     Open,
     /// A client that has the signed URL.
     Signed,
@@ -19,7 +21,7 @@ pub enum Access {
     Private,
 }
 
-/// What `utoipa::path` made of a handler's attribute.
+/// What `utoipa::path` makes of a handler's attribute.
 pub trait Attribute: Path + for<'t> Tags<'t> + SchemaReferences {}
 
 impl<T: Path + for<'t> Tags<'t> + SchemaReferences> Attribute for T {}
@@ -31,39 +33,43 @@ pub type Schemas = Vec<(String, RefOr<Schema>)>;
 pub struct Route {
     /// Below the base path, or the root.
     pub path: String,
-    /// GET stands for HEAD, too.
-    pub method: HttpMethod,
+    /// GET includes HEAD.
+    pub method: Method,
     /// Who may call.
     pub access: Access,
-    /// Whether it knows `Idempotency-Key`.
+    /// Whether it takes an `Idempotency-Key`.
     pub replayable: bool,
-    described: fn() -> (Operation, Schemas),
+    described: fn() -> (Value, Schemas),
 }
 
 impl Route {
     /// The route of a handler with this attribute.
     pub fn new<A: Attribute>(access: Access) -> Self {
-        let method = A::methods().into_iter().next().unwrap_or(HttpMethod::Get);
+        let method = match A::methods().first() {
+            Some(HttpMethod::Post) => Method::POST,
+            Some(HttpMethod::Put) => Method::PUT,
+            Some(HttpMethod::Delete) => Method::DELETE,
+            // The table has no other methods.
+            _ => Method::GET,
+        };
         Self { path: A::path(), method, access, replayable: false, described: described::<A> }
     }
 
-    /// What the attribute says, as it stands.
-    pub fn described(&self) -> (Operation, Schemas) {
+    /// What the attribute says.
+    pub fn described(&self) -> (Value, Schemas) {
         (self.described)()
     }
 
     /// Each method that a client may send.
-    pub fn methods(&self) -> Vec<HttpMethod> {
-        match self.method {
-            HttpMethod::Get => vec![HttpMethod::Get, HttpMethod::Head],
-            _ => vec![self.method.clone()],
-        }
+    pub fn methods(&self) -> Vec<Method> {
+        let head = (self.method == Method::GET).then_some(Method::HEAD);
+        [self.method.clone()].into_iter().chain(head).collect()
     }
 }
 
-fn described<A: Attribute>() -> (Operation, Schemas) {
-    let mut operation = A::operation();
-    operation.tags = Some(A::tags().into_iter().map(str::to_owned).collect());
+fn described<A: Attribute>() -> (Value, Schemas) {
+    let mut operation = json!(A::operation());
+    operation["tags"] = json!(A::tags());
     let mut schemas = Schemas::new();
     A::schemas(&mut schemas);
     (operation, schemas)

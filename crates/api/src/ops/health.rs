@@ -5,17 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 use actix_web::{HttpResponse, http::header, web};
 use time::OffsetDateTime;
 
-use crate::{
-    http::ApiState,
-    ops::{samples, storage_health::StorageHealth},
-};
+use crate::{http::ApiState, ops::storage_health::StorageHealth};
 use messages::{Health, VersionInfo};
 use store::migrations::get_environment_stamp;
 
-/// A probe gets its answer within this: platforms wait about 5 s.
+/// The most that a probe waits for its answer: platforms wait about 5 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// What a check says that has nothing to say.
+/// What a check says when it finds nothing wrong.
 const OK: &str = "ok";
 
 /// Whether this process answers.
@@ -25,7 +22,7 @@ const OK: &str = "ok";
     get,
     path = "/livez",
     tag = "Service",
-    responses((status = 200, description = "It does.", body = String, content_type = "text/plain", example = json!("ok\n")))
+    responses((status = 200, description = "It answers.", body = String, content_type = "text/plain"))
 )]
 pub async fn livez() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
@@ -38,12 +35,7 @@ pub async fn livez() -> HttpResponse {
     get,
     path = "/version",
     tag = "Service",
-    responses((
-        status = 200,
-        description = "The build.",
-        body = VersionInfo,
-        examples(("build" = (value = json!(samples::version()))))
-    ))
+    responses((status = 200, description = "The build.", body = VersionInfo))
 )]
 pub async fn version(state: web::Data<ApiState>) -> HttpResponse {
     HttpResponse::Ok().json(VersionInfo {
@@ -64,13 +56,8 @@ pub async fn version(state: web::Data<ApiState>) -> HttpResponse {
     path = "/health",
     tag = "Service",
     responses(
-        (status = 200, description = "Ready.", body = Health, examples(("ready" = (value = json!(samples::health(true)))))),
-        (
-            status = 503,
-            description = "Not ready; `checks` has the reasons.",
-            body = Health,
-            examples(("schema_missing" = (value = json!(samples::health(false)))))
-        )
+        (status = 200, description = "Ready.", body = Health),
+        (status = 503, description = "Not ready; `checks` has the reasons.", body = Health)
     )
 )]
 pub async fn health(state: web::Data<ApiState>, storage: web::Data<StorageHealth>) -> HttpResponse {
@@ -85,21 +72,16 @@ pub async fn health(state: web::Data<ApiState>, storage: web::Data<StorageHealth
     path = "/readyz",
     tag = "Service",
     responses(
-        (status = 200, description = "Ready.", body = Health, examples(("ready" = (value = json!(samples::health(true)))))),
-        (
-            status = 503,
-            description = "Not ready; `checks` has the reasons.",
-            body = Health,
-            examples(("schema_missing" = (value = json!(samples::health(false)))))
-        )
+        (status = 200, description = "Ready.", body = Health),
+        (status = 503, description = "Not ready; `checks` has the reasons.", body = Health)
     )
 )]
 pub async fn readyz(state: web::Data<ApiState>, storage: web::Data<StorageHealth>) -> HttpResponse {
     answer(&state, &storage).await
 }
 
-/// 503 with the reasons while requests could not be served. Without the object store all but uploads goes on, so that
-/// is told (`degraded`) and is no reason to take this process away.
+/// 503 with the reasons while requests cannot be served. Without the object store only uploads fail: the status is then
+/// `degraded`, and the platform keeps this process.
 async fn answer(state: &ApiState, storage: &StorageHealth) -> HttpResponse {
     let (checks, storage) =
         tokio::join!(tokio::time::timeout(ANSWER_WITHIN, checks(state)), storage.look(state.store.as_ref()));

@@ -1,9 +1,9 @@
 //! `/metrics`: figures about this process, the queue, the database and the workers, in Prometheus' text format 0.0.4.
 //!
-//! Open, as `/health` is: there are counts in it, the names of our own tables, routes and codes, and the commits of
-//! builds; no user, no document, nothing that a client or another program named.
+//! Open to everyone, as `/health` is: it has counts, the names of tables, routes and codes, and commits of builds; no
+//! user, no document, and no name that comes from a client or another program.
 //!
-//! What the process knows of itself is answered always; the rest while the database can be used.
+//! The figures of the process are always there; the others only while the database answers.
 
 use std::{
     sync::Arc,
@@ -17,12 +17,12 @@ use crate::http::{ApiError, ApiState};
 use store::gauges::{Gauges, get_gauges};
 use telemetry::metrics::{CONTENT_TYPE, Page, Process, render_process};
 
-/// How long an answer is good for, at the least: however many ask, the database is asked once.
+/// The least time that an answer is kept: the database is asked once for all scrapes in it.
 const FRESH_FOR: Duration = Duration::from_secs(1);
-/// An answer that took long is good for this many times as long, so that figures cost a twentieth of one connection at
-/// most.
+/// An answer is kept for this many times as long as it took, so that figures use one connection for a twentieth of the
+/// time at most.
 const REST: u32 = 20;
-/// A scrape gets its answer within this. Source: Prometheus gives up after 10 s.
+/// The most that a scrape waits: half of the 10 s after which Prometheus gives up.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// The last figures out of the database. Cheap to clone.
@@ -42,13 +42,7 @@ struct Figures {
     get,
     path = "/metrics",
     tag = "Service",
-    responses((
-        status = 200,
-        description = "The figures.",
-        body = String,
-        content_type = "text/plain",
-        example = json!("# HELP app_database_up Whether the database answered.\n# TYPE app_database_up gauge\napp_database_up 1\n")
-    ))
+    responses((status = 200, description = "The figures.", body = String, content_type = "text/plain"))
 )]
 pub async fn metrics(state: web::Data<ApiState>, cache: web::Data<MetricsCache>) -> HttpResponse {
     let figures = match tokio::time::timeout(ANSWER_WITHIN, figures(&state, &cache)).await {

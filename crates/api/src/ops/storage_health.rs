@@ -1,5 +1,5 @@
-//! Whether the object store answers, for `/health`: looked at seldom and never for long, so that a slow store does not
-//! make a probe slow.
+//! Whether the object store answers, for `/health`. The answer is kept for some seconds and bounded in time, so that a
+//! slow store does not make a probe slow.
 
 use std::{
     sync::Arc,
@@ -10,21 +10,21 @@ use tokio::sync::Mutex;
 
 use domain::ports::ObjectStore;
 
-/// How long a look counts: platforms probe every few seconds.
+/// How long an answer is kept: platforms probe every few seconds.
 const FRESH: Duration = Duration::from_secs(10);
-/// How long a look may take: well within a probe's own patience.
+/// How long the store may take: well within what a probe waits.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A key that no object has: that the store says so is all there is to know.
+/// A key that no object has. It is enough that the store answers.
 const KEY: &str = "health/probe";
 
-/// The last look.
+/// The last answer.
 #[derive(Clone, Default)]
 pub struct StorageHealth(Arc<Mutex<Option<(Instant, String)>>>);
 
 impl StorageHealth {
-    /// `ok`, or why uploads fail just now.
+    /// `ok`, or why uploads fail.
     pub async fn look(&self, store: &dyn ObjectStore) -> String {
-        // Held while looking: probes that come together share one look.
+        // Locked while the store is asked: concurrent probes share one request.
         let mut last = self.0.lock().await;
         if let Some((at, said)) = last.as_ref()
             && at.elapsed() < FRESH

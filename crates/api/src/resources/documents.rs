@@ -1,26 +1,17 @@
-//! Documents: taking them in in one step, listing, reading and deleting them.
+//! Documents: uploading them in one step, listing, reading and deleting them.
 
-use actix_web::{HttpRequest, HttpResponse, ResponseError, http::header, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, http::header, web};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use uuid::Uuid;
 
 use crate::{
     http::{
-        ApiError, ApiState, Caller, RequestIds,
-        body::{Expected, read_whole, store_body},
-        conditions::{self, IfMatch},
-        contract::codes,
-        filters::{DocumentsQuery, PageQuery},
-        form::Form,
-        idempotency::FormPrint,
-        json,
-        paging::{ListId, PageSize},
-        validate,
+        ApiError, ApiState, Call, DocumentsQuery, Expected, Form, FormPrint, HttpResult, IfMatch, ListId, PageQuery,
+        PageSize, RequestIds, codes, conditions, contract, json, read_whole, store_body, validate,
     },
     resources::{
         jobs::job_path,
-        samples,
         uploads::{REFUSED_FILES, new_upload, not_registered, quota_reached},
     },
 };
@@ -39,10 +30,10 @@ use store::{
 pub const DOCUMENTS: PageSize = PageSize { default: 20, max: 100 };
 pub const CHUNKS: PageSize = PageSize { default: 50, max: 200 };
 
-/// What became of one file.
+/// The result for one file.
 type Taken = Result<(JobId, DocumentId), ApiError>;
 
-/// Who sends, under which request.
+/// The user who uploads, and the ids of the request.
 #[derive(Clone, Copy)]
 struct Sender {
     user: UserId,
@@ -60,24 +51,17 @@ struct Sender {
     tag = "Uploads",
     request_body(
         description = "Files, each a part with a file name; or JSON with `title` and `text`.",
-        content(
-            (inline(FileForm) = "multipart/form-data", example = json!({ "file": ["%PDF-1.7 …"] })),
-            (TextRequest = "application/json", examples(("text" = (value = json!(samples::text_request())))))
-        )
+        content((inline(FileForm) = "multipart/form-data"), (TextRequest = "application/json"))
     ),
     responses((
         status = 202,
-        description = "Taken in; one entry a file, in the order of the request.",
-        body = DocumentsAccepted,
-        examples(
-            ("one" = (value = json!(samples::one_taken()))),
-            ("one_of_two" = (value = json!(samples::one_of_two_taken())))
-        )
+        description = "Accepted; one entry a file, in the order of the request.",
+        body = DocumentsAccepted
     )),
     extensions(
         ("x-links" = json!({
-            "/documents/0/job_id": samples::JOB_OPERATIONS,
-            "/documents/0/document_id": samples::DOCUMENT_OPERATIONS
+            "/documents/0/job_id": contract::JOB_OPERATIONS,
+            "/documents/0/document_id": contract::DOCUMENT_OPERATIONS
         })),
         ("x-codes" = json!([
             codes(&REFUSED_FILES),
@@ -94,23 +78,16 @@ struct Sender {
                 Code::TextEmpty,
                 Code::TextInvalid,
                 Code::UploadsPerDay,
-                Code::StorageUnavailable,
-            ]),
+                Code::StorageUnavailable
+            ])
         ].concat()))
     )
 )]
-pub async fn post_documents(
-    state: web::Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-    body: web::Payload,
-) -> Result<HttpResponse, ApiError> {
+pub async fn post_documents(Call { state, caller, request }: Call, body: web::Payload) -> HttpResult {
     let (request_id, correlation_id) =
         RequestIds::of(&request).map_or_else(|| (Uuid::now_v7(), Uuid::now_v7()), |ids| (ids.request, ids.correlation));
     let sender = Sender { user: caller.user, request_id, correlation_id };
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match kind.as_str() {
+    match request.content_type().to_ascii_lowercase().as_str() {
         "multipart/form-data" => take_files(&state, sender, &request, body).await,
         "application/json" => take_text(&state, sender, body).await,
         _ => Err(ApiError::new(
@@ -121,12 +98,7 @@ pub async fn post_documents(
 }
 
 /// Takes every file of the form. A single one that is refused is the answer's problem; of several, each has its entry.
-async fn take_files(
-    state: &ApiState,
-    sender: Sender,
-    request: &HttpRequest,
-    body: web::Payload,
-) -> Result<HttpResponse, ApiError> {
+async fn take_files(state: &ApiState, sender: Sender, request: &HttpRequest, body: web::Payload) -> HttpResult {
     let (mut form, max) = (Form::new(request, body, FormPrint::is_wanted(request)), state.settings.uploads.max_files);
     let mut outcomes: Vec<(String, Taken)> = Vec::new();
     while let Some(part) = form.next().await {
@@ -141,7 +113,13 @@ async fn take_files(
         };
         let (filename, mime) = (part.filename.clone(), part.mime.clone());
         if max > 0 && outcomes.len() == max {
-            outcomes.push((filename, Err(too_many_files(max))));
+            outcomes.push((
+                filename,
+                Err(ApiError::new(
+                    Code::TooManyFiles,
+                    format!("A request takes {max} files. Send the others in another one."),
+                )),
+            ));
             break;
         }
         let outcome = take_file(state, sender, &filename, &mime, &mut part).await;
@@ -158,11 +136,7 @@ async fn take_files(
     answer(outcomes, sender)
 }
 
-fn too_many_files(max: usize) -> ApiError {
-    ApiError::new(Code::TooManyFiles, format!("A request takes {max} files. Send the others in another one."))
-}
-
-fn answer(mut outcomes: Vec<(String, Taken)>, sender: Sender) -> Result<HttpResponse, ApiError> {
+fn answer(mut outcomes: Vec<(String, Taken)>, sender: Sender) -> HttpResult {
     if outcomes.len() == 1
         && let Some((filename, outcome)) = outcomes.pop()
     {
@@ -211,7 +185,7 @@ where
     let stored = match store_body(state, &upload.storage_key, body, expected).await {
         Ok(stored) if stored.bytes_len == 0 => {
             forget(state, &upload).await;
-            return Err(validate::file_empty());
+            return Err(ApiError::of(Code::FileEmpty));
         }
         Ok(stored) => stored,
         Err(error) => {
@@ -240,23 +214,20 @@ where
     }
 }
 
-/// Takes back an upload that became no document: the object first, so that no object is without its row.
+/// Deletes an upload that became no document: the object first, so that no object is without its row.
 async fn forget(state: &ApiState, upload: &NewUpload) {
     if let Err(failure) = state.store.delete(&upload.storage_key).await {
         tracing::warn!(error.code = failure.code.as_str(), upload.id = %upload.upload_id, "an unused object stays until its upload expires: {failure}");
         return;
     }
-    let forgotten = match state.db.get().await {
-        Ok(conn) => delete_upload(&conn, upload.upload_id).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = forgotten {
+    let forgotten = async { delete_upload(&state.db.get().await?, upload.upload_id).await };
+    if let Err(error) = forgotten.await {
         tracing::warn!(upload.id = %upload.upload_id, "an unused upload stays until it expires: {error}");
     }
 }
 
 /// A text without a file.
-async fn take_text(state: &ApiState, sender: Sender, body: web::Payload) -> Result<HttpResponse, ApiError> {
+async fn take_text(state: &ApiState, sender: Sender, body: web::Payload) -> HttpResult {
     let bytes = read_whole(body, state.settings.text_body_bytes).await?;
     let TextRequest { title, text } = json::parse(&bytes)?;
     if text.trim().is_empty() {
@@ -303,8 +274,7 @@ fn document_view(document: Document) -> DocumentView {
     responses((
         status = 200,
         description = "A page of documents; without `next_cursor` it is the last.",
-        body = PageOfDocumentView,
-        examples(("page" = (value = json!(samples::page(samples::document())))))
+        body = PageOfDocumentView
     )),
     extensions(
         ("x-pages" = json!(DOCUMENTS)),
@@ -312,12 +282,7 @@ fn document_view(document: Document) -> DocumentView {
         ("x-codes-400" = json!(codes(&[Code::FilenameInvalid])))
     )
 )]
-pub async fn list_documents(
-    state: web::Data<ApiState>,
-    caller: Caller,
-    query: web::Query<DocumentsQuery>,
-    request: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+pub async fn list_documents(Call { state, caller, request }: Call, query: web::Query<DocumentsQuery>) -> HttpResult {
     let (filter, list) = query.filter()?;
     let (limit, after) = (DOCUMENTS.limit(query.limit)?, list.position(query.cursor.as_deref())?);
     let rows = documents::list_documents(&state.conn().await?, caller.user, &filter, after, limit + 1).await?;
@@ -325,28 +290,18 @@ pub async fn list_documents(
     conditions::json(&request, &list.page(rows, limit, key, document_view))
 }
 
-/// Look at a document.
+/// Read a document.
 ///
 /// Name, size, kind, pages, chunks, and its latest job.
 #[utoipa::path(
     get,
     path = "/documents/{id}",
     tag = "Documents",
-    params(("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it.", example = json!(samples::DOCUMENT))),
-    responses((
-        status = 200,
-        description = "The document.",
-        body = DocumentView,
-        examples(("complete" = (value = json!(samples::document()))))
-    )),
+    params(("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it.")),
+    responses((status = 200, description = "The document.", body = DocumentView)),
     extensions(("x-codes" = json!(codes(&[Code::DocumentNotFound]))))
 )]
-pub async fn get_document(
-    state: web::Data<ApiState>,
-    caller: Caller,
-    id: web::Path<Uuid>,
-    request: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+pub async fn get_document(Call { state, caller, request }: Call, id: web::Path<Uuid>) -> HttpResult {
     let found = documents::get_document(&state.conn().await?, caller.user, DocumentId(*id)).await?;
     let document = found.ok_or_else(|| ApiError::of(Code::DocumentNotFound))?;
     conditions::json(&request, &document_view(document))
@@ -354,28 +309,25 @@ pub async fn get_document(
 
 /// Read a document's passages.
 ///
-/// In order of the text, with their headings and pages. They come when the document has been cut; whether each has its
-/// vector is said.
+/// In order of the text, with their headings and pages. They exist once the document has been chunked; `embedded` says whether
+/// a passage has its vector.
 #[utoipa::path(
     get,
     path = "/documents/{id}/chunks",
     tag = "Documents",
-    params(("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it.", example = json!(samples::DOCUMENT))),
+    params(("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it.")),
     responses((
         status = 200,
         description = "A page of passages; without `next_cursor` it is the last.",
-        body = PageOfChunkView,
-        examples(("page" = (value = json!(samples::page(samples::chunk())))))
+        body = PageOfChunkView
     )),
     extensions(("x-pages" = json!(CHUNKS)), ("x-codes" = json!(codes(&[Code::DocumentNotFound]))))
 )]
 pub async fn list_chunks(
-    state: web::Data<ApiState>,
-    caller: Caller,
+    Call { state, caller, request }: Call,
     id: web::Path<Uuid>,
     query: web::Query<PageQuery>,
-    request: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+) -> HttpResult {
     let (id, list) = (DocumentId(*id), ListId::new("chunks").with("document_id", Some(*id)));
     let (limit, after) = (CHUNKS.limit(query.limit)?, list.position(query.cursor.as_deref())?.unwrap_or(-1));
     let conn = state.conn().await?;
@@ -413,31 +365,21 @@ fn receipt(deletion: Deletion) -> DeletionReceipt {
     delete,
     path = "/documents/{id}",
     tag = "Documents",
-    params(("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it.", example = json!(samples::DOCUMENT))),
-    responses((
-        status = 202,
-        description = "The receipt.",
-        body = DeletionReceipt,
-        examples(("pending" = (value = json!(samples::receipt("pending", 2)))))
-    )),
+    params(("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it.")),
+    responses((status = 202, description = "The receipt.", body = DeletionReceipt)),
     extensions(
         ("x-links" = json!({ "/deletion_id": ["get_deletion_receipt"] })),
         ("x-codes" = json!(codes(&[Code::DocumentNotFound])))
     )
 )]
-pub async fn delete_document(
-    state: web::Data<ApiState>,
-    caller: Caller,
-    id: web::Path<Uuid>,
-    request: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+pub async fn delete_document(Call { state, caller, request }: Call, id: web::Path<Uuid>) -> HttpResult {
     let (id, seen) = (DocumentId(*id), IfMatch::of(&request));
     let as_seen = |document: &Document| seen.as_ref().is_none_or(|seen| seen.holds(&document_view(document.clone())));
     let deleting =
         documents::delete_expected_document(&state.db, caller.user, id, seen.as_ref().map(|_seen| &as_seen as _));
     let deletion = match deleting.await? {
         Deleting::Deleted(deletion) => deletion,
-        Deleting::Changed => return Err(conditions::precondition_failed()),
+        Deleting::Changed => return Err(ApiError::of(Code::PreconditionFailed)),
         Deleting::NotFound => return Err(ApiError::of(Code::DocumentNotFound)),
     };
     tracing::info!(document.id = %id, deletion.id = %deletion.deletion_id, "document {id} is deleted");
@@ -445,33 +387,18 @@ pub async fn delete_document(
     Ok(HttpResponse::Accepted().insert_header((header::LOCATION, at)).json(receipt(deletion)))
 }
 
-/// Ask for a deletion's receipt.
+/// Read a deletion's receipt.
 ///
 /// Whether every stored object of a deleted document is gone.
 #[utoipa::path(
     get,
     path = "/deletions/{id}",
     tag = "Documents",
-    params((
-        "id" = Uuid,
-        Path,
-        description = "The receipt's id, as the answer to DELETE gave it.",
-        example = json!(samples::DELETION)
-    )),
-    responses((
-        status = 200,
-        description = "The receipt.",
-        body = DeletionReceipt,
-        examples(("done" = (value = json!(samples::receipt("done", 0)))))
-    )),
+    params(("id" = Uuid, Path, description = "The receipt's id, as the answer to DELETE gave it.")),
+    responses((status = 200, description = "The receipt.", body = DeletionReceipt)),
     extensions(("x-codes" = json!(codes(&[Code::DeletionNotFound]))))
 )]
-pub async fn get_deletion_receipt(
-    state: web::Data<ApiState>,
-    caller: Caller,
-    id: web::Path<Uuid>,
-    request: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+pub async fn get_deletion_receipt(Call { state, caller, request }: Call, id: web::Path<Uuid>) -> HttpResult {
     let found = get_deletion(&state.conn().await?, caller.user, *id).await?;
     conditions::json(&request, &receipt(found.ok_or_else(|| ApiError::of(Code::DeletionNotFound))?))
 }

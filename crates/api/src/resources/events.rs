@@ -27,13 +27,8 @@ use uuid::Uuid;
 
 use crate::{
     guard::{Guard, stream_quota::StreamPlace},
-    http::{
-        ApiError, ApiState, Caller, RequestIds, conditions,
-        contract::codes,
-        filters::PageQuery,
-        paging::{ListId, PageSize},
-    },
-    resources::{jobs::job_view, samples},
+    http::{ApiError, ApiState, Call, Caller, HttpResult, ListId, PageQuery, PageSize, RequestIds, codes, conditions},
+    resources::jobs::job_view,
 };
 use domain::{Code, JobId};
 use messages::{EventView, PageOfEventView};
@@ -45,15 +40,15 @@ use store::{
 };
 
 pub const EVENTS: PageSize = PageSize { default: 100, max: 500 };
-/// How often a live timeline looks: as often as a person can tell, two short reads each time.
+/// How often a live timeline reads the database: as often as a person can notice, two short reads each time.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How often it looks at a job of which nothing is heard: a waiting job then costs a quarter of a running one.
+/// How often it reads a job without news: a waiting job then costs a quarter of a running one.
 const LOOK_SELDOM: Duration = Duration::from_secs(2);
-/// How long the database may be away before a timeline breaks off: longer than a restart takes.
+/// How long the database may be unavailable before a timeline ends: longer than a restart takes.
 const DATABASE_AWAY: Duration = Duration::from_secs(30);
 /// When a browser connects again, in milliseconds.
 const RETRY: &str = "retry: 2000\n\n";
-/// A line at least this often, so that proxies keep the connection. Source: Render and nginx give up at 60 s or more.
+/// A line at least this often, so that proxies keep the connection: Render and nginx close it after 60 s or more.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
 
 fn event_view(event: Event) -> EventView {
@@ -78,16 +73,18 @@ fn event_view(event: Event) -> EventView {
     path = "/jobs/{id}/events",
     tag = "Jobs",
     params(
-        ("id" = Uuid, Path, description = "The job's id, as the answer to the upload gave it.", example = json!(samples::JOB)),
-        ("Last-Event-ID" = Option<i64>, Header, nullable = false, description = "The last event that was seen; of the live timeline.", example = json!(3))
+        ("id" = Uuid, Path, description = "The job's id, as the answer to the upload gave it."),
+        (
+            "Last-Event-ID" = Option<i64>,
+            Header,
+            nullable = false,
+            description = "The last event that was seen; of the live timeline."
+        )
     ),
     responses((
         status = 200,
         description = "The timeline.",
-        content(
-            (PageOfEventView = "application/json", examples(("page" = (value = json!(samples::page(samples::event())))))),
-            (String = "text/event-stream", example = json!(samples::STREAM))
-        )
+        content((PageOfEventView = "application/json"), (String = "text/event-stream"))
     )),
     extensions(
         ("x-pages" = json!(EVENTS)),
@@ -95,18 +92,16 @@ fn event_view(event: Event) -> EventView {
             Code::JobNotFound,
             Code::LastEventIdInvalid,
             Code::StreamsPerUser,
-            Code::StreamsFull,
+            Code::StreamsFull
         ])))
     )
 )]
 pub async fn get_events(
-    state: web::Data<ApiState>,
+    Call { state, caller, request }: Call,
     guard: web::Data<Guard>,
-    caller: Caller,
     id: web::Path<Uuid>,
     query: web::Query<PageQuery>,
-    request: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+) -> HttpResult {
     let id = JobId(*id);
     let conn = state.conn().await?;
     let job = get_job(&conn, caller.user, id).await?.ok_or_else(|| ApiError::of(Code::JobNotFound))?;
@@ -118,7 +113,22 @@ pub async fn get_events(
         if request.method() == Method::HEAD {
             return Ok(stream_head().finish());
         }
-        let live = Live::new(state.get_ref().clone(), place, caller, &job, last_seen.unwrap_or(0));
+        let now = Instant::now();
+        let live = Live {
+            state: state.get_ref().clone(),
+            caller,
+            id,
+            correlation_id: job.correlation_id,
+            after: last_seen.unwrap_or(0),
+            shown: None,
+            began: now,
+            said_at: now,
+            away_since: None,
+            wait: LOOK_EVERY,
+            started: false,
+            ended: false,
+            _place: place,
+        };
         return Ok(stream_head().streaming(stream::unfold(live, Live::next)));
     }
     let list = ListId::new("events").with("job_id", Some(id));
@@ -157,7 +167,7 @@ struct Live {
     shown: Option<OffsetDateTime>,
     began: Instant,
     said_at: Instant,
-    /// Since when the database has been away.
+    /// Since when the database has been unavailable.
     away_since: Option<Instant>,
     wait: Duration,
     started: bool,
@@ -167,25 +177,6 @@ struct Live {
 }
 
 impl Live {
-    fn new(state: ApiState, place: StreamPlace, caller: Caller, job: &Job, after: i64) -> Self {
-        let now = Instant::now();
-        Self {
-            state,
-            caller,
-            id: job.job_id,
-            correlation_id: job.correlation_id,
-            after,
-            shown: None,
-            began: now,
-            said_at: now,
-            away_since: None,
-            wait: LOOK_EVERY,
-            started: false,
-            ended: false,
-            _place: place,
-        }
-    }
-
     /// The next piece of text; `None` once the job has ended, the timeline's time is up, or the server stops.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         if !self.started {
@@ -228,7 +219,7 @@ impl Live {
         outlived || self.caller.until.is_some_and(|until| OffsetDateTime::now_utc() >= until)
     }
 
-    /// Whether to go on although a look failed; a reader would only come back and make it worse.
+    /// Whether to go on although a read failed: a client that has to connect again adds load.
     fn bears(&mut self, error: &DbError) -> bool {
         let since = *self.away_since.get_or_insert_with(|| {
             tracing::debug!(job.id = %self.id, error = %error, "the live timeline of job {} waits for the database", self.id);
@@ -242,7 +233,7 @@ impl Live {
         false
     }
 
-    /// Also how a reader who is gone is noticed: the line cannot be delivered, and the timeline is dropped.
+    /// The line also shows that a client has left: it cannot be sent, and the timeline is dropped.
     fn or_sign_of_life(&self, text: String) -> Option<String> {
         match text.is_empty() {
             false => Some(text),
@@ -251,7 +242,7 @@ impl Live {
         }
     }
 
-    /// What is new; `None`: the reader's key was revoked.
+    /// The news; `None`: the client's key was revoked.
     async fn look(&mut self) -> Result<Option<String>, DbError> {
         let conn = self.state.db.get().await?;
         if let Some(key) = self.caller.key
@@ -266,7 +257,7 @@ impl Live {
         Ok(Some(self.tell(job, events)))
     }
 
-    /// What there is to say.
+    /// The news as server-sent events.
     fn tell(&mut self, job: Option<Job>, events: Vec<Event>) -> String {
         let mut text = String::new();
         let more = i64::try_from(events.len()).unwrap_or(i64::MAX) >= EVENTS.max;

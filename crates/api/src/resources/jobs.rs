@@ -1,19 +1,10 @@
-//! Jobs: watching, cancelling, trying again.
+//! Jobs: reading, cancelling, retrying.
 
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, web};
+use actix_web::{HttpMessage, HttpResponse, http::header, web};
 use uuid::Uuid;
 
-use crate::{
-    http::{
-        ApiError, ApiState, Caller, RequestIds,
-        conditions::{self, IfMatch},
-        contract::codes,
-        filters::JobsQuery,
-        json::{self, is_json},
-        paging::PageSize,
-        problem::content_type_invalid,
-    },
-    resources::samples,
+use crate::http::{
+    ApiError, Call, HttpResult, IfMatch, JobsQuery, PageSize, RequestIds, codes, conditions, is_json, json,
 };
 use domain::{Code, JobId, State, Status, Step, progress::percent};
 use messages::{BASE_PATH, JobView, PageOfJobView, Progress, RetryRequest};
@@ -24,7 +15,7 @@ use store::{
 
 pub const JOBS: PageSize = PageSize { default: 20, max: 100 };
 
-/// A job as the wire has it.
+/// A job as JSON has it.
 pub fn job_view(job: Job) -> JobView {
     let share = percent(job.status, job.state, job.checkpoint(), job.counts);
     let waiting = matches!(job.state, State::Queued | State::Retryable);
@@ -54,7 +45,7 @@ pub fn job_view(job: Job) -> JobView {
     }
 }
 
-/// Where a job is to be read.
+/// The path of a job.
 pub fn job_path(id: JobId) -> String {
     format!("{BASE_PATH}/jobs/{id}")
 }
@@ -75,25 +66,14 @@ fn tenths(percent: f64) -> f64 {
     responses((
         status = 200,
         description = "A page of jobs; without `next_cursor` it is the last.",
-        body = PageOfJobView,
-        examples(("page" = (value = json!(samples::page(samples::job())))))
+        body = PageOfJobView
     )),
     extensions(
         ("x-pages" = json!(JOBS)),
-        ("x-codes" = json!(codes(&[
-            Code::StateInvalid,
-            Code::StatusInvalid,
-            Code::IdInvalid,
-            Code::TimeInvalid,
-        ])))
+        ("x-codes" = json!(codes(&[Code::StateInvalid, Code::StatusInvalid, Code::IdInvalid, Code::TimeInvalid])))
     )
 )]
-pub async fn list_jobs(
-    state: web::Data<ApiState>,
-    caller: Caller,
-    query: web::Query<JobsQuery>,
-    request: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+pub async fn list_jobs(Call { state, caller, request }: Call, query: web::Query<JobsQuery>) -> HttpResult {
     let (filter, list) = query.filter()?;
     let (limit, after) = (JOBS.limit(query.limit)?, list.position(query.cursor.as_deref())?);
     let rows = jobs::list_jobs(&state.conn().await?, caller.user, &filter, after, limit + 1).await?;
@@ -101,95 +81,65 @@ pub async fn list_jobs(
     conditions::json(&request, &list.page(rows, limit, key, job_view))
 }
 
-/// Look at a job.
+/// Read a job.
 ///
-/// Its status, who has it, how far it has come, and why it failed.
+/// Its status, its state, its progress, and why it failed.
 #[utoipa::path(
     get,
     path = "/jobs/{id}",
     tag = "Jobs",
-    params(("id" = Uuid, Path, description = "The job's id, as the answer to the upload gave it.", example = json!(samples::JOB))),
-    responses((
-        status = 200,
-        description = "The job.",
-        body = JobView,
-        examples(
-            ("done" = (value = json!(samples::job()))),
-            ("queued" = (value = json!(samples::job_queued()))),
-            ("failed" = (value = json!(samples::job_failed())))
-        )
-    )),
+    params(("id" = Uuid, Path, description = "The job's id, as the answer to the upload gave it.")),
+    responses((status = 200, description = "The job.", body = JobView)),
     extensions(("x-codes" = json!(codes(&[Code::JobNotFound]))))
 )]
-pub async fn get_job(
-    state: web::Data<ApiState>,
-    caller: Caller,
-    id: web::Path<Uuid>,
-    request: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+pub async fn get_job(Call { state, caller, request }: Call, id: web::Path<Uuid>) -> HttpResult {
     let job = jobs::get_job(&state.conn().await?, caller.user, JobId(*id)).await?;
     let job = job.ok_or_else(|| ApiError::of(Code::JobNotFound))?;
     RequestIds::join(&request, job.correlation_id);
     conditions::json(&request, &job_view(job))
 }
 
-/// Whether a job still is what the client has seen, where it says so.
+/// Whether a job still has the tag that the client sent, if it sent one.
 fn as_seen(seen: Option<&IfMatch>) -> impl Fn(&Job) -> bool + Send + Sync {
     move |job| seen.is_none_or(|seen| seen.holds(&job_view(job.clone())))
 }
 
-/// Stop a job.
+/// Cancel a job.
 ///
-/// A job that runs is stopped within a heartbeat; what it has committed stays. Asking twice changes nothing. A stopped
-/// job can be tried again.
+/// A job that runs is stopped within a heartbeat; what it has committed stays. Cancelling twice changes nothing. A
+/// cancelled job can be retried.
 #[utoipa::path(
     post,
     path = "/jobs/{id}/cancel",
     tag = "Jobs",
-    params(("id" = Uuid, Path, description = "The job's id, as the answer to the upload gave it.", example = json!(samples::JOB))),
-    responses((
-        status = 200,
-        description = "The job, stopped.",
-        body = JobView,
-        examples(("cancelled" = (value = json!(samples::job_cancelled()))))
-    )),
+    params(("id" = Uuid, Path, description = "The job's id, as the answer to the upload gave it.")),
+    responses((status = 200, description = "The job, cancelled.", body = JobView)),
     extensions(("x-codes" = json!(codes(&[Code::JobNotFound, Code::JobEnded]))))
 )]
-pub async fn cancel_job(
-    state: web::Data<ApiState>,
-    caller: Caller,
-    id: web::Path<Uuid>,
-    request: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+pub async fn cancel_job(Call { state, caller, request }: Call, id: web::Path<Uuid>) -> HttpResult {
     let (id, seen) = (JobId(*id), IfMatch::of(&request));
     state.require_schema().await?;
-    match jobs::cancel_owned_job(&state.db, caller.user, id, Some(&as_seen(seen.as_ref()))).await? {
-        Cancelling::Stopped(job) => {
-            RequestIds::join(&request, job.correlation_id);
-            tracing::info!(job.id = %id, document.id = %job.document_id, "job {id} is cancelled by its owner");
-            Ok(HttpResponse::Ok().json(job_view(*job)))
-        }
-        Cancelling::Ended(job) if job.state == State::Cancelled => {
-            RequestIds::join(&request, job.correlation_id);
-            Ok(HttpResponse::Ok().json(job_view(*job)))
-        }
-        Cancelling::Ended(job) => {
-            RequestIds::join(&request, job.correlation_id);
-            Err(ApiError::new(
-                Code::JobEnded,
-                format!(
-                    "This job has ended ({}), so there is nothing to cancel. Delete its document to be rid of it.",
-                    job.state
-                ),
-            )
-            .about(Some(id.0), Some(job.document_id.0)))
-        }
-        Cancelling::Changed => Err(conditions::precondition_failed()),
-        Cancelling::NotFound => Err(ApiError::of(Code::JobNotFound)),
+    let cancelling = jobs::cancel_owned_job(&state.db, caller.user, id, Some(&as_seen(seen.as_ref()))).await?;
+    let stopped = matches!(cancelling, Cancelling::Stopped(_));
+    let job = match cancelling {
+        Cancelling::Stopped(job) | Cancelling::Ended(job) => job,
+        Cancelling::Changed => return Err(ApiError::of(Code::PreconditionFailed)),
+        Cancelling::NotFound => return Err(ApiError::of(Code::JobNotFound)),
+    };
+    RequestIds::join(&request, job.correlation_id);
+    if stopped {
+        tracing::info!(job.id = %id, document.id = %job.document_id, "job {id} is cancelled by its owner");
+    } else if job.state != State::Cancelled {
+        let detail = format!(
+            "This job has ended ({}), so there is nothing to cancel. Delete its document to be rid of it.",
+            job.state
+        );
+        return Err(ApiError::new(Code::JobEnded, detail).about(Some(id.0), Some(job.document_id.0)));
     }
+    Ok(HttpResponse::Ok().json(job_view(*job)))
 }
 
-/// Try a job again.
+/// Retry a job.
 ///
 /// From its last good checkpoint, or from an earlier status that `from` names. A job that is done needs `from`. The
 /// first failure stays on record.
@@ -197,21 +147,9 @@ pub async fn cancel_job(
     post,
     path = "/jobs/{id}/retry",
     tag = "Jobs",
-    params(("id" = Uuid, Path, description = "The job's id, as the answer to the upload gave it.", example = json!(samples::JOB))),
-    request_body(
-        content = RetryRequest,
-        description = "From where; an empty body will do.",
-        examples(
-            ("last_checkpoint" = (value = json!(RetryRequest::default()))),
-            ("earlier" = (value = json!(samples::retry_from_parsed())))
-        )
-    ),
-    responses((
-        status = 202,
-        description = "The job, queued again.",
-        body = JobView,
-        examples(("queued" = (value = json!(samples::job_queued()))))
-    )),
+    params(("id" = Uuid, Path, description = "The job's id, as the answer to the upload gave it.")),
+    request_body(content = RetryRequest, description = "Where to go on from; may be empty."),
+    responses((status = 202, description = "The job, queued again.", body = JobView)),
     extensions(
         ("x-optional-body" = json!(true)),
         ("x-links" = json!({ "/job_id": ["get_job", "get_events", "cancel_job"] })),
@@ -219,21 +157,15 @@ pub async fn cancel_job(
             Code::JobNotFound,
             Code::DocumentBusy,
             Code::JobNotRetryable,
-            Code::RetryFromInvalid,
+            Code::RetryFromInvalid
         ])))
     )
 )]
-pub async fn retry_job(
-    state: web::Data<ApiState>,
-    caller: Caller,
-    id: web::Path<Uuid>,
-    request: HttpRequest,
-    body: web::Bytes,
-) -> Result<HttpResponse, ApiError> {
+pub async fn retry_job(Call { state, caller, request }: Call, id: web::Path<Uuid>, body: web::Bytes) -> HttpResult {
     let wish: RetryRequest = if body.trim_ascii().is_empty() {
         RetryRequest::default()
     } else if !is_json(request.content_type()) {
-        return Err(content_type_invalid());
+        return Err(ApiError::of(Code::ContentTypeInvalid));
     } else {
         json::parse(&body)?
     };
@@ -247,7 +179,7 @@ pub async fn retry_job(
             Ok(HttpResponse::Accepted().insert_header((header::LOCATION, job_path(id))).json(job_view(*job)))
         }
         Redriven::NotFound => Err(ApiError::of(Code::JobNotFound)),
-        Redriven::Changed => Err(conditions::precondition_failed()),
+        Redriven::Changed => Err(ApiError::of(Code::PreconditionFailed)),
         Redriven::TooFar(job) => {
             RequestIds::join(&request, job.correlation_id);
             let reached = job.checkpoint_reached();
@@ -277,10 +209,10 @@ pub fn parse_from(name: &str) -> Result<Status, ApiError> {
 
 fn why_not(state: State) -> &'static str {
     match state {
-        State::Working => "A worker has this job just now. Cancel it first, or wait for it to end.",
+        State::Working => "A worker has this job. Cancel it first, or wait for it to end.",
         State::Done => "This job is done. Name in `from` the status to do it again from, for example \"uploaded\".",
         State::Queued | State::Retryable | State::Deadletter | State::Cancelled => {
-            "The job changed while it was asked to try again. Look at it and ask once more."
+            "The job changed during this request. Read it and try again."
         }
     }
 }

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use actix_web::{HttpResponse, web};
+use actix_web::HttpResponse;
 use uuid::Uuid;
 
 use crate::{
-    http::{ApiError, ApiState, Caller, contract::codes, json::Json},
-    resources::{jobs::parse_from, samples},
+    http::{ApiError, ApiState, Call, HttpResult, Json, codes},
+    resources::jobs::parse_from,
 };
 use domain::{Code, JobId, State, Status, UserId};
 use messages::{RetryManyAnswer, RetryManyRequest, SkippedJob};
@@ -48,28 +48,11 @@ impl Tally {
     post,
     path = "/jobs/retry",
     tag = "Jobs",
-    request_body(
-        content = RetryManyRequest,
-        description = "Which jobs.",
-        examples(
-            ("named" = (value = json!(samples::retry_named()))),
-            ("all_of_one_cause" = (value = json!(samples::retry_all_of_one_cause()))),
-            ("look_first" = (value = json!(samples::retry_dry())))
-        )
-    ),
-    responses((
-        status = 200,
-        description = "What became of this batch.",
-        body = RetryManyAnswer,
-        examples(("batch" = (value = json!(samples::retried()))))
-    )),
+    request_body(content = RetryManyRequest, description = "Which jobs."),
+    responses((status = 200, description = "What became of this batch.", body = RetryManyAnswer)),
     extensions(("x-codes" = json!(codes(&[Code::RetrySelectionInvalid, Code::RetryFromInvalid]))))
 )]
-pub async fn retry_jobs(
-    state: web::Data<ApiState>,
-    caller: Caller,
-    Json(request): Json<RetryManyRequest>,
-) -> Result<HttpResponse, ApiError> {
+pub async fn retry_jobs(Call { state, caller, .. }: Call, Json(request): Json<RetryManyRequest>) -> HttpResult {
     let (from, dry_run) = (request.from.as_deref().map(parse_from).transpose()?, request.dry_run);
     let (candidates, mut tally, next_cursor) = pick(&state, caller.user, selection(request)?, dry_run).await?;
     for candidate in candidates {
@@ -107,9 +90,6 @@ fn selection(request: RetryManyRequest) -> Result<Selection, ApiError> {
         }
         return Ok(Selection::Named(job_ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect()));
     }
-    if code.as_ref().is_some_and(|code| code.is_empty() || code.contains(char::is_control)) {
-        return invalid("`code` is no error code; docs/errors.md lists them.".to_owned());
-    }
     let failed = [Status::FailedParse, Status::FailedChunking, Status::FailedEmbedding];
     let status = status
         .map(|name| match name.parse() {
@@ -121,7 +101,9 @@ fn selection(request: RetryManyRequest) -> Result<Selection, ApiError> {
         })
         .transpose()?;
     if code.as_deref().is_some_and(|code| !could_be_a_code(code)) {
-        return invalid("`code` is no error code; they are short words in snake_case.".to_owned());
+        return invalid(
+            "`code` is no error code: they are short and in snake_case; docs/errors.md lists them.".to_owned(),
+        );
     }
     Ok(Selection::Failed { code, status, behind: cursor })
 }

@@ -1,25 +1,16 @@
 //! Searching the caller's complete documents: by meaning, by words, or both.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::time::Instant;
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, http::StatusCode};
 
-use crate::{
-    http::{ApiError, ApiState, Caller, contract::codes, json::Json},
-    resources::samples,
-};
-use domain::{
-    ChunkId, Code, DocumentId, Failure,
-    fusion::{Fused, fuse},
-    ports::{EmbedPriority, Embedder, ModelSource},
-};
+use crate::http::{ApiError, Call, HttpResult, Json, codes};
+use domain::{Code, DocumentId};
 use messages::{Hit, SearchMode, SearchRequest, SearchResponse};
-use store::search::{FoundChunk, SearchIn, get_extent, list_found_chunks, search_text, search_vectors};
+use search::{Found, Fused, MAX_HITS, Query, SearchError, search};
+use store::search::FoundChunk;
 
-/// Hits of each ranking that are fused: the most that a page may hold.
-const CANDIDATES: i64 = 50;
 const DEFAULT_LIMIT: u32 = 10;
-const MAX_LIMIT: u32 = 50;
 const MAX_QUERY_CHARS: usize = 1000;
 
 /// Search.
@@ -30,58 +21,37 @@ const MAX_QUERY_CHARS: usize = 1000;
     post,
     path = "/search",
     tag = "Search",
-    request_body(
-        content = SearchRequest,
-        description = "What to look for.",
-        examples(
-            ("question" = (value = json!(samples::question()))),
-            ("words_in_one_document" = (value = json!(samples::words_in_one_document())))
-        )
-    ),
-    responses((
-        status = 200,
-        description = "The hits.",
-        body = SearchResponse,
-        examples(("found" = (value = json!(samples::found()))))
-    )),
+    request_body(content = SearchRequest, description = "What to look for."),
+    responses((status = 200, description = "The hits.", body = SearchResponse)),
     extensions(
         ("x-codes" = json!(codes(&[
             Code::QueryEmpty,
             Code::QueryTooLong,
             Code::QueryNotEmbeddable,
-            Code::EmbedderUnavailable,
+            Code::EmbedderUnavailable
         ]))),
         ("x-codes-422" = json!(codes(&[Code::QueryInvalid, Code::LimitInvalid])))
     )
 )]
-pub async fn post_search(
-    state: web::Data<ApiState>,
-    caller: Caller,
-    body: Json<SearchRequest>,
-) -> Result<HttpResponse, ApiError> {
+pub async fn post_search(Call { state, caller, .. }: Call, body: Json<SearchRequest>) -> HttpResult {
     let began = Instant::now();
-    let (query, limit) = checked(&body)?;
-    let within = SearchIn { user: caller.user, document: body.document_id.map(DocumentId), limit: CANDIDATES };
-    let (mode, vector) = query_vector(&state, query, body.mode).await?;
-    let conn = state.conn().await?;
-    let extent = get_extent(&conn, within).await?;
-    drop(conn);
-    let by_vector = match &vector {
-        Some((embedder, vector)) => search_vectors(&state.db, embedder.model(), vector, within, extent).await?,
-        None => Vec::new(),
+    let (text, limit) = checked(&body)?;
+    let query = Query {
+        user: caller.user,
+        document: body.document_id.map(DocumentId),
+        text,
+        by_meaning: body.mode != SearchMode::Text,
+        by_words: body.mode != SearchMode::Vector,
+        limit,
     };
-    let conn = state.conn().await?;
-    let by_text = match mode {
-        SearchMode::Vector => Vec::new(),
-        SearchMode::Text | SearchMode::Hybrid => search_text(&conn, query, within, extent).await?,
-    };
-    let fused = fuse(&by_vector, &by_text, limit);
-    let ids: Vec<ChunkId> = fused.iter().map(|hit| hit.chunk_id).collect();
-    let found = list_found_chunks(&conn, caller.user, query, &ids).await?;
+    let Found { hits, model } = search(&state.db, state.model.as_ref(), query).await.map_err(|error| match error {
+        SearchError::Database(error) => error.into(),
+        SearchError::Embedding(failure) => ApiError::embedding(&failure),
+    })?;
     Ok(HttpResponse::Ok().json(SearchResponse {
-        hits: hits(&fused, found),
-        mode,
-        model: vector.map(|(embedder, _)| embedder.model().name.clone()),
+        hits: hits.into_iter().map(hit).collect(),
+        mode: if model.is_none() { SearchMode::Text } else { body.mode },
+        model,
         took_ms: (began.elapsed().as_secs_f64() * 10_000.0).round() / 10.0,
     }))
 }
@@ -99,57 +69,22 @@ fn checked(body: &SearchRequest) -> Result<(&str, usize), ApiError> {
     }
     if query.contains('\0') {
         return Err(ApiError::with_status(
-            actix_web::http::StatusCode::UNPROCESSABLE_ENTITY,
+            StatusCode::UNPROCESSABLE_ENTITY,
             Code::QueryInvalid,
             "`query` holds a NUL character. Leave it out.",
         ));
     }
     match body.limit.unwrap_or(DEFAULT_LIMIT) {
-        limit @ 1..=MAX_LIMIT => Ok((query, limit as usize)),
+        limit @ 1..=MAX_HITS => Ok((query, limit as usize)),
         _ => Err(ApiError::with_status(
-            actix_web::http::StatusCode::UNPROCESSABLE_ENTITY,
+            StatusCode::UNPROCESSABLE_ENTITY,
             Code::LimitInvalid,
-            format!("`limit` must be from 1 to {MAX_LIMIT}."),
+            format!("`limit` must be from 1 to {MAX_HITS}."),
         )),
     }
 }
 
-type QueryVector = Option<(Arc<dyn Embedder>, Vec<f32>)>;
-
-/// The query's vector, and how it will be searched: where both were asked for and the model is away, words must do.
-async fn query_vector(state: &ApiState, query: &str, asked: SearchMode) -> Result<(SearchMode, QueryVector), ApiError> {
-    if asked == SearchMode::Text {
-        return Ok((asked, None));
-    }
-    match embed(state.model.as_ref(), query).await {
-        Ok(found) => Ok((asked, Some(found))),
-        Err(failure) if asked == SearchMode::Hybrid => {
-            tracing::warn!(
-                error.code = failure.code.as_str(),
-                "the query has no vector, so words alone are searched: {failure}"
-            );
-            Ok((SearchMode::Text, None))
-        }
-        Err(failure) => Err(ApiError::embedding(&failure)),
-    }
-}
-
-async fn embed(model: &dyn ModelSource, query: &str) -> Result<(Arc<dyn Embedder>, Vec<f32>), Failure> {
-    let embedder = model.embedder().await?;
-    let mut vectors = embedder.embed(vec![query.to_owned()], EmbedPriority::Query).await?;
-    let vector = vectors.pop().filter(|vector| vector.len() == embedder.model().dim);
-    let vector =
-        vector.ok_or_else(|| Failure::new(Code::EmbedderAnswerInvalid, "the model gave no vector of its dimension"))?;
-    Ok((embedder, vector))
-}
-
-/// The chunks in the order of the ranking; one deleted since is left out.
-fn hits(fused: &[Fused], found: Vec<FoundChunk>) -> Vec<Hit> {
-    let mut found: HashMap<ChunkId, FoundChunk> = found.into_iter().map(|chunk| (chunk.chunk_id, chunk)).collect();
-    fused.iter().filter_map(|place| found.remove(&place.chunk_id).map(|chunk| hit(place, chunk))).collect()
-}
-
-fn hit(place: &Fused, chunk: FoundChunk) -> Hit {
+fn hit((place, chunk): (Fused, FoundChunk)) -> Hit {
     Hit {
         document_id: chunk.document_id.0,
         filename: chunk.filename,

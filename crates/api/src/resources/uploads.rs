@@ -1,7 +1,7 @@
 //! Two-step uploads: announce the file, then PUT its bytes to the signed URL.
 
 use actix_web::{
-    HttpMessage, HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse,
     http::{StatusCode, header},
     web,
 };
@@ -17,14 +17,10 @@ use crate::{
         signing::{self, Refusal, SignedQuery},
     },
     http::{
-        ApiError, ApiState, Caller, RequestIds,
-        body::{Expected, store_body},
-        contract::codes,
-        idempotency::{self, KeyInHand},
-        json::Json,
-        validate,
+        ApiError, ApiState, Call, Expected, HttpResult, Json, KeyInHand, RequestIds, codes, contract, overtaken,
+        store_body, validate,
     },
-    resources::{jobs::job_path, samples},
+    resources::jobs::job_path,
 };
 use domain::{Code, DocumentId, JobId, UploadId, UserId};
 use messages::{BASE_PATH, Binary, UploadAccepted, UploadRequest};
@@ -68,19 +64,10 @@ pub fn new_upload(state: &ApiState, user: UserId, filename: String, mime: String
     post,
     path = "/upload",
     tag = "Uploads",
-    request_body(
-        content = UploadRequest,
-        description = "The file.",
-        examples(("pdf" = (value = json!(samples::upload_request()))))
-    ),
-    responses((
-        status = 201,
-        description = "The job waits for the bytes.",
-        body = UploadAccepted,
-        examples(("announced" = (value = json!(samples::upload_accepted()))))
-    )),
+    request_body(content = UploadRequest, description = "The file."),
+    responses((status = 201, description = "The job waits for the bytes.", body = UploadAccepted)),
     extensions(
-        ("x-links" = json!({ "/job_id": samples::JOB_OPERATIONS, "/document_id": samples::DOCUMENT_OPERATIONS })),
+        ("x-links" = json!({ "/job_id": contract::JOB_OPERATIONS, "/document_id": contract::DOCUMENT_OPERATIONS })),
         ("x-codes" = json!([
             codes(&REFUSED_FILES),
             codes(&[
@@ -88,17 +75,12 @@ pub fn new_upload(state: &ApiState, user: UserId, filename: String, mime: String
                 Code::FileTooLarge,
                 Code::Sha256Invalid,
                 Code::UploadsPerDay,
-                Code::StorageUnavailable,
-            ]),
+                Code::StorageUnavailable
+            ])
         ].concat()))
     )
 )]
-pub async fn post_upload(
-    state: web::Data<ApiState>,
-    caller: Caller,
-    request: HttpRequest,
-    body: Json<UploadRequest>,
-) -> Result<HttpResponse, ApiError> {
+pub async fn post_upload(Call { state, caller, request }: Call, body: Json<UploadRequest>) -> HttpResult {
     let declared = validate::upload_request(&body, state.settings.uploads)?;
     let upload = new_upload(&state, caller.user, declared.filename, declared.mime);
     let content = Content {
@@ -161,16 +143,13 @@ fn kept_answer(fingerprint: String, place: Place, job_id: JobId, document_id: Do
 
 /// The kept answer to an announcement as it goes out again: with a signed URL, good for as long as the first was.
 pub async fn sign_again(request: HttpRequest, kept: Value) -> Result<Value, ApiError> {
-    let state = request.app_data::<web::Data<ApiState>>();
-    let state = state.ok_or_else(|| ApiError::internal("the application has no state"))?;
+    let Call { state, caller, .. } = Call::of(&request)?;
     let kept: KeptUpload = serde_json::from_value(kept).map_err(ApiError::internal)?;
-    let user = request.extensions().get::<Caller>().map(|caller| caller.user);
-    let user = user.ok_or_else(|| ApiError::internal("an answer is given again without a caller"))?;
-    let place = Place { upload_id: UploadId(kept.upload_id), user, expires_at: kept.upload_expires_at };
+    let place = Place { upload_id: UploadId(kept.upload_id), user: caller.user, expires_at: kept.upload_expires_at };
     let answer = UploadAccepted {
         job_id: kept.job_id,
         document_id: kept.document_id,
-        signed_url: signed_url(state, &request, place).await?,
+        signed_url: signed_url(&state, &request, place).await?,
         upload_expires_at: kept.upload_expires_at,
     };
     serde_json::to_value(answer).map_err(ApiError::internal)
@@ -179,15 +158,13 @@ pub async fn sign_again(request: HttpRequest, kept: Value) -> Result<Value, ApiE
 /// Why an upload became no job.
 pub fn not_registered(refused: Registered) -> ApiError {
     match refused {
-        Registered::Exists { job_id, document_id } => document_exists(job_id.map(|id| id.0), document_id.0),
+        Registered::Exists { job_id, document_id } => {
+            ApiError::of(Code::DocumentExists).about(job_id.map(|id| id.0), Some(document_id.0))
+        }
         Registered::QuotaReached(reached) => quota_reached(reached),
-        Registered::Overtaken => idempotency::overtaken(),
+        Registered::Overtaken => overtaken(),
         Registered::New { job_id, .. } => ApiError::internal(format!("job {job_id} was registered and refused")),
     }
-}
-
-fn document_exists(job_id: Option<Uuid>, document_id: Uuid) -> ApiError {
-    ApiError::of(Code::DocumentExists).about(job_id, Some(document_id))
 }
 
 /// The bound on a day's uploads is reached.
@@ -209,7 +186,7 @@ impl Place {
     }
 }
 
-/// The store's own URL where it can sign; else one of ours.
+/// The store's own URL where it can sign; else one of this API.
 async fn signed_url(state: &ApiState, request: &HttpRequest, upload: Place) -> Result<String, ApiError> {
     let left = (upload.expires_at - OffsetDateTime::now_utc()).max(time::Duration::SECOND);
     let (key, expiry) = (storage_key(upload.user, upload.upload_id), left.try_into().map_err(ApiError::internal)?);
@@ -238,12 +215,11 @@ async fn signed_url(state: &ApiState, request: &HttpRequest, upload: Place) -> R
     put,
     path = "/uploads/{upload_id}",
     tag = "Uploads",
-    params(SignedQuery, ("upload_id" = Uuid, Path, description = "Part of `signed_url`.", example = json!(samples::UPLOAD))),
+    params(SignedQuery, ("upload_id" = Uuid, Path, description = "Part of `signed_url`.")),
     request_body(
         content = inline(Binary),
         content_type = "application/octet-stream",
-        description = "The file's bytes.",
-        example = json!("%PDF-1.7 …")
+        description = "The file's bytes."
     ),
     responses((status = 204, description = "The bytes are stored, and the job is due.")),
     extensions(
@@ -254,7 +230,7 @@ async fn signed_url(state: &ApiState, request: &HttpRequest, upload: Place) -> R
             Code::UploadNotWanted,
             Code::SizeMismatch,
             Code::HashMismatch,
-            Code::StorageUnavailable,
+            Code::StorageUnavailable
         ]))),
         ("x-codes-413" = json!(codes(&[Code::SizeMismatch])))
     )
@@ -266,7 +242,7 @@ pub async fn put_upload(
     query: web::Query<SignedQuery>,
     request: HttpRequest,
     mut body: web::Payload,
-) -> Result<HttpResponse, ApiError> {
+) -> HttpResult {
     let id = UploadId(*id);
     guard.rates.refuse_guessing(&request)?;
     let upload = signed_upload(&state, id, &query).await;
@@ -284,7 +260,7 @@ pub async fn put_upload(
     if !mark_upload_stored(&state.conn().await?, id).await? {
         // Deleted while its bytes came; housekeeping would find the object, only later.
         state.store.delete(&upload.storage_key).await.map_err(|failure| ApiError::storage(&failure))?;
-        return Err(upload_gone());
+        return Err(ApiError::of(Code::UploadNotWanted));
     }
     state.notifier.poke();
     let job = upload.job_id.map(tracing::field::display);
@@ -292,7 +268,7 @@ pub async fn put_upload(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The upload, if the URL is ours and in time, and its bytes are still wanted.
+/// The upload, if the URL's signature is valid and has not expired, and its bytes are still wanted.
 async fn signed_upload(state: &ApiState, id: UploadId, query: &SignedQuery) -> Result<Upload, ApiError> {
     let found = get_upload(&state.conn().await?, id).await?;
     let invalid = || ApiError::of(Code::UploadUrlInvalid);
@@ -301,13 +277,9 @@ async fn signed_upload(state: &ApiState, id: UploadId, query: &SignedQuery) -> R
     match signing::verify(secret, id, upload.user_id, query, OffsetDateTime::now_utc()) {
         Err(Refusal::Invalid) => Err(invalid()),
         Err(Refusal::Expired) => Err(ApiError::of(Code::UploadUrlExpired)),
-        Ok(()) if !upload.wanted && !upload.stored => Err(upload_gone()),
+        Ok(()) if !upload.wanted && !upload.stored => Err(ApiError::of(Code::UploadNotWanted)),
         Ok(()) => Ok(upload),
     }
-}
-
-fn upload_gone() -> ApiError {
-    ApiError::of(Code::UploadNotWanted)
 }
 
 /// What the header says can be refused before the first byte.

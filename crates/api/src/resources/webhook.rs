@@ -1,8 +1,8 @@
-//! A parser says that a document is ready: a signal, not content.
+//! A parser says that a document is ready: a signal without content.
 //!
-//! The caller proves by URL and by header that we gave it both; until then no byte of the body is read. The body is
-//! hashed on the way and never held, looked at or believed: what became of the document, a worker asks the provider.
-//! A webhook that is refused or lost costs time and nothing else, since the provider is asked anyway.
+//! The caller proves with URL and header that this API gave it both; before that no byte of the body is read. The body
+//! is only hashed: a worker asks the provider for the result. A webhook that is refused or lost only costs time, since
+//! the provider is asked anyway.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -13,10 +13,7 @@ use time::OffsetDateTime;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::{
-    http::{ApiError, ApiState, contract::codes, problem::from_payload_error},
-    resources::samples,
-};
+use crate::http::{ApiError, ApiState, HttpResult, codes, from_payload_error};
 use domain::{
     Code, JobId,
     callback::{HEADER, Refusal},
@@ -42,41 +39,38 @@ const BODY_WITHIN: Duration = Duration::from_secs(30);
     path = "/webhook/llamaparse/{job_id}/{token}",
     tag = "Jobs",
     params(
-        ("job_id" = Uuid, Path, description = "Part of the URL that was given out.", example = json!(samples::JOB)),
-        ("token" = String, Path, description = "Part of the URL that was given out.", example = json!("1772446504.k3Jx0eQ")),
-        ("X-Webhook-Secret" = String, Header, description = "The header that was given out with the URL.", example = json!("9vQ2mZk"))
+        ("job_id" = Uuid, Path, description = "Part of the URL that was given out."),
+        ("token" = String, Path, description = "Part of the URL that was given out."),
+        ("X-Webhook-Secret" = String, Header, description = "The header that was given out with the URL.")
     ),
     request_body(
         content = inline(Binary),
         content_type = "application/octet-stream",
-        description = "Whatever the parser sends, 1 MiB at most; it is hashed, to know a repeated one by.",
-        example = json!("{\"event_type\":\"parse.success\"}")
+        description = "Whatever the parser sends, 1 MiB at most; it is hashed, to know a repeated one by."
     ),
-    responses((
-        status = 200,
-        description = "It need not be sent again.",
-        body = WebhookTaken,
-        examples(("taken" = (value = json!(WebhookTaken { taken: true }))))
-    )),
-    extensions(("x-optional-body" = json!(true)), ("x-codes" = json!(codes(&[
-        Code::WebhookForbidden,
-        Code::WebhookExpired,
-        Code::JobNotFound,
-        Code::WebhookStalled,
-    ]))))
+    responses((status = 200, description = "It need not be sent again.", body = WebhookTaken)),
+    extensions(
+        ("x-optional-body" = json!(true)),
+        ("x-codes" = json!(codes(&[
+            Code::WebhookForbidden,
+            Code::WebhookExpired,
+            Code::JobNotFound,
+            Code::WebhookStalled
+        ])))
+    )
 )]
 pub async fn post_llamaparse(
     state: web::Data<ApiState>,
     path: web::Path<(Uuid, String)>,
     request: HttpRequest,
     mut body: web::Payload,
-) -> Result<HttpResponse, ApiError> {
+) -> HttpResult {
     let (id, token) = path.into_inner();
     let job_id = JobId(id);
     authenticate(&state, job_id, &token, &request)?;
     refuse_too_long(&request)?;
     let payload_hash = timeout(BODY_WITHIN, hash(&mut body)).await.map_err(|_elapsed| stalled())??;
-    // Who repeats a delivery sends the same body to the same job.
+    // A repeated delivery has the same body and the same job.
     let webhook_id = hex(Sha256::digest(format!("llamaparse\n{job_id}\n{payload_hash}").as_bytes()));
     let delivery =
         Delivery { webhook_id: &webhook_id, job_id, ip_address: sender(&request), payload_hash: &payload_hash };
@@ -140,7 +134,7 @@ fn stalled() -> ApiError {
     )
 }
 
-/// Behind a proxy, whom that says; the caller was authenticated, so this is for people to read, not to decide by.
+/// The address, as a proxy gives it. The caller is authenticated, so this is only for people to read.
 fn sender(request: &HttpRequest) -> Option<IpAddr> {
     let told = request.connection_info().realip_remote_addr().and_then(|address| {
         let address = address.trim_matches(['[', ']']);

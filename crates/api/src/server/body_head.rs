@@ -2,8 +2,8 @@
 
 use actix_web::{
     HttpRequest,
-    body::{BoxBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
+    body::MessageBody,
+    dev::ServiceRequest,
     http::{
         Method,
         header::{self, HeaderName},
@@ -11,14 +11,11 @@ use actix_web::{
     middleware::Next,
 };
 
-use crate::http::{ApiError, json::is_json};
+use crate::http::{ApiError, MiddlewareResult, is_json};
 use domain::Code;
 
 /// Refuses bodies that are compressed or in another charset: nothing is ever unpacked here, so there are no bombs.
-pub async fn check_body_head(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+pub async fn check_body_head(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> MiddlewareResult {
     // A body of any other method is never read.
     let has_body = matches!(*request.method(), Method::POST | Method::PUT);
     match if has_body { check(request.request()) } else { Ok(()) } {

@@ -16,7 +16,7 @@ use actix_web::{
 use tracing::{Instrument, Level, Span, field};
 use uuid::Uuid;
 
-use crate::http::{ApiError, RequestIds};
+use crate::http::{ApiError, MiddlewareResult, RequestIds};
 use telemetry::metrics::METRICS;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -24,10 +24,7 @@ const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// Gives the request its ids, runs it in a span, turns whatever went wrong into a problem with its id, counts it, and
 /// logs. The query string is never logged: it may hold a signature.
-pub async fn identify(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+pub async fn identify(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> MiddlewareResult {
     let (id, correlation) = ids_of_client(request.headers());
     let method = request.method().clone();
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
@@ -45,7 +42,7 @@ pub async fn identify(
             )
         };
     }
-    // Platforms probe and scrape every few seconds; that is not news, and its line and span cost as much as its answer.
+    // Platforms probe and scrape every few seconds. At info level these lines would hide the others, and line and span cost as much as the answer.
     let probed = is_probe(&route);
     let span = if probed { request_span!(Level::DEBUG) } else { request_span!(Level::INFO) };
     request.extensions_mut().insert(RequestIds { request: id, correlation, span: span.clone() });

@@ -10,13 +10,10 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::endpoint::{Endpoint, handler, open, page, private, resource, signed};
+use super::endpoint::{Endpoint, endpoint, resource};
 use crate::{
     guard::auth::authenticate,
-    http::{
-        ApiError,
-        problem::{from_path_error, from_query_error},
-    },
+    http::{ApiError, from_path_error, from_query_error},
     openapi::{Access, Route, docs_page, document},
     ops::{health, metrics},
     page,
@@ -29,35 +26,35 @@ use messages::BASE_PATH;
 /// Every route: who may call, and what answers. Path, method and contract stand at the handler.
 fn endpoints() -> Vec<Endpoint> {
     vec![
-        page(handler!(page::dashboard)),
-        page(handler!(page::dashboard_style)),
-        page(handler!(page::dashboard_script)),
-        open(handler!(health::health)),
-        open(handler!(health::readyz)),
-        open(handler!(health::livez)),
-        open(handler!(health::version)),
-        open(handler!(metrics::metrics)),
-        open(handler!(docs_page::openapi)),
-        open(handler!(docs_page::docs)),
-        open(handler!(docs_page::docs_file)),
-        signed(handler!(uploads::put_upload)),
-        signed(handler!(webhook::post_llamaparse)),
-        private(handler!(uploads::post_upload))
-            .replayable_by(|request, kept| Box::pin(uploads::sign_again(request, kept))),
-        private(handler!(documents::list_documents)),
-        private(handler!(documents::post_documents)).replayable(),
-        private(handler!(documents::get_document)),
-        private(handler!(documents::delete_document)),
-        private(handler!(documents::list_chunks)),
-        private(handler!(documents::get_deletion_receipt)),
-        private(handler!(jobs::list_jobs)),
+        endpoint!(Page page::dashboard),
+        endpoint!(Page page::dashboard_style),
+        endpoint!(Page page::dashboard_script),
+        endpoint!(Open health::health),
+        endpoint!(Open health::readyz),
+        endpoint!(Open health::livez),
+        endpoint!(Open health::version),
+        endpoint!(Open metrics::metrics),
+        endpoint!(Open docs_page::openapi),
+        endpoint!(Open docs_page::docs),
+        endpoint!(Open docs_page::docs_file),
+        endpoint!(Signed uploads::put_upload),
+        endpoint!(Signed webhook::post_llamaparse),
+        endpoint!(Private uploads::post_upload)
+            .replayable(Some(|request, kept| Box::pin(uploads::sign_again(request, kept)))),
+        endpoint!(Private documents::list_documents),
+        endpoint!(Private documents::post_documents).replayable(None),
+        endpoint!(Private documents::get_document),
+        endpoint!(Private documents::delete_document),
+        endpoint!(Private documents::list_chunks),
+        endpoint!(Private documents::get_deletion_receipt),
+        endpoint!(Private jobs::list_jobs),
         // Before the ids, or `retry` would be taken for one.
-        private(handler!(retry_jobs::retry_jobs)).replayable(),
-        private(handler!(jobs::get_job)),
-        private(handler!(events::get_events)),
-        private(handler!(jobs::retry_job)).replayable(),
-        private(handler!(jobs::cancel_job)).replayable(),
-        private(handler!(search::post_search)),
+        endpoint!(Private retry_jobs::retry_jobs).replayable(None),
+        endpoint!(Private jobs::get_job),
+        endpoint!(Private events::get_events),
+        endpoint!(Private jobs::retry_job).replayable(None),
+        endpoint!(Private jobs::cancel_job).replayable(None),
+        endpoint!(Private search::post_search),
     ]
 }
 
@@ -68,7 +65,7 @@ fn endpoints() -> Vec<Endpoint> {
 /// None that occurs: the document is strings, numbers and maps.
 pub fn document_json(limits: &UploadLimits, version: &str) -> Result<String, serde_json::Error> {
     let routes: Vec<Route> = endpoints().into_iter().map(|endpoint| endpoint.route).collect();
-    document(&routes, limits, version).to_pretty_json().map(|text| text + "\n")
+    Ok(serde_json::to_string_pretty(&document(&routes, limits, version)?)? + "\n")
 }
 
 /// Registers every route. Anything else is a 404 problem.

@@ -2,16 +2,19 @@
 //! has set one of them, that stays.
 
 use actix_web::{
-    body::{BoxBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
+    body::MessageBody,
+    dev::ServiceRequest,
     http::header::{self, HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
     web,
 };
 
-use crate::{guard::rates::insert_rate_headers, http::ApiState};
+use crate::{
+    guard::rates::insert_rate_headers,
+    http::{ApiState, MiddlewareResult},
+};
 
-/// Source: OWASP, "REST Security Cheat Sheet". The policy is for answers that are no pages: nothing in them is loaded,
+/// From OWASP, "REST Security Cheat Sheet". The policy is for answers that are no pages: nothing in them is loaded,
 /// run or framed. A page sets its own.
 const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -23,14 +26,11 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// A year. Source: RFC 6797, and what browsers' preload lists ask for.
+/// A year: the least that browsers' preload lists ask for.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Adds the headers that an answer lacks, and those about its caller's rates.
-pub async fn add_security_headers(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+pub async fn add_security_headers(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> MiddlewareResult {
     let hosted =
         request.app_data::<web::Data<ApiState>>().is_some_and(|state| state.settings.environment != "development");
     let by_https = hosted && request.connection_info().scheme() == "https";

@@ -14,7 +14,7 @@ use std::{
 
 use actix_web::{
     HttpMessage,
-    body::{BoxBody, MessageBody},
+    body::MessageBody,
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::PayloadError,
     http::Method,
@@ -26,16 +26,13 @@ use futures_util::Stream;
 use tokio::time::Sleep;
 
 use crate::{
-    http::{ApiError, ApiState},
+    http::{ApiError, ApiState, MiddlewareResult},
     settings::Bounds,
 };
 use domain::Code;
 
 /// Ends a request whose body comes too slowly.
-pub async fn end_slow_body(
-    mut request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+pub async fn end_slow_body(mut request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> MiddlewareResult {
     let bounds = request.app_data::<web::Data<ApiState>>().map(|state| state.settings.bounds);
     let given_up = match bounds {
         Some(bounds) if bounds.body_bytes_per_second > 0 && may_have_body(&request) => {

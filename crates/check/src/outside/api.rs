@@ -12,7 +12,6 @@ use super::{
     },
     http::{self, Answer, HttpError},
 };
-use messages::BASE_PATH;
 
 const DEPLOY: &str =
     "Deploy the expected commit to the web service, and check the branch from which that service deploys.";
@@ -69,8 +68,7 @@ declare! {
 
 /// The address without the base path, which users may include.
 pub(super) fn root_of(url: &Url) -> String {
-    let url = http::without_secrets(url);
-    url.strip_suffix(BASE_PATH).unwrap_or(&url).to_owned()
+    messages::api_root(&http::without_secrets(url)).to_owned()
 }
 
 async fn reach(context: &Context<'_>) -> Outcome {

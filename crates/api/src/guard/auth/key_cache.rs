@@ -1,8 +1,7 @@
-//! The issuer's keys, kept: fetched when first needed, renewed in the background, asked for again when a token names a
-//! key that is not among them, and used on while the issuer is away.
+//! A cache of the issuer's keys: fetched when first needed, renewed in the background, fetched again when a token names a
+//! key that is not in the cache, and still used while the issuer is unavailable.
 
 use std::{
-    fmt,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -16,7 +15,7 @@ use domain::{
     signing_keys::{KeySet, SigningKey},
 };
 
-/// No keys can be had just now, so that nothing can be said of a token.
+/// No keys can be fetched, so that a token can be neither accepted nor refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeysUnavailable {
     /// When another try makes sense.
@@ -68,12 +67,6 @@ impl Held {
     fn wait(&self, policy: &KeyPolicy) -> Duration {
         let pause = if self.failing { policy.retry_after } else { policy.unknown_after };
         self.tried.map_or(Duration::ZERO, |tried| pause.saturating_sub(tried.elapsed()))
-    }
-}
-
-impl fmt::Debug for KeyCache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyCache").field("policy", &self.policy).finish_non_exhaustive()
     }
 }
 

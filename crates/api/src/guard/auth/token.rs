@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::key_cache::KeyCache;
@@ -21,21 +21,6 @@ use domain::{Code, UserId};
 /// How far the clock of the issuer of tokens may be off.
 const LEEWAY_SECONDS: u64 = 10;
 
-#[derive(Serialize)]
-struct Claims {
-    sub: String,
-    aud: String,
-    exp: i64,
-}
-
-/// What is wanted of a verified token; what else it must have is the validation's, which says what is missing.
-#[derive(Deserialize)]
-struct Verified {
-    sub: Option<Value>,
-    /// May have a fraction (RFC 7519, "NumericDate").
-    exp: Option<Value>,
-}
-
 /// A token could not be signed.
 #[derive(Debug, thiserror::Error)]
 #[error("couldn't sign a token: {0}")]
@@ -44,12 +29,12 @@ pub struct TokenError(String);
 /// A user's token, as Supabase would sign one; for `app dev` and tests.
 pub fn issue_token(secret: &[u8], user: UserId, ttl: Duration, audience: &str) -> Result<String, TokenError> {
     let exp = (OffsetDateTime::now_utc() + ttl).unix_timestamp();
-    let claims = Claims { sub: user.to_string(), aud: audience.to_owned(), exp };
+    let claims = json!({ "sub": user, "aud": audience, "exp": exp });
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret))
         .map_err(|error| TokenError(error.to_string()))
 }
 
-/// Whom a token names.
+/// The user that a token names.
 pub async fn caller_of_token(
     auth: &AuthSettings,
     keys: Option<&Arc<KeyCache>>,
@@ -58,7 +43,7 @@ pub async fn caller_of_token(
     let said = Unverified::read(token).ok_or_else(unreadable)?;
     said.refuse_early(auth)?;
     let (algorithm, key) = choose_key(auth, keys, &said.header).await?;
-    let verified = jsonwebtoken::decode::<Verified>(token, &key, &validation(auth, algorithm))
+    let verified = jsonwebtoken::decode::<Claims>(token, &key, &validation(auth, algorithm))
         .map_err(|error| refused(error.kind()))?;
     let sub = verified.claims.sub.as_ref().and_then(Value::as_str);
     let user = sub.and_then(|sub| sub.parse().ok()).ok_or_else(|| {
@@ -78,7 +63,7 @@ pub async fn caller_of_token(
 /// What a token says before anything is verified: good for refusing it, and for finding its key.
 struct Unverified {
     header: SaidHeader,
-    claims: SaidClaims,
+    claims: Claims,
 }
 
 #[derive(Deserialize)]
@@ -89,9 +74,12 @@ struct SaidHeader {
     crit: Option<Value>,
 }
 
+/// What is read of a token's claims; `validation` checks the others.
 #[derive(Deserialize)]
-struct SaidClaims {
+struct Claims {
+    sub: Option<Value>,
     iss: Option<Value>,
+    /// May have a fraction (RFC 7519, "NumericDate").
     exp: Option<Value>,
 }
 
@@ -117,7 +105,7 @@ impl Unverified {
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let exp = self.claims.exp.as_ref().and_then(Value::as_i64);
         if exp.is_some_and(|exp| exp.saturating_add_unsigned(LEEWAY_SECONDS) < now) {
-            return Err(expired());
+            return Err(ApiError::of(Code::TokenExpired));
         }
         Ok(())
     }
@@ -179,7 +167,7 @@ fn validation(auth: &AuthSettings, algorithm: Algorithm) -> Validation {
 
 fn refused(kind: &ErrorKind) -> ApiError {
     match kind {
-        ErrorKind::ExpiredSignature => expired(),
+        ErrorKind::ExpiredSignature => ApiError::of(Code::TokenExpired),
         ErrorKind::InvalidIssuer => other_issuer(),
         ErrorKind::InvalidAudience => why("its `aud` is not the one that this server serves (JWT_AUDIENCE)"),
         ErrorKind::InvalidSignature => why("its signature was made with another key"),
@@ -200,10 +188,6 @@ fn unreadable() -> ApiError {
 
 fn other_issuer() -> ApiError {
     why("it is of another project: its `iss` is not that of SUPABASE_URL")
-}
-
-fn expired() -> ApiError {
-    ApiError::of(Code::TokenExpired)
 }
 
 fn keys_only() -> ApiError {

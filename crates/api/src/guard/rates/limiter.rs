@@ -1,7 +1,6 @@
 //! One bound, counted a key: a bucket that holds so many and fills evenly.
 
 use std::{
-    fmt,
     hash::Hash,
     num::NonZeroU32,
     sync::atomic::{AtomicU32, Ordering},
@@ -24,49 +23,30 @@ type Buckets<K> = RateLimiter<K, DefaultKeyedStateStore<K>, DefaultClock, StateI
 
 /// Counts by `K`.
 pub struct Limiter<K: Clone + Hash + Eq> {
+    name: &'static str,
     buckets: Buckets<K>,
-    per_minute: NonZeroU32,
+    /// How many a minute.
+    pub per_minute: NonZeroU32,
     burst: NonZeroU32,
     looks: AtomicU32,
 }
 
-/// What came of taking one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The result of taking one.
 pub struct Taken {
     /// Whether there was one.
     pub allowed: bool,
-    /// What may be had at once.
-    pub quota: u32,
-    /// The time in which that comes back.
-    pub window: Duration,
-    /// What is left at once.
-    pub remaining: u32,
-    /// How long until there is one, where none is left; else until all are back.
-    pub reset: Duration,
-}
-
-impl<K: Clone + Hash + Eq> fmt::Debug for Limiter<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limiter")
-            .field("per_minute", &self.per_minute)
-            .field("burst", &self.burst)
-            .finish_non_exhaustive()
-    }
+    /// What is left. `reset`: how long until there is one, where none is left; else until all are back.
+    pub standing: Standing,
 }
 
 impl<K: Clone + Hash + Eq> Limiter<K> {
-    /// `per_minute`, of which `burst` (at least one) at once. `None`: 0 a minute stands for no bound.
-    pub fn new(per_minute: u32, burst: u32) -> Option<Self> {
+    /// `per_minute`, of which `burst` (at least one) at once; `name` stands in the headers. `None`: 0 a minute is no limit.
+    pub fn new(name: &'static str, per_minute: u32, burst: u32) -> Option<Self> {
         let per_minute = NonZeroU32::new(per_minute)?;
         let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_minute(per_minute).allow_burst(burst);
         let buckets = RateLimiter::keyed(quota).with_middleware();
-        Some(Self { buckets, per_minute, burst, looks: AtomicU32::new(0) })
-    }
-
-    /// How many a minute.
-    pub fn per_minute(&self) -> u32 {
-        self.per_minute.get()
+        Some(Self { name, buckets, per_minute, burst, looks: AtomicU32::new(0) })
     }
 
     /// Takes one from the bucket of `key`.
@@ -84,19 +64,12 @@ impl<K: Clone + Hash + Eq> Limiter<K> {
             },
             Err(not_until) => (false, 0, not_until.wait_time_from(DefaultClock::default().now())),
         };
-        Taken { allowed, quota, window: one * quota, remaining, reset }
+        Taken { allowed, standing: Standing { name: self.name, quota, window: one * quota, remaining, reset } }
     }
 
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.buckets.len()
-    }
-}
-
-impl Taken {
-    /// For the headers.
-    pub fn standing(&self, name: &'static str) -> Standing {
-        Standing { name, quota: self.quota, window: self.window, remaining: self.remaining, reset: self.reset }
     }
 }
 
@@ -106,28 +79,32 @@ mod tests {
 
     #[test]
     fn each_key_has_a_bucket_that_runs_dry_and_says_until_when() {
-        let limiter = Limiter::new(6, 2).unwrap();
-        let first = limiter.take(&"a");
-        assert_eq!((first.allowed, first.quota, first.remaining), (true, 2, 1));
+        let limiter = Limiter::new("a", 6, 2).unwrap();
+        let Taken { allowed, standing: first } = limiter.take(&"a");
+        assert_eq!((allowed, first.quota, first.remaining), (true, 2, 1));
         assert_eq!((first.window, first.reset), (Duration::from_secs(20), Duration::from_secs(10)));
         assert!(limiter.take(&"a").allowed);
         let third = limiter.take(&"a");
-        assert!(!third.allowed && third.remaining == 0);
-        assert!(third.reset > Duration::from_secs(9) && third.reset <= Duration::from_secs(10), "{third:?}");
+        assert!(!third.allowed && third.standing.remaining == 0);
+        assert!(
+            third.standing.reset > Duration::from_secs(9) && third.standing.reset <= Duration::from_secs(10),
+            "{:?}",
+            third.standing
+        );
         assert!(limiter.take(&"b").allowed);
     }
 
     #[test]
     fn nothing_a_minute_is_no_bound_and_one_a_minute_is_one() {
-        assert!(Limiter::<u8>::new(0, 0).is_none());
-        let one = Limiter::new(1, 0).unwrap();
+        assert!(Limiter::<u8>::new("a", 0, 0).is_none());
+        let one = Limiter::new("a", 1, 0).unwrap();
         assert!(one.take(&1).allowed && !one.take(&1).allowed);
     }
 
     #[test]
     fn buckets_that_are_full_again_are_forgotten() {
         // One comes back each microsecond: every bucket is full again when the next is looked at.
-        let limiter = Limiter::new(60_000_000, 1).unwrap();
+        let limiter = Limiter::new("a", 60_000_000, 1).unwrap();
         for key in 0..SWEEP_EVERY * 3 {
             limiter.take(&key);
         }

@@ -5,12 +5,11 @@ use std::{cell::RefCell, rc::Rc};
 use actix_web::{
     HttpMessage, HttpRequest,
     dev::{Payload, ServiceRequest},
-    http::header,
 };
 use sha2::{Digest, Sha256};
 
 use crate::{
-    http::{ApiError, body::read_whole, form::Form},
+    http::{ApiError, Form, read_whole},
     settings::ApiSettings,
 };
 use domain::hex;
@@ -98,8 +97,7 @@ impl Request {
 }
 
 fn is_form(request: &HttpRequest) -> bool {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.trim_start().to_ascii_lowercase().starts_with("multipart/")
+    request.content_type().to_ascii_lowercase().starts_with("multipart/")
 }
 
 fn digest(head: &str, body: &[u8]) -> String {

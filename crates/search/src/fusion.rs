@@ -1,10 +1,12 @@
 //! Reciprocal rank fusion: merges two rankings without comparing their scores.
 
-use super::ChunkId;
+use domain::ChunkId;
 
-/// A larger value reduces the advantage of the top places. 60 did well across collections: Cormack, Clarke and Büttcher,
-/// "Reciprocal Rank Fusion outperforms Condorcet and individual rank learning methods", SIGIR 2009.
-pub const K: f64 = 60.0;
+/// How much more a place near the top counts than one further down.
+///
+/// From Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual rank learning
+/// methods", SIGIR 2009, who found 60 to do well across collections.
+const K: f64 = 60.0;
 
 /// A chunk in the fused ranking.
 #[derive(Debug, Clone, Copy, PartialEq)]
