@@ -11,7 +11,7 @@ use domain::{Code, codes::Group};
 /// The tables follow the part that people write.
 #[test]
 fn docs_errors_lists_every_code() {
-    const MARKER: &str = "<!-- from the table in src/domain/codes; UPDATE_DOCS=1 writes it -->\n";
+    const MARKER: &str = "<!-- from the table in crates/domain/src/codes; UPDATE_DOCS=1 writes it -->\n";
     let mut tables = String::new();
     let mut group = None;
     for code in Code::ALL {
