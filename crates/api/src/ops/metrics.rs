@@ -107,7 +107,7 @@ fn render_jobs(page: &mut Page, gauges: &Gauges) {
     );
     page.single(
         "upload_job_longest_running_seconds",
-        "How long ago the first of the jobs in hand was claimed; 0 when nobody has one.",
+        "How long ago the first of the jobs in hand was claimed; 0 when there is none.",
         gauges.longest_in_hand_seconds(),
     );
     page.single("upload_users_waiting", "Users with a job that is due.", gauges.users_waiting);

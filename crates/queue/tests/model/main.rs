@@ -22,7 +22,7 @@ use promises::{
 use protocol::Protocol;
 use state::{Budget, GIVEN_UP_AFTER_CRASHES};
 
-const DOCS: &str = include_str!("../../docs/queue-model.md");
+const DOCS: &str = include_str!("../../../../docs/queue-model.md");
 
 const NOTHING: Budget = Budget { kills: 0, cuts: 0, failures: 0, hand_backs: 0, cancels: 0, redrives: 0 };
 /// Faults of machines.
