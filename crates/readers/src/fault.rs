@@ -52,7 +52,7 @@ pub(super) enum Fault {
     #[error("The file needs a password to open. Remove the password and upload it again.")]
     Encrypted,
     #[error(
-        "The PDF contains almost no text ({letters} letters on {pages} pages): its pages are pictures, or blank. Run OCR \
+        "The PDF holds next to no text ({letters} letters on {pages} pages): its pages are pictures, or blank. Run OCR \
          over it, or upload it with OCR switched on."
     )]
     NoTextLayer { letters: u64, pages: u32 },
