@@ -31,7 +31,7 @@ def psql(url, sql):
 
 
 class Bench:
-    """One database of one driver, made anew for each measurement."""
+    """One database of one driver, created again for each measurement."""
 
     def __init__(self, driver):
         self.driver, self.server = driver, os.environ["DATABASE_URL"]
