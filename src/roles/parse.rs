@@ -21,6 +21,7 @@ pub fn run(args: ParseArgs, sources: &Sources) -> anyhow::Result<ExitCode> {
         let parser = LocalParser::default();
         let document = parser.parse(&args.file, "", &filename, limits).await?;
         render::print(&document.markdown)?;
+        document.notices.iter().for_each(|notice| eprintln!("{notice}"));
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -1,6 +1,7 @@
 //! The vocabulary of all crates: ids, statuses, states and steps of a job, leases, retries, failures and their codes.
 //!
-//! [`ports`] has the traits for external services; [`markdown`] the rules for parsed text; [`build_info`] the version and
+//! [`ports`] has the traits for external services; [`document`] the blocks that readers make of files; [`markdown`] the
+//! rules for parsed text; [`build_info`] the version and
 //! commit of this build; [`callback`] creates and checks the URLs that a provider calls.
 //!
 //! *Must not know:* any other crate of ours, the network, the disk, the database, the clock of the process. Everything here
@@ -9,6 +10,7 @@
 pub mod build_info;
 pub mod callback;
 pub mod codes;
+pub mod document;
 mod failure;
 mod hex;
 mod ids;

@@ -35,13 +35,21 @@ impl Pipeline {
             let reading = Reading { file: &file, kind, done, began };
             return self.start_remote_parse(remote, lease, reading, memory).await;
         }
-        let ParsedDocument { markdown, pages, kind } = parsed.map_err(|failure| {
+        let ParsedDocument { markdown, pages, kind, notices } = parsed.map_err(|failure| {
             if failure.code == Code::TypeMismatch { memory.mismatch(&document, failure) } else { failure.into() }
         })?;
         self.save_parsed(lease, kind.as_str(), self.parser.name(), pages, &markdown).await?;
         memory.markdown = Some(markdown);
         let conn = self.db.get().await?;
-        advance_job(&conn, lease, done, Status::Parsed, &json!({ "pages": pages }), began.elapsed()).await?;
+        advance_job(
+            &conn,
+            lease,
+            done,
+            Status::Parsed,
+            &json!({ "pages": pages, "notices": notices }),
+            began.elapsed(),
+        )
+        .await?;
         Ok(Outcome::Advanced(Status::Parsed))
     }
 }

@@ -19,6 +19,7 @@ use super::{
     fault::Fault,
     html, office, pdf,
     protocol::{self, Parsed, Request},
+    reading::Reading,
 };
 use domain::{
     markdown,
@@ -97,20 +98,23 @@ fn parse(request: &Request) -> Result<Parsed, Fault> {
     let limits = &request.limits;
     let bytes = read(&request.path, limits)?;
     let declared = Declared::new(&request.mime, &request.filename);
-    let (kind, pages, markdown) = match detect::content(bytes, &declared)? {
+    let (kind, reading) = match detect::content(bytes, &declared)? {
         Content::Pdf(bytes) => {
-            let (markdown, pages) = pdf::to_markdown(&bytes, limits)?;
-            (FileKind::Pdf, pages, markdown)
+            let (text, pages) = pdf::to_markdown(&bytes, limits)?;
+            (FileKind::Pdf, Reading::Markdown { text, pages })
         }
         Content::Office(kind, bytes) => {
-            let (markdown, pages) = office::to_markdown(bytes, kind, limits)?;
-            (kind, pages, markdown)
+            let (text, pages) = office::to_markdown(bytes, kind, limits)?;
+            (kind, Reading::Markdown { text, pages })
         }
-        Content::Text(FileKind::Html, text) => (FileKind::Html, 0, html::to_markdown(&text)),
-        Content::Text(kind, text) => (kind, 0, markdown::tidy(&text)),
+        Content::Text(FileKind::Html, text) => {
+            (FileKind::Html, Reading::Markdown { text: html::to_markdown(&text), pages: 0 })
+        }
+        Content::Text(kind, text) => (kind, Reading::Markdown { text: markdown::tidy(&text), pages: 0 }),
     };
+    let (markdown, pages, notices) = reading.rendered();
     protocol::check_output(limits, markdown.len())?;
-    Ok(Parsed { kind, pages, markdown })
+    Ok(Parsed { kind, pages, markdown, notices })
 }
 
 /// Reads the whole file. The worker wrote it, so if it can't be read, the machine is at fault.

@@ -12,8 +12,11 @@ mod fault;
 mod html;
 mod office;
 mod outcome;
+mod package;
 mod pdf;
 mod protocol;
+mod reading;
+mod render;
 mod running;
 mod text;
 
