@@ -17,9 +17,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::{
     detect::{self, Content, Declared},
     fault::Fault,
-    html, office, pdf,
+    html, office, open_document, pdf,
     protocol::{self, Parsed, Request},
     reading::Reading,
+    slides, word,
 };
 use domain::{
     markdown,
@@ -103,8 +104,13 @@ fn parse(request: &Request) -> Result<Parsed, Fault> {
             let (text, pages) = pdf::to_markdown(&bytes, limits)?;
             (FileKind::Pdf, Reading::Markdown { text, pages })
         }
+        Content::Office(FileKind::Docx, bytes) => (FileKind::Docx, word::read(&bytes)?.into()),
+        Content::Office(FileKind::Pptx, bytes) => (FileKind::Pptx, slides::read(&bytes, limits)?.into()),
+        Content::Office(kind @ (FileKind::Odt | FileKind::Odp), bytes) => {
+            (kind, open_document::read(&bytes, limits)?.into())
+        }
         Content::Office(kind, bytes) => {
-            let (text, pages) = office::to_markdown(bytes, kind, limits)?;
+            let (text, pages) = office::to_markdown(bytes, limits)?;
             (kind, Reading::Markdown { text, pages })
         }
         Content::Text(FileKind::Html, text) => {

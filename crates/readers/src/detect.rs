@@ -4,7 +4,9 @@ use file_format::FileFormat;
 
 use super::{
     fault::{Fault, Named},
-    office, pdf, text,
+    open_document,
+    package::Package,
+    pdf, text,
 };
 use domain::ports::FileKind;
 
@@ -13,7 +15,7 @@ use domain::ports::FileKind;
 pub(super) enum Content {
     /// The bytes from the PDF header on.
     Pdf(Vec<u8>),
-    /// An Office Open XML file.
+    /// An Office Open XML or OpenDocument file.
     Office(FileKind, Vec<u8>),
     /// HTML, Markdown or plain text.
     Text(FileKind, String),
@@ -50,7 +52,9 @@ impl Declared {
     }
 
     fn is_office(&self) -> bool {
-        self.kinds().any(|kind| matches!(kind, FileKind::Docx | FileKind::Pptx | FileKind::Xlsx))
+        self.kinds().any(|kind| {
+            matches!(kind, FileKind::Docx | FileKind::Pptx | FileKind::Xlsx | FileKind::Odt | FileKind::Odp)
+        })
     }
 
     /// Refuses content that contradicts a declared kind. Any text may be declared as any other text.
@@ -107,8 +111,8 @@ fn pdf_start(bytes: &[u8], declared: &Declared) -> Option<usize> {
 }
 
 fn zip_content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fault> {
-    let kind = match office::open(&bytes) {
-        Ok(archive) => office::kind_of(&archive),
+    let kind = match Package::open(&bytes).and_then(|mut package| kind_of(&mut package)) {
+        Ok(kind) => kind,
         Err(fault) if declared.is_office() => return Err(fault),
         Err(_) => None,
     };
@@ -117,6 +121,30 @@ fn zip_content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fault> {
     };
     declared.check(kind)?;
     Ok(Content::Office(kind, bytes))
+}
+
+/// The kind of an archive: by its main part, else by the folders that Office makes.
+fn kind_of(package: &mut Package<'_>) -> Result<Option<FileKind>, Fault> {
+    if let Some(kind) = open_document::kind_of(package)? {
+        return Ok(Some(kind));
+    }
+    let main = package.main_part()?;
+    if let Some(part) = &main
+        && let Some(root) = package.root_name(part)?
+    {
+        match root.as_str() {
+            "document" => return Ok(Some(FileKind::Docx)),
+            "presentation" => return Ok(Some(FileKind::Pptx)),
+            "workbook" => return Ok(Some(FileKind::Xlsx)),
+            _ => {}
+        }
+    }
+    if !package.has("[Content_Types].xml") || main.is_some() {
+        return Ok(None);
+    }
+    let folders = [("word/", FileKind::Docx), ("ppt/", FileKind::Pptx), ("xl/", FileKind::Xlsx)];
+    let found = folders.into_iter().find(|(folder, _)| package.names().any(|name| name.starts_with(folder)));
+    Ok(found.map(|(_, kind)| kind))
 }
 
 /// The first bytes of OLE compound files: Office before 2007, and newer Office files with a password.

@@ -33,6 +33,12 @@ pub(super) fn to_markdown(html: &str) -> String {
     converter.convert(html).map(|markdown| markdown::tidy(&markdown)).unwrap_or_default()
 }
 
+/// The page's blocks.
+pub(crate) fn document(html: &str) -> domain::document::Document {
+    let blocks = to_markdown(html).split("\n\n").map(domain::document::Block::paragraph).collect();
+    domain::document::Document { blocks, ..Default::default() }
+}
+
 /// The title replaces a missing main heading; otherwise it would only repeat it.
 fn title(handlers: &dyn Handlers, element: &Element<'_>, has_heading: bool) -> Option<HandlerResult> {
     let text = handlers.walk_children(element.node).content;

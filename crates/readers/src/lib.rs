@@ -6,11 +6,14 @@
 //!
 //! *Must not know:* the database, jobs, users, storage. A reader gets a path and limits and returns markdown or a failure.
 
+mod building;
 mod child;
 mod detect;
 mod fault;
 mod html;
 mod office;
+mod ooxml;
+mod open_document;
 mod outcome;
 mod package;
 mod pdf;
@@ -18,7 +21,12 @@ mod protocol;
 mod reading;
 mod render;
 mod running;
+mod slides;
+#[cfg(test)]
+mod testing;
 mod text;
+mod word;
+mod xml;
 
 use std::{
     path::{Path, PathBuf},

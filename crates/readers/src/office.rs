@@ -1,4 +1,4 @@
-//! Converts Word, PowerPoint and Excel files (Office Open XML) to markdown. Slides and sheets count as pages.
+//! Converts Excel files (Office Open XML) to markdown. Sheets count as pages.
 
 use std::{
     collections::HashMap,
@@ -6,9 +6,7 @@ use std::{
 };
 
 use undoc::{
-    Document, Error, ErrorKind, FormatType,
-    docx::DocxParser,
-    pptx::PptxParser,
+    Document, Error, ErrorKind,
     render::{self, RenderOptions},
     xlsx::XlsxParser,
 };
@@ -20,7 +18,7 @@ use super::{
 };
 use domain::{
     markdown,
-    ports::{FileKind, ParseLimits, page_marker},
+    ports::{ParseLimits, page_marker},
 };
 
 /// The most bytes that an office file may unpack to: eight times the largest upload, well below the memory limit.
@@ -37,38 +35,11 @@ pub(super) fn open(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, Fault> {
     })
 }
 
-/// The office format of the archive, told by the folder of its main part; `None` for any other archive.
-pub(super) fn kind_of<R: Read + io::Seek>(archive: &ZipArchive<R>) -> Option<FileKind> {
-    archive.index_for_name("[Content_Types].xml")?;
-    let holds = |folder: &str| archive.file_names().any(|name| name.starts_with(folder));
-    [("word/", FileKind::Docx), ("ppt/", FileKind::Pptx), ("xl/", FileKind::Xlsx)]
-        .into_iter()
-        .find(|(folder, _)| holds(folder))
-        .map(|(_, kind)| kind)
-}
-
-/// The document's markdown and its number of slides or sheets (0 for a text document).
-pub(super) fn to_markdown(bytes: Vec<u8>, kind: FileKind, limits: &ParseLimits) -> Result<(String, u32), Fault> {
+/// The workbook's markdown and its number of sheets.
+pub(super) fn to_markdown(bytes: Vec<u8>, limits: &ParseLimits) -> Result<(String, u32), Fault> {
     check_unpacked_size(&bytes)?;
-    let mut document = match kind {
-        FileKind::Pptx => PptxParser::from_bytes(bytes).and_then(|mut parser| parser.parse()),
-        FileKind::Xlsx => XlsxParser::from_bytes(bytes).and_then(|mut parser| parser.parse()),
-        FileKind::Docx | FileKind::Pdf | FileKind::Html | FileKind::Markdown | FileKind::PlainText => {
-            DocxParser::from_bytes(bytes).and_then(|mut parser| parser.parse())
-        }
-    }
-    .map_err(|error| fault_of(&error))?;
-    if kind == FileKind::Pptx {
-        // The name is only "Slide 3", which the page marker says already. The title is part of the slide.
-        document.sections.iter_mut().for_each(|slide| slide.name = None);
-    }
-    match document.format {
-        FormatType::Pptx | FormatType::Xlsx => render_pages(&document, limits),
-        _ => {
-            let markdown = render::to_markdown(&document, &options()).map_err(|error| fault_of(&error))?;
-            Ok((markdown::tidy(&markdown), 0))
-        }
-    }
+    let document = XlsxParser::from_bytes(bytes).and_then(|mut parser| parser.parse());
+    render_pages(&document.map_err(|error| fault_of(&error))?, limits)
 }
 
 /// Without pictures: they are not stored, so no link to them would work.

@@ -14,6 +14,10 @@ pub enum FileKind {
     Pptx,
     /// Excel (Office Open XML).
     Xlsx,
+    /// A text in OpenDocument.
+    Odt,
+    /// A presentation in OpenDocument.
+    Odp,
     /// HTML.
     Html,
     /// Markdown.
@@ -43,17 +47,35 @@ const fn row(
 const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 const PPTX: &str = "application/vnd.openxmlformats-officedocument.presentationml.presentation";
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+const ODT: &str = "application/vnd.oasis.opendocument.text";
+const ODP: &str = "application/vnd.oasis.opendocument.presentation";
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Pdf, Self::Docx, Self::Pptx, Self::Xlsx, Self::Html, Self::Markdown, Self::PlainText];
+    pub const ALL: [Self; 9] = [
+        Self::Pdf,
+        Self::Docx,
+        Self::Pptx,
+        Self::Xlsx,
+        Self::Odt,
+        Self::Odp,
+        Self::Html,
+        Self::Markdown,
+        Self::PlainText,
+    ];
 
     const fn row(self) -> Row {
         match self {
             Self::Pdf => row("pdf", "a PDF", &["application/pdf", "application/x-pdf"], &["pdf"]),
-            Self::Docx => row("docx", "a Word document (DOCX)", &[DOCX], &["docx", "docm", "dotx"]),
-            Self::Pptx => row("pptx", "a PowerPoint presentation (PPTX)", &[PPTX], &["pptx", "pptm", "ppsx"]),
+            Self::Docx => row("docx", "a Word document (DOCX)", &[DOCX], &["docx", "docm", "dotx", "dotm"]),
+            Self::Pptx => row(
+                "pptx",
+                "a PowerPoint presentation (PPTX)",
+                &[PPTX],
+                &["pptx", "pptm", "ppsx", "ppsm", "potx", "potm"],
+            ),
+            Self::Odt => row("odt", "an OpenDocument text (ODT)", &[ODT], &["odt", "ott"]),
+            Self::Odp => row("odp", "an OpenDocument presentation (ODP)", &[ODP], &["odp", "otp"]),
             Self::Xlsx => row("xlsx", "an Excel workbook (XLSX)", &[XLSX], &["xlsx", "xlsm"]),
             Self::Html => row("html", "HTML", &["text/html", "application/xhtml+xml"], &["html", "htm", "xhtml"]),
             Self::Markdown => {
@@ -100,7 +122,7 @@ impl FileKind {
     pub fn is_text(self) -> bool {
         match self {
             Self::Html | Self::Markdown | Self::PlainText => true,
-            Self::Pdf | Self::Docx | Self::Pptx | Self::Xlsx => false,
+            Self::Pdf | Self::Docx | Self::Pptx | Self::Xlsx | Self::Odt | Self::Odp => false,
         }
     }
 }
