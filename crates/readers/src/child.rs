@@ -20,6 +20,7 @@ use super::{
     html, office, pdf,
     protocol::{self, Parsed, Request},
     reading::Reading,
+    sheets,
 };
 use domain::{
     markdown,
@@ -103,6 +104,9 @@ fn parse(request: &Request) -> Result<Parsed, Fault> {
             let (text, pages) = pdf::to_markdown(&bytes, limits)?;
             (FileKind::Pdf, Reading::Markdown { text, pages })
         }
+        Content::Office(FileKind::Xlsx, bytes) => (FileKind::Xlsx, sheets::read_xlsx(&bytes, limits)?.into()),
+        Content::Office(FileKind::Xls, bytes) => (FileKind::Xls, sheets::read_xls(&bytes, limits)?.into()),
+        Content::Office(FileKind::Ods, bytes) => (FileKind::Ods, sheets::read_ods(&bytes, limits)?.into()),
         Content::Office(kind, bytes) => {
             let (text, pages) = office::to_markdown(bytes, kind, limits)?;
             (kind, Reading::Markdown { text, pages })

@@ -4,7 +4,8 @@ use file_format::FileFormat;
 
 use super::{
     fault::{Fault, Named},
-    office, pdf, text,
+    package::Package,
+    pdf, sheets, text,
 };
 use domain::ports::FileKind;
 
@@ -13,7 +14,7 @@ use domain::ports::FileKind;
 pub(super) enum Content {
     /// The bytes from the PDF header on.
     Pdf(Vec<u8>),
-    /// An Office Open XML file.
+    /// A document, presentation or workbook of an office program.
     Office(FileKind, Vec<u8>),
     /// HTML, Markdown or plain text.
     Text(FileKind, String),
@@ -35,7 +36,7 @@ impl Declared {
     pub(super) fn new(mime: &str, filename: &str) -> Self {
         let (essence, parameters) = mime.split_once(';').unwrap_or((mime, ""));
         Self {
-            by_mime: FileKind::from_media_type(essence.trim()),
+            by_mime: FileKind::from_media_type(essence.trim()).filter(|kind| *kind != FileKind::Xls),
             by_extension: filename.rsplit_once('.').and_then(|(_, extension)| FileKind::from_extension(extension)),
             charset: charset_of(parameters),
         }
@@ -50,12 +51,16 @@ impl Declared {
     }
 
     fn is_office(&self) -> bool {
-        self.kinds().any(|kind| matches!(kind, FileKind::Docx | FileKind::Pptx | FileKind::Xlsx))
+        self.kinds().any(|kind| matches!(kind, FileKind::Docx | FileKind::Pptx | FileKind::Xlsx | FileKind::Ods))
     }
 
-    /// Refuses content that contradicts a declared kind. Any text may be declared as any other text.
+    /// Refuses content that contradicts a declared kind. Any text may be declared as any other text. Many programs name
+    /// tables in HTML, in CSV or in the newer format `.xls`, and Excel opens them.
     fn check(&self, real: FileKind) -> Result<(), Fault> {
-        let contradicts = |kind: &FileKind| *kind != real && !(kind.is_text() && real.is_text());
+        let contradicts = |kind: &FileKind| {
+            let as_excel = *kind == FileKind::Xls && (real == FileKind::Xlsx || real.is_text());
+            *kind != real && !(kind.is_text() && real.is_text()) && !as_excel
+        };
         self.kinds().find(contradicts).map_or(Ok(()), |declared| Err(mismatch(declared, real.description())))
     }
 
@@ -85,6 +90,10 @@ pub(super) fn content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fa
         return zip_content(bytes, declared);
     }
     if bytes.starts_with(&COMPOUND_FILE) {
+        if sheets::is_xls(&bytes) {
+            declared.check(FileKind::Xls)?;
+            return Ok(Content::Office(FileKind::Xls, bytes));
+        }
         return Err(compound_fault(&bytes, declared));
     }
     if bytes.starts_with(b"{\\rtf") || bytes.starts_with(b"%!PS") {
@@ -107,8 +116,8 @@ fn pdf_start(bytes: &[u8], declared: &Declared) -> Option<usize> {
 }
 
 fn zip_content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fault> {
-    let kind = match office::open(&bytes) {
-        Ok(archive) => office::kind_of(&archive),
+    let kind = match Package::open(&bytes).and_then(|mut package| package.kind()) {
+        Ok(kind) => kind,
         Err(fault) if declared.is_office() => return Err(fault),
         Err(_) => None,
     };

@@ -18,6 +18,7 @@ mod protocol;
 mod reading;
 mod render;
 mod running;
+mod sheets;
 mod text;
 
 use std::{

@@ -10,7 +10,6 @@ use undoc::{
     docx::DocxParser,
     pptx::PptxParser,
     render::{self, RenderOptions},
-    xlsx::XlsxParser,
 };
 use zip::{ZipArchive, result::ZipError};
 
@@ -37,25 +36,12 @@ pub(super) fn open(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, Fault> {
     })
 }
 
-/// The office format of the archive, told by the folder of its main part; `None` for any other archive.
-pub(super) fn kind_of<R: Read + io::Seek>(archive: &ZipArchive<R>) -> Option<FileKind> {
-    archive.index_for_name("[Content_Types].xml")?;
-    let holds = |folder: &str| archive.file_names().any(|name| name.starts_with(folder));
-    [("word/", FileKind::Docx), ("ppt/", FileKind::Pptx), ("xl/", FileKind::Xlsx)]
-        .into_iter()
-        .find(|(folder, _)| holds(folder))
-        .map(|(_, kind)| kind)
-}
-
 /// The document's markdown and its number of slides or sheets (0 for a text document).
 pub(super) fn to_markdown(bytes: Vec<u8>, kind: FileKind, limits: &ParseLimits) -> Result<(String, u32), Fault> {
     check_unpacked_size(&bytes)?;
     let mut document = match kind {
         FileKind::Pptx => PptxParser::from_bytes(bytes).and_then(|mut parser| parser.parse()),
-        FileKind::Xlsx => XlsxParser::from_bytes(bytes).and_then(|mut parser| parser.parse()),
-        FileKind::Docx | FileKind::Pdf | FileKind::Html | FileKind::Markdown | FileKind::PlainText => {
-            DocxParser::from_bytes(bytes).and_then(|mut parser| parser.parse())
-        }
+        _ => DocxParser::from_bytes(bytes).and_then(|mut parser| parser.parse()),
     }
     .map_err(|error| fault_of(&error))?;
     if kind == FileKind::Pptx {
@@ -63,7 +49,7 @@ pub(super) fn to_markdown(bytes: Vec<u8>, kind: FileKind, limits: &ParseLimits) 
         document.sections.iter_mut().for_each(|slide| slide.name = None);
     }
     match document.format {
-        FormatType::Pptx | FormatType::Xlsx => render_pages(&document, limits),
+        FormatType::Pptx => render_pages(&document, limits),
         _ => {
             let markdown = render::to_markdown(&document, &options()).map_err(|error| fault_of(&error))?;
             Ok((markdown::tidy(&markdown), 0))

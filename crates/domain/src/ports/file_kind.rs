@@ -14,6 +14,10 @@ pub enum FileKind {
     Pptx,
     /// Excel (Office Open XML).
     Xlsx,
+    /// Excel before 2007.
+    Xls,
+    /// An OpenDocument spreadsheet.
+    Ods,
     /// HTML.
     Html,
     /// Markdown.
@@ -43,18 +47,33 @@ const fn row(
 const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 const PPTX: &str = "application/vnd.openxmlformats-officedocument.presentationml.presentation";
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+const XLSM: &str = "application/vnd.ms-excel.sheet.macroenabled.12";
+const XLTX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.template";
+const ODS: &str = "application/vnd.oasis.opendocument.spreadsheet";
+const OTS: &str = "application/vnd.oasis.opendocument.spreadsheet-template";
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Pdf, Self::Docx, Self::Pptx, Self::Xlsx, Self::Html, Self::Markdown, Self::PlainText];
+    pub const ALL: [Self; 9] = [
+        Self::Pdf,
+        Self::Docx,
+        Self::Pptx,
+        Self::Xlsx,
+        Self::Xls,
+        Self::Ods,
+        Self::Html,
+        Self::Markdown,
+        Self::PlainText,
+    ];
 
     const fn row(self) -> Row {
         match self {
             Self::Pdf => row("pdf", "a PDF", &["application/pdf", "application/x-pdf"], &["pdf"]),
             Self::Docx => row("docx", "a Word document (DOCX)", &[DOCX], &["docx", "docm", "dotx"]),
             Self::Pptx => row("pptx", "a PowerPoint presentation (PPTX)", &[PPTX], &["pptx", "pptm", "ppsx"]),
-            Self::Xlsx => row("xlsx", "an Excel workbook (XLSX)", &[XLSX], &["xlsx", "xlsm"]),
+            Self::Xlsx => row("xlsx", "an Excel workbook (XLSX)", &[XLSX, XLSM, XLTX], &["xlsx", "xlsm", "xltx", "xltm"]),
+            Self::Xls => row("xls", "an old Excel workbook (XLS)", &["application/vnd.ms-excel"], &["xls", "xlt"]),
+            Self::Ods => row("ods", "an OpenDocument spreadsheet (ODS)", &[ODS, OTS], &["ods", "ots"]),
             Self::Html => row("html", "HTML", &["text/html", "application/xhtml+xml"], &["html", "htm", "xhtml"]),
             Self::Markdown => {
                 row("markdown", "Markdown", &["text/markdown", "text/x-markdown"], &["md", "markdown", "mkd"])
@@ -100,7 +119,7 @@ impl FileKind {
     pub fn is_text(self) -> bool {
         match self {
             Self::Html | Self::Markdown | Self::PlainText => true,
-            Self::Pdf | Self::Docx | Self::Pptx | Self::Xlsx => false,
+            Self::Pdf | Self::Docx | Self::Pptx | Self::Xlsx | Self::Xls | Self::Ods => false,
         }
     }
 }
