@@ -17,10 +17,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::{
     detect::{self, Content, Declared},
     fault::Fault,
-    html, office, open_document, pdf,
+    html, open_document, pdf,
     protocol::{self, Parsed, Request},
     reading::Reading,
-    slides, word,
+    sheets, slides, word,
 };
 use domain::{
     markdown,
@@ -104,15 +104,7 @@ fn parse(request: &Request) -> Result<Parsed, Fault> {
             let (text, pages) = pdf::to_markdown(&bytes, limits)?;
             (FileKind::Pdf, Reading::Markdown { text, pages })
         }
-        Content::Office(FileKind::Docx, bytes) => (FileKind::Docx, word::read(&bytes)?.into()),
-        Content::Office(FileKind::Pptx, bytes) => (FileKind::Pptx, slides::read(&bytes, limits)?.into()),
-        Content::Office(kind @ (FileKind::Odt | FileKind::Odp), bytes) => {
-            (kind, open_document::read(&bytes, limits)?.into())
-        }
-        Content::Office(kind, bytes) => {
-            let (text, pages) = office::to_markdown(bytes, limits)?;
-            (kind, Reading::Markdown { text, pages })
-        }
+        Content::Office(kind, bytes) => (kind, read_office(kind, &bytes, limits)?.into()),
         Content::Text(FileKind::Html, text) => {
             (FileKind::Html, Reading::Markdown { text: html::to_markdown(&text), pages: 0 })
         }
@@ -121,6 +113,18 @@ fn parse(request: &Request) -> Result<Parsed, Fault> {
     let (markdown, pages, notices) = reading.rendered();
     protocol::check_output(limits, markdown.len())?;
     Ok(Parsed { kind, pages, markdown, notices })
+}
+
+fn read_office(kind: FileKind, bytes: &[u8], limits: &ParseLimits) -> Result<Document, Fault> {
+    match kind {
+        FileKind::Docx => word::read(bytes),
+        FileKind::Pptx => slides::read(bytes, limits),
+        FileKind::Xlsx => sheets::read_xlsx(bytes, limits),
+        FileKind::Xls => sheets::read_xls(bytes, limits),
+        FileKind::Ods => sheets::read_ods(bytes, limits),
+        FileKind::Odt | FileKind::Odp => open_document::read(bytes, limits),
+        other => Err(Fault::unsupported(other.description())),
+    }
 }
 
 /// Reads the whole file. The worker wrote it, so if it can't be read, the machine is at fault.

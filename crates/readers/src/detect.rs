@@ -6,7 +6,7 @@ use super::{
     fault::{Fault, Named},
     open_document,
     package::Package,
-    pdf, text,
+    pdf, sheets, text,
 };
 use domain::ports::FileKind;
 
@@ -15,7 +15,7 @@ use domain::ports::FileKind;
 pub(super) enum Content {
     /// The bytes from the PDF header on.
     Pdf(Vec<u8>),
-    /// An Office Open XML or OpenDocument file.
+    /// A document, presentation or workbook of an office program.
     Office(FileKind, Vec<u8>),
     /// HTML, Markdown or plain text.
     Text(FileKind, String),
@@ -37,7 +37,7 @@ impl Declared {
     pub(super) fn new(mime: &str, filename: &str) -> Self {
         let (essence, parameters) = mime.split_once(';').unwrap_or((mime, ""));
         Self {
-            by_mime: FileKind::from_media_type(essence.trim()),
+            by_mime: FileKind::from_media_type(essence.trim()).filter(|kind| *kind != FileKind::Xls),
             by_extension: filename.rsplit_once('.').and_then(|(_, extension)| FileKind::from_extension(extension)),
             charset: charset_of(parameters),
         }
@@ -52,14 +52,17 @@ impl Declared {
     }
 
     fn is_office(&self) -> bool {
-        self.kinds().any(|kind| {
-            matches!(kind, FileKind::Docx | FileKind::Pptx | FileKind::Xlsx | FileKind::Odt | FileKind::Odp)
-        })
+        use FileKind::{Docx, Odp, Ods, Odt, Pptx, Xlsx};
+        self.kinds().any(|kind| matches!(kind, Docx | Pptx | Xlsx | Odt | Odp | Ods))
     }
 
-    /// Refuses content that contradicts a declared kind. Any text may be declared as any other text.
+    /// Refuses content that contradicts a declared kind. Any text may be declared as any other text. Many programs name
+    /// tables in HTML, in CSV or in the newer format `.xls`, and Excel opens them.
     fn check(&self, real: FileKind) -> Result<(), Fault> {
-        let contradicts = |kind: &FileKind| *kind != real && !(kind.is_text() && real.is_text());
+        let contradicts = |kind: &FileKind| {
+            let as_excel = *kind == FileKind::Xls && (real == FileKind::Xlsx || real.is_text());
+            *kind != real && !(kind.is_text() && real.is_text()) && !as_excel
+        };
         self.kinds().find(contradicts).map_or(Ok(()), |declared| Err(mismatch(declared, real.description())))
     }
 
@@ -89,6 +92,10 @@ pub(super) fn content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fa
         return zip_content(bytes, declared);
     }
     if bytes.starts_with(&COMPOUND_FILE) {
+        if sheets::is_xls(&bytes) {
+            declared.check(FileKind::Xls)?;
+            return Ok(Content::Office(FileKind::Xls, bytes));
+        }
         return Err(compound_fault(&bytes, declared));
     }
     if bytes.starts_with(b"{\\rtf") || bytes.starts_with(b"%!PS") {
@@ -123,7 +130,7 @@ fn zip_content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fault> {
     Ok(Content::Office(kind, bytes))
 }
 
-/// The kind of an archive: by its main part, else by the folders that Office makes.
+/// The kind of an archive: by its main part, else as it says, else by the folders that Office makes.
 fn kind_of(package: &mut Package<'_>) -> Result<Option<FileKind>, Fault> {
     if let Some(kind) = open_document::kind_of(package)? {
         return Ok(Some(kind));
@@ -139,12 +146,7 @@ fn kind_of(package: &mut Package<'_>) -> Result<Option<FileKind>, Fault> {
             _ => {}
         }
     }
-    if !package.has("[Content_Types].xml") || main.is_some() {
-        return Ok(None);
-    }
-    let folders = [("word/", FileKind::Docx), ("ppt/", FileKind::Pptx), ("xl/", FileKind::Xlsx)];
-    let found = folders.into_iter().find(|(folder, _)| package.names().any(|name| name.starts_with(folder)));
-    Ok(found.map(|(_, kind)| kind))
+    package.kind()
 }
 
 /// The first bytes of OLE compound files: Office before 2007, and newer Office files with a password.

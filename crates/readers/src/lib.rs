@@ -11,7 +11,6 @@ mod child;
 mod detect;
 mod fault;
 mod html;
-mod office;
 mod ooxml;
 mod open_document;
 mod outcome;
@@ -24,6 +23,7 @@ mod running;
 mod slides;
 #[cfg(test)]
 mod testing;
+mod sheets;
 mod text;
 mod word;
 mod xml;

@@ -5,17 +5,18 @@
 
 use std::{
     collections::HashMap,
-    io::{Cursor, Read},
+    io::{self, BufRead, BufReader, Cursor, Read},
 };
 
-use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use quick_xml::{
-    NsReader,
+    NsReader, Reader,
     events::{BytesStart, Event},
 };
 use zip::{ZipArchive, result::ZipError};
 
 use super::fault::Fault;
+use domain::ports::FileKind;
 
 /// The most bytes that an archive may unpack to: eight times the largest upload, well below the memory limit.
 const MAX_UNPACKED_BYTES: u64 = 200 << 20;
@@ -73,6 +74,25 @@ impl<'a> Package<'a> {
         Ok(Self { archive, parts, left: MAX_UNPACKED_BYTES })
     }
 
+    /// What the package holds: by its media type (OpenDocument), else by the type of its main part (Office Open XML).
+    pub(crate) fn kind(&mut self) -> Result<Option<FileKind>, Fault> {
+        if let Some(declared) = self.bytes("mimetype")? {
+            let media_type = String::from_utf8_lossy(&declared);
+            return Ok(FileKind::from_media_type(media_type.trim()).filter(|kind| !kind.is_text()));
+        }
+        let Some(types) = self.xml("[Content_Types].xml")? else { return Ok(None) };
+        let mut kind = None;
+        for_each_start(&types, |element| {
+            let content = attribute(element, "ContentType").unwrap_or_default();
+            if content.ends_with(".main+xml") {
+                kind = kind.or_else(|| kind_of_main(&content));
+            }
+        })?;
+        let by_folder = [("word/", FileKind::Docx), ("ppt/", FileKind::Pptx), ("xl/", FileKind::Xlsx)];
+        let holds = |folder: &str| self.parts.keys().any(|name| name.starts_with(folder) && name.ends_with(".xml"));
+        Ok(kind.or_else(|| by_folder.into_iter().find(|(folder, _)| holds(folder)).map(|(_, kind)| kind)))
+    }
+
     /// Whether there is a part of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.parts.contains_key(&part_name(name))
@@ -126,6 +146,20 @@ impl<'a> Package<'a> {
         Ok(self.bytes(name)?.map(xml_text))
     }
 
+    /// The text of an XML part, unpacked while it is read; `None` if there is no such part.
+    pub(crate) fn stream(&mut self, name: &str) -> Result<Option<Box<dyn BufRead + '_>>, Fault> {
+        let Some(&index) = self.parts.get(&part_name(name)) else { return Ok(None) };
+        let part = self.archive.by_index(index).map_err(|error| part_fault(&error))?;
+        let mut part = Bounded { part, left: &mut self.left };
+        let mut start = Vec::new();
+        part.by_ref().take(2).read_to_end(&mut start).map_err(|error| unpack_fault(&error))?;
+        if encoding_of(&start) == UTF_8 {
+            return Ok(Some(Box::new(BufReader::new(Cursor::new(start).chain(part)))));
+        }
+        part.read_to_end(&mut start).map_err(|error| unpack_fault(&error))?;
+        Ok(Some(Box::new(Cursor::new(xml_text(start)))))
+    }
+
     /// The relationships of a part (`""`: of the package), targets as part names; none if it has none.
     pub(crate) fn relationships(&mut self, part: &str) -> Result<Vec<Relationship>, Fault> {
         let (folder, file) = part.rsplit_once('/').unwrap_or(("", part));
@@ -149,6 +183,65 @@ impl<'a> Package<'a> {
     }
 }
 
+/// A part that counts what is unpacked, and fails beyond the limit.
+struct Bounded<'a, R> {
+    part: R,
+    left: &'a mut u64,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.part.read(buffer)?;
+        *self.left = self.left.checked_sub(read as u64).ok_or(io::ErrorKind::FileTooLarge)?;
+        Ok(read)
+    }
+}
+
+/// A piece of an XML part, names without their prefixes.
+pub(crate) enum Xml<'a> {
+    /// An element begins.
+    Start(&'a str, &'a BytesStart<'a>),
+    /// An element ends.
+    End(&'a str),
+    /// Text, references resolved.
+    Text(&'a str),
+}
+
+/// Calls `see` with each piece of an XML text. What stands in for programs that know less (`mc:Fallback`) is left out.
+pub(crate) fn walk(xml: impl BufRead, mut see: impl FnMut(Xml<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+    let mut reader = Reader::from_reader(xml);
+    reader.config_mut().check_end_names = false;
+    reader.config_mut().allow_unmatched_ends = true;
+    let mut buffer = Vec::new();
+    let mut fallbacks = 0_usize;
+    loop {
+        buffer.clear();
+        match reader.read_event_into(&mut buffer) {
+            Ok(Event::Start(element)) if element.local_name().as_ref() == "Fallback" => fallbacks += 1,
+            Ok(Event::End(element)) if element.local_name().as_ref() == "Fallback" => {
+                fallbacks = fallbacks.saturating_sub(1);
+            }
+            Ok(Event::Eof) => return Ok(()),
+            Err(quick_xml::Error::Io(error)) => return Err(unpack_fault(&error)),
+            Err(_) => return Err(Fault::Corrupt),
+            Ok(_) if fallbacks > 0 => {}
+            Ok(Event::Start(element)) => see(Xml::Start(element.local_name().as_ref(), &element))?,
+            Ok(Event::Empty(element)) => {
+                see(Xml::Start(element.local_name().as_ref(), &element))?;
+                see(Xml::End(element.local_name().as_ref()))?;
+            }
+            Ok(Event::End(element)) => see(Xml::End(element.local_name().as_ref()))?,
+            Ok(Event::Text(text)) => see(Xml::Text(&text))?,
+            Ok(Event::CData(text)) => see(Xml::Text(&text))?,
+            Ok(Event::GeneralRef(name)) => match name.resolve_char_ref() {
+                Ok(Some(c)) => see(Xml::Text(c.encode_utf8(&mut [0; 4])))?,
+                _ => quick_xml::escape::resolve_xml_entity(&name).map_or(Ok(()), |text| see(Xml::Text(text)))?,
+            },
+            Ok(_) => {}
+        }
+    }
+}
+
 /// Calls `see` with each start or empty tag of `xml`.
 pub(crate) fn for_each_start(xml: &str, mut see: impl FnMut(&BytesStart<'_>)) -> Result<(), Fault> {
     let mut reader = NsReader::from_str(xml);
@@ -161,6 +254,18 @@ pub(crate) fn for_each_start(xml: &str, mut see: impl FnMut(&BytesStart<'_>)) ->
             Err(_) => return Err(Fault::Corrupt),
         }
     }
+}
+
+fn kind_of_main(content_type: &str) -> Option<FileKind> {
+    let words = [
+        ("wordprocessingml", FileKind::Docx),
+        ("ms-word", FileKind::Docx),
+        ("presentationml", FileKind::Pptx),
+        ("ms-powerpoint", FileKind::Pptx),
+        ("spreadsheetml", FileKind::Xlsx),
+        ("ms-excel", FileKind::Xlsx),
+    ];
+    words.into_iter().find(|(word, _)| content_type.contains(word)).map(|(_, kind)| kind)
 }
 
 /// The value of the element's attribute with this local name, whatever its prefix.
@@ -194,12 +299,22 @@ fn part_name(name: &str) -> String {
 }
 
 fn xml_text(bytes: Vec<u8>) -> String {
-    let encoding = match bytes.get(..2) {
+    encoding_of(&bytes).decode(&bytes).0.into_owned()
+}
+
+fn encoding_of(bytes: &[u8]) -> &'static Encoding {
+    match bytes.get(..2) {
         Some([0xff, 0xfe] | [b'<', 0]) => UTF_16LE,
         Some([0xfe, 0xff] | [0, b'<']) => UTF_16BE,
         _ => UTF_8,
-    };
-    encoding.decode(&bytes).0.into_owned()
+    }
+}
+
+fn unpack_fault(error: &io::Error) -> Fault {
+    match error.kind() {
+        io::ErrorKind::FileTooLarge => Fault::ArchiveTooLarge { limit_bytes: MAX_UNPACKED_BYTES },
+        _ => Fault::Corrupt,
+    }
 }
 
 fn part_fault(error: &ZipError) -> Fault {

@@ -18,6 +18,10 @@ pub enum FileKind {
     Odt,
     /// A presentation in OpenDocument.
     Odp,
+    /// Excel before 2007.
+    Xls,
+    /// An OpenDocument spreadsheet.
+    Ods,
     /// HTML.
     Html,
     /// Markdown.
@@ -49,6 +53,10 @@ const PPTX: &str = "application/vnd.openxmlformats-officedocument.presentationml
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 const ODT: &str = "application/vnd.oasis.opendocument.text";
 const ODP: &str = "application/vnd.oasis.opendocument.presentation";
+const XLSM: &str = "application/vnd.ms-excel.sheet.macroenabled.12";
+const XLTX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.template";
+const ODS: &str = "application/vnd.oasis.opendocument.spreadsheet";
+const OTS: &str = "application/vnd.oasis.opendocument.spreadsheet-template";
 
 impl FileKind {
     /// Every kind.
@@ -59,6 +67,8 @@ impl FileKind {
         Self::Xlsx,
         Self::Odt,
         Self::Odp,
+        Self::Xls,
+        Self::Ods,
         Self::Html,
         Self::Markdown,
         Self::PlainText,
@@ -76,7 +86,9 @@ impl FileKind {
             ),
             Self::Odt => row("odt", "an OpenDocument text (ODT)", &[ODT], &["odt", "ott"]),
             Self::Odp => row("odp", "an OpenDocument presentation (ODP)", &[ODP], &["odp", "otp"]),
-            Self::Xlsx => row("xlsx", "an Excel workbook (XLSX)", &[XLSX], &["xlsx", "xlsm"]),
+            Self::Xlsx => row("xlsx", "an Excel workbook (XLSX)", &[XLSX, XLSM, XLTX], &["xlsx", "xlsm", "xltx", "xltm"]),
+            Self::Xls => row("xls", "an old Excel workbook (XLS)", &["application/vnd.ms-excel"], &["xls", "xlt"]),
+            Self::Ods => row("ods", "an OpenDocument spreadsheet (ODS)", &[ODS, OTS], &["ods", "ots"]),
             Self::Html => row("html", "HTML", &["text/html", "application/xhtml+xml"], &["html", "htm", "xhtml"]),
             Self::Markdown => {
                 row("markdown", "Markdown", &["text/markdown", "text/x-markdown"], &["md", "markdown", "mkd"])
@@ -122,7 +134,14 @@ impl FileKind {
     pub fn is_text(self) -> bool {
         match self {
             Self::Html | Self::Markdown | Self::PlainText => true,
-            Self::Pdf | Self::Docx | Self::Pptx | Self::Xlsx | Self::Odt | Self::Odp => false,
+            Self::Pdf
+            | Self::Docx
+            | Self::Pptx
+            | Self::Xlsx
+            | Self::Odt
+            | Self::Odp
+            | Self::Xls
+            | Self::Ods => false,
         }
     }
 }
