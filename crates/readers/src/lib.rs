@@ -7,9 +7,13 @@
 //! *Must not know:* the database, jobs, users, storage. A reader gets a path and limits and returns markdown or a failure.
 
 mod child;
+mod csv;
 mod detect;
+mod epub;
 mod fault;
 mod html;
+mod mail;
+mod markdown;
 mod office;
 mod outcome;
 mod package;
@@ -17,6 +21,7 @@ mod pdf;
 mod protocol;
 mod reading;
 mod render;
+mod rtf;
 mod running;
 mod text;
 
@@ -41,7 +46,7 @@ use domain::{
 /// The hidden subcommand under which the executable runs [`run_child`].
 pub const CHILD_COMMAND: &str = "parse-child";
 
-/// Parses PDF, DOCX, PPTX, XLSX, HTML, Markdown and plain text, each file in a child process. There is one child per core at
+/// Parses each [kind of file](domain::ports::FileKind) in a child process. There is one child per core at
 /// a time. Other documents wait; the wait does not count for their time limit.
 #[derive(Debug)]
 pub struct LocalParser {

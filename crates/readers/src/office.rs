@@ -53,9 +53,7 @@ pub(super) fn to_markdown(bytes: Vec<u8>, kind: FileKind, limits: &ParseLimits) 
     let mut document = match kind {
         FileKind::Pptx => PptxParser::from_bytes(bytes).and_then(|mut parser| parser.parse()),
         FileKind::Xlsx => XlsxParser::from_bytes(bytes).and_then(|mut parser| parser.parse()),
-        FileKind::Docx | FileKind::Pdf | FileKind::Html | FileKind::Markdown | FileKind::PlainText => {
-            DocxParser::from_bytes(bytes).and_then(|mut parser| parser.parse())
-        }
+        _ => DocxParser::from_bytes(bytes).and_then(|mut parser| parser.parse()),
     }
     .map_err(|error| fault_of(&error))?;
     if kind == FileKind::Pptx {

@@ -20,6 +20,16 @@ pub enum FileKind {
     Markdown,
     /// Any other text.
     PlainText,
+    /// Values parted by commas, semicolons, tabs or bars.
+    Csv,
+    /// Rich Text Format.
+    Rtf,
+    /// A book (EPUB).
+    Epub,
+    /// A mail as it was sent.
+    Eml,
+    /// A mail that Outlook saved.
+    Msg,
 }
 
 struct Row {
@@ -46,8 +56,20 @@ const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Pdf, Self::Docx, Self::Pptx, Self::Xlsx, Self::Html, Self::Markdown, Self::PlainText];
+    pub const ALL: [Self; 12] = [
+        Self::Pdf,
+        Self::Docx,
+        Self::Pptx,
+        Self::Xlsx,
+        Self::Html,
+        Self::Markdown,
+        Self::PlainText,
+        Self::Csv,
+        Self::Rtf,
+        Self::Epub,
+        Self::Eml,
+        Self::Msg,
+    ];
 
     const fn row(self) -> Row {
         match self {
@@ -59,7 +81,17 @@ impl FileKind {
             Self::Markdown => {
                 row("markdown", "Markdown", &["text/markdown", "text/x-markdown"], &["md", "markdown", "mkd"])
             }
-            Self::PlainText => row("plain_text", "plain text", &["text/plain"], &["txt", "text", "log", "csv", "tsv"]),
+            Self::PlainText => row("plain_text", "plain text", &["text/plain"], &["txt", "text", "log"]),
+            Self::Csv => row(
+                "csv",
+                "a table of values (CSV, TSV)",
+                &["text/csv", "text/tab-separated-values"],
+                &["csv", "tsv", "tab"],
+            ),
+            Self::Rtf => row("rtf", "rich text (RTF)", &["application/rtf", "text/rtf"], &["rtf"]),
+            Self::Epub => row("epub", "a book (EPUB)", &["application/epub+zip"], &["epub"]),
+            Self::Eml => row("eml", "a mail (EML)", &["message/rfc822"], &["eml", "mht", "mhtml"]),
+            Self::Msg => row("msg", "an Outlook mail (MSG)", &["application/vnd.ms-outlook"], &["msg"]),
         }
     }
 
@@ -83,6 +115,20 @@ impl FileKind {
         self.row().extensions[0]
     }
 
+    /// All extensions, without a dot; the usual one first.
+    pub fn extensions(self) -> &'static [&'static str] {
+        self.row().extensions
+    }
+
+    /// The extensions of all kinds for a sentence: “PDF, DOCX or TXT”.
+    pub fn listed() -> String {
+        let names = Self::ALL.map(|kind| kind.extension().to_uppercase());
+        match names.split_last() {
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+            None => String::new(),
+        }
+    }
+
     /// The kind that a media type without parameters declares. Any unknown `text/…` is plain text.
     pub fn from_media_type(media_type: &str) -> Option<Self> {
         let media_type = media_type.to_ascii_lowercase();
@@ -99,8 +145,8 @@ impl FileKind {
     /// Whether the file is text itself. Only its name and media type tell one kind of text from another.
     pub fn is_text(self) -> bool {
         match self {
-            Self::Html | Self::Markdown | Self::PlainText => true,
-            Self::Pdf | Self::Docx | Self::Pptx | Self::Xlsx => false,
+            Self::Html | Self::Markdown | Self::PlainText | Self::Csv | Self::Eml => true,
+            Self::Pdf | Self::Docx | Self::Pptx | Self::Xlsx | Self::Rtf | Self::Epub | Self::Msg => false,
         }
     }
 }
@@ -116,8 +162,9 @@ mod tests {
             assert_eq!(FileKind::from_media_type(kind.media_type()), Some(kind));
             assert_eq!(FileKind::from_extension(&kind.extension().to_uppercase()), Some(kind));
         }
-        assert_eq!(FileKind::from_media_type("text/csv"), Some(FileKind::PlainText));
+        assert_eq!(FileKind::from_media_type("text/x-c"), Some(FileKind::PlainText));
         assert_eq!(FileKind::from_media_type("application/zip"), None);
         assert_eq!(FileKind::from_extension("gz"), None);
+        assert!(FileKind::listed().ends_with(", EML or MSG"), "{}", FileKind::listed());
     }
 }
