@@ -13,6 +13,31 @@ pub struct Document {
     pub notices: Vec<Notice>,
 }
 
+impl Document {
+    /// Adds the blocks of a part, and counts what it leaves out with what this document leaves out.
+    pub fn append(&mut self, part: Self) {
+        self.blocks.extend(part.blocks);
+        part.notices.into_iter().for_each(|notice| self.note(notice));
+    }
+
+    /// Adds a notice, or its count to one of the same kind.
+    pub fn note(&mut self, notice: Notice) {
+        if let Notice::LeftOut { what, count } = notice {
+            for known in &mut self.notices {
+                if let Notice::LeftOut { what: same, count: sum } = known
+                    && *same == what
+                {
+                    *sum = sum.saturating_add(count);
+                    return;
+                }
+            }
+        }
+        if !self.notices.contains(&notice) {
+            self.notices.push(notice);
+        }
+    }
+}
+
 /// A block and its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
@@ -85,6 +110,8 @@ pub enum BlockKind {
     },
     /// A picture, by its description.
     Picture(String),
+    /// Text that is markdown already.
+    Markdown(String),
 }
 
 /// What an aside is.

@@ -15,15 +15,18 @@ use std::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
+    csv,
     detect::{self, Content, Declared},
+    epub,
     fault::Fault,
-    html, open_document, pdf,
+    html, mail, markdown, open_document, pdf,
     protocol::{self, Parsed, Request},
     reading::Reading,
-    sheets, slides, word,
+    rtf, sheets, slides, word,
 };
 use domain::{
-    markdown,
+    document::Document,
+    markdown::tidy,
     ports::{FileKind, ParseLimits},
 };
 
@@ -99,20 +102,50 @@ fn parse(request: &Request) -> Result<Parsed, Fault> {
     let limits = &request.limits;
     let bytes = read(&request.path, limits)?;
     let declared = Declared::new(&request.mime, &request.filename);
-    let (kind, reading) = match detect::content(bytes, &declared)? {
+    let (kind, reading) = reading(bytes, &declared, limits, 0)?;
+    let (markdown, pages, notices) = reading.rendered();
+    protocol::check_output(limits, markdown.len())?;
+    if kind != FileKind::Pdf && is_blank(&markdown) {
+        return Err(Fault::Blank);
+    }
+    Ok(Parsed { kind, pages, markdown, notices })
+}
+
+/// Reads the bytes of a file, or of an attachment that stands `depth` levels deep in one.
+pub(super) fn reading(
+    bytes: Vec<u8>,
+    declared: &Declared,
+    limits: &ParseLimits,
+    depth: usize,
+) -> Result<(FileKind, Reading), Fault> {
+    Ok(match detect::content(bytes, declared)? {
         Content::Pdf(bytes) => {
             let (text, pages) = pdf::to_markdown(&bytes, limits)?;
             (FileKind::Pdf, Reading::Markdown { text, pages })
         }
         Content::Office(kind, bytes) => (kind, read_office(kind, &bytes, limits)?.into()),
-        Content::Text(FileKind::Html, text) => {
-            (FileKind::Html, Reading::Markdown { text: html::to_markdown(&text), pages: 0 })
+        Content::Bytes(kind, bytes) => {
+            let document = match kind {
+                FileKind::Rtf => rtf::read(&bytes),
+                FileKind::Epub => epub::read(&bytes)?,
+                FileKind::Msg => mail::read_outlook(&bytes, limits, depth)?,
+                _ => mail::read(&bytes, limits, depth)?,
+            };
+            (kind, document.into())
         }
-        Content::Text(kind, text) => (kind, Reading::Markdown { text: markdown::tidy(&text), pages: 0 }),
-    };
-    let (markdown, pages, notices) = reading.rendered();
-    protocol::check_output(limits, markdown.len())?;
-    Ok(Parsed { kind, pages, markdown, notices })
+        Content::Text(FileKind::Html, text) => (FileKind::Html, html::document(&text).into()),
+        Content::Text(FileKind::Csv, text) => (FileKind::Csv, csv::read(&text, limits)?),
+        Content::Text(FileKind::Markdown, text) => {
+            (FileKind::Markdown, Reading::Markdown { text: tidy(&markdown::shown(&text)), pages: 0 })
+        }
+        Content::Text(kind, text) => (kind, Reading::Markdown { text: tidy(&text), pages: 0 }),
+    })
+}
+
+/// Whether there is nothing to see.
+fn is_blank(markdown: &str) -> bool {
+    let invisible = |c: char| c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}');
+    markdown.chars().all(invisible)
 }
 
 fn read_office(kind: FileKind, bytes: &[u8], limits: &ParseLimits) -> Result<Document, Fault> {

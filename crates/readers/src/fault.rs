@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use domain::{Code, ErrorClass, Failure};
+use domain::{Code, ErrorClass, Failure, ports::FileKind};
 
 /// A few words for a sentence, for example “a PNG image”.
 ///
@@ -60,9 +60,9 @@ pub(super) enum Fault {
         "The file was declared as {declared}, but its content is {found}. Upload the right file, or name its real type."
     )]
     TypeMismatch { declared: Named, found: Named },
-    #[error(
-        "The file is {found}, which can't be read here. Upload a PDF, DOCX, PPTX, XLSX, HTML, Markdown or text file."
-    )]
+    #[error("The file holds no text, only blanks. Upload the right file.")]
+    Blank,
+    #[error("The file is {found}, which can't be read here. Upload one of these: {}.", FileKind::listed())]
     UnsupportedType { found: Named },
     #[error("The document has {actual} pages; the limit is {limit}. Split it, or ask for a higher limit.")]
     PageLimit { limit: u32, actual: u32 },
@@ -110,6 +110,7 @@ impl Fault {
     fn code(&self) -> Code {
         match self {
             Self::Empty => Code::FileEmpty,
+            Self::Blank => Code::TextEmpty,
             Self::Truncated => Code::FileTruncated,
             Self::Corrupt => Code::FileCorrupt,
             Self::Encrypted => Code::FileEncrypted,

@@ -8,9 +8,13 @@
 
 mod building;
 mod child;
+mod csv;
 mod detect;
+mod epub;
 mod fault;
 mod html;
+mod mail;
+mod markdown;
 mod ooxml;
 mod open_document;
 mod outcome;
@@ -19,11 +23,12 @@ mod pdf;
 mod protocol;
 mod reading;
 mod render;
+mod rtf;
 mod running;
+mod sheets;
 mod slides;
 #[cfg(test)]
 mod testing;
-mod sheets;
 mod text;
 mod word;
 mod xml;
@@ -49,7 +54,7 @@ use domain::{
 /// The hidden subcommand under which the executable runs [`run_child`].
 pub const CHILD_COMMAND: &str = "parse-child";
 
-/// Parses PDF, DOCX, PPTX, XLSX, HTML, Markdown and plain text, each file in a child process. There is one child per core at
+/// Parses each [kind of file](domain::ports::FileKind) in a child process. There is one child per core at
 /// a time. Other documents wait; the wait does not count for their time limit.
 #[derive(Debug)]
 pub struct LocalParser {

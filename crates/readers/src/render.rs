@@ -35,6 +35,11 @@ pub(crate) fn tidy_markdown(document: &Document) -> String {
     out
 }
 
+/// The words of a table's cell.
+pub(crate) fn cell(text: &[Inline]) -> String {
+    inline::paragraph(text).replace('\n', "<br>").replace('|', "\\|")
+}
+
 /// Writes blocks, each apart from the one before by a blank line.
 #[derive(Default)]
 struct Writer {
@@ -70,6 +75,7 @@ impl Writer {
                 self.push(&format!("[^{}]: {}", inline::label(label), text.trim_start()));
             }
             BlockKind::Aside { kind, by, blocks } => self.aside(*kind, by, blocks),
+            BlockKind::Markdown(text) => self.push(&markdown::tidy(text)),
             BlockKind::Picture(description) if description.trim().is_empty() => {}
             BlockKind::Picture(description) => {
                 self.push(&inline::paragraph(&[Inline::text(format!("Picture: {}", description.trim()))]));

@@ -28,6 +28,16 @@ pub enum FileKind {
     Markdown,
     /// Any other text.
     PlainText,
+    /// Values parted by commas, semicolons, tabs or bars.
+    Csv,
+    /// Rich Text Format.
+    Rtf,
+    /// A book (EPUB).
+    Epub,
+    /// A mail as it was sent.
+    Eml,
+    /// A mail that Outlook saved.
+    Msg,
 }
 
 struct Row {
@@ -60,7 +70,7 @@ const OTS: &str = "application/vnd.oasis.opendocument.spreadsheet-template";
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 16] = [
         Self::Pdf,
         Self::Docx,
         Self::Pptx,
@@ -72,6 +82,11 @@ impl FileKind {
         Self::Html,
         Self::Markdown,
         Self::PlainText,
+        Self::Csv,
+        Self::Rtf,
+        Self::Epub,
+        Self::Eml,
+        Self::Msg,
     ];
 
     const fn row(self) -> Row {
@@ -86,14 +101,26 @@ impl FileKind {
             ),
             Self::Odt => row("odt", "an OpenDocument text (ODT)", &[ODT], &["odt", "ott"]),
             Self::Odp => row("odp", "an OpenDocument presentation (ODP)", &[ODP], &["odp", "otp"]),
-            Self::Xlsx => row("xlsx", "an Excel workbook (XLSX)", &[XLSX, XLSM, XLTX], &["xlsx", "xlsm", "xltx", "xltm"]),
+            Self::Xlsx => {
+                row("xlsx", "an Excel workbook (XLSX)", &[XLSX, XLSM, XLTX], &["xlsx", "xlsm", "xltx", "xltm"])
+            }
             Self::Xls => row("xls", "an old Excel workbook (XLS)", &["application/vnd.ms-excel"], &["xls", "xlt"]),
             Self::Ods => row("ods", "an OpenDocument spreadsheet (ODS)", &[ODS, OTS], &["ods", "ots"]),
             Self::Html => row("html", "HTML", &["text/html", "application/xhtml+xml"], &["html", "htm", "xhtml"]),
             Self::Markdown => {
                 row("markdown", "Markdown", &["text/markdown", "text/x-markdown"], &["md", "markdown", "mkd"])
             }
-            Self::PlainText => row("plain_text", "plain text", &["text/plain"], &["txt", "text", "log", "csv", "tsv"]),
+            Self::PlainText => row("plain_text", "plain text", &["text/plain"], &["txt", "text", "log"]),
+            Self::Csv => row(
+                "csv",
+                "a table of values (CSV, TSV)",
+                &["text/csv", "text/tab-separated-values"],
+                &["csv", "tsv", "tab"],
+            ),
+            Self::Rtf => row("rtf", "rich text (RTF)", &["application/rtf", "text/rtf"], &["rtf"]),
+            Self::Epub => row("epub", "a book (EPUB)", &["application/epub+zip"], &["epub"]),
+            Self::Eml => row("eml", "a mail (EML)", &["message/rfc822"], &["eml", "mht", "mhtml"]),
+            Self::Msg => row("msg", "an Outlook mail (MSG)", &["application/vnd.ms-outlook"], &["msg"]),
         }
     }
 
@@ -117,6 +144,20 @@ impl FileKind {
         self.row().extensions[0]
     }
 
+    /// All extensions, without a dot; the usual one first.
+    pub fn extensions(self) -> &'static [&'static str] {
+        self.row().extensions
+    }
+
+    /// The extensions of all kinds for a sentence: “PDF, DOCX or TXT”.
+    pub fn listed() -> String {
+        let names = Self::ALL.map(|kind| kind.extension().to_uppercase());
+        match names.split_last() {
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+            None => String::new(),
+        }
+    }
+
     /// The kind that a media type without parameters declares. Any unknown `text/…` is plain text.
     pub fn from_media_type(media_type: &str) -> Option<Self> {
         let media_type = media_type.to_ascii_lowercase();
@@ -133,7 +174,7 @@ impl FileKind {
     /// Whether the file is text itself. Only its name and media type tell one kind of text from another.
     pub fn is_text(self) -> bool {
         match self {
-            Self::Html | Self::Markdown | Self::PlainText => true,
+            Self::Html | Self::Markdown | Self::PlainText | Self::Csv | Self::Eml => true,
             Self::Pdf
             | Self::Docx
             | Self::Pptx
@@ -141,7 +182,10 @@ impl FileKind {
             | Self::Odt
             | Self::Odp
             | Self::Xls
-            | Self::Ods => false,
+            | Self::Ods
+            | Self::Rtf
+            | Self::Epub
+            | Self::Msg => false,
         }
     }
 }
@@ -157,8 +201,9 @@ mod tests {
             assert_eq!(FileKind::from_media_type(kind.media_type()), Some(kind));
             assert_eq!(FileKind::from_extension(&kind.extension().to_uppercase()), Some(kind));
         }
-        assert_eq!(FileKind::from_media_type("text/csv"), Some(FileKind::PlainText));
+        assert_eq!(FileKind::from_media_type("text/x-c"), Some(FileKind::PlainText));
         assert_eq!(FileKind::from_media_type("application/zip"), None);
         assert_eq!(FileKind::from_extension("gz"), None);
+        assert!(FileKind::listed().ends_with(", EML or MSG"), "{}", FileKind::listed());
     }
 }

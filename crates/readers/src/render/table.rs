@@ -65,7 +65,11 @@ fn collect<'a>(blocks: &'a [Block], parts: &mut Vec<String>, nested: &mut Vec<&'
             BlockKind::Code(text) => parts.extend(text.lines().map(|line| format!("`{line}`"))),
             BlockKind::Quote(blocks) => collect(blocks, parts, nested),
             BlockKind::Page(_) => {}
-            BlockKind::Formula(_) | BlockKind::Footnote { .. } | BlockKind::Aside { .. } | BlockKind::Picture(_) => {
+            BlockKind::Formula(_)
+            | BlockKind::Footnote { .. }
+            | BlockKind::Aside { .. }
+            | BlockKind::Picture(_)
+            | BlockKind::Markdown(_) => {
                 let mut inner = Writer::default();
                 inner.block(&block.kind);
                 parts.push(inner.text.replace("\n> ", " ").replace('\n', " "));

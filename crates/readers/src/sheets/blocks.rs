@@ -196,7 +196,9 @@ fn block(part: Vec<Used>) -> Vec<Block> {
         }
     }
     let cells: usize = rows.iter().map(Vec::len).sum();
-    if columns.len() < 2 || rows.len().saturating_mul(columns.len()) > SMALL.max(cells.saturating_mul(MAX_PLACES_A_CELL)) {
+    if columns.len() < 2
+        || rows.len().saturating_mul(columns.len()) > SMALL.max(cells.saturating_mul(MAX_PLACES_A_CELL))
+    {
         return rows.into_iter().map(line).collect();
     }
     let titles = rows.iter().take_while(|row| is_title(row, &columns)).count();

@@ -230,7 +230,11 @@ mod tests {
             ("yyyy-mm-dd", 61.0, "1900-03-01"),
             ("yyyy-mm-dd", 1.0, "1900-01-01"),
             ("[$-409]d\\-mmm\\-yy;@", 46096.0, "15-Mar-26"),
-            ("\"At\"\\ h:mm\\ AM/PM\\ \"on\"\\ dddd\\ mmmm\\ d\",\"\\ yyyy", 46096.25, "At 6:00 AM on Sunday March 15, 2026"),
+            (
+                "\"At\"\\ h:mm\\ AM/PM\\ \"on\"\\ dddd\\ mmmm\\ d\",\"\\ yyyy",
+                46096.25,
+                "At 6:00 AM on Sunday March 15, 2026",
+            ),
             ("[$-F800]dddd, mmmm dd, yyyy", 46096.0, "Sunday, March 15, 2026"),
             ("yyyy\"年\"m\"月\"d\"日\"", 46096.0, "2026年3月15日"),
             ("yyyy-mm-dd", -1.0, "-1"),
@@ -263,7 +267,10 @@ mod tests {
 
     #[test]
     fn a_broken_format_shows_something() {
-        for code in ["\"", "\\", "[", "[>", "[$", "0;", ";;;;;;", "_", "*", "/", "0/", "/0", "E+", "0E+", "%", ".", ",", "0/0/0", "[h", "AM"] {
+        for code in [
+            "\"", "\\", "[", "[>", "[$", "0;", ";;;;;;", "_", "*", "/", "0/", "/0", "E+", "0E+", "%", ".", ",",
+            "0/0/0", "[h", "AM",
+        ] {
             for value in [0.0, -1.5, 1e308, 5e-324, 46096.5] {
                 let _ = shown(code, value);
             }

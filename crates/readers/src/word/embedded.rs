@@ -19,7 +19,7 @@ impl Reader<'_, '_> {
                 return Ok(document.blocks);
             }
         } else if !bytes.starts_with(b"{\\rtf")
-            && let Some(text) = text::decode(&bytes, None)
+            && let Some(text) = text::decode(&bytes, None, true)
         {
             if link.target.to_lowercase().ends_with(".txt") {
                 return Ok(text.split("\n\n").map(Block::paragraph).collect());
