@@ -118,7 +118,7 @@ fn pdf_start(bytes: &[u8], declared: &Declared) -> Option<usize> {
 fn zip_content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fault> {
     let kind = match Package::open(&bytes).and_then(|mut package| package.kind()) {
         Ok(kind) => kind,
-        Err(fault) if declared.is_office() => return Err(fault),
+        Err(fault) if declared.is_office() || matches!(fault, Fault::ArchiveTooLarge { .. }) => return Err(fault),
         Err(_) => None,
     };
     let Some(kind) = kind else {

@@ -42,7 +42,7 @@ use domain::{
 /// The hidden subcommand under which the executable runs [`run_child`].
 pub const CHILD_COMMAND: &str = "parse-child";
 
-/// Parses PDF, DOCX, PPTX, XLSX, HTML, Markdown and plain text, each file in a child process. There is one child per core at
+/// Parses PDF, DOCX, PPTX, XLSX, XLS, ODS, HTML, Markdown and plain text, each file in a child process. There is one child per core at
 /// a time. Other documents wait; the wait does not count for their time limit.
 #[derive(Debug)]
 pub struct LocalParser {

@@ -71,7 +71,9 @@ impl FileKind {
             Self::Pdf => row("pdf", "a PDF", &["application/pdf", "application/x-pdf"], &["pdf"]),
             Self::Docx => row("docx", "a Word document (DOCX)", &[DOCX], &["docx", "docm", "dotx"]),
             Self::Pptx => row("pptx", "a PowerPoint presentation (PPTX)", &[PPTX], &["pptx", "pptm", "ppsx"]),
-            Self::Xlsx => row("xlsx", "an Excel workbook (XLSX)", &[XLSX, XLSM, XLTX], &["xlsx", "xlsm", "xltx", "xltm"]),
+            Self::Xlsx => {
+                row("xlsx", "an Excel workbook (XLSX)", &[XLSX, XLSM, XLTX], &["xlsx", "xlsm", "xltx", "xltm"])
+            }
             Self::Xls => row("xls", "an old Excel workbook (XLS)", &["application/vnd.ms-excel"], &["xls", "xlt"]),
             Self::Ods => row("ods", "an OpenDocument spreadsheet (ODS)", &[ODS, OTS], &["ods", "ots"]),
             Self::Html => row("html", "HTML", &["text/html", "application/xhtml+xml"], &["html", "htm", "xhtml"]),

@@ -202,7 +202,9 @@ mod tests {
                 values.iter().enumerate().map(|(at, v)| format!("<c:pt idx=\"{at}\"><c:v>{v}</c:v></c:pt>")).collect();
             format!("<c:{tag}Cache>{points}</c:{tag}Cache>")
         };
-        let title = |text: &str| format!("<c:title><c:tx><c:rich><a:p><a:r><a:t>{text}</a:t></a:r></a:p></c:rich></c:tx></c:title>");
+        let title = |text: &str| {
+            format!("<c:title><c:tx><c:rich><a:p><a:r><a:t>{text}</a:t></a:r></a:p></c:rich></c:tx></c:title>")
+        };
         let series = |name: &str, values: &[&str]| {
             format!(
                 "<c:ser><c:tx><c:strRef><c:f>x</c:f>{}</c:strRef></c:tx><c:cat>{}</c:cat><c:val>{}</c:val></c:ser>",

@@ -81,7 +81,8 @@ pub(super) fn leave_out(sheet: &mut Sheet) -> usize {
         .merged
         .iter()
         .filter_map(|area| {
-            let ((top, bottom), (left, right)) = (rows.span(area.top, area.bottom)?, columns.span(area.left, area.right)?);
+            let ((top, bottom), (left, right)) =
+                (rows.span(area.top, area.bottom)?, columns.span(area.left, area.right)?);
             Some(Area { top, left, bottom, right })
         })
         .collect();

@@ -132,7 +132,8 @@ impl Reader<'_> {
             "table" => {
                 self.depth += 1;
                 if self.depth == 1 {
-                    let hidden = attribute(element, "style-name").is_some_and(|name| self.hidden_styles.contains(&name));
+                    let hidden =
+                        attribute(element, "style-name").is_some_and(|name| self.hidden_styles.contains(&name));
                     let name = attribute(element, "name").unwrap_or_default();
                     self.tables.push(Table { name, hidden, ..Table::default() });
                     (self.row, self.column) = (0, 0);
@@ -232,7 +233,11 @@ impl Reader<'_> {
         self.row = row.saturating_add(count);
         let line = std::mem::take(&mut self.line);
         let cells = u32::try_from(line.len()).unwrap_or(u32::MAX).max(1);
-        let times = if line.is_empty() { 0 } else { count.min((MAX_REPEATED - self.repeated.min(MAX_REPEATED)) / cells).max(1) };
+        let times = if line.is_empty() {
+            0
+        } else {
+            count.min((MAX_REPEATED - self.repeated.min(MAX_REPEATED)) / cells).max(1)
+        };
         self.repeated = self.repeated.saturating_add(times.saturating_sub(1).saturating_mul(cells));
         for at in (row.saturating_add(1)..).take(usize::try_from(times.saturating_sub(1)).unwrap_or(0)) {
             for cell in &line {

@@ -66,7 +66,9 @@ impl Open {
                 self.comments.push((String::new(), String::new()));
             }
             "creator" | "title" | "desc" => self.other = Some(String::new()),
-            "frame" | "custom-shape" | "rect" | "ellipse" | "line" | "connector" | "polygon" | "path" => self.frames += 1,
+            "frame" | "custom-shape" | "rect" | "ellipse" | "line" | "connector" | "polygon" | "path" => {
+                self.frames += 1
+            }
             "image" => self.images += 1,
             "object" => self.objects.extend(attribute(element, "href")),
             _ => {}

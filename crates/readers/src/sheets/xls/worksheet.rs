@@ -10,8 +10,7 @@ use crate::{
 use domain::document::Block;
 
 /// The class of a link to a URL.
-const URL: [u8; 16] =
-    [0xe0, 0xc9, 0xea, 0x79, 0xf9, 0xba, 0xce, 0x11, 0x8c, 0x82, 0x00, 0xaa, 0x00, 0x4b, 0xa9, 0x0b];
+const URL: [u8; 16] = [0xe0, 0xc9, 0xea, 0x79, 0xf9, 0xba, 0xce, 0x11, 0x8c, 0x82, 0x00, 0xaa, 0x00, 0x4b, 0xa9, 0x0b];
 /// A comment's text box.
 const NOTE: u16 = 0x19;
 
@@ -162,7 +161,11 @@ impl Reader<'_> {
                     (NOTE, id) => drop(self.notes.insert(id, text)),
                     _ if text.trim().is_empty() => {}
                     // Where the box stands is not read.
-                    _ => self.sheet.placed.push(Placed { row: u32::MAX, column: 0, blocks: vec![Block::paragraph(text)] }),
+                    _ => self.sheet.placed.push(Placed {
+                        row: u32::MAX,
+                        column: 0,
+                        blocks: vec![Block::paragraph(text)],
+                    }),
                 }
             }
             0x001c if self.shared.unicode => {
@@ -233,11 +236,8 @@ fn area(data: &mut Data<'_>) -> Option<Area> {
 
 /// A number in 30 bits: whole or the front of a float, perhaps times 100.
 fn packed(value: u32) -> f64 {
-    let number = if value & 2 == 0 {
-        f64::from_bits(u64::from(value & !3) << 32)
-    } else {
-        f64::from(value.cast_signed() >> 2)
-    };
+    let number =
+        if value & 2 == 0 { f64::from_bits(u64::from(value & !3) << 32) } else { f64::from(value.cast_signed() >> 2) };
     if value & 1 == 0 { number } else { number / 100.0 }
 }
 

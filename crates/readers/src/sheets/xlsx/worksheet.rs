@@ -19,8 +19,7 @@ pub(super) fn read(
     relationships: &[Relationship],
     budget: &mut Budget,
 ) -> Result<Sheet, Fault> {
-    let targets =
-        relationships.iter().filter(|link| link.external).map(|link| (&*link.id, &*link.target)).collect();
+    let targets = relationships.iter().filter(|link| link.external).map(|link| (&*link.id, &*link.target)).collect();
     let mut reader = Reader {
         shared,
         targets,
