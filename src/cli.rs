@@ -261,6 +261,9 @@ pub enum KeyScope {
 /// `app parse`.
 #[derive(Debug, Args)]
 pub struct ParseArgs {
+    /// Also print, as one line of JSON on stderr, what the file is, how its pages were read and what was left out
+    #[arg(long)]
+    pub report: bool,
     /// The file
     pub file: PathBuf,
 }

@@ -2,10 +2,13 @@
 
 use std::{fs, io, path::Path, process::ExitCode};
 
+use anyhow::anyhow;
+use serde_json::json;
+
 use crate::cli::ParseArgs;
 use client::render;
 use config::{Config, Role, Sources};
-use domain::{Code, Failure, ports::Parser};
+use domain::{Code, Failure, ports::Parser, record::ReadingRecord};
 use readers::LocalParser;
 
 /// Parses the file as a worker does, and prints the markdown.
@@ -19,9 +22,15 @@ pub fn run(args: ParseArgs, sources: &Sources) -> anyhow::Result<ExitCode> {
     client::run(async move {
         expect_a_file(&args.file)?;
         let parser = LocalParser::default();
-        let document = parser.parse(&args.file, "", &filename, limits).await?;
+        let parsed = parser.parse(&args.file, "", &filename, limits).await;
+        let document = parsed.map_err(|failure| anyhow!("{} [{}]", failure.message, failure.code.as_str()))?;
         render::print(&document.markdown)?;
-        document.notices.iter().for_each(|notice| eprintln!("{notice}"));
+        if args.report {
+            let record = ReadingRecord::new(parser.name(), &document);
+            eprintln!("{}", json!({ "kind": document.kind, "record": record }));
+        } else {
+            document.notices.iter().for_each(|notice| eprintln!("{notice}"));
+        }
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -1,6 +1,6 @@
 //! The vocabulary of all crates: ids, statuses, states and steps of a job, leases, retries, failures and their codes.
 //!
-//! [`ports`] has the traits for external services; [`document`] the blocks that readers make of files; [`markdown`] the
+//! [`ports`] has the traits for external services; [`document`] the blocks that readers make of files; [`record`] how that went; [`markdown`] the
 //! rules for parsed text; [`build_info`] the version and
 //! commit of this build; [`callback`] creates and checks the URLs that a provider calls.
 //!
@@ -21,6 +21,7 @@ mod outcome;
 pub mod ports;
 mod printable;
 pub mod progress;
+pub mod record;
 mod retry;
 pub mod signing_keys;
 mod step;

@@ -22,6 +22,7 @@ const EVENT_TYPES: &[&str] = &[
     "cancelled",
     "redriven",
     "finalized",
+    "partly_read",
 ];
 
 /// Types that the contract shows as an enum of names.

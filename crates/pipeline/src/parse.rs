@@ -8,10 +8,10 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::{JobMemory, Pipeline, remote::Reading, verify::Found};
-use domain::{Code, Lease, Outcome, Status, Step, StepError, ports::ParsedDocument};
+use domain::{Code, Lease, Outcome, Status, Step, StepError, record::ReadingRecord};
 use store::{
     jobs::{advance_job, finish_duplicate},
-    work::get_work_document,
+    work::{get_work_document, insert_partly_read},
 };
 
 impl Pipeline {
@@ -35,21 +35,37 @@ impl Pipeline {
             let reading = Reading { file: &file, kind, done, began };
             return self.start_remote_parse(remote, lease, reading, memory).await;
         }
-        let ParsedDocument { markdown, pages, kind, notices } = parsed.map_err(|failure| {
+        let parsed = parsed.map_err(|failure| {
             if failure.code == Code::TypeMismatch { memory.mismatch(&document, failure) } else { failure.into() }
         })?;
-        self.save_parsed(lease, kind.as_str(), self.parser.name(), pages, &markdown).await?;
-        memory.markdown = Some(markdown);
-        let conn = self.db.get().await?;
-        advance_job(
-            &conn,
-            lease,
-            done,
-            Status::Parsed,
-            &json!({ "pages": pages, "notices": notices }),
-            began.elapsed(),
-        )
-        .await?;
+        let record = ReadingRecord::new(self.parser.name(), &parsed);
+        self.save_parsed(lease, parsed.kind.as_str(), &record, &parsed.markdown).await?;
+        self.advance_parsed(lease, done, &record, began).await?;
+        memory.markdown = Some(parsed.markdown);
         Ok(Outcome::Advanced(Status::Parsed))
+    }
+    /// Writes the checkpoint, and with it a warning if pages could not be read.
+    async fn advance_parsed(
+        &self,
+        lease: &Lease,
+        done: Step,
+        record: &ReadingRecord,
+        began: Instant,
+    ) -> Result<(), StepError> {
+        let progress = json!({ "pages": record.pages });
+        let warning = json!({ "pages": record.pages, "failed": record.failed, "message": record.notices.join(" ") });
+        self.db
+            .run_tx("advance_parsed", |tx| {
+                let (progress, warning) = (&progress, &warning);
+                Box::pin(async move {
+                    advance_job(&tx, lease, done, Status::Parsed, progress, began.elapsed()).await?;
+                    if record.failed > 0 {
+                        insert_partly_read(&tx, lease.fence, warning).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(())
     }
 }

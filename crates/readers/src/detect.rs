@@ -151,7 +151,7 @@ const PAGE_BEGINS_WITHIN_BYTES: usize = 4096;
 fn zip_content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fault> {
     let kind = match Package::open(&bytes).and_then(|mut package| kind_of(&mut package)) {
         Ok(kind) => kind,
-        Err(fault) if declared.is_zip() => return Err(fault),
+        Err(fault) if declared.is_zip() || matches!(fault, Fault::ArchiveTooLarge { .. }) => return Err(fault),
         Err(_) => None,
     };
     let Some(kind) = kind else {

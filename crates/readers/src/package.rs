@@ -82,14 +82,15 @@ impl<'a> Package<'a> {
         }
         let Some(types) = self.xml("[Content_Types].xml")? else { return Ok(None) };
         let mut kind = None;
-        for_each_start(&types, |element| {
+        // A damaged list of types is no reason to read nothing.
+        let _damaged = for_each_start(&types, |element| {
             let content = attribute(element, "ContentType").unwrap_or_default();
             if content.ends_with(".main+xml") {
                 kind = kind.or_else(|| kind_of_main(&content));
             }
-        })?;
+        });
         let by_folder = [("word/", FileKind::Docx), ("ppt/", FileKind::Pptx), ("xl/", FileKind::Xlsx)];
-        let holds = |folder: &str| self.parts.keys().any(|name| name.starts_with(folder) && name.ends_with(".xml"));
+        let holds = |folder: &str| self.names().any(|name| name.starts_with(folder) && name.ends_with(".xml"));
         Ok(kind.or_else(|| by_folder.into_iter().find(|(folder, _)| holds(folder)).map(|(_, kind)| kind)))
     }
 

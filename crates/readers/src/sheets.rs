@@ -77,23 +77,30 @@ struct Sheet {
     pictures: usize,
 }
 
-/// What the text may still grow by, so that a sheet of ten million cells ends early.
+/// What text and memory may still grow by, so that a sheet of ten million cells ends before its tables are built.
 struct Budget {
-    left: u64,
-    limit_bytes: u64,
+    text_left: u64,
+    memory_left: u64,
+    limits: ParseLimits,
 }
 
 impl Budget {
     /// A cell's share of a table besides its text: a bar and blanks.
-    const CELL: u64 = 3;
+    const CELL_TEXT: u64 = 3;
+    /// What a cell of a table needs while it is laid out and rendered, in bytes, besides its text (measured).
+    const CELL_MEMORY: u64 = 300;
 
     fn new(limits: &ParseLimits) -> Self {
-        Self { left: limits.output_bytes, limit_bytes: limits.output_bytes }
+        // Half of the memory is for everything else: the program, the file, the rendered text.
+        Self { text_left: limits.output_bytes, memory_left: limits.memory_bytes / 2, limits: *limits }
     }
 
     fn take(&mut self, text: &str) -> Result<(), Fault> {
-        let cost = Self::CELL + text.len() as u64;
-        self.left = self.left.checked_sub(cost).ok_or(Fault::OutputLimit { limit_bytes: self.limit_bytes })?;
+        let (length, limits) = (text.len() as u64, self.limits);
+        let left = self.text_left.checked_sub(Self::CELL_TEXT + length);
+        self.text_left = left.ok_or(Fault::OutputLimit { limit_bytes: limits.output_bytes })?;
+        let left = self.memory_left.checked_sub(Self::CELL_MEMORY + length);
+        self.memory_left = left.ok_or(Fault::Memory { limit_bytes: limits.memory_bytes })?;
         Ok(())
     }
 }
@@ -197,18 +204,4 @@ fn area_of(reference: &str) -> Option<Area> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_name_cells() {
-        for (text, place) in [("A1", (0, 0)), ("Z9", (8, 25)), ("AA10", (9, 26)), ("XFD1048576", (1_048_575, 16_383))] {
-            assert_eq!(cell_at(text), Some(place));
-            assert_eq!(address(place.0, place.1), text);
-        }
-        assert_eq!(area_of("$B$2:D4"), Some(Area { top: 1, left: 1, bottom: 3, right: 3 }));
-        for broken in ["", "A", "1", "A0", "AAAAAAAAAA1", "A99999999999", "é1"] {
-            assert_eq!(cell_at(broken), None, "{broken}");
-        }
-    }
-}
+mod tests;

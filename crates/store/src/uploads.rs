@@ -312,7 +312,7 @@ INSERT INTO upload_pipeline.documents
 VALUES ($1, $2, $3, $4, $5, $6, $7, 'uploaded')
 ON CONFLICT (document_id) DO UPDATE
 SET filename = excluded.filename, mime = excluded.mime, bytes_len = excluded.bytes_len, raw_path = excluded.raw_path,
-    parsed_path = NULL, parsed_sha256 = NULL, kind = NULL, parser = NULL, page_count = NULL,
+    parsed_path = NULL, parsed_sha256 = NULL, kind = NULL, parser = NULL, page_count = NULL, record = NULL,
     processing_status = excluded.processing_status, updated_at = now()",
         &[
             &document_id.0,

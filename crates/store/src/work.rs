@@ -1,6 +1,8 @@
 //! The table `documents`, as a worker reads and writes it.
 
 use super::jobs::{FENCED, lock_lease};
+use serde_json::Value;
+
 use domain::Fence;
 use pg::{DbError, Session, row_type};
 
@@ -73,6 +75,8 @@ pub struct ParsedFacts<'a> {
     pub parser: &'a str,
     /// Pages, slides or sheets.
     pub page_count: i32,
+    /// How it was read, as JSON.
+    pub record: &'a Value,
 }
 
 /// Writes where the markdown will be stored, before its first byte, so that deleting the document finds it. The
@@ -100,10 +104,24 @@ kept AS (
   WHERE u.storage_key = o.raw_path
 )
 UPDATE upload_pipeline.documents AS d
-SET parsed_path = $2, kind = $3, parser = $4, page_count = $5, parsed_sha256 = NULL, updated_at = now()
+SET parsed_path = $2, kind = $3, parser = $4, page_count = $5, record = $6, parsed_sha256 = NULL, updated_at = now()
 FROM older AS o
 WHERE d.document_id = o.document_id",
-        &[&fence.job_id.0, &facts.parsed_path, &facts.kind, &facts.parser, &facts.page_count],
+        &[&fence.job_id.0, &facts.parsed_path, &facts.kind, &facts.parser, &facts.page_count, &facts.record],
+    )
+    .await
+    .map(drop)
+}
+
+/// Writes the warning that pages of the document could not be read.
+pub async fn insert_partly_read(tx: &impl Session, fence: Fence, payload: &Value) -> Result<(), DbError> {
+    tx.run(
+        "-- insert_partly_read
+INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
+SELECT j.job_id, j.document_id, 'partly_read', 'warn', 'partly_read', $2, j.correlation_id
+FROM upload_pipeline.upload_jobs AS j
+WHERE j.job_id = $1",
+        &[&fence.job_id.0, &payload],
     )
     .await
     .map(drop)

@@ -256,6 +256,8 @@ fn document_view(document: Document) -> DocumentView {
         processing_status: document.processing_status,
         kind: document.kind,
         page_count: document.page_count,
+        // A record that a newer build wrote may have another form.
+        record: document.record.and_then(|record| serde_json::from_value(record).ok()),
         chunks: document.chunks,
         job_id: document.job_id.map(|id| id.0),
         created_at: document.created_at,

@@ -10,6 +10,14 @@ pub(super) fn paragraph(text: &[Inline]) -> String {
     lines.iter().map(|line| at_line_start(line)).collect::<Vec<_>>().join("\n")
 }
 
+/// The lines of a table's cell, where nothing begins a block of its own.
+pub(super) fn in_cell(text: &[Inline]) -> String {
+    let mut out = String::new();
+    write(&mut out, text);
+    let lines: Vec<String> = out.split('\n').map(one_space).filter(|line| !line.is_empty()).collect();
+    lines.join("<br>")
+}
+
 /// The text on one line.
 pub(super) fn on_one_line(text: &[Inline]) -> String {
     let mut out = String::new();

@@ -52,7 +52,7 @@ fn collect<'a>(blocks: &'a [Block], parts: &mut Vec<String>, nested: &mut Vec<&'
         match &block.kind {
             BlockKind::Table(table) => nested.push(table),
             BlockKind::Heading { text, .. } => parts.push(inline::on_one_line(text)),
-            BlockKind::Paragraph(text) => parts.push(inline::paragraph(text).replace('\n', "<br>")),
+            BlockKind::Paragraph(text) => parts.push(inline::in_cell(text)),
             BlockKind::List(items) => {
                 for item in items {
                     let from = parts.len();

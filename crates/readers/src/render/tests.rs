@@ -107,6 +107,12 @@ fn empty_rows_and_columns_are_left_out() {
 }
 
 #[test]
+fn nothing_in_a_cell_begins_a_block() {
+    let rows = vec![row(&["a", "b"]), row(&["1. one", "- two"]), row(&["|", "# x"])];
+    assert_eq!(one(table(1, rows)), "| a | b |\n| --- | --- |\n| 1. one | - two |\n| \\| | # x |\n");
+}
+
+#[test]
 fn a_title_over_the_whole_table_stands_above_it() {
     let rows = vec![vec![cell("Sales", 2, 1)], row(&["Year", "Ducks"]), row(&["2031", "120"])];
     assert_eq!(one(table(2, rows)), "Sales\n\n| Year | Ducks |\n| --- | --- |\n| 2031 | 120 |\n");

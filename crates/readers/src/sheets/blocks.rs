@@ -109,7 +109,7 @@ fn goes_on(table: &[Used], group: &[Used]) -> bool {
     if columns.len() < 2 || own.len() < 2 || !own.is_subset(&columns) {
         return false;
     }
-    !has_head(group) && !(first_full_row(table).iter().all(|used| used.cell.bold) && is_bold_head(group))
+    !(has_head(group) || first_full_row(table).iter().all(|used| used.cell.bold) && is_bold_head(group))
 }
 
 /// Whether the first row of several cells holds texts only, above a row with a number.
@@ -202,7 +202,8 @@ fn block(part: Vec<Used>) -> Vec<Block> {
         return rows.into_iter().map(line).collect();
     }
     let titles = rows.iter().take_while(|row| is_title(row, &columns)).count();
-    if titles == rows.len() {
+    // Cells that stand alone in their rows are lines, wherever they stand.
+    if rows.iter().all(|row| row.len() == 1) {
         return rows.into_iter().map(line).collect();
     }
     let body = rows.split_off(titles);

@@ -25,6 +25,9 @@ pub(crate) struct Format {
 impl Format {
     /// Reads a format code.
     pub(crate) fn parse(code: &str) -> Self {
+        if code.trim().is_empty() {
+            return Self::default();
+        }
         let code: Vec<char> = code.chars().take(MAX_CODE_CHARS).collect();
         let mut sections = code::sections(&code);
         sections.truncate(4);
@@ -251,7 +254,7 @@ mod tests {
         for (value, wanted) in [
             (0.1 + 0.2, "0.3"),
             (1.0 / 3.0, "0.333333333"),
-            (3.141_592_653_589_79, "3.141592654"),
+            (2.345_678_901_234_5, "2.345678901"),
             (1_234_567_890_123_456.0, "1234567890123456"),
             (1.5e20, "1.5E+20"),
             (1.23e-6, "1.23E-06"),

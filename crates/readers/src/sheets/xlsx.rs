@@ -34,7 +34,7 @@ struct Shared {
 pub(crate) fn read(bytes: &[u8], limits: &ParseLimits) -> Result<Document, Fault> {
     let mut package = Package::open(bytes)?;
     let root = package.relationships("")?;
-    let main = target(&root, "officeDocument").unwrap_or("xl/workbook.xml").to_owned();
+    let main = target(&root, "officeDocument").filter(|part| package.has(part)).unwrap_or("xl/workbook.xml").to_owned();
     let (sheets, since_1904) = workbook(&mut package, &main)?;
     let relationships = package.relationships(&main)?;
     let shared = shared(&mut package, &relationships, since_1904)?;
@@ -83,16 +83,16 @@ fn is_true(value: Option<String>) -> bool {
 fn shared(package: &mut Package<'_>, relationships: &[Relationship], since_1904: bool) -> Result<Shared, Fault> {
     let mut out =
         Shared { strings: Strings::default(), styles: Styles::default(), since_1904, persons: HashMap::new() };
-    if let Some(part) = target(relationships, "sharedStrings") {
-        if let Some(part) = package.stream(part)? {
-            out.strings = Strings::read(part)?;
-        }
+    if let Some(part) = target(relationships, "sharedStrings")
+        && let Some(part) = package.stream(part)?
+    {
+        out.strings = Strings::read(part)?;
     }
-    if let Some(part) = target(relationships, "styles") {
-        if let Some(part) = package.stream(part)? {
-            // Without styles values still show, so a damaged part is no reason to read nothing.
-            out.styles = Styles::read(part).unwrap_or_default();
-        }
+    if let Some(part) = target(relationships, "styles")
+        && let Some(part) = package.stream(part)?
+    {
+        // Without styles values still show, so a damaged part is no reason to read nothing.
+        out.styles = Styles::read(part).unwrap_or_default();
     }
     for part in relationships.iter().filter(|relationship| relationship.kind == "person") {
         if let Some(part) = package.stream(&part.target)? {

@@ -26,7 +26,7 @@ const DAYS_TO_1904: f64 = 1462.0;
 pub(super) fn render(section: &Section, value: f64, since_1904: bool) -> Option<String> {
     let elapsed = section.tokens.iter().any(|token| matches!(token, Token::Elapsed(..)));
     let days = if since_1904 && !elapsed { value + DAYS_TO_1904 } else { value };
-    if !(0.0..END).contains(&days) && !(elapsed && days.abs() < END) {
+    if !((0.0..END).contains(&days) || elapsed && days.abs() < END) {
         return None;
     }
     let fraction = section.tokens.iter().find_map(|token| match token {

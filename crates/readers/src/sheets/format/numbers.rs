@@ -81,7 +81,7 @@ pub(crate) fn general(value: f64) -> String {
     if size == 0.0 {
         return "0".to_owned();
     }
-    if size >= WHOLE || size < 1e-5 {
+    if !(1e-5..WHOLE).contains(&size) {
         let text = format!("{size:.5e}");
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');

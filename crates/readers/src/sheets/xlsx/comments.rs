@@ -64,7 +64,9 @@ pub(super) fn threads(
     walk(part, |piece| {
         match piece {
             Xml::Start("threadedComment", element) => {
-                let by = attribute(element, "personId").and_then(|id| persons.get(&id).cloned()).unwrap_or_default();
+                let name = attribute(element, "personId").and_then(|id| persons.get(&id).cloned());
+                let at = attribute(element, "dT").and_then(|at| Some(at.get(..16)?.replace('T', " ")));
+                let by = name.into_iter().chain(at).collect::<Vec<_>>().join(", ");
                 let place = attribute(element, "ref").and_then(|reference| cell_at(&reference));
                 comment = place.map(|(row, column)| Comment { row, column, by, text: String::new() });
             }

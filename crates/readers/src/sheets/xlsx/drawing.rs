@@ -92,11 +92,20 @@ fn properties(element: &BytesStart<'_>, anchor: &mut Anchor) -> bool {
         anchor.pictures = anchor.pictures.saturating_sub(1);
         return true;
     }
-    if let Some(description) = attribute(element, "descr").filter(|text| !text.trim().is_empty()) {
+    let description = attribute(element, "descr").as_deref().and_then(described);
+    if let Some(description) = description {
         anchor.pictures = anchor.pictures.saturating_sub(1);
         anchor.descriptions.push(description);
     }
     false
+}
+
+/// A description without the remarks of the program that made it; `None` if it says nothing.
+fn described(text: &str) -> Option<String> {
+    let automatic = |line: &&str| !line.trim().to_lowercase().ends_with("automatically generated");
+    let text = text.lines().filter(automatic).collect::<Vec<_>>().join(" ").trim().to_owned();
+    let says = !text.is_empty() && !["picture", "image"].contains(&&*text.to_lowercase());
+    says.then_some(text)
 }
 
 /// The paragraphs of a part that holds text of drawings.
