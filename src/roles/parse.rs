@@ -1,29 +1,45 @@
-//! `app parse FILE`: prints the markdown that search will see.
+//! `app parse FILE`: prints the markdown that search will see. `app parse --kinds`: which files can be read.
 
 use std::{fs, io, path::Path, process::ExitCode};
 
 use crate::cli::ParseArgs;
 use client::render;
 use config::{Config, Role, Sources};
-use domain::{Code, Failure, ports::Parser};
+use domain::{
+    Code, Failure,
+    ports::{FileKind, Parser},
+};
 use readers::LocalParser;
 
-/// Parses the file as a worker does, and prints the markdown.
+/// Parses the file as a worker does, and prints the markdown; or prints the table of kinds.
 ///
 /// # Errors
 ///
 /// The file cannot be read, or the parser's failure.
 pub fn run(args: ParseArgs, sources: &Sources) -> anyhow::Result<ExitCode> {
+    let Some(file) = args.file else {
+        render::print(&kinds())?;
+        return Ok(ExitCode::SUCCESS);
+    };
     let limits = Config::load(Role::Client, sources)?.parser.limits();
-    let filename = args.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let filename = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     client::run(async move {
-        expect_a_file(&args.file)?;
+        expect_a_file(&file)?;
         let parser = LocalParser::default();
-        let document = parser.parse(&args.file, "", &filename, limits).await?;
+        let document = parser.parse(&file, "", &filename, limits).await?;
         render::print(&document.markdown)?;
         document.notices.iter().for_each(|notice| eprintln!("{notice}"));
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// A line for each kind of file: its extensions, its media type and what it is.
+fn kinds() -> String {
+    let line = |kind: FileKind| {
+        let extensions = kind.extensions().join(", ");
+        format!("{extensions:<20} {:<73} {}\n", kind.media_type(), kind.description())
+    };
+    FileKind::ALL.map(line).concat()
 }
 
 /// Checks the file here, because the child's failure would say that the file is tried again.
@@ -43,6 +59,13 @@ fn expect_a_file(path: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_has_a_line() {
+        let table = kinds();
+        assert_eq!(table.lines().count(), FileKind::ALL.len());
+        assert!(table.lines().any(|line| line.starts_with("eml, mht") && line.contains(" message/rfc822 ")), "{table}");
+    }
 
     #[test]
     fn what_is_no_file_is_named_with_what_to_do_and_not_tried_again() {
