@@ -10,6 +10,8 @@ use domain::{document::Inline, markdown, ports::ParseLimits};
 /// How much of a file tells what parts its values, in bytes and rows.
 const SAMPLE_BYTES: usize = 64 << 10;
 const SAMPLE_ROWS: usize = 200;
+/// How many values more than usual a row may have to widen the table.
+const MAX_SURPLUS: usize = 16;
 /// A value with more lines than this began with a stray quotation mark.
 const MAX_LINES: usize = 200;
 
@@ -19,10 +21,18 @@ pub(super) fn read(text: &str, limits: &ParseLimits) -> Result<Reading, Fault> {
     let Some(delimiter) = named.or_else(|| delimiter(text)) else {
         return Ok(Reading::Markdown { text: markdown::tidy(text), pages: 0 });
     };
-    let stray = reader(text, delimiter, true).into_byte_records().flatten().any(|row| row.iter().any(is_long));
-    let mut table = Rows { out: String::new(), row: 0, width: width(text, delimiter) };
-    let mut rows = reader(text, delimiter, !stray);
+    let usual = usual(&widths(text, delimiter)).0;
     let mut row = ByteRecord::new();
+    let (mut stray, mut widest) = (false, usual);
+    let mut rows = reader(text, delimiter, true);
+    while rows.read_byte_record(&mut row).is_ok_and(|more| more) {
+        stray |= row.iter().any(is_long);
+        if row.len() <= usual + MAX_SURPLUS {
+            widest = widest.max(row.iter().rposition(|value| !value.trim_ascii().is_empty()).map_or(0, |at| at + 1));
+        }
+    }
+    let mut table = Rows { out: String::new(), row: 0, width: if stray { usual } else { widest } };
+    let mut rows = reader(text, delimiter, !stray);
     while rows.read_byte_record(&mut row).is_ok_and(|more| more) {
         table.push(&row);
         check_output(limits, table.out.len())?;
@@ -67,10 +77,6 @@ fn usual(widths: &[usize]) -> (usize, usize) {
     widths.iter().map(|&width| (width, count(width))).max_by_key(|&(width, count)| (count, width)).unwrap_or((0, 0))
 }
 
-fn width(text: &str, delimiter: u8) -> usize {
-    usual(&widths(text, delimiter)).0
-}
-
 /// What parts the values: what gives most rows the same number of them, and most values.
 fn delimiter(text: &str) -> Option<u8> {
     let of = |delimiter: u8| {
@@ -90,7 +96,7 @@ struct Rows {
     out: String,
     /// Rows that were written.
     row: usize,
-    /// Values of most rows.
+    /// Places of the table.
     width: usize,
 }
 
@@ -109,10 +115,8 @@ impl Rows {
         if self.row == 0 && !self.out.is_empty() {
             self.out.push('\n');
         }
-        // A table's rows have as many places as its head.
-        let places = if self.row == 0 { self.width.max(values.len()) } else { self.width.max(1) };
         let last = values.iter().rposition(|value| !value.is_empty()).map_or(0, |at| at + 1);
-        self.width = if self.row == 0 { places } else { self.width };
+        let places = self.width.max(1);
         self.out.push('|');
         for at in 0..places.max(last) {
             let value = values.get(at).map(String::as_str).unwrap_or_default();
@@ -170,7 +174,7 @@ mod tests {
     fn words_above_and_empty_rows_are_no_rows() {
         assert_eq!(
             table("Report\n,,\na,b,c\n\n1,2\n1,2,3,4\n5,6,7\n"),
-            "Report\n\n| a | b | c |\n| --- | --- | --- |\n| 1 | 2 |  |\n| 1 | 2 | 3 | 4 |\n| 5 | 6 | 7 |\n"
+            "Report\n\n| a | b | c |  |\n| --- | --- | --- | --- |\n| 1 | 2 |  |  |\n| 1 | 2 | 3 | 4 |\n| 5 | 6 | 7 |  |\n"
         );
     }
 

@@ -85,8 +85,8 @@ impl Declared {
 
     /// Whether the file is a mail: it is declared as one, or as nothing, and begins as one.
     fn is_mail(&self, bytes: &[u8]) -> bool {
-        let declared = |kind: FileKind| kind == FileKind::Eml;
-        (self.kinds().any(declared) || self.kinds().next().is_none()) && mail::begins_like_mail(bytes)
+        let declared = self.kinds().any(|kind| kind == FileKind::Eml);
+        (declared || !self.is_known()) && mail::begins_like_mail(bytes, declared)
     }
 
     /// The kind of a text: as the extension declares, else the media type, else HTML if it begins as HTML does.

@@ -184,6 +184,26 @@ mod tests {
     }
 
     #[test]
+    fn the_letters_of_a_sentence_tell_its_encoding() {
+        for (label, text) in [
+            ("gbk", "公司规定：员工每年享有十五天带薪年假，需要提前两周申请。"),
+            ("big5", "公司規定：員工每年享有十五天帶薪年假，需要提前兩週申請。"),
+            ("shift_jis", "社員は年に十五日の有給休暇があります。"),
+            ("euc-jp", "社員は年に十五日の有給休暇があります。"),
+            ("euc-kr", "직원은 매년 십오 일의 유급 휴가를 받습니다."),
+            ("windows-1251", "Правила: сотрудник имеет пятнадцать дней отпуска в год."),
+            ("koi8-r", "Правила: сотрудник имеет пятнадцать дней отпуска в год."),
+            ("windows-1253", "Οι εργαζόμενοι έχουν δεκαπέντε ημέρες άδεια τον χρόνο."),
+            ("windows-1250", "Pracownik ma piętnaście dni urlopu w roku; wniosek składa się na dwa tygodnie wcześniej."),
+            ("windows-1255", "לעובד חמישה עשר ימי חופשה בשנה."),
+            ("windows-1252", "La période d’essai dure trois mois – à l’école aussi."),
+        ] {
+            let (bytes, _, lossy) = Encoding::for_label(label.as_bytes()).unwrap().encode(text);
+            assert!(!lossy && decoded(&bytes) == text, "{label}: {}", decoded(&bytes));
+        }
+    }
+
+    #[test]
     fn text_with_one_bad_byte_is_still_utf8() {
         let mut bytes = "äöü ".repeat(20).into_bytes();
         bytes.push(0xff);

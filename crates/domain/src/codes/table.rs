@@ -147,7 +147,7 @@ codes! {
         /// `kind` is no kind of file.
         /// Send one of the kinds that `detail` names.
         KindInvalid = "kind_invalid", http [400], at "`GET /documents`",
-            say "`kind` must be pdf, docx, pptx, xlsx, html, markdown or plain_text.";
+            say "There is no such kind; this build knows pdf, docx, html.";
         /// A moment is not written as RFC 3339 says.
         /// Send moments such as 2026-11-22T09:30:00Z.
         TimeInvalid = "time_invalid", http [400], at "`GET /jobs`";
@@ -311,9 +311,10 @@ codes! {
         /// The bytes have another SHA-256 than the one announced.
         /// Send the file that was announced, or announce this one.
         HashMismatch = "hash_mismatch", http [422], class Document, at "`PUT` of an upload; parse";
-        /// `text` is empty.
+        /// `text` is empty, or a file holds only blanks.
         /// Send some text.
-        TextEmpty = "text_empty", http [422], class Document, at "`POST /documents` with a text; validate, chunk";
+        TextEmpty = "text_empty", http [422], class Document, at "`POST /documents` with a text; parse, validate, chunk",
+            say "`text` is empty. Send some text.";
         /// The bytes did not come before the upload expired.
         /// Upload the file again.
         UploadExpired = "upload_expired", class Document, at "parse";
@@ -324,7 +325,7 @@ codes! {
         /// Upload the right file, or name its real type.
         TypeMismatch = "type_mismatch", class Document, at "parse";
         /// Files of this type are not parsed here.
-        /// Upload PDF, DOCX, PPTX, XLSX, HTML, Markdown or text.
+        /// Upload a file of a kind that `app parse --kinds` lists.
         UnsupportedType = "unsupported_type", class Document, at "parse";
         /// The file ends too early.
         /// Upload it again from its source.

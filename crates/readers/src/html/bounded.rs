@@ -25,8 +25,8 @@ use super::tree::{Handle, Sink, Tree, is_void};
 
 /// How deep elements may be nested; browsers stop at 512.
 const MAX_DEPTH: u32 = 256;
-/// The most nodes of a tree: about 400 MB.
-const MAX_NODES: usize = 3_000_000;
+/// The most nodes of a tree: about 200 MB.
+const MAX_NODES: usize = 2_000_000;
 
 /// The page's tree, and how many elements were dropped. `xml`: a tag such as `<title/>` has no content.
 pub(super) fn parse(html: &str, xml: bool) -> (Tree, usize) {

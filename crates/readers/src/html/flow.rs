@@ -17,6 +17,8 @@ pub(super) struct Reader<'a> {
     /// By node: whether a block is in it.
     holds_block: Vec<bool>,
     pub(super) depth: usize,
+    /// The styles that the words being read stand in.
+    pub(super) styles: u8,
     /// Whether there was a heading of level 1.
     pub(super) has_main_heading: bool,
     /// Hidden elements with text.
@@ -63,7 +65,7 @@ impl<'a> Reader<'a> {
                 above = tree.parent(at);
             }
         }
-        Self { tree, holds_block, depth: 0, has_main_heading: false, hidden: 0, pictures: 0, deep: 0 }
+        Self { tree, holds_block, depth: 0, styles: 0, has_main_heading: false, hidden: 0, pictures: 0, deep: 0 }
     }
 
     /// The blocks in a node.

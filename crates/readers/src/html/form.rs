@@ -18,6 +18,8 @@ fn input(tree: &Tree, id: u32) -> String {
     let kind = tree.attribute(id, "type").unwrap_or("text").to_ascii_lowercase();
     let value = || one_line(tree.attribute(id, "value").unwrap_or_default());
     match kind.as_str() {
+        // A script's switch.
+        _ if tree.attribute(id, "role") == Some("button") => String::new(),
         "checkbox" | "radio" if tree.attribute(id, "checked").is_some() => "[x]".into(),
         "checkbox" | "radio" => "[ ]".into(),
         "image" => one_line(tree.attribute(id, "alt").unwrap_or_default()),

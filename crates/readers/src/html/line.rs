@@ -4,6 +4,12 @@ use domain::document::Inline;
 
 use super::{flow::Reader, form, hidden, math, tree::Kind};
 
+/// The styles that words stand in.
+const STRONG: u8 = 1;
+const EMPHASIS: u8 = 2;
+const DELETED: u8 = 4;
+const LINK: u8 = 8;
+
 impl Reader<'_> {
     /// The words of all that is in a node, on one line.
     pub(super) fn words(&mut self, id: u32) -> Vec<Inline> {
@@ -50,15 +56,15 @@ impl Reader<'_> {
                 let alt = self.alternative(id);
                 push(line, &alt);
             }
-            "b" | "strong" => self.styled(id, line, Inline::Strong),
-            "i" | "em" => self.styled(id, line, Inline::Emphasis),
-            "s" | "strike" | "del" => self.styled(id, line, Inline::Deleted),
+            "b" | "strong" => self.styled(id, line, STRONG, Inline::Strong),
+            "i" | "em" => self.styled(id, line, EMPHASIS, Inline::Emphasis),
+            "s" | "strike" | "del" => self.styled(id, line, DELETED, Inline::Deleted),
             "a" => {
                 let target = tree.attribute(id, "href").map(str::trim).filter(|href| is_absolute(href));
                 match target {
                     Some(target) => {
                         let target = target.to_owned();
-                        self.styled(id, line, |text| Inline::Link { target, text });
+                        self.styled(id, line, LINK, |text| Inline::Link { target, text });
                     }
                     None => self.children_into(id, line),
                 }
@@ -110,8 +116,14 @@ impl Reader<'_> {
         }
     }
 
-    fn styled(&mut self, id: u32, line: &mut Vec<Inline>, style: impl FnOnce(Vec<Inline>) -> Inline) {
+    /// Adds a node's words in a style; what stands in the same style already stays as it is.
+    fn styled(&mut self, id: u32, line: &mut Vec<Inline>, mark: u8, style: impl FnOnce(Vec<Inline>) -> Inline) {
+        if self.styles & mark != 0 {
+            return self.children_into(id, line);
+        }
+        self.styles |= mark;
         let inner = self.words(id);
+        self.styles &= !mark;
         if is_blank(&inner) {
             return extend(line, inner);
         }

@@ -16,10 +16,10 @@ impl Reader<'_> {
         let mut next = first.unwrap_or_else(|| if reversed { i64::try_from(count()).unwrap_or(1) } else { 1 });
         let mut items: Vec<ListItem> = Vec::new();
         for child in tree.children(id) {
+            if matches!(tree.kind(child), Kind::Html(_)) && self.is_hidden(child) {
+                continue;
+            }
             if tree.name(child) == "li" {
-                if self.is_hidden(child) {
-                    continue;
-                }
                 let style = tree.attribute(child, "type").or(style.as_deref());
                 next = number(tree.attribute(child, "value")).unwrap_or(next);
                 let marker = if ordered { marker(next, style.unwrap_or("1")) } else { None };
@@ -32,8 +32,7 @@ impl Reader<'_> {
             let blocks = match tree.kind(child) {
                 Kind::Text(text) if text.trim().is_empty() => continue,
                 Kind::Text(text) => vec![Block::paragraph(line::one_line(text))],
-                Kind::Html("ul" | "ol" | "menu" | "dir") if !self.is_hidden(child) => vec![self.list(child).into()],
-                Kind::Html(_) if self.is_hidden(child) => continue,
+                Kind::Html("ul" | "ol" | "menu" | "dir") => vec![self.list(child).into()],
                 _ => self.blocks(child),
             };
             match items.last_mut() {

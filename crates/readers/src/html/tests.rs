@@ -80,6 +80,7 @@ fn a_block_in_a_link_or_in_strong_text_stays_a_block() {
     let expected =
         "## [Head](https://example.org/)\n\n[Text](https://example.org/)\n\n**bold**\n\n**more** tail\nnext\n";
     assert_eq!(markdown(html), expected);
+    assert_eq!(markdown("<p><b>a<strong>b<i><b>c</b></i></strong></b>"), "**ab*c***\n");
 }
 
 #[test]

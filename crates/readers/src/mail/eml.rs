@@ -16,8 +16,8 @@ pub(super) fn read(bytes: &[u8]) -> Option<Mail> {
     Some(mail(&MessageParser::default().parse(bytes)?, 0))
 }
 
-/// Whether the bytes begin with the headers of a mail.
-pub(in super::super) fn begins_like_mail(bytes: &[u8]) -> bool {
+/// Whether the bytes begin with the headers of a mail. A file that is not `declared` as one must have several of them.
+pub(in super::super) fn begins_like_mail(bytes: &[u8], declared: bool) -> bool {
     const KNOWN: [&str; 13] = [
         "from",
         "to",
@@ -35,7 +35,7 @@ pub(in super::super) fn begins_like_mail(bytes: &[u8]) -> bool {
     ];
     let head = String::from_utf8_lossy(bytes.get(..HEADERS_WITHIN_BYTES).unwrap_or(bytes));
     let head = head.trim_start_matches('\u{feff}');
-    let mut known = 0;
+    let (mut known, mut mime) = (0, false);
     for line in head.lines().skip_while(|line| line.starts_with("From ")) {
         if line.trim().is_empty() {
             break;
@@ -48,8 +48,9 @@ pub(in super::super) fn begins_like_mail(bytes: &[u8]) -> bool {
             return false;
         }
         known += usize::from(KNOWN.contains(&&*name.to_ascii_lowercase()));
+        mime |= name.eq_ignore_ascii_case("mime-version");
     }
-    known >= 3
+    known >= 3 || (declared && known > 0) || (mime && known == 2)
 }
 
 fn mail(message: &Message<'_>, depth: usize) -> Mail {
