@@ -23,6 +23,7 @@ use super::{
     sheets, slides, word,
 };
 use domain::{
+    document::Document,
     markdown,
     ports::{FileKind, ParseLimits},
 };

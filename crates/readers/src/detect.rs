@@ -4,7 +4,6 @@ use file_format::FileFormat;
 
 use super::{
     fault::{Fault, Named},
-    open_document,
     package::Package,
     pdf, sheets, text,
 };
@@ -118,7 +117,7 @@ fn pdf_start(bytes: &[u8], declared: &Declared) -> Option<usize> {
 }
 
 fn zip_content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fault> {
-    let kind = match Package::open(&bytes).and_then(|mut package| kind_of(&mut package)) {
+    let kind = match Package::open(&bytes).and_then(|mut package| package.kind()) {
         Ok(kind) => kind,
         Err(fault) if declared.is_office() => return Err(fault),
         Err(_) => None,
@@ -128,25 +127,6 @@ fn zip_content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fault> {
     };
     declared.check(kind)?;
     Ok(Content::Office(kind, bytes))
-}
-
-/// The kind of an archive: by its main part, else as it says, else by the folders that Office makes.
-fn kind_of(package: &mut Package<'_>) -> Result<Option<FileKind>, Fault> {
-    if let Some(kind) = open_document::kind_of(package)? {
-        return Ok(Some(kind));
-    }
-    let main = package.main_part()?;
-    if let Some(part) = &main
-        && let Some(root) = package.root_name(part)?
-    {
-        match root.as_str() {
-            "document" => return Ok(Some(FileKind::Docx)),
-            "presentation" => return Ok(Some(FileKind::Pptx)),
-            "workbook" => return Ok(Some(FileKind::Xlsx)),
-            _ => {}
-        }
-    }
-    package.kind()
 }
 
 /// The first bytes of OLE compound files: Office before 2007, and newer Office files with a password.

@@ -52,15 +52,17 @@ const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessing
 const PPTX: &str = "application/vnd.openxmlformats-officedocument.presentationml.presentation";
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 const ODT: &str = "application/vnd.oasis.opendocument.text";
+const OTT: &str = "application/vnd.oasis.opendocument.text-template";
 const ODP: &str = "application/vnd.oasis.opendocument.presentation";
 const XLSM: &str = "application/vnd.ms-excel.sheet.macroenabled.12";
 const XLTX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.template";
+const OTP: &str = "application/vnd.oasis.opendocument.presentation-template";
 const ODS: &str = "application/vnd.oasis.opendocument.spreadsheet";
 const OTS: &str = "application/vnd.oasis.opendocument.spreadsheet-template";
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Pdf,
         Self::Docx,
         Self::Pptx,
@@ -84,9 +86,11 @@ impl FileKind {
                 &[PPTX],
                 &["pptx", "pptm", "ppsx", "ppsm", "potx", "potm"],
             ),
-            Self::Odt => row("odt", "an OpenDocument text (ODT)", &[ODT], &["odt", "ott"]),
-            Self::Odp => row("odp", "an OpenDocument presentation (ODP)", &[ODP], &["odp", "otp"]),
-            Self::Xlsx => row("xlsx", "an Excel workbook (XLSX)", &[XLSX, XLSM, XLTX], &["xlsx", "xlsm", "xltx", "xltm"]),
+            Self::Odt => row("odt", "an OpenDocument text (ODT)", &[ODT, OTT], &["odt", "ott"]),
+            Self::Odp => row("odp", "an OpenDocument presentation (ODP)", &[ODP, OTP], &["odp", "otp"]),
+            Self::Xlsx => {
+                row("xlsx", "an Excel workbook (XLSX)", &[XLSX, XLSM, XLTX], &["xlsx", "xlsm", "xltx", "xltm"])
+            }
             Self::Xls => row("xls", "an old Excel workbook (XLS)", &["application/vnd.ms-excel"], &["xls", "xlt"]),
             Self::Ods => row("ods", "an OpenDocument spreadsheet (ODS)", &[ODS, OTS], &["ods", "ots"]),
             Self::Html => row("html", "HTML", &["text/html", "application/xhtml+xml"], &["html", "htm", "xhtml"]),
@@ -134,14 +138,7 @@ impl FileKind {
     pub fn is_text(self) -> bool {
         match self {
             Self::Html | Self::Markdown | Self::PlainText => true,
-            Self::Pdf
-            | Self::Docx
-            | Self::Pptx
-            | Self::Xlsx
-            | Self::Odt
-            | Self::Odp
-            | Self::Xls
-            | Self::Ods => false,
+            Self::Pdf | Self::Docx | Self::Pptx | Self::Xlsx | Self::Odt | Self::Odp | Self::Xls | Self::Ods => false,
         }
     }
 }
