@@ -5,7 +5,7 @@ use file_format::FileFormat;
 use super::{
     epub,
     fault::{Fault, Named},
-    mail, open_document,
+    mail,
     package::Package,
     pdf, sheets, text,
 };
@@ -161,26 +161,10 @@ fn zip_content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fault> {
     Ok(if kind == FileKind::Epub { Content::Bytes(kind, bytes) } else { Content::Office(kind, bytes) })
 }
 
-/// The kind of an archive: by its main part, else as it says, else by the folders that Office makes.
+/// The kind of an archive; a book may lack the part that says so.
 fn kind_of(package: &mut Package<'_>) -> Result<Option<FileKind>, Fault> {
-    if let Some(kind) = open_document::kind_of(package)? {
-        return Ok(Some(kind));
-    }
-    if package.has(epub::CONTAINER) {
-        return Ok(Some(FileKind::Epub));
-    }
-    let main = package.main_part()?;
-    if let Some(part) = &main
-        && let Some(root) = package.root_name(part)?
-    {
-        match root.as_str() {
-            "document" => return Ok(Some(FileKind::Docx)),
-            "presentation" => return Ok(Some(FileKind::Pptx)),
-            "workbook" => return Ok(Some(FileKind::Xlsx)),
-            _ => {}
-        }
-    }
-    package.kind()
+    let book = package.has(epub::CONTAINER).then_some(FileKind::Epub);
+    Ok(package.kind()?.or(book))
 }
 
 /// The first bytes of OLE compound files: Office before 2007, and newer Office files with a password.

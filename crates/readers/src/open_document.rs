@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 use domain::{
     document::{Block, Document, LeftOut, Notice},
-    ports::{FileKind, ParseLimits},
+    ports::ParseLimits,
 };
 
 use super::{
@@ -30,22 +30,6 @@ use styles::Styles;
 
 /// Elements nest down to this depth; what is nested more deeply is read as plain text.
 const MAX_DEPTH: usize = 1000;
-
-/// The kind of the archive: a text or a presentation; `None` for any other archive.
-pub(crate) fn kind_of(package: &mut Package<'_>) -> Result<Option<FileKind>, Fault> {
-    let Some(kind) = package.bytes("mimetype")? else { return Ok(None) };
-    let kind = String::from_utf8_lossy(&kind);
-    let is = |name: &str| {
-        kind.trim().strip_prefix("application/vnd.oasis.opendocument.").is_some_and(|k| k.starts_with(name))
-    };
-    Ok(if is("text") {
-        Some(FileKind::Odt)
-    } else if is("presentation") {
-        Some(FileKind::Odp)
-    } else {
-        None
-    })
-}
 
 /// Reads the document.
 pub(crate) fn read(bytes: &[u8], limits: &ParseLimits) -> Result<Document, Fault> {

@@ -4,7 +4,7 @@
 //! while its parts are unpacked.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     io::{self, BufRead, BufReader, Cursor, Read},
 };
 
@@ -104,29 +104,6 @@ impl<'a> Package<'a> {
         let links = self.relationships("")?;
         let main = links.into_iter().find(|link| link.kind == "officeDocument" && !link.external);
         Ok(main.map(|link| link.target).filter(|part| self.has(part)))
-    }
-
-    /// The name of the outermost element of an XML part, without its prefix. Only the beginning of the part is unpacked.
-    pub(crate) fn root_name(&mut self, name: &str) -> Result<Option<String>, Fault> {
-        const BEGINNING: u64 = 16 << 10;
-        let Some(&index) = self.parts.get(&part_name(name)) else { return Ok(None) };
-        let part = self.archive.by_index(index).map_err(|error| part_fault(&error))?;
-        let mut bytes = Vec::new();
-        part.take(BEGINNING).read_to_end(&mut bytes).map_err(|_unreadable| Fault::Corrupt)?;
-        let xml = xml_text(bytes);
-        let mut reader = NsReader::from_str(&xml);
-        loop {
-            match reader.read_event() {
-                Ok(Event::Start(root) | Event::Empty(root)) => return Ok(Some(root.local_name().as_ref().to_owned())),
-                Ok(Event::Eof) | Err(_) => return Ok(None),
-                Ok(_) => {}
-            }
-        }
-    }
-
-    /// The names of all parts, in lower case, in no order.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.parts.keys().map(String::as_str)
     }
 
     /// The bytes of a part; `None` if there is no such part.
@@ -241,6 +218,11 @@ pub(crate) fn walk(xml: impl BufRead, mut see: impl FnMut(Xml<'_>) -> Result<(),
             Ok(_) => {}
         }
     }
+}
+
+/// Relationships by their ids.
+pub(crate) fn by_id(links: Vec<Relationship>) -> BTreeMap<String, Relationship> {
+    links.into_iter().map(|link| (link.id.clone(), link)).collect()
 }
 
 /// Calls `see` with each start or empty tag of `xml`.

@@ -10,7 +10,7 @@ mod shapes;
 mod text;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     rc::Rc,
 };
 
@@ -21,7 +21,7 @@ use domain::{
 
 use super::{
     fault::Fault,
-    package::{Package, Relationship},
+    package::{Package, Relationship, by_id},
     protocol::check_pages,
     xml::Tree,
 };
@@ -34,7 +34,7 @@ const MAX_LISTED: usize = 100;
 pub(crate) fn read(bytes: &[u8], limits: &ParseLimits) -> Result<Document, Fault> {
     let mut package = Package::open(bytes)?;
     let main = package.main_part()?.unwrap_or_else(|| "ppt/presentation.xml".into());
-    let links = package.relationships(&main)?;
+    let links = by_id(package.relationships(&main)?);
     let xml = package.xml(&main)?.ok_or(Fault::Corrupt)?;
     let tree = Tree::parse(&xml)?;
     let root = tree.root();
@@ -42,7 +42,7 @@ pub(crate) fn read(bytes: &[u8], limits: &ParseLimits) -> Result<Document, Fault
     let slides: Vec<Option<String>> = ids
         .map(|slide| {
             let id = slide.prefixed("id")?;
-            links.iter().find(|link| link.id == id).map(|link| link.target.clone())
+            links.get(&*id).map(|link| link.target.clone())
         })
         .collect();
     let pages = check_pages(limits, slides.len())?;
@@ -77,7 +77,7 @@ pub(crate) fn read(bytes: &[u8], limits: &ParseLimits) -> Result<Document, Fault
 struct Reader<'r, 'p> {
     package: &'r mut Package<'p>,
     /// The relationships of the part that is being read.
-    links: Vec<Relationship>,
+    links: BTreeMap<String, Relationship>,
     /// Width and height of a slide.
     size: (f64, f64),
     /// Authors of comments by their ids.
@@ -97,7 +97,7 @@ impl<'r, 'p> Reader<'r, 'p> {
     fn new(package: &'r mut Package<'p>, size: (f64, f64)) -> Self {
         Self {
             package,
-            links: Vec::new(),
+            links: BTreeMap::new(),
             size,
             authors: HashMap::new(),
             layouts: HashMap::new(),
@@ -120,11 +120,11 @@ impl<'r, 'p> Reader<'r, 'p> {
             self.hidden_slides += 1;
             return Ok(Some(Vec::new()));
         }
-        self.links = self.package.relationships(part)?;
+        self.links = by_id(self.package.relationships(part)?);
         let links = self.links.clone();
         let of_kind = |kind: &str| {
             links
-                .iter()
+                .values()
                 .filter(|link| link.kind == kind && !link.external)
                 .map(|link| link.target.clone())
                 .collect::<Vec<_>>()
@@ -151,7 +151,7 @@ impl<'r, 'p> Reader<'r, 'p> {
 
     /// The relationship of the part that is being read with this id.
     fn link(&self, id: &str) -> Option<&Relationship> {
-        self.links.iter().find(|link| link.id == id)
+        self.links.get(id)
     }
 
     /// The text that the layout and its master show themselves, the first time.

@@ -12,13 +12,16 @@ mod runs;
 mod sections;
 mod styles;
 
-use std::{collections::HashMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
 
 use domain::document::{Block, Document, LeftOut, Notice};
 
 use super::{
     fault::Fault,
-    package::{Package, Relationship},
+    package::{Package, Relationship, by_id},
     xml::{Node, Tree},
 };
 use fields::Field;
@@ -42,8 +45,11 @@ fn read_embedded(bytes: &[u8], embedded: usize) -> Result<Document, Fault> {
     reader.embedded = embedded;
     let xml = reader.package.xml(&main)?.ok_or(Fault::Corrupt)?;
     let tree = Tree::parse(&xml)?;
-    let body = tree.root().child("body").ok_or(Fault::Corrupt)?;
-    let blocks = reader.document(body)?;
+    tree.root().child("body").ok_or(Fault::Corrupt)?;
+    let mut blocks = Vec::new();
+    for body in tree.root().all("body") {
+        blocks.extend(reader.document(body)?);
+    }
     let left_out = [
         (LeftOut::HiddenText, reader.hidden),
         (LeftOut::Pictures, reader.pictures),
@@ -65,7 +71,7 @@ struct Note {
 struct Reader<'r, 'p> {
     package: &'r mut Package<'p>,
     /// The relationships of the part that is being read.
-    links: Vec<Relationship>,
+    links: BTreeMap<String, Relationship>,
     styles: Styles,
     numbering: Numbering,
     footnotes: HashMap<String, Note>,
@@ -94,7 +100,7 @@ struct Reader<'r, 'p> {
 impl<'r, 'p> Reader<'r, 'p> {
     /// A reader of the package's main part, with styles, numbering and notes read.
     fn new(package: &'r mut Package<'p>, main: &str) -> Result<Self, Fault> {
-        let links = package.relationships(main)?;
+        let links = by_id(package.relationships(main)?);
         let mut reader = Self {
             package,
             links,
@@ -131,7 +137,7 @@ impl<'r, 'p> Reader<'r, 'p> {
 
     /// The name of the main part's related part of this kind.
     fn part_of_kind(&self, kind: &str) -> Option<String> {
-        self.links.iter().find(|link| link.kind == kind && !link.external).map(|link| link.target.clone())
+        self.links.values().find(|link| link.kind == kind && !link.external).map(|link| link.target.clone())
     }
 
     fn xml_of_kind(&mut self, kind: &str) -> Result<Option<String>, Fault> {
@@ -160,7 +166,7 @@ impl<'r, 'p> Reader<'r, 'p> {
     fn part(&mut self, name: &str, read: impl FnOnce(&mut Self, Node<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
         let Some(xml) = self.package.xml(name)? else { return Ok(()) };
         let tree = Tree::parse(&xml)?;
-        let links = self.package.relationships(name)?;
+        let links = by_id(self.package.relationships(name)?);
         let links = std::mem::replace(&mut self.links, links);
         let fields = std::mem::take(&mut self.fields);
         let targets = std::mem::take(&mut self.targets);
@@ -171,7 +177,7 @@ impl<'r, 'p> Reader<'r, 'p> {
 
     /// The relationship of the part that is being read with this id.
     fn link(&self, id: &str) -> Option<Relationship> {
-        self.links.iter().find(|link| link.id == id).cloned()
+        self.links.get(id).cloned()
     }
 
     /// Whether `read` may go one level deeper. Counts what is nested too deeply.

@@ -62,9 +62,11 @@ const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessing
 const PPTX: &str = "application/vnd.openxmlformats-officedocument.presentationml.presentation";
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 const ODT: &str = "application/vnd.oasis.opendocument.text";
+const OTT: &str = "application/vnd.oasis.opendocument.text-template";
 const ODP: &str = "application/vnd.oasis.opendocument.presentation";
 const XLSM: &str = "application/vnd.ms-excel.sheet.macroenabled.12";
 const XLTX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.template";
+const OTP: &str = "application/vnd.oasis.opendocument.presentation-template";
 const ODS: &str = "application/vnd.oasis.opendocument.spreadsheet";
 const OTS: &str = "application/vnd.oasis.opendocument.spreadsheet-template";
 
@@ -99,8 +101,8 @@ impl FileKind {
                 &[PPTX],
                 &["pptx", "pptm", "ppsx", "ppsm", "potx", "potm"],
             ),
-            Self::Odt => row("odt", "an OpenDocument text (ODT)", &[ODT], &["odt", "ott"]),
-            Self::Odp => row("odp", "an OpenDocument presentation (ODP)", &[ODP], &["odp", "otp"]),
+            Self::Odt => row("odt", "an OpenDocument text (ODT)", &[ODT, OTT], &["odt", "ott"]),
+            Self::Odp => row("odp", "an OpenDocument presentation (ODP)", &[ODP, OTP], &["odp", "otp"]),
             Self::Xlsx => {
                 row("xlsx", "an Excel workbook (XLSX)", &[XLSX, XLSM, XLTX], &["xlsx", "xlsm", "xltx", "xltm"])
             }

@@ -7,6 +7,13 @@ use domain::document::{Block, BlockKind, Cell, Inline, Table};
 /// The most categories of a chart that are read.
 const MAX_POINTS: usize = 20_000;
 
+/// The most series of a chart that are read; Office draws no more.
+const MAX_SERIES: usize = 255;
+/// The most levels of categories.
+const MAX_LEVELS: usize = 10;
+/// The most cells of a table.
+const MAX_CELLS: usize = 200_000;
+
 /// A series: its name, its categories and its values, each as shown.
 struct Series {
     name: String,
@@ -80,7 +87,7 @@ fn text_of_title(title: Node<'_>) -> Option<String> {
 
 fn all_series(space: Node<'_>, chart: Node<'_>) -> Vec<Series> {
     let mut found = Vec::new();
-    for series in chart.descendants().filter(|node| node.is("ser")) {
+    for series in chart.descendants().filter(|node| node.is("ser")).take(MAX_SERIES) {
         let name = series.child("tx").map(|name| name.find("v").map_or_else(|| name.text(), Node::text));
         let first = |names: [&str; 2]| names.iter().find_map(|name| series.child(name));
         let categories = first(["cat", "xVal"]).map(points).unwrap_or_default();
@@ -88,7 +95,7 @@ fn all_series(space: Node<'_>, chart: Node<'_>) -> Vec<Series> {
         found.push(Series { name: name.unwrap_or_default().trim().to_owned(), categories, values });
     }
     // Newer kinds of charts keep their data apart from their series.
-    for series in chart.descendants().filter(|node| node.is("series")) {
+    for series in chart.descendants().filter(|node| node.is("series")).take(MAX_SERIES) {
         let id = series.child("dataId").and_then(|id| id.attr("val"));
         let data = space.path(&["chartData"]).and_then(|data| data.all("data").find(|data| data.attr("id") == id));
         let levels = |name| {
@@ -108,7 +115,7 @@ fn all_series(space: Node<'_>, chart: Node<'_>) -> Vec<Series> {
 /// The cached points of a reference, each at its place.
 fn points(reference: Node<'_>) -> Vec<String> {
     // Categories of several levels stand one level after the other, the innermost first.
-    let levels: Vec<Node<'_>> = reference.descendants().filter(|node| node.is("lvl")).collect();
+    let levels: Vec<Node<'_>> = reference.descendants().filter(|node| node.is("lvl")).take(MAX_LEVELS).collect();
     if !levels.is_empty() {
         let levels: Vec<Vec<String>> = levels.into_iter().rev().map(|level| listed(level, level, true)).collect();
         let count = levels.iter().map(Vec::len).max().unwrap_or(0);
@@ -193,6 +200,7 @@ fn date(serial: f64, pattern: &str) -> Option<String> {
 fn table(corner: &str, categories: &[String], series: &[Series], caption: String) -> Table {
     let with_categories = categories.iter().any(|category| !category.is_empty());
     let count = series.iter().map(|one| one.values.len()).chain([categories.len()]).max().unwrap_or(0);
+    let count = count.min(MAX_CELLS / (series.len() + 1));
     let text = |text: Option<&String>| Cell::text(text.cloned().unwrap_or_default());
     let mut head: Vec<Cell> = if with_categories { vec![Cell::text(corner)] } else { Vec::new() };
     head.extend(series.iter().map(|one| Cell::text(one.name.clone())));

@@ -19,13 +19,14 @@ struct Points<'t> {
 /// The blocks of a diagram's data part.
 pub(crate) fn blocks(model: Node<'_>) -> Vec<Block> {
     let mut by_id = HashMap::new();
+    let mut ids = Vec::new();
     let mut roots = Vec::new();
     for point in model.path(&["ptLst"]).into_iter().flat_map(|list| list.all("pt")) {
         let id = point.attr("modelId").unwrap_or_default().into_owned();
         match point.attr("type").as_deref() {
             Some("doc") => roots.push(id.clone()),
             Some("pres" | "parTrans" | "sibTrans") => continue,
-            _ => {}
+            _ => ids.push(id.clone()),
         }
         by_id.insert(id, point);
     }
@@ -36,9 +37,14 @@ pub(crate) fn blocks(model: Node<'_>) -> Vec<Block> {
             children.entry(end("srcId")).or_default().push((link.number("srcOrd").unwrap_or(0), end("destId")));
         }
     }
+    let linked: HashSet<String> = children.values().flatten().map(|(_, id)| id.clone()).collect();
     children.values_mut().for_each(|points| points.sort_by_key(|(order, _)| *order));
     let mut points = Points { by_id, children, seen: HashSet::new() };
-    let items: Vec<ListItem> = roots.iter().flat_map(|root| points.items(root, 0)).collect();
+    let mut items: Vec<ListItem> = roots.iter().flat_map(|root| points.items(root, 0)).collect();
+    // Points that no link leads to stand as the file has them.
+    for id in ids.iter().filter(|id| !linked.contains(*id)) {
+        items.extend(points.item(id, 0));
+    }
     if items.is_empty() { Vec::new() } else { vec![BlockKind::List(items).into()] }
 }
 
@@ -50,23 +56,24 @@ impl Points<'_> {
             return items;
         }
         for (_, id) in self.children.get(parent).cloned().unwrap_or_default() {
-            let words = self.by_id.get(&id).and_then(|point| point.child("t")).map(|body| {
-                let lines: Vec<String> = body.all("p").map(plain_text).filter(|line| !line.trim().is_empty()).collect();
-                lines.join("\n")
-            });
-            let below = self.items(&id, depth + 1);
-            match words.filter(|words| !words.is_empty()) {
-                None => items.extend(below),
-                Some(words) => {
-                    let mut blocks = vec![Block::paragraph(words)];
-                    if !below.is_empty() {
-                        blocks.push(BlockKind::List(below).into());
-                    }
-                    items.push(ListItem { marker: None, blocks });
-                }
-            }
+            items.extend(self.item(&id, depth + 1));
         }
         items
+    }
+
+    /// A point with those below it.
+    fn item(&mut self, id: &str, depth: usize) -> Vec<ListItem> {
+        let words = self.by_id.get(id).and_then(|point| point.child("t")).map(|body| {
+            let lines: Vec<String> = body.all("p").map(plain_text).filter(|line| !line.trim().is_empty()).collect();
+            lines.join("\n")
+        });
+        let below = self.items(id, depth);
+        let Some(words) = words.filter(|words| !words.is_empty()) else { return below };
+        let mut blocks = vec![Block::paragraph(words)];
+        if !below.is_empty() {
+            blocks.push(BlockKind::List(below).into());
+        }
+        vec![ListItem { marker: None, blocks }]
     }
 }
 

@@ -57,7 +57,10 @@ fn element(out: &mut String, node: Node<'_>, depth: usize) {
         "sSup" => put(out, format_args!("{}^{{{}}}", base(&of("e")), of("sup"))),
         "sSub" => put(out, format_args!("{}_{{{}}}", base(&of("e")), of("sub"))),
         "sSubSup" => put(out, format_args!("{}_{{{}}}^{{{}}}", base(&of("e")), of("sub"), of("sup"))),
-        "sPre" => put(out, format_args!("{{}}_{{{}}}^{{{}}}{}", of("sub"), of("sup"), of("e"))),
+        "sPre" => {
+            let mark = |mark, limit: String| if limit.is_empty() { limit } else { format!("{mark}{{{limit}}}") };
+            put(out, format_args!("{{}}{}{}{}", mark('_', of("sub")), mark('^', of("sup")), of("e")));
+        }
         "rad" => match of("deg") {
             degree if degree.is_empty() => put(out, format_args!("\\sqrt{{{}}}", of("e"))),
             degree => put(out, format_args!("\\sqrt[{degree}]{{{}}}", of("e"))),
@@ -78,8 +81,12 @@ fn element(out: &mut String, node: Node<'_>, depth: usize) {
         },
         "m" => matrix(out, node, depth),
         "eqArr" => {
-            let rows: Vec<String> = node.all("e").map(|row| inner(row, depth)).collect();
-            put(out, format_args!("\\begin{{aligned}}{}\\end{{aligned}}", rows.join(" \\\\ ")));
+            // `&` marks where the rows are aligned.
+            let rows: Vec<String> = node.all("e").map(|row| inner(row, depth).replace("\\&", "")).collect();
+            match rows.as_slice() {
+                [row] => out.push_str(row),
+                rows => put(out, format_args!("\\begin{{aligned}}{}\\end{{aligned}}", rows.join(" \\\\ "))),
+            }
         }
         "borderBox" => put(out, format_args!("\\boxed{{{}}}", of("e"))),
         "del" | "moveFrom" | "rPr" | "ctrlPr" => {}
@@ -110,7 +117,7 @@ fn run(out: &mut String, run: Node<'_>) {
 }
 
 /// A base as one group, unless it is one already.
-fn base(latex: &str) -> String {
+pub(crate) fn base(latex: &str) -> String {
     let one = latex.chars().count() <= 1 || latex.starts_with('\\') && latex[1..].chars().all(char::is_alphabetic);
     if one { latex.to_owned() } else { format!("{{{latex}}}") }
 }
@@ -125,14 +132,14 @@ fn nary(out: &mut String, node: Node<'_>, depth: usize) {
         None => out.push_str("\\int"),
         Some(sign) => symbols(out, sign),
     }
-    let mut trimmed = out.trim_end().to_owned();
+    out.truncate(out.trim_end().len());
     for (mark, name) in [('_', "sub"), ('^', "sup")] {
         let limit = part(node, name, depth);
         if !limit.is_empty() {
-            let _never = write!(trimmed, "{mark}{{{limit}}}");
+            let _never = write!(out, "{mark}{{{limit}}}");
         }
     }
-    *out = format!("{trimmed} {}", part(node, "e", depth));
+    let _never = write!(out, " {}", part(node, "e", depth));
 }
 
 fn delimited(out: &mut String, node: Node<'_>, depth: usize) {
@@ -160,9 +167,10 @@ fn function_name(name: &str) -> String {
         "lim", "ln", "log", "max", "min", "Pr", "sec", "sin", "sinh", "sup", "tan", "tanh", "ker",
     ];
     let plain = name.strip_prefix("\\text{").and_then(|rest| rest.strip_suffix('}')).unwrap_or(name);
-    let letters = plain.chars().take_while(|c| c.is_alphabetic()).count();
+    let letters = plain.find(|c: char| !c.is_alphabetic()).unwrap_or(plain.len());
     match plain.get(..letters) {
         Some(word) if KNOWN.contains(&word) => format!("\\{plain}"),
+        Some(word) if letters > 1 => format!("\\operatorname{{{word}}}{}", &plain[word.len()..]),
         _ => name.to_owned(),
     }
 }
@@ -196,6 +204,7 @@ pub(crate) fn symbols(out: &mut String, text: &str) {
                     out.push(c);
                 }
                 // Invisible operators, and the mark of an alignment.
+                '−' | '–' => out.push('-'),
                 '\u{2061}'..='\u{2064}' | '\u{200b}' => {}
                 _ => out.push(c),
             }
@@ -219,7 +228,7 @@ fn plain_letter(c: char) -> char {
     }
 }
 
-const NAMES: [(char, &str); 92] = [
+const NAMES: [(char, &str); 96] = [
     ('α', "alpha"),
     ('β', "beta"),
     ('γ', "gamma"),
@@ -269,6 +278,10 @@ const NAMES: [(char, &str); 92] = [
     ('∮', "oint"),
     ('⋃', "bigcup"),
     ('⋂', "bigcap"),
+    ('⋀', "bigwedge"),
+    ('⋁', "bigvee"),
+    ('∯', "oiint"),
+    ('∰', "oiiint"),
     ('∂', "partial"),
     ('∇', "nabla"),
     ('∞', "infty"),

@@ -113,7 +113,7 @@ impl Reader<'_, '_> {
             let mut blocks = vec![BlockKind::Paragraph(line.finish()).into()];
             blocks.append(&mut anchored);
             flow.item(level, marker, blocks);
-        } else if style_name == "Title" && !self.at_edge {
+        } else if style.is_title && !self.at_edge {
             flow.push(BlockKind::Heading { level: 1, text: line.without_emphasis().finish() });
         } else {
             let mut text = line.finish();

@@ -77,7 +77,8 @@ impl Reader<'_, '_> {
         if root.is("math") {
             return Ok(formula(root));
         }
-        let Some(chart) = root.find("chart").filter(|chart| chart.child("plot-area").is_some()) else {
+        let mut charts = root.descendants().filter(|node| node.is("chart") && node.child("plot-area").is_some());
+        let Some(chart) = charts.next() else {
             return Ok(Vec::new());
         };
         let titles = chart.descendants().filter(|node| matches!(node.name(), "title" | "subtitle"));

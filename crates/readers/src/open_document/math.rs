@@ -1,6 +1,9 @@
 //! Equations in MathML as LaTeX.
 
-use crate::{ooxml::math::symbols, xml::Node};
+use crate::{
+    ooxml::math::{base, symbols},
+    xml::Node,
+};
 
 /// Equations nest down to this depth; what is nested more deeply is plain text.
 const MAX_DEPTH: usize = 100;
@@ -22,10 +25,10 @@ fn part(node: Node<'_>, depth: usize) -> String {
         "mi" | "mn" | "mo" => symbols(&mut text, node.text().trim()),
         "mtext" => text = format!("\\text{{{}}}", node.text().trim()),
         "mfrac" => text = format!("\\frac{{{}}}{{{}}}", at(0), at(1)),
-        "msup" => text = format!("{{{}}}^{{{}}}", at(0), at(1)),
-        "msub" | "munder" => text = format!("{{{}}}_{{{}}}", at(0), at(1)),
+        "msup" => text = format!("{}^{{{}}}", base(&at(0)), at(1)),
+        "msub" | "munder" => text = format!("{}_{{{}}}", base(&at(0)), at(1)),
         "mover" => text = format!("\\overset{{{}}}{{{}}}", at(1), at(0)),
-        "msubsup" | "munderover" => text = format!("{{{}}}_{{{}}}^{{{}}}", at(0), at(1), at(2)),
+        "msubsup" | "munderover" => text = format!("{}_{{{}}}^{{{}}}", base(&at(0)), at(1), at(2)),
         "mroot" => text = format!("\\sqrt[{}]{{{}}}", at(1), at(0)),
         "annotation" | "annotation-xml" => {}
         "mtr" => text = (0..parts.len()).map(at).collect::<Vec<_>>().join(" & "),

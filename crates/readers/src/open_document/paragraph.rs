@@ -67,7 +67,8 @@ impl Reader<'_, '_> {
             "page-number" | "page-count" if self.at_edge => to.line.text(to.look, PAGE_NUMBER),
             "page-number" => {}
             "hidden-text" | "hidden-paragraph" if node.flag("is-hidden") != Some(false) => self.hidden += 1,
-            "soft-page-break" | "script" | "title" | "desc" | "forms" | "event-listeners" => {}
+            // A number that other programs compute again stands in `number`.
+            "number" | "soft-page-break" | "script" | "title" | "desc" | "forms" | "event-listeners" => {}
             "frame" | "g" | "custom-shape" | "rect" | "ellipse" | "circle" | "line" | "polygon" | "polyline"
             | "path" | "connector" | "caption" | "measure" | "regular-polygon" => self.anchor(node, to)?,
             _ => self.content(node, to)?,

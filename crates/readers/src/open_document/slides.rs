@@ -38,15 +38,17 @@ impl Reader<'_, '_> {
             }
             blocks.push(Block::page(number));
             blocks.extend(self.slide(slide)?);
-            if style.shows_footer == Some(true)
-                && let Some(name) = slide.attr("use-footer-name")
-                && let Some(footer) =
-                    presentation.all("footer-decl").find(|footer| footer.attr("name").as_ref() == Some(&name))
-            {
-                blocks.push(Block::paragraph(footer.text()));
+            let master = slide.attr("master-page-name");
+            let master = masters.iter().find(|own| own.attr("name") == master);
+            if style.shows_footer == Some(true) {
+                let name = slide.attr("use-footer-name");
+                let named =
+                    presentation.all("footer-decl").find(|footer| name.is_some() && footer.attr("name") == name);
+                let is_footer = |shape: &Node<'_>| shape.attr("class").as_deref() == Some("footer");
+                let footer = named.or_else(|| master?.children().find(is_footer));
+                blocks.extend(footer.map(|footer| Block::paragraph(footer.text())));
             }
-            let master = slide.attr("master-page-name").unwrap_or_default();
-            if let Some(master) = masters.iter().find(|own| own.attr("name").as_ref() == Some(&master))
+            if let Some(master) = master
                 && shown.insert(master.attr("name"))
             {
                 let own = std::mem::replace(&mut self.styles, master_styles.clone());

@@ -20,6 +20,8 @@ pub(super) struct Style {
     struck: Option<bool>,
     raised: Option<Raised>,
     pub(super) hidden: Option<bool>,
+    /// Whether it is the style of the document's title, or rests on it.
+    pub(super) is_title: bool,
     pub(super) list: Option<String>,
     /// Whether a slide is hidden, and whether it shows its footer.
     pub(super) hides_slide: Option<bool>,
@@ -89,6 +91,7 @@ impl Style {
                     _ => Raised::No,
                 }
             }),
+            is_title: style.attr("name").as_deref() == Some("Title"),
             hidden: said("display").map(|display| display == "none"),
             list: style.attr("list-style-name").map(|name| name.into_owned()),
             hides_slide: page.and_then(|page| page.attr("visibility")).map(|visibility| visibility == "hidden"),
@@ -104,6 +107,7 @@ impl Style {
             struck: self.struck.or(base.struck),
             raised: self.raised.or(base.raised),
             hidden: self.hidden.or(base.hidden),
+            is_title: self.is_title || base.is_title,
             list: self.list.or_else(|| base.list.clone()),
             hides_slide: self.hides_slide.or(base.hides_slide),
             shows_footer: self.shows_footer.or(base.shows_footer),

@@ -1,19 +1,21 @@
 //! What belongs to a slide beside it: comments, with their replies, and speaker notes.
 
+use std::collections::BTreeMap;
+
 use domain::document::{AsideKind, Block, BlockKind};
 
 use super::{Reader, layouts::placeholder_of};
 use crate::{
     fault::Fault,
     ooxml,
-    package::Relationship,
+    package::{Relationship, by_id},
     xml::{Node, Tree},
 };
 
 impl Reader<'_, '_> {
     /// Reads the authors of comments, of both kinds.
-    pub(super) fn read_authors(&mut self, links: &[Relationship]) -> Result<(), Fault> {
-        for link in links.iter().filter(|link| matches!(link.kind.as_str(), "commentAuthors" | "authors")) {
+    pub(super) fn read_authors(&mut self, links: &BTreeMap<String, Relationship>) -> Result<(), Fault> {
+        for link in links.values().filter(|link| matches!(link.kind.as_str(), "commentAuthors" | "authors")) {
             let Some(xml) = self.package.xml(&link.target)? else { continue };
             for author in Tree::parse(&xml)?.root().children() {
                 let attr = |name| author.attr(name).unwrap_or_default().into_owned();
@@ -44,7 +46,7 @@ impl Reader<'_, '_> {
     pub(super) fn notes(&mut self, part: &str) -> Result<Option<Block>, Fault> {
         let Some(xml) = self.package.xml(part)? else { return Ok(None) };
         let tree = Tree::parse(&xml)?;
-        self.links = self.package.relationships(part)?;
+        self.links = by_id(self.package.relationships(part)?);
         let mut blocks = Vec::new();
         for shape in tree.root().descendants().filter(|node| node.is("sp")) {
             let is_text = placeholder_of(shape).is_none_or(|(kind, _)| matches!(kind.as_str(), "body" | "obj"));

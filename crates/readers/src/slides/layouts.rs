@@ -153,7 +153,7 @@ impl Reader<'_, '_> {
         let mut layout = Layout { part: part.to_owned(), ..Layout::default() };
         if let Some(xml) = self.package.xml(part)? {
             let tree = Tree::parse(&xml)?;
-            (layout.placeholders, layout.own) = inherited_shapes(tree.root());
+            (layout.placeholders, layout.own) = inherited_shapes(tree.root(), self.size);
             layout.shows_master = tree.root().flag("showMasterSp").unwrap_or(true);
             let links = self.package.relationships(part)?;
             if let Some(master) = links.iter().find(|link| link.kind == "slideMaster") {
@@ -172,7 +172,7 @@ impl Reader<'_, '_> {
         let mut master = Master { part: part.to_owned(), ..Master::default() };
         if let Some(xml) = self.package.xml(part)? {
             let tree = Tree::parse(&xml)?;
-            (master.placeholders, master.own) = inherited_shapes(tree.root());
+            (master.placeholders, master.own) = inherited_shapes(tree.root(), self.size);
             master.body = Bullets::of(tree.root().path(&["txStyles", "bodyStyle"]));
         }
         let master = Rc::new(master);
@@ -181,16 +181,20 @@ impl Reader<'_, '_> {
     }
 }
 
-/// The placeholders of a layout or master, and the text of its other shapes.
-fn inherited_shapes(root: Node<'_>) -> (Vec<Placeholder>, Vec<Block>) {
+/// The placeholders of a layout or master, and the text of its other shapes that are on a slide of this size.
+fn inherited_shapes(root: Node<'_>, size: (f64, f64)) -> (Vec<Placeholder>, Vec<Block>) {
     let (mut placeholders, mut own) = (Vec::new(), Vec::new());
-    for shape in root.path(&["cSld", "spTree"]).into_iter().flat_map(Node::descendants).filter(|node| node.is("sp")) {
-        match placeholder_of(shape) {
-            Some((kind, idx)) => {
-                let bullets = Bullets::of(shape.path(&["txBody", "lstStyle"]));
-                placeholders.push(Placeholder { kind, idx, frame: frame_of(shape), bullets });
+    for top in root.path(&["cSld", "spTree"]).into_iter().flat_map(Node::children) {
+        let is_seen = !frame_of(top).is_some_and(|frame| frame.is_outside(size));
+        for shape in top.descendants().chain([top]).filter(|node| node.is("sp")) {
+            match placeholder_of(shape) {
+                Some((kind, idx)) => {
+                    let bullets = Bullets::of(shape.path(&["txBody", "lstStyle"]));
+                    placeholders.push(Placeholder { kind, idx, frame: frame_of(shape), bullets });
+                }
+                None if is_seen => own.extend(shape.child("txBody").map(ooxml::plain_paragraphs).unwrap_or_default()),
+                None => {}
             }
-            None => own.extend(shape.child("txBody").map(ooxml::plain_paragraphs).unwrap_or_default()),
         }
     }
     (placeholders, own)

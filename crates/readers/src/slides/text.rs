@@ -125,7 +125,10 @@ impl Reader<'_, '_> {
             },
         };
         let child = |name| properties.and_then(|properties| properties.child(name));
-        let font = child("sym").or_else(|| child("latin")).and_then(|font| font.attr("typeface")).unwrap_or_default();
+        let font = |name| child(name).and_then(|font| font.attr("typeface")).unwrap_or_default();
+        // The font for symbols holds only for characters of the private area.
+        let private = |c: char| ('\u{f000}'..='\u{f0ff}').contains(&c);
+        let font = if text.contains(private) && child("sym").is_some() { font("sym") } else { font("latin") };
         let target = child("hlinkClick").and_then(|link| link.prefixed("id"));
         let target = target.and_then(|id| self.link(&id)).filter(|link| link.external);
         line.link = target.map(|link| link.target.as_str().into());

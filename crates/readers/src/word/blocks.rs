@@ -87,7 +87,9 @@ impl Reader<'_, '_> {
         self.runs(node, &mut to)?;
         self.end_fields();
         self.hidden += to.hidden;
-        if end_deleted {
+        let drop_cap = properties.and_then(|properties| properties.child("framePr")?.attr("dropCap"));
+        // The first letter of a paragraph may be set as a frame of its own.
+        if end_deleted || drop_cap.is_some_and(|kind| kind != "none") {
             flow.carried = to.line;
             flow.after(to.anchored);
             return Ok(());
@@ -135,7 +137,7 @@ impl Reader<'_, '_> {
                 blocks.append(&mut to.anchored);
                 flow.item(level, marker, blocks);
             }
-            (_, None) => flow.push(paragraph(to.line)),
+            (_, None) => paragraphs(to.line).into_iter().for_each(|block| flow.push(block)),
         }
         flow.after(to.anchored);
         Ok(())
@@ -211,13 +213,22 @@ impl Reader<'_, '_> {
     }
 }
 
-/// A line as a paragraph; a single equation as a block of its own.
-fn paragraph(line: Line) -> Block {
-    let mut text = line.finish();
-    match text.as_mut_slice() {
-        [Inline::Formula(latex)] => BlockKind::Formula(std::mem::take(latex)).into(),
-        _ => BlockKind::Paragraph(text).into(),
+/// A line as a paragraph; equations with nothing between them as blocks of their own.
+fn paragraphs(line: Line) -> Vec<Block> {
+    let text = line.finish();
+    let is_blank = |inline: &Inline| match inline {
+        Inline::Text(words) => words.trim().is_empty(),
+        Inline::Formula(_) | Inline::LineBreak => true,
+        _ => false,
+    };
+    if !text.iter().all(is_blank) {
+        return vec![BlockKind::Paragraph(text).into()];
     }
+    let formula = |inline| match inline {
+        Inline::Formula(latex) => Some(BlockKind::Formula(latex).into()),
+        _ => None,
+    };
+    text.into_iter().filter_map(formula).collect()
 }
 
 /// The children of this name, also those within content controls and the like.

@@ -95,10 +95,14 @@ impl Numbering {
         let restart = used.starts[level].filter(|_| self.begun.insert((number.to_owned(), level)));
         let next = counts[level].map_or(of(level).start, |count| count.saturating_add(1));
         counts[level] = Some(restart.unwrap_or(next));
-        for below in level + 1..LEVELS {
+        // A level that was skipped counts as begun.
+        for (above, count) in counts.iter_mut().enumerate().take(level) {
+            count.get_or_insert(of(above).start);
+        }
+        for (below, count) in counts.iter_mut().enumerate().skip(level + 1) {
             // Level `below` begins again after every higher level, or after the one that it names.
             if of(below).restart.is_none_or(|after| level < after) {
-                counts[below] = None;
+                *count = None;
             }
         }
         let shown = u8::try_from(level).unwrap_or(0);
@@ -209,6 +213,13 @@ mod tests {
         let mut numbering = numbering(&level(0, "decimal", "%1)", ""), &numbers);
         let steps = [("1", 0), ("2", 0), ("3", 0), ("3", 0), ("9", 0)];
         assert_eq!(marks(&mut numbering, &steps), ["1)", "2)", "1)", "2)", ""]);
+    }
+
+    #[test]
+    fn a_level_that_was_skipped_counts_as_begun() {
+        let levels = format!("{}{}", level(0, "decimal", "%1.", ""), level(1, "lowerLetter", "%1.%2", ""));
+        let mut numbering = numbering(&levels, ONE);
+        assert_eq!(marks(&mut numbering, &[("1", 1), ("1", 0), ("1", 1)]), ["1.a", "2.", "2.a"]);
     }
 
     #[test]

@@ -81,6 +81,10 @@ impl Reader<'_, '_> {
         let mut found = Vec::new();
         for (kind, is_used) in [("first", first), ("default", true), ("even", even)] {
             let Some(part) = edges.get(&(place, kind.to_owned())).filter(|_| is_used) else { continue };
+            // The same part is not read for each section.
+            if !seen.insert(format!("part {part}")) {
+                continue;
+            }
             let mut blocks = Vec::new();
             self.at_edge = true;
             let done = self.part(part, |reader, root| {

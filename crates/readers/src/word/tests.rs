@@ -159,6 +159,41 @@ fn numbers_of_headings_and_clauses_are_text() {
 }
 
 #[test]
+fn equations_alone_are_blocks_and_a_drop_cap_belongs_to_its_word() {
+    let equation = |text: &str| format!("<m:oMath><m:r><m:t>{text}</m:t></m:r></m:oMath>");
+    assert_eq!(markdown(&p(&format!("{}{}", equation("a=b"), equation("c=d")))), "$$\na=b\n$$\n\n$$\nc=d\n$$\n");
+    assert_eq!(markdown(&p(&format!("{}{}", r("so "), equation("a=b")))), "so $a=b$\n");
+    let cap = format!("<w:p><w:pPr><w:framePr w:dropCap='drop'/></w:pPr>{}</w:p>", r("T"));
+    assert_eq!(markdown(&format!("{cap}{}", p(&r("he fox")))), "The fox\n");
+}
+
+#[test]
+fn pictures_charts_and_diagrams_stand_after_their_paragraph() {
+    let drawing = |inner: &str| format!("<w:r><w:drawing>{inner}</w:drawing></w:r>");
+    let runs = [
+        r("see"),
+        drawing("<wp:docPr descr='A map'/><pic:pic><pic:cNvPr descr='A map'/></pic:pic>"),
+        drawing("<wp:docPr id='1'/><pic:pic/>"),
+        drawing("<c:chart r:id='r0'/>"),
+        drawing("<dgm:relIds r:dm='r1'/>"),
+    ];
+    let cached = |name: &str, text: &str| {
+        format!("<c:{name}><c:x><c:xCache><c:pt idx='0'><c:v>{text}</c:v></c:pt></c:xCache></c:x></c:{name}>")
+    };
+    let series = format!("{}{}{}", cached("tx", "Rain"), cached("cat", "North"), cached("val", "4"));
+    let chart = format!("<c:chartSpace><c:chart><c:ser>{series}</c:ser></c:chart></c:chartSpace>");
+    let point =
+        |text: &str| format!("<d:pt modelId='{text}'><d:t><a:p><a:r><a:t>{text}</a:t></a:r></a:p></d:t></d:pt>");
+    let diagram = format!("<d:dataModel><d:ptLst>{}{}</d:ptLst></d:dataModel>", point("weigh"), point("publish"));
+    let document = read_with(&p(&runs.concat()), &[("chart.xml", &chart), ("diagramData.xml", &diagram)]);
+    assert_eq!(
+        tidy_markdown(&document),
+        "see\n\nPicture: A map\n\nRain\n\n|  | Rain |\n| --- | --- |\n| North | 4 |\n\n- weigh\n- publish\n"
+    );
+    assert_eq!(document.notices, [Notice::LeftOut { what: LeftOut::Pictures, count: 1 }]);
+}
+
+#[test]
 fn hostile_nesting_keeps_its_text() {
     let deep = format!("{}{}{}", "<w:sdt>".repeat(5000), p(&r("core")), "</w:sdt>".repeat(5000));
     let document =
