@@ -2,11 +2,11 @@
 
 use std::{fs, io, path::Path, process::ExitCode};
 
+use super::wiring::local_parser;
 use crate::cli::ParseArgs;
 use client::render;
 use config::{Config, Role, Sources};
 use domain::{Code, Failure, ports::Parser};
-use readers::LocalParser;
 
 /// Parses the file as a worker does, and prints the markdown.
 ///
@@ -14,11 +14,12 @@ use readers::LocalParser;
 ///
 /// The file cannot be read, or the parser's failure.
 pub fn run(args: ParseArgs, sources: &Sources) -> anyhow::Result<ExitCode> {
-    let limits = Config::load(Role::Client, sources)?.parser.limits();
+    let settings = Config::load(Role::Client, sources)?.parser;
+    let limits = settings.limits();
     let filename = args.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     client::run(async move {
         expect_a_file(&args.file)?;
-        let parser = LocalParser::default();
+        let parser = local_parser(&settings);
         let document = parser.parse(&args.file, "", &filename, limits).await?;
         render::print(&document.markdown)?;
         document.notices.iter().for_each(|notice| eprintln!("{notice}"));

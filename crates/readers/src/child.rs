@@ -100,8 +100,8 @@ fn parse(request: &Request) -> Result<Parsed, Fault> {
     let declared = Declared::new(&request.mime, &request.filename);
     let (kind, reading) = match detect::content(bytes, &declared)? {
         Content::Pdf(bytes) => {
-            let (text, pages) = pdf::to_markdown(&bytes, limits)?;
-            (FileKind::Pdf, Reading::Markdown { text, pages })
+            let document = pdf::read(&bytes, request.pdf_library.as_deref(), limits)?;
+            (FileKind::Pdf, document.into())
         }
         Content::Office(kind, bytes) => {
             let (text, pages) = office::to_markdown(bytes, kind, limits)?;
