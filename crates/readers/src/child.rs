@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Write},
     panic,
     path::Path,
     process::ExitCode,
@@ -17,7 +17,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::{
     detect::{self, Content, Declared},
     fault::Fault,
-    html, office, pdf,
+    html, office, outcome, pdf,
     protocol::{self, Parsed, Request},
     reading::Reading,
 };
@@ -100,6 +100,7 @@ fn parse(request: &Request) -> Result<Parsed, Fault> {
     let declared = Declared::new(&request.mime, &request.filename);
     let (kind, reading) = match detect::content(bytes, &declared)? {
         Content::Pdf(bytes) => {
+            let _ = io::stderr().write_all(outcome::PDF_MARK);
             let document = pdf::read(&bytes, request.pdf_library.as_deref(), limits)?;
             (FileKind::Pdf, document.into())
         }

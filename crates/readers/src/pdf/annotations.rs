@@ -22,8 +22,6 @@ pub(super) struct Annotations {
     pub(super) pieces: Vec<Piece>,
     /// Comments.
     pub(super) comments: Vec<Block>,
-    /// Links to addresses outside: their places and addresses.
-    pub(super) links: Vec<(Rect, String)>,
     /// Those that are not shown.
     pub(super) hidden: usize,
 }
@@ -42,9 +40,6 @@ pub(super) fn read(page: &PdfPage<'_>, sheet: &Sheet, number: u32, order: usize)
         if annotation.is_hidden() {
             found.hidden += usize::from(text.is_some());
             continue;
-        }
-        if let Some(address) = address_of(&annotation) {
-            found.links.push((rect, address));
         }
         let Some(text) = text else { continue };
         match annotation.annotation_type() {
@@ -79,12 +74,6 @@ fn value_of(field: &PdfFormField<'_>) -> Option<String> {
     }
 }
 
-fn address_of(annotation: &PdfPageAnnotation<'_>) -> Option<String> {
-    let link = annotation.as_link_annotation()?.link().ok()?;
-    let address = link.action()?.as_uri_action()?.uri().ok()?;
-    ["http://", "https://", "mailto:"].iter().any(|scheme| address.starts_with(scheme)).then_some(address)
-}
-
 /// Adds the lines of `text`, the first at the top of `rect`.
 fn push_lines(pieces: &mut Vec<Piece>, text: &str, rect: Rect, order: usize) {
     let lines: Vec<&str> = text.split(['\r', '\n']).map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -103,11 +92,9 @@ fn push_lines(pieces: &mut Vec<Piece>, text: &str, rect: Rect, order: usize) {
             order: order + pieces.len(),
             chars: line.chars().count(),
             bold: false,
-            italic: false,
             fixed: false,
             right_to_left: false,
             slanted: false,
-            invisible: false,
         });
     }
 }

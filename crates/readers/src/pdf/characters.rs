@@ -35,7 +35,6 @@ pub(super) struct Look {
     /// Height of the font on the page, in points.
     pub(super) size: f32,
     pub(super) bold: bool,
-    pub(super) italic: bool,
     /// A font in which all letters are equally wide.
     pub(super) fixed: bool,
     /// Neither filled nor stroked.
@@ -175,7 +174,6 @@ impl Reader<'_> {
             self.run.look.get_or_insert(Look {
                 size: DEFAULT_SIZE,
                 bold: false,
-                italic: false,
                 fixed: false,
                 invisible: false,
                 slanted: false,
@@ -196,7 +194,6 @@ impl Reader<'_> {
         let look = Look {
             size: if size.is_finite() && size.abs() > 0.1 { size.abs() } else { DEFAULT_SIZE },
             bold,
-            italic: name.contains("italic") || name.contains("oblique"),
             fixed: ["courier", "mono", "consol", "typewriter", "cmtt"].iter().any(|word| name.contains(word)),
             invisible: mode == PdfPageTextRenderMode::Invisible || mode == PdfPageTextRenderMode::InvisibleClipping,
             slanted: false,

@@ -84,7 +84,7 @@ mod tests {
         let rect = Rect { left: 0.0, top: 0.0, right: 1.0, bottom: 1.0 };
         let place = PageBox { page: 1, left: 0.0, top, right: 1.0, bottom: top + 0.02 };
         let bits = vec![Bit::Plain(text.to_owned())];
-        let paragraph = Paragraph { bits, rect, size: 10.0, bold: false, fixed: false, lines: 1, marker: None };
+        let paragraph = Paragraph { bits, rect, size: 10.0, bold: false, lines: 1, marker: None };
         Draft { content: Content::Paragraph(paragraph), place }
     }
 

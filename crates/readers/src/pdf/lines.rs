@@ -21,6 +21,9 @@ const INDENT: f32 = 0.8;
 /// A line that ends this share of the region's width before its right edge, with the end of a sentence, ends its paragraph.
 const SHORT_LINE: f32 = 0.25;
 
+/// The fewest dots that lead from a title to its page number.
+const MIN_LEADER: usize = 4;
+
 /// A line: its pieces, joined.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
@@ -40,7 +43,6 @@ pub(super) struct Paragraph {
     pub(super) rect: Rect,
     pub(super) size: f32,
     pub(super) bold: bool,
-    pub(super) fixed: bool,
     pub(super) lines: usize,
     /// What a list item begins with: its number, or an empty text for a bullet.
     pub(super) marker: Option<String>,
@@ -63,9 +65,33 @@ pub(super) fn inlines(bits: &[Bit]) -> Vec<Inline> {
     let inline = |bit: &Bit| match bit {
         Bit::Raised(text) if is_number(text) => Inline::Superscript(text.clone()),
         Bit::Lowered(text) if is_number(text) => Inline::Subscript(text.clone()),
-        Bit::Plain(text) | Bit::Raised(text) | Bit::Lowered(text) => Inline::Text(text.replace('\u{ad}', "")),
+        Bit::Plain(text) | Bit::Raised(text) | Bit::Lowered(text) => Inline::Text(without_leaders(text)),
     };
     bits.iter().map(inline).collect()
+}
+
+/// The dots in `text` that lead from a title to its page number: their range in bytes.
+pub(super) fn leader(text: &str) -> Option<std::ops::Range<usize>> {
+    let (mut start, mut dots) = (0, 0);
+    for (at, c) in text.char_indices() {
+        match c {
+            '.' | '·' | '_' if dots == 0 => (start, dots) = (at, 1),
+            '.' | '·' | '_' => dots += 1,
+            ' ' => {}
+            _ if dots >= MIN_LEADER => return Some(start..at),
+            _ => dots = 0,
+        }
+    }
+    (dots >= MIN_LEADER).then_some(start..text.len())
+}
+
+/// The text with one sign for each leader, and without soft hyphens.
+fn without_leaders(text: &str) -> String {
+    let mut text = text.replace('\u{ad}', "");
+    while let Some(range) = leader(&text) {
+        text.replace_range(range, " … ");
+    }
+    text.replace("  …", " …")
 }
 
 impl Line {
@@ -175,8 +201,11 @@ fn leading(lines: &[Line]) -> f32 {
 fn begins_paragraph(current: &[&Line], last: &Line, line: &Line, leading: f32, region: &Rect) -> bool {
     let size = last.size.max(line.size);
     let distance = line.base - last.base;
+    // Each entry of a list of contents stands alone.
+    let ends_entry = last.bits.iter().any(|bit| leader(bit.text()).is_some());
     let other_look = size / last.size.min(line.size) > OTHER_SIZE || last.bold != line.bold || last.fixed != line.fixed;
     if other_look
+        || ends_entry
         || distance < 0.0
         || distance > PARAGRAPH_GAP * leading * size.max(1.0)
         || marker(&line.bits).is_some()
@@ -217,7 +246,6 @@ fn joined(lines: &[&Line]) -> Option<Paragraph> {
         rect: Rect::around(lines.iter().map(|line| &line.rect))?,
         size: first.size,
         bold: lines.iter().all(|line| line.bold),
-        fixed: lines.iter().all(|line| line.fixed),
         lines: lines.len(),
         marker: marker.map(|(_, marker)| marker),
     })
@@ -298,6 +326,13 @@ mod tests {
             found,
             ["One line that is full and its end.", "Two is indented and goes on", "an item", "Three after a gap"]
         );
+    }
+
+    #[test]
+    fn entries_of_a_list_of_contents_stand_alone() {
+        let lines = [line("Weirs . . . . . 5", 0.0, 10.0, 100.0), line("Locks .......... 7", 0.0, 22.0, 100.0)];
+        let found: Vec<Vec<Inline>> = paragraphs(&lines).iter().map(Paragraph::inlines).collect();
+        assert_eq!(found, [[Inline::text("Weirs … 5")], [Inline::text("Locks … 7")]]);
     }
 
     #[test]

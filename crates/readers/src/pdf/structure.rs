@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use domain::document::{Block, BlockKind, Inline, ListItem, PageBox};
 
 use super::{
-    lines::Paragraph,
+    lines::{Paragraph, leader},
     page::{Content, Draft},
 };
 
@@ -148,7 +148,9 @@ fn step(size: f32) -> u32 {
 
 fn may_be_heading(paragraph: &Paragraph) -> bool {
     let text = paragraph.text();
-    text.chars().count() <= MAX_HEADING_CHARS && text.chars().filter(|c| c.is_alphabetic()).count() >= 2
+    text.chars().count() <= MAX_HEADING_CHARS
+        && leader(&text).is_none()
+        && text.chars().filter(|c| c.is_alphabetic()).count() >= 2
 }
 
 fn is_large_heading(paragraph: &Paragraph, usual: f32) -> bool {
@@ -170,7 +172,7 @@ mod tests {
         let place = PageBox { page: 1, left: 0.0, top: 0.0, right: 1.0, bottom: 1.0 };
         let bits = vec![Bit::Plain(text.to_owned())];
         let marker = marker.map(str::to_owned);
-        let paragraph = Paragraph { bits, rect, size, bold, fixed: false, lines: 1, marker };
+        let paragraph = Paragraph { bits, rect, size, bold, lines: 1, marker };
         Draft { content: Content::Paragraph(paragraph), place }
     }
 

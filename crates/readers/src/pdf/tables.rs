@@ -246,15 +246,9 @@ fn aligned(rows: &[Vec<Item<Piece>>]) -> Option<(usize, Vec<(f32, f32)>)> {
     (is_table && !holds_markers(&rows[..length])).then_some((length, accepted))
 }
 
-/// Rows that are lines of text: with leaders of dots, or with another script's direction.
+/// Rows that are lines of a list of contents: with dots that lead to a page number.
 fn is_no_row(row: &[Item<Piece>]) -> bool {
-    row.iter().any(|item| is_leader(&item.content.text()))
-}
-
-/// Whether `text` is a row of dots between a title and its page number.
-pub(super) fn is_leader(text: &str) -> bool {
-    let dots = text.chars().filter(|c| matches!(c, '.' | '…' | '·' | '_')).count();
-    dots >= 3 && dots == text.chars().filter(|c| !c.is_whitespace()).count()
+    row.iter().any(|item| lines::leader(&item.content.text()).is_some())
 }
 
 /// The columns with the pieces of `row` in them; `None` if a piece covers several columns.

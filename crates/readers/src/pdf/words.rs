@@ -58,11 +58,9 @@ pub(super) struct Piece {
     pub(super) order: usize,
     pub(super) chars: usize,
     pub(super) bold: bool,
-    pub(super) italic: bool,
     pub(super) fixed: bool,
     pub(super) right_to_left: bool,
     pub(super) slanted: bool,
-    pub(super) invisible: bool,
 }
 
 impl Piece {
@@ -182,11 +180,9 @@ fn push_piece(pieces: &mut Vec<Piece>, group: &[&Char]) {
         order: pieces.len(),
         chars: group.len(),
         bold: most(|char| char.look.bold),
-        italic: most(|char| char.look.italic),
         fixed: most(|char| char.look.fixed),
         right_to_left: most(|char| is_right_to_left(char.c)),
         slanted: main.look.slanted,
-        invisible: main.look.invisible,
     });
 }
 
