@@ -5,6 +5,7 @@ use std::{fs, io, path::Path, process::ExitCode};
 use anyhow::anyhow;
 use serde_json::json;
 
+use super::wiring::local_parser;
 use crate::cli::ParseArgs;
 use client::render;
 use config::{Config, Role, Sources};
@@ -13,7 +14,6 @@ use domain::{
     ports::{FileKind, Parser},
     record::ReadingRecord,
 };
-use readers::LocalParser;
 
 /// Parses the file as a worker does, and prints the markdown; or prints the table of kinds.
 ///
@@ -25,11 +25,12 @@ pub fn run(args: ParseArgs, sources: &Sources) -> anyhow::Result<ExitCode> {
         render::print(&kinds())?;
         return Ok(ExitCode::SUCCESS);
     };
-    let limits = Config::load(Role::Client, sources)?.parser.limits();
+    let settings = Config::load(Role::Client, sources)?.parser;
+    let limits = settings.limits();
     let filename = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     client::run(async move {
         expect_a_file(&file)?;
-        let parser = LocalParser::default();
+        let parser = local_parser(&settings);
         let parsed = parser.parse(&file, "", &filename, limits).await;
         let document = parsed.map_err(|failure| anyhow!("{} [{}]", failure.message, failure.code.as_str()))?;
         render::print(&document.markdown)?;

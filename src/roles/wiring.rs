@@ -28,7 +28,7 @@ use providers::{
     object_storage::{Credentials, ObjectStorage},
 };
 use queue::{Steps, Worker, WorkerSettings};
-use readers::LocalParser;
+use readers::{LocalParser, pdf_library_places};
 use store::{
     Listener, Wakeup,
     jobs::{ClaimOptions, Completer},
@@ -39,6 +39,8 @@ use telemetry::readiness::Readiness;
 
 /// The folders that are searched for models without EMBED_MODEL_DIR: the one that `scripts/fetch` fills, and the image's.
 const MODEL_PLACES: [&str; 2] = [".cache/models", "/var/lib/app/models"];
+/// The folders that `scripts/fetch` and the image fill, for what is looked for without a setting.
+const CACHES: [&str; 2] = [".cache", "/var/lib/app"];
 /// The time between two sweeps of all workers together. Objects of deleted documents are gone within minutes.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
 
@@ -84,6 +86,11 @@ pub(super) fn model(config: &Config) -> Arc<dyn ModelSource> {
         places,
         threads: embedder.threads,
     }))
+}
+
+/// The parser of this machine.
+pub(super) fn local_parser(parser: &config::Parser) -> LocalParser {
+    LocalParser::new(pdf_library_places(parser.pdfium_library.as_deref(), &CACHES.map(PathBuf::from)))
 }
 
 /// The source of the project's signing keys; `None` if no project is set.
@@ -165,7 +172,7 @@ pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<
     let pipeline = Pipeline {
         db: db.clone(),
         store,
-        parser: Arc::new(LocalParser::default()),
+        parser: Arc::new(local_parser(&ctx.config.parser)),
         remote: remote_parser(&ctx.config)?,
         model,
         limits: ctx.config.parser.limits(),

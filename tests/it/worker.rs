@@ -305,6 +305,20 @@ async fn a_missing_model_costs_no_try_and_the_worker_recovers_when_it_appears() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_the_library_for_pdfs_a_pdf_waits_at_no_cost_and_other_files_go_on() {
+    let (test, mut fleet) = start().await;
+    let (_api, client) = fleet.api();
+    fleet.set("PDFIUM_LIBRARY", "/nonexistent/libpdfium.so");
+    let _worker = fleet.worker();
+    client.upload_file("a.pdf", "application/pdf", include_bytes!("../data/two-pages.pdf")).await;
+    client.upload_text("text", "# Some text\n\nto embed").await;
+    wait_for(&test, "SELECT count(*) FROM upload_pipeline.upload_jobs WHERE status = 'complete'", "1").await;
+    wait_for(&test, "SELECT count(*) FROM upload_pipeline.events WHERE code = 'pdf_library_missing'", "1").await;
+    let waiting = "SELECT state, retry_count::text FROM upload_pipeline.upload_jobs WHERE status = 'uploaded'";
+    assert_eq!(test.rows(waiting).await, [["queued", "0"]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_api_starts_before_the_schema_exists_and_reports_what_is_missing() {
     let test = TestDb::empty().await;
     let fleet = Fleet::new(&test.url, &test.url);

@@ -3,7 +3,7 @@
 //! Doing it twice is harmless: each job has one key for its markdown, which the row names before the first byte is
 //! written.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -13,6 +13,9 @@ use store::{
     jobs::{advance_job, finish_duplicate},
     work::{get_work_document, insert_partly_read},
 };
+
+/// How long a PDF waits for a worker that can read it.
+const NO_LIBRARY_DELAY: Duration = Duration::from_secs(60);
 
 impl Pipeline {
     /// Parses as part of the step `done`: the collect step parses too if no remote parser has the document.
@@ -34,6 +37,10 @@ impl Pipeline {
         {
             let reading = Reading { file: &file, kind, done, began };
             return self.start_remote_parse(remote, lease, reading, memory).await;
+        }
+        // Another worker may have the library, or it may be fetched while this one runs.
+        if matches!(&parsed, Err(failure) if failure.code == Code::PdfLibraryMissing) {
+            return Ok(Outcome::Snooze { code: Code::PdfLibraryMissing, delay: NO_LIBRARY_DELAY });
         }
         let parsed = parsed.map_err(|failure| {
             if failure.code == Code::TypeMismatch { memory.mismatch(&document, failure) } else { failure.into() }

@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Write},
     panic,
     path::Path,
     process::ExitCode,
@@ -19,7 +19,7 @@ use super::{
     detect::{self, Content, Declared},
     epub,
     fault::Fault,
-    html, mail, markdown, open_document, pdf,
+    html, mail, markdown, open_document, outcome, pdf,
     protocol::{self, Parsed, Request},
     reading::Reading,
     rtf, sheets, slides, word,
@@ -102,7 +102,7 @@ fn parse(request: &Request) -> Result<Parsed, Fault> {
     let limits = &request.limits;
     let bytes = read(&request.path, limits)?;
     let declared = Declared::new(&request.mime, &request.filename);
-    let (kind, reading) = reading(bytes, &declared, limits, 0)?;
+    let (kind, reading) = reading(bytes, &declared, request, 0)?;
     let (markdown, pages, notices) = reading.rendered();
     protocol::check_output(limits, markdown.len())?;
     if kind != FileKind::Pdf && is_blank(&markdown) {
@@ -115,21 +115,23 @@ fn parse(request: &Request) -> Result<Parsed, Fault> {
 pub(super) fn reading(
     bytes: Vec<u8>,
     declared: &Declared,
-    limits: &ParseLimits,
+    request: &Request,
     depth: usize,
 ) -> Result<(FileKind, Reading), Fault> {
+    let limits = &request.limits;
     Ok(match detect::content(bytes, declared)? {
         Content::Pdf(bytes) => {
-            let (text, pages) = pdf::to_markdown(&bytes, limits)?;
-            (FileKind::Pdf, Reading::Markdown { text, pages })
+            let _ = io::stderr().write_all(outcome::PDF_MARK);
+            let document = pdf::read(&bytes, request.pdf_library.as_deref(), limits)?;
+            (FileKind::Pdf, document.into())
         }
         Content::Office(kind, bytes) => (kind, read_office(kind, &bytes, limits)?.into()),
         Content::Bytes(kind, bytes) => {
             let document = match kind {
                 FileKind::Rtf => rtf::read(&bytes),
                 FileKind::Epub => epub::read(&bytes)?,
-                FileKind::Msg => mail::read_outlook(&bytes, limits, depth)?,
-                _ => mail::read(&bytes, limits, depth)?,
+                FileKind::Msg => mail::read_outlook(&bytes, request, depth)?,
+                _ => mail::read(&bytes, request, depth)?,
             };
             (kind, document.into())
         }

@@ -57,6 +57,11 @@ pub(super) enum Fault {
     )]
     NoTextLayer { letters: u64, pages: u32 },
     #[error(
+        "The text of the PDF can't be read: its fonts don't say which letters they draw. Run OCR over it, or upload it with \
+         OCR switched on."
+    )]
+    UnreadableFonts,
+    #[error(
         "The file was declared as {declared}, but its content is {found}. Upload the right file, or name its real type."
     )]
     TypeMismatch { declared: Named, found: Named },
@@ -84,6 +89,8 @@ pub(super) enum Fault {
     Crashed { how: Named },
     #[error("The parser couldn't be started or couldn't read the file ({why}). It will be tried again.")]
     Unavailable { why: Named },
+    #[error("PDFium, which reads PDFs, can't be used: {why}. Run `scripts/fetch pdfium`, or set PDFIUM_LIBRARY to it.")]
+    PdfLibrary { why: Named },
 }
 
 impl Fault {
@@ -107,6 +114,11 @@ impl Fault {
         Self::UnsupportedType { found: Named::new(found) }
     }
 
+    /// The library for PDFs cannot be used.
+    pub(super) fn pdf_library(why: &str) -> Self {
+        Self::PdfLibrary { why: Named::new(why) }
+    }
+
     fn code(&self) -> Code {
         match self {
             Self::Empty => Code::FileEmpty,
@@ -114,7 +126,7 @@ impl Fault {
             Self::Truncated => Code::FileTruncated,
             Self::Corrupt => Code::FileCorrupt,
             Self::Encrypted => Code::FileEncrypted,
-            Self::NoTextLayer { .. } => Code::NoTextLayer,
+            Self::NoTextLayer { .. } | Self::UnreadableFonts => Code::NoTextLayer,
             Self::TypeMismatch { .. } => Code::TypeMismatch,
             Self::UnsupportedType { .. } => Code::UnsupportedType,
             Self::PageLimit { .. } => Code::PageLimit,
@@ -124,6 +136,7 @@ impl Fault {
             Self::Memory { .. } | Self::Killed => Code::ParseMemory,
             Self::Crashed { .. } => Code::ParseCrashed,
             Self::Unavailable { .. } => Code::ParserUnavailable,
+            Self::PdfLibrary { .. } => Code::PdfLibraryMissing,
         }
     }
 

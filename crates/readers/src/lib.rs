@@ -43,6 +43,7 @@ use tokio::{sync::Semaphore, time};
 
 pub use child::run_child;
 use fault::Fault;
+pub use pdf::pdf_library_places;
 use protocol::Request;
 use running::Running;
 
@@ -59,21 +60,27 @@ pub const CHILD_COMMAND: &str = "parse-child";
 #[derive(Debug)]
 pub struct LocalParser {
     executable: PathBuf,
+    pdf_libraries: Vec<PathBuf>,
     children: Semaphore,
 }
 
-impl Default for LocalParser {
-    /// A parser whose children run this same executable.
-    fn default() -> Self {
-        Self::new(running_executable())
-    }
-}
-
 impl LocalParser {
+    /// A parser whose children run this same executable.
+    pub fn new(pdf_libraries: Vec<PathBuf>) -> Self {
+        Self::running(running_executable(), pdf_libraries)
+    }
+
     /// A parser whose children run `executable`, the [`CHILD_COMMAND`] of which is [`run_child`]. It starts no process yet.
-    pub fn new(executable: PathBuf) -> Self {
+    /// The first of `pdf_libraries` that is a file reads PDFs, as [`pdf_library_places`] lists them.
+    pub fn running(executable: PathBuf, pdf_libraries: Vec<PathBuf>) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        Self { executable, children: Semaphore::new(cores) }
+        Self { executable, pdf_libraries, children: Semaphore::new(cores) }
+    }
+
+    /// The library that reads PDFs. It is looked for each time, since it may be fetched while the worker runs.
+    pub fn pdf_library(&self) -> Option<PathBuf> {
+        let file = self.pdf_libraries.iter().find(|file| file.is_file())?;
+        std::path::absolute(file).ok()
     }
 
     async fn parse_in_child(&self, request: &Request) -> Result<ParsedDocument, Fault> {
@@ -106,7 +113,7 @@ impl Parser for LocalParser {
         // The child's working directory is `/`.
         let path = std::path::absolute(path).map_err(|error| Fault::unavailable(&error.kind().to_string()))?;
         let mime = mime.chars().take(MAX_HINT_CHARS).collect();
-        let request = Request { path, mime, filename: extension_of(filename), limits };
+        let request = Request { path, mime, filename: extension_of(filename), pdf_library: self.pdf_library(), limits };
         Ok(self.parse_in_child(&request).await?)
     }
 }

@@ -16,12 +16,12 @@ use super::{
     detect::Declared,
     fault::Fault,
     html::{self, Options},
+    protocol::Request,
     reading::Reading,
 };
 use domain::{
     document::{AsideKind, Block, BlockKind, Document, Inline, LeftOut, Notice},
     markdown,
-    ports::ParseLimits,
 };
 
 /// How deep attachments are read: a file in a mail that is attached to a mail.
@@ -53,16 +53,16 @@ enum Content {
 }
 
 /// Reads a mail as it was sent. It stands `depth` levels deep in other mails.
-pub(super) fn read(bytes: &[u8], limits: &ParseLimits, depth: usize) -> Result<Document, Fault> {
-    Ok(document(eml::read(bytes).ok_or(Fault::Corrupt)?, limits, depth))
+pub(super) fn read(bytes: &[u8], request: &Request, depth: usize) -> Result<Document, Fault> {
+    Ok(document(eml::read(bytes).ok_or(Fault::Corrupt)?, request, depth))
 }
 
 /// Reads a mail that Outlook saved.
-pub(super) fn read_outlook(bytes: &[u8], limits: &ParseLimits, depth: usize) -> Result<Document, Fault> {
-    Ok(document(outlook::read(bytes)?, limits, depth))
+pub(super) fn read_outlook(bytes: &[u8], request: &Request, depth: usize) -> Result<Document, Fault> {
+    Ok(document(outlook::read(bytes)?, request, depth))
 }
 
-fn document(mail: Mail, limits: &ParseLimits, depth: usize) -> Document {
+fn document(mail: Mail, request: &Request, depth: usize) -> Document {
     let mut document = Document::default();
     let subject = mail.subject.trim();
     if !subject.is_empty() {
@@ -78,21 +78,21 @@ fn document(mail: Mail, limits: &ParseLimits, depth: usize) -> Document {
     document.blocks.push(BlockKind::Paragraph(lines).into());
     document.append(mail.body);
     for (at, attachment) in mail.attachments.into_iter().enumerate() {
-        let part = if at < MAX_ATTACHMENTS { attached(attachment, limits, depth + 1) } else { named(attachment.name) };
+        let part = if at < MAX_ATTACHMENTS { attached(attachment, request, depth + 1) } else { named(attachment.name) };
         document.append(part);
     }
     document
 }
 
 /// An attachment as a part of the document; its name if it can't be read.
-fn attached(attachment: Attachment, limits: &ParseLimits, depth: usize) -> Document {
+fn attached(attachment: Attachment, request: &Request, depth: usize) -> Document {
     let Attachment { name, media_type, content } = attachment;
     if depth > MAX_DEPTH {
         return named(name);
     }
     let part = match content {
-        Content::Mail(mail) => Some(document(*mail, limits, depth)),
-        Content::File(bytes) => file(bytes, &name, &media_type, limits, depth),
+        Content::Mail(mail) => Some(document(*mail, request, depth)),
+        Content::File(bytes) => file(bytes, &name, &media_type, request, depth),
     };
     let Some(mut part) = part else { return named(name) };
     part.blocks.retain(|block| !matches!(block.kind, BlockKind::Page(_)));
@@ -109,12 +109,12 @@ fn attached(attachment: Attachment, limits: &ParseLimits, depth: usize) -> Docum
 
 /// A file's text; `None` if it can't be read. Mail programs often declare a wrong type, so the name counts, then the
 /// content alone.
-fn file(bytes: Vec<u8>, name: &str, media_type: &str, limits: &ParseLimits, depth: usize) -> Option<Document> {
+fn file(bytes: Vec<u8>, name: &str, media_type: &str, request: &Request, depth: usize) -> Option<Document> {
     let by_name = Declared::new("", name);
     let declared = if by_name.is_known() { by_name } else { Declared::new(media_type, "") };
     let again = bytes.clone();
-    let reading = match child::reading(bytes, &declared, limits, depth) {
-        Err(Fault::TypeMismatch { .. }) => child::reading(again, &Declared::new("", ""), limits, depth),
+    let reading = match child::reading(bytes, &declared, request, depth) {
+        Err(Fault::TypeMismatch { .. }) => child::reading(again, &Declared::new("", ""), request, depth),
         reading => reading,
     };
     Some(match reading.ok()?.1 {

@@ -28,6 +28,8 @@ pub(super) struct Request {
     pub(super) mime: String,
     /// The declared file name, or its end. Hostile; never used as a path.
     pub(super) filename: String,
+    /// The library that opens PDFs; `None` if there is none.
+    pub(super) pdf_library: Option<PathBuf>,
     pub(super) limits: ParseLimits,
 }
 

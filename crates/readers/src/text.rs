@@ -194,7 +194,10 @@ mod tests {
             ("windows-1251", "Правила: сотрудник имеет пятнадцать дней отпуска в год."),
             ("koi8-r", "Правила: сотрудник имеет пятнадцать дней отпуска в год."),
             ("windows-1253", "Οι εργαζόμενοι έχουν δεκαπέντε ημέρες άδεια τον χρόνο."),
-            ("windows-1250", "Pracownik ma piętnaście dni urlopu w roku; wniosek składa się na dwa tygodnie wcześniej."),
+            (
+                "windows-1250",
+                "Pracownik ma piętnaście dni urlopu w roku; wniosek składa się na dwa tygodnie wcześniej.",
+            ),
             ("windows-1255", "לעובד חמישה עשר ימי חופשה בשנה."),
             ("windows-1252", "La période d’essai dure trois mois – à l’école aussi."),
         ] {

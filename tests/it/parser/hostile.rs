@@ -37,8 +37,10 @@ async fn an_empty_file_is_refused() {
 }
 
 #[tokio::test]
-async fn a_truncated_pdf_is_refused() {
-    assert_eq!(refusal(&TWO_PAGES[..TWO_PAGES.len() / 2], "half.pdf").await.code, Code::FileTruncated);
+async fn a_truncated_pdf_gives_what_it_holds_and_says_so() {
+    let half = parse_limited(&TWO_PAGES[..TWO_PAGES.len() / 2], "half.pdf", LIMITS).await.unwrap();
+    assert!(half.markdown.contains("First page") && !half.markdown.contains("otter"), "{}", half.markdown);
+    assert_eq!(half.notices, [Notice::Truncated]);
     assert_eq!(refusal(b"%PDF-1.7\n", "header.pdf").await.code, Code::FileTruncated);
 }
 

@@ -360,6 +360,9 @@ codes! {
         /// The parser's child process could not be started, or could not read its file.
         /// Nothing. If it stays, look at the host's limits.
         ParserUnavailable = "parser_unavailable", class Transient, at "parse";
+        /// This worker has no library that reads PDFs. The job waits, at no cost, for one that has; other kinds of files go on.
+        /// Run `scripts/fetch pdfium`, or set `PDFIUM_LIBRARY`.
+        PdfLibraryMissing = "pdf_library_missing", class Configuration, at "parse";
         /// The remote parser could not read the document; the message has its reason.
         /// Save it again where it was made, or retry from `uploaded`.
         RemoteParserFailed = "remote_parser_failed", class Document, at "collect";
