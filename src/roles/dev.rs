@@ -157,7 +157,7 @@ async fn prepare_database(ctx: &Context, cluster: &Cluster) -> anyhow::Result<()
     let maintenance = DatabaseUrl::parse(&cluster.url("postgres"))?;
     ensure_database(&connect_target(&ctx.config, &maintenance)?, &ctx.runtime, DATABASE).await?;
     let target = connect_target(&ctx.config, ctx.config.database.session_url()?)?;
-    migrate(&target, &ctx.runtime, ctx.config.environment.as_str(), &ctx.build.to_string())
+    migrate(&target, &ctx.runtime, ctx.config.environment.as_str(), None, &ctx.build.to_string())
         .await
         .context("couldn't bring the schema of the local database up to date; `app dev reset` erases it")?;
     Ok(())

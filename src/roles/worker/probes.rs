@@ -22,7 +22,7 @@ const LAST_ANSWER: Duration = Duration::from_secs(1);
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What the handlers share.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ProbeState {
     /// For the figures of its pool; no connection is taken from it.
     pub db: Db,

@@ -375,8 +375,7 @@ fn receipt(deletion: Deletion) -> DeletionReceipt {
 pub async fn delete_document(Call { state, caller, request }: Call, id: web::Path<Uuid>) -> HttpResult {
     let (id, seen) = (DocumentId(*id), IfMatch::of(&request));
     let as_seen = |document: &Document| seen.as_ref().is_none_or(|seen| seen.holds(&document_view(document.clone())));
-    let deleting =
-        documents::delete_expected_document(&state.db, caller.user, id, seen.as_ref().map(|_seen| &as_seen as _));
+    let deleting = documents::delete_document(&state.db, caller.user, id, seen.as_ref().map(|_seen| &as_seen as _));
     let deletion = match deleting.await? {
         Deleting::Deleted(deletion) => deletion,
         Deleting::Changed => return Err(ApiError::of(Code::PreconditionFailed)),
