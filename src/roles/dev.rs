@@ -14,10 +14,7 @@ use tokio::sync::oneshot;
 use super::{
     Context,
     api::build_state,
-    wiring::{
-        WorkerParts, build_housekeeping, build_worker, connect_target, listen_address, model, open_db, open_store,
-        start_listener,
-    },
+    wiring::{build_housekeeping, build_worker, connect_target, listen_address, model, open_db, open_store},
 };
 use crate::cli::{DevAction, DevArgs};
 use api::issue_token;
@@ -114,8 +111,7 @@ async fn serve(ctx: Context, folder: &DevFolder, cluster: &Cluster, once: bool) 
     model.embedder().await?;
     let state = build_state(&ctx, db.clone(), Arc::clone(&store), Arc::clone(&model))?;
     let housekeeping = build_housekeeping(&ctx.config, db.clone(), Arc::clone(&store));
-    let parts = WorkerParts { db, store, model, wakeup: Some(start_listener(&ctx)?), readiness: Arc::default() };
-    let worker = build_worker(&ctx, parts)?;
+    let worker = build_worker(&ctx, db, store, model, Arc::default())?;
     if !once {
         tokio::spawn(demo::print_when_stopping(ctx.stop.clone(), ctx.config.worker.grace));
     }
