@@ -1,19 +1,20 @@
 //! What a client may say about a file.
 
-use crate::{http::ApiError, settings::UploadLimits};
+use crate::http::ApiError;
+use config::Uploads;
 use domain::Code;
 use messages::UploadRequest;
 
 /// A file name that may be kept: never a path, only a label.
-pub fn filename(name: &str, limits: UploadLimits) -> Result<String, ApiError> {
+pub fn filename(name: &str, limits: &Uploads) -> Result<String, ApiError> {
     let name = name.trim();
     if name.is_empty() {
         return Err(ApiError::of(Code::FilenameEmpty));
     }
-    if limits.filename_chars > 0 && name.chars().count() > limits.filename_chars {
+    if limits.max_filename_chars > 0 && name.chars().count() > limits.max_filename_chars {
         return Err(ApiError::new(
             Code::FilenameTooLong,
-            format!("The file name is longer than {} characters. Shorten it.", limits.filename_chars),
+            format!("The file name is longer than {} characters. Shorten it.", limits.max_filename_chars),
         ));
     }
     if name.chars().any(|c| c.is_control() || reorders(c)) {
@@ -51,23 +52,23 @@ pub fn sha256(text: &str) -> Result<String, ApiError> {
 }
 
 /// A size that may be uploaded.
-pub fn size(bytes_len: u64, limits: UploadLimits) -> Result<i64, ApiError> {
+pub fn size(bytes_len: u64, limits: &Uploads) -> Result<i64, ApiError> {
     if bytes_len == 0 {
         return Err(ApiError::of(Code::FileEmpty));
     }
-    if limits.max_file_bytes > 0 && bytes_len > limits.max_file_bytes {
+    if limits.max_bytes > 0 && bytes_len > limits.max_bytes {
         return Err(file_too_large(limits));
     }
     i64::try_from(bytes_len).ok().ok_or_else(|| file_too_large(limits))
 }
 
 /// Names the limit.
-pub fn file_too_large(limits: UploadLimits) -> ApiError {
+pub fn file_too_large(limits: &Uploads) -> ApiError {
     ApiError::new(
         Code::FileTooLarge,
         format!(
             "The file is larger than {} MiB, the most that UPLOAD_MAX_BYTES allows here. Split it or make it smaller.",
-            mebibytes(limits.max_file_bytes)
+            mebibytes(limits.max_bytes)
         ),
     )
 }
@@ -94,7 +95,7 @@ pub struct Declared {
 }
 
 /// Checks all fields; the first that is wrong is named.
-pub fn upload_request(request: &UploadRequest, limits: UploadLimits) -> Result<Declared, ApiError> {
+pub fn upload_request(request: &UploadRequest, limits: &Uploads) -> Result<Declared, ApiError> {
     Ok(Declared {
         filename: filename(&request.filename, limits)?,
         mime: mime(&request.mime)?,
@@ -106,6 +107,7 @@ pub fn upload_request(request: &UploadRequest, limits: UploadLimits) -> Result<D
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::default_config;
 
     fn request() -> UploadRequest {
         UploadRequest {
@@ -119,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_good_request_is_normalised() {
-        let declared = upload_request(&request(), UploadLimits::default()).unwrap();
+        let declared = upload_request(&request(), &default_config().uploads).unwrap();
         assert_eq!(declared.filename, "Policy.pdf");
         assert_eq!(declared.mime, "application/pdf");
         assert_eq!(declared.sha256, "ab".repeat(32));
@@ -145,12 +147,12 @@ mod tests {
         for (code, spoil) in cases {
             let mut spoiled = request();
             spoil(&mut spoiled);
-            assert_eq!(upload_request(&spoiled, UploadLimits::default()).unwrap_err().code(), code);
+            assert_eq!(upload_request(&spoiled, &default_config().uploads).unwrap_err().code(), code);
         }
         let mut long = request();
         for fine in ["ü".repeat(120), "\u{5d7}\u{5d5}\u{5d6}\u{5d4}.pdf".to_owned(), "../../x".to_owned()] {
             long.filename = fine;
-            assert!(upload_request(&long, UploadLimits::default()).is_ok());
+            assert!(upload_request(&long, &default_config().uploads).is_ok());
         }
     }
 }

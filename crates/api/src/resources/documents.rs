@@ -123,7 +123,7 @@ async fn take_files(state: &ApiState, sender: Sender, request: &HttpRequest, bod
             break;
         }
         let outcome = take_file(state, sender, &filename, &mime, &mut part).await;
-        let skipped = if outcome.is_err() { part.read_on(state.settings.uploads.max_file_bytes).await } else { Ok(()) };
+        let skipped = if outcome.is_err() { part.read_on(state.settings.uploads.max_bytes).await } else { Ok(()) };
         outcomes.push((filename, outcome));
         if skipped.is_err() {
             break;
@@ -177,11 +177,11 @@ where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: std::fmt::Display,
 {
-    let limits = state.settings.uploads;
+    let limits = &state.settings.uploads;
     let upload = new_upload(state, sender.user, validate::filename(filename, limits)?, validate::mime(mime)?);
     state.require_schema().await?;
     announce_upload(&state.db, &upload).await?.map_err(quota_reached)?;
-    let expected = Expected { max_bytes: limits.max_file_bytes, ..Expected::default() };
+    let expected = Expected { max_bytes: limits.max_bytes, ..Expected::default() };
     let stored = match store_body(state, &upload.storage_key, body, expected).await {
         Ok(stored) if stored.bytes_len == 0 => {
             forget(state, &upload).await;
@@ -228,7 +228,7 @@ async fn forget(state: &ApiState, upload: &NewUpload) {
 
 /// A text without a file.
 async fn take_text(state: &ApiState, sender: Sender, body: web::Payload) -> HttpResult {
-    let bytes = read_whole(body, state.settings.text_body_bytes).await?;
+    let bytes = read_whole(body, state.settings.text_body_bytes()).await?;
     let TextRequest { title, text } = json::parse(&bytes)?;
     if text.trim().is_empty() {
         return Err(ApiError::of(Code::TextEmpty));

@@ -109,7 +109,7 @@ pub async fn get_events(
     let last_seen = last_event_id(&request)?;
     if wants_stream(&request) {
         drop(conn);
-        let place = guard.streams.enter(caller.user, state.settings.streams)?;
+        let place = guard.streams.enter(caller.user, &state.settings.http)?;
         if request.method() == Method::HEAD {
             return Ok(stream_head().finish());
         }
@@ -214,7 +214,7 @@ impl Live {
     }
 
     fn is_over(&self) -> bool {
-        let lifetime = self.state.settings.streams.lifetime;
+        let lifetime = self.state.settings.http.event_stream_lifetime;
         let outlived = !lifetime.is_zero() && self.began.elapsed() >= lifetime;
         outlived || self.caller.until.is_some_and(|until| OffsetDateTime::now_utc() >= until)
     }
