@@ -43,7 +43,7 @@ pub fn mime(text: &str) -> Result<String, ApiError> {
 }
 
 /// 64 lower-case hex digits.
-pub fn sha256(text: &str) -> Result<String, ApiError> {
+fn sha256(text: &str) -> Result<String, ApiError> {
     if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         Ok(text.to_ascii_lowercase())
     } else {
@@ -51,26 +51,22 @@ pub fn sha256(text: &str) -> Result<String, ApiError> {
     }
 }
 
-/// A size that may be uploaded.
-pub fn size(bytes_len: u64, limits: &Uploads) -> Result<i64, ApiError> {
+/// A size that may be uploaded, and that the database can hold.
+fn size(bytes_len: u64, limits: &Uploads) -> Result<u64, ApiError> {
+    let most = if limits.max_bytes > 0 { limits.max_bytes } else { u64::MAX }.min(i64::MAX.unsigned_abs());
     if bytes_len == 0 {
         return Err(ApiError::of(Code::FileEmpty));
     }
-    if limits.max_bytes > 0 && bytes_len > limits.max_bytes {
-        return Err(file_too_large(limits));
+    if bytes_len > most {
+        return Err(ApiError::new(
+            Code::FileTooLarge,
+            format!(
+                "The file is larger than {} MiB, the most that UPLOAD_MAX_BYTES allows here. Split it or make it smaller.",
+                mebibytes(most)
+            ),
+        ));
     }
-    i64::try_from(bytes_len).ok().ok_or_else(|| file_too_large(limits))
-}
-
-/// Names the limit.
-pub fn file_too_large(limits: &Uploads) -> ApiError {
-    ApiError::new(
-        Code::FileTooLarge,
-        format!(
-            "The file is larger than {} MiB, the most that UPLOAD_MAX_BYTES allows here. Split it or make it smaller.",
-            mebibytes(limits.max_bytes)
-        ),
-    )
+    Ok(bytes_len)
 }
 
 /// `25`, or `0.5`: as short as it can be said.
@@ -81,26 +77,14 @@ fn mebibytes(bytes: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A checked [`UploadRequest`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Declared {
-    /// The label.
-    pub filename: String,
-    /// The media type.
-    pub mime: String,
-    /// The size in bytes.
-    pub bytes_len: i64,
-    /// The hash.
-    pub sha256: String,
-}
-
-/// Checks all fields; the first that is wrong is named.
-pub fn upload_request(request: &UploadRequest, limits: &Uploads) -> Result<Declared, ApiError> {
-    Ok(Declared {
+/// Checks and normalises all fields; the first that is wrong is named.
+pub fn upload_request(request: &UploadRequest, limits: &Uploads) -> Result<UploadRequest, ApiError> {
+    Ok(UploadRequest {
         filename: filename(&request.filename, limits)?,
         mime: mime(&request.mime)?,
         bytes_len: size(request.bytes_len, limits)?,
         sha256: sha256(&request.sha256)?,
+        ocr: request.ocr,
     })
 }
 

@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    operation::{Completed, complete},
+    operation::{Draft, complete},
     route::{Access, Route},
 };
 use config::Uploads;
@@ -33,7 +33,7 @@ pub fn document(routes: &[Route], limits: &Uploads, version: &str) -> Result<Val
     document["info"]["version"] = json!(version);
     for route in routes {
         for method in route.methods() {
-            let Completed { operation, schemas, refusals } = complete(route, &method, &written);
+            let Draft { operation, schemas, refusals, .. } = complete(route, &method, &written);
             let item = &mut document["paths"][&route.path];
             if let Some(servers) = servers_of(route.access) {
                 item["servers"] = servers;

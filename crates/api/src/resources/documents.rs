@@ -328,8 +328,9 @@ pub async fn list_chunks(
     id: web::Path<Uuid>,
     query: web::Query<PageQuery>,
 ) -> HttpResult {
-    let (id, list) = (DocumentId(*id), ListId::new("chunks").with("document_id", Some(*id)));
-    let (limit, after) = (CHUNKS.limit(query.limit)?, list.position(query.cursor.as_deref())?.unwrap_or(-1));
+    let (id, list) = (DocumentId(*id), ListId::new("chunks").with("document_id", *id));
+    let (limit, after) = (CHUNKS.limit(query.limit)?, list.position(query.cursor.as_deref())?.unwrap_or(-1_i64));
+    let after = i32::try_from(after).map_err(|_beyond| ApiError::of(Code::CursorInvalid))?;
     let conn = state.conn().await?;
     let rows = documents::list_chunks(&conn, caller.user, id, after, limit + 1).await?;
     if rows.is_empty() && documents::get_document(&conn, caller.user, id).await?.is_none() {
@@ -344,7 +345,7 @@ pub async fn list_chunks(
         page_last: row.page_last,
         embedded: row.embedded,
     };
-    conditions::json(&request, &list.page(rows, limit, |row| row.ord, view))
+    conditions::json(&request, &list.page(rows, limit, |row| i64::from(row.ord), view))
 }
 
 fn receipt(deletion: Deletion) -> DeletionReceipt {

@@ -84,7 +84,7 @@ pub async fn post_upload(Call { state, caller, request }: Call, body: Json<Uploa
     let declared = validate::upload_request(&body, &state.settings.uploads)?;
     let upload = new_upload(&state, caller.user, declared.filename, declared.mime);
     let content = Content {
-        bytes_len: declared.bytes_len,
+        bytes_len: i64::try_from(declared.bytes_len).unwrap_or(i64::MAX),
         sha256: declared.sha256,
         stored: false,
         ocr: body.ocr,
