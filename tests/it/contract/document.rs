@@ -17,7 +17,7 @@ fn root() -> PathBuf {
 }
 
 fn text() -> String {
-    api::document_json(&api::UploadLimits::default(), env!("CARGO_PKG_VERSION")).unwrap()
+    api::document_json(&crate::support::served::Plan::new().settings.uploads, env!("CARGO_PKG_VERSION")).unwrap()
 }
 
 fn document() -> Value {

@@ -5,10 +5,10 @@ use actix_web::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    operation::{Completed, complete},
+    operation::{Draft, complete},
     route::{Access, Route},
 };
-use crate::UploadLimits;
+use config::Uploads;
 use domain::Code;
 
 /// What operations take from JSON files.
@@ -24,7 +24,7 @@ pub struct Written {
 /// # Errors
 ///
 /// None that occurs: tests parse the files.
-pub fn document(routes: &[Route], limits: &UploadLimits, version: &str) -> Result<Value, serde_json::Error> {
+pub fn document(routes: &[Route], limits: &Uploads, version: &str) -> Result<Value, serde_json::Error> {
     let mut document: Value = serde_json::from_str(include_str!("base.json"))?;
     let written = Written {
         shared: serde_json::from_str(include_str!("shared.json"))?,
@@ -33,7 +33,7 @@ pub fn document(routes: &[Route], limits: &UploadLimits, version: &str) -> Resul
     document["info"]["version"] = json!(version);
     for route in routes {
         for method in route.methods() {
-            let Completed { operation, schemas, refusals } = complete(route, &method, &written);
+            let Draft { operation, schemas, refusals, .. } = complete(route, &method, &written);
             let item = &mut document["paths"][&route.path];
             if let Some(servers) = servers_of(route.access) {
                 item["servers"] = servers;
@@ -83,13 +83,13 @@ fn problem_example(status: u16, code: Code) -> Value {
 }
 
 /// Limits that are settings; 0 is no limit.
-fn bound(schemas: &mut Value, limits: &UploadLimits) {
-    if limits.filename_chars > 0 {
-        schemas["UploadRequest"]["properties"]["filename"]["maxLength"] = json!(limits.filename_chars);
+fn bound(schemas: &mut Value, limits: &Uploads) {
+    if limits.max_filename_chars > 0 {
+        schemas["UploadRequest"]["properties"]["filename"]["maxLength"] = json!(limits.max_filename_chars);
         // The server appends `.md` to a title that lacks it.
-        schemas["TextRequest"]["properties"]["title"]["maxLength"] = json!(limits.filename_chars.saturating_sub(3));
+        schemas["TextRequest"]["properties"]["title"]["maxLength"] = json!(limits.max_filename_chars.saturating_sub(3));
     }
-    if limits.max_file_bytes > 0 {
-        schemas["UploadRequest"]["properties"]["bytes_len"]["maximum"] = json!(limits.max_file_bytes);
+    if limits.max_bytes > 0 {
+        schemas["UploadRequest"]["properties"]["bytes_len"]["maximum"] = json!(limits.max_bytes);
     }
 }

@@ -19,8 +19,8 @@ use crate::{
     page,
     resources::{documents, events, jobs, retry_jobs, search, uploads, webhook},
     server::body_head::check_body_head,
-    settings::UploadLimits,
 };
+use config::Uploads;
 use messages::BASE_PATH;
 
 /// Every route: who may call, and what answers. Path, method and contract stand at the handler.
@@ -63,7 +63,7 @@ fn endpoints() -> Vec<Endpoint> {
 /// # Errors
 ///
 /// None that occurs: the document is strings, numbers and maps.
-pub fn document_json(limits: &UploadLimits, version: &str) -> Result<String, serde_json::Error> {
+pub fn document_json(limits: &Uploads, version: &str) -> Result<String, serde_json::Error> {
     let routes: Vec<Route> = endpoints().into_iter().map(|endpoint| endpoint.route).collect();
     Ok(serde_json::to_string_pretty(&document(&routes, limits, version)?)? + "\n")
 }
