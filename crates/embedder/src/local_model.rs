@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
-use crate::{LocalEmbedder, LocalEmbedderOptions, load_tokenizer};
+use crate::{LocalEmbedder, load_tokenizer};
 use chunker::MarkdownChunker;
 use domain::{
     Code, Failure,
@@ -63,15 +63,7 @@ fn load(options: &LocalModelOptions) -> Result<Loaded, Failure> {
     let threads = NonZeroUsize::new(options.threads)
         .or_else(|| std::thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN);
-    let embedder = LocalEmbedder::load(
-        &folder,
-        LocalEmbedderOptions {
-            name: options.name.clone(),
-            version: options.version.clone(),
-            threads,
-            ..LocalEmbedderOptions::default()
-        },
-    )?;
+    let embedder = LocalEmbedder::load(&folder, &options.name, &options.version, threads)?;
     let tokenizer = load_tokenizer(&folder)?;
     let chunker = MarkdownChunker::load(tokenizer, Embedder::model(&embedder).max_tokens);
     tracing::info!(model = %options.name, threads, "the embedding model is loaded");
