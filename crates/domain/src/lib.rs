@@ -21,7 +21,6 @@ pub mod ports;
 mod printable;
 pub mod progress;
 mod retry;
-pub mod signing_keys;
 mod step;
 mod takeover;
 
