@@ -137,7 +137,7 @@ impl Server<'_> {
             }
             if Instant::now() > deadline {
                 let what = format!("runs but was not ready after {} s (`app dev stop` ends it)", START_LIMIT.as_secs());
-                return Err(self.start_error(&what, &self.log_since(0)));
+                return Err(self.start_error(&what, 0));
             }
             thread::sleep(POLL_INTERVAL);
         }
@@ -151,7 +151,7 @@ impl Server<'_> {
         loop {
             if let Ok(Some(status)) = child.try_wait() {
                 let what = format!("ended while it started ({status})");
-                return Err(self.start_error(&what, &self.log_since(log_start)));
+                return Err(self.start_error(&what, log_start));
             }
             let is_ready = |file: &PidFile| file.pid == Pid::from_child(&child) && file.answers();
             if let Some(file) = PidFile::read(&data).filter(is_ready) {
@@ -163,7 +163,7 @@ impl Server<'_> {
                 // The error of the start is more important than one of the stop.
                 let _ = postmaster::stop(&data);
                 let what = format!("was not ready after {} s", START_LIMIT.as_secs());
-                return Err(self.start_error(&what, &self.log_since(log_start)));
+                return Err(self.start_error(&what, log_start));
             }
             thread::sleep(POLL_INTERVAL);
         }
@@ -237,22 +237,16 @@ impl Server<'_> {
         Ok((file, 0))
     }
 
-    fn log_since(&self, start: u64) -> String {
-        let mut text = Vec::new();
-        if let Ok(mut file) = File::open(self.folder.log()) {
-            // The text is for an error message, which does without the log if it cannot be read.
-            let _ = file.seek(SeekFrom::Start(start)).and_then(|_| file.read_to_end(&mut text));
-        }
-        String::from_utf8_lossy(&text).into_owned()
-    }
-
-    fn start_error(&self, what: &str, log: &str) -> EmbeddedError {
+    /// The error of a start whose part of the log begins at `log_start`.
+    fn start_error(&self, what: &str, log_start: u64) -> EmbeddedError {
         let path = self.folder.log();
-        EmbeddedError::Failed(format!(
-            "PostgreSQL {what}; the last lines of its log, {}:\n{}",
-            path.display(),
-            last_lines(log)
-        ))
+        let mut text = Vec::new();
+        if let Ok(mut file) = File::open(&path) {
+            // The error does without the log if it cannot be read.
+            let _ = file.seek(SeekFrom::Start(log_start)).and_then(|_| file.read_to_end(&mut text));
+        }
+        let text = last_lines(&String::from_utf8_lossy(&text));
+        EmbeddedError::Failed(format!("PostgreSQL {what}; the last lines of its log, {}:\n{text}", path.display()))
     }
 }
 

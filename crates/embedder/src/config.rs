@@ -95,11 +95,8 @@ impl ModelConfig {
             ("hidden_act", &self.hidden_act, "gelu"),
             ("position_embedding_type", &self.position_embedding_type, "absolute"),
         ] {
-            match value.as_deref() {
-                Some(value) if value != supported => {
-                    return Err(unsupported(format!("{what} \"{value}\"")));
-                }
-                Some(_) | None => {}
+            if let Some(value) = value.as_deref().filter(|value| *value != supported) {
+                return Err(unsupported(format!("{what} \"{value}\"")));
             }
         }
         let sizes = [

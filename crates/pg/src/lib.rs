@@ -25,4 +25,5 @@ pub use params::{Param, Params, SqlType};
 pub use pool::{ConnectTarget, Db, PoolOptions};
 pub use rows::{Column, FromRow, column};
 pub use session::{Conn, Session};
+pub use tokio_postgres::error::SqlState;
 pub use tx::Tx;
