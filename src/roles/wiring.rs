@@ -15,7 +15,7 @@ use config::{Config, ParserChoice, Storage};
 use domain::{
     Code, Failure, Lease, Outcome, RetryPolicy, Step, StepError, WorkerId,
     callback::CallbackKey,
-    ports::{KeySource, ModelSource, ObjectStore},
+    ports::{ModelSource, ObjectStore},
 };
 use embedder::{LocalModel, LocalModelOptions};
 use housekeeping::{Housekeeping, HousekeepingSettings};
@@ -29,6 +29,7 @@ use providers::{
 };
 use queue::{Steps, Worker, WorkerSettings};
 use readers::LocalParser;
+use signing_keys::KeySource;
 use store::{
     Listener, Wakeup,
     jobs::{ClaimOptions, Completer},

@@ -28,4 +28,5 @@ pub use pg_derive::FromRow;
 pub use pool::{ConnectTarget, Db, PoolOptions};
 pub use rows::{Column, FromRow, column};
 pub use session::{Conn, Session};
+pub use tokio_postgres::error::SqlState;
 pub use tx::Tx;

@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{http::ApiError, settings::ApiSettings};
 use domain::{
     build_info::BuildInfo,
-    ports::{KeySource, ModelSource, ObjectStore},
+    ports::{ModelSource, ObjectStore},
 };
 use pg::{Conn, Db, DbError};
+use signing_keys::KeySource;
 use store::{
     Notifier,
     migrations::{SchemaState, get_environment_stamp, schema_state},

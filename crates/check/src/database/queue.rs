@@ -4,7 +4,7 @@ use super::{
     super::check::{Context, Outcome, declare},
     environment::DATABASE_READY,
 };
-use pg::DbError;
+use pg::{DbError, SqlState};
 use store::{
     gauges::{count_overdue_leases, get_gauges},
     trial::{LIST_BLOCKERS, TripStep, list_accepted_nonsense, run_queue_trip},
@@ -65,9 +65,9 @@ async fn round_trip(context: &Context<'_>) -> Outcome {
     })
 }
 
-/// Whether the statement waited too long, for a lock (lock_not_available) or in all (query_canceled).
+/// Whether the statement waited too long, for a lock or in all.
 fn timed_out(error: &DbError) -> bool {
-    error.sqlstate().is_some_and(|state| matches!(state.code(), "55P03" | "57014"))
+    error.sqlstate().is_some_and(|state| [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED].contains(state))
 }
 
 async fn refusal(context: &Context<'_>) -> Outcome {

@@ -30,7 +30,7 @@ settings! {
     /// Which documents LlamaParse reads: `auto`, those that cannot be read here (pages that are pictures) and those
     /// uploaded with `ocr`, where its key is set; `local`, none; `llamaparse`, every PDF and Office document. All are
     /// verified and read here first; text, Markdown and HTML are never sent.
-    PARSER[WORKER] choice: ParserChoice = parsed, default "auto";
+    PARSER[WORKER] choice: ParserChoice = one_of(ParserChoice::ALL), default "auto";
     /// Key of LlamaParse. Without it, documents are read here only.
     LLAMAPARSE_API_KEY[WORKER] llamaparse_api_key: Secret<String> = secret, secret "llx-…";
     /// Address of LlamaParse; it has another for its European region.
