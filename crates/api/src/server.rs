@@ -21,7 +21,7 @@ use actix_web::{
 use crate::{
     guard::Guard,
     http::ApiState,
-    openapi::docs_page::ServedDocument,
+    openapi::{docs_page::ServedDocument, document_json},
     ops::{metrics::MetricsCache, storage_health::StorageHealth},
     server::{
         request_id::identify, routes::configure, security_headers::add_security_headers, slow_bodies::end_slow_body,
@@ -32,8 +32,6 @@ use crate::{
 const BACKLOG: u32 = 2048;
 /// How long a client that still sends a body may take to read why it was refused.
 const LINGER: Duration = Duration::from_secs(2);
-
-pub use routes::document_json;
 
 /// Why the server did not run.
 #[derive(Debug, thiserror::Error)]
