@@ -87,6 +87,7 @@ fn settings(config: &Config) -> anyhow::Result<ApiSettings> {
         shutdown_grace: config.http.grace,
         bounds: Bounds {
             requests_per_minute: config.http.rate_per_minute,
+            retries_per_minute: config.http.retries_per_minute,
             failures_per_minute: config.http.login_failures_per_minute,
             trusted_proxies: config.http.trusted_proxies,
             max_connections: config.http.max_connections,

@@ -111,6 +111,8 @@ pub struct ApiSettings {
 pub struct Bounds {
     /// Requests a minute that one user may make; a sixth of them at once; 0 = no bound.
     pub requests_per_minute: u32,
+    /// Retries and cancellations a minute of one user; 0 = no limit.
+    pub retries_per_minute: u32,
     /// Failed log-ins a minute from one address; 0 = no bound.
     pub failures_per_minute: u32,
     /// Proxies before this server that append to `X-Forwarded-For`.
@@ -134,6 +136,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             requests_per_minute: 600,
+            retries_per_minute: 30,
             failures_per_minute: 60,
             trusted_proxies: 1,
             max_connections: 2000,
