@@ -87,7 +87,14 @@ impl<S: Steps> Worker<S> {
                             METRICS.record_step(step, StepOutcome::HandedBack, began.elapsed());
                         }
                         let left = self.settle(&lease, Settle::HandBack(Code::TurnOver), &guard.lost).await;
-                        return if left == Left::Settled { Left::GaveWay(user) } else { left };
+                        if left != Left::Settled {
+                            return left;
+                        }
+                        if user.is_none() {
+                            // This worker has no free slot for it.
+                            self.tell_others().await;
+                        }
+                        return Left::GaveWay(user);
                     }
                 }
                 Ok(Outcome::Finished(status)) => {

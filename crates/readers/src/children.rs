@@ -35,8 +35,8 @@ impl Children {
         if !self.turn.is_zero() {
             tokio::time::sleep(self.turn).await;
             if let Ok(long) = self.long.acquire().await {
-                drop(place);
                 lower_priority(pid);
+                drop(place);
                 return long;
             }
         }

@@ -53,7 +53,13 @@ impl Plan {
             text_body_bytes: 1 << 20,
             threads: 1,
             shutdown_grace: Duration::from_secs(1),
-            bounds: Bounds { requests_per_minute: 0, failures_per_minute: 0, trusted_proxies: 0, ..Bounds::default() },
+            bounds: Bounds {
+                requests_per_minute: 0,
+                retries_per_minute: 0,
+                failures_per_minute: 0,
+                trusted_proxies: 0,
+                ..Bounds::default()
+            },
         };
         Self { settings, jwks: None }
     }

@@ -102,7 +102,7 @@ impl Rates {
                 "You have made more than {per_minute} requests a minute (API_RATE_PER_MINUTE), or too many of them at once. Come back when Retry-After says."
             )
         })?;
-        if !is_retry(request) {
+        if !is_retry(request.method(), request.path()) {
             return Ok(());
         }
         take(&self.retries, user, request, Code::RetryRateLimited, |per_minute| {
@@ -157,8 +157,8 @@ fn take(
 }
 
 /// Whether the request has a worker begin or stop a job: both at once would let a user run more jobs than its share.
-fn is_retry(request: &HttpRequest) -> bool {
-    request.method() == Method::POST && (request.path().ends_with("/retry") || request.path().ends_with("/cancel"))
+pub fn is_retry(method: &Method, path: &str) -> bool {
+    method == Method::POST && (path.ends_with("/retry") || path.ends_with("/cancel"))
 }
 
 fn too_many_failures(wait: Duration) -> ApiError {
