@@ -161,10 +161,11 @@ pub(super) fn build_worker(
     let pipeline = Pipeline {
         db: db.clone(),
         store,
-        parser: Arc::new(LocalParser::default()),
+        parser: Arc::new(LocalParser::default().with_turns(settings.turn, settings.concurrency)),
         remote: remote_parser(&ctx.config)?,
         model,
         limits: ctx.config.parser.limits(),
+        max_passages: ctx.config.parser.max_passages,
         scratch,
         completer: Completer::new(db.clone()),
     };
@@ -186,6 +187,9 @@ pub(super) fn build_worker(
         poll_interval: settings.poll_interval,
         listen_poll_interval: settings.listen_poll_interval,
         grace: settings.grace,
+        turn: settings.turn,
+        // As many again as slots.
+        long_jobs: u32::try_from(settings.concurrency).unwrap_or(u32::MAX),
         retry: RetryPolicy {
             max_retries: settings.max_retries,
             base_delay: settings.retry_base_delay,

@@ -44,6 +44,7 @@ impl Plan {
             ("API_GRACE", "1"),
             ("API_BODY_LIMIT", "1 MiB"),
             ("API_RATE_PER_MINUTE", "0"),
+            ("API_RETRIES_PER_MINUTE", "0"),
             ("API_LOGIN_FAILURES_PER_MINUTE", "0"),
             ("API_TRUSTED_PROXIES", "0"),
             ("UPLOADS_PER_DAY", "0"),

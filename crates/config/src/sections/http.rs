@@ -27,6 +27,8 @@ settings! {
     API_EVENT_STREAM_LIFETIME[API] event_stream_lifetime: Duration = seconds(0.0..=86_400.0), default "900";
     /// Requests a minute that one user may make of one instance, a sixth of them at once; `0`: no limit.
     API_RATE_PER_MINUTE[API] rate_per_minute: u32 = whole(0..=1_000_000), default "600";
+    /// Retries and cancellations a minute that one user may ask of one instance; `0`: no limit.
+    API_RETRIES_PER_MINUTE[API] retries_per_minute: u32 = whole(0..=1_000_000), default "30";
     /// Refused tokens and keys a minute from one address; beyond, no API key from there is looked up until it has
     /// waited; `0`: no limit.
     API_LOGIN_FAILURES_PER_MINUTE[API] login_failures_per_minute: u32 = whole(0..=1_000_000), default "60";

@@ -68,6 +68,10 @@ codes! {
         /// Come back when `Retry-After` says.
         RateLimited = "rate_limited", http [429], at "every private route",
             say "You have made more than 600 requests a minute (API_RATE_PER_MINUTE), or too many of them at once. Come back when Retry-After says.";
+        /// The user has retried and cancelled more jobs than `API_RETRIES_PER_MINUTE` allows an instance.
+        /// Come back when `Retry-After` says.
+        RetryRateLimited = "retry_rate_limited", http [429], at "retry and cancel",
+            say "You have retried and cancelled jobs more than 30 times a minute (API_RETRIES_PER_MINUTE). Come back when Retry-After says.";
         /// Too many log-ins from your address have failed (API_LOGIN_FAILURES_PER_MINUTE).
         /// Send a token or key that is valid, when Retry-After says.
         LoginRateLimited = "login_rate_limited", http [429], at "every private route, `PUT` of an upload";
@@ -341,6 +345,9 @@ codes! {
         /// The document has more pages, slides or sheets than `PARSE_MAX_PAGES`.
         /// Split it, or raise the limit.
         PageLimit = "page_limit", class Document, at "parse";
+        /// The document has more passages than `MAX_PASSAGES_PER_DOCUMENT`.
+        /// Split it, or raise the limit.
+        PassageLimit = "passage_limit", class Document, at "chunk";
         /// The Office file unpacks to too many bytes.
         /// Upload it without the large content.
         ArchiveTooLarge = "archive_too_large", class Document, at "parse";
@@ -584,6 +591,9 @@ codes! {
         /// The worker was told to stop. Another goes on from the last checkpoint.
         /// Nothing.
         Shutdown = "shutdown", at "`handed_back`";
+        /// The job has had its turn (WORKER_TURN), and others wait. It goes on from its checkpoint when they have had theirs, at no cost.
+        /// Nothing.
+        TurnOver = "turn_over", at "`handed_back`";
         /// The answer to a claim was lost, so the worker gave the job back.
         /// Nothing.
         ClaimUnheard = "claim_unheard", at "`handed_back`";
