@@ -47,6 +47,7 @@ impl Plan {
             ("API_RETRIES_PER_MINUTE", "0"),
             ("API_LOGIN_FAILURES_PER_MINUTE", "0"),
             ("API_TRUSTED_PROXIES", "0"),
+            ("UPLOAD_MAX_BYTES", "1 MiB"),
             ("UPLOADS_PER_DAY", "0"),
         ];
         let (config, _faults) = Config::load_lenient(Role::Api, &Sources::of(variables));

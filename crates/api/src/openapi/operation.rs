@@ -152,7 +152,13 @@ impl Draft<'_> {
             self.refuse(&[Code::ContentEncodingInvalid, Code::ContentTypeInvalid]);
         }
         let Some(body) = self.operation.get("requestBody").cloned() else { return };
-        self.refuse(&[Code::BodyIncomplete, Code::BodyTooSlow, Code::BodyTooLarge]);
+        self.refuse(&[
+            Code::BodyIncomplete,
+            Code::BodyTooSlow,
+            Code::BodyTooLarge,
+            Code::BodiesPerUser,
+            Code::BodiesFull,
+        ]);
         if body["content"].get("application/json").is_some() {
             self.refuse(&[Code::JsonInvalid]);
         }
