@@ -171,7 +171,7 @@ impl Bench {
 
     /// Creates the schema, and the documents of one-step jobs with one chunk each.
     async fn setup(&self) -> anyhow::Result<()> {
-        migrations::migrate(&self.target, &Handle::current(), "development", "bench").await?;
+        migrations::migrate(&self.target, &Handle::current(), "development", None, "bench").await?;
         let conn = self.db.get().await?;
         for statement in [
             format!(

@@ -113,16 +113,6 @@ fn remote_parser(config: &Config) -> anyhow::Result<Option<Remote>> {
     Ok(Some(Remote { parser, reads_all, timeout: settings.remote_timeout, callbacks }))
 }
 
-/// The parts of one worker.
-pub(super) struct WorkerParts {
-    pub(super) db: Db,
-    pub(super) store: Arc<dyn ObjectStore>,
-    pub(super) model: Arc<dyn ModelSource>,
-    pub(super) wakeup: Option<Wakeup>,
-    /// What its port reports.
-    pub(super) readiness: Arc<Readiness>,
-}
-
 /// Lets the queue run the pipeline.
 pub(super) struct PipelineSteps(Pipeline);
 
@@ -156,9 +146,14 @@ pub(super) fn build_housekeeping(config: &Config, db: Db, store: Arc<dyn ObjectS
     Housekeeping { db, store, settings }
 }
 
-/// A worker, not running yet.
-pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<Arc<Worker<PipelineSteps>>> {
-    let WorkerParts { db, store, model, wakeup, readiness } = parts;
+/// A worker, not running yet; its listener runs. Its port reports `readiness`.
+pub(super) fn build_worker(
+    ctx: &Context,
+    db: Db,
+    store: Arc<dyn ObjectStore>,
+    model: Arc<dyn ModelSource>,
+    readiness: Arc<Readiness>,
+) -> anyhow::Result<Arc<Worker<PipelineSteps>>> {
     let settings = &ctx.config.worker;
     let folder = std::env::temp_dir();
     let scratch = ScratchDir::create(&folder)
@@ -197,12 +192,12 @@ pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<
             max_delay: settings.retry_max_delay,
         },
     };
-    let worker = Worker::new(db, PipelineSteps(pipeline), row, settings, wakeup);
+    let worker = Worker::new(db, PipelineSteps(pipeline), row, settings, Some(start_listener(ctx)?));
     Ok(Arc::new(worker.with_readiness(readiness)))
 }
 
 /// Starts a listener on the session URL. The worker polls less often only once the listener is proven to work.
-pub(super) fn start_listener(ctx: &Context) -> anyhow::Result<Wakeup> {
+fn start_listener(ctx: &Context) -> anyhow::Result<Wakeup> {
     let target = connect_target(&ctx.config, ctx.config.database.session_url()?)?;
     let (listener, wakeup) = Listener::new(target, ctx.runtime.clone());
     ctx.runtime.spawn(listener.run(ctx.stop.clone()));

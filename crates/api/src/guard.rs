@@ -26,8 +26,8 @@ pub struct Guard {
 impl Guard {
     /// The guard of the server that `state` is of.
     pub fn new(state: &ApiState) -> Self {
-        let policy = state.settings.auth.key_policy;
+        let policy = state.settings.key_policy;
         let keys = state.key_source.clone().map(|source| KeyCache::new(source, policy, state.runtime.clone()));
-        Self { rates: Rates::new(&state.settings.bounds), streams: Streams::default(), keys: keys.map(Arc::new) }
+        Self { rates: Rates::new(&state.settings.http), streams: Streams::default(), keys: keys.map(Arc::new) }
     }
 }

@@ -21,7 +21,7 @@ use actix_web::{
 use crate::{
     guard::Guard,
     http::ApiState,
-    openapi::docs_page::ServedDocument,
+    openapi::{docs_page::ServedDocument, document_json},
     ops::{metrics::MetricsCache, storage_health::StorageHealth},
     server::{
         request_id::identify, routes::configure, security_headers::add_security_headers, slow_bodies::end_slow_body,
@@ -32,8 +32,6 @@ use crate::{
 const BACKLOG: u32 = 2048;
 /// How long a client that still sends a body may take to read why it was refused.
 const LINGER: Duration = Duration::from_secs(2);
-
-pub use routes::document_json;
 
 /// Why the server did not run.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +62,7 @@ fn shared(state: web::Data<ApiState>) -> impl Fn(&mut ServiceConfig) + Clone + S
             .app_data(metrics.clone())
             .app_data(storage.clone())
             .app_data(document.clone())
-            .app_data(web::PayloadConfig::new(state.settings.json_body_bytes));
+            .app_data(web::PayloadConfig::new(state.settings.json_body_bytes()));
         configure(cfg);
     }
 }
@@ -127,16 +125,16 @@ pub async fn serve(
 /// Binds the address. Not a part of [`serve`], because the builder cannot be sent to another thread and the server can.
 fn bind(state: ApiState, addr: SocketAddr) -> Result<(Server, SocketAddr), ServeError> {
     let refuse = |source| ServeError::Bind { addr, source };
-    let threads = match state.settings.threads {
+    let threads = match state.settings.http.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    let bounds = state.settings.bounds;
+    let bounds = &state.settings.http;
     let connections = match bounds.max_connections {
         0 => usize::MAX,
         total => total.div_ceil(threads),
     };
-    let grace = state.settings.shutdown_grace;
+    let (grace, head_timeout, keep_alive) = (bounds.grace, bounds.head_timeout, state.settings.keep_alive);
     let state = web::Data::new(state);
     let shared = shared(state.clone());
     let app = move || {
@@ -145,7 +143,7 @@ fn bind(state: ApiState, addr: SocketAddr) -> Result<(Server, SocketAddr), Serve
             .configure(shared.clone())
             .wrap(from_fn(end_slow_body))
             .wrap(from_fn(identify))
-            .wrap(cors(&state.settings.cors_origins))
+            .wrap(cors(&state.settings.http.cors_origins))
             .wrap(from_fn(add_security_headers))
     };
     let server = HttpServer::new(app)
@@ -153,8 +151,8 @@ fn bind(state: ApiState, addr: SocketAddr) -> Result<(Server, SocketAddr), Serve
         .max_connections(connections)
         // Events of a live timeline go out as they come.
         .tcp_nodelay(true)
-        .keep_alive(bounds.keep_alive)
-        .client_request_timeout(bounds.head_timeout)
+        .keep_alive(keep_alive)
+        .client_request_timeout(head_timeout)
         .client_disconnect_timeout(LINGER)
         .shutdown_timeout(grace.as_secs())
         .disable_signals()

@@ -25,13 +25,9 @@ impl Pipeline {
         let began = Instant::now();
         let embedder = self.model.embedder().await?;
         let model = embedder.model().clone();
-        let conn = self.db.get().await?;
-        let (chunks, mut embedded) = count_chunks(&conn, lease.document_id, &model).await?;
-        drop(conn);
+        let (chunks, mut embedded) = count_chunks(&self.db, lease.document_id, &model).await?;
         loop {
-            let conn = self.db.get().await?;
-            let pending = list_pending_chunks(&conn, lease.document_id, &model, BATCH).await?;
-            drop(conn);
+            let pending = list_pending_chunks(&self.db, lease.document_id, &model, BATCH).await?;
             if pending.is_empty() {
                 break;
             }
@@ -40,9 +36,8 @@ impl Pipeline {
             let progress = json!({ "chunks": chunks, "embedded": embedded.min(chunks) });
             save_vectors(&self.db, lease.fence, &model, &batch, &progress).await?;
         }
-        let conn = self.db.get().await?;
         let progress = json!({ "chunks": chunks, "embedded": chunks, "model": model.name });
-        advance_job(&conn, lease, Step::Embed, Status::EmbeddingsStored, &progress, began.elapsed()).await?;
+        advance_job(&self.db, lease, Step::Embed, Status::EmbeddingsStored, &progress, began.elapsed()).await?;
         Ok(Outcome::Advanced(Status::EmbeddingsStored))
     }
 }

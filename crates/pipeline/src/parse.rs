@@ -18,12 +18,10 @@ impl Pipeline {
     /// Parses as part of the step `done`: the collect step parses too if no remote parser has the document.
     pub(super) async fn parse(&self, done: Step, lease: &Lease, memory: &mut JobMemory) -> Result<Outcome, StepError> {
         let began = Instant::now();
-        let conn = self.db.get().await?;
-        if finish_duplicate(&conn, lease.fence).await? {
+        if finish_duplicate(&self.db, lease.fence).await? {
             return Ok(Outcome::Finished(Status::Duplicate));
         }
-        let document = get_work_document(&conn, lease.fence).await?;
-        drop(conn);
+        let document = get_work_document(&self.db, lease.fence).await?;
         let file = match self.find_bytes(&document, memory).await? {
             Found::Verified(file) => file,
             Found::NotYet(delay) => return Ok(Outcome::Snooze { code: Code::WaitingForUpload, delay }),
@@ -40,8 +38,7 @@ impl Pipeline {
         })?;
         self.save_parsed(lease, kind.as_str(), self.parser.name(), pages, &markdown).await?;
         memory.markdown = Some(markdown);
-        let conn = self.db.get().await?;
-        advance_job(&conn, lease, done, Status::Parsed, &json!({ "pages": pages }), began.elapsed()).await?;
+        advance_job(&self.db, lease, done, Status::Parsed, &json!({ "pages": pages }), began.elapsed()).await?;
         Ok(Outcome::Advanced(Status::Parsed))
     }
 }

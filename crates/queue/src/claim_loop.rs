@@ -231,19 +231,6 @@ impl<S: Steps> Worker<S> {
             tracing::info!("mended; claiming again");
         }
     }
-
-    /// One turn, for tests: claims what is due and runs it to its end; returns how many jobs were claimed.
-    pub async fn run_once(self: &Arc<Self>) -> Result<usize, DbError> {
-        let leases = self.try_claim(&mut Turn::default(), self.settings.concurrency, true).await?;
-        let count = leases.len();
-        let never = CancellationToken::new();
-        let jobs = leases.into_iter().map(|lease| {
-            let guard = self.held.hold(lease.fence);
-            self.run_job(lease, guard, &never)
-        });
-        futures_util::future::join_all(jobs).await;
-        Ok(count)
-    }
 }
 
 /// Returns `patience` after `stop` was cancelled.

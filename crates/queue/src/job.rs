@@ -121,8 +121,7 @@ impl<S: Steps> Worker<S> {
     /// Reads the checkpoint and the tries again, for the record of a failure and for the decision about it: the embed
     /// step writes a checkpoint with each batch, and the answer to a written checkpoint may have been lost.
     async fn refresh(&self, lease: &mut Lease) {
-        let Ok(conn) = self.db.get().await else { return };
-        if let Ok(Some((status, retry_count))) = get_checkpoint(&conn, lease.fence).await {
+        if let Ok(Some((status, retry_count))) = get_checkpoint(&self.db, lease.fence).await {
             lease.status = status;
             lease.retry_count = retry_count;
         }
@@ -151,16 +150,16 @@ impl<S: Steps> Worker<S> {
     }
 
     async fn write(&self, lease: &Lease, how: &Settle) -> Result<(), DbError> {
-        let conn = self.db.get().await?;
+        let db = &self.db;
         match how {
-            Settle::Snooze(code, delay) => snooze_job(&conn, lease.fence, *code, *delay).await,
-            Settle::HandBack(code) => hand_back_job(&conn, lease.fence, *code, Duration::ZERO).await,
+            Settle::Snooze(code, delay) => snooze_job(db, lease.fence, *code, *delay).await,
+            Settle::HandBack(code) => hand_back_job(db, lease.fence, *code, Duration::ZERO).await,
             Settle::Failed(step, failure, verdict) => {
                 let failed = Failed { failure, step: *step };
                 match verdict {
-                    Verdict::Retry(delay) => retry_job(&conn, lease, failed, *delay).await,
-                    Verdict::Deadletter => fail_job(&conn, lease, failed).await,
-                    Verdict::Pause => pause_job(&conn, lease, failed, PAUSE).await,
+                    Verdict::Retry(delay) => retry_job(db, lease, failed, *delay).await,
+                    Verdict::Deadletter => fail_job(db, lease, failed).await,
+                    Verdict::Pause => pause_job(db, lease, failed, PAUSE).await,
                 }
             }
         }

@@ -9,9 +9,10 @@ mod token;
 
 use actix_web::{HttpMessage, HttpRequest, body::MessageBody, dev::ServiceRequest, middleware::Next, web};
 
+#[cfg(test)]
+pub use self::key::READING_POSTS;
 use self::{bearer::bearer, key::caller_of_key, token::caller_of_token};
 pub use self::{
-    key::READING_POSTS,
     key_cache::KeyCache,
     token::{TokenError, issue_token},
 };

@@ -24,8 +24,8 @@ use self::limiter::Limiter;
 use crate::{
     guard::client_address::client_address,
     http::{ApiError, ApiState, Caller},
-    settings::Bounds,
 };
+use config::Http;
 use domain::{Code, UserId};
 use messages::BASE_PATH;
 use store::uploads::get_uploads_left;
@@ -65,8 +65,8 @@ pub struct Rates {
 
 impl Rates {
     /// Nothing is counted yet.
-    pub fn new(bounds: &Bounds) -> Self {
-        let (requests, failures) = (bounds.requests_per_minute, bounds.failures_per_minute);
+    pub fn new(bounds: &Http) -> Self {
+        let (requests, failures) = (bounds.rate_per_minute, bounds.login_failures_per_minute);
         Self {
             requests: Limiter::new("requests", requests, requests / 6),
             failures: Limiter::new("failures", failures, failures),
@@ -145,7 +145,7 @@ fn too_many_failures(wait: Duration) -> ApiError {
 /// Adds to an answer about uploads how many are left of the day's. This reads one index; if that fails, the answer lacks
 /// the header.
 pub async fn note_uploads(state: &ApiState, request: &HttpRequest) {
-    let per_day = state.settings.uploads.uploads_per_day;
+    let per_day = state.settings.uploads.per_day;
     let caller = request.extensions().get::<Caller>().copied();
     let (Some(caller), true) = (caller, per_day > 0 && is_upload(request)) else { return };
     let found = async { get_uploads_left(&state.db.get().await?, caller.user, per_day).await };

@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use crate::{http::ApiError, settings::StreamLimits};
+use crate::http::ApiError;
+use config::Http;
 use domain::{Code, UserId};
 
 /// When to try again: a timeline whose client has left ends within two of its comment lines.
@@ -25,14 +26,14 @@ pub struct StreamPlace {
 
 impl Streams {
     /// A place for one more timeline of `user`.
-    pub fn enter(&self, user: UserId, limits: StreamLimits) -> Result<StreamPlace, ApiError> {
+    pub fn enter(&self, user: UserId, limits: &Http) -> Result<StreamPlace, ApiError> {
         // Poisoned by a panic between two numbers: they are whole all the same.
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (own, all) = (open.get(&user).copied().unwrap_or_default(), open.values().sum::<usize>());
-        if limits.per_user > 0 && own >= limits.per_user {
+        if limits.event_streams_per_user > 0 && own >= limits.event_streams_per_user {
             return Err(ApiError::of(Code::StreamsPerUser).retry_after(RETRY_AFTER));
         }
-        if limits.per_instance > 0 && all >= limits.per_instance {
+        if limits.event_streams > 0 && all >= limits.event_streams {
             return Err(ApiError::of(Code::StreamsFull).retry_after(RETRY_AFTER));
         }
         *open.entry(user).or_default() += 1;
@@ -55,13 +56,14 @@ impl Drop for StreamPlace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::default_config;
     use uuid::Uuid;
 
     #[test]
     fn places_are_bounded_for_a_user_and_in_all_and_come_back() {
-        let (streams, limits) =
-            (Streams::default(), StreamLimits { per_instance: 3, per_user: 2, ..Default::default() });
-        let enter = |user: u128| streams.enter(UserId(Uuid::from_u128(user)), limits);
+        let limits = Http { event_streams: 3, event_streams_per_user: 2, ..default_config().http };
+        let streams = Streams::default();
+        let enter = |user: u128| streams.enter(UserId(Uuid::from_u128(user)), &limits);
         let code = |refused: Result<StreamPlace, ApiError>| refused.unwrap_err().code();
         let (first, _second) = (enter(1).unwrap(), enter(1).unwrap());
         assert_eq!(code(enter(1)), Code::StreamsPerUser);

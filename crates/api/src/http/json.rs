@@ -27,7 +27,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (is_json, payload) = (is_json(request.content_type()), payload.take());
-        let limit = request.app_data::<web::Data<ApiState>>().map(|state| state.settings.json_body_bytes);
+        let limit = request.app_data::<web::Data<ApiState>>().map(|state| state.settings.json_body_bytes());
         Box::pin(async move {
             if !is_json {
                 return Err(ApiError::of(Code::ContentTypeInvalid));

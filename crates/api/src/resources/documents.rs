@@ -123,7 +123,7 @@ async fn take_files(state: &ApiState, sender: Sender, request: &HttpRequest, bod
             break;
         }
         let outcome = take_file(state, sender, &filename, &mime, &mut part).await;
-        let skipped = if outcome.is_err() { part.read_on(state.settings.uploads.max_file_bytes).await } else { Ok(()) };
+        let skipped = if outcome.is_err() { part.read_on(state.settings.uploads.max_bytes).await } else { Ok(()) };
         outcomes.push((filename, outcome));
         if skipped.is_err() {
             break;
@@ -177,11 +177,11 @@ where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: std::fmt::Display,
 {
-    let limits = state.settings.uploads;
+    let limits = &state.settings.uploads;
     let upload = new_upload(state, sender.user, validate::filename(filename, limits)?, validate::mime(mime)?);
     state.require_schema().await?;
     announce_upload(&state.db, &upload).await?.map_err(quota_reached)?;
-    let expected = Expected { max_bytes: limits.max_file_bytes, ..Expected::default() };
+    let expected = Expected { max_bytes: limits.max_bytes, ..Expected::default() };
     let stored = match store_body(state, &upload.storage_key, body, expected).await {
         Ok(stored) if stored.bytes_len == 0 => {
             forget(state, &upload).await;
@@ -228,7 +228,7 @@ async fn forget(state: &ApiState, upload: &NewUpload) {
 
 /// A text without a file.
 async fn take_text(state: &ApiState, sender: Sender, body: web::Payload) -> HttpResult {
-    let bytes = read_whole(body, state.settings.text_body_bytes).await?;
+    let bytes = read_whole(body, state.settings.text_body_bytes()).await?;
     let TextRequest { title, text } = json::parse(&bytes)?;
     if text.trim().is_empty() {
         return Err(ApiError::of(Code::TextEmpty));
@@ -328,8 +328,9 @@ pub async fn list_chunks(
     id: web::Path<Uuid>,
     query: web::Query<PageQuery>,
 ) -> HttpResult {
-    let (id, list) = (DocumentId(*id), ListId::new("chunks").with("document_id", Some(*id)));
-    let (limit, after) = (CHUNKS.limit(query.limit)?, list.position(query.cursor.as_deref())?.unwrap_or(-1));
+    let (id, list) = (DocumentId(*id), ListId::new("chunks").with("document_id", *id));
+    let (limit, after) = (CHUNKS.limit(query.limit)?, list.position(query.cursor.as_deref())?.unwrap_or(-1_i64));
+    let after = i32::try_from(after).map_err(|_beyond| ApiError::of(Code::CursorInvalid))?;
     let conn = state.conn().await?;
     let rows = documents::list_chunks(&conn, caller.user, id, after, limit + 1).await?;
     if rows.is_empty() && documents::get_document(&conn, caller.user, id).await?.is_none() {
@@ -344,7 +345,7 @@ pub async fn list_chunks(
         page_last: row.page_last,
         embedded: row.embedded,
     };
-    conditions::json(&request, &list.page(rows, limit, |row| row.ord, view))
+    conditions::json(&request, &list.page(rows, limit, |row| i64::from(row.ord), view))
 }
 
 fn receipt(deletion: Deletion) -> DeletionReceipt {
@@ -375,8 +376,7 @@ fn receipt(deletion: Deletion) -> DeletionReceipt {
 pub async fn delete_document(Call { state, caller, request }: Call, id: web::Path<Uuid>) -> HttpResult {
     let (id, seen) = (DocumentId(*id), IfMatch::of(&request));
     let as_seen = |document: &Document| seen.as_ref().is_none_or(|seen| seen.holds(&document_view(document.clone())));
-    let deleting =
-        documents::delete_expected_document(&state.db, caller.user, id, seen.as_ref().map(|_seen| &as_seen as _));
+    let deleting = documents::delete_document(&state.db, caller.user, id, seen.as_ref().map(|_seen| &as_seen as _));
     let deletion = match deleting.await? {
         Deleting::Deleted(deletion) => deletion,
         Deleting::Changed => return Err(ApiError::of(Code::PreconditionFailed)),

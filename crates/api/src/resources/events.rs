@@ -20,7 +20,7 @@ use actix_web::{
     web,
 };
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -109,7 +109,7 @@ pub async fn get_events(
     let last_seen = last_event_id(&request)?;
     if wants_stream(&request) {
         drop(conn);
-        let place = guard.streams.enter(caller.user, state.settings.streams)?;
+        let place = guard.streams.enter(caller.user, &state.settings.http)?;
         if request.method() == Method::HEAD {
             return Ok(stream_head().finish());
         }
@@ -125,13 +125,13 @@ pub async fn get_events(
             said_at: now,
             away_since: None,
             wait: LOOK_EVERY,
-            started: false,
             ended: false,
             _place: place,
         };
-        return Ok(stream_head().streaming(stream::unfold(live, Live::next)));
+        let begin = stream::iter([Ok(Bytes::from_static(RETRY.as_bytes()))]);
+        return Ok(stream_head().streaming(begin.chain(stream::unfold(live, Live::next))));
     }
-    let list = ListId::new("events").with("job_id", Some(id));
+    let list = ListId::new("events").with("job_id", id);
     let (limit, after) = (EVENTS.limit(query.limit)?, list.position(query.cursor.as_deref())?.unwrap_or(0));
     let rows = list_events(&conn, caller.user, id, after, limit + 1).await?;
     conditions::json(&request, &list.page(rows, limit, |row| row.seq, event_view))
@@ -170,7 +170,6 @@ struct Live {
     /// Since when the database has been unavailable.
     away_since: Option<Instant>,
     wait: Duration,
-    started: bool,
     ended: bool,
     /// Given back when the reader is gone.
     _place: StreamPlace,
@@ -179,10 +178,6 @@ struct Live {
 impl Live {
     /// The next piece of text; `None` once the job has ended, the timeline's time is up, or the server stops.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
-        if !self.started {
-            self.started = true;
-            return Some((Ok(Bytes::from_static(RETRY.as_bytes())), self));
-        }
         while !self.ended {
             if self.shown.is_some() || self.away_since.is_some() {
                 tokio::select! {
@@ -214,7 +209,7 @@ impl Live {
     }
 
     fn is_over(&self) -> bool {
-        let lifetime = self.state.settings.streams.lifetime;
+        let lifetime = self.state.settings.http.event_stream_lifetime;
         let outlived = !lifetime.is_zero() && self.began.elapsed() >= lifetime;
         outlived || self.caller.until.is_some_and(|until| OffsetDateTime::now_utc() >= until)
     }

@@ -43,15 +43,15 @@ fn storage_key(user: UserId, upload_id: UploadId) -> String {
 /// A new upload's row: its place in the store is made of ids only, and never changes.
 pub fn new_upload(state: &ApiState, user: UserId, filename: String, mime: String) -> NewUpload {
     let upload_id = UploadId::generate();
-    let limits = state.settings.uploads;
+    let limits = &state.settings.uploads;
     NewUpload {
         upload_id,
         user,
         storage_key: storage_key(user, upload_id),
         filename,
         mime,
-        expires_at: OffsetDateTime::now_utc() + limits.upload_expiry,
-        per_day: limits.uploads_per_day,
+        expires_at: OffsetDateTime::now_utc() + limits.expiry,
+        per_day: limits.per_day,
     }
 }
 
@@ -81,10 +81,10 @@ pub fn new_upload(state: &ApiState, user: UserId, filename: String, mime: String
     )
 )]
 pub async fn post_upload(Call { state, caller, request }: Call, body: Json<UploadRequest>) -> HttpResult {
-    let declared = validate::upload_request(&body, state.settings.uploads)?;
+    let declared = validate::upload_request(&body, &state.settings.uploads)?;
     let upload = new_upload(&state, caller.user, declared.filename, declared.mime);
     let content = Content {
-        bytes_len: declared.bytes_len,
+        bytes_len: i64::try_from(declared.bytes_len).unwrap_or(i64::MAX),
         sha256: declared.sha256,
         stored: false,
         ocr: body.ocr,
@@ -196,7 +196,7 @@ async fn signed_url(state: &ApiState, request: &HttpRequest, upload: Place) -> R
     }
     let query = signing::sign(&state.settings.signing_secret, upload.upload_id, upload.user, upload.expires_at)
         .ok_or_else(|| ApiError::internal("upload URLs cannot be signed"))?;
-    let base = match &state.settings.public_base_url {
+    let base = match &state.settings.http.public_url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
         None => {
             let connection = request.connection_info();

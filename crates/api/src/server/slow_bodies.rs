@@ -25,17 +25,15 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::Sleep;
 
-use crate::{
-    http::{ApiError, ApiState, MiddlewareResult},
-    settings::Bounds,
-};
+use crate::http::{ApiError, ApiState, MiddlewareResult};
+use config::Http;
 use domain::Code;
 
 /// Ends a request whose body comes too slowly.
 pub async fn end_slow_body(mut request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> MiddlewareResult {
-    let bounds = request.app_data::<web::Data<ApiState>>().map(|state| state.settings.bounds);
+    let bounds = request.app_data::<web::Data<ApiState>>().map(|state| state.settings.http.clone());
     let given_up = match bounds {
-        Some(bounds) if bounds.body_bytes_per_second > 0 && may_have_body(&request) => {
+        Some(bounds) if bounds.body_min_rate > 0 && may_have_body(&request) => {
             let given_up = Rc::new(Cell::new(false));
             let timed = TimedBody::new(request.take_payload(), &bounds, Rc::clone(&given_up));
             request.set_payload(Payload::Stream { payload: Box::pin(timed) });
@@ -58,12 +56,12 @@ fn may_have_body(request: &ServiceRequest) -> bool {
     !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-fn too_slow(bounds: &Bounds) -> ApiError {
+fn too_slow(bounds: &Http) -> ApiError {
     ApiError::new(
         Code::BodyTooSlow,
         format!(
             "The body came more slowly than {} bytes a second (API_BODY_MIN_RATE) for longer than {} s (API_BODY_GRACE). Send it again over a better connection.",
-            bounds.body_bytes_per_second,
+            bounds.body_min_rate,
             bounds.body_grace.as_secs_f64()
         ),
     )
@@ -81,8 +79,8 @@ struct TimedBody {
 }
 
 impl TimedBody {
-    fn new(inner: Payload, bounds: &Bounds, given_up: Rc<Cell<bool>>) -> Self {
-        let (grace, bytes_per_second) = (bounds.body_grace, bounds.body_bytes_per_second);
+    fn new(inner: Payload, bounds: &Http, given_up: Rc<Cell<bool>>) -> Self {
+        let (grace, bytes_per_second) = (bounds.body_grace, bounds.body_min_rate);
         Self { inner, grace, bytes_per_second, received: 0, waited: Duration::ZERO, waiting: None, given_up }
     }
 
@@ -133,10 +131,11 @@ mod tests {
     use futures_util::{StreamExt, stream};
 
     use super::*;
+    use crate::settings::default_config;
 
     fn timed(pieces: Vec<&'static str>, grace: Duration) -> TimedBody {
         let first = stream::iter(pieces).map(|piece| Ok(Bytes::from(piece)));
-        let bounds = Bounds { body_grace: grace, body_bytes_per_second: 10, ..Bounds::default() };
+        let bounds = Http { body_grace: grace, body_min_rate: 10, ..default_config().http };
         let payload: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> =
             Box::pin(first.chain(stream::pending()));
         TimedBody::new(Payload::Stream { payload }, &bounds, Rc::default())

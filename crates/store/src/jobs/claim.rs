@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 
 use super::sql::WAITING;
 use domain::{ALONE_AFTER_CRASHES, Fence, Lease, Status, Step, UserId, WorkerId};
-use pg::{DbError, Session, column, row_type};
+use pg::{DbError, FromRow, Session, column};
 
 /// How to claim.
 #[derive(Debug, Clone, Copy)]
@@ -119,15 +119,13 @@ FROM claimed AS c"
 }
 
 /// What an idle worker waits for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromRow)]
 pub struct Outlook {
     /// Until the next job that waits becomes due; `None`: nothing waits.
     pub next_due: Option<Duration>,
     /// A job that must run alone is due: see [`claim_suspect`].
     pub suspect: bool,
 }
-
-row_type!(Outlook { next_due, suspect });
 
 /// Reads when to claim again. It reads one row for each user that has waiting jobs, not all of their rows.
 pub async fn get_outlook(db: &impl Session) -> Result<Outlook, DbError> {

@@ -54,8 +54,11 @@ impl Request {
             request.extensions_mut().insert(print.clone());
             return Ok(Self { head, body: Body::Form(print) });
         }
-        let limit =
-            if request.path().ends_with("/documents") { settings.text_body_bytes } else { settings.json_body_bytes };
+        let limit = if request.path().ends_with("/documents") {
+            settings.text_body_bytes()
+        } else {
+            settings.json_body_bytes()
+        };
         let body = read_whole(request.take_payload(), limit).await?;
         let fingerprint = digest(&head, &body);
         request.set_payload(Payload::from(body));
@@ -88,8 +91,7 @@ impl Request {
             Body::Whole { fingerprint } => Ok(Some(fingerprint)),
             Body::Form(_) => {
                 let payload = request.take_payload();
-                let form =
-                    Form::new(request.request(), payload, true).read_to_end(settings.uploads.max_file_bytes).await?;
+                let form = Form::new(request.request(), payload, true).read_to_end(settings.uploads.max_bytes).await?;
                 Ok(form.map(|form| digest(&self.head, form.as_bytes())))
             }
         }
