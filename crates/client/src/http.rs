@@ -131,15 +131,6 @@ impl ApiClient {
         self.send(|| self.request(Method::POST, path, &[]).header("idempotency-key", &key).json(body)).await
     }
 
-    /// Sends a DELETE.
-    ///
-    /// # Errors
-    ///
-    /// Any [`ClientError`].
-    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.send(|| self.request(Method::DELETE, path, &[])).await
-    }
-
     pub(super) fn request(&self, method: Method, path: &str, query: &[(&str, String)]) -> RequestBuilder {
         let mut url = format!("{}{BASE_PATH}{path}", self.root);
         if !query.is_empty() {

@@ -72,7 +72,7 @@ async fn as_canary(context: &Context<'_>, root: &str, db: &Db, store: &dyn Objec
         let why = format!("no key could be created: {}", problem.observed());
         NOT_CONFIGURED.seen(why).fix("Repair the database first; its own checks find the cause.")
     })?;
-    let document = TestDocument::new(context, root, key.secret.expose())?;
+    let document = TestDocument::new(context, root, key.secret.expose());
     let ended = document.upload_and_find().await;
     let id = DocumentId::of(CANARY_USER, &document.sha256());
     let left = match key.remove_with(db, store, id).await {
@@ -85,9 +85,9 @@ async fn as_canary(context: &Context<'_>, root: &str, db: &Db, store: &dyn Objec
 
 /// Acts as the user of APP_TOKEN, and deletes the document as its owner does.
 async fn as_caller(context: &Context<'_>, root: &str, token: &str) -> Outcome {
-    let document = TestDocument::new(context, root, token)?;
+    let document = TestDocument::new(context, root, token);
     let ended = document.upload_and_find().await;
-    outcome(root, ended, document.delete().await.err().map(|error| error.to_string()))
+    outcome(root, ended, document.delete().await.err().map(Problem::observed))
 }
 
 /// `left`: why not everything was removed.

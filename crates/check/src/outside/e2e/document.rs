@@ -2,21 +2,27 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::{Method, RequestBuilder};
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    super::super::{
-        check::{Context, Problem},
-        database::workers::list_workers,
+    super::{
+        super::{
+            check::{Context, Problem},
+            database::workers::list_workers,
+        },
+        http::{self, Answer},
     },
     FAILED, NOT_COMPLETE_IN_TIME, NOT_FOUND_BY_SEARCH, REFUSED, UNREACHABLE,
 };
-use client::{ApiClient, http::ClientError};
-use domain::{Status, hex, printable};
+use domain::{Status, hex};
 use housekeeping::canaries::CANARY_NAME;
-use messages::{DocumentsAccepted, JobView, SearchMode, SearchRequest, SearchResponse, TextRequest};
+use messages::{self, BASE_PATH, DocumentsAccepted, JobView, SearchMode, SearchRequest, SearchResponse, TextRequest};
 
+/// For one request: the upload waits for the object store, the first search for the model.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two requests for the job.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -32,21 +38,20 @@ pub(super) enum Ended {
 /// One small document.
 pub(super) struct TestDocument<'c> {
     context: &'c Context<'c>,
-    api: ApiClient,
+    http: reqwest::Client,
     root: String,
+    token: String,
     /// A word that no other document contains.
     word: String,
     text: String,
 }
 
 impl<'c> TestDocument<'c> {
-    pub(super) fn new(context: &'c Context<'_>, root: &str, token: &str) -> Result<Self, Problem> {
+    pub(super) fn new(context: &'c Context<'_>, root: &str, token: &str) -> Self {
         // Letters only, so that every tokenizer takes it as one word.
         let word: String = Uuid::new_v4().as_bytes().iter().map(|byte| char::from(b'a' + byte % 26)).collect();
         let text = format!("# {CANARY_NAME}\n\nThe canary that sings in this shaft is called {word}.\n");
-        let api = ApiClient::at(root, token, context.setup.build);
-        let api = api.map_err(|error| UNREACHABLE.seen(format!("{root}: {error}")))?;
-        Ok(Self { context, api, root: root.to_owned(), word, text })
+        Self { context, http: http::client(), root: root.to_owned(), token: token.to_owned(), word, text }
     }
 
     /// The hash of the document's bytes, which the API stores unchanged.
@@ -67,8 +72,7 @@ impl<'c> TestDocument<'c> {
             if stop.is_cancelled() {
                 return Ok(Ended::Stopped);
             }
-            let view: JobView =
-                self.api.get(&format!("/jobs/{job}"), &[]).await.map_err(|error| self.problem(&error))?;
+            let view: JobView = self.read(&self.send(Method::GET, &format!("/jobs/{job}"), |r| r).await?)?;
             if view.terminal {
                 require_complete(&view)?;
                 break;
@@ -84,30 +88,33 @@ impl<'c> TestDocument<'c> {
         if stop.is_cancelled() {
             return Ok(Ended::Stopped);
         }
-        self.search(document).await?;
+        self.search(document, limit.saturating_sub(began.elapsed())).await?;
         Ok(Ended::Found { ms: began.elapsed().as_millis() })
     }
 
     async fn upload(&self) -> Result<(Uuid, Uuid), Problem> {
         let body = TextRequest { title: CANARY_NAME.to_owned(), text: self.text.clone() };
-        let accepted = self.api.post("/documents", &body).await.map_err(|error| self.problem(&error))?;
-        let DocumentsAccepted { documents } = accepted;
-        let file = documents.into_iter().next();
+        let answer = self.send(Method::POST, "/documents", |request| request.json(&body)).await?;
+        let accepted: DocumentsAccepted = self.read(&answer)?;
+        let file = accepted.documents.into_iter().next();
         match file.as_ref().map(|file| (file.job_id, file.document_id, &file.problem)) {
             Some((Some(job), Some(document), None)) => Ok((job, document)),
             Some((_, _, Some(problem))) => Err(self.refused(problem)),
-            _ => Err(UNREACHABLE.seen(format!("{}: it accepted the document, but named no job", self.root))),
+            _ => Err(self.unreachable("it accepted the document, but named no job")),
         }
     }
 
-    async fn search(&self, document: Uuid) -> Result<(), Problem> {
+    /// The first search of an API loads the model, which can take long on a busy machine. So the search may take the
+    /// time that is left, if that is more than the time for other requests.
+    async fn search(&self, document: Uuid, left: Duration) -> Result<(), Problem> {
         let query = format!("What is the canary called {}?", self.word);
         let request = SearchRequest { query, limit: Some(5), mode: SearchMode::Hybrid, document_id: Some(document) };
-        let found: SearchResponse = match self.api.post("/search", &request).await {
-            Ok(found) => found,
-            Err(ClientError::Refused { problem, .. }) => return Err(NOT_FOUND_BY_SEARCH.seen(describe(&problem))),
-            Err(error) => return Err(self.problem(&error)),
-        };
+        let body = |builder: RequestBuilder| builder.json(&request).timeout(left.max(ANSWER_TIMEOUT));
+        let answer = self.send(Method::POST, "/search", body).await?;
+        if let Some(problem) = answer.json::<messages::Problem>().filter(|_| !answer.is_success()) {
+            return Err(NOT_FOUND_BY_SEARCH.seen(describe(&problem)));
+        }
+        let found: SearchResponse = self.read(&answer)?;
         match found.hits.iter().any(|hit| hit.document_id == document && hit.text.contains(&self.word)) {
             true => Ok(()),
             false => {
@@ -117,19 +124,40 @@ impl<'c> TestDocument<'c> {
     }
 
     /// Deletes the document as its owner. Housekeeping deletes its bytes.
-    pub(super) async fn delete(&self) -> Result<(), ClientError> {
-        let listed: serde_json::Value = self.api.get("/documents", &[("limit", "50".to_owned())]).await?;
+    pub(super) async fn delete(&self) -> Result<(), Problem> {
+        let listed = self.send(Method::GET, "/documents?limit=50", |request| request).await?;
+        let listed: serde_json::Value = self.read(&listed)?;
         let sha256 = self.sha256();
         let ours = listed["items"].as_array().and_then(|items| items.iter().find(|item| item["sha256"] == *sha256));
         let Some(id) = ours.and_then(|item| item["document_id"].as_str()) else { return Ok(()) };
-        self.api.delete::<serde_json::Value>(&format!("/documents/{id}")).await.map(drop)
+        let answer = self.send(Method::DELETE, &format!("/documents/{id}"), |request| request).await?;
+        self.read::<serde_json::Value>(&answer).map(drop)
     }
 
-    fn problem(&self, error: &ClientError) -> Problem {
-        match error {
-            ClientError::Refused { problem, .. } => self.refused(problem),
-            other => UNREACHABLE.seen(other.to_string()),
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Answer, Problem> {
+        let url = format!("{}{BASE_PATH}{path}", self.root);
+        let request = self.http.request(method, url).timeout(ANSWER_TIMEOUT).bearer_auth(&self.token);
+        http::send(with(request)).await.map_err(|error| self.unreachable(error))
+    }
+
+    /// The body of a successful answer, or the refusal.
+    fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Problem> {
+        if answer.is_success() {
+            return answer.json().ok_or_else(|| self.unreachable("answered in a form that this build cannot read"));
         }
+        Err(match answer.json::<messages::Problem>() {
+            Some(problem) => self.refused(&problem),
+            None => self.unreachable(format!("answered with {}, but not as this API does", answer.status)),
+        })
+    }
+
+    fn unreachable(&self, why: impl std::fmt::Display) -> Problem {
+        UNREACHABLE.seen(format!("{}: {why}", self.root))
     }
 
     fn refused(&self, problem: &messages::Problem) -> Problem {
@@ -173,5 +201,11 @@ fn progress(view: &JobView) -> String {
 }
 
 fn last_error(view: &JobView, field: &str) -> Option<String> {
-    Some(printable(view.last_error.as_ref()?[field].as_str()?).into_owned())
+    view.last_error.as_ref()?[field].as_str().map(printable)
+}
+
+/// `text` without control characters, which could steer the terminal: the answering service is unknown.
+fn printable(text: &str) -> String {
+    const MAX_CHARS: usize = 300;
+    text.chars().filter(|c| !c.is_control()).take(MAX_CHARS).collect()
 }
