@@ -38,6 +38,7 @@ COPY build.rs LICENSE ./
 COPY scripts/lib.sh scripts/licences scripts/
 COPY scripts/pins scripts/pins
 COPY config config
+COPY docs/openapi.json docs/
 COPY migrations migrations
 COPY samples samples
 COPY crates crates

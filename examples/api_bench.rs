@@ -26,7 +26,7 @@ use domain::{
     ports::{EmbedPriority, Embedder},
 };
 use embedded_postgres::{Cluster, ClusterOptions, find_binaries};
-use embedder::{LocalEmbedder, LocalEmbedderOptions};
+use embedder::LocalEmbedder;
 use messages::{BASE_PATH, SearchMode, SearchRequest, TextRequest};
 use pg::{ConnectTarget, Db, PoolOptions, databases::ensure_database, url::DatabaseUrl};
 use search::fuse;
@@ -92,14 +92,12 @@ async fn postgres(folder: PathBuf) -> anyhow::Result<()> {
 async fn serve(port: u16) -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set"));
     let target = ConnectTarget::new(DatabaseUrl::parse(&variable("DATABASE_URL")?)?, Duration::from_secs(5))?;
-    let options = LocalEmbedderOptions {
-        threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-        ..LocalEmbedderOptions::default()
-    };
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let model = PathBuf::from(variable("EMBED_MODEL_DIR")?);
     let state = web::Data::new(State {
         db: Db::open(target, PoolOptions { size: 10, ..PoolOptions::default() })?,
         store: PathBuf::from(variable("BENCH_STORE")?),
-        embedder: Arc::new(LocalEmbedder::load(variable("EMBED_MODEL_DIR")?.as_ref(), options)?),
+        embedder: Arc::new(LocalEmbedder::load(&model, "all-MiniLM-L6-v2", "1", threads)?),
     });
     let build = move || {
         App::new().app_data(state.clone()).route("/health", web::get().to(health)).service(

@@ -7,7 +7,7 @@ use std::{io::BufRead, num::NonZeroUsize, path::PathBuf};
 
 use anyhow::{Context, bail};
 use domain::ports::{EmbedPriority, Embedder};
-use embedder::{LocalEmbedder, LocalEmbedderOptions};
+use embedder::LocalEmbedder;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -17,8 +17,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let texts = std::fs::read(&texts).with_context(|| format!("couldn't read {}", texts.display()))?;
     let texts: Vec<String> = serde_json::from_slice(&texts).context("the texts are not a JSON list of strings")?;
-    let options = LocalEmbedderOptions { threads: NonZeroUsize::MIN, ..LocalEmbedderOptions::default() };
-    let embedder = LocalEmbedder::load(&folder, options)?;
+    let embedder = LocalEmbedder::load(&folder, "all-MiniLM-L6-v2", "1", NonZeroUsize::MIN)?;
     for line in std::io::stdin().lock().lines() {
         let vectors = embedder.embed(texts.clone(), EmbedPriority::Document).await?;
         match line?.as_str() {

@@ -171,7 +171,7 @@ impl Bench {
 
     /// Creates the schema, and the documents of one-step jobs with one chunk each.
     async fn setup(&self) -> anyhow::Result<()> {
-        migrations::migrate(&self.target, &Handle::current(), "development", "bench").await?;
+        migrations::migrate(&self.target, &Handle::current(), "development", None, "bench").await?;
         let conn = self.db.get().await?;
         for statement in [
             format!(
@@ -311,6 +311,8 @@ FROM unnest($1::uuid[]) AS d (id)",
             poll_interval: Duration::from_secs(5),
             listen_poll_interval: Duration::from_secs(30),
             grace: Duration::from_secs(25),
+            turn: Duration::from_secs(5),
+            long_jobs: self.concurrency,
             retry: RetryPolicy {
                 max_retries: 3,
                 base_delay: Duration::from_secs(3),

@@ -6,12 +6,12 @@ mod tests;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use url::Url;
 use uuid::Uuid;
 
-pub use client::args::{
-    CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs, SearchArgs, SearchModeArg, UploadArgs,
-};
+use check::CheckOptions;
+use store::api_keys::Scope;
+
+pub use client::args::{CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs, SearchArgs, UploadArgs};
 
 /// Takes in documents and makes them searchable in your own Postgres.
 #[derive(Debug, Parser)]
@@ -137,38 +137,15 @@ pub struct CheckArgs {
     /// How to print the findings
     #[arg(long, short, value_enum, default_value_t = CheckOutput::Text, value_name = "FORMAT")]
     pub output: CheckOutput,
-    /// Only these: groups (database, storage, …) or ids (db.mode, …), separated by commas
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub only: Vec<check::CheckName>,
-    /// Leave out what only a running deployment can answer: workers and API
-    #[arg(long, conflicts_with = "e2e")]
-    pub pre: bool,
-    /// Upload a small document, wait until it can be found, and delete it
-    #[arg(long)]
-    pub e2e: bool,
     /// Repeat for up to this many seconds while every problem may pass by itself
     #[arg(long, value_name = "SECONDS")]
     pub wait: Option<u64>,
-    /// The API's address for its clients
-    #[arg(long, value_name = "URL")]
-    pub api_url: Option<Url>,
-    /// The commit that API and workers should run; seven digits are enough
-    #[arg(long, value_name = "SHA", value_parser = commit)]
-    pub expect_commit: Option<String>,
-    /// The branch that they should be built from
-    #[arg(long, value_name = "NAME")]
-    pub expect_branch: Option<String>,
     /// Treat warnings as failures
     #[arg(long)]
     pub strict: bool,
-}
-
-/// Parses a commit, or the first seven digits of it or more.
-fn commit(text: &str) -> Result<String, String> {
-    match text.len() >= 7 && text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        true => Ok(text.to_ascii_lowercase()),
-        false => Err("is not a commit: 7 to 40 hex digits".to_owned()),
-    }
+    /// What to check.
+    #[command(flatten)]
+    pub options: CheckOptions,
 }
 
 /// How `app check` prints.
@@ -229,9 +206,10 @@ pub enum KeysAction {
         /// The user that it acts for
         #[arg(long, value_name = "UUID")]
         user: Option<Uuid>,
-        /// What it may do
-        #[arg(long, value_enum, default_value_t = KeyScope::Write)]
-        scope: KeyScope,
+        /// What it may do: read (and search), write (also upload, retry and cancel; with --user also delete), or admin
+        /// (also delete documents of any user; without --user)
+        #[arg(long, default_value_t = Scope::Write)]
+        scope: Scope,
         /// Days until it expires; without this it never expires
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
         expires_days: Option<u32>,
@@ -245,17 +223,6 @@ pub enum KeysAction {
         /// Its id, from `app keys list`
         key_id: Uuid,
     },
-}
-
-/// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum KeyScope {
-    /// Read and search
-    Read,
-    /// Also upload, retry and cancel; with --user also delete
-    Write,
-    /// Also delete documents of any user; for keys without --user
-    Admin,
 }
 
 /// `app parse`.

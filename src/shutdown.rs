@@ -6,18 +6,13 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A request to stop.
-#[derive(Debug, Clone, Copy)]
-struct Stop {
-    signal: &'static str,
-    /// 128 plus the signal's number, as a shell reports a process that was ended by it.
-    exit_code: i32,
-}
+/// A signal's name, and the exit code by which a shell reports a process that it ended: 128 plus its number.
+type Stop = (&'static str, i32);
 
 /// A person pressed Ctrl-C.
-const INTERRUPT: Stop = Stop { signal: "SIGINT", exit_code: 130 };
+const INTERRUPT: Stop = ("SIGINT", 130);
 /// The platform stops this process.
-const TERMINATE: Stop = Stop { signal: "SIGTERM", exit_code: 143 };
+const TERMINATE: Stop = ("SIGTERM", 143);
 
 /// Starts listening. The first signal cancels the token; the second exits the process with 130 (SIGINT) or 143
 /// (SIGTERM). Nothing is lost by that, because leases expire.
@@ -29,34 +24,23 @@ const TERMINATE: Stop = Stop { signal: "SIGTERM", exit_code: 143 };
 /// The operating system refuses the signal handlers.
 pub fn listen() -> io::Result<CancellationToken> {
     let token = CancellationToken::new();
-    let signals = stops()?;
-    let on_first = token.clone();
-    tokio::spawn(async move {
-        watch(Box::pin(signals), on_first, |code| std::process::exit(code)).await;
-    });
+    let stops = stream::select(stops(SignalKind::interrupt(), INTERRUPT)?, stops(SignalKind::terminate(), TERMINATE)?);
+    tokio::spawn(watch(stops, token.clone(), |code| std::process::exit(code)));
     Ok(token)
 }
 
-/// A stream of both signals.
-fn stops() -> io::Result<impl Stream<Item = Stop> + Send> {
-    let both = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(stream::unfold(both, |(mut interrupt, mut terminate)| async move {
-        let stop = tokio::select! {
-            Some(()) = interrupt.recv() => INTERRUPT,
-            Some(()) = terminate.recv() => TERMINATE,
-            else => return None,
-        };
-        Some((stop, (interrupt, terminate)))
-    }))
+fn stops(kind: SignalKind, stop: Stop) -> io::Result<impl Stream<Item = Stop>> {
+    let mut signals = signal(kind)?;
+    Ok(stream::poll_fn(move |cx| signals.poll_recv(cx).map(|_| Some(stop))))
 }
 
 async fn watch(mut stops: impl Stream<Item = Stop> + Unpin, token: CancellationToken, exit: impl FnOnce(i32)) {
-    let Some(first) = stops.next().await else { return };
-    tracing::info!(signal = first.signal, "{} received: stopping; a second signal ends at once", first.signal);
+    let Some((signal, _code)) = stops.next().await else { return };
+    tracing::info!(signal, "{signal} received: stopping; a second signal ends at once");
     token.cancel();
-    let Some(second) = stops.next().await else { return };
-    tracing::warn!(signal = second.signal, "{} received while stopping: ending at once", second.signal);
-    exit(second.exit_code);
+    let Some((signal, code)) = stops.next().await else { return };
+    tracing::warn!(signal, "{signal} received while stopping: ending at once");
+    exit(code);
 }
 
 #[cfg(test)]

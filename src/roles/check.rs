@@ -19,7 +19,7 @@ use crate::{
     cli::{CheckArgs, CheckOutput},
     shutdown,
 };
-use check::{CheckOptions, Finding, Report, Setup, Verdict, run_checks};
+use check::{Finding, Report, Setup, Verdict, run_checks};
 use client::render;
 use config::{Config, Sources};
 use domain::build_info::BuildInfo;
@@ -62,7 +62,7 @@ async fn check(args: &CheckArgs, sources: &Sources, build: &BuildInfo, stop: &Ca
         config: &config,
         faults: &faults,
         build,
-        options: &options(args),
+        options: &args.options,
         store: open_store(&config.storage).map_err(|error| format!("{error:#}")),
         model: model(&config),
         pdf_library: Box::new(|| local_parser(&config.parser).pdf_library()),
@@ -91,17 +91,6 @@ async fn check(args: &CheckArgs, sources: &Sources, build: &BuildInfo, stop: &Ca
     (config, report)
 }
 
-fn options(args: &CheckArgs) -> CheckOptions {
-    CheckOptions {
-        only: args.only.clone(),
-        pre: args.pre,
-        e2e: args.e2e,
-        api_url: args.api_url.clone(),
-        expect_commit: args.expect_commit.clone(),
-        expect_branch: args.expect_branch.clone(),
-    }
-}
-
 /// On stderr, so that a piped report stays valid.
 fn print_missing(report: &Report) {
     let missing: Vec<String> = report.problems().filter_map(Finding::cause_id).collect();
@@ -110,8 +99,8 @@ fn print_missing(report: &Report) {
 
 fn print(args: &CheckArgs, config: &Config, build: &BuildInfo, report: &Report) -> anyhow::Result<()> {
     match args.output {
-        CheckOutput::Text => render::print(&text::all(report, render::stdout_is_coloured()))?,
-        CheckOutput::Short => render::print(&text::problems(report, render::stdout_is_coloured()))?,
+        CheckOutput::Text => render::print(&text::render(report, false, render::stdout_is_coloured()))?,
+        CheckOutput::Short => render::print(&text::render(report, true, render::stdout_is_coloured()))?,
         CheckOutput::Json => render::print_json(&report.to_json(config.environment, build))?,
         CheckOutput::Junit => render::print(&junit::render(report)?)?,
     }

@@ -14,10 +14,7 @@ use tokio::sync::oneshot;
 use super::{
     Context,
     api::build_state,
-    wiring::{
-        WorkerParts, build_housekeeping, build_worker, connect_target, listen_address, model, open_db, open_store,
-        start_listener,
-    },
+    wiring::{build_housekeeping, build_worker, connect_target, listen_address, model, open_db, open_store},
 };
 use crate::cli::{DevAction, DevArgs};
 use api::issue_token;
@@ -114,8 +111,7 @@ async fn serve(ctx: Context, folder: &DevFolder, cluster: &Cluster, once: bool) 
     model.embedder().await?;
     let state = build_state(&ctx, db.clone(), Arc::clone(&store), Arc::clone(&model))?;
     let housekeeping = build_housekeeping(&ctx.config, db.clone(), Arc::clone(&store));
-    let parts = WorkerParts { db, store, model, wakeup: Some(start_listener(&ctx)?), readiness: Arc::default() };
-    let worker = build_worker(&ctx, parts)?;
+    let worker = build_worker(&ctx, db, store, model, Arc::default())?;
     if !once {
         tokio::spawn(demo::print_when_stopping(ctx.stop.clone(), ctx.config.worker.grace));
     }
@@ -157,7 +153,7 @@ async fn prepare_database(ctx: &Context, cluster: &Cluster) -> anyhow::Result<()
     let maintenance = DatabaseUrl::parse(&cluster.url("postgres"))?;
     ensure_database(&connect_target(&ctx.config, &maintenance)?, &ctx.runtime, DATABASE).await?;
     let target = connect_target(&ctx.config, ctx.config.database.session_url()?)?;
-    migrate(&target, &ctx.runtime, ctx.config.environment.as_str(), &ctx.build.to_string())
+    migrate(&target, &ctx.runtime, ctx.config.environment.as_str(), None, &ctx.build.to_string())
         .await
         .context("couldn't bring the schema of the local database up to date; `app dev reset` erases it")?;
     Ok(())

@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use time::OffsetDateTime;
 
 use super::{Context, usable::refuse_wrong_environment, wiring::open_db};
-use crate::cli::{KeyScope, KeysAction, KeysArgs};
+use crate::cli::{KeysAction, KeysArgs};
 use client::render;
 use domain::{Code, Failure, UserId};
 use pg::Db;
@@ -21,11 +21,6 @@ pub async fn run(args: KeysArgs, ctx: Context) -> anyhow::Result<ExitCode> {
     refuse_wrong_environment(&db, ctx.config.environment).await?;
     match args.action {
         KeysAction::Create { name, user, scope, expires_days } => {
-            let scope = match scope {
-                KeyScope::Read => Scope::Read,
-                KeyScope::Write => Scope::Write,
-                KeyScope::Admin => Scope::Admin,
-            };
             if scope == Scope::Admin && user.is_some() {
                 anyhow::bail!(
                     "the scope admin is for keys without --user; a key of one user may do everything with the scope write"

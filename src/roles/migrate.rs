@@ -8,9 +8,7 @@ use super::{
     wiring::{connect_target, open_db_at},
 };
 use crate::cli::MigrateArgs;
-use store::migrations::{
-    MigrateError, MigrationStatus, get_carry_over_sql, list_migrations, migrate, migrate_and_move_stamp,
-};
+use store::migrations::{MigrateError, MigrationStatus, get_carry_over_sql, list_migrations, migrate};
 
 const SCHEMA_11: &str = "at schema 11 of a build before 0.1.0";
 
@@ -35,11 +33,7 @@ pub async fn run(args: MigrateArgs, ctx: Context) -> anyhow::Result<ExitCode> {
     let target = connect_target(&ctx.config, ctx.config.database.session_url()?)?;
     let environment = ctx.config.environment.as_str();
     let build = ctx.build.to_string();
-    let report = match &args.move_stamp {
-        Some(from) => migrate_and_move_stamp(&target, &ctx.runtime, from, environment, &build).await,
-        None => migrate(&target, &ctx.runtime, environment, &build).await,
-    };
-    let report = match report {
+    let report = match migrate(&target, &ctx.runtime, environment, args.move_stamp.as_deref(), &build).await {
         Err(MigrateError::Environment { stamped, .. }) => {
             return Err(wrong_environment(&stamped, ctx.config.environment).into());
         }

@@ -15,7 +15,7 @@ use config::{Config, ParserChoice, Storage};
 use domain::{
     Code, Failure, Lease, Outcome, RetryPolicy, Step, StepError, WorkerId,
     callback::CallbackKey,
-    ports::{KeySource, ModelSource, ObjectStore},
+    ports::{ModelSource, ObjectStore},
 };
 use embedder::{LocalModel, LocalModelOptions};
 use housekeeping::{Housekeeping, HousekeepingSettings};
@@ -29,6 +29,7 @@ use providers::{
 };
 use queue::{Steps, Worker, WorkerSettings};
 use readers::{LocalParser, pdf_library_places};
+use signing_keys::KeySource;
 use store::{
     Listener, Wakeup,
     jobs::{ClaimOptions, Completer},
@@ -119,16 +120,6 @@ fn remote_parser(config: &Config) -> anyhow::Result<Option<Remote>> {
     Ok(Some(Remote { parser, reads_all, timeout: settings.remote_timeout, callbacks }))
 }
 
-/// The parts of one worker.
-pub(super) struct WorkerParts {
-    pub(super) db: Db,
-    pub(super) store: Arc<dyn ObjectStore>,
-    pub(super) model: Arc<dyn ModelSource>,
-    pub(super) wakeup: Option<Wakeup>,
-    /// What its port reports.
-    pub(super) readiness: Arc<Readiness>,
-}
-
 /// Lets the queue run the pipeline.
 pub(super) struct PipelineSteps(Pipeline);
 
@@ -162,9 +153,14 @@ pub(super) fn build_housekeeping(config: &Config, db: Db, store: Arc<dyn ObjectS
     Housekeeping { db, store, settings }
 }
 
-/// A worker, not running yet.
-pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<Arc<Worker<PipelineSteps>>> {
-    let WorkerParts { db, store, model, wakeup, readiness } = parts;
+/// A worker, not running yet; its listener runs. Its port reports `readiness`.
+pub(super) fn build_worker(
+    ctx: &Context,
+    db: Db,
+    store: Arc<dyn ObjectStore>,
+    model: Arc<dyn ModelSource>,
+    readiness: Arc<Readiness>,
+) -> anyhow::Result<Arc<Worker<PipelineSteps>>> {
     let settings = &ctx.config.worker;
     let folder = std::env::temp_dir();
     let scratch = ScratchDir::create(&folder)
@@ -172,10 +168,11 @@ pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<
     let pipeline = Pipeline {
         db: db.clone(),
         store,
-        parser: Arc::new(local_parser(&ctx.config.parser)),
+        parser: Arc::new(local_parser(&ctx.config.parser).with_turns(settings.turn, settings.concurrency)),
         remote: remote_parser(&ctx.config)?,
         model,
         limits: ctx.config.parser.limits(),
+        max_passages: ctx.config.parser.max_passages,
         scratch,
         completer: Completer::new(db.clone()),
     };
@@ -197,18 +194,21 @@ pub(super) fn build_worker(ctx: &Context, parts: WorkerParts) -> anyhow::Result<
         poll_interval: settings.poll_interval,
         listen_poll_interval: settings.listen_poll_interval,
         grace: settings.grace,
+        turn: settings.turn,
+        // As many again as slots.
+        long_jobs: u32::try_from(settings.concurrency).unwrap_or(u32::MAX),
         retry: RetryPolicy {
             max_retries: settings.max_retries,
             base_delay: settings.retry_base_delay,
             max_delay: settings.retry_max_delay,
         },
     };
-    let worker = Worker::new(db, PipelineSteps(pipeline), row, settings, wakeup);
+    let worker = Worker::new(db, PipelineSteps(pipeline), row, settings, Some(start_listener(ctx)?));
     Ok(Arc::new(worker.with_readiness(readiness)))
 }
 
 /// Starts a listener on the session URL. The worker polls less often only once the listener is proven to work.
-pub(super) fn start_listener(ctx: &Context) -> anyhow::Result<Wakeup> {
+fn start_listener(ctx: &Context) -> anyhow::Result<Wakeup> {
     let target = connect_target(&ctx.config, ctx.config.database.session_url()?)?;
     let (listener, wakeup) = Listener::new(target, ctx.runtime.clone());
     ctx.runtime.spawn(listener.run(ctx.stop.clone()));

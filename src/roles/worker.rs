@@ -10,9 +10,7 @@ use self::probes::{ProbeState, serve_probes};
 use super::{
     Context,
     usable::wait_until_usable,
-    wiring::{
-        WorkerParts, build_housekeeping, build_worker, model, open_db, open_store, probe_address, start_listener,
-    },
+    wiring::{build_housekeeping, build_worker, model, open_db, open_store, probe_address},
 };
 use pg::Db;
 use telemetry::readiness::Readiness;
@@ -45,10 +43,8 @@ async fn work(ctx: &Context, db: Db, readiness: Arc<Readiness>) -> anyhow::Resul
     if !wait_until_usable(&db, ctx.config.environment, &ctx.stop).await? {
         return Ok(ExitCode::SUCCESS);
     }
-    let wakeup = Some(start_listener(ctx)?);
     let housekeeping = build_housekeeping(&ctx.config, db.clone(), Arc::clone(&store));
-    let parts = WorkerParts { db, store, model: model(&ctx.config), wakeup, readiness };
-    let worker = build_worker(ctx, parts)?;
+    let worker = build_worker(ctx, db, store, model(&ctx.config), readiness)?;
     tokio::join!(worker.run(ctx.stop.clone()), housekeeping.run(ctx.stop.clone()));
     Ok(ExitCode::SUCCESS)
 }

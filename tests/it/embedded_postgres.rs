@@ -42,7 +42,7 @@ async fn ask(url: &str, sql: &str) -> String {
 async fn a_server_starts_from_nothing_and_has_pgvector() {
     let folder = Scratch::new("fresh");
     let cluster = start(folder.path()).await.unwrap();
-    assert!(!cluster.was_adopted());
+    assert!(!cluster.was_adopted);
     assert!(cluster.socket_dir().is_some());
     let url = cluster.url("postgres");
     assert_eq!(ask(&url, "CREATE EXTENSION vector; SELECT '[3,4]'::vector <-> '[0,0]'").await, "5");
@@ -56,7 +56,7 @@ async fn a_second_start_adopts_the_running_server() {
     let folder = Scratch::new("adopted");
     let first = start(folder.path()).await.unwrap();
     let second = start(folder.path()).await.unwrap();
-    assert!(second.was_adopted());
+    assert!(second.was_adopted);
     assert_eq!((second.pid(), second.url("db")), (first.pid(), first.url("db")));
     assert_eq!(ask(&second.url("postgres"), "SELECT 1").await, "1");
 }
@@ -66,7 +66,7 @@ async fn of_two_simultaneous_starts_one_adopts_the_server_of_the_other() {
     let folder = Scratch::new("race");
     let (one, other) = tokio::join!(start(folder.path()), start(folder.path()));
     let (one, other) = (one.unwrap(), other.unwrap());
-    assert_ne!(one.was_adopted(), other.was_adopted());
+    assert_ne!(one.was_adopted, other.was_adopted);
     assert_eq!(one.pid(), other.pid());
 }
 
@@ -78,7 +78,7 @@ async fn a_killed_server_comes_back_with_all_committed_data() {
     ask(&first.url("postgres"), "CREATE TABLE kept AS SELECT 42 AS n").await;
     kill_process(Pid::from_raw(first.pid()).unwrap(), Signal::KILL).unwrap();
     let second = Cluster::start_or_adopt(binaries(), options()).await.unwrap();
-    assert!(!second.was_adopted());
+    assert!(!second.was_adopted);
     assert_eq!(ask(&second.url("postgres"), "SELECT n FROM kept").await, "42");
 }
 
@@ -102,7 +102,7 @@ async fn stop_running_stops_the_server_even_while_it_has_users() {
     let cluster = start(folder.path()).await.unwrap();
     let _client = connect(&cluster.url("postgres")).await.unwrap();
     assert_eq!(stop_running(folder.path()).await.unwrap(), Stopped::Ended);
-    assert!(!start(folder.path()).await.unwrap().was_adopted());
+    assert!(!start(folder.path()).await.unwrap().was_adopted);
 }
 
 #[tokio::test]
@@ -207,7 +207,7 @@ async fn all_tests_of_a_run_share_one_server() {
     let shared = cluster().await;
     assert_eq!(ask(&shared.url("postgres"), "SHOW max_connections").await, "200");
     assert_eq!(ask(&shared.url("postgres"), "SHOW fsync").await, "off");
-    assert!(start(shared.folder()).await.unwrap().was_adopted());
+    assert!(start(shared.folder()).await.unwrap().was_adopted);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 async fn run(test: &TestDb) -> Result<Vec<String>, MigrateError> {
-    migrate(&target(&test.url), &Handle::current(), "development", "test").await.map(|report| report.applied)
+    migrate(&target(&test.url), &Handle::current(), "development", None, "test").await.map(|report| report.applied)
 }
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn duplicates_that_violate_a_new_unique_constraint_are_listed() {
 #[tokio::test]
 async fn the_database_of_another_environment_is_refused_and_not_changed() {
     let test = TestDb::new().await;
-    let refusal = migrate(&target(&test.url), &Handle::current(), "production", "test").await.unwrap_err();
+    let refusal = migrate(&target(&test.url), &Handle::current(), "production", None, "test").await.unwrap_err();
     assert!(matches!(&refusal, MigrateError::Environment { stamped, .. } if stamped == "development"), "{refusal}");
     assert_eq!(test.value("SELECT environment FROM upload_pipeline.environment_stamp").await, "development");
 }

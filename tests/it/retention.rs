@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{DocumentId, UserId};
 use housekeeping::delete_old;
 use store::{
-    documents::delete_document,
+    documents::{Deleting, delete_document},
     housekeeping::{keep_uploads_in_use, list_abandoned_uploads},
     retention::Retention,
 };
@@ -145,12 +145,13 @@ async fn an_expired_upload_stays_while_a_document_uses_its_bytes() {
     assert_eq!(keep_uploads_in_use(&conn, 1000).await.unwrap(), 0, "an upload that was kept is not kept twice");
     let abandoned = || async {
         let mut keys: Vec<String> =
-            list_abandoned_uploads(&conn, 10).await.unwrap().into_iter().map(|upload| upload.storage_key).collect();
+            list_abandoned_uploads(&conn, 10).await.unwrap().into_iter().map(|(_, key)| key).collect();
         keys.sort();
         keys
     };
     assert_eq!(abandoned().await, ["raw/never", "raw/older"]);
-    delete_document(&test.db, UserId(user), DocumentId(id)).await.unwrap().unwrap();
+    let deleting = delete_document(&test.db, UserId(user), DocumentId(id), None).await.unwrap();
+    assert!(matches!(deleting, Deleting::Deleted(_)), "{deleting:?}");
     assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.uploads WHERE expires_at = 'infinity'").await, "0");
     test.run("UPDATE upload_pipeline.uploads SET expires_at = expires_at - interval '2 days'").await;
     assert_eq!(abandoned().await, ["raw/never", "raw/older", "raw/used"]);

@@ -16,7 +16,7 @@ async fn connect(text: &str) -> Result<bool, &'static str> {
         Err(error) => {
             let problem = classify(&error, &url);
             assert!(!format!("{problem} {problem:?} {error:?}").contains(PASSWORD), "{problem}");
-            return Err(problem.code().as_str());
+            return Err(problem.code.as_str());
         }
     };
     let driver = tokio::spawn(connection);

@@ -18,5 +18,6 @@ mod settings;
 
 pub use guard::auth::{TokenError, issue_token};
 pub use http::{ApiError, ApiState, Caller};
-pub use server::{ServeError, document_json, serve};
-pub use settings::{ApiSettings, AuthSettings, Bounds, KeyPolicy, SecretBytes, StreamLimits, UploadLimits};
+pub use openapi::document_json;
+pub use server::{ServeError, serve};
+pub use settings::{ApiSettings, KeyPolicy};

@@ -1,6 +1,7 @@
 //! The outcome of a check: what it observed, or a problem with its cause. Causes are declared beside the check.
 
-use pg::{DbError, connect_error::ConnectCause};
+use domain::Code;
+use pg::{DbError, connect_error::advice};
 
 /// How serious a cause is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +39,9 @@ impl Cause {
     }
 
     /// A cause of a failed connection, in the words of [`pg::connect_error`].
-    pub(super) const fn connection(slug: &'static str, cause: ConnectCause) -> Self {
-        Self::error(slug, cause.why()).fix(cause.fix())
+    pub(super) const fn connection(slug: &'static str, code: Code) -> Self {
+        let (why, fix) = advice(code);
+        Self::error(slug, why).fix(fix)
     }
 
     /// Sets what to do.

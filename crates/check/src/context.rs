@@ -34,20 +34,34 @@ pub(super) const SETTINGS_ID: &str = "cfg.parse";
 pub(super) const DIRECT_URL: &str = "DIRECT_URL";
 
 /// What the caller of `app check` asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct CheckOptions {
-    /// The checks and groups to run; all if empty.
+    /// Only these: groups (database, storage, …) or ids (db.mode, …), separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub only: Vec<CheckName>,
-    /// Leave out the checks that need a running deployment.
+    /// Leave out what only a running deployment can answer: workers and API
+    #[arg(long, conflicts_with = "e2e")]
     pub pre: bool,
-    /// Run the end-to-end check with a document.
+    /// Upload a small document, wait until it can be found, and delete it
+    #[arg(long)]
     pub e2e: bool,
-    /// The address at which clients reach the API.
+    /// The API's address for its clients
+    #[arg(long, value_name = "URL")]
     pub api_url: Option<Url>,
-    /// The commit that should run, or at least its first seven hex digits.
+    /// The commit that API and workers should run; seven digits are enough
+    #[arg(long, value_name = "SHA", value_parser = commit)]
     pub expect_commit: Option<String>,
-    /// The branch that should run.
+    /// The branch that they should be built from
+    #[arg(long, value_name = "NAME")]
     pub expect_branch: Option<String>,
+}
+
+/// Parses a commit, or the first seven digits of it or more.
+fn commit(text: &str) -> Result<String, String> {
+    match text.len() >= 7 && text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("is not a commit: 7 to 40 hex digits".to_owned()),
+    }
 }
 
 /// The environment to check.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use uuid::Uuid;
 
 use domain::{State, Status};
@@ -165,33 +165,12 @@ pub struct SearchArgs {
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
     pub limit: u32,
     /// Search by meaning, by words, or both
-    #[arg(long, value_enum, default_value_t = SearchModeArg::Hybrid)]
-    pub mode: SearchModeArg,
+    #[arg(long, value_enum, default_value_t = SearchMode::Hybrid)]
+    pub mode: SearchMode,
     /// Only in this document
     #[arg(long, value_name = "ID")]
     pub document: Option<Uuid>,
     /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// The search mode on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SearchModeArg {
-    /// By meaning and by words
-    Hybrid,
-    /// By meaning
-    Vector,
-    /// By words
-    Text,
-}
-
-impl From<SearchModeArg> for SearchMode {
-    fn from(mode: SearchModeArg) -> Self {
-        match mode {
-            SearchModeArg::Hybrid => Self::Hybrid,
-            SearchModeArg::Vector => Self::Vector,
-            SearchModeArg::Text => Self::Text,
-        }
-    }
 }

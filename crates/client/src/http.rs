@@ -7,7 +7,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::connect::Target;
-use domain::{Code, build_info::BuildInfo, printable};
+use domain::{Code, ErrorClass, Failure, build_info::BuildInfo, printable};
 use messages::{BASE_PATH, Problem};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,34 +28,9 @@ pub enum ClientError {
         /// What the client adds; empty, or beginning with a space.
         hint: String,
     },
-    /// No server listens at the address. May pass.
-    #[error("nothing answers at {root}; is `app dev` or the API running?")]
-    NothingAnswers {
-        /// The server's address.
-        root: String,
-    },
-    /// The connection broke or timed out. May pass.
-    #[error("{what} while talking to {root}")]
-    Broken {
-        /// The server's address.
-        root: String,
-        /// What happened.
-        what: &'static str,
-    },
-    /// The answer is not the API's: it comes from a proxy, another server or another version. 5xx may pass.
-    #[error("{root} answered {status} without a reason; is there a proxy in front of the API?")]
-    NotOurs {
-        /// The server's address.
-        root: String,
-        /// The HTTP status.
-        status: StatusCode,
-    },
-    /// The request succeeded, but this build cannot read the answer.
-    #[error("this build cannot read the answer of {root}; compare `app --version` with {root}/version")]
-    Unreadable {
-        /// The server's address.
-        root: String,
-    },
+    /// The server gave no answer, the answer is not the API's, or a file of this machine cannot be read.
+    #[error(transparent)]
+    Failed(#[from] Failure),
 }
 
 impl ClientError {
@@ -63,9 +38,7 @@ impl ClientError {
     pub fn code(&self) -> &str {
         match self {
             Self::Refused { problem, .. } => &problem.code,
-            Self::NothingAnswers { .. } => Code::NothingAnswers.as_str(),
-            Self::Broken { .. } => Code::ConnectionBroken.as_str(),
-            Self::NotOurs { .. } | Self::Unreadable { .. } => Code::UnexpectedAnswer.as_str(),
+            Self::Failed(failure) => failure.code.as_str(),
         }
     }
 
@@ -73,9 +46,7 @@ impl ClientError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Refused { problem, .. } => problem.status == 429 || problem.status >= 500,
-            Self::NothingAnswers { .. } | Self::Broken { .. } => true,
-            Self::NotOurs { status, .. } => status.is_server_error(),
-            Self::Unreadable { .. } => false,
+            Self::Failed(failure) => failure.class.is_retryable(),
         }
     }
 }
@@ -191,7 +162,10 @@ impl ApiClient {
     }
 
     pub(super) fn unreadable(&self) -> ClientError {
-        ClientError::Unreadable { root: self.root.clone() }
+        let root = &self.root;
+        let message =
+            format!("this build cannot read the answer of {root}; compare `app --version` with {root}/version");
+        Failure::of_class(ErrorClass::Document, Code::UnexpectedAnswer, message).into()
     }
 
     /// `response`, or the error that its status means.
@@ -202,7 +176,10 @@ impl ApiClient {
         }
         let body = response.bytes().await.map_err(|error| self.transport_error(&error))?;
         let Ok(problem) = serde_json::from_slice::<Problem>(&body) else {
-            return Err(ClientError::NotOurs { root: self.root.clone(), status });
+            let message =
+                format!("{} answered {status} without a reason; is there a proxy in front of the API?", self.root);
+            let class = if status.is_server_error() { ErrorClass::Transient } else { ErrorClass::Document };
+            return Err(Failure::of_class(class, Code::UnexpectedAnswer, message).into());
         };
         let hint = match status {
             StatusCode::UNAUTHORIZED => format!(" The token came from {}.", self.token_from),
@@ -212,12 +189,13 @@ impl ApiClient {
     }
 
     pub(super) fn transport_error(&self, error: &reqwest::Error) -> ClientError {
-        let root = self.root.clone();
+        let root = &self.root;
         if error.is_connect() {
-            return ClientError::NothingAnswers { root };
+            let message = format!("nothing answers at {root}; is `app dev` or the API running?");
+            return Failure::new(Code::NothingAnswers, message).into();
         }
         let what = if error.is_timeout() { "there was no answer in time" } else { "the connection broke" };
-        ClientError::Broken { root, what }
+        Failure::new(Code::ConnectionBroken, format!("{what} while talking to {root}")).into()
     }
 }
 

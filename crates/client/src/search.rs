@@ -25,7 +25,7 @@ pub async fn run(args: SearchArgs, sources: &Sources, build: &BuildInfo) -> anyh
     let request = SearchRequest {
         query: args.query.join(" "),
         limit: Some(args.limit),
-        mode: args.mode.into(),
+        mode: args.mode,
         document_id: args.document,
     };
     let answer: SearchResponse = connect(sources, build)?.post("/search", &request).await?;

@@ -7,7 +7,7 @@ use super::{environment::Environment, fault::Fault, sections::Telemetry, sources
 /// The file's variables in development, empty otherwise. `stated` is the environment that the process's variables name; if
 /// there is none, the file or the command names it.
 pub(crate) fn read(sources: &Sources, stated: Option<&String>, faults: &mut Vec<Fault>) -> BTreeMap<String, String> {
-    let is_development = |name: &String| name.trim().parse() == Ok(Environment::Development);
+    let is_development = |name: &String| name.trim().eq_ignore_ascii_case(Environment::Development.as_str());
     let Some(path) = sources.env_file.as_ref().filter(|_| stated.is_none_or(is_development)) else {
         return BTreeMap::new();
     };

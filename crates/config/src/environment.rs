@@ -1,40 +1,6 @@
 //! The environment and the role of a process.
 
-/// Declares an enum whose values have names in settings, regardless of case.
-macro_rules! named {
-    ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $value:ident = $text:literal,)+ }) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($(#[$meaning])* $value,)+ }
-
-        impl $name {
-            /// Every value.
-            pub const ALL: &'static [Self] = &[$(Self::$value),+];
-
-            /// The name that settings, logs and the documentation use.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$value => $text,)+ }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = String;
-
-            fn from_str(name: &str) -> Result<Self, String> {
-                let found = Self::ALL.iter().copied().find(|value| value.as_str().eq_ignore_ascii_case(name));
-                found.ok_or_else(|| format!("is not one of {}", [$($text),+].join(", ")))
-            }
-        }
-    };
-}
-
-pub(crate) use named;
+use ::domain::named;
 
 named! {
     /// The deployment to which a process belongs. The database is stamped with it.

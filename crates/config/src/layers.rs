@@ -13,6 +13,7 @@ use super::{
     sections::{Http, Telemetry, variables},
     setting::Variable,
     sources::Sources,
+    values::one_of,
 };
 
 /// The place of settings from the process's environment.
@@ -45,7 +46,10 @@ impl Layers {
         let stated = sources.overrides.get(name).or_else(|| real.get(name));
         let env_file = env_file::read(sources, stated, faults);
         let fallback = sources.fallbacks.get(name);
-        let environment = stated.or_else(|| env_file.get(name)).or(fallback).and_then(|name| name.trim().parse().ok());
+        let environment = stated
+            .or_else(|| env_file.get(name))
+            .or(fallback)
+            .and_then(|name| one_of(Environment::ALL)(name.trim()).ok());
 
         let mut layers =
             Self { values: BTreeMap::new(), names: names(sources, &env_file), stated_environment: environment };

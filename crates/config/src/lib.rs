@@ -7,7 +7,6 @@
 //! *Must not know:* what the settings are for. It opens no connection and no file except its own. The environment is an
 //! argument, so tests set no variables of the process.
 
-mod describe;
 mod env_file;
 mod environment;
 mod fault;
@@ -26,7 +25,6 @@ mod validate;
 mod values;
 
 pub use self::{
-    describe::{render_default_toml, render_env_example, render_markdown_table},
     environment::{Environment, Role},
     fault::{ConfigError, Fault},
     location::{S3Location, StorageLocation},

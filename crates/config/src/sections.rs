@@ -31,10 +31,11 @@ pub use self::{
 // For the sections, which import all of this module.
 use std::{path::PathBuf, time::Duration};
 
+use ::domain::named;
 use url::Url;
 
 use super::{
-    environment::{Environment, named, roles},
+    environment::{Environment, roles},
     fault::{ConfigError, Fault},
     location::StorageLocation,
     reader::Reader,

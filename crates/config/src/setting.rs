@@ -45,6 +45,7 @@ impl Variable {
 /// The settings of one section, as the documentation groups them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Group {
+    #[cfg(test)]
     pub(crate) title: &'static str,
     pub(crate) variables: &'static [Variable],
 }
@@ -95,7 +96,11 @@ macro_rules! settings {
             };)+
 
             pub(crate) const GROUP: Group =
-                Group { title: $title, variables: &[$(Self::$name),+] };
+                Group {
+                #[cfg(test)]
+                title: $title,
+                variables: &[$(Self::$name),+],
+            };
 
             pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
                 Self {

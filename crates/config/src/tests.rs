@@ -37,6 +37,7 @@ fn faults(role: Role, sources: &Sources) -> Vec<String> {
     }
 }
 
+mod describe;
 mod documents;
 mod layering;
 mod rules;

@@ -11,6 +11,15 @@ pub(crate) fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> 
     text.parse().map_err(|error: T::Err| error.to_string())
 }
 
+/// One of these values, by its name in any case.
+pub(crate) fn one_of<T: Copy + Display>(values: &'static [T]) -> impl Fn(&str) -> Result<T, String> {
+    move |text| {
+        let names: Vec<String> = values.iter().map(T::to_string).collect();
+        let found = names.iter().position(|name| name.eq_ignore_ascii_case(text)).map(|at| values[at]);
+        found.ok_or_else(|| format!("is not one of {}", names.join(", ")))
+    }
+}
+
 /// A whole number within `range`.
 pub(crate) fn whole<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String>
 where

@@ -22,30 +22,6 @@ pub const PATH: &str = "/webhook/llamaparse/";
 /// Characters of a callback URL after the API's base path: the path, a UUID, a Unix time, and a MAC in base64.
 pub const TAIL_CHARS: usize = PATH.len() + 36 + "/".len() + 10 + ".".len() + 22;
 
-/// The part of a callback URL after the job: `1772446504.k3Jx0eQ…`.
-#[derive(Clone, PartialEq, Eq)]
-struct Token {
-    /// The end of its validity, as Unix time in seconds.
-    expires: i64,
-    mac: Vec<u8>,
-}
-
-impl Token {
-    fn parse(text: &str) -> Option<Self> {
-        let (expires, mac) = text.split_once('.')?;
-        let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
-        // A shorter MAC could be guessed.
-        (mac.len() == TOKEN_BYTES).then_some(())?;
-        Some(Self { expires: expires.parse().ok()?, mac })
-    }
-}
-
-impl fmt::Display for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.expires, URL_SAFE_NO_PAD.encode(&self.mac))
-    }
-}
-
 /// Why a callback is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -65,11 +41,9 @@ impl fmt::Debug for CallbackKey {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Purpose {
-    Url,
-    Header,
-}
+/// What a MAC is for.
+const URL: &str = "webhook url";
+const SECRET: &str = "webhook header";
 
 impl CallbackKey {
     /// From WEBHOOK_SECRET.
@@ -80,10 +54,10 @@ impl CallbackKey {
     /// The callback for `job`, to the API whose base path is at `base`. `None` if the URL cannot be formed.
     pub fn callback(&self, base: &str, job: JobId, expires_at: OffsetDateTime) -> Option<Callback> {
         let expires = expires_at.unix_timestamp();
-        let mac = self.mac(Purpose::Url, job, expires)?.finalize().into_bytes();
-        let token = Token { expires, mac: mac.get(..TOKEN_BYTES)?.to_vec() };
-        let secret = URL_SAFE_NO_PAD.encode(self.mac(Purpose::Header, job, expires)?.finalize().into_bytes());
-        let url = format!("{}{PATH}{job}/{token}", base.trim_end_matches('/'));
+        let mac = self.mac(URL, job, expires)?.finalize().into_bytes();
+        let mac = URL_SAFE_NO_PAD.encode(mac.get(..TOKEN_BYTES)?);
+        let secret = URL_SAFE_NO_PAD.encode(self.mac(SECRET, job, expires)?.finalize().into_bytes());
+        let url = format!("{}{PATH}{job}/{expires}.{mac}", base.trim_end_matches('/'));
         Some(Callback { url: Url::parse(&url).ok()?, header: HEADER, secret })
     }
 
@@ -93,24 +67,23 @@ impl CallbackKey {
     ///
     /// One of them is wrong.
     pub fn verify(&self, job: JobId, token: &str, header: &[u8], now: OffsetDateTime) -> Result<(), Refusal> {
-        let token = Token::parse(token).ok_or(Refusal::Invalid)?;
-        let secret = URL_SAFE_NO_PAD.decode(header).map_err(|_encoding| Refusal::Invalid)?;
-        let of_url = self.mac(Purpose::Url, job, token.expires).ok_or(Refusal::Invalid)?;
-        let of_header = self.mac(Purpose::Header, job, token.expires).ok_or(Refusal::Invalid)?;
-        let (url_is_right, header_is_right) =
-            (of_url.verify_truncated_left(&token.mac).is_ok(), of_header.verify_slice(&secret).is_ok());
-        if !(url_is_right & header_is_right) {
-            return Err(Refusal::Invalid);
-        }
-        if now.unix_timestamp() > token.expires { Err(Refusal::Expired) } else { Ok(()) }
+        let expires = self.expiry(job, token, header).ok_or(Refusal::Invalid)?;
+        if now.unix_timestamp() > expires { Err(Refusal::Expired) } else { Ok(()) }
+    }
+
+    /// The expiry that a token names (`1772446504.k3Jx0eQ…`: Unix time and MAC), if both MACs are right.
+    fn expiry(&self, job: JobId, token: &str, header: &[u8]) -> Option<i64> {
+        let (expires, mac) = token.split_once('.')?;
+        let (expires, mac) = (expires.parse().ok()?, URL_SAFE_NO_PAD.decode(mac).ok()?);
+        let secret = URL_SAFE_NO_PAD.decode(header).ok()?;
+        let url_is_right = self.mac(URL, job, expires)?.verify_truncated_left(&mac).is_ok();
+        let header_is_right = self.mac(SECRET, job, expires)?.verify_slice(&secret).is_ok();
+        // A shorter MAC could be guessed.
+        (mac.len() == TOKEN_BYTES && url_is_right & header_is_right).then_some(expires)
     }
 
     /// Never `None`, since HMAC accepts keys of any length.
-    fn mac(&self, purpose: Purpose, job: JobId, expires: i64) -> Option<Hmac<Sha256>> {
-        let purpose = match purpose {
-            Purpose::Url => "webhook url",
-            Purpose::Header => "webhook header",
-        };
+    fn mac(&self, purpose: &str, job: JobId, expires: i64) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
         mac.update(format!("{purpose}\nllamaparse\n{job}\n{expires}").as_bytes());
         Some(mac)

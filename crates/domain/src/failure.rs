@@ -5,33 +5,26 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Code;
+use crate::named;
 
-/// The class of a failure. It, and never the code, decides whether a job is retried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorClass {
-    /// A fault that can go away by itself: a broken connection, a 503. Retried with backoff.
-    Transient,
-    /// A provider asks for fewer requests. Retried with backoff, not before the time that the provider names.
-    Quota,
-    /// The document is at fault. Not retried, since another try would end in the same way.
-    Document,
-    /// This process is configured wrongly: a missing model, a refused key. Does not count as a try; the process stops
-    /// claiming until the configuration is corrected.
-    Configuration,
+named! {
+    /// The class of a failure. It, and never the code, decides whether a job is retried.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    ErrorClass {
+        /// A fault that can go away by itself: a broken connection, a 503. Retried with backoff.
+        Transient = "transient",
+        /// A provider asks for fewer requests. Retried with backoff, not before the time that the provider names.
+        Quota = "quota",
+        /// The document is at fault. Not retried, since another try would end in the same way.
+        Document = "document",
+        /// This process is configured wrongly: a missing model, a refused key. Does not count as a try; the process stops
+        /// claiming until the configuration is corrected.
+        Configuration = "configuration",
+    }
 }
 
 impl ErrorClass {
-    /// The name that `last_error.class` holds.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Transient => "transient",
-            Self::Quota => "quota",
-            Self::Document => "document",
-            Self::Configuration => "configuration",
-        }
-    }
-
     /// Whether a later try could succeed without anyone's action.
     pub fn is_retryable(self) -> bool {
         match self {

@@ -47,8 +47,12 @@ id!(
     ChunkId
 );
 id!(
-    /// One upload: the last part of the object's key.
+    /// One upload: the last part of the object's key. Unguessable enough to be part of a key, never a secret.
     UploadId
+);
+id!(
+    /// A worker process; each start has a new id.
+    WorkerId
 );
 
 impl DocumentId {
@@ -66,16 +70,15 @@ impl ChunkId {
     }
 }
 
-impl JobId {
-    /// A new job's id; ids sort by time of creation.
-    pub fn generate() -> Self {
-        Self(Uuid::now_v7())
-    }
+macro_rules! generated {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// A new id; those of one kind sort by time of creation.
+            pub fn generate() -> Self {
+                Self(Uuid::now_v7())
+            }
+        }
+    )+};
 }
 
-impl UploadId {
-    /// A new upload's id; unguessable enough to be part of a key, never a secret.
-    pub fn generate() -> Self {
-        Self(Uuid::now_v7())
-    }
-}
+generated!(JobId, UploadId, WorkerId);

@@ -1,8 +1,10 @@
 //! How far a document has come (`status`) and who has its job (`state`).
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::named;
 
 /// A name that is not a status or state of this build.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,46 +15,30 @@ pub struct UnknownName {
     known: String,
 }
 
-macro_rules! names {
-    ($kind:literal, $(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $name {
-            $($(#[$vdoc])* #[serde(rename = $text)] $variant,)*
-        }
-
-        impl $name {
-            /// Every value, in the order of the documentation.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The name that the database, the API and the logs use.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = UnknownName;
-            fn from_str(name: &str) -> Result<Self, UnknownName> {
-                Self::ALL.iter().copied().find(|v| v.as_str() == name).ok_or_else(|| UnknownName {
-                    kind: $kind,
-                    name: name.to_owned(),
-                    known: Self::ALL.iter().map(|v| v.as_str()).collect::<Vec<_>>().join(", "),
-                })
-            }
-        }
-    };
+fn parse<T: Copy + ToString>(kind: &'static str, values: &[T], name: &str) -> Result<T, UnknownName> {
+    let names: Vec<String> = values.iter().map(T::to_string).collect();
+    let found = names.iter().position(|known| known == name).map(|at| values[at]);
+    found.ok_or_else(|| UnknownName { kind, name: name.to_owned(), known: names.join(", ") })
 }
 
-names! { "status",
+impl FromStr for Status {
+    type Err = UnknownName;
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        parse("status", Self::ALL, name)
+    }
+}
+
+impl FromStr for State {
+    type Err = UnknownName;
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        parse("state", Self::ALL, name)
+    }
+}
+
+named! {
     /// The checkpoint: what has been done and committed for the document.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
     Status {
         /// The row exists; the bytes may still be arriving. A worker finds and verifies them, then parses.
         Uploaded = "uploaded",
@@ -85,8 +71,10 @@ names! { "status",
     }
 }
 
-names! { "state",
+named! {
     /// Who has the job.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
     State {
         /// Waiting for a worker, from `run_at` on. Also where a job waits for bytes or a webhook, with a later `run_at`.
         Queued = "queued",

@@ -2,24 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{DocumentId, JobId, Status, UserId};
-
-/// A worker process; each start has a new id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct WorkerId(pub Uuid);
-
-impl WorkerId {
-    /// The id of this process.
-    pub fn generate() -> Self {
-        Self(Uuid::now_v7())
-    }
-}
-
-impl std::fmt::Display for WorkerId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use super::{DocumentId, JobId, Status, UserId, WorkerId};
 
 /// Guards every write of a worker: the write changes nothing after another claim or a cancel has raised the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, document::Notice, signing_keys::KeySet};
+use crate::{Failure, document::Notice};
 
 pub use file_kind::FileKind;
 pub use remote_parser::{Callback, RemoteParser, RemoteState, RemoteText, StartFailed};
@@ -163,11 +163,4 @@ pub trait ModelSource: Send + Sync {
     async fn embedder(&self) -> Result<Arc<dyn Embedder>, Failure>;
     /// The chunker that fits the model's window, loaded in the same way.
     async fn chunker(&self) -> Result<Arc<dyn Chunker>, Failure>;
-}
-
-/// The place where the issuer of users' tokens publishes its public keys.
-#[async_trait]
-pub trait KeySource: Send + Sync {
-    /// The current key set. Answers within seconds, or fails with `keys_unavailable`.
-    async fn fetch(&self) -> Result<KeySet, Failure>;
 }

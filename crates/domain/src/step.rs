@@ -1,28 +1,28 @@
 //! The worker's next step for a document, by its status: DESIGN §3, "Life of a job", as one function each.
 
 use super::Status;
+use crate::named;
 
-/// One step of the pipeline. Each can be repeated without harm; its module explains why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Find the bytes, verify them, parse them (or hand them to a remote parser).
-    Parse,
-    /// Poll the remote parser that has the document, and fetch its markdown.
-    Collect,
-    /// Normalise the markdown, hash it, refuse empty text.
-    Validate,
-    /// Cut it into chunks.
-    Chunk,
-    /// Give every chunk a vector.
-    Embed,
-    /// Count once more and finish.
-    Finish,
+named! {
+    /// One step of the pipeline, in the order in which a document meets them. Each can be repeated without harm; its module
+    /// explains why.
+    Step {
+        /// Find the bytes, verify them, parse them (or hand them to a remote parser).
+        Parse = "parse",
+        /// Poll the remote parser that has the document, and fetch its markdown.
+        Collect = "collect",
+        /// Normalise the markdown, hash it, refuse empty text.
+        Validate = "validate",
+        /// Cut it into chunks.
+        Chunk = "chunk",
+        /// Give every chunk a vector.
+        Embed = "embed",
+        /// Count once more and finish.
+        Finish = "finish",
+    }
 }
 
 impl Step {
-    /// All, in the order in which a document meets them.
-    pub const ALL: [Self; 6] = [Self::Parse, Self::Collect, Self::Validate, Self::Chunk, Self::Embed, Self::Finish];
-
     /// The step that continues a document at `status`; `None` if there is none.
     pub fn after(status: Status) -> Option<Self> {
         match status {
@@ -40,18 +40,6 @@ impl Step {
         }
     }
 
-    /// The name in events and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Parse => "parse",
-            Self::Collect => "collect",
-            Self::Validate => "validate",
-            Self::Chunk => "chunk",
-            Self::Embed => "embed",
-            Self::Finish => "finish",
-        }
-    }
-
     /// The status of a document that failed here for good.
     pub fn failed_status(self) -> Status {
         match self {
@@ -60,9 +48,7 @@ impl Step {
             Self::Embed | Self::Finish => Status::FailedEmbedding,
         }
     }
-}
 
-impl Step {
     /// The checkpoints at which this step may end; empty for the step that ends the job.
     pub fn checkpoints(self) -> &'static [Status] {
         match self {
@@ -109,7 +95,7 @@ mod tests {
     #[test]
     fn behind_each_checkpoint_lies_a_step_that_is_no_earlier_one() {
         let place = |step| Step::ALL.iter().position(|other| *other == step).unwrap();
-        for step in Step::ALL {
+        for &step in Step::ALL {
             for checkpoint in step.checkpoints() {
                 assert!(place(Step::after(*checkpoint).unwrap()) >= place(step), "{step:?} ends at {checkpoint}");
             }

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -22,7 +21,8 @@ const OLDEST_MAJOR: u32 = 15;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binaries {
     bin: PathBuf,
-    major: u32,
+    /// For example 18.
+    pub(super) major: u32,
 }
 
 /// Finds the programs. Blocks for a few milliseconds to run `postgres --version`. The places, in this order:
@@ -84,16 +84,6 @@ impl Binaries {
                 Err(unusable(format!("postgres --version: {}", String::from_utf8_lossy(&output.stderr).trim())))
             }
         }
-    }
-
-    /// The directory of the programs.
-    pub fn bin(&self) -> &Path {
-        &self.bin
-    }
-
-    /// PostgreSQL's major version, for example 18.
-    pub fn major(&self) -> u32 {
-        self.major
     }
 
     pub(super) fn program(&self, name: &str) -> PathBuf {
@@ -195,30 +185,21 @@ fn major_version(output: &str) -> Option<u32> {
 /// Copies `from` to `to`, readable by every account. If two processes do so at once, the first copy stays.
 fn copy_whole_tree(from: &Path, to: &Path) -> Result<(), EmbeddedError> {
     let unfinished = to.with_file_name(format!(".unfinished-{}", uuid::Uuid::new_v4().simple()));
-    copy_tree(from, &unfinished)?;
+    run(Command::new("cp").arg("-RL").args([from, &unfinished]))?;
+    run(Command::new("chmod").args(["-R", "a+rX,go-w"]).arg(&unfinished))?;
     match fs::rename(&unfinished, to) {
         Err(_) if fetched_sum(to).is_some() => fs::remove_dir_all(&unfinished).during("remove", &unfinished),
         renamed => renamed.during("create", to),
     }
 }
 
-fn copy_tree(from: &Path, to: &Path) -> Result<(), EmbeddedError> {
-    fs::create_dir(to).during("create", to)?;
-    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).during("open up", to)?;
-    for entry in fs::read_dir(from).during("read", from)? {
-        let entry = entry.during("read", from)?;
-        let source = entry.path();
-        let target = to.join(entry.file_name());
-        if entry.file_type().during("read", &source)?.is_dir() {
-            copy_tree(&source, &target)?;
-        } else {
-            fs::copy(&source, &target).during("copy", &source)?;
-            let executable = target.metadata().during("read", &target)?.permissions().mode() & 0o111 != 0;
-            let mode = if executable { 0o755 } else { 0o644 };
-            fs::set_permissions(&target, fs::Permissions::from_mode(mode)).during("open up", &target)?;
-        }
+fn run(command: &mut Command) -> Result<(), EmbeddedError> {
+    let output = command.output().during("run", Path::new(command.get_program()))?;
+    if output.status.success() {
+        return Ok(());
     }
-    Ok(())
+    let text = String::from_utf8_lossy(&output.stderr);
+    Err(EmbeddedError::Failed(format!("couldn't copy PostgreSQL to where its account can read it: {}", text.trim())))
 }
 
 #[cfg(test)]

@@ -28,12 +28,12 @@ pub use error::EmbeddedError;
 pub use folder::create_private_dir;
 
 use account::Account;
-use folder::Folder;
+use folder::{Folder, FolderLock};
 use postmaster::PidFile;
 use server::Server;
 
 /// The role that clients connect as; a superuser.
-const USER: &str = "app";
+pub const USER: &str = "app";
 
 /// Every byte but those that RFC 3986 calls unreserved.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -83,10 +83,13 @@ pub enum Stopped {
 pub struct Cluster {
     folder: Folder,
     endpoint: PidFile,
-    password: String,
     psql: PathBuf,
-    run_as: Option<String>,
-    adopted: bool,
+    /// The password of [`USER`], which must not leave this machine.
+    pub password: String,
+    /// The account that runs the server for root; `None` for an ordinary user.
+    pub run_as: Option<String>,
+    /// Whether the server was already running.
+    pub was_adopted: bool,
     /// Counts this process among the server's users.
     users: File,
 }
@@ -113,13 +116,13 @@ impl Cluster {
         server.check_major()?;
         let password = folder.password()?;
         let users = folder.join_users()?;
-        let (endpoint, adopted) = server.adopt_or_start()?;
+        let (endpoint, was_adopted) = server.adopt_or_start()?;
         let psql = binaries.program("psql");
         let run_as = account.map(|account| account.name);
-        Ok(Self { folder, endpoint, password, psql, run_as, adopted, users })
+        Ok(Self { folder, endpoint, psql, password, run_as, was_adopted, users })
     }
 
-    /// A URL for tokio-postgres, psql and other clients, with the role [`user`](Self::user) and its password.
+    /// A URL for tokio-postgres, psql and other clients, with the role [`USER`] and its password.
     pub fn url(&self, dbname: &str) -> String {
         let host = match self.socket_dir() {
             Some(dir) => percent_encode(dir.as_os_str().as_bytes(), RESERVED).to_string(),
@@ -138,21 +141,6 @@ impl Cluster {
         format!("PGPASSFILE={pgpass} {psql} -h {host} -p {} -U {USER} -d {dbname}", self.port())
     }
 
-    /// Whether the server was already running.
-    pub fn was_adopted(&self) -> bool {
-        self.adopted
-    }
-
-    /// The role to connect as; a superuser.
-    pub fn user(&self) -> &'static str {
-        USER
-    }
-
-    /// The password of [`user`](Self::user), which must not leave this machine.
-    pub fn password(&self) -> &str {
-        &self.password
-    }
-
     /// The directory of the socket. `None` if its path is too long for a socket; TCP is used instead.
     pub fn socket_dir(&self) -> Option<&Path> {
         self.endpoint.socket_dir.as_deref()
@@ -161,11 +149,6 @@ impl Cluster {
     /// The port, which is also part of the socket's name.
     pub fn port(&self) -> u16 {
         self.endpoint.port
-    }
-
-    /// The account that runs the server for root; `None` for an ordinary user.
-    pub fn run_as(&self) -> Option<&str> {
-        self.run_as.as_deref()
     }
 
     /// The server's folder.
@@ -199,15 +182,8 @@ impl Cluster {
 ///
 /// [`EmbeddedError::NotOurs`]; the server does not stop, or another process keeps the folder locked.
 pub async fn stop_running(data_dir_root: &Path) -> Result<Stopped, EmbeddedError> {
-    let root = data_dir_root.to_owned();
-    unblock(move || match Folder::existing(&root)? {
-        Some(folder) => {
-            let _lock = folder.lock()?;
-            stop_locked(&folder)
-        }
-        None => Ok(Stopped::WasNotRunning),
-    })
-    .await
+    let stopped = with_existing(data_dir_root, |folder, _lock| stop_locked(folder)).await?;
+    Ok(stopped.unwrap_or(Stopped::WasNotRunning))
 }
 
 /// Stops the server of a folder even if other processes use it, and erases the folder. Refuses a folder that is not a
@@ -217,15 +193,20 @@ pub async fn stop_running(data_dir_root: &Path) -> Result<Stopped, EmbeddedError
 ///
 /// Those of [`stop_running`].
 pub async fn reset(data_dir_root: &Path) -> Result<bool, EmbeddedError> {
-    let root = data_dir_root.to_owned();
-    unblock(move || match Folder::existing(&root)? {
-        Some(folder) => {
-            let lock = folder.lock()?;
-            stop_locked(&folder)?;
-            folder.erase(lock)?;
-            Ok(true)
-        }
-        None => Ok(false),
+    let erase = |folder: &Folder, lock| stop_locked(folder).and_then(|_stopped| folder.erase(lock));
+    Ok(with_existing(data_dir_root, erase).await?.is_some())
+}
+
+/// Locks the folder and does `work` on it; `None` if there is no folder.
+async fn with_existing<T: Send + 'static>(
+    root: &Path,
+    work: impl FnOnce(&Folder, FolderLock) -> Result<T, EmbeddedError> + Send + 'static,
+) -> Result<Option<T>, EmbeddedError> {
+    let root = root.to_owned();
+    unblock(move || {
+        let Some(folder) = Folder::existing(&root)? else { return Ok(None) };
+        let lock = folder.lock()?;
+        work(&folder, lock).map(Some)
     })
     .await
 }
@@ -238,18 +219,9 @@ fn stop_locked(folder: &Folder) -> Result<Stopped, EmbeddedError> {
 async fn unblock<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, EmbeddedError> + Send + 'static,
 ) -> Result<T, EmbeddedError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(ended) => match ended.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime shut down before `work` began.
-            Err(cancelled) => Err(EmbeddedError::Io {
-                doing: "run",
-                path: PathBuf::from("the local PostgreSQL"),
-                source: std::io::Error::other(cancelled),
-            }),
-        },
-    }
+    // A panic is in the log; and a runtime may shut down before `work` began.
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.unwrap_or_else(|why| Err(EmbeddedError::Failed(format!("the work on the local PostgreSQL stopped: {why}"))))
 }
 
 /// Quotes `path` for a shell.

@@ -41,13 +41,9 @@ pub(super) struct Server<'a> {
     pub(super) options: &'a ClusterOptions,
 }
 
-/// Why one attempt to start failed.
-enum Attempt {
-    /// A later attempt may succeed: another process took the port first, or the orphans of a killed server still run.
-    Temporary(EmbeddedError),
-    /// A later attempt would fail as well.
-    Final(EmbeddedError),
-}
+/// What the log has if a later start may succeed: the orphans of a killed server still run, or another process took the port
+/// first.
+const TEMPORARY: [&str; 2] = ["pre-existing shared memory block", "Address already in use"];
 
 impl Server<'_> {
     /// Creates `data/` if it is missing. If the process is killed, no incomplete `data/` is left.
@@ -81,14 +77,14 @@ impl Server<'_> {
         command.arg("-D").arg(data).args(["-U", USER, "-A", "scram-sha-256", "--encoding=UTF8", "--no-instructions"]);
         command.arg("--pwfile").arg(password_file);
         // The built-in locale depends on nothing. The host must have `C.UTF-8`, which older versions of macOS lack.
-        if self.binaries.major() >= 17 {
+        if self.binaries.major >= 17 {
             command.args(["--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]);
         } else {
             command.arg(if cfg!(target_os = "macos") { "--locale=en_US.UTF-8" } else { "--locale=C.UTF-8" });
         }
         if !self.options.durable {
             command.arg("--no-sync");
-        } else if cfg!(target_os = "linux") && self.binaries.major() >= 17 {
+        } else if cfg!(target_os = "linux") && self.binaries.major >= 17 {
             // One call for the whole file system, not one for each of a thousand files: 1.0 s instead of 4.8 s.
             command.arg("--sync-method=syncfs");
         }
@@ -107,7 +103,7 @@ impl Server<'_> {
     pub(super) fn check_major(&self) -> Result<(), EmbeddedError> {
         let path = self.folder.data().join("PG_VERSION");
         let found = fs::read_to_string(&path).during("read", &path)?.trim().to_owned();
-        let wanted = self.binaries.major();
+        let wanted = self.binaries.major;
         if found == wanted.to_string() {
             return Ok(());
         }
@@ -125,10 +121,10 @@ impl Server<'_> {
             postmaster::remove_stale_pid_file(&data)?;
             match self.start_once(deadline) {
                 Ok(file) => return Ok((file, false)),
-                Err(Attempt::Temporary(_)) if Instant::now() < deadline => thread::sleep(POLL_INTERVAL * 10),
+                Err(error) if is_temporary(&error) && Instant::now() < deadline => thread::sleep(POLL_INTERVAL * 10),
                 // A process was killed just after it had started a server, whose pid file was not written yet.
-                Err(Attempt::Final(_)) if postmaster::running(&data).is_some() => {}
-                Err(Attempt::Temporary(error) | Attempt::Final(error)) => return Err(error),
+                Err(error) if !is_temporary(&error) && postmaster::running(&data).is_some() => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -141,27 +137,21 @@ impl Server<'_> {
             }
             if Instant::now() > deadline {
                 let what = format!("runs but was not ready after {} s (`app dev stop` ends it)", START_LIMIT.as_secs());
-                return Err(self.start_error(&what, &self.log_since(0)));
+                return Err(self.start_error(&what, 0));
             }
             thread::sleep(POLL_INTERVAL);
         }
         Ok(None)
     }
 
-    fn start_once(&self, deadline: Instant) -> Result<PidFile, Attempt> {
-        let (log, log_start) = self.open_log().map_err(Attempt::Final)?;
-        let mut child = self.spawn(log).map_err(Attempt::Final)?;
+    fn start_once(&self, deadline: Instant) -> Result<PidFile, EmbeddedError> {
+        let (log, log_start) = self.open_log()?;
+        let mut child = self.spawn(log)?;
         let data = self.folder.data();
         loop {
             if let Ok(Some(status)) = child.try_wait() {
-                let tail = self.log_since(log_start);
-                let temporary = ["pre-existing shared memory block", "Address already in use"];
-                let error = self.start_error(&format!("ended while it started ({status})"), &tail);
-                return Err(if temporary.iter().any(|text| tail.contains(text)) {
-                    Attempt::Temporary(error)
-                } else {
-                    Attempt::Final(error)
-                });
+                let what = format!("ended while it started ({status})");
+                return Err(self.start_error(&what, log_start));
             }
             let is_ready = |file: &PidFile| file.pid == Pid::from_child(&child) && file.answers();
             if let Some(file) = PidFile::read(&data).filter(is_ready) {
@@ -173,7 +163,7 @@ impl Server<'_> {
                 // The error of the start is more important than one of the stop.
                 let _ = postmaster::stop(&data);
                 let what = format!("was not ready after {} s", START_LIMIT.as_secs());
-                return Err(Attempt::Final(self.start_error(&what, &self.log_since(log_start))));
+                return Err(self.start_error(&what, log_start));
             }
             thread::sleep(POLL_INTERVAL);
         }
@@ -184,41 +174,37 @@ impl Server<'_> {
         let mut command = self.command("postgres");
         // `is_server_of` finds the server by these arguments.
         command.arg("-D").arg(self.folder.data());
-        for (name, value) in self.settings()? {
-            let mut setting = OsString::from(name);
-            setting.push("=");
-            setting.push(value);
-            command.arg("-c").arg(setting);
-        }
+        self.configure(&mut command)?;
         let errors = log.try_clone().during("write", &self.folder.log())?;
         command.stdout(log).stderr(errors);
         command.spawn().during("run", &program)
     }
 
-    fn settings(&self) -> Result<Vec<(String, OsString)>, EmbeddedError> {
-        let mut settings: Vec<(String, OsString)> = Vec::new();
-        let mut set = |name: &str, value: OsString| settings.push((name.to_owned(), value));
+    fn configure(&self, command: &mut Command) -> Result<(), EmbeddedError> {
         let cluster = self.folder.cluster();
         let socket_fits = cluster.as_os_str().len() + ".s.PGSQL.65535".len() < SOCKET_PATH_LIMIT;
-        set("port", if socket_fits { SOCKET_PORT } else { free_port()? }.to_string().into());
-        set("listen_addresses", if socket_fits { "" } else { "127.0.0.1" }.into());
-        set("unix_socket_directories", if socket_fits { quoted_list_item(&cluster) } else { OsString::new() });
-        set("max_connections", self.options.max_connections.to_string().into());
-        set("timezone", "UTC".into());
-        set("log_timezone", "UTC".into());
-        if self.binaries.major() >= 18 {
+        let mut sockets = OsString::from("unix_socket_directories=");
+        sockets.push(if socket_fits { quoted_list_item(&cluster) } else { OsString::new() });
+        command.arg("-c").arg(sockets);
+        let mut set = |name: &str, value: &str| _ = command.arg("-c").arg(format!("{name}={value}"));
+        set("port", &if socket_fits { SOCKET_PORT } else { free_port()? }.to_string());
+        set("listen_addresses", if socket_fits { "" } else { "127.0.0.1" });
+        set("max_connections", &self.options.max_connections.to_string());
+        set("timezone", "UTC");
+        set("log_timezone", "UTC");
+        if self.binaries.major >= 18 {
             // A server that is mostly idle needs no I/O processes.
-            set("io_method", "sync".into());
+            set("io_method", "sync");
         }
         if !self.options.durable {
             for name in ["fsync", "synchronous_commit", "full_page_writes"] {
-                set(name, "off".into());
+                set(name, "off");
             }
         }
         for (name, value) in &self.options.settings {
-            set(name, value.into());
+            set(name, value);
         }
-        Ok(settings)
+        Ok(())
     }
 
     /// A command that runs as the server's account. It has its own process group, so that Ctrl-C reaches only `app`, and an
@@ -251,23 +237,22 @@ impl Server<'_> {
         Ok((file, 0))
     }
 
-    fn log_since(&self, start: u64) -> String {
-        let mut text = Vec::new();
-        if let Ok(mut file) = File::open(self.folder.log()) {
-            // The text is for an error message, which does without the log if it cannot be read.
-            let _ = file.seek(SeekFrom::Start(start)).and_then(|_| file.read_to_end(&mut text));
-        }
-        String::from_utf8_lossy(&text).into_owned()
-    }
-
-    fn start_error(&self, what: &str, log: &str) -> EmbeddedError {
+    /// The error of a start whose part of the log begins at `log_start`.
+    fn start_error(&self, what: &str, log_start: u64) -> EmbeddedError {
         let path = self.folder.log();
-        EmbeddedError::Failed(format!(
-            "PostgreSQL {what}; the last lines of its log, {}:\n{}",
-            path.display(),
-            last_lines(log)
-        ))
+        let mut text = Vec::new();
+        if let Ok(mut file) = File::open(&path) {
+            // The error does without the log if it cannot be read.
+            let _ = file.seek(SeekFrom::Start(log_start)).and_then(|_| file.read_to_end(&mut text));
+        }
+        let text = last_lines(&String::from_utf8_lossy(&text));
+        EmbeddedError::Failed(format!("PostgreSQL {what}; the last lines of its log, {}:\n{text}", path.display()))
     }
+}
+
+fn is_temporary(error: &EmbeddedError) -> bool {
+    let text = error.to_string();
+    TEMPORARY.iter().any(|temporary| text.contains(temporary))
 }
 
 /// Waits for the server on a thread. Without that it would become a zombie, which PostgreSQL takes for a running server.

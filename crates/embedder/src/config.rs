@@ -1,10 +1,14 @@
 //! Reads and checks the configuration files of a sentence-transformers folder.
 
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{error::ModelError, tokenizer::transformer_folder};
+use super::{
+    error::{invalid, unreadable, unsupported},
+    tokenizer::transformer_folder,
+};
+use domain::Failure;
 
 const CONFIG: &str = "config.json";
 
@@ -69,33 +73,30 @@ struct PoolingConfig {
 
 impl ModelConfig {
     /// Reads the folder's configuration files.
-    pub fn load(folder: &Path) -> Result<Self, ModelError> {
+    pub fn load(folder: &Path) -> Result<Self, Failure> {
         let transformer = transformer_folder(folder);
         let mut config: Self =
-            read(&transformer, CONFIG)?.ok_or_else(|| ModelError::Missing { file: CONFIG.into() })?;
+            read(&transformer, CONFIG)?.ok_or_else(|| unreadable(CONFIG, &ErrorKind::NotFound.into()))?;
         config.check()?;
         let sentence: SentenceConfig = read(&transformer, "sentence_bert_config.json")?.unwrap_or_default();
         let positions = config.max_position_embeddings;
         config.max_tokens = sentence.max_seq_length.unwrap_or(positions);
         if !(3..=positions).contains(&config.max_tokens) {
             let reason = format!("max_seq_length is {}, but the model has {positions} positions", config.max_tokens);
-            return Err(ModelError::invalid("sentence_bert_config.json", reason));
+            return Err(invalid("sentence_bert_config.json", reason));
         }
         config.pooling = load_pooling(folder)?;
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), ModelError> {
+    fn check(&self) -> Result<(), Failure> {
         for (what, value, supported) in [
             ("model_type", &self.model_type, "bert"),
             ("hidden_act", &self.hidden_act, "gelu"),
             ("position_embedding_type", &self.position_embedding_type, "absolute"),
         ] {
-            match value.as_deref() {
-                Some(value) if value != supported => {
-                    return Err(ModelError::unsupported(format!("{what} \"{value}\"")));
-                }
-                Some(_) | None => {}
+            if let Some(value) = value.as_deref().filter(|value| *value != supported) {
+                return Err(unsupported(format!("{what} \"{value}\"")));
             }
         }
         let sizes = [
@@ -108,10 +109,7 @@ impl ModelConfig {
         ];
         for (what, value, most) in sizes {
             if value == 0 || value > most {
-                return Err(ModelError::invalid(
-                    CONFIG,
-                    format!("{what} is {value}, which is not between 1 and {most}"),
-                ));
+                return Err(invalid(CONFIG, format!("{what} is {value}, which is not between 1 and {most}")));
             }
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
@@ -119,21 +117,21 @@ impl ModelConfig {
                 "hidden_size ({}) is not a multiple of num_attention_heads ({})",
                 self.hidden_size, self.num_attention_heads
             );
-            return Err(ModelError::invalid(CONFIG, reason));
+            return Err(invalid(CONFIG, reason));
         }
         Ok(())
     }
 }
 
 /// Finds the pooling. If no file names one, it is the mean.
-fn load_pooling(folder: &Path) -> Result<Pooling, ModelError> {
+fn load_pooling(folder: &Path) -> Result<Pooling, Failure> {
     let mut path = "1_Pooling".to_owned();
     let modules: Option<Vec<Module>> = read(folder, "modules.json")?;
     for module in modules.into_iter().flatten() {
         match module.kind.rsplit('.').next() {
             Some("Transformer" | "Normalize") => {}
             Some("Pooling") => path = module.path,
-            _ => return Err(ModelError::unsupported(format!("module \"{}\"", module.kind))),
+            _ => return Err(unsupported(format!("module \"{}\"", module.kind))),
         }
     }
     let Some(config) = read::<PoolingConfig>(folder, &format!("{path}/{CONFIG}"))? else { return Ok(Pooling::Mean) };
@@ -146,16 +144,16 @@ fn load_pooling(folder: &Path) -> Result<Pooling, ModelError> {
     match modes.as_slice() {
         [] | ["mean" | "mean_tokens"] => Ok(Pooling::Mean),
         ["cls" | "cls_token"] => Ok(Pooling::FirstToken),
-        other => Err(ModelError::unsupported(format!("pooling \"{}\"", other.join("+")))),
+        other => Err(unsupported(format!("pooling \"{}\"", other.join("+")))),
     }
 }
 
 /// Reads a JSON file; `None` if it is missing.
-fn read<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<Option<T>, ModelError> {
+fn read<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<Option<T>, Failure> {
     let bytes = match std::fs::read(folder.join(file)) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(ModelError::io(file, error)),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(file, &error)),
     };
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| ModelError::invalid(file, error.to_string()))
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| invalid(file, error))
 }

@@ -5,7 +5,6 @@ use std::{f32::consts::LOG2_E, path::Path};
 use super::{
     attention::{Attention, AttentionScratch},
     config::{ModelConfig, Pooling},
-    error::ModelError,
     isa::Isa,
     math::LayerNorm,
     panels::{LANES, Linear, PanelSlice, Panels, Row},
@@ -13,6 +12,7 @@ use super::{
     tensors::Tensors,
     tokenizer::transformer_folder,
 };
+use domain::Failure;
 
 /// Panels that go through a dense layer together, so that their activations stay in the second-level cache.
 const GROUP: usize = 8;
@@ -58,7 +58,7 @@ pub(super) struct Scratch {
 
 impl Encoder {
     /// Reads the weights of the model in `folder`.
-    pub fn load(folder: &Path, config: ModelConfig, isa: Isa) -> Result<Self, ModelError> {
+    pub fn load(folder: &Path, config: ModelConfig, isa: Isa) -> Result<Self, Failure> {
         let mut tensors = Tensors::open(&transformer_folder(folder))?;
         let hidden = config.hidden_size;
         let words = tensors.read("embeddings.word_embeddings.weight", &[config.vocab_size, hidden])?;
@@ -181,10 +181,10 @@ impl Encoder {
 }
 
 impl Layer {
-    fn load(tensors: &mut Tensors, config: &ModelConfig, index: usize) -> Result<Self, ModelError> {
+    fn load(tensors: &mut Tensors, config: &ModelConfig, index: usize) -> Result<Self, Failure> {
         let hidden = config.hidden_size;
         let wide = config.intermediate_size;
-        let mut dense = |name: &str, outputs: usize, inputs: usize| -> Result<(Vec<f32>, Vec<f32>), ModelError> {
+        let mut dense = |name: &str, outputs: usize, inputs: usize| -> Result<(Vec<f32>, Vec<f32>), Failure> {
             let name = format!("encoder.layer.{index}.{name}");
             let weight = tensors.read(&format!("{name}.weight"), &[outputs, inputs])?;
             Ok((weight, tensors.read(&format!("{name}.bias"), &[outputs])?))
@@ -214,7 +214,7 @@ impl Layer {
 }
 
 impl Norm {
-    fn load(tensors: &mut Tensors, name: &str, hidden: usize) -> Result<Self, ModelError> {
+    fn load(tensors: &mut Tensors, name: &str, hidden: usize) -> Result<Self, Failure> {
         Ok(Self {
             scale: tensors.read(&format!("{name}.LayerNorm.weight"), &[hidden])?,
             shift: tensors.read(&format!("{name}.LayerNorm.bias"), &[hidden])?,

@@ -1,7 +1,8 @@
 //! Turns texts into vectors on the CPU, with a sentence-transformers model of the BERT family.
 //!
 //! Each core runs one single-threaded encoder. The texts of a request are split into batches of about
-//! [`LocalEmbedderOptions::batch_tokens`] tokens, and the encoder threads take batches of queries before those of documents.
+//! 1024 tokens, and the encoder threads take batches of queries before those of documents.
+//! Requests of documents take turns, batch by batch.
 //! A batch is not padded, so it can hold texts of any lengths. The encoder is our own, in safe Rust; `panels.rs` explains
 //! why it is fast. [`LocalModel`] loads the model and its chunker at first use.
 //!
@@ -20,6 +21,7 @@ use domain::{
 use self::{
     config::ModelConfig,
     encoder::Encoder,
+    error::invalid,
     isa::Isa,
     workers::{Vectors, Work, Workers, crashed},
 };
@@ -42,63 +44,41 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-pub use error::ModelError;
 pub use local_model::{LocalModel, LocalModelOptions};
 pub use tokenizer::load_tokenizer;
 
-/// How to run a [`LocalEmbedder`].
-#[derive(Debug, Clone)]
-pub struct LocalEmbedderOptions {
-    /// The value of `embed_model`.
-    pub name: String,
-    /// The value of `embed_version`.
-    pub version: String,
-    /// The number of encoder threads. Default: one for each core that this process may use.
-    pub threads: NonZeroUsize,
-    /// The approximate number of tokens in a batch, which holds at least one text. Default: 1024, about five chunks. A query
-    /// waits at most for one batch of documents, a quarter of a second on a server core. Smaller batches leave more of their
-    /// last panel unused: 512 tokens cost about 2 % more work.
-    pub batch_tokens: usize,
-}
-
-impl Default for LocalEmbedderOptions {
-    fn default() -> Self {
-        Self {
-            name: "all-MiniLM-L6-v2".to_owned(),
-            version: "1".to_owned(),
-            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-            batch_tokens: 1024,
-        }
-    }
-}
+/// The approximate number of tokens in a batch, which holds at least one text: about five chunks. A query waits at most for
+/// one batch of documents, a quarter of a second on a server core. Smaller batches leave more of their last panel unused: 512
+/// tokens cost about 2 % more work.
+const BATCH_TOKENS: usize = 1024;
 
 /// A model in memory and the threads that run it. Dropping it stops the threads.
 pub struct LocalEmbedder {
     model: EmbedModel,
-    batch_tokens: usize,
     workers: Workers,
 }
 
 impl LocalEmbedder {
     /// Loads the model in `folder`: `config.json`, `tokenizer.json` and `model.safetensors`, and if they exist
     /// `sentence_bert_config.json`, `modules.json` and the pooling's `config.json`. Blocks for some tenths of a second.
+    /// Rows store its vectors with `name` and `version`.
     ///
     /// # Errors
     ///
     /// The folder contains no usable model.
-    pub fn load(folder: &Path, options: LocalEmbedderOptions) -> Result<Self, ModelError> {
+    pub fn load(folder: &Path, name: &str, version: &str, threads: NonZeroUsize) -> Result<Self, Failure> {
         let config = ModelConfig::load(folder)?;
         let tokenizer = Arc::new(truncating_tokenizer(folder, &config)?);
         let model = EmbedModel {
-            name: options.name,
-            version: options.version,
+            name: name.to_owned(),
+            version: version.to_owned(),
             dim: config.hidden_size,
             max_tokens: config.max_tokens,
         };
         let encoder = Arc::new(Encoder::load(folder, config, Isa::best())?);
         let make = move || encode_batches(Arc::clone(&encoder), Arc::clone(&tokenizer));
-        let workers = Workers::start(options.threads.get(), make).map_err(ModelError::Threads)?;
-        Ok(Self { model, batch_tokens: options.batch_tokens, workers })
+        let workers = Workers::start(threads.get(), make).map_err(no_thread)?;
+        Ok(Self { model, workers })
     }
 }
 
@@ -110,18 +90,17 @@ impl Embedder for LocalEmbedder {
 
     async fn embed(&self, texts: Vec<String>, priority: EmbedPriority) -> Result<Vec<Vec<f32>>, Failure> {
         let mut vectors = Vec::with_capacity(texts.len());
-        let batches = split(texts, self.model.max_tokens, self.batch_tokens);
-        let answers: Vec<_> = batches.into_iter().map(|batch| self.workers.submit(batch, priority)).collect();
-        for answer in answers {
+        let batches = split(texts, self.model.max_tokens);
+        for answer in self.workers.submit(batches, priority) {
             vectors.extend(answer.await.unwrap_or_else(|_gone| Err(crashed()))?);
         }
         Ok(vectors)
     }
 }
 
-/// Splits texts, in order, into batches of about `batch_tokens` tokens. Tokens are estimated from bytes: the encoder threads
+/// Splits texts, in order, into batches. Tokens are estimated from bytes: the encoder threads
 /// do the tokenising, which would block an asynchronous caller.
-fn split(texts: Vec<String>, max_tokens: usize, batch_tokens: usize) -> Vec<Vec<String>> {
+fn split(texts: Vec<String>, max_tokens: usize) -> Vec<Vec<String>> {
     /// The length of a token of English prose.
     const TOKEN_BYTES: usize = 4;
     let mut batches = Vec::new();
@@ -129,7 +108,7 @@ fn split(texts: Vec<String>, max_tokens: usize, batch_tokens: usize) -> Vec<Vec<
     let mut tokens = 0;
     for text in texts {
         let size = (text.len() / TOKEN_BYTES + 2).min(max_tokens);
-        if tokens + size > batch_tokens && !batch.is_empty() {
+        if tokens + size > BATCH_TOKENS && !batch.is_empty() {
             batches.push(std::mem::take(&mut batch));
             tokens = 0;
         }
@@ -143,20 +122,29 @@ fn split(texts: Vec<String>, max_tokens: usize, batch_tokens: usize) -> Vec<Vec<
 }
 
 /// Loads the model's tokenizer, checks that it fits the model, and sets it to truncate texts at the model's limit.
-fn truncating_tokenizer(folder: &Path, config: &ModelConfig) -> Result<Tokenizer, ModelError> {
-    let invalid = |reason: String| ModelError::invalid("tokenizer.json", reason);
+fn truncating_tokenizer(folder: &Path, config: &ModelConfig) -> Result<Tokenizer, Failure> {
+    const FILE: &str = "tokenizer.json";
     let mut tokenizer = load_tokenizer(folder)?;
     let last = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
     if last as usize >= config.vocab_size {
-        return Err(invalid(format!("it has a token {last}, but the model has only {} tokens", config.vocab_size)));
+        return Err(invalid(
+            FILE,
+            format!("it has a token {last}, but the model has only {} tokens", config.vocab_size),
+        ));
     }
-    let special = tokenizer.encode_fast("", true).map_err(|error| invalid(error.to_string()))?;
+    let special = tokenizer.encode_fast("", true).map_err(|error| invalid(FILE, error))?;
     if special.is_empty() || special.len() >= config.max_tokens {
-        return Err(invalid(format!("it adds {} special tokens to a text", special.len())));
+        return Err(invalid(FILE, format!("it adds {} special tokens to a text", special.len())));
     }
     let truncation = TruncationParams { max_length: config.max_tokens, ..TruncationParams::default() };
-    tokenizer.with_truncation(Some(truncation)).map_err(|error| invalid(error.to_string()))?;
+    tokenizer.with_truncation(Some(truncation)).map_err(|error| invalid(FILE, error))?;
     Ok(tokenizer)
+}
+
+fn no_thread(error: std::io::Error) -> Failure {
+    let message =
+        format!("couldn't start an encoder thread ({error}); raise the limit on threads, or set fewer encoder threads");
+    Failure::new(Code::ModelThreads, message)
 }
 
 /// Makes the work of one thread: tokenise the texts, then encode them.

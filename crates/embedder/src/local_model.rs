@@ -3,9 +3,9 @@
 use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
-use tokio::sync::Mutex;
+use tokio::sync::OnceCell;
 
-use crate::{LocalEmbedder, LocalEmbedderOptions, load_tokenizer};
+use crate::{LocalEmbedder, load_tokenizer};
 use chunker::MarkdownChunker;
 use domain::{
     Code, Failure,
@@ -25,7 +25,6 @@ pub struct LocalModelOptions {
     pub threads: usize,
 }
 
-#[derive(Clone)]
 struct Loaded {
     embedder: Arc<LocalEmbedder>,
     chunker: Arc<MarkdownChunker>,
@@ -34,27 +33,24 @@ struct Loaded {
 /// A model that is loaded at first use.
 pub struct LocalModel {
     options: LocalModelOptions,
-    loaded: Mutex<Option<Loaded>>,
+    loaded: OnceCell<Loaded>,
 }
 
 impl LocalModel {
     /// Reads no file yet.
     pub fn new(options: LocalModelOptions) -> Self {
-        Self { options, loaded: Mutex::new(None) }
+        Self { options, loaded: OnceCell::new() }
     }
 
     /// Returns the model, which the first call loads. Other callers wait for that, so it is loaded once.
-    async fn get(&self) -> Result<Loaded, Failure> {
-        let mut loaded = self.loaded.lock().await;
-        if let Some(loaded) = &*loaded {
-            return Ok(loaded.clone());
-        }
-        let options = self.options.clone();
-        let new = tokio::task::spawn_blocking(move || load(&options))
-            .await
-            .map_err(|error| Failure::new(Code::ModelInvalid, format!("Loading the model stopped: {error}.")))??;
-        *loaded = Some(new.clone());
-        Ok(new)
+    async fn get(&self) -> Result<&Loaded, Failure> {
+        let load = || async {
+            let options = self.options.clone();
+            let ended = tokio::task::spawn_blocking(move || load(&options)).await;
+            let stopped = |error| Failure::new(Code::ModelInvalid, format!("Loading the model stopped: {error}."));
+            ended.map_err(stopped)?
+        };
+        self.loaded.get_or_try_init(load).await
     }
 }
 
@@ -63,15 +59,7 @@ fn load(options: &LocalModelOptions) -> Result<Loaded, Failure> {
     let threads = NonZeroUsize::new(options.threads)
         .or_else(|| std::thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN);
-    let embedder = LocalEmbedder::load(
-        &folder,
-        LocalEmbedderOptions {
-            name: options.name.clone(),
-            version: options.version.clone(),
-            threads,
-            ..LocalEmbedderOptions::default()
-        },
-    )?;
+    let embedder = LocalEmbedder::load(&folder, &options.name, &options.version, threads)?;
     let tokenizer = load_tokenizer(&folder)?;
     let chunker = MarkdownChunker::load(tokenizer, Embedder::model(&embedder).max_tokens);
     tracing::info!(model = %options.name, threads, "the embedding model is loaded");
@@ -98,11 +86,11 @@ fn find(options: &LocalModelOptions) -> Result<PathBuf, Failure> {
 #[async_trait]
 impl ModelSource for LocalModel {
     async fn embedder(&self) -> Result<Arc<dyn Embedder>, Failure> {
-        Ok(self.get().await?.embedder)
+        Ok(self.get().await?.embedder.clone())
     }
 
     async fn chunker(&self) -> Result<Arc<dyn Chunker>, Failure> {
-        Ok(self.get().await?.chunker)
+        Ok(self.get().await?.chunker.clone())
     }
 }
 

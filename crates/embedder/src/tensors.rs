@@ -11,7 +11,8 @@ use safetensors::{
     tensor::{Metadata, TensorInfo},
 };
 
-use super::error::ModelError;
+use super::error::{invalid, unreadable, unsupported};
+use domain::Failure;
 
 const FILE: &str = "model.safetensors";
 /// The limit of the safetensors format.
@@ -29,36 +30,35 @@ pub(super) struct Tensors {
 
 impl Tensors {
     /// Opens `model.safetensors` and reads its header.
-    pub fn open(folder: &Path) -> Result<Self, ModelError> {
-        let file = File::open(folder.join(FILE)).map_err(|error| ModelError::io(FILE, error))?;
-        let file_len = file.metadata().map_err(|error| ModelError::io(FILE, error))?.len();
+    pub fn open(folder: &Path) -> Result<Self, Failure> {
+        let file = File::open(folder.join(FILE)).map_err(|error| unreadable(FILE, &error))?;
+        let file_len = file.metadata().map_err(|error| unreadable(FILE, &error))?.len();
         let mut file = BufReader::with_capacity(1 << 16, file);
         let mut header_len = [0; 8];
         file.read_exact(&mut header_len).map_err(damaged)?;
         let header_len = u64::from_le_bytes(header_len);
         if header_len > MAX_HEADER_BYTES.min(file_len) {
-            return Err(ModelError::invalid(FILE, "its header is longer than the file"));
+            return Err(invalid(FILE, "its header is longer than the file"));
         }
         let mut header = Vec::new();
         file.by_ref().take(header_len).read_to_end(&mut header).map_err(damaged)?;
-        let metadata: Metadata =
-            serde_json::from_slice(&header).map_err(|error| ModelError::invalid(FILE, error.to_string()))?;
+        let metadata: Metadata = serde_json::from_slice(&header).map_err(|error| invalid(FILE, error))?;
         let data_start = 8 + header_len;
         if file_len != data_start.saturating_add(metadata.data_len() as u64) {
-            return Err(ModelError::invalid(FILE, "it is shorter or longer than its header says"));
+            return Err(invalid(FILE, "it is shorter or longer than its header says"));
         }
         let plain = metadata.info("embeddings.word_embeddings.weight").is_some();
         Ok(Self { file, metadata, data_start, prefix: if plain { "" } else { "bert." } })
     }
 
     /// Reads the tensor `name`, which must have the shape `shape`, as f32.
-    pub fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+    pub fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Failure> {
         let Some(info) = self.info(name) else {
-            return Err(ModelError::invalid(FILE, format!("it has no tensor {name}")));
+            return Err(invalid(FILE, format!("it has no tensor {name}")));
         };
         if info.shape != shape {
             let reason = format!("the shape of {name} is {:?}, but by config.json it is {shape:?}", info.shape);
-            return Err(ModelError::invalid(FILE, reason));
+            return Err(invalid(FILE, reason));
         }
         let (start, end) = info.data_offsets;
         let dtype = info.dtype;
@@ -68,12 +68,12 @@ impl Tensors {
             Dtype::F32 => decode(data, shape, f32::from_le_bytes),
             Dtype::F16 => decode(data, shape, |bytes| f16_to_f32(u16::from_le_bytes(bytes))),
             Dtype::BF16 => decode(data, shape, |bytes| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)),
-            other => return Err(ModelError::unsupported(format!("weight type {other:?}"))),
+            other => return Err(unsupported(format!("weight type {other:?}"))),
         }?;
         if values.iter().all(|value| value.is_finite()) {
             Ok(values)
         } else {
-            Err(ModelError::invalid(FILE, format!("{name} contains a value that is not a finite number")))
+            Err(invalid(FILE, format!("{name} contains a value that is not a finite number")))
         }
     }
 
@@ -92,7 +92,7 @@ fn decode<const N: usize>(
     mut data: impl Read,
     shape: &[usize],
     value: impl Fn([u8; N]) -> f32,
-) -> Result<Vec<f32>, ModelError> {
+) -> Result<Vec<f32>, Failure> {
     let count = shape.iter().product();
     let mut values = Vec::with_capacity(count);
     for _ in 0..count {
@@ -103,11 +103,11 @@ fn decode<const N: usize>(
     Ok(values)
 }
 
-fn damaged(error: std::io::Error) -> ModelError {
+fn damaged(error: std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::UnexpectedEof {
-        ModelError::invalid(FILE, "it ends too early")
+        invalid(FILE, "it ends too early")
     } else {
-        ModelError::io(FILE, error)
+        unreadable(FILE, &error)
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use tokenizers::Tokenizer;
 
-use super::error::ModelError;
+use super::error::{invalid, unreadable};
+use domain::Failure;
 
 /// The folder of the transformer's files, which older models keep in a subfolder.
 pub(super) fn transformer_folder(folder: &Path) -> PathBuf {
@@ -18,11 +19,11 @@ pub(super) fn transformer_folder(folder: &Path) -> PathBuf {
 /// # Errors
 ///
 /// The file is missing, unreadable or not a tokenizer.
-pub fn load_tokenizer(folder: &Path) -> Result<Tokenizer, ModelError> {
+pub fn load_tokenizer(folder: &Path) -> Result<Tokenizer, Failure> {
     const FILE: &str = "tokenizer.json";
-    let bytes = std::fs::read(transformer_folder(folder).join(FILE)).map_err(|error| ModelError::io(FILE, error))?;
-    let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| ModelError::invalid(FILE, error.to_string()))?;
+    let bytes = std::fs::read(transformer_folder(folder).join(FILE)).map_err(|error| unreadable(FILE, &error))?;
+    let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| invalid(FILE, error))?;
     tokenizer.with_padding(None);
-    tokenizer.with_truncation(None).map_err(|error| ModelError::invalid(FILE, error.to_string()))?;
+    tokenizer.with_truncation(None).map_err(|error| invalid(FILE, error))?;
     Ok(tokenizer)
 }

@@ -9,8 +9,8 @@ use domain::{DocumentId, Failure, UserId, ports::ObjectStore};
 use pg::Db;
 use store::{
     canary::{
-        CanaryObject, cancel_held_canary, cancel_waiting_canary, count_canary_holders, delete_canary_keys,
-        forget_canary_object, get_canary_key, list_canary_documents, list_canary_objects,
+        cancel_held_canary, cancel_waiting_canary, count_canary_holders, delete_canary_keys, forget_canary_object,
+        get_canary_key, list_canary_documents, list_canary_objects,
     },
     documents::delete_document,
 };
@@ -61,17 +61,13 @@ pub(super) async fn sweep(db: &Db, store: &dyn ObjectStore) {
 ///
 /// The database or the object store does not answer; the next sweep goes on.
 pub async fn sweep_canaries(db: &Db, store: &dyn ObjectStore, which: Store) -> Result<u64, Failure> {
-    let conn = db.get().await?;
-    let mut swept = delete_canary_keys(&conn, CANARY_USER, None, ABANDONED_AFTER).await?;
-    let documents = list_canary_documents(&conn, CANARY_USER, ABANDONED_AFTER).await?;
-    drop(conn);
+    let mut swept = delete_canary_keys(db, CANARY_USER, None, ABANDONED_AFTER).await?;
+    let documents = list_canary_documents(db, CANARY_USER, ABANDONED_AFTER).await?;
     for document in documents {
         remove_document(db, store, which, document, Duration::ZERO).await?;
         swept += 1;
     }
-    let conn = db.get().await?;
-    let objects = list_canary_objects(&conn, CANARY_USER, None, ABANDONED_AFTER).await?;
-    drop(conn);
+    let objects = list_canary_objects(db, CANARY_USER, None, ABANDONED_AFTER).await?;
     Ok(swept + remove_objects(db, store, which, objects).await?)
 }
 
@@ -89,17 +85,17 @@ pub async fn remove_document(
     patience: Duration,
 ) -> Result<Removed, Failure> {
     let is_settled = settle(db, document, patience).await?;
-    let raw_key = get_canary_key(&db.get().await?, CANARY_USER, document).await?;
+    let raw_key = get_canary_key(db, CANARY_USER, document).await?;
     let is_here = match (which, raw_key) {
         (Store::Production, _) => true,
         (Store::Unproven, Some(key)) => store.head(&key).await?.is_some(),
         (Store::Unproven, None) => false,
     };
-    delete_document(db, CANARY_USER, document).await?;
+    delete_document(db, CANARY_USER, document, None).await?;
     if !(is_settled && is_here) {
         return Ok(Removed::LeftToHousekeeping);
     }
-    let objects = list_canary_objects(&db.get().await?, CANARY_USER, Some(document), Duration::ZERO).await?;
+    let objects = list_canary_objects(db, CANARY_USER, Some(document), Duration::ZERO).await?;
     remove_objects(db, store, Store::Production, objects).await?;
     Ok(Removed::Completely)
 }
@@ -108,27 +104,25 @@ pub async fn remove_document(
 /// canary is small; after `patience` it is cancelled too, and its worker has until the end of the lease to notice.
 async fn settle(db: &Db, document: DocumentId, patience: Duration) -> Result<bool, Failure> {
     let deadline = tokio::time::Instant::now() + patience;
-    let holders = loop {
-        let conn = db.get().await?;
-        cancel_waiting_canary(&conn, CANARY_USER, document).await?;
-        let holders = count_canary_holders(&conn, document).await?;
-        drop(conn);
-        if holders.held == 0 || tokio::time::Instant::now() >= deadline {
+    let (held, taken_over) = loop {
+        cancel_waiting_canary(db, CANARY_USER, document).await?;
+        let holders = count_canary_holders(db, document).await?;
+        if holders.0 == 0 || tokio::time::Instant::now() >= deadline {
             break holders;
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     };
-    if holders.held > 0 {
+    if held > 0 {
         if patience.is_zero() {
             return Ok(false);
         }
-        let lease = cancel_held_canary(&db.get().await?, CANARY_USER, document).await?;
+        let lease = cancel_held_canary(db, CANARY_USER, document).await?;
         if lease > LONGEST_LEASE {
             return Ok(false);
         }
         tokio::time::sleep(lease).await;
     }
-    Ok(holders.taken_over == 0)
+    Ok(taken_over == 0)
 }
 
 /// Removes objects, then the rows that know of them; how many.
@@ -136,17 +130,17 @@ async fn remove_objects(
     db: &Db,
     store: &dyn ObjectStore,
     which: Store,
-    objects: Vec<CanaryObject>,
+    objects: Vec<(String, bool)>,
 ) -> Result<u64, Failure> {
     let mut removed = 0;
-    for CanaryObject { storage_key: key, gone } in objects {
+    for (key, gone) in objects {
         if !gone {
             if which == Store::Unproven && store.head(&key).await?.is_none() {
                 continue;
             }
             store.delete(&key).await?;
         }
-        forget_canary_object(&db.get().await?, CANARY_USER, &key).await?;
+        forget_canary_object(db, CANARY_USER, &key).await?;
         removed += 1;
     }
     Ok(removed)

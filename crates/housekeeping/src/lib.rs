@@ -61,12 +61,10 @@ impl Housekeeping {
     }
 
     async fn sweep_if_due(&self, watch: &mut Watch) -> Result<(), Failure> {
-        let conn = self.db.get().await?;
-        if !take_sweep_turn(&conn, self.settings.interval).await? {
+        if !take_sweep_turn(&self.db, self.settings.interval).await? {
             return Ok(());
         }
-        watch.check(&conn).await?;
-        drop(conn);
+        watch.check(&self.db).await?;
         self.sweep().await
     }
 

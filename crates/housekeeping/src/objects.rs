@@ -17,21 +17,18 @@ const RETRY_REMOVAL: Duration = Duration::from_secs(600);
 
 /// `lease`: between the two passes over a deleted document's object, after which no running step can write it any more.
 pub(super) async fn sweep(db: &Db, store: &dyn ObjectStore, lease: Duration) -> Result<(), Failure> {
-    let conn = db.get().await?;
-    keep_uploads_in_use(&conn, ROWS).await?;
-    let uploads = list_abandoned_uploads(&conn, BATCH).await?;
-    let deletions = list_due_deletions(&conn, BATCH).await?;
-    // Back to the pool before the object store is called, which may be slow.
-    drop(conn);
-    for upload in uploads {
-        if remove(store, &upload.storage_key).await {
-            forget_upload(&db.get().await?, upload.upload_id).await?;
+    keep_uploads_in_use(db, ROWS).await?;
+    let uploads = list_abandoned_uploads(db, BATCH).await?;
+    let deletions = list_due_deletions(db, BATCH).await?;
+    for (upload_id, key) in uploads {
+        if remove(store, &key).await {
+            forget_upload(db, upload_id).await?;
         }
     }
     for due in deletions {
-        let removed = remove(store, &due.storage_key).await;
+        let removed = remove(store, &due.1).await;
         let again_in = if removed { lease } else { RETRY_REMOVAL };
-        record_deletion_try(&db.get().await?, &due, removed, again_in).await?;
+        record_deletion_try(db, &due, removed, again_in).await?;
     }
     Ok(())
 }

@@ -51,7 +51,7 @@ pub async fn delete_old(db: &Db, keep: Retention, budget: Duration) -> Result<De
         (RECEIPTS, keep.receipts_days, &mut deleted.receipts),
     ] {
         if days > 0 {
-            let batch = |from| async move { delete_aged(&db.get().await?, aged, days, from, BATCH).await };
+            let batch = |from| async move { delete_aged(db, aged, days, from, BATCH).await };
             (*count, _) = in_batches(None, budget, batch).await?;
         }
     }
@@ -63,10 +63,10 @@ pub async fn delete_old(db: &Db, keep: Retention, budget: Duration) -> Result<De
 
 /// The sweep over ended jobs takes as many turns as it needs, and then pauses for a day.
 async fn delete_jobs(db: &Db, keep_days: u32, budget: Duration) -> Result<i64, DbError> {
-    let Some(start) = get_jobs_position(&db.get().await?).await? else { return Ok(0) };
-    let batch = |behind| async move { delete_superseded_jobs(&db.get().await?, keep_days, behind, JOBS_BATCH).await };
+    let Some(start) = get_jobs_position(db).await? else { return Ok(0) };
+    let batch = |behind| async move { delete_superseded_jobs(db, keep_days, behind, JOBS_BATCH).await };
     let (deleted, next) = in_batches(start, budget, batch).await?;
-    save_jobs_position(&db.get().await?, next).await?;
+    save_jobs_position(db, next).await?;
     Ok(deleted)
 }
 
@@ -79,9 +79,9 @@ where
 {
     let (began, mut at, mut deleted) = (Instant::now(), start, 0);
     loop {
-        let swept = batch(at).await?;
-        deleted += swept.deleted;
-        at = swept.next;
+        let (rows, next) = batch(at).await?;
+        deleted += rows;
+        at = next;
         if at.is_none() || began.elapsed() >= budget {
             return Ok((deleted, at));
         }

@@ -12,8 +12,7 @@ const STALE_WORKER: Duration = Duration::from_secs(300);
 const BATCH: i64 = 1000;
 
 pub(super) async fn sweep(db: &Db) -> Result<(), Failure> {
-    let conn = db.get().await?;
-    delete_stale_workers(&conn, STALE_WORKER).await?;
-    delete_expired_idempotency_keys(&conn, BATCH).await?;
+    delete_stale_workers(db, STALE_WORKER).await?;
+    delete_expired_idempotency_keys(db, BATCH).await?;
     Ok(())
 }

@@ -80,7 +80,7 @@ impl DbError {
     /// Stable, for `last_error`, `events` and the API.
     pub fn code(&self) -> Code {
         match self {
-            Self::Connect(problem) => problem.code(),
+            Self::Connect(problem) => problem.code,
             Self::Pool(_) | Self::PoolTimeout { .. } => Code::DatabaseUnavailable,
             Self::Statement { sqlstate: None, .. } => Code::DatabaseUnavailable,
             Self::Statement { .. } | Self::Row { .. } => Code::DatabaseError,

@@ -6,10 +6,12 @@
 //!
 //! *Must not know:* our tables. It may ask the server's own catalogs.
 
+// `FromRow` names this crate.
+extern crate self as pg;
+
 pub mod connect_error;
 pub mod databases;
 mod error;
-mod notifications;
 mod params;
 mod pool;
 pub mod probe;
@@ -22,7 +24,9 @@ pub mod url;
 
 pub use error::{DbError, message_of};
 pub use params::{Param, Params, SqlType};
+pub use pg_derive::FromRow;
 pub use pool::{ConnectTarget, Db, PoolOptions};
 pub use rows::{Column, FromRow, column};
 pub use session::{Conn, Session};
+pub use tokio_postgres::error::SqlState;
 pub use tx::Tx;

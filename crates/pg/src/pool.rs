@@ -1,7 +1,6 @@
 //! The connection pool that all roles share.
 
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -12,7 +11,7 @@ use deadpool_postgres::{
     Connect, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType,
 };
 use tokio::{runtime::Handle, task::JoinHandle};
-use tokio_postgres::Client;
+use tokio_postgres::{AsyncMessage, Client};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
@@ -34,12 +33,6 @@ pub struct ConnectTarget {
     pub(super) config: tokio_postgres::Config,
     /// Unused where `config` switches TLS off.
     pub(super) tls: MakeRustlsConnect,
-}
-
-impl fmt::Debug for ConnectTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectTarget").field("url", &self.url).finish_non_exhaustive()
-    }
 }
 
 impl ConnectTarget {
@@ -67,19 +60,28 @@ impl ConnectTarget {
 
     /// Opens one connection and drives it on `runtime` until it closes.
     pub async fn connect(&self, runtime: &Handle) -> Result<Client, tokio_postgres::Error> {
-        Ok(self.connect_driven(runtime).await?.0)
+        Ok(self.connect_driven(runtime, drop).await?.0)
     }
 
-    async fn connect_driven(&self, runtime: &Handle) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
-        let (client, connection) = self.config.connect(self.tls.clone()).await?;
-        Ok((client, runtime.spawn(drive(connection))))
-    }
-}
-
-/// Drives the connection until it closes. The client reports the error, so it is only logged at debug level.
-async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
-    if let Err(error) = connection.await {
-        tracing::debug!(error = %error, "a database connection ended");
+    /// As [`connect`](Self::connect), and hands the payload of each notification to `heard`, which is dropped when the
+    /// connection closes.
+    pub async fn connect_driven(
+        &self,
+        runtime: &Handle,
+        mut heard: impl FnMut(String) + Send + 'static,
+    ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
+        let driven = runtime.spawn(async move {
+            while let Some(message) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+                match message {
+                    Ok(AsyncMessage::Notification(notification)) => heard(notification.payload().to_owned()),
+                    Ok(_) => {}
+                    // The client reports the error.
+                    Err(error) => return tracing::debug!(error = %error, "a database connection ended"),
+                }
+            }
+        });
+        Ok((client, driven))
     }
 }
 
@@ -109,12 +111,6 @@ pub struct Db {
     canceller: Arc<Canceller>,
 }
 
-impl fmt::Debug for Db {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Db").field("status", &self.pool.status()).finish_non_exhaustive()
-    }
-}
-
 /// Opens connections on the main runtime. A connection opened on the runtime of an HTTP worker would stall while that
 /// thread is busy, and would close with the HTTP server.
 struct OnMainRuntime {
@@ -130,7 +126,7 @@ impl Connect for OnMainRuntime {
         Box::pin(async move {
             let target = self.target.clone();
             let runtime = self.runtime.clone();
-            let opened = self.runtime.spawn(async move { target.connect_driven(&runtime).await });
+            let opened = self.runtime.spawn(async move { target.connect_driven(&runtime, drop).await });
             match opened.await {
                 Ok(result) => result,
                 // The task fails only when the main runtime shuts down, and then the result is not used.

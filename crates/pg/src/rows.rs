@@ -29,8 +29,8 @@ pub fn column<T: Column>(row: &Row, index: impl RowIndex + std::fmt::Display) ->
     T::from_raw(raw).map_err(|error| DbError::column(&place, &error))
 }
 
-/// A Rust type that a row is read into. [`row_type!`](crate::row_type) writes it for a struct. A single column and a tuple
-/// are read by position.
+/// A Rust type that a row is read into. A struct derives it, and is read by the names of its fields. A single column and a
+/// tuple are read by position.
 pub trait FromRow: Sized {
     /// Reads the row.
     fn from_row(row: &Row) -> Result<Self, DbError>;
@@ -52,18 +52,6 @@ impl<A: Column, B: Column> FromRow for (A, B) {
     fn from_row(row: &Row) -> Result<Self, DbError> {
         Ok((column(row, 0)?, column(row, 1)?))
     }
-}
-
-/// Reads a struct from a row whose columns have the names of its fields.
-#[macro_export]
-macro_rules! row_type {
-    ($name:ident { $($field:ident),* $(,)? }) => {
-        impl $crate::FromRow for $name {
-            fn from_row(row: &tokio_postgres::Row) -> Result<Self, $crate::DbError> {
-                Ok(Self { $($field: $crate::column(row, stringify!($field))?),* })
-            }
-        }
-    };
 }
 
 macro_rules! columns {

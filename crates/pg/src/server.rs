@@ -1,10 +1,9 @@
 //! Facts about the server and the role that is logged in.
 
-use super::{DbError, Session};
-use crate::row_type;
+use super::{DbError, FromRow, Session};
 
 /// Facts about the server and the role that is logged in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub struct ServerFacts {
     /// `18.6`.
     pub version: String,
@@ -23,17 +22,6 @@ pub struct ServerFacts {
     /// Why nothing can be written; `None` if writing is possible.
     pub read_only: Option<String>,
 }
-
-row_type!(ServerFacts {
-    version,
-    version_num,
-    user,
-    vector_version,
-    vector_available,
-    usable_connections,
-    bypasses_row_security,
-    read_only
-});
 
 /// Asks the server for [`ServerFacts`].
 pub async fn get_server_facts(db: &impl Session) -> Result<ServerFacts, DbError> {

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio_postgres::{CancelToken, Client, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{DbError, FromRow, Params, params::typed};
+use super::{Db, DbError, FromRow, Params, params::typed};
 
 /// How long the server may take to answer a statement whose caller has gone before the connection is closed.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -31,6 +31,11 @@ pub trait Session: Send + Sync {
 
     /// Runs a statement and returns how many rows it changed or returned.
     fn run(&self, sql: &str, params: Params<'_>) -> impl Future<Output = Result<u64, DbError>> + Send;
+
+    /// Runs a statement whose count of rows does not matter.
+    fn exec(&self, sql: &str, params: Params<'_>) -> impl Future<Output = Result<(), DbError>> + Send {
+        async move { self.run(sql, params).await.map(drop) }
+    }
 
     /// Runs a statement and says whether it changed or returned a row.
     fn run_any(&self, sql: &str, params: Params<'_>) -> impl Future<Output = Result<bool, DbError>> + Send {
@@ -150,6 +155,17 @@ impl Session for Conn {
     async fn run(&self, sql: &str, params: Params<'_>) -> Result<u64, DbError> {
         let answer = self.pending.track(self.client()?.execute_typed(sql, &typed(params))).await;
         answer.map_err(|error| DbError::statement(sql, &error))
+    }
+}
+
+/// Takes a connection for each statement, so that none is held while the caller does other things.
+impl Session for Db {
+    async fn rows(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, DbError> {
+        self.get().await?.rows(sql, params).await
+    }
+
+    async fn run(&self, sql: &str, params: Params<'_>) -> Result<u64, DbError> {
+        self.get().await?.run(sql, params).await
     }
 }
 

@@ -39,12 +39,10 @@ enum Answer {
 impl Pipeline {
     pub(super) async fn collect(&self, lease: &Lease, memory: &mut JobMemory) -> Result<Outcome, StepError> {
         let began = Instant::now();
-        let conn = self.db.get().await?;
-        if finish_duplicate(&conn, lease.fence).await? {
+        if finish_duplicate(&self.db, lease.fence).await? {
             return Ok(Outcome::Finished(Status::Duplicate));
         }
-        let call = get_open_call(&conn, lease.fence).await?;
-        drop(conn);
+        let call = get_open_call(&self.db, lease.fence).await?;
         // Another program wrote this row: treat it as just uploaded.
         let Some(call) = call else { return self.parse(Step::Collect, lease, memory).await };
         let Some(remote) = self.remote.as_ref().filter(|remote| call.provider == remote.parser.name()) else {

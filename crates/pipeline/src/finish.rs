@@ -24,8 +24,7 @@ impl Pipeline {
             // The row was set to this status by hand, or another model embedded it: the embed step adds what is missing.
             Completion::Missing { chunks, embedded } => {
                 let progress = json!({ "chunks": chunks, "embedded": embedded });
-                let conn = self.db.get().await?;
-                save_progress(&conn, lease.fence, Step::Finish, Status::EmbeddingInProgress, &progress).await?;
+                save_progress(&self.db, lease.fence, Step::Finish, Status::EmbeddingInProgress, &progress).await?;
                 Ok(Outcome::Advanced(Status::EmbeddingInProgress))
             }
         }

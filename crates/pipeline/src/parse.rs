@@ -21,12 +21,10 @@ impl Pipeline {
     /// Parses as part of the step `done`: the collect step parses too if no remote parser has the document.
     pub(super) async fn parse(&self, done: Step, lease: &Lease, memory: &mut JobMemory) -> Result<Outcome, StepError> {
         let began = Instant::now();
-        let conn = self.db.get().await?;
-        if finish_duplicate(&conn, lease.fence).await? {
+        if finish_duplicate(&self.db, lease.fence).await? {
             return Ok(Outcome::Finished(Status::Duplicate));
         }
-        let document = get_work_document(&conn, lease.fence).await?;
-        drop(conn);
+        let document = get_work_document(&self.db, lease.fence).await?;
         let file = match self.find_bytes(&document, memory).await? {
             Found::Verified(file) => file,
             Found::NotYet(delay) => return Ok(Outcome::Snooze { code: Code::WaitingForUpload, delay }),

@@ -44,9 +44,7 @@ impl Pipeline {
         if let Some(markdown) = memory.markdown.take() {
             return Ok(markdown);
         }
-        let conn = self.db.get().await?;
-        let document = get_work_document(&conn, lease.fence).await?;
-        drop(conn);
+        let document = get_work_document(&self.db, lease.fence).await?;
         let file = self.scratch.new_file()?;
         let found = match &document.parsed_path {
             Some(key) => self.store.fetch(key, &file).await?,

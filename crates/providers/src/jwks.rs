@@ -7,7 +7,8 @@ use reqwest::redirect::Policy;
 use url::Url;
 
 use crate::body::read_body;
-use domain::{Code, Failure, ports::KeySource, signing_keys::KeySet};
+use domain::{Code, Failure};
+use signing_keys::{KeySet, KeySource};
 
 /// The time limit of one fetch, connecting included. Short, because a request may wait for it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);

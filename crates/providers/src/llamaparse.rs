@@ -49,14 +49,12 @@ pub struct LlamaParseOptions {
     pub tier: String,
     /// The time limit of a request with a short answer.
     pub answer_within: Duration,
-    /// The time limit for sending a file or receiving a text.
-    pub transfer_within: Duration,
 }
 
 impl LlamaParseOptions {
-    /// Options with the default time limits.
+    /// Options with the default time limit.
     pub fn new(url: Url, tier: String) -> Self {
-        Self { url, tier, answer_within: ANSWER_WITHIN, transfer_within: TRANSFER_WITHIN }
+        Self { url, tier, answer_within: ANSWER_WITHIN }
     }
 }
 
@@ -147,9 +145,8 @@ impl RemoteParser for LlamaParse {
             .map_err(|error| error::of_transport(&error).failure)?;
         let form = Form::new().text("purpose", "parse").part("file", part);
         let request = self.http.post(format!("{}/api/v1/beta/files", self.base)).multipart(form);
-        let response = send(ProviderCall::Upload, request.timeout(self.options.transfer_within))
-            .await
-            .map_err(RequestFailed::of_address)?;
+        let response =
+            send(ProviderCall::Upload, request.timeout(TRANSFER_WITHIN)).await.map_err(RequestFailed::of_address)?;
         answer::id(answer::read(response, SHORT_ANSWER).await?)
     }
 
@@ -173,8 +170,7 @@ impl RemoteParser for LlamaParse {
     }
 
     async fn fetch(&self, job: &str, max_bytes: u64) -> Result<Option<RemoteText>, Failure> {
-        let request =
-            self.http.get(format!("{}?expand=markdown", self.job_url(job))).timeout(self.options.transfer_within);
+        let request = self.http.get(format!("{}?expand=markdown", self.job_url(job))).timeout(TRANSFER_WITHIN);
         // JSON is longer than the text: it has two bytes for a line feed, and fields for each page.
         let bound = max_bytes.saturating_mul(2).saturating_add(SHORT_ANSWER);
         match send(ProviderCall::Fetch, request).await {

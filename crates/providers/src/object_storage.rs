@@ -1,10 +1,11 @@
 //! [`ObjectStore`] over a local folder or an S3-compatible service.
 //!
-//! Bodies are streamed: a local upload keeps at most `LOCAL_PART_BYTES` in memory, all uploads to S3 together a few parts
-//! of `S3_PART_BYTES`. An object appears at its key whole or not at all. A failure's text never contains keys or URLs.
+//! Bodies are streamed: a local upload keeps two pieces of 64 KiB in memory, all uploads to S3 together a few parts
+//! of 5 MiB. An object appears at its key whole or not at all. A failure's text never contains keys or URLs.
 
 mod error;
 mod fetch;
+mod pump;
 mod put;
 mod s3;
 #[cfg(test)]
@@ -17,19 +18,14 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use object_store::{ObjectStore as Backend, ObjectStoreExt, aws::AmazonS3, local::LocalFileSystem, signer::Signer};
-use sha2::{Digest, Sha256};
 use url::Url;
 
 use config::StorageLocation;
 use domain::{
-    Code, Failure, hex,
+    Code, Failure,
     ports::{ByteStream, ObjectStore, StoredObject},
 };
 
-/// S3's smallest part. R2 also requires that all parts but the last have the same length.
-const S3_PART_BYTES: usize = 5 * 1024 * 1024;
-/// One write to a file. Every upload keeps one in memory; larger ones were not faster.
-const LOCAL_PART_BYTES: usize = 64 * 1024;
 /// S3's limit for a key, in bytes.
 const MAX_KEY_BYTES: usize = 1024;
 /// The longest lifetime that AWS Signature Version 4 allows for a signed URL.
@@ -142,12 +138,6 @@ fn misconfigured(message: String) -> Failure {
 }
 
 /// The name of the store for a log line, without secrets.
-impl fmt::Display for ObjectStorage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown_as)
-    }
-}
-
 impl fmt::Debug for ObjectStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ObjectStorage").field(&self.shown_as).finish()
@@ -159,7 +149,7 @@ impl ObjectStore for ObjectStorage {
     async fn put(&self, key: &str, body: ByteStream, max_bytes: u64) -> Result<StoredObject, Failure> {
         let path = self.locate(key)?;
         match self.kind {
-            Kind::Local(_) => put::put(&self.backend, &path, body, max_bytes, LOCAL_PART_BYTES).await,
+            Kind::Local(_) => put::put(&self.backend, &path, body, max_bytes).await,
             Kind::S3(_) => spool::put(&self.backend, &path, body, max_bytes).await,
         }
     }
@@ -192,23 +182,5 @@ impl ObjectStore for ObjectStorage {
                 .map(Some)
                 .map_err(|error| error::of_store(&error, "sign an upload to")),
         }
-    }
-}
-
-/// Counts and hashes the bytes of an object.
-#[derive(Default)]
-struct Meter {
-    bytes_len: u64,
-    sha256: Sha256,
-}
-
-impl Meter {
-    fn add(&mut self, bytes: &[u8]) {
-        self.bytes_len += bytes.len() as u64;
-        self.sha256.update(bytes);
-    }
-
-    fn finish(self) -> StoredObject {
-        StoredObject { bytes_len: self.bytes_len, sha256: hex(self.sha256.finalize()) }
     }
 }

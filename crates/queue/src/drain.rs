@@ -45,7 +45,7 @@ impl<S: Steps> Worker<S> {
 
     /// Deletes the worker's row. If that fails, housekeeping does it later.
     pub(super) async fn delete_row(&self) {
-        let goodbye = async { delete_worker(&self.db.get().await?, self.row.id).await };
+        let goodbye = delete_worker(&self.db, self.row.id);
         if !matches!(tokio::time::timeout(GOODBYE_TIME / 2, goodbye).await, Ok(Ok(()))) {
             tracing::debug!("couldn't delete the worker's row");
         }

@@ -22,9 +22,8 @@ const RELEASE_LIMIT: i64 = 100;
 const EXPIRY_MARGIN: Duration = Duration::from_millis(50);
 
 impl<S: Steps> Worker<S> {
-    /// Sends heartbeats until `stop`, which comes after the last job has ended. `freed` is notified of jobs that were
-    /// taken over.
-    pub(super) async fn heartbeat_loop(&self, stop: CancellationToken, freed: &tokio::sync::Notify) {
+    /// Sends heartbeats until `stop`, which comes after the last job has ended.
+    pub(super) async fn heartbeat_loop(&self, stop: CancellationToken) {
         let mut beat = tokio::time::interval(self.settings.heartbeat);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut failing, mut not_looking) = (false, false);
@@ -34,7 +33,7 @@ impl<S: Steps> Worker<S> {
                 () = stop.cancelled() => return,
                 _ = beat.tick() => next_expiry = self.beat(&mut failing).await,
                 () = sleep_or_never(next_expiry) => {
-                    self.release(freed, &mut not_looking).await;
+                    self.release(&mut not_looking).await;
                     next_expiry = None;
                 }
             }
@@ -43,25 +42,39 @@ impl<S: Steps> Worker<S> {
 
     /// One heartbeat, and what a failed one requires. Returns when the first lease of another worker may expire.
     async fn beat(&self, failing: &mut bool) -> Option<tokio::time::Instant> {
-        let beaten = tokio::time::timeout(self.settings.heartbeat, self.beat_once()).await;
-        let error = match beaten {
-            Ok(Ok(next_expiry)) => {
-                if *failing {
-                    tracing::info!("the heartbeat works again");
-                }
+        let was_failing = *failing;
+        let say = "the heartbeat fails; jobs in hand stop when their lease has expired";
+        let beaten = self.in_time(self.beat_once(), failing, say).await;
+        self.readiness.note_heartbeat(beaten.is_some());
+        let Some(next_expiry) = beaten else {
+            self.held.drop_expired(self.settings.claims.lease);
+            return None;
+        };
+        if was_failing {
+            tracing::info!("the heartbeat works again");
+        }
+        next_expiry.map(|expiry| tokio::time::Instant::now() + expiry + EXPIRY_MARGIN)
+    }
+
+    /// Runs `work` for a heartbeat interval at the most, so that the next heartbeat is in time. Of failures in a row, the
+    /// first is logged, as `say`.
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, DbError>>,
+        failing: &mut bool,
+        say: &str,
+    ) -> Option<T> {
+        let error = match tokio::time::timeout(self.settings.heartbeat, work).await {
+            Ok(Ok(done)) => {
                 *failing = false;
-                self.readiness.note_heartbeat(true);
-                return next_expiry.map(|expiry| tokio::time::Instant::now() + expiry + EXPIRY_MARGIN);
+                return Some(done);
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {} s", self.settings.heartbeat.as_secs()),
+            Err(_) => format!("no answer within {} s", self.settings.heartbeat.as_secs_f64()),
         };
-        self.readiness.note_heartbeat(false);
-        self.held.drop_expired(self.settings.claims.lease);
-        if !*failing {
-            tracing::warn!(error = %error, "the heartbeat fails; jobs in hand stop when their lease has expired");
+        if !std::mem::replace(failing, true) {
+            tracing::warn!(error = %error, "{say}");
         }
-        *failing = true;
         None
     }
 
@@ -71,8 +84,7 @@ impl<S: Steps> Worker<S> {
         let fences = self.held.fences();
         // Unknown until this heartbeat is answered.
         let last_beat = self.last_beat.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let conn = self.db.get().await?;
-        let beat = beat_heart(&conn, &self.row, &fences, self.settings.claims).await?;
+        let beat = beat_heart(&self.db, &self.row, &fences, self.settings.claims).await?;
         self.held.renew(&fences, &beat.kept, began);
         if last_beat.is_some() && beat.seen_before.is_some() && beat.seen_before != last_beat {
             tracing::error!(
@@ -85,30 +97,19 @@ impl<S: Steps> Worker<S> {
         Ok(beat.next_expiry)
     }
 
-    /// Takes over expired jobs and wakes the other workers, since this one may have no free slot. It takes no longer
-    /// than a heartbeat interval, so that the next heartbeat is in time.
-    async fn release(&self, freed: &tokio::sync::Notify, failing: &mut bool) {
-        let released = tokio::time::timeout(self.settings.heartbeat, async {
+    /// Takes over expired jobs and wakes the other workers, since this one may have no free slot.
+    async fn release(&self, failing: &mut bool) {
+        let say = "couldn't take over jobs whose lease has expired; trying again with each heartbeat";
+        let released = async {
             let jobs = self.release_once().await?;
             if jobs > 0 {
                 tracing::warn!(jobs, "took over jobs whose worker died");
-                freed.notify_one();
+                self.freed.notify_one();
                 self.tell_others().await;
             }
-            Ok::<_, DbError>(())
-        });
-        let error = match released.await {
-            Ok(Ok(())) => {
-                *failing = false;
-                return;
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {} s", self.settings.heartbeat.as_secs_f64()),
+            Ok(())
         };
-        if !*failing {
-            tracing::warn!(error = %error, "couldn't take over jobs whose lease has expired; trying again with each heartbeat");
-        }
-        *failing = true;
+        self.in_time(released, failing, say).await;
     }
 
     /// Takes over all jobs whose lease has expired; returns how many.
@@ -128,11 +129,7 @@ impl<S: Steps> Worker<S> {
 impl<S: Steps> Worker<S> {
     /// Wakes the workers that listen, for work that this process does not take.
     pub(super) async fn tell_others(&self) {
-        let told = match self.db.get().await {
-            Ok(conn) => notify_workers(&conn).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = told {
+        if let Err(error) = notify_workers(&self.db).await {
             tracing::debug!(error = %error, "couldn't wake the other workers; they find the jobs when they poll");
         }
     }

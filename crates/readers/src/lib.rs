@@ -8,6 +8,7 @@
 
 mod building;
 mod child;
+mod children;
 mod csv;
 mod detect;
 mod epub;
@@ -35,13 +36,16 @@ mod xml;
 
 use std::{
     path::{Path, PathBuf},
+    pin::pin,
     thread,
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use tokio::{sync::Semaphore, time};
 
 pub use child::run_child;
+use children::Children;
 use fault::Fault;
 pub use pdf::pdf_library_places;
 use protocol::Request;
@@ -55,13 +59,16 @@ use domain::{
 /// The hidden subcommand under which the executable runs [`run_child`].
 pub const CHILD_COMMAND: &str = "parse-child";
 
-/// Parses each [kind of file](domain::ports::FileKind) in a child process. There is one child per core at
-/// a time. Other documents wait; the wait does not count for their time limit.
+/// A child that competes for the processor may take this many times its limit of time. Its limit of processor time stays.
+const LONG_TIMES: u32 = 4;
+
+/// Parses each [kind of file](domain::ports::FileKind) in a child process. There is one child per core at a time, and some
+/// more that have had their turn. Other documents wait; the wait does not count for their time limit.
 #[derive(Debug)]
 pub struct LocalParser {
     executable: PathBuf,
     pdf_libraries: Vec<PathBuf>,
-    children: Semaphore,
+    children: Children,
 }
 
 impl LocalParser {
@@ -74,7 +81,8 @@ impl LocalParser {
     /// The first of `pdf_libraries` that is a file reads PDFs, as [`pdf_library_places`] lists them.
     pub fn running(executable: PathBuf, pdf_libraries: Vec<PathBuf>) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        Self { executable, pdf_libraries, children: Semaphore::new(cores) }
+        let children = Children { places: Semaphore::new(cores), long: Semaphore::new(0), turn: Duration::ZERO };
+        Self { executable, pdf_libraries, children }
     }
 
     /// The library that reads PDFs. It is looked for each time, since it may be fetched while the worker runs.
@@ -83,17 +91,28 @@ impl LocalParser {
         std::path::absolute(file).ok()
     }
 
+    /// The same, but a child that has run for `turn` makes room for another; up to `long` of these run at a time. Zero: none
+    /// does.
+    pub fn with_turns(mut self, turn: Duration, long: usize) -> Self {
+        self.children = Children { long: Semaphore::new(long), turn, ..self.children };
+        self
+    }
+
     async fn parse_in_child(&self, request: &Request) -> Result<ParsedDocument, Fault> {
-        let _permit = self.children.acquire().await.map_err(|_closed| Fault::unavailable("closed"))?;
+        let place = self.children.enter().await?;
         let mut running = Running::start(&self.executable)?;
-        let limits = request.limits;
-        match time::timeout(limits.time, running.parse(request)).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                running.kill().await;
-                Err(Fault::timeout(limits.time))
+        let (limit, pid) = (request.limits.time, running.id());
+        let answer = {
+            let mut parse = pin!(running.parse(request));
+            tokio::select! {
+                answer = time::timeout(limit, &mut parse) => answer,
+                _long = self.children.make_room(place, pid) => time::timeout(limit * LONG_TIMES, &mut parse).await,
             }
+        };
+        if answer.is_err() {
+            running.kill().await;
         }
+        answer.unwrap_or_else(|_late| Err(Fault::timeout(limit)))
     }
 }
 

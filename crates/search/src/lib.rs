@@ -60,16 +60,15 @@ pub async fn search(db: &Db, model: &dyn ModelSource, query: Query<'_>) -> Resul
     let Query { user, document, text, .. } = query;
     let within = SearchIn { user, document, limit: i64::from(MAX_HITS) };
     let vector = query_vector(model, query).await?;
-    let extent = get_extent(&db.get().await?, within).await?;
+    let extent = get_extent(db, within).await?;
     let by_vector = match &vector {
         Some((embedder, vector)) => search_vectors(db, embedder.model(), vector, within, extent).await?,
         None => Vec::new(),
     };
-    let conn = db.get().await?;
-    let by_text = if query.by_words { search_text(&conn, text, within, extent).await? } else { Vec::new() };
+    let by_text = if query.by_words { search_text(db, text, within, extent).await? } else { Vec::new() };
     let fused = fuse(&by_vector, &by_text, query.limit);
     let ids: Vec<ChunkId> = fused.iter().map(|place| place.chunk_id).collect();
-    let chunks = list_found_chunks(&conn, user, text, &ids).await?;
+    let chunks = list_found_chunks(db, user, text, &ids).await?;
     let mut chunks: HashMap<ChunkId, FoundChunk> = chunks.into_iter().map(|chunk| (chunk.chunk_id, chunk)).collect();
     // A chunk that was deleted since it was found is left out.
     let hits = fused.into_iter().filter_map(|place| Some((place, chunks.remove(&place.chunk_id)?))).collect();

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use domain::UserId;
 use domain::hex;
-use pg::{DbError, Session, read_as_text, row_type};
+use pg::{DbError, FromRow, Session, read_as_text};
 
 /// What every key begins with, so that people and secret scanners recognise it.
 pub const API_KEY_PREFIX: &str = "apk_";
@@ -86,7 +86,7 @@ impl std::str::FromStr for Scope {
 }
 
 /// A key, without what is secret about it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub struct ApiKey {
     /// Its id; not secret.
     pub key_id: Uuid,
@@ -106,7 +106,6 @@ pub struct ApiKey {
     pub last_used_at: Option<OffsetDateTime>,
 }
 
-row_type!(ApiKey { key_id, name, user_id, scope, created_at, expires_at, revoked_at, last_used_at });
 read_as_text!(Scope);
 
 const COLUMNS: &str =

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::jobs::WAITING;
 use domain::{DocumentId, UserId};
-use pg::{DbError, Session, row_type};
+use pg::{DbError, Session};
 
 /// `user`'s documents that are older than `age`.
 pub async fn list_canary_documents(db: &impl Session, user: UserId, age: Duration) -> Result<Vec<DocumentId>, DbError> {
@@ -36,19 +36,9 @@ WHERE j.document_id = $1 AND j.user_id = $2 AND j.state IN {WAITING}"
     .await
 }
 
-/// Workers that might still write for a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CanaryHolders {
-    /// Jobs that a worker runs.
-    pub held: i64,
-    /// Jobs that were taken over from a worker whose heartbeat stopped, and which may resume.
-    pub taken_over: i64,
-}
-
-row_type!(CanaryHolders { held, taken_over });
-
-/// Workers that might still write for a document. A lease that ran out a minute ago holds nothing.
-pub async fn count_canary_holders(db: &impl Session, document: DocumentId) -> Result<CanaryHolders, DbError> {
+/// Workers that might still write for a document: how many jobs a worker runs, and how many were taken over from a worker
+/// whose heartbeat stopped, and which may resume. A lease that ran out a minute ago holds nothing.
+pub async fn count_canary_holders(db: &impl Session, document: DocumentId) -> Result<(i64, i64), DbError> {
     db.one(
         "-- count_canary_holders
 SELECT count(*) FILTER (WHERE j.state = 'working' AND j.lease_expires_at > now() - interval '1 minute') AS held,
@@ -84,25 +74,14 @@ RETURNING coalesce(extract(epoch FROM held.lease_expires_at - now()), 0)::float8
     Ok(leases.into_iter().max().unwrap_or_default())
 }
 
-/// An object of a canary, as its row names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CanaryObject {
-    /// Its key.
-    pub storage_key: String,
-    /// Whether the object is known to be gone.
-    pub gone: bool,
-}
-
-row_type!(CanaryObject { storage_key, gone });
-
 /// Objects of `user`'s deleted document; without a document, those of all documents deleted more than `age` ago and of
-/// older uploads that belong to no document.
+/// older uploads that belong to no document. Each with its key, and whether it is known to be gone.
 pub async fn list_canary_objects(
     db: &impl Session,
     user: UserId,
     document: Option<DocumentId>,
     age: Duration,
-) -> Result<Vec<CanaryObject>, DbError> {
+) -> Result<Vec<(String, bool)>, DbError> {
     db.list(
         "-- list_canary_objects
 SELECT s.storage_key, s.deleted_at IS NOT NULL AS gone
@@ -122,7 +101,7 @@ LIMIT 500",
 
 /// Deletes the receipt and the upload of an object that is gone.
 pub async fn forget_canary_object(db: &impl Session, user: UserId, storage_key: &str) -> Result<(), DbError> {
-    db.run(
+    db.exec(
         "-- forget_canary_object
 WITH receipt AS (
   DELETE FROM upload_pipeline.storage_deletions AS s
@@ -133,7 +112,6 @@ WHERE u.user_id = $1 AND u.storage_key = $2",
         &[&user.0, &storage_key],
     )
     .await
-    .map(drop)
 }
 
 /// Removes one of `user`'s keys, or, where none is named, all that are older than `age`.

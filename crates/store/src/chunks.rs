@@ -10,7 +10,7 @@ use domain::{
     ChunkId, DocumentId, Fence, Lease, Status, Step, hex,
     ports::{Chunk, EmbedModel},
 };
-use pg::{Db, DbError, Session, row_type};
+use pg::{Db, DbError, FromRow, Session};
 
 /// Rows an INSERT carries: large enough that round trips do not count, small enough for one message.
 const ROWS_PER_INSERT: usize = 500;
@@ -53,14 +53,13 @@ async fn delete_other_chunks(
     chunker: ChunkerId<'_>,
     keep: usize,
 ) -> Result<(), DbError> {
-    tx.run(
+    tx.exec(
         "-- delete_other_chunks
 DELETE FROM upload_pipeline.document_chunks AS c
 WHERE c.document_id = $1 AND (c.chunker_name <> $2 OR c.chunker_version <> $3 OR c.chunk_ord >= $4)",
         &[&document.0, &chunker.name, &chunker.version, &ordinal(keep)],
     )
     .await
-    .map(drop)
 }
 
 async fn upsert_chunks(
@@ -78,7 +77,7 @@ async fn upsert_chunks(
     let page_firsts: Vec<Option<i32>> = chunks.iter().map(|chunk| chunk.page_first).collect();
     let page_lasts: Vec<Option<i32>> = chunks.iter().map(|chunk| chunk.page_last).collect();
     let tokens: Vec<i32> = chunks.iter().map(|chunk| chunk.token_count).collect();
-    tx.run(
+    tx.exec(
         "-- upsert_chunks
 INSERT INTO upload_pipeline.document_chunks AS c
   (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, heading, chunk_sha, page_first, page_last, token_count)
@@ -113,7 +112,6 @@ SET text = excluded.text,
         ],
     )
     .await
-    .map(drop)
 }
 
 /// SHA-256 of what is embedded, so that a chunk is embedded again only when that changed.
@@ -126,7 +124,7 @@ fn ordinal(index: usize) -> i32 {
 }
 
 /// A chunk that has no vector of the active model yet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub struct PendingChunk {
     /// Its id.
     pub chunk_id: ChunkId,
@@ -137,8 +135,6 @@ pub struct PendingChunk {
     /// To see, when the vector is written, that the text is still the one that was embedded.
     pub chunk_sha: String,
 }
-
-row_type!(PendingChunk { chunk_id, heading, text, chunk_sha });
 
 /// The first `limit` chunks, in order of the text, that have no vector of `model`.
 pub async fn list_pending_chunks(
@@ -206,7 +202,7 @@ async fn update_vectors(
     let ids: Vec<Uuid> = batch.iter().map(|(chunk, _)| chunk.chunk_id.0).collect();
     let shas: Vec<&str> = batch.iter().map(|(chunk, _)| chunk.chunk_sha.as_str()).collect();
     let flat: Vec<f32> = batch.iter().flat_map(|(_, vector)| vector.iter().copied()).collect();
-    tx.run(
+    tx.exec(
         "-- update_vectors
 UPDATE upload_pipeline.document_chunks AS c
 SET embedding = ($3::real[])[(n.i - 1) * $6 + 1 : n.i * $6]::vector,
@@ -220,5 +216,4 @@ WHERE c.chunk_id = n.chunk_id AND c.chunk_sha = n.chunk_sha",
         &[&ids, &shas, &flat, &model.name, &model.version, &ordinal(model.dim)],
     )
     .await
-    .map(drop)
 }

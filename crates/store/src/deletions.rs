@@ -4,10 +4,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use domain::{DocumentId, UserId};
-use pg::{DbError, Session, row_type};
+use pg::{DbError, FromRow, Session};
 
 /// A deletion, over all its objects.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromRow)]
 pub struct Deletion {
     /// The receipt.
     pub deletion_id: Uuid,
@@ -18,8 +18,6 @@ pub struct Deletion {
     /// When the owner deleted it.
     pub requested_at: OffsetDateTime,
 }
-
-row_type!(Deletion { deletion_id, document_id, objects_pending, requested_at });
 
 /// Hands objects to housekeeping, which deletes each twice, a lease apart. Empty keys are left out.
 pub async fn insert_deletions(

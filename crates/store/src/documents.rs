@@ -13,10 +13,10 @@ use super::{
     uploads::lock_user_uploads,
 };
 use domain::{ChunkId, DocumentId, JobId, Status, UserId};
-use pg::{Db, DbError, Session, row_type};
+use pg::{Db, DbError, FromRow, Session};
 
 /// A document.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub struct Document {
     /// Its id.
     pub document_id: DocumentId,
@@ -45,22 +45,6 @@ pub struct Document {
     /// When it last changed.
     pub updated_at: OffsetDateTime,
 }
-
-row_type!(Document {
-    document_id,
-    filename,
-    mime,
-    bytes_len,
-    file_sha256,
-    processing_status,
-    kind,
-    page_count,
-    record,
-    chunks,
-    job_id,
-    created_at,
-    updated_at
-});
 
 const COLUMNS: &str =
     "d.document_id, d.filename, d.mime, d.bytes_len, d.file_sha256, d.processing_status, d.kind, d.page_count, d.record,
@@ -130,7 +114,7 @@ LIMIT $7"
 }
 
 /// A passage of a document.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub struct StoredChunk {
     /// Its id.
     pub chunk_id: ChunkId,
@@ -147,8 +131,6 @@ pub struct StoredChunk {
     /// Whether it has a vector.
     pub embedded: bool,
 }
-
-row_type!(StoredChunk { chunk_id, ord, heading, text, page_first, page_last, embedded });
 
 /// Up to `limit` chunks of `user`'s document behind the place `after` (-1: from the first), in order of the text.
 pub async fn list_chunks(
@@ -196,17 +178,10 @@ pub enum Deleting {
     NotFound,
 }
 
-/// Deletes `user`'s document with its jobs, chunks and events, and hands all its objects to housekeeping. A running
-/// step can write nothing more, since its job's row is gone. `None`: there is no such document.
-pub async fn delete_document(db: &Db, user: UserId, id: DocumentId) -> Result<Option<Deletion>, DbError> {
-    Ok(match delete_expected_document(db, user, id, None).await? {
-        Deleting::Deleted(deletion) => Some(deletion),
-        Deleting::Changed | Deleting::NotFound => None,
-    })
-}
-
-/// As [`delete_document`], if the document is as `expected`, which is checked while no worker can change it.
-pub async fn delete_expected_document(
+/// Deletes `user`'s document with its jobs, chunks and events, and hands all its objects to housekeeping, if it is as
+/// `expected`, which is checked while no worker can change it. A running step can write nothing more, since its job's row
+/// is gone.
+pub async fn delete_document(
     db: &Db,
     user: UserId,
     id: DocumentId,

@@ -4,7 +4,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use domain::{JobId, UserId};
-use pg::{DbError, Session, row_type};
+use pg::{DbError, FromRow, Session};
 
 /// How far back events are counted, in seconds: short enough for a quick alert, long enough for a steady one.
 pub const RECENT_SECONDS: u32 = 300;
@@ -12,7 +12,7 @@ pub const RECENT_SECONDS: u32 = 300;
 pub const RECENT_EVENTS: i64 = 20_000;
 
 /// One thing that happened to a job.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub struct Event {
     /// Ascending within a job.
     pub seq: i64,
@@ -27,8 +27,6 @@ pub struct Event {
     /// Counts, durations, messages.
     pub payload: Option<Value>,
 }
-
-row_type!(Event { seq, ts, kind, severity, code, payload });
 
 /// Up to `limit` events of `user`'s job behind `after`, oldest first. Also empty for another user's job.
 pub async fn list_events(
@@ -52,7 +50,7 @@ LIMIT $4",
 }
 
 /// Events of one type and class of error, of the last [`RECENT_SECONDS`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct RecentEvents {
     /// `finalized`, `retry`, `error`, `taken_over`, or `handed_back` by a worker that is set up wrongly.
     pub kind: String,
@@ -61,8 +59,6 @@ pub struct RecentEvents {
     /// How many.
     pub events: i64,
 }
-
-row_type!(RecentEvents { kind, class, events });
 
 /// The statement that counts recent events; a test checks its plan. It reads a bounded number of the newest: where
 /// there are more, the kinds can still be compared by their shares. A class that another program wrote is left out.

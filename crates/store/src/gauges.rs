@@ -4,7 +4,7 @@
 //! estimated from what the last vacuum or ANALYZE left in the catalog. What is counted costs as many rows as it counts.
 
 use super::events::{RecentEvents, count_recent_events};
-use pg::{DbError, FromRow, Session, column, row_type};
+use pg::{DbError, FromRow, Session, column};
 
 /// The tables whose dead rows slow the system down.
 pub const WATCHED_TABLES: [&str; 4] = ["upload_jobs", "events", "document_chunks", "workers"];
@@ -28,7 +28,7 @@ pub struct Gauges {
 }
 
 /// Jobs in one state at one status.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, FromRow)]
 pub struct JobCount {
     /// `queued`, `retryable`, `working` or `deadletter`.
     pub state: String,
@@ -44,10 +44,8 @@ pub struct JobCount {
     pub in_hand_for_seconds: Option<i64>,
 }
 
-row_type!(JobCount { state, status, jobs, due_jobs, due_for_seconds, in_hand_for_seconds });
-
 /// What the server knows of a table.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, FromRow)]
 pub struct TableGauge {
     /// Its name.
     pub table: String,
@@ -59,10 +57,8 @@ pub struct TableGauge {
     pub vacuumed_seconds_ago: Option<i64>,
 }
 
-row_type!(TableGauge { table, rows, dead_rows, vacuumed_seconds_ago });
-
 /// A transaction that is open.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct OpenTransaction {
     /// For `pg_terminate_backend`; 0 for a prepared transaction, which `ROLLBACK PREPARED` ends.
     pub pid: i32,
@@ -73,8 +69,6 @@ pub struct OpenTransaction {
     /// How long it has been open, in whole seconds.
     pub open_for_seconds: i64,
 }
-
-row_type!(OpenTransaction { pid, application_name, state, open_for_seconds });
 
 impl OpenTransaction {
     /// The statement that ends it, for a person to run.
@@ -87,7 +81,7 @@ impl OpenTransaction {
 }
 
 /// Workers of one build.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct WorkerCount {
     /// The commit that they were built from.
     pub commit: String,
@@ -98,8 +92,6 @@ pub struct WorkerCount {
     /// Jobs that they can run at once.
     pub slots: i64,
 }
-
-row_type!(WorkerCount { commit, workers, running_jobs, slots });
 
 impl Gauges {
     /// Jobs in this state.

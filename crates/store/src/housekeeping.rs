@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use pg::{DbError, Session, row_type};
+use pg::{DbError, Session};
 
 /// Takes the turn for the sweep, if it is due; the next is due after `every`.
 pub async fn take_sweep_turn(db: &impl Session, every: Duration) -> Result<bool, DbError> {
@@ -30,19 +30,8 @@ WHERE w.last_seen_at < now() - $1 * interval '1 second'",
     .await
 }
 
-/// An expired upload whose object no document refers to.
-#[derive(Debug, Clone)]
-pub struct AbandonedUpload {
-    /// The upload.
-    pub upload_id: Uuid,
-    /// Its object, if there is one.
-    pub storage_key: String,
-}
-
-row_type!(AbandonedUpload { upload_id, storage_key });
-
-/// Expired uploads whose object nothing refers to, and that no live job waits for; at most `limit`.
-pub async fn list_abandoned_uploads(db: &impl Session, limit: i64) -> Result<Vec<AbandonedUpload>, DbError> {
+/// Expired uploads whose object nothing refers to, and that no live job waits for; at most `limit`. Each with its key.
+pub async fn list_abandoned_uploads(db: &impl Session, limit: i64) -> Result<Vec<(Uuid, String)>, DbError> {
     db.list(
         "-- list_abandoned_uploads
 SELECT u.upload_id, u.storage_key
@@ -61,7 +50,7 @@ LIMIT $1",
 /// Deletes an upload whose object is gone. One of the last 24 hours still counts towards its user's limit, so it
 /// expires after that.
 pub async fn forget_upload(db: &impl Session, upload_id: Uuid) -> Result<(), DbError> {
-    db.run(
+    db.exec(
         "-- forget_upload
 WITH recent AS (
   UPDATE upload_pipeline.uploads AS u
@@ -73,22 +62,10 @@ WHERE u.upload_id = $1 AND u.created_at <= now() - interval '1 day'",
         &[&upload_id],
     )
     .await
-    .map(drop)
 }
 
-/// An object whose document was deleted.
-#[derive(Debug, Clone)]
-pub struct DueDeletion {
-    /// The receipt.
-    pub deletion_id: Uuid,
-    /// The object.
-    pub storage_key: String,
-}
-
-row_type!(DueDeletion { deletion_id, storage_key });
-
-/// Objects whose deletion is due; at most `limit`.
-pub async fn list_due_deletions(db: &impl Session, limit: i64) -> Result<Vec<DueDeletion>, DbError> {
+/// Objects whose deletion is due, as receipt and key; at most `limit`.
+pub async fn list_due_deletions(db: &impl Session, limit: i64) -> Result<Vec<(Uuid, String)>, DbError> {
     db.list(
         "-- list_due_deletions
 SELECT s.deletion_id, s.storage_key
@@ -105,21 +82,20 @@ LIMIT $1",
 /// `again_in`. A try that failed is no pass.
 pub async fn record_deletion_try(
     db: &impl Session,
-    due: &DueDeletion,
+    (deletion_id, storage_key): &(Uuid, String),
     removed: bool,
     again_in: Duration,
 ) -> Result<(), DbError> {
-    db.run(
+    db.exec(
         "-- record_deletion_try
 UPDATE upload_pipeline.storage_deletions AS s
 SET passes_left = s.passes_left - $4,
     delete_at = now() + $3 * interval '1 second',
     deleted_at = CASE WHEN $4 = 1 AND s.passes_left <= 1 THEN now() END
 WHERE s.deletion_id = $1 AND s.storage_key = $2 AND s.deleted_at IS NULL",
-        &[&due.deletion_id, &due.storage_key, &again_in.as_secs_f64(), &i32::from(removed)],
+        &[deletion_id, storage_key, &again_in.as_secs_f64(), &i32::from(removed)],
     )
     .await
-    .map(drop)
 }
 
 /// Deletes up to `limit` expired idempotency keys; returns how many.

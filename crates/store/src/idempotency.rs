@@ -182,12 +182,11 @@ WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3 AND k.attempt = $4 AND k.st
 
 /// Releases the key: nothing was done under it.
 pub async fn release_key(db: &impl Session, reservation: &Reservation) -> Result<(), DbError> {
-    db.run(
+    db.exec(
         "-- release_idempotency_key
 DELETE FROM upload_pipeline.idempotency_keys AS k
 WHERE k.user_id = $1 AND k.route = $2 AND k.key = $3 AND k.attempt = $4 AND k.status IS NULL",
         &[&reservation.user.0, &reservation.route, &reservation.key, &reservation.attempt],
     )
     .await
-    .map(drop)
 }

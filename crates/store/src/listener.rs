@@ -110,9 +110,10 @@ impl Listener {
             }
         }
         let (heard, mut notifications) = tokio::sync::mpsc::unbounded_channel();
-        let client = match self.target.connect_listening(&self.runtime, heard).await {
-            Ok(client) => client,
-            Err(error) => return error.to_string(),
+        let heard = move |payload| _ = heard.send(payload);
+        let client = match self.target.connect_driven(&self.runtime, heard).await {
+            Ok((client, _)) => client,
+            Err(error) => return self.target.explain(&error).to_string(),
         };
         if let Err(error) = self.prove(&client, &mut notifications).await {
             return error;
@@ -159,11 +160,10 @@ impl Listener {
 /// Wakes all listening workers, once for all jobs that were just committed. A notification need not survive a crash, so
 /// the commit is asynchronous.
 pub async fn notify_workers(db: &impl Session) -> Result<(), DbError> {
-    db.run(
+    db.exec(
         "-- notify_workers
 SELECT pg_notify($1, ''), set_config('synchronous_commit', 'off', true) AS commits",
         &[&CHANNEL],
     )
     .await
-    .map(drop)
 }

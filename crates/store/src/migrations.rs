@@ -10,7 +10,7 @@ use refinery::{Migration, Runner};
 use tokio::runtime::Handle;
 use tokio_postgres::Client;
 
-use pg::{ConnectTarget, Db, DbError, Session, column, probe, row_type};
+use pg::{ConnectTarget, Db, DbError, FromRow, Session, column, probe};
 
 use carry_over::Before;
 pub use error::MigrateError;
@@ -84,29 +84,9 @@ fn name(migration: &Migration) -> String {
 }
 
 /// Applies what is missing, ensures policies and indexes, and stamps the database with `environment`.
-/// Safe to run twice, also at once. `target` must give a session.
+/// Safe to run twice, also at once. `target` must give a session. With `from`, the database belongs to that environment,
+/// and its stamp is moved, which is recorded; in the same call, since a copy may be older than this build.
 pub async fn migrate(
-    target: &ConnectTarget,
-    runtime: &Handle,
-    environment: &str,
-    by: &str,
-) -> Result<MigrateReport, MigrateError> {
-    bring_up_to_date(target, runtime, environment, None, by).await
-}
-
-/// Migrates a database that belongs to `from`, then moves its stamp to `environment` and records that. Both in one
-/// call, since a copy may be older than this build.
-pub async fn migrate_and_move_stamp(
-    target: &ConnectTarget,
-    runtime: &Handle,
-    from: &str,
-    environment: &str,
-    by: &str,
-) -> Result<MigrateReport, MigrateError> {
-    bring_up_to_date(target, runtime, environment, Some(from), by).await
-}
-
-async fn bring_up_to_date(
     target: &ConnectTarget,
     runtime: &Handle,
     environment: &str,
@@ -225,7 +205,7 @@ WHERE embed_model = '{model}' AND vector_dim = {dim} AND embedding IS NOT NULL"
 /// Every migration that this build or the database knows, in order. Those of a build before 0.1.0 are left out: what
 /// this build has instead is pending.
 pub async fn list_migrations(db: &Db) -> Result<Vec<MigrationStatus>, DbError> {
-    let mut applied = list_applied(&db.get().await?).await?;
+    let mut applied = list_applied(db).await?;
     if carry_over::find(&applied) != Before::Nothing {
         applied.clear();
     }
@@ -235,7 +215,7 @@ pub async fn list_migrations(db: &Db) -> Result<Vec<MigrationStatus>, DbError> {
 /// The SQL with which the next [`migrate`] carries the database over from schema 11 of the builds before 0.1.0; `None`:
 /// it is not at that.
 pub async fn get_carry_over_sql(db: &Db) -> Result<Option<String>, DbError> {
-    if carry_over::find(&list_applied(&db.get().await?).await?) != Before::Schema11 {
+    if carry_over::find(&list_applied(db).await?) != Before::Schema11 {
         return Ok(None);
     }
     let runner = runner();
@@ -274,14 +254,13 @@ fn status_of(applied: &[Applied]) -> Vec<MigrationStatus> {
     all
 }
 
+#[derive(FromRow)]
 struct Applied {
     version: i64,
     name: String,
     applied_on: String,
     checksum: String,
 }
-
-row_type!(Applied { version, name, applied_on, checksum });
 
 async fn list_applied(db: &impl Session) -> Result<Vec<Applied>, DbError> {
     let sql = "-- list_applied_migrations
@@ -296,7 +275,7 @@ ORDER BY h.version";
 
 /// Whether the schema is one that this build can work with.
 pub async fn schema_state(db: &Db) -> Result<SchemaState, DbError> {
-    let applied = list_applied(&db.get().await?).await?;
+    let applied = list_applied(db).await?;
     let before = carry_over::find(&applied);
     let all = status_of(if before == Before::Nothing { &applied } else { &[] });
     let pending: Vec<String> = all.iter().filter(|m| m.applied_on.is_none()).map(|m| m.name.clone()).collect();

@@ -30,11 +30,7 @@ impl Notifier {
                 () = stop.cancelled() => return,
                 () = self.0.notified() => {}
             }
-            let sent = match db.get().await {
-                Ok(conn) => notify_workers(&conn).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = sent {
+            if let Err(error) = notify_workers(&db).await {
                 tracing::warn!(error = %error, "couldn't wake the workers; they find the job when they poll");
             }
             tokio::time::sleep(GAP).await;

@@ -8,11 +8,10 @@
 //! look-up for each id: as joins, the planner might read whole tables for each batch.
 
 use time::OffsetDateTime;
-use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::jobs::{ENDED, LIVE};
-use pg::{Column, DbError, FromRow, Session, column};
+use pg::{DbError, Session};
 
 /// How long rows are kept, in days; 0 = for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,21 +43,9 @@ pub const WEBHOOKS: Aged = Aged { table: "webhook_log", id: "webhook_id", at: "p
 /// Receipts of deletions that are done.
 pub const RECEIPTS: Aged = Aged { table: "storage_deletions", id: "deletion_id", at: "deleted_at", of_jobs: false };
 
-/// What one statement deleted.
-#[derive(Debug, Clone, Copy)]
-pub struct Batch<T> {
-    /// Rows deleted.
-    pub deleted: i64,
-    /// Where the next batch starts, so that it does not read the dead and the spared rows of this one again; `None`:
-    /// nothing is left for now.
-    pub next: Option<T>,
-}
-
-impl<T: Column> FromRow for Batch<T> {
-    fn from_row(row: &Row) -> Result<Self, DbError> {
-        Ok(Self { deleted: column(row, "deleted")?, next: column(row, "next")? })
-    }
-}
+/// How many rows one statement deleted, and where the next batch starts, so that it does not read the dead and the spared
+/// rows of this one again; `None`: nothing is left for now.
+pub type Batch<T> = (i64, Option<T>);
 
 fn days(days: u32) -> i32 {
     i32::try_from(days).unwrap_or(i32::MAX)
@@ -157,7 +144,7 @@ WHERE h.task = 'ended_jobs' AND h.next_run_at <= now()",
 
 /// Saves where the sweep over ended jobs has stopped; at its end, the next starts a day later.
 pub async fn save_jobs_position(db: &impl Session, position: Option<Uuid>) -> Result<(), DbError> {
-    db.run(
+    db.exec(
         "-- save_jobs_position
 UPDATE upload_pipeline.housekeeping AS h
 SET position = $1, last_run_at = now(), next_run_at = CASE WHEN $1 IS NULL THEN now() + interval '1 day' ELSE now() END
@@ -165,5 +152,4 @@ WHERE h.task = 'ended_jobs'",
         &[&position],
     )
     .await
-    .map(drop)
 }

@@ -6,7 +6,7 @@ mod vectors;
 use uuid::Uuid;
 
 use domain::{ChunkId, DocumentId, UserId};
-use pg::{DbError, Session, row_type};
+use pg::{DbError, FromRow, Session};
 
 pub use text::search_text;
 pub use vectors::search_vectors;
@@ -65,7 +65,7 @@ const TSQUERY: &str = r"coalesce((
   ), '')::tsquery";
 
 /// A chunk as a hit shows it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub struct FoundChunk {
     /// The chunk.
     pub chunk_id: ChunkId,
@@ -86,8 +86,6 @@ pub struct FoundChunk {
     /// Fragments with `**` around the words that match and no other emphasis; the start of the passage where none does.
     pub highlight: String,
 }
-
-row_type!(FoundChunk { chunk_id, document_id, filename, ord, heading, text, page_first, page_last, highlight });
 
 /// The chunks with these ids, in no particular order, with what of the query they hold. One that was deleted since it
 /// was found is left out. The passage's own emphasis is taken out of the highlight, where `**` means a match.

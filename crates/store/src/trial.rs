@@ -7,66 +7,48 @@ use uuid::Uuid;
 
 use super::jobs::{ClaimOptions, Completion, Ending, claim_jobs, complete_jobs};
 use domain::{JobId, State, Status, WorkerId, ports::EmbedModel};
-use pg::{Db, DbError, Session, row_type};
+use pg::{Db, DbError, FromRow, Session};
 
 /// A statement of a trial that takes longer waits for another session's lock.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Before every other job.
-const FIRST: i16 = i16::MIN;
 
 /// Lists the sessions that others wait for; for an operator to run.
 pub const LIST_BLOCKERS: &str = "SELECT a.pid, a.state, a.query FROM pg_stat_activity AS a WHERE a.pid IN (SELECT \
     unnest(pg_blocking_pids(w.pid)) FROM pg_stat_activity AS w)";
 
-/// How far a trial job came.
-#[derive(Debug)]
-pub enum Trip {
-    /// All the way.
-    Done,
-    /// The INSERT of the contract was refused.
-    Refused(DbError),
-    /// It was inserted, and the claim failed or did not give it.
-    NotClaimed(Option<DbError>),
-    /// It was claimed, and could not be ended as complete.
-    NotCompleted(Option<DbError>),
+/// The steps of a trial job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TripStep {
+    /// Its INSERT, as the contract has it.
+    Insert,
+    /// Its claim.
+    Claim,
+    /// Its end as complete.
+    Complete,
 }
 
 /// Takes a job through the queue: inserted as another program would, claimed, its lease held, completed.
 ///
 /// # Errors
 ///
-/// The database does not answer, or the trial could not begin.
-pub async fn run_queue_trip(db: &Db) -> Result<Trip, DbError> {
-    db.run_rolled_back("queue_trip", PATIENCE, |tx| {
-        Box::pin(async move {
-            let job = JobId(Uuid::now_v7());
-            let document = insert_document(&tx).await?;
-            Ok(match trip(&tx, job, document).await {
-                Ok(trip) => trip,
-                Err(error) => Trip::Refused(error),
-            })
-        })
-    })
-    .await
+/// The step that did not succeed, and the database's error; `None`: it was done, but not for this job.
+pub async fn run_queue_trip(db: &Db) -> Result<(), (TripStep, Option<DbError>)> {
+    let trip = db.run_rolled_back("queue_trip", PATIENCE, |tx| Box::pin(async move { Ok(trip(&tx).await) }));
+    trip.await.unwrap_or_else(|error| Err((TripStep::Insert, Some(error))))
 }
 
-async fn trip(tx: &impl Session, job: JobId, document: Uuid) -> Result<Trip, DbError> {
-    insert_job(tx, job, document).await?;
-    go_first(tx, job).await?;
+async fn trip(tx: &impl Session) -> Result<(), (TripStep, Option<DbError>)> {
+    let at = |step| move |error| (step, Some(error));
+    let job = insert_first_job(tx).await.map_err(at(TripStep::Insert))?;
     let options = ClaimOptions { lease: Duration::from_secs(30), max_running_per_user: 0, now: None };
-    let claimed = match claim_jobs(tx, WorkerId::generate(), 1, None, options).await {
-        Ok(claimed) => claimed,
-        Err(error) => return Ok(Trip::NotClaimed(Some(error))),
-    };
-    let Some(lease) = claimed.into_iter().find(|lease| lease.fence.job_id == job) else {
-        return Ok(Trip::NotClaimed(None));
-    };
+    let claimed = claim_jobs(tx, WorkerId::generate(), 1, None, options).await.map_err(at(TripStep::Claim))?;
+    let lease = claimed.into_iter().find(|lease| lease.fence.job_id == job).ok_or((TripStep::Claim, None))?;
     let model = EmbedModel { name: "check".to_owned(), version: "1".to_owned(), dim: 2, max_tokens: 2 };
-    Ok(match complete_jobs(tx, &[Ending::of(&lease, Duration::ZERO)], &model).await {
-        Ok(completions) if matches!(completions.as_slice(), [Ok(Completion::Done)]) => Trip::Done,
-        Ok(_) => Trip::NotCompleted(None),
-        Err(error) => Trip::NotCompleted(Some(error)),
-    })
+    let ending = Ending::of(&lease, Duration::ZERO);
+    match complete_jobs(tx, &[ending], &model).await.map_err(at(TripStep::Complete))?.as_slice() {
+        [Ok(Completion::Done)] => Ok(()),
+        _ => Err((TripStep::Complete, None)),
+    }
 }
 
 /// A document with one chunk and its vector, whose model is `check`.
@@ -87,25 +69,19 @@ VALUES ($1, $1, 'check', '1', 0, 'check', 'check', 'check', '1', 2, '[1,0]')",
     Ok(document)
 }
 
-/// The INSERT that the database contract promises to be enough.
-async fn insert_job(tx: &impl Session, job: JobId, document: Uuid) -> Result<(), DbError> {
-    tx.run(
+/// Inserts a job by the statement that the database contract promises to be enough, and puts it before every other.
+async fn insert_first_job(tx: &impl Session) -> Result<JobId, DbError> {
+    let (job, document) = (JobId::generate(), insert_document(tx).await?);
+    tx.exec(
         "-- trial_job
 INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, progress, created_at, updated_at)
 VALUES ($1, $2, 'embeddings_stored', 'queued', '{}', NOW(), NOW())",
         &[&job.0, &document],
     )
-    .await
-    .map(drop)
-}
-
-async fn go_first(tx: &impl Session, job: JobId) -> Result<(), DbError> {
-    tx.run(
-        "-- trial_priority\nUPDATE upload_pipeline.upload_jobs SET priority = $2 WHERE job_id = $1",
-        &[&job.0, &FIRST],
-    )
-    .await
-    .map(drop)
+    .await?;
+    let sql = "-- trial_priority\nUPDATE upload_pipeline.upload_jobs SET priority = -32768 WHERE job_id = $1";
+    tx.exec(sql, &[&job.0]).await?;
+    Ok(job)
 }
 
 /// A pair that a job may be written with.
@@ -195,15 +171,13 @@ FROM unnest($2::text[], $3::text[]) AS pair (status, state)",
 }
 
 /// How the vectors that are there agree with the active model.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub struct VectorFacts {
     /// Dimensions of the vectors of this model's name, among the chunks read.
     pub dims: Vec<i32>,
     /// Partial indexes on vectors that are not valid.
     pub invalid_indexes: Vec<String>,
 }
-
-row_type!(VectorFacts { dims, invalid_indexes });
 
 /// Looks at the chunks of the documents changed last, and at the vector indexes.
 ///

@@ -19,7 +19,7 @@ use super::{
     jobs::{LIVE, NewJob, enqueue_jobs},
 };
 use domain::{DocumentId, JobId, Status, UploadId, UserId};
-use pg::{Db, DbError, Session, row_type};
+use pg::{Db, DbError, FromRow, Session};
 
 pub use left::{UploadsLeft, get_uploads_left};
 pub use stored::{Upload, delete_upload, get_upload, mark_upload_stored};
@@ -62,13 +62,11 @@ pub struct Content {
 }
 
 /// The day's uploads are used up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
 pub struct QuotaReached {
     /// When the next one is possible.
     pub retry_after: Duration,
 }
-
-row_type!(QuotaReached { retry_after });
 
 /// What became of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,13 +101,12 @@ pub struct Keep<'a> {
 
 /// Makes one user's uploads wait for each other until the transaction ends.
 pub async fn lock_user_uploads(tx: &impl Session, user: UserId) -> Result<(), DbError> {
-    tx.run(
+    tx.exec(
         "-- lock_user_uploads
 SELECT pg_advisory_xact_lock(hashtextextended('uploads:' || $1::text, 0))::text AS locked",
         &[&user.0.to_string()],
     )
     .await
-    .map(drop)
 }
 
 /// Inserts an upload before its first byte, unless the day's uploads are used up.
@@ -176,6 +173,7 @@ pub async fn register_stored(db: &Db, upload: &NewUpload, content: &Content) -> 
 }
 
 /// The user's document with the same content.
+#[derive(FromRow)]
 struct SameContent {
     document_id: DocumentId,
     /// Keys of its objects.
@@ -185,8 +183,6 @@ struct SameContent {
     /// The job that has it, or had it last.
     job_id: Option<JobId>,
 }
-
-row_type!(SameContent { document_id, keys, in_the_way, job_id });
 
 impl SameContent {
     fn exists(&self) -> Registered {
@@ -244,14 +240,13 @@ LIMIT 1",
 }
 
 async fn insert_upload(tx: &impl Session, upload: &NewUpload) -> Result<(), DbError> {
-    tx.run(
+    tx.exec(
         "-- insert_upload
 INSERT INTO upload_pipeline.uploads (upload_id, user_id, storage_key, filename, mime, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6)",
         &[&upload.upload_id.0, &upload.user.0, &upload.storage_key, &upload.filename, &upload.mime, &upload.expires_at],
     )
     .await
-    .map(drop)
 }
 
 async fn register(
@@ -288,7 +283,7 @@ async fn register(
 
 /// Lets the document's earlier uploads expire, since a newer one takes their place.
 async fn expire_uploads(tx: &impl Session, user: UserId, document_id: DocumentId) -> Result<(), DbError> {
-    tx.run(
+    tx.exec(
         "-- expire_uploads
 UPDATE upload_pipeline.uploads AS u
 SET expires_at = least(u.expires_at, now() + interval '1 day')
@@ -296,7 +291,6 @@ WHERE u.user_id = $1 AND u.document_id = $2",
         &[&user.0, &document_id.0],
     )
     .await
-    .map(drop)
 }
 
 async fn insert_document(
@@ -305,7 +299,7 @@ async fn insert_document(
     content: &Content,
     document_id: DocumentId,
 ) -> Result<(), DbError> {
-    tx.run(
+    tx.exec(
         "-- insert_document
 INSERT INTO upload_pipeline.documents
   (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path, processing_status)
@@ -325,7 +319,6 @@ SET filename = excluded.filename, mime = excluded.mime, bytes_len = excluded.byt
         ],
     )
     .await
-    .map(drop)
 }
 
 async fn link_upload(
@@ -335,7 +328,7 @@ async fn link_upload(
     document_id: DocumentId,
     job_id: JobId,
 ) -> Result<(), DbError> {
-    tx.run(
+    tx.exec(
         "-- link_upload
 UPDATE upload_pipeline.uploads AS u
 SET document_id = $2, job_id = $3, bytes_len = $4, file_sha256 = $5, stored_at = CASE WHEN $6 THEN now() END
@@ -343,5 +336,4 @@ WHERE u.upload_id = $1",
         &[&upload_id.0, &document_id.0, &job_id.0, &content.bytes_len, &content.sha256, &content.stored],
     )
     .await
-    .map(drop)
 }

@@ -4,10 +4,10 @@ use super::jobs::{FENCED, lock_lease};
 use serde_json::Value;
 
 use domain::Fence;
-use pg::{DbError, Session, row_type};
+use pg::{DbError, FromRow, Session};
 
 /// A document of a leased job.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub struct WorkDocument {
     /// As the client named it.
     pub filename: String,
@@ -28,18 +28,6 @@ pub struct WorkDocument {
     /// Seconds until the upload expires, negative once it has; `None`: the bytes must be there already.
     pub upload_expires_in_seconds: Option<f64>,
 }
-
-row_type!(WorkDocument {
-    filename,
-    mime,
-    bytes_len,
-    file_sha256,
-    ocr,
-    raw_path,
-    parsed_path,
-    waited_seconds,
-    upload_expires_in_seconds
-});
 
 /// The document of a leased job.
 ///
@@ -83,7 +71,7 @@ pub struct ParsedFacts<'a> {
 /// markdown of an older job goes to housekeeping, and the upload no longer expires.
 pub async fn save_parsed_facts(tx: &impl Session, fence: Fence, facts: &ParsedFacts<'_>) -> Result<(), DbError> {
     lock_lease(tx, fence).await?;
-    tx.run(
+    tx.exec(
         "-- save_parsed_facts
 WITH older AS (
   SELECT d.document_id, d.user_id, d.raw_path, d.parsed_path
@@ -124,13 +112,12 @@ WHERE j.job_id = $1",
         &[&fence.job_id.0, &payload],
     )
     .await
-    .map(drop)
 }
 
 /// Writes the hash of the normalised markdown.
 pub async fn save_parsed_sha256(tx: &impl Session, fence: Fence, sha256: &str) -> Result<(), DbError> {
     lock_lease(tx, fence).await?;
-    tx.run(
+    tx.exec(
         "-- save_parsed_sha256
 UPDATE upload_pipeline.documents AS d
 SET parsed_sha256 = $2, updated_at = now()
@@ -139,5 +126,4 @@ WHERE j.job_id = $1 AND d.document_id = j.document_id",
         &[&fence.job_id.0, &sha256],
     )
     .await
-    .map(drop)
 }

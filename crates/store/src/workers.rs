@@ -1,7 +1,7 @@
 //! The table `workers`: live workers and their builds.
 
 use domain::{WorkerId, build_info::BuildInfo};
-use pg::{DbError, Session, row_type};
+use pg::{DbError, FromRow, Session};
 
 /// A worker's row.
 #[derive(Debug, Clone)]
@@ -20,17 +20,16 @@ pub struct WorkerRow {
 
 /// Deletes the worker's row, when it stops in order.
 pub async fn delete_worker(db: &impl Session, id: WorkerId) -> Result<(), DbError> {
-    db.run(
+    db.exec(
         "-- delete_worker
 DELETE FROM upload_pipeline.workers AS w WHERE w.id = $1",
         &[&id.0],
     )
     .await
-    .map(drop)
 }
 
 /// A worker whose last heartbeat is less than a minute old.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub struct LiveWorker {
     /// Host name.
     pub host: String,
@@ -43,8 +42,6 @@ pub struct LiveWorker {
     /// Jobs that it can run at once.
     pub slots: i32,
 }
-
-row_type!(LiveWorker { host, commit, branch, environment, slots });
 
 /// The workers whose last heartbeat is less than a minute old, by host.
 pub async fn list_live_workers(db: &impl Session) -> Result<Vec<LiveWorker>, DbError> {

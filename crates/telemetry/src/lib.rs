@@ -13,6 +13,8 @@ use tracing_subscriber::{
     EnvFilter, Layer, filter::LevelFilter, fmt::format::JsonFields, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
+use domain::named;
+
 mod json;
 pub mod metrics;
 mod panics;
@@ -25,34 +27,15 @@ pub mod readiness;
 const QUIET: &str = "refinery_core=warn,refinery=warn,rustls=warn,rustls_platform_verifier=off,tokio_postgres=warn,\
                      hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,object_store=warn,actix_server=warn";
 
-/// The form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// For a person: time, level, spans, message, fields.
-    #[default]
-    Text,
-    /// For a machine: one JSON object for each line.
-    Json,
-}
-
-impl FromStr for LogFormat {
-    type Err = LogSettingError;
-
-    fn from_str(name: &str) -> Result<Self, LogSettingError> {
-        match name.to_ascii_lowercase().as_str() {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(LogSettingError::Format),
-        }
-    }
-}
-
-impl fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        })
+named! {
+    /// The form of a log line.
+    #[derive(Default)]
+    LogFormat {
+        /// For a person: time, level, spans, message, fields.
+        #[default]
+        Text = "text",
+        /// For a machine: one JSON object for each line.
+        Json = "json",
     }
 }
 
@@ -62,9 +45,6 @@ pub enum LogSettingError {
     /// The filter has a part that is neither a level nor `target=level`.
     #[error("is neither a log level (error, warn, info, debug, trace, off) nor a list of target=level")]
     Level,
-    /// The format is unknown.
-    #[error("is not a log format; use text or json")]
-    Format,
     /// The log was already set up in this process.
     #[error("the log of this process was set up twice")]
     SetUpTwice,

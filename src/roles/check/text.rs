@@ -1,23 +1,15 @@
 //! The report for a person: a line for each finding; below a problem, its meaning and what to do.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use super::title;
 use check::{CheckStatus, Finding, Report, Verdict};
 use domain::printable;
 
-/// Every finding, and the totals.
-pub(super) fn all(report: &Report, coloured: bool) -> String {
-    render(report, coloured, |_finding| true)
-}
-
-/// The failures and warnings, and the totals.
-pub(super) fn problems(report: &Report, coloured: bool) -> String {
-    render(report, coloured, Finding::is_problem)
-}
-
-fn render(report: &Report, coloured: bool, shown: impl Fn(&Finding) -> bool) -> String {
-    let shown: Vec<&Finding> = report.findings.iter().filter(|finding| shown(finding)).collect();
+/// The findings, or those that are a problem, and the totals.
+pub(super) fn render(report: &Report, only_problems: bool, coloured: bool) -> String {
+    let shown: Vec<&Finding> =
+        report.findings.iter().filter(|finding| !only_problems || finding.is_problem()).collect();
     let width = shown.iter().map(|finding| title(finding).chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for finding in shown {
@@ -69,11 +61,7 @@ fn totals(text: &mut String, report: &Report) {
     ];
     let counts: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let seconds = Duration::from_millis(report.ms).as_secs_f64();
     // Writing to a String cannot fail.
-    _ = writeln!(
-        text,
-        "{verdict}: {} in {:.1} s",
-        counts.join(", "),
-        std::time::Duration::from_millis(report.ms).as_secs_f64()
-    );
+    _ = writeln!(text, "{verdict}: {} in {seconds:.1} s", counts.join(", "));
 }

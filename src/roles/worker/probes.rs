@@ -3,8 +3,9 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{
-    App, Handler, HttpResponse, HttpServer, Resource, Responder,
+    App, HttpResponse, HttpServer,
     dev::Server,
+    guard,
     web::{self, ServiceConfig},
 };
 use anyhow::Context as _;
@@ -22,7 +23,7 @@ const LAST_ANSWER: Duration = Duration::from_secs(1);
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What the handlers share.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ProbeState {
     /// For the figures of its pool; no connection is taken from it.
     pub db: Db,
@@ -64,17 +65,11 @@ fn bind(state: ProbeState, addr: SocketAddr) -> io::Result<Server> {
 }
 
 fn configure(cfg: &mut ServiceConfig) {
-    cfg.service(probe("/livez", livez)).service(probe("/readyz", readyz)).service(probe("/metrics", metrics));
-}
-
-/// GET and HEAD; other methods are refused with 405.
-fn probe<F, Args>(path: &str, handler: F) -> Resource
-where
-    F: Handler<Args> + Clone,
-    Args: actix_web::FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    web::resource(path).route(web::get().to(handler.clone())).route(web::head().to(handler))
+    // Other methods are refused with 405.
+    let read = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
+    cfg.service(web::resource("/livez").route(read().to(livez)))
+        .service(web::resource("/readyz").route(read().to(readyz)))
+        .service(web::resource("/metrics").route(read().to(metrics)));
 }
 
 async fn livez() -> HttpResponse {

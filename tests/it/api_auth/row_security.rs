@@ -19,7 +19,7 @@ async fn world() -> TestDb {
         ))
         .await;
     }
-    migrate(&target(&test.url), &Handle::current(), "development", "test").await.unwrap();
+    migrate(&target(&test.url), &Handle::current(), "development", None, "test").await.unwrap();
     test.run(
         "INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
          SELECT ('00000000-0000-0000-0000-0000000000d' || n)::uuid, ('00000000-0000-0000-0000-00000000000' || n)::uuid,

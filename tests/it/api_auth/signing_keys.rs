@@ -23,8 +23,8 @@ const EAGER: KeyPolicy = KeyPolicy {
 
 async fn served(test: &TestDb, issuer: &Issuer, policy: KeyPolicy) -> Served {
     let mut plan = Plan::new();
-    plan.settings.auth.issuer = Some(issuer.issuer());
-    plan.settings.auth.key_policy = policy;
+    plan.settings.auth.supabase_url = Some(issuer.url().parse().unwrap());
+    plan.settings.key_policy = policy;
     plan.jwks = Some(format!("{}/.well-known/jwks.json", issuer.issuer()));
     plan.serve(&test.url).await
 }

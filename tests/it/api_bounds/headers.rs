@@ -13,7 +13,7 @@ const ALLOWED: &str = "https://app.example.com";
 
 async fn served(test: &TestDb) -> Served {
     let mut plan = Plan::new();
-    plan.settings.cors_origins = vec![ALLOWED.to_owned()];
+    plan.settings.http.cors_origins = vec![ALLOWED.to_owned()];
     plan.serve(&test.url).await
 }
 

@@ -29,7 +29,7 @@ async fn requests_are_limited_for_each_user_and_the_headers_show_the_limit() {
     let test = TestDb::new().await;
     let mut plan = Plan::new();
     // A burst of three, then one more every 3.3 s.
-    plan.settings.bounds.requests_per_minute = 18;
+    plan.settings.http.rate_per_minute = 18;
     let api = plan.serve(&test.url).await;
     for (n, path) in [(2, "/jobs"), (1, "/jobs/no-uuid"), (0, "/no/such/route")] {
         let answer = get(&api.client, path).await;
@@ -48,6 +48,29 @@ async fn requests_are_limited_for_each_user_and_the_headers_show_the_limit() {
     // Requests to public routes are not counted.
     let open = reqwest::get(format!("{}/livez", api.client.root)).await.unwrap();
     assert_eq!((open.status(), header(&open, "ratelimit")), (StatusCode::OK, ""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_and_cancellations_have_a_limit_of_their_own() {
+    let test = TestDb::new().await;
+    let mut plan = Plan::new();
+    plan.settings.http.retries_per_minute = 2;
+    let api = plan.serve(&test.url).await;
+    let ask = async |client: &Client, what: &str| {
+        let url = client.url(&format!("/jobs/{}/{what}", Uuid::new_v4()));
+        problem(reqwest::Client::new().post(url).bearer_auth(&client.token).send().await.unwrap()).await
+    };
+    for (what, status, code) in [
+        ("retry", StatusCode::NOT_FOUND, "job_not_found"),
+        ("cancel", StatusCode::NOT_FOUND, "job_not_found"),
+        ("retry", StatusCode::TOO_MANY_REQUESTS, "retry_rate_limited"),
+        ("cancel", StatusCode::TOO_MANY_REQUESTS, "retry_rate_limited"),
+    ] {
+        assert_eq!(ask(&api.client, what).await, (status, code.to_owned()), "{what}");
+    }
+    assert_eq!(get(&api.client, "/jobs").await.status(), StatusCode::OK);
+    let other = api.client.as_user(&Uuid::new_v4().to_string());
+    assert_eq!(ask(&other, "cancel").await.1, "job_not_found");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +96,7 @@ async fn get_refused(client: &Client, bearer: &str, forwarded: &str) -> (StatusC
 async fn failed_log_ins_are_limited_by_address_whatever_x_forwarded_for_says() {
     let test = TestDb::new().await;
     let mut plan = Plan::new();
-    plan.settings.bounds.failures_per_minute = 3;
+    plan.settings.http.login_failures_per_minute = 3;
     let api = plan.serve(&test.url).await;
     for n in 0..3 {
         assert_eq!(get_refused(&api.client, "wrong", &format!("1.1.1.{n}")).await.1, "token_invalid");
@@ -97,8 +120,8 @@ async fn failed_log_ins_are_limited_by_address_whatever_x_forwarded_for_says() {
 async fn behind_a_trusted_proxy_failed_log_ins_are_limited_by_client() {
     let test = TestDb::new().await;
     let mut plan = Plan::new();
-    plan.settings.bounds.failures_per_minute = 1;
-    plan.settings.bounds.trusted_proxies = 1;
+    plan.settings.http.login_failures_per_minute = 1;
+    plan.settings.http.trusted_proxies = 1;
     let api = plan.serve(&test.url).await;
     for (forwarded, code) in [
         ("9.9.9.9, 1.1.1.1", "token_invalid"),
@@ -115,7 +138,7 @@ async fn behind_a_trusted_proxy_failed_log_ins_are_limited_by_client() {
 async fn requests_are_accepted_again_after_a_while() {
     let test = TestDb::new().await;
     let mut plan = Plan::new();
-    plan.settings.bounds.requests_per_minute = 600;
+    plan.settings.http.rate_per_minute = 600;
     let api = plan.serve(&test.url).await;
     let client = reqwest::Client::new();
     let once = || client.post(api.client.url("/search")).bearer_auth(&api.client.token).json(&json!({})).send();

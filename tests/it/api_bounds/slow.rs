@@ -18,15 +18,15 @@ use crate::support::{
 /// An API with short timeouts for request heads and idle connections.
 async fn serve_with_short_head_timeout(test: &TestDb) -> Served {
     let mut plan = Plan::new();
-    plan.settings.bounds.head_timeout = Duration::from_millis(500);
-    plan.settings.bounds.keep_alive = Duration::from_millis(500);
+    plan.settings.http.head_timeout = Duration::from_millis(500);
+    plan.settings.keep_alive = Duration::from_millis(500);
     plan.serve(&test.url).await
 }
 
 /// An API with a short timeout for bodies.
 async fn serve_with_short_body_timeout(test: &TestDb) -> Served {
     let mut plan = Plan::new();
-    plan.settings.bounds.body_grace = Duration::from_millis(300);
+    plan.settings.http.body_grace = Duration::from_millis(300);
     plan.serve(&test.url).await
 }
 
@@ -129,8 +129,8 @@ async fn a_body_that_arrives_too_slowly_is_refused_on_every_route() {
 async fn a_slow_body_at_the_minimum_rate_is_accepted() {
     let test = TestDb::new().await;
     let mut plan = Plan::new();
-    plan.settings.bounds.body_grace = Duration::from_secs(2);
-    plan.settings.bounds.body_bytes_per_second = 1000;
+    plan.settings.http.body_grace = Duration::from_secs(2);
+    plan.settings.http.body_min_rate = 1000;
     let api = plan.serve(&test.url).await;
     let body = json!({ "query": "q".repeat(900), "mode": "text" }).to_string();
     let mut socket = TcpStream::connect(api.address).await.unwrap();
@@ -174,7 +174,7 @@ async fn an_invalid_chunk_fails_only_its_own_request() {
 async fn connections_beyond_the_limit_wait_until_another_closes() {
     let test = TestDb::new().await;
     let mut plan = Plan::new();
-    plan.settings.bounds.max_connections = 2;
+    plan.settings.http.max_connections = 2;
     let api = plan.serve(&test.url).await;
     let mut held = Vec::new();
     for _ in 0..2 {

@@ -13,7 +13,7 @@ const PER_DAY: u32 = 7;
 
 async fn instance(test: &TestDb) -> Served {
     let mut plan = Plan::new();
-    plan.settings.uploads.uploads_per_day = PER_DAY;
+    plan.settings.uploads.per_day = PER_DAY;
     plan.serve(&test.url).await
 }
 
@@ -46,8 +46,8 @@ async fn two_instances_together_accept_exactly_the_daily_uploads() {
 async fn answers_to_uploads_show_the_remaining_daily_uploads() {
     let test = TestDb::new().await;
     let mut plan = Plan::new();
-    plan.settings.uploads.uploads_per_day = 2;
-    plan.settings.bounds.requests_per_minute = 600;
+    plan.settings.uploads.per_day = 2;
+    plan.settings.http.rate_per_minute = 600;
     let api = plan.serve(&test.url).await;
     let send = |text: &str| {
         let request = reqwest::Client::new().post(api.client.url("/documents")).bearer_auth(&api.client.token);

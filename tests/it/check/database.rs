@@ -98,7 +98,7 @@ async fn a_port_that_contradicts_the_poolers_mode_is_named() {
     // The name is Supabase's, the address this machine's: a transaction pooler on the port that stands for sessions.
     let url = format!(
         "postgres://{}:{password}@{host}:5432/{name}?hostaddr=127.0.0.77&sslmode=disable",
-        cluster().await.user()
+        embedded_postgres::USER
     );
     let checked = check(&Fleet::new(&url, &db.url), &["--only", "db.mode", "--strict"]);
     checked.requires("db.mode/port_contradicts");

@@ -1,6 +1,6 @@
 //! `app migrate --move-stamp` moves a database to another environment.
 
-use store::migrations::{MigrateError, get_environment_stamp, migrate_and_move_stamp};
+use store::migrations::{MigrateError, get_environment_stamp, migrate};
 use tokio::runtime::Handle;
 
 use crate::support::{
@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 async fn move_stamp(test: &TestDb, from: &str, to: &str) -> Result<(), MigrateError> {
-    migrate_and_move_stamp(&target(&test.url), &Handle::current(), from, to, "the test").await.map(drop)
+    migrate(&target(&test.url), &Handle::current(), to, Some(from), "the test").await.map(drop)
 }
 
 const MOVES: &str = "SELECT moved_from, moved_to, moved_by FROM upload_pipeline.environment_moves ORDER BY move_id";

@@ -22,7 +22,7 @@ async fn start() -> Cluster {
     let mut options = ClusterOptions::throwaway(folder);
     options.run_as = env.get("APP_DEV_PG_USER").cloned();
     let cluster = Cluster::start_or_adopt(find_binaries(&env).unwrap(), options).await.unwrap();
-    if !cluster.was_adopted() {
+    if !cluster.was_adopted {
         // Tells scripts/test what to stop.
         let cache = Path::new(CHECKOUT).join(".cache");
         fs::create_dir_all(&cache).unwrap();

@@ -129,7 +129,7 @@ async fn ensure_template() -> String {
         admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name}_new WITH (FORCE)")).await.unwrap();
         admin.batch_execute(&format!("CREATE DATABASE {name}_new")).await.unwrap();
         let url = cluster().await.url(&format!("{name}_new"));
-        migrations::migrate(&target(&url), &Handle::current(), "development", "test").await.unwrap();
+        migrations::migrate(&target(&url), &Handle::current(), "development", None, "test").await.unwrap();
         // Ends the migration's sessions, since RENAME fails while the database has any.
         admin
             .batch_execute(&format!(

@@ -39,7 +39,7 @@ impl PgBouncer {
 
     fn start_at(cluster: &Cluster, dbname: &str, address: &str, port: u16) -> Self {
         let folder = Scratch::new("pooler");
-        let run_as = cluster.run_as().map(str::to_owned);
+        let run_as = cluster.run_as.clone();
         configure(folder.path(), cluster, address, port);
         let url = cluster.url(dbname);
         let (credentials, _) = url.split_once('@').unwrap();
@@ -91,13 +91,13 @@ fn configure(folder: &Path, cluster: &Cluster, address: &str, port: u16) {
         cluster.port(),
         folder.display(),
         folder.join("users.txt").display(),
-        cluster.user(),
+        embedded_postgres::USER,
     );
     fs::create_dir(folder).unwrap();
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
     fs::write(folder.join("pgbouncer.ini"), settings).unwrap();
     // The password is in plain text, since the pooler also needs it to log in to the server.
-    fs::write(folder.join("users.txt"), format!("\"{}\" \"{}\"\n", cluster.user(), cluster.password())).unwrap();
+    fs::write(folder.join("users.txt"), format!("\"{}\" \"{}\"\n", embedded_postgres::USER, cluster.password)).unwrap();
     let owner = fs::metadata(cluster.folder().join("cluster")).unwrap();
     for path in [folder.to_owned(), folder.join("pgbouncer.ini"), folder.join("users.txt")] {
         chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();

@@ -1,10 +1,10 @@
 //! The API in the test's own process, with settings that have no variable, such as short timeouts, and with several
 //! instances on one database.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use api::{ApiSettings, ApiState, AuthSettings, Bounds, SecretBytes, UploadLimits, serve};
-use config::StorageLocation;
+use api::{ApiSettings, ApiState, serve};
+use config::{Config, Role, Sources, StorageLocation};
 use domain::build_info::BuildInfo;
 use embedder::{LocalModel, LocalModelOptions};
 use pg::{Db, PoolOptions};
@@ -36,25 +36,22 @@ pub struct Served {
 impl Plan {
     /// An API that accepts the tokens of [`token`] and has no rate limits.
     pub fn new() -> Self {
-        let auth = AuthSettings {
-            hs256_secret: Some(SecretBytes::new(SECRET.as_bytes())),
-            ..AuthSettings::keys_only("authenticated")
-        };
-        let settings = ApiSettings {
-            streams: api::StreamLimits::default(),
-            environment: "development".to_owned(),
-            auth,
-            uploads: UploadLimits { uploads_per_day: 0, ..UploadLimits::default() },
-            signing_secret: SecretBytes::new(*b"a secret for signed URLs of tests"),
-            webhooks: None,
-            public_base_url: None,
-            cors_origins: Vec::new(),
-            json_body_bytes: 1 << 20,
-            text_body_bytes: 1 << 20,
-            threads: 1,
-            shutdown_grace: Duration::from_secs(1),
-            bounds: Bounds { requests_per_minute: 0, failures_per_minute: 0, trusted_proxies: 0, ..Bounds::default() },
-        };
+        let variables = [
+            ("ENVIRONMENT", "development"),
+            ("SUPABASE_JWT_SECRET", SECRET),
+            ("STORAGE_SIGNING_SECRET", "a secret for signed URLs of tests"),
+            ("API_THREADS", "1"),
+            ("API_GRACE", "1"),
+            ("API_BODY_LIMIT", "1 MiB"),
+            ("API_RATE_PER_MINUTE", "0"),
+            ("API_RETRIES_PER_MINUTE", "0"),
+            ("API_LOGIN_FAILURES_PER_MINUTE", "0"),
+            ("API_TRUSTED_PROXIES", "0"),
+            ("UPLOAD_MAX_BYTES", "1 MiB"),
+            ("UPLOADS_PER_DAY", "0"),
+        ];
+        let (config, _faults) = Config::load_lenient(Role::Api, &Sources::of(variables));
+        let settings = ApiSettings::new(&config).unwrap();
         Self { settings, jwks: None }
     }
 

@@ -45,7 +45,7 @@ impl Stack {
 
     /// The database URL through a proxy, for the fleet.
     pub fn url_through(&self, proxy: &Proxy) -> String {
-        let (user, password) = (self.cluster.user(), self.cluster.password());
+        let (user, password) = (embedded_postgres::USER, &self.cluster.password);
         format!("postgresql://{user}:{password}@127.0.0.1:{}/{DATABASE}", proxy.port())
     }
 

@@ -9,9 +9,10 @@ mod token;
 
 use actix_web::{HttpMessage, HttpRequest, body::MessageBody, dev::ServiceRequest, middleware::Next, web};
 
+#[cfg(test)]
+pub use self::key::READING_POSTS;
 use self::{bearer::bearer, key::caller_of_key, token::caller_of_token};
 pub use self::{
-    key::READING_POSTS,
     key_cache::KeyCache,
     token::{TokenError, issue_token},
 };
@@ -24,12 +25,9 @@ use crate::{
 /// Lets a request through to the private routes when its caller is known, may do what it asks, and asks no more often
 /// than it may.
 pub async fn authenticate(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> MiddlewareResult {
-    let state = request.app_data::<web::Data<ApiState>>().cloned();
+    let state = ApiState::of(request.request())?;
     let guard = request.app_data::<web::Data<Guard>>().cloned();
-    let (Some(state), Some(guard)) = (state, guard) else {
-        let error = ApiError::internal("the application has no state");
-        return Ok(request.error_response(error).map_into_boxed_body());
-    };
+    let guard = guard.ok_or_else(|| ApiError::internal("the application has no guard"))?;
     let admitted = match identify_caller(&state, &guard, request.request()).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);

@@ -7,7 +7,7 @@ use sha2::Sha256;
 use time::OffsetDateTime;
 use utoipa::IntoParams;
 
-use crate::settings::SecretBytes;
+use config::Secret;
 use domain::{UploadId, UserId};
 
 /// What the query string of a signed URL holds.
@@ -32,14 +32,19 @@ pub enum Refusal {
 }
 
 /// Whether the secret can be used is known at once: HMAC takes keys of any length.
-fn mac(secret: &SecretBytes, upload: UploadId, user: UserId, expires: i64) -> Option<Hmac<Sha256>> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose()).ok()?;
+fn mac(secret: &Secret<String>, upload: UploadId, user: UserId, expires: i64) -> Option<Hmac<Sha256>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).ok()?;
     mac.update(format!("PUT\n{upload}\n{user}\n{expires}").as_bytes());
     Some(mac)
 }
 
 /// The query of a URL with which a client may PUT this one upload until then.
-pub fn sign(secret: &SecretBytes, upload: UploadId, user: UserId, expires_at: OffsetDateTime) -> Option<SignedQuery> {
+pub fn sign(
+    secret: &Secret<String>,
+    upload: UploadId,
+    user: UserId,
+    expires_at: OffsetDateTime,
+) -> Option<SignedQuery> {
     let expires = expires_at.unix_timestamp();
     let signature = URL_SAFE_NO_PAD.encode(mac(secret, upload, user, expires)?.finalize().into_bytes());
     Some(SignedQuery { expires, signature })
@@ -47,7 +52,7 @@ pub fn sign(secret: &SecretBytes, upload: UploadId, user: UserId, expires_at: Of
 
 /// Checks a signed URL, in constant time, and only then its expiry.
 pub fn verify(
-    secret: &SecretBytes,
+    secret: &Secret<String>,
     upload: UploadId,
     user: UserId,
     query: &SignedQuery,
@@ -72,7 +77,7 @@ mod tests {
     #[test]
     fn a_signed_url_counts_until_it_expires() {
         let (upload, user) = ids();
-        let (secret, now) = (SecretBytes::new(*b"s"), OffsetDateTime::now_utc());
+        let (secret, now) = (Secret::new("s".to_owned()), OffsetDateTime::now_utc());
         let query = sign(&secret, upload, user, now + Duration::minutes(5)).unwrap();
         assert_eq!(verify(&secret, upload, user, &query, now), Ok(()));
         assert_eq!(verify(&secret, upload, user, &query, now + Duration::minutes(6)), Err(Refusal::Expired));
@@ -81,7 +86,7 @@ mod tests {
     #[test]
     fn whatever_is_changed_makes_it_invalid() {
         let (upload, user) = ids();
-        let (secret, now) = (SecretBytes::new(*b"s"), OffsetDateTime::now_utc());
+        let (secret, now) = (Secret::new("s".to_owned()), OffsetDateTime::now_utc());
         let query = sign(&secret, upload, user, now).unwrap();
         let later = SignedQuery { expires: query.expires + 3600, ..query.clone() };
         let mut tampered = query.clone();
@@ -94,6 +99,6 @@ mod tests {
         let other = UploadId(Uuid::from_u128(9));
         assert_eq!(verify(&secret, other, user, &query, now), Err(Refusal::Invalid));
         assert_eq!(verify(&secret, upload, UserId(other.0), &query, now), Err(Refusal::Invalid));
-        assert_eq!(verify(&SecretBytes::new(*b"t"), upload, user, &query, now), Err(Refusal::Invalid));
+        assert_eq!(verify(&Secret::new("t".to_owned()), upload, user, &query, now), Err(Refusal::Invalid));
     }
 }

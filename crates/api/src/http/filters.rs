@@ -1,13 +1,15 @@
 //! The query strings of lists. A parameter that a list does not know is refused, so that a misspelt one is not taken
 //! for none.
 
+use std::{fmt::Display, str::FromStr};
+
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::http::{ApiError, ListId};
-use domain::{Code, DocumentId, State, Status, ports::FileKind};
+use domain::{Code, DocumentId, ports::FileKind};
 use messages::{KindName, StateName, StatusName};
 use store::{documents::DocumentFilter, jobs::JobFilter};
 
@@ -77,18 +79,13 @@ impl JobsQuery {
     /// What is asked for, and the list that its cursors belong to.
     pub fn filter(&self) -> Result<(JobFilter, ListId), ApiError> {
         let parsed = JobFilter {
-            state: self.state.as_deref().map(state).transpose()?,
-            status: self.status.as_deref().map(status).transpose()?,
+            state: self.state.as_deref().map(|name| named(name, Code::StateInvalid)).transpose()?,
+            status: self.status.as_deref().map(|name| named(name, Code::StatusInvalid)).transpose()?,
             document: self.document_id.as_deref().map(document).transpose()?,
             created_after: self.created_after.as_deref().map(moment).transpose()?,
             created_before: self.created_before.as_deref().map(moment).transpose()?,
         };
-        let list = ListId::new("jobs")
-            .with("state", parsed.state)
-            .with("status", parsed.status)
-            .with("document_id", parsed.document)
-            .with("created_after", parsed.created_after.map(OffsetDateTime::unix_timestamp_nanos))
-            .with("created_before", parsed.created_before.map(OffsetDateTime::unix_timestamp_nanos));
+        let list = ListId::new("jobs").with("filter", &parsed);
         Ok((parsed, list))
     }
 }
@@ -97,24 +94,21 @@ impl DocumentsQuery {
     /// What is asked for, and the list that its cursors belong to.
     pub fn filter(&self) -> Result<(DocumentFilter, ListId), ApiError> {
         let parsed = DocumentFilter {
-            processing_status: self.processing_status.as_deref().map(status).transpose()?,
+            processing_status: self
+                .processing_status
+                .as_deref()
+                .map(|name| named(name, Code::StatusInvalid))
+                .transpose()?,
             kind: self.kind.as_deref().map(kind).transpose()?,
             filename: self.filename.as_deref().map(piece).transpose()?,
         };
-        let list = ListId::new("documents")
-            .with("processing_status", parsed.processing_status)
-            .with("kind", parsed.kind.as_deref())
-            .with("filename", parsed.filename.as_deref());
+        let list = ListId::new("documents").with("filter", &parsed);
         Ok((parsed, list))
     }
 }
 
-fn state(name: &str) -> Result<State, ApiError> {
-    name.parse().map_err(|error| ApiError::new(Code::StateInvalid, format!("{error}.")))
-}
-
-fn status(name: &str) -> Result<Status, ApiError> {
-    name.parse().map_err(|error| ApiError::new(Code::StatusInvalid, format!("{error}.")))
+fn named<T: FromStr<Err: Display>>(name: &str, code: Code) -> Result<T, ApiError> {
+    name.parse().map_err(|error| ApiError::new(code, format!("{error}.")))
 }
 
 fn document(text: &str) -> Result<DocumentId, ApiError> {
@@ -151,6 +145,7 @@ fn piece(text: &str) -> Result<String, ApiError> {
 mod tests {
     use super::*;
     use actix_web::web::Query;
+    use domain::{State, Status};
 
     fn jobs(query: &str) -> Result<JobFilter, Code> {
         let query = Query::<JobsQuery>::from_query(query).map_err(|_unknown| Code::QueryInvalid)?;

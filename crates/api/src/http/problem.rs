@@ -31,9 +31,8 @@ pub struct ApiError(Box<Inner>);
 struct Inner {
     status: StatusCode,
     code: Code,
-    detail: String,
-    job_id: Option<Uuid>,
-    document_id: Option<Uuid>,
+    /// The body, but for the request's id.
+    problem: Problem,
     retry_after: Option<Duration>,
     allow: Option<String>,
     /// For the log only.
@@ -54,16 +53,17 @@ impl ApiError {
 
     /// A problem with another of the code's statuses.
     pub fn with_status(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
-        Self(Box::new(Inner {
-            status,
-            code,
+        let problem = Problem {
+            kind: "about:blank".to_owned(),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            code: code.as_str().to_owned(),
             detail: bounded(detail.into()),
             job_id: None,
             document_id: None,
-            retry_after: None,
-            allow: None,
-            cause: None,
-        }))
+            request_id: None,
+        };
+        Self(Box::new(Inner { status, code, problem, retry_after: None, allow: None, cause: None }))
     }
 
     /// 503: the schema is missing, or older than this build.
@@ -83,8 +83,7 @@ impl ApiError {
 
     /// Names the job and the document in the way.
     pub fn about(mut self, job_id: Option<Uuid>, document_id: Option<Uuid>) -> Self {
-        self.0.job_id = job_id;
-        self.0.document_id = document_id;
+        (self.0.problem.job_id, self.0.problem.document_id) = (job_id, document_id);
         self
     }
 
@@ -112,16 +111,7 @@ impl ApiError {
 
     /// The body.
     pub fn problem(&self, request_id: Option<Uuid>) -> Problem {
-        Problem {
-            kind: "about:blank".to_owned(),
-            title: self.0.status.canonical_reason().unwrap_or("Error").to_owned(),
-            status: self.0.status.as_u16(),
-            code: self.0.code.as_str().to_owned(),
-            detail: self.0.detail.clone(),
-            job_id: self.0.job_id,
-            document_id: self.0.document_id,
-            request_id,
-        }
+        Problem { request_id, ..self.0.problem.clone() }
     }
 
     /// The answer.
@@ -183,7 +173,7 @@ fn bounded(mut detail: String) -> String {
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.code, self.0.detail)
+        write!(f, "{}: {}", self.0.code, self.0.problem.detail)
     }
 }
 
@@ -233,11 +223,15 @@ impl ApiError {
     }
 }
 
-/// A body that broke off or grew too large.
-pub fn from_payload_error(error: &PayloadError) -> ApiError {
-    match error {
-        PayloadError::Overflow => ApiError::new(Code::BodyTooLarge, "The body is larger than this route takes."),
-        other => ApiError::new(Code::BodyIncomplete, format!("The body did not arrive whole: {other}. Send it again.")),
+impl From<&PayloadError> for ApiError {
+    fn from(error: &PayloadError) -> Self {
+        Self::new(Code::BodyIncomplete, format!("The body did not arrive whole: {error}. Send it again."))
+    }
+}
+
+impl From<PayloadError> for ApiError {
+    fn from(error: PayloadError) -> Self {
+        Self::from(&error)
     }
 }
 

@@ -1,19 +1,20 @@
 //! What a client may say about a file.
 
-use crate::{http::ApiError, settings::UploadLimits};
+use crate::http::ApiError;
+use config::Uploads;
 use domain::Code;
 use messages::UploadRequest;
 
 /// A file name that may be kept: never a path, only a label.
-pub fn filename(name: &str, limits: UploadLimits) -> Result<String, ApiError> {
+pub fn filename(name: &str, limits: &Uploads) -> Result<String, ApiError> {
     let name = name.trim();
     if name.is_empty() {
         return Err(ApiError::of(Code::FilenameEmpty));
     }
-    if limits.filename_chars > 0 && name.chars().count() > limits.filename_chars {
+    if limits.max_filename_chars > 0 && name.chars().count() > limits.max_filename_chars {
         return Err(ApiError::new(
             Code::FilenameTooLong,
-            format!("The file name is longer than {} characters. Shorten it.", limits.filename_chars),
+            format!("The file name is longer than {} characters. Shorten it.", limits.max_filename_chars),
         ));
     }
     if name.chars().any(|c| c.is_control() || reorders(c)) {
@@ -42,7 +43,7 @@ pub fn mime(text: &str) -> Result<String, ApiError> {
 }
 
 /// 64 lower-case hex digits.
-pub fn sha256(text: &str) -> Result<String, ApiError> {
+fn sha256(text: &str) -> Result<String, ApiError> {
     if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         Ok(text.to_ascii_lowercase())
     } else {
@@ -50,26 +51,22 @@ pub fn sha256(text: &str) -> Result<String, ApiError> {
     }
 }
 
-/// A size that may be uploaded.
-pub fn size(bytes_len: u64, limits: UploadLimits) -> Result<i64, ApiError> {
+/// A size that may be uploaded, and that the database can hold.
+fn size(bytes_len: u64, limits: &Uploads) -> Result<u64, ApiError> {
+    let most = if limits.max_bytes > 0 { limits.max_bytes } else { u64::MAX }.min(i64::MAX.unsigned_abs());
     if bytes_len == 0 {
         return Err(ApiError::of(Code::FileEmpty));
     }
-    if limits.max_file_bytes > 0 && bytes_len > limits.max_file_bytes {
-        return Err(file_too_large(limits));
+    if bytes_len > most {
+        return Err(ApiError::new(
+            Code::FileTooLarge,
+            format!(
+                "The file is larger than {} MiB, the most that UPLOAD_MAX_BYTES allows here. Split it or make it smaller.",
+                mebibytes(most)
+            ),
+        ));
     }
-    i64::try_from(bytes_len).ok().ok_or_else(|| file_too_large(limits))
-}
-
-/// Names the limit.
-pub fn file_too_large(limits: UploadLimits) -> ApiError {
-    ApiError::new(
-        Code::FileTooLarge,
-        format!(
-            "The file is larger than {} MiB, the most that UPLOAD_MAX_BYTES allows here. Split it or make it smaller.",
-            mebibytes(limits.max_file_bytes)
-        ),
-    )
+    Ok(bytes_len)
 }
 
 /// `25`, or `0.5`: as short as it can be said.
@@ -80,32 +77,21 @@ fn mebibytes(bytes: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A checked [`UploadRequest`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Declared {
-    /// The label.
-    pub filename: String,
-    /// The media type.
-    pub mime: String,
-    /// The size in bytes.
-    pub bytes_len: i64,
-    /// The hash.
-    pub sha256: String,
-}
-
-/// Checks all fields; the first that is wrong is named.
-pub fn upload_request(request: &UploadRequest, limits: UploadLimits) -> Result<Declared, ApiError> {
-    Ok(Declared {
+/// Checks and normalises all fields; the first that is wrong is named.
+pub fn upload_request(request: &UploadRequest, limits: &Uploads) -> Result<UploadRequest, ApiError> {
+    Ok(UploadRequest {
         filename: filename(&request.filename, limits)?,
         mime: mime(&request.mime)?,
         bytes_len: size(request.bytes_len, limits)?,
         sha256: sha256(&request.sha256)?,
+        ocr: request.ocr,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::default_config;
 
     fn request() -> UploadRequest {
         UploadRequest {
@@ -119,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_good_request_is_normalised() {
-        let declared = upload_request(&request(), UploadLimits::default()).unwrap();
+        let declared = upload_request(&request(), &default_config().uploads).unwrap();
         assert_eq!(declared.filename, "Policy.pdf");
         assert_eq!(declared.mime, "application/pdf");
         assert_eq!(declared.sha256, "ab".repeat(32));
@@ -145,12 +131,12 @@ mod tests {
         for (code, spoil) in cases {
             let mut spoiled = request();
             spoil(&mut spoiled);
-            assert_eq!(upload_request(&spoiled, UploadLimits::default()).unwrap_err().code(), code);
+            assert_eq!(upload_request(&spoiled, &default_config().uploads).unwrap_err().code(), code);
         }
         let mut long = request();
         for fine in ["ü".repeat(120), "\u{5d7}\u{5d5}\u{5d6}\u{5d4}.pdf".to_owned(), "../../x".to_owned()] {
             long.filename = fine;
-            assert!(upload_request(&long, UploadLimits::default()).is_ok());
+            assert!(upload_request(&long, &default_config().uploads).is_ok());
         }
     }
 }

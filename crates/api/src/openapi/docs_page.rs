@@ -24,14 +24,8 @@ pub struct File {
     /// Below `/docs/`.
     pub name: &'static str,
     content_type: &'static str,
-    source: Source,
-}
-
-enum Source {
-    /// From Swagger UI's distribution.
-    Vendored,
-    /// Part of this crate.
-    Own(&'static str),
+    /// `None`: from Swagger UI's distribution.
+    own: Option<&'static str>,
 }
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -39,10 +33,10 @@ const STYLE: &str = "text/css; charset=utf-8";
 
 /// All files. The page does not need the others of Swagger UI's distribution.
 pub const FILES: [File; 4] = [
-    File { name: "swagger-ui.css", content_type: STYLE, source: Source::Vendored },
-    File { name: "swagger-ui-bundle.js", content_type: SCRIPT, source: Source::Vendored },
-    File { name: "start.css", content_type: STYLE, source: Source::Own(include_str!("docs_page/start.css")) },
-    File { name: "start.js", content_type: SCRIPT, source: Source::Own(include_str!("docs_page/start.js")) },
+    File { name: "swagger-ui.css", content_type: STYLE, own: None },
+    File { name: "swagger-ui-bundle.js", content_type: SCRIPT, own: None },
+    File { name: "start.css", content_type: STYLE, own: Some(include_str!("docs_page/start.css")) },
+    File { name: "start.js", content_type: SCRIPT, own: Some(include_str!("docs_page/start.js")) },
 ];
 
 /// The document with this deployment's limits in it, made once.
@@ -107,9 +101,9 @@ pub async fn docs() -> HttpResponse {
 )]
 pub async fn docs_file(name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let found = FILES.iter().find(|file| file.name == name.as_str()).ok_or_else(ApiError::route_not_found)?;
-    let bytes = match found.source {
-        Source::Own(text) => Bytes::from_static(text.as_bytes()),
-        Source::Vendored => vendored(found.name)?,
+    let bytes = match found.own {
+        Some(text) => Bytes::from_static(text.as_bytes()),
+        None => vendored(found.name)?,
     };
     Ok(file(found.content_type, bytes))
 }

@@ -1,14 +1,15 @@
-//! The whole document: base.json, every route of the table, what several routes share (shared.json), and each
+//! Makes docs/openapi.json: base.json, every route of the table, what several routes share (shared.json), and each
 //! operation's examples (examples.json).
 
 use actix_web::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    operation::{Completed, complete},
+    operation::{Draft, complete},
     route::{Access, Route},
+    served::fill_in,
 };
-use crate::UploadLimits;
+use config::Uploads;
 use domain::Code;
 
 /// What operations take from JSON files.
@@ -24,16 +25,15 @@ pub struct Written {
 /// # Errors
 ///
 /// None that occurs: tests parse the files.
-pub fn document(routes: &[Route], limits: &UploadLimits, version: &str) -> Result<Value, serde_json::Error> {
+pub fn document(routes: &[Route], limits: &Uploads, version: &str) -> Result<Value, serde_json::Error> {
     let mut document: Value = serde_json::from_str(include_str!("base.json"))?;
     let written = Written {
         shared: serde_json::from_str(include_str!("shared.json"))?,
         examples: serde_json::from_str(include_str!("examples.json"))?,
     };
-    document["info"]["version"] = json!(version);
     for route in routes {
         for method in route.methods() {
-            let Completed { operation, schemas, refusals } = complete(route, &method, &written);
+            let Draft { operation, schemas, refusals, .. } = complete(route, &method, &written);
             let item = &mut document["paths"][&route.path];
             if let Some(servers) = servers_of(route.access) {
                 item["servers"] = servers;
@@ -48,7 +48,7 @@ pub fn document(routes: &[Route], limits: &UploadLimits, version: &str) -> Resul
             }
         }
     }
-    bound(&mut document["components"]["schemas"], limits);
+    fill_in(&mut document, limits, version);
     Ok(document)
 }
 
@@ -80,16 +80,4 @@ fn problem_example(status: u16, code: Code) -> Value {
         problem["document_id"] = json!("6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18");
     }
     json!({ "summary": code.as_str(), "value": problem })
-}
-
-/// Limits that are settings; 0 is no limit.
-fn bound(schemas: &mut Value, limits: &UploadLimits) {
-    if limits.filename_chars > 0 {
-        schemas["UploadRequest"]["properties"]["filename"]["maxLength"] = json!(limits.filename_chars);
-        // The server appends `.md` to a title that lacks it.
-        schemas["TextRequest"]["properties"]["title"]["maxLength"] = json!(limits.filename_chars.saturating_sub(3));
-    }
-    if limits.max_file_bytes > 0 {
-        schemas["UploadRequest"]["properties"]["bytes_len"]["maximum"] = json!(limits.max_file_bytes);
-    }
 }

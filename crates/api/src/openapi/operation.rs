@@ -9,11 +9,13 @@ use super::{
     document::Written,
     route::{Access, Route, Schemas},
 };
-use crate::guard::auth::READING_POSTS;
+use crate::guard::{auth::READING_POSTS, rates::is_retry};
 use domain::Code;
 
-/// A complete operation.
-pub struct Completed {
+/// An operation, as far as it is complete.
+pub struct Draft<'a> {
+    route: &'a Route,
+    written: &'a Written,
     /// The operation.
     pub operation: Value,
     /// Schemas that it refers to.
@@ -23,9 +25,9 @@ pub struct Completed {
 }
 
 /// The operation of `route` for one of its methods.
-pub fn complete(route: &Route, method: &Method, written: &Written) -> Completed {
+pub fn complete<'a>(route: &'a Route, method: &Method, written: &'a Written) -> Draft<'a> {
     let (operation, schemas) = route.described();
-    let mut draft = Draft { route, written, operation, refusals: BTreeSet::new() };
+    let mut draft = Draft { route, written, operation, schemas, refusals: BTreeSet::new() };
     draft.add_examples();
     draft.read_extensions();
     draft.add_parameter_codes();
@@ -37,21 +39,14 @@ pub fn complete(route: &Route, method: &Method, written: &Written) -> Completed 
     draft.add_parameter("X-Correlation-Id");
     draft.add_problems();
     draft.add_headers();
-    let Draft { mut operation, refusals, .. } = draft;
     if *method == Method::HEAD {
+        let operation = &mut draft.operation;
         operation["operationId"] = json!(format!("head_{}", text(&operation["operationId"])));
         for (_, answer) in fields_mut(&mut operation["responses"]) {
             answer.as_object_mut().map(|answer| answer.remove("content"));
         }
     }
-    Completed { operation, schemas, refusals }
-}
-
-struct Draft<'a> {
-    route: &'a Route,
-    written: &'a Written,
-    operation: Value,
-    refusals: BTreeSet<(u16, Code)>,
+    draft
 }
 
 impl Draft<'_> {
@@ -156,10 +151,15 @@ impl Draft<'_> {
         if matches!(self.route.method, Method::POST | Method::PUT) {
             self.refuse(&[Code::ContentEncodingInvalid, Code::ContentTypeInvalid]);
         }
-        let Some(body) = self.operation.get("requestBody") else { return };
-        let is_json = body["content"].get("application/json").is_some();
-        self.refuse(&[Code::BodyIncomplete, Code::BodyTooSlow, Code::BodyTooLarge]);
-        if is_json {
+        let Some(body) = self.operation.get("requestBody").cloned() else { return };
+        self.refuse(&[
+            Code::BodyIncomplete,
+            Code::BodyTooSlow,
+            Code::BodyTooLarge,
+            Code::BodiesPerUser,
+            Code::BodiesFull,
+        ]);
+        if body["content"].get("application/json").is_some() {
             self.refuse(&[Code::JsonInvalid]);
         }
     }
@@ -183,6 +183,9 @@ impl Draft<'_> {
             Code::RateLimited,
             Code::KeysUnavailable,
         ]);
+        if is_retry(&self.route.method, &self.route.path) {
+            self.refuse(&[Code::RetryRateLimited]);
+        }
         let only_reads = self.route.method == Method::GET || READING_POSTS.contains(&self.route.path.as_str());
         if !only_reads {
             self.refuse(&[Code::ScopeMissing]);
@@ -237,13 +240,10 @@ impl Draft<'_> {
 
     /// Adds the headers that every answer has.
     fn add_headers(&mut self) {
-        for name in ["X-Request-Id", "X-Correlation-Id"] {
+        let of_all = ["X-Request-Id", "X-Correlation-Id"];
+        let of_callers = ["RateLimit", "RateLimit-Policy"].into_iter().filter(|_| self.route.access == Access::Private);
+        for name in of_all.into_iter().chain(of_callers) {
             self.add_header(name, |_| true);
-        }
-        if self.route.access == Access::Private {
-            for name in ["RateLimit", "RateLimit-Policy"] {
-                self.add_header(name, |_| true);
-            }
         }
     }
 }

@@ -1,11 +1,15 @@
 //! A route, as the contract sees it.
 
 use actix_web::http::Method;
-use serde_json::{Value, json};
 use utoipa::{
     __dev::{SchemaReferences, Tags},
     Path,
-    openapi::{HttpMethod, RefOr, Schema},
+    openapi::HttpMethod,
+};
+#[cfg(test)]
+use {
+    serde_json::{Value, json},
+    utoipa::openapi::{RefOr, Schema},
 };
 
 /// Who may call.
@@ -27,6 +31,7 @@ pub trait Attribute: Path + for<'t> Tags<'t> + SchemaReferences {}
 impl<T: Path + for<'t> Tags<'t> + SchemaReferences> Attribute for T {}
 
 /// Named schemas that an operation refers to.
+#[cfg(test)]
 pub type Schemas = Vec<(String, RefOr<Schema>)>;
 
 /// One method of one path.
@@ -39,6 +44,7 @@ pub struct Route {
     pub access: Access,
     /// Whether it takes an `Idempotency-Key`.
     pub replayable: bool,
+    #[cfg(test)]
     described: fn() -> (Value, Schemas),
 }
 
@@ -52,10 +58,18 @@ impl Route {
             // The table has no other methods.
             _ => Method::GET,
         };
-        Self { path: A::path(), method, access, replayable: false, described: described::<A> }
+        Self {
+            path: A::path(),
+            method,
+            access,
+            replayable: false,
+            #[cfg(test)]
+            described: described::<A>,
+        }
     }
 
     /// What the attribute says.
+    #[cfg(test)]
     pub fn described(&self) -> (Value, Schemas) {
         (self.described)()
     }
@@ -67,6 +81,7 @@ impl Route {
     }
 }
 
+#[cfg(test)]
 fn described<A: Attribute>() -> (Value, Schemas) {
     let mut operation = json!(A::operation());
     operation["tags"] = json!(A::tags());

@@ -1,7 +1,7 @@
 //! Many jobs at once: those that are named, or all that failed. A call takes a bounded batch; the client asks again
 //! until there is no more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use actix_web::HttpResponse;
 use uuid::Uuid;
@@ -26,18 +26,10 @@ enum Selection {
     Failed { code: Option<String>, status: Option<Status>, behind: Option<Uuid> },
 }
 
-/// What became of the batch.
-#[derive(Default)]
-struct Tally {
-    queued: u64,
-    skipped: Vec<SkippedJob>,
-}
-
-impl Tally {
-    /// Leaves a job out, with the code that asking for it alone would have given.
-    fn skip(&mut self, job_id: Uuid, code: Code) {
-        self.skipped.push(SkippedJob { job_id, code: code.as_str().to_owned() });
-    }
+/// Leaves a job out, with the code that asking for it alone would have given.
+fn skip(answer: &mut RetryManyAnswer, job_id: Uuid, code: Code) {
+    answer.skipped.push(SkippedJob { job_id, code: code.as_str().to_owned() });
+    *answer.reasons.entry(code.as_str().to_owned()).or_default() += 1;
 }
 
 /// Try many jobs again.
@@ -54,24 +46,19 @@ impl Tally {
 )]
 pub async fn retry_jobs(Call { state, caller, .. }: Call, Json(request): Json<RetryManyRequest>) -> HttpResult {
     let (from, dry_run) = (request.from.as_deref().map(parse_from).transpose()?, request.dry_run);
-    let (candidates, mut tally, next_cursor) = pick(&state, caller.user, selection(request)?, dry_run).await?;
+    let (candidates, mut answer) = pick(&state, caller.user, selection(request)?, dry_run).await?;
     for candidate in candidates {
         let job_id = candidate.job_id;
         let refused =
             if dry_run { obstacle(candidate, from) } else { redrive(&state, caller.user, job_id, from).await? };
         match refused {
-            Some(code) => tally.skip(job_id.0, code),
-            None => tally.queued += 1,
+            Some(code) => skip(&mut answer, job_id.0, code),
+            None => answer.queued += 1,
         }
     }
-    if tally.queued > 0 && !dry_run {
+    if answer.queued > 0 && !dry_run {
         state.notifier.poke();
     }
-    let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
-    for job in &tally.skipped {
-        *reasons.entry(job.code.clone()).or_default() += 1;
-    }
-    let answer = RetryManyAnswer { dry_run, queued: tally.queued, skipped: tally.skipped, reasons, next_cursor };
     Ok(HttpResponse::Ok().json(answer))
 }
 
@@ -113,34 +100,34 @@ fn could_be_a_code(text: &str) -> bool {
     (1..=100).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// The batch's jobs, those already left out, and where the next batch goes on.
+/// The batch's jobs, and the answer so far: those already left out, and where the next batch goes on.
 async fn pick(
     state: &ApiState,
     user: UserId,
     selection: Selection,
     dry_run: bool,
-) -> Result<(Vec<Candidate>, Tally, Option<Uuid>), ApiError> {
+) -> Result<(Vec<Candidate>, RetryManyAnswer), ApiError> {
     let conn = state.conn().await?;
-    let mut tally = Tally::default();
+    let mut answer = RetryManyAnswer { dry_run, ..RetryManyAnswer::default() };
     match selection {
         Selection::Named(ids) => {
             let found = list_candidates(&conn, user, &ids).await?;
             let known: BTreeSet<Uuid> = found.iter().map(|candidate| candidate.job_id.0).collect();
             for id in ids.into_iter().filter(|id| !known.contains(id)) {
-                tally.skip(id, Code::JobNotFound);
+                skip(&mut answer, id, Code::JobNotFound);
             }
-            Ok((found, tally, None))
+            Ok((found, answer))
         }
         Selection::Failed { code, status, behind } => {
             let batch = if dry_run { DRY_BATCH } else { BATCH };
             let filter = FailedFilter { code: code.as_deref(), status };
             let found = list_failed_jobs(&conn, user, filter, behind, i64::try_from(batch).unwrap_or(i64::MAX)).await?;
-            let next = found.last().filter(|_| found.len() == batch).map(|candidate| candidate.job_id.0);
+            answer.next_cursor = found.last().filter(|_| found.len() == batch).map(|candidate| candidate.job_id.0);
             let (superseded, wanted): (Vec<_>, Vec<_>) = found.into_iter().partition(|candidate| candidate.superseded);
             for candidate in superseded {
-                tally.skip(candidate.job_id.0, Code::JobSuperseded);
+                skip(&mut answer, candidate.job_id.0, Code::JobSuperseded);
             }
-            Ok((wanted, tally, next))
+            Ok((wanted, answer))
         }
     }
 }

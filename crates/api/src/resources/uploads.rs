@@ -17,8 +17,8 @@ use crate::{
         signing::{self, Refusal, SignedQuery},
     },
     http::{
-        ApiError, ApiState, Call, Expected, HttpResult, Json, KeyInHand, RequestIds, codes, contract, overtaken,
-        store_body, validate,
+        ApiError, ApiState, Call, Expected, HttpResult, Json, KeyInHand, RequestIds, begin_stream, codes, contract,
+        declared_length, overtaken, store_body, validate,
     },
     resources::jobs::job_path,
 };
@@ -43,15 +43,15 @@ fn storage_key(user: UserId, upload_id: UploadId) -> String {
 /// A new upload's row: its place in the store is made of ids only, and never changes.
 pub fn new_upload(state: &ApiState, user: UserId, filename: String, mime: String) -> NewUpload {
     let upload_id = UploadId::generate();
-    let limits = state.settings.uploads;
+    let limits = &state.settings.uploads;
     NewUpload {
         upload_id,
         user,
         storage_key: storage_key(user, upload_id),
         filename,
         mime,
-        expires_at: OffsetDateTime::now_utc() + limits.upload_expiry,
-        per_day: limits.uploads_per_day,
+        expires_at: OffsetDateTime::now_utc() + limits.expiry,
+        per_day: limits.per_day,
     }
 }
 
@@ -81,10 +81,10 @@ pub fn new_upload(state: &ApiState, user: UserId, filename: String, mime: String
     )
 )]
 pub async fn post_upload(Call { state, caller, request }: Call, body: Json<UploadRequest>) -> HttpResult {
-    let declared = validate::upload_request(&body, state.settings.uploads)?;
+    let declared = validate::upload_request(&body, &state.settings.uploads)?;
     let upload = new_upload(&state, caller.user, declared.filename, declared.mime);
     let content = Content {
-        bytes_len: declared.bytes_len,
+        bytes_len: i64::try_from(declared.bytes_len).unwrap_or(i64::MAX),
         sha256: declared.sha256,
         stored: false,
         ocr: body.ocr,
@@ -196,7 +196,7 @@ async fn signed_url(state: &ApiState, request: &HttpRequest, upload: Place) -> R
     }
     let query = signing::sign(&state.settings.signing_secret, upload.upload_id, upload.user, upload.expires_at)
         .ok_or_else(|| ApiError::internal("upload URLs cannot be signed"))?;
-    let base = match &state.settings.public_base_url {
+    let base = match &state.settings.http.public_url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
         None => {
             let connection = request.connection_info();
@@ -225,7 +225,6 @@ async fn signed_url(state: &ApiState, request: &HttpRequest, upload: Place) -> R
     extensions(
         ("x-codes" = json!(codes(&[
             Code::UploadUrlInvalid,
-            Code::UploadStalled,
             Code::UploadUrlExpired,
             Code::UploadNotWanted,
             Code::SizeMismatch,
@@ -250,6 +249,7 @@ pub async fn put_upload(
     RequestIds::join(&request, upload.correlation_id);
     let declared = upload.bytes_len.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
     refuse_wrong_length(&request, declared)?;
+    let _share = begin_stream(&state, Some(upload.user_id))?;
     if upload.stored {
         // The client did not hear the answer to its first try. A worker may be reading the object by now.
         drain(&mut body, declared).await;
@@ -284,8 +284,7 @@ async fn signed_upload(state: &ApiState, id: UploadId, query: &SignedQuery) -> R
 
 /// What the header says can be refused before the first byte.
 fn refuse_wrong_length(request: &HttpRequest, declared: u64) -> Result<(), ApiError> {
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    match length.and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok()) {
+    match declared_length(request) {
         Some(length) if length != declared => {
             let status =
                 if length > declared { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::UNPROCESSABLE_ENTITY };

@@ -1,4 +1,4 @@
-//! The one table of routes. From it come what the server answers and what the contract (`/openapi.json`) says, so that
+//! The one table of routes. From it come what the server answers and, by a test, what the contract (`/openapi.json`) says, so that
 //! neither has what the other lacks.
 //!
 //! What is `private` is behind [`authenticate`]; there is no other way to get a [`Caller`](crate::http::Caller).
@@ -14,12 +14,11 @@ use super::endpoint::{Endpoint, endpoint, resource};
 use crate::{
     guard::auth::authenticate,
     http::{ApiError, from_path_error, from_query_error},
-    openapi::{Access, Route, docs_page, document},
+    openapi::{Access, docs_page},
     ops::{health, metrics},
     page,
     resources::{documents, events, jobs, retry_jobs, search, uploads, webhook},
     server::body_head::check_body_head,
-    settings::UploadLimits,
 };
 use messages::BASE_PATH;
 
@@ -58,16 +57,6 @@ fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// The contract of every route, with these limits in it, as JSON.
-///
-/// # Errors
-///
-/// None that occurs: the document is strings, numbers and maps.
-pub fn document_json(limits: &UploadLimits, version: &str) -> Result<String, serde_json::Error> {
-    let routes: Vec<Route> = endpoints().into_iter().map(|endpoint| endpoint.route).collect();
-    Ok(serde_json::to_string_pretty(&document(&routes, limits, version)?)? + "\n")
-}
-
 /// Registers every route. Anything else is a 404 problem.
 pub fn configure(cfg: &mut ServiceConfig) {
     cfg.app_data(web::PathConfig::default().error_handler(from_path_error))
@@ -104,4 +93,29 @@ fn register(cfg: &mut ServiceConfig, access: Access) {
 
 async fn not_found() -> Result<HttpResponse, ApiError> {
     Err(ApiError::route_not_found())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, path::Path};
+
+    use super::endpoints;
+    use crate::openapi::{document, document_json};
+
+    /// The file is committed so that a change of the contract shows in reviews, and served.
+    #[test]
+    fn docs_openapi_json_is_the_contract_of_the_routes() {
+        let limits = config::Config::load_lenient(config::Role::Api, &config::Sources::default()).0.uploads;
+        let routes: Vec<_> = endpoints().into_iter().map(|endpoint| endpoint.route).collect();
+        let made = document(&routes, &limits, env!("CARGO_PKG_VERSION")).unwrap();
+        let text = serde_json::to_string_pretty(&made).unwrap() + "\n";
+        if env::var_os("UPDATE_DOCS").is_some() {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
+            return fs::write(file, text).unwrap();
+        }
+        assert!(
+            document_json(&limits, env!("CARGO_PKG_VERSION")).unwrap() == text,
+            "docs/openapi.json is out of date: run this test once with UPDATE_DOCS=1 and read the diff"
+        );
+    }
 }

@@ -19,57 +19,45 @@ use actix_web::{
     error::PayloadError,
     http::Method,
     middleware::Next,
-    web,
 };
 use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::Sleep;
 
-use crate::{
-    http::{ApiError, ApiState, MiddlewareResult},
-    settings::Bounds,
-};
+use crate::http::{ApiError, ApiState, MiddlewareResult};
+use config::Http;
 use domain::Code;
 
 /// Ends a request whose body comes too slowly.
 pub async fn end_slow_body(mut request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> MiddlewareResult {
-    let bounds = request.app_data::<web::Data<ApiState>>().map(|state| state.settings.bounds);
-    let given_up = match bounds {
-        Some(bounds) if bounds.body_bytes_per_second > 0 && may_have_body(&request) => {
-            let given_up = Rc::new(Cell::new(false));
-            let timed = TimedBody::new(request.take_payload(), &bounds, Rc::clone(&given_up));
-            request.set_payload(Payload::Stream { payload: Box::pin(timed) });
-            Some((given_up, bounds))
-        }
-        Some(_) | None => None,
-    };
-    let response = next.call(request).await?.map_into_boxed_body();
-    match given_up {
-        // Several files of which some were taken: the client must hear of those.
-        Some((given_up, bounds)) if given_up.get() && !response.status().is_success() => {
-            let (request, _half_an_answer) = response.into_parts();
-            Ok(ServiceResponse::from_err(too_slow(&bounds), request))
-        }
-        Some(_) | None => Ok(response),
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok(next.call(request).await?.map_into_boxed_body());
     }
+    let state = ApiState::of(request.request())?;
+    let given_up = Rc::new(Cell::new(false));
+    let timed = TimedBody::new(request.take_payload(), &state.settings.http, Rc::clone(&given_up));
+    request.set_payload(Payload::Stream { payload: Box::pin(timed) });
+    let response = next.call(request).await?.map_into_boxed_body();
+    // Of several files some may be taken: the client must hear of those.
+    if given_up.get() && !response.status().is_success() {
+        let (request, _half_an_answer) = response.into_parts();
+        return Ok(ServiceResponse::from_err(too_slow(&state.settings.http), request));
+    }
+    Ok(response)
 }
 
-fn may_have_body(request: &ServiceRequest) -> bool {
-    !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
-}
-
-fn too_slow(bounds: &Bounds) -> ApiError {
-    ApiError::new(
-        Code::BodyTooSlow,
-        format!(
-            "The body came more slowly than {} bytes a second (API_BODY_MIN_RATE) for longer than {} s (API_BODY_GRACE). Send it again over a better connection.",
-            bounds.body_bytes_per_second,
-            bounds.body_grace.as_secs_f64()
+fn too_slow(bounds: &Http) -> ApiError {
+    let (grace, what) = (bounds.body_grace.as_secs_f64(), "Send it again over a better connection.");
+    let detail = match bounds.body_min_rate {
+        0 => format!("No byte of the body came for {grace} s (API_BODY_GRACE). {what}"),
+        rate => format!(
+            "The body came more slowly than {rate} bytes a second (API_BODY_MIN_RATE) for longer than {grace} s (API_BODY_GRACE). {what}"
         ),
-    )
+    };
+    ApiError::new(Code::BodyTooSlow, detail)
 }
 
-/// A body with a budget of time to wait for it, which grows with what has come.
+/// A body with a budget of time to wait for it, which grows with what has come; without a rate, each piece has all of it.
 struct TimedBody {
     inner: Payload,
     grace: Duration,
@@ -81,15 +69,15 @@ struct TimedBody {
 }
 
 impl TimedBody {
-    fn new(inner: Payload, bounds: &Bounds, given_up: Rc<Cell<bool>>) -> Self {
-        let (grace, bytes_per_second) = (bounds.body_grace, bounds.body_bytes_per_second);
+    fn new(inner: Payload, bounds: &Http, given_up: Rc<Cell<bool>>) -> Self {
+        let (grace, bytes_per_second) = (bounds.body_grace, bounds.body_min_rate);
         Self { inner, grace, bytes_per_second, received: 0, waited: Duration::ZERO, waiting: None, given_up }
     }
 
     /// How long it may still keep us waiting.
     fn left(&self) -> Duration {
-        let earned = Duration::from_millis(self.received.saturating_mul(1000) / self.bytes_per_second);
-        (self.grace + earned).saturating_sub(self.waited)
+        let earned = self.received.saturating_mul(1000).checked_div(self.bytes_per_second);
+        (self.grace + Duration::from_millis(earned.unwrap_or_default())).saturating_sub(self.waited)
     }
 
     fn give_up(&self) -> PayloadError {
@@ -107,7 +95,9 @@ impl Stream for TimedBody {
         }
         match Pin::new(&mut self.inner).poll_next(cx) {
             Poll::Ready(item) => {
-                if let Some((since, _timer)) = self.waiting.take() {
+                if let Some((since, _timer)) = self.waiting.take()
+                    && self.bytes_per_second > 0
+                {
                     self.waited += since.elapsed();
                 }
                 if let Some(Ok(data)) = &item {
@@ -133,10 +123,11 @@ mod tests {
     use futures_util::{StreamExt, stream};
 
     use super::*;
+    use crate::settings::default_config;
 
     fn timed(pieces: Vec<&'static str>, grace: Duration) -> TimedBody {
         let first = stream::iter(pieces).map(|piece| Ok(Bytes::from(piece)));
-        let bounds = Bounds { body_grace: grace, body_bytes_per_second: 10, ..Bounds::default() };
+        let bounds = Http { body_grace: grace, body_min_rate: 10, ..default_config().http };
         let payload: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> =
             Box::pin(first.chain(stream::pending()));
         TimedBody::new(Payload::Stream { payload }, &bounds, Rc::default())

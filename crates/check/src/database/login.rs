@@ -4,32 +4,33 @@ use super::{
     super::check::{Cause, Context, Outcome, UrlPath, declare},
     network::PROTOCOL,
 };
+use domain::Code;
 use pg::{
-    connect_error::{ConnectCause, classify},
+    connect_error::classify,
     url::{DatabaseUrl, TlsMode},
 };
 
 declare! {
     ENCRYPTION = each_url("net.tls", "the connection is encrypted as the URL requires.", encryption).needs(&[&PROTOCOL]);
-    TLS_REQUIRED = connection("required", ConnectCause::TlsRequired);
-    TLS_UNSUPPORTED = connection("unsupported", ConnectCause::TlsUnsupported);
+    TLS_REQUIRED = connection("required", Code::TlsRequired);
+    TLS_UNSUPPORTED = connection("unsupported", Code::TlsUnsupported);
     TLS_UNTRUSTED = error("untrusted",
         "The server's certificate was signed by an authority that is not trusted here, or the file of authorities cannot be used.",
         "Name a readable file with the authority's certificate in DATABASE_CA_FILE or sslrootcert.");
-    TLS_NAME = connection("name_mismatch", ConnectCause::TlsNameMismatch);
-    TLS_EXPIRED = connection("expired", ConnectCause::TlsExpired);
-    TLS_FAILED = connection("failed", ConnectCause::TlsFailed);
+    TLS_NAME = connection("name_mismatch", Code::TlsNameMismatch);
+    TLS_EXPIRED = connection("expired", Code::TlsExpired);
+    TLS_FAILED = connection("failed", Code::TlsFailed);
 }
 
 declare! {
     LOGIN = each_url("db.login", "the login works.", login).needs(&[&ENCRYPTION]);
-    WRONG_PASSWORD = connection("wrong_password", ConnectCause::AuthFailed);
-    ROLE_MISSING = connection("role_missing", ConnectCause::RoleMissing);
-    DATABASE_MISSING = connection("database_missing", ConnectCause::DatabaseMissing);
-    ACCESS_REFUSED = connection("access_refused", ConnectCause::AccessRefused);
-    TENANT_UNKNOWN = connection("tenant_unknown", ConnectCause::PoolerTenantUnknown);
-    TOO_MANY = connection("too_many_connections", ConnectCause::TooManyConnections).may_pass();
-    NOT_READY = connection("not_ready", ConnectCause::NotReady).may_pass();
+    WRONG_PASSWORD = connection("wrong_password", Code::AuthFailed);
+    ROLE_MISSING = connection("role_missing", Code::RoleMissing);
+    DATABASE_MISSING = connection("database_missing", Code::DatabaseMissing);
+    ACCESS_REFUSED = connection("access_refused", Code::AccessRefused);
+    TENANT_UNKNOWN = connection("tenant_unknown", Code::PoolerTenantUnknown);
+    TOO_MANY = connection("too_many_connections", Code::TooManyConnections).may_pass();
+    NOT_READY = connection("not_ready", Code::NotReady).may_pass();
     NO_LOGIN = error("failed", "The login did not succeed, for another reason.").may_pass();
 }
 
@@ -39,7 +40,7 @@ async fn encryption(context: &Context<'_>, path: &UrlPath<'_>) -> Outcome {
     let target = context.target(url).map_err(|problem| TLS_UNTRUSTED.seen(problem))?;
     let problem = target.connect(&context.setup.runtime).await.err().map(|error| classify(&error, url));
     if let Some(problem) = &problem {
-        let cause = cause_of(problem.cause);
+        let cause = cause_of(problem.code);
         if ENCRYPTION.causes.iter().any(|of_tls| std::ptr::eq(*of_tls, cause)) {
             return Err(cause.seen(&problem.what).fix(&problem.fix));
         }
@@ -51,27 +52,27 @@ async fn encryption(context: &Context<'_>, path: &UrlPath<'_>) -> Outcome {
 async fn login(_context: &Context<'_>, path: &UrlPath<'_>) -> Outcome {
     let url = path.url()?;
     match path.login.get() {
-        Some(Some(problem)) => Err(cause_of(problem.cause).seen(&problem.what).fix(&problem.fix)),
+        Some(Some(problem)) => Err(cause_of(problem.code).seen(&problem.what).fix(&problem.fix)),
         _ => Ok(format!("logged in to {} as {}", url.database().unwrap_or("?"), url.user().unwrap_or("?"))),
     }
 }
 
-fn cause_of(cause: ConnectCause) -> &'static Cause {
-    match cause {
-        ConnectCause::TlsRequired => &TLS_REQUIRED,
-        ConnectCause::TlsUnsupported => &TLS_UNSUPPORTED,
-        ConnectCause::TlsUntrusted => &TLS_UNTRUSTED,
-        ConnectCause::TlsNameMismatch => &TLS_NAME,
-        ConnectCause::TlsExpired => &TLS_EXPIRED,
-        ConnectCause::TlsFailed => &TLS_FAILED,
-        ConnectCause::AuthFailed => &WRONG_PASSWORD,
-        ConnectCause::RoleMissing => &ROLE_MISSING,
-        ConnectCause::AccessRefused => &ACCESS_REFUSED,
-        ConnectCause::DatabaseMissing => &DATABASE_MISSING,
-        ConnectCause::TooManyConnections => &TOO_MANY,
-        ConnectCause::PoolerTenantUnknown => &TENANT_UNKNOWN,
-        ConnectCause::NotReady => &NOT_READY,
-        ConnectCause::Unreachable | ConnectCause::Dns | ConnectCause::Ipv6Only | ConnectCause::Other => &NO_LOGIN,
+fn cause_of(code: Code) -> &'static Cause {
+    match code {
+        Code::TlsRequired => &TLS_REQUIRED,
+        Code::TlsUnsupported => &TLS_UNSUPPORTED,
+        Code::TlsUntrusted => &TLS_UNTRUSTED,
+        Code::TlsNameMismatch => &TLS_NAME,
+        Code::TlsExpired => &TLS_EXPIRED,
+        Code::TlsFailed => &TLS_FAILED,
+        Code::AuthFailed => &WRONG_PASSWORD,
+        Code::RoleMissing => &ROLE_MISSING,
+        Code::AccessRefused => &ACCESS_REFUSED,
+        Code::DatabaseMissing => &DATABASE_MISSING,
+        Code::TooManyConnections => &TOO_MANY,
+        Code::PoolerTenantUnknown => &TENANT_UNKNOWN,
+        Code::NotReady => &NOT_READY,
+        _ => &NO_LOGIN,
     }
 }
 

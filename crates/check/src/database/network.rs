@@ -16,19 +16,17 @@ use super::super::{
     check::{Context, Outcome, Problem, UrlPath, declare},
     configuration::SETTINGS,
 };
-use pg::{
-    connect_error::{ConnectCause, ipv4_advice},
-    url::DatabaseUrl,
-};
+use domain::Code;
+use pg::{connect_error::ipv4_advice, url::DatabaseUrl};
 
 declare! {
     NAME = each_url("net.dns", "the database's host name resolves.", resolve).after(&[&SETTINGS]);
-    NO_ADDRESS = connection("no_address", ConnectCause::Dns).may_pass();
+    NO_ADDRESS = connection("no_address", Code::Dns).may_pass();
 }
 
 declare! {
     FAMILY = each_url("net.family", "this machine has a route to one of its addresses.", find_route).needs(&[&NAME]);
-    IPV6_ONLY = connection("ipv6_only", ConnectCause::Ipv6Only);
+    IPV6_ONLY = connection("ipv6_only", Code::Ipv6Only);
 }
 
 declare! {

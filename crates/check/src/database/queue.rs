@@ -4,10 +4,10 @@ use super::{
     super::check::{Context, Outcome, declare},
     environment::DATABASE_READY,
 };
-use pg::DbError;
+use pg::{DbError, SqlState};
 use store::{
     gauges::{count_overdue_leases, get_gauges},
-    trial::{LIST_BLOCKERS, Trip, list_accepted_nonsense, run_queue_trip},
+    trial::{LIST_BLOCKERS, TripStep, list_accepted_nonsense, run_queue_trip},
 };
 
 /// A warning above this number of waiting jobs, as in the alert of the replaced system.
@@ -48,11 +48,13 @@ declare! {
 }
 
 async fn round_trip(context: &Context<'_>) -> Outcome {
-    let (cause, step, error) = match run_queue_trip(context.db()?).await {
-        Ok(Trip::Done) => return Ok("inserted, claimed, completed, rolled back".to_owned()),
-        Ok(Trip::Refused(error)) | Err(error) => (&ENQUEUE_REFUSED, "the INSERT was refused", Some(error)),
-        Ok(Trip::NotClaimed(error)) => (&NOT_CLAIMED, "the claim did not return the job", error),
-        Ok(Trip::NotCompleted(error)) => (&NOT_COMPLETED, "the job could not be completed", error),
+    let Err((step, error)) = run_queue_trip(context.db()?).await else {
+        return Ok("inserted, claimed, completed, rolled back".to_owned());
+    };
+    let (cause, step) = match step {
+        TripStep::Insert => (&ENQUEUE_REFUSED, "the INSERT was refused"),
+        TripStep::Claim => (&NOT_CLAIMED, "the claim did not return the job"),
+        TripStep::Complete => (&NOT_COMPLETED, "the job could not be completed"),
     };
     Err(match error {
         None => cause.seen(step),
@@ -63,9 +65,9 @@ async fn round_trip(context: &Context<'_>) -> Outcome {
     })
 }
 
-/// Whether the statement waited too long, for a lock (lock_not_available) or in all (query_canceled).
+/// Whether the statement waited too long, for a lock or in all.
 fn timed_out(error: &DbError) -> bool {
-    error.sqlstate().is_some_and(|state| matches!(state.code(), "55P03" | "57014"))
+    error.sqlstate().is_some_and(|state| [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED].contains(state))
 }
 
 async fn refusal(context: &Context<'_>) -> Outcome {

@@ -59,11 +59,7 @@ pub(super) fn local_client() -> reqwest::Client {
 
 fn builder() -> reqwest::ClientBuilder {
     let agent = concat!("app-check/", env!("CARGO_PKG_VERSION"));
-    reqwest::Client::builder()
-        .connect_timeout(ANSWER_TIMEOUT)
-        .timeout(ANSWER_TIMEOUT)
-        .pool_max_idle_per_host(0)
-        .user_agent(agent)
+    reqwest::Client::builder().timeout(ANSWER_TIMEOUT).pool_max_idle_per_host(0).user_agent(agent)
 }
 
 /// Gets `url` with a new [`client`].

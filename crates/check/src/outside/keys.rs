@@ -5,7 +5,7 @@ use super::{
     http,
 };
 use config::Config;
-use domain::signing_keys::{KeySet, LeftOut, Unusable};
+use signing_keys::{KeySet, LeftOut, Unusable};
 
 declare! {
     KEYS = once("jwt.keys",

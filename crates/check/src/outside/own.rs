@@ -1,6 +1,6 @@
 //! `self.alive`: whether the process of this container is alive. It is the image's HEALTHCHECK.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::{
     super::check::{Context, Outcome, Problem, declare},
@@ -38,11 +38,7 @@ async fn worker_hosts(context: &Context<'_>) -> Result<Vec<String>, Problem> {
 }
 
 /// The address at which this machine reaches its own API.
-fn local_address(http: &Http) -> String {
-    let port = http.port;
-    match http.host.parse::<IpAddr>() {
-        Ok(IpAddr::V4(ip)) if !ip.is_unspecified() => format!("{ip}:{port}"),
-        Ok(IpAddr::V6(ip)) if !ip.is_unspecified() => format!("[{ip}]:{port}"),
-        _ => format!("127.0.0.1:{port}"),
-    }
+fn local_address(http: &Http) -> SocketAddr {
+    let ip = http.host.parse().ok().filter(|ip: &IpAddr| !ip.is_unspecified());
+    SocketAddr::new(ip.unwrap_or(Ipv4Addr::LOCALHOST.into()), http.port)
 }

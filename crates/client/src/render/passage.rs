@@ -27,25 +27,16 @@ pub fn passage(passage: &str, indent: &str, columns: usize, coloured: bool) -> S
 }
 
 fn wrap(passage: &str, columns: usize, coloured: bool) -> Vec<String> {
-    let safe = printable(passage);
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    let mut used = 0;
-    for word in safe.split_whitespace() {
-        let shown = if coloured { word.replace(MARK, "").width() } else { word.width() };
-        if used > 0 && used + 1 + shown > columns {
-            lines.push(std::mem::take(&mut line));
-            used = 0;
+    let width = |text: &str| if coloured { text.replace(MARK, "").width() } else { text.width() };
+    let mut lines: Vec<String> = Vec::new();
+    for word in printable(passage).split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
         }
-        if used > 0 {
-            line.push(' ');
-            used += 1;
-        }
-        line.push_str(word);
-        used += shown;
-    }
-    if !line.is_empty() {
-        lines.push(line);
     }
     lines
 }

@@ -9,7 +9,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
-use domain::{hex, ports::FileKind};
+use domain::{Code, Failure, hex, ports::FileKind};
 
 const READ_BUFFER_BYTES: usize = 256 * 1024;
 
@@ -30,10 +30,10 @@ pub(super) fn list(arguments: &[PathBuf]) -> Vec<Input> {
 }
 
 fn in_folder(folder: &Path) -> Vec<Input> {
-    let unreadable = |error: &io::Error| vec![Input::Unreadable(folder.to_owned(), describe(error))];
+    let refused = |error: &io::Error| vec![Input::Unreadable(folder.to_owned(), unreadable(error).message)];
     let entries = match std::fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
         Ok(entries) => entries,
-        Err(error) => return unreadable(&error),
+        Err(error) => return refused(&error),
     };
     let hidden = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     let mut files: Vec<_> =
@@ -45,13 +45,14 @@ fn in_folder(folder: &Path) -> Vec<Input> {
     files.into_iter().map(Input::File).collect()
 }
 
-/// Why a file cannot be read.
-pub(super) fn describe(error: &io::Error) -> String {
-    match error.kind() {
+/// The failure of a file that cannot be read.
+pub(super) fn unreadable(error: &io::Error) -> Failure {
+    let why = match error.kind() {
         io::ErrorKind::NotFound => "There is no such file.".to_owned(),
         io::ErrorKind::PermissionDenied => "You may not read this file.".to_owned(),
         kind => format!("The file couldn't be read: {kind}."),
-    }
+    };
+    Failure::new(Code::Unreadable, why)
 }
 
 /// The name that the server gets: the last part of the path.
@@ -70,9 +71,6 @@ pub(super) fn media_type(path: &Path) -> &'static str {
 
 /// The file's size in bytes and its SHA-256 as 64 hex digits.
 pub(super) async fn measure(path: &Path) -> io::Result<(u64, String)> {
-    if tokio::fs::metadata(path).await?.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
     let mut file = tokio::fs::File::open(path).await?;
     let mut bytes_len = 0;
     let mut sha256 = Sha256::new();
@@ -146,6 +144,9 @@ mod tests {
         let (bytes_len, sha256) = measure(&folder.0.join("b.pdf")).await.unwrap();
         assert_eq!(bytes_len, 3);
         assert_eq!(sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        assert_eq!(describe(&measure(Path::new("/nonexistent")).await.unwrap_err()), "There is no such file.");
+        assert_eq!(
+            unreadable(&measure(Path::new("/nonexistent")).await.unwrap_err()).message,
+            "There is no such file."
+        );
     }
 }

@@ -1,11 +1,6 @@
 //! Shows the progress of each file on stderr: a bar on a terminal, elsewhere one line per stage.
 
-use std::{
-    io::{IsTerminal, Write},
-    path::Path,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{io::Write, path::Path, time::Duration};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -13,56 +8,52 @@ use super::{files, report::FileReport};
 use domain::{State, Status, Step, printable};
 use messages::JobView;
 
-const NAME_COLUMNS: usize = 24;
+const TOTAL: &str = "{pos} of {len} {msg}, {elapsed}";
+const FILE: &str = "{spinner} {prefix:24!} {bar:16} {percent:>3} %  {wide_msg}";
 const TICK: Duration = Duration::from_millis(120);
 /// A bar's length: tenths of a percent.
 const BAR_LENGTH: u64 = 1000;
 
 /// The progress of all files.
 pub(super) struct Progress {
-    bars: Option<MultiProgress>,
+    /// Hidden unless stderr is a terminal.
+    bars: MultiProgress,
     /// Counts the files that have ended.
-    total: Option<ProgressBar>,
+    total: ProgressBar,
 }
 
 impl Progress {
     pub(super) fn new(files: usize) -> Self {
-        let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
-        let total = bars.as_ref().filter(|_| files > 1).map(|bars| {
-            let bar = ProgressBar::new(files as u64).with_message("files done");
-            let bar = bars.add(bar.with_style(style("{pos} of {len} {msg}, {elapsed}")));
-            bar.enable_steady_tick(TICK);
-            bar
-        });
+        let bars = MultiProgress::new();
+        let total = match files {
+            1 => ProgressBar::hidden(),
+            _ => bars.add(ProgressBar::new(files as u64).with_message("files done").with_style(style(TOTAL))),
+        };
+        tick(&total);
         Self { bars, total }
     }
 
     /// Adds the file at `path`.
     pub(super) fn add_file(&self, path: &Path) -> FileProgress {
         let name = printable(&files::name_of(path)).into_owned();
-        let output = match &self.bars {
-            None => Output::Lines { name, last: Arc::default() },
-            Some(bars) => {
-                let bar = ProgressBar::new(BAR_LENGTH).with_prefix(name).with_style(style(&format!(
-                    "{{spinner}} {{prefix:{NAME_COLUMNS}!}} {{bar:16}} {{percent:>3}} %  {{wide_msg}}"
-                )));
-                let bar = match &self.total {
-                    Some(total) => bars.insert_before(total, bar),
-                    None => bars.add(bar),
-                };
-                bar.enable_steady_tick(TICK);
-                Output::Bar(bar)
-            }
-        };
-        FileProgress { output, total: self.total.clone() }
+        let bar = ProgressBar::new(BAR_LENGTH).with_prefix(name).with_style(style(FILE));
+        // Above the total.
+        let bar = self.bars.insert_from_back(1, bar);
+        tick(&bar);
+        FileProgress { bar, total: self.total.clone() }
     }
 
     /// Removes the bars; the table replaces them.
     pub(super) fn clear(&self) {
-        if let Some(bars) = &self.bars {
-            // An error means that the terminal is gone.
-            drop(bars.clear());
-        }
+        // An error means that the terminal is gone.
+        drop(self.bars.clear());
+    }
+}
+
+/// A ticking bar has a thread, which a hidden one does not need.
+fn tick(bar: &ProgressBar) {
+    if !bar.is_hidden() {
+        bar.enable_steady_tick(TICK);
     }
 }
 
@@ -74,63 +65,45 @@ fn style(template: &str) -> ProgressStyle {
 /// The progress of one file.
 #[derive(Clone)]
 pub(super) struct FileProgress {
-    output: Output,
-    total: Option<ProgressBar>,
-}
-
-#[derive(Clone)]
-enum Output {
-    Bar(ProgressBar),
-    Lines { name: String, last: Arc<Mutex<String>> },
+    bar: ProgressBar,
+    total: ProgressBar,
 }
 
 impl FileProgress {
-    /// Shows the stage that the file has reached.
+    /// Shows the stage that the file has reached; without bars, as a line.
     pub(super) fn set_stage(&self, stage: &str) {
-        match &self.output {
-            Output::Bar(bar) => bar.set_message(printable(stage).into_owned()),
-            Output::Lines { name, last } => {
-                // The counts in brackets change within a stage.
-                let stage = stage.split_once(" (").map_or(stage, |(stage, _)| stage);
-                let Ok(mut last) = last.lock() else { return };
-                if *last != stage {
-                    stage.clone_into(&mut last);
-                    write_line(&format!("{name}: {}", printable(stage)));
-                }
-            }
+        let stage = printable(stage).into_owned();
+        if !self.bar.is_hidden() {
+            return self.bar.set_message(stage);
+        }
+        // The counts in brackets change within a stage.
+        let stage = stage.split_once(" (").map_or(&*stage, |(stage, _)| stage);
+        if self.bar.message() != stage {
+            self.bar.set_message(stage.to_owned());
+            // A closed stderr is no reason to stop.
+            drop(writeln!(std::io::stderr(), "{}: {stage}", self.bar.prefix()));
         }
     }
 
     /// Shows how much of the job is done.
     pub(super) fn set_percent(&self, percent: f64) {
-        if let Output::Bar(bar) = &self.output {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100")]
-            bar.set_position((percent.clamp(0.0, 100.0) * 10.0) as u64);
-        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100")]
+        self.bar.set_position((percent.clamp(0.0, 100.0) * 10.0) as u64);
     }
 
     /// Shows how many bytes are sent.
     pub(super) fn set_sent(&self, sent: u64, of: u64) {
-        if let Output::Bar(bar) = &self.output {
-            bar.set_position(sent.saturating_mul(BAR_LENGTH) / of.max(1));
-        }
+        self.bar.set_position(sent.saturating_mul(BAR_LENGTH) / of.max(1));
     }
 
     /// Shows the end.
     pub(super) fn end(&self, report: &FileReport) {
-        match &self.output {
-            Output::Bar(bar) => bar.finish_and_clear(),
-            Output::Lines { .. } => self.set_stage(&report.status),
+        if self.bar.is_hidden() {
+            self.set_stage(&report.status);
         }
-        if let Some(total) = &self.total {
-            total.inc(1);
-        }
+        self.bar.finish_and_clear();
+        self.total.inc(1);
     }
-}
-
-fn write_line(line: &str) {
-    // A closed stderr is no reason to stop.
-    drop(writeln!(std::io::stderr(), "{line}"));
 }
 
 /// What the job does now, in a few words; counts follow in brackets.
@@ -200,9 +173,7 @@ mod tests {
 
     #[test]
     fn the_templates_of_the_bars_are_valid() {
-        for template in
-            ["{pos} of {len} {msg}, {elapsed}", "{spinner} {prefix:32!} {bar:16} {percent:>3} %  {wide_msg}"]
-        {
+        for template in [TOTAL, FILE] {
             ProgressStyle::with_template(template).unwrap();
         }
     }

@@ -67,8 +67,7 @@ impl Uploader {
 
     async fn upload_and_follow(&self, path: &Path, progress: &FileProgress) -> FileReport {
         match self.upload(path, progress).await {
-            Err(Fault::File(why)) => FileReport::failed(path, Code::Unreadable.as_str(), why),
-            Err(Fault::Server(error)) => FileReport::failed(path, error.code(), error.to_string()),
+            Err(error) => FileReport::failed(path, error.code(), error.to_string()),
             Ok(Uploaded::Existing { job_id: None }) => FileReport::uploaded(path, "already there", None),
             Ok(Uploaded::Existing { job_id: Some(job_id) }) => {
                 self.follow(path, job_id, progress).await.of_existing_document()
@@ -78,10 +77,10 @@ impl Uploader {
         }
     }
 
-    async fn upload(&self, path: &Path, progress: &FileProgress) -> Result<Uploaded, Fault> {
+    async fn upload(&self, path: &Path, progress: &FileProgress) -> Result<Uploaded, ClientError> {
         let _permit = self.uploads.acquire().await;
         progress.set_stage("reading");
-        let (bytes_len, sha256) = files::measure(path).await.map_err(|error| Fault::File(files::describe(&error)))?;
+        let (bytes_len, sha256) = files::measure(path).await.map_err(|error| files::unreadable(&error))?;
         let file = Measured { path, name: files::name_of(path), mime: files::media_type(path), bytes_len, sha256 };
         progress.set_stage("uploading");
         let sent = if self.one_step {
@@ -91,16 +90,14 @@ impl Uploader {
         };
         match sent {
             Ok(job_id) => Ok(Uploaded::New { job_id }),
-            Err(Fault::Server(ClientError::Refused { problem, .. }))
-                if problem.known_code() == Some(Code::DocumentExists) =>
-            {
+            Err(ClientError::Refused { problem, .. }) if problem.known_code() == Some(Code::DocumentExists) => {
                 Ok(Uploaded::Existing { job_id: problem.job_id })
             }
-            Err(fault) => Err(fault),
+            Err(error) => Err(error),
         }
     }
 
-    async fn send_in_two_steps(&self, file: &Measured<'_>, progress: &FileProgress) -> Result<Uuid, Fault> {
+    async fn send_in_two_steps(&self, file: &Measured<'_>, progress: &FileProgress) -> Result<Uuid, ClientError> {
         let request = UploadRequest {
             filename: file.name.clone(),
             bytes_len: file.bytes_len,
@@ -123,7 +120,7 @@ impl Uploader {
         Ok(accepted.job_id)
     }
 
-    async fn send_in_one_step(&self, file: &Measured<'_>, progress: &FileProgress) -> Result<Uuid, Fault> {
+    async fn send_in_one_step(&self, file: &Measured<'_>, progress: &FileProgress) -> Result<Uuid, ClientError> {
         let part = reqwest::multipart::Part::stream_with_length(file.body(progress).await?, file.bytes_len)
             .file_name(file.name.clone())
             .mime_str(file.mime)
@@ -134,11 +131,9 @@ impl Uploader {
         let accepted: DocumentsAccepted = self.api.read(response).await?;
         let outcome = accepted.documents.into_iter().next();
         match outcome.map(|outcome| (outcome.problem, outcome.job_id)) {
-            Some((Some(problem), _)) => {
-                Err(ClientError::Refused { problem: Box::new(problem), hint: String::new() }.into())
-            }
+            Some((Some(problem), _)) => Err(ClientError::Refused { problem: Box::new(problem), hint: String::new() }),
             Some((None, Some(job_id))) => Ok(job_id),
-            Some((None, None)) | None => Err(self.api.unreadable().into()),
+            Some((None, None)) | None => Err(self.api.unreadable()),
         }
     }
 
@@ -172,8 +167,8 @@ impl Uploader {
 
 impl Measured<'_> {
     /// The bytes as a stream from the disk; never more than were hashed.
-    async fn body(&self, progress: &FileProgress) -> Result<Body, Fault> {
-        let file = tokio::fs::File::open(self.path).await.map_err(|error| Fault::File(files::describe(&error)))?;
+    async fn body(&self, progress: &FileProgress) -> Result<Body, ClientError> {
+        let file = tokio::fs::File::open(self.path).await.map_err(|error| files::unreadable(&error))?;
         let progress = progress.clone();
         let bytes_len = self.bytes_len;
         let mut sent = 0;
@@ -184,18 +179,5 @@ impl Measured<'_> {
             })
             .boxed();
         Ok(Body::wrap_stream(stream))
-    }
-}
-
-/// Why a file was not uploaded.
-enum Fault {
-    /// It cannot be read.
-    File(String),
-    Server(ClientError),
-}
-
-impl From<ClientError> for Fault {
-    fn from(error: ClientError) -> Self {
-        Self::Server(error)
     }
 }

@@ -29,10 +29,12 @@ settings! {
     PARSE_OUTPUT_BYTES[WORKER] output_bytes: u64 = output, default "64 MiB";
     /// PDFium's library, which reads PDFs. Without it: beside the executable, or where `scripts/fetch` and the image have it.
     PDFIUM_LIBRARY[WORKER] pdfium_library: PathBuf = path, optional "/usr/local/lib/libpdfium.so";
+    /// Passages of one document; `0`: no limit.
+    MAX_PASSAGES_PER_DOCUMENT[WORKER] max_passages: usize = whole(0..=10_000_000), default "50000";
     /// Which documents LlamaParse reads: `auto`, those that cannot be read here (pages that are pictures) and those
     /// uploaded with `ocr`, where its key is set; `local`, none; `llamaparse`, every PDF and Office document. All are
     /// verified and read here first; text, Markdown and HTML are never sent.
-    PARSER[WORKER] choice: ParserChoice = parsed, default "auto";
+    PARSER[WORKER] choice: ParserChoice = one_of(ParserChoice::ALL), default "auto";
     /// Key of LlamaParse. Without it, documents are read here only.
     LLAMAPARSE_API_KEY[WORKER] llamaparse_api_key: Secret<String> = secret, secret "llx-…";
     /// Address of LlamaParse; it has another for its European region.

@@ -1,6 +1,9 @@
 //! docs/configuration.md, `.env.example` and config/default.toml say what the declarations say.
 
-use super::*;
+use super::{
+    describe::{render_default_toml, render_env_example, render_markdown_table},
+    *,
+};
 
 const BEGIN: &str = "<!-- config:begin -->\n";
 const END: &str = "\n<!-- config:end -->";

@@ -53,8 +53,8 @@ async fn a_closed_port_is_unreachable() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let problem = connect(&format!("postgres://app:hunter22@127.0.0.1:{port}/x")).await;
-    assert_eq!(problem.code(), Code::Unreachable);
-    assert!(problem.code().class().is_retryable());
+    assert_eq!(problem.code, Code::Unreachable);
+    assert!(problem.code.class().is_retryable());
     assert!(problem.what.contains(&format!("127.0.0.1:{port}")), "{problem}");
 }
 
@@ -62,20 +62,20 @@ async fn a_closed_port_is_unreachable() {
 async fn a_missing_socket_is_unreachable() {
     let folder = tempfile::tempdir().unwrap();
     let problem = connect(&format!("postgres://app:pw@/x?host={}", folder.path().display())).await;
-    assert_eq!(problem.code(), Code::Unreachable);
+    assert_eq!(problem.code, Code::Unreachable);
     assert!(problem.why.contains("socket"), "{problem}");
 }
 
 #[tokio::test]
 async fn a_name_without_address_is_dns() {
-    assert_eq!(connect("postgres://app:pw@no-such-host.invalid/x").await.code(), Code::Dns);
+    assert_eq!(connect("postgres://app:pw@no-such-host.invalid/x").await.code, Code::Dns);
 }
 
 #[tokio::test]
 async fn a_server_without_tls_is_tls_unsupported() {
     let port = server_answering(b"N".to_vec()).await;
     let problem = connect(&format!("postgres://app:pw@127.0.0.1:{port}/x?sslmode=require")).await;
-    assert_eq!(problem.code(), Code::TlsUnsupported);
+    assert_eq!(problem.code, Code::TlsUnsupported);
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_server_that_never_answers_is_unreachable() {
     let config = url.to_config();
     let attempt = config.connect(make_tls(url.tls_mode(), None).unwrap());
     let Err(elapsed) = tokio::time::timeout(Duration::from_millis(20), attempt).await else { panic!("it answered") };
-    assert_eq!(classify(&elapsed, &url).code(), Code::Unreachable);
+    assert_eq!(classify(&elapsed, &url).code, Code::Unreachable);
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn error_responses_of_servers_and_poolers_have_the_right_cause() {
     ] {
         let port = server_answering(error_response(code, message)).await;
         let problem = connect(&format!("postgres://app:pw@127.0.0.1:{port}/x")).await;
-        assert_eq!(problem.code(), cause, "{message}");
+        assert_eq!(problem.code, cause, "{message}");
         assert!(problem.what.contains(message), "{problem}");
     }
 }
@@ -132,8 +132,8 @@ fn without_ipv6_a_direct_supabase_url_gets_the_poolers_url_as_advice() {
         io::Error::from_raw_os_error(97),
     ] {
         let problem = classify(&error, &url);
-        assert_eq!(problem.code(), Code::Ipv6Only);
-        assert!(!problem.code().class().is_retryable());
+        assert_eq!(problem.code, Code::Ipv6Only);
+        assert!(!problem.code.class().is_retryable());
         assert!(problem.fix.contains("postgres.abcdefgh:***@aws-0-REGION.pooler.supabase.com:6543"), "{problem}");
     }
 }
@@ -141,7 +141,7 @@ fn without_ipv6_a_direct_supabase_url_gets_the_poolers_url_as_advice() {
 #[test]
 fn an_unreachable_ipv4_address_is_not_ipv6_only() {
     let url = DatabaseUrl::parse("postgres://app@192.0.2.1/x").unwrap();
-    assert_eq!(classify(&io::Error::from(io::ErrorKind::NetworkUnreachable), &url).code(), Code::Unreachable);
+    assert_eq!(classify(&io::Error::from(io::ErrorKind::NetworkUnreachable), &url).code, Code::Unreachable);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn the_cause_is_found_in_wrapped_errors() {
     let url = DatabaseUrl::parse("postgres://app@db.example.com/x").unwrap();
     let inner = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
     let error = anyhow::Error::from(io::Error::new(io::ErrorKind::InvalidData, inner)).context("couldn't connect");
-    assert_eq!(classify(error.as_ref(), &url).code(), Code::TlsUntrusted);
+    assert_eq!(classify(error.as_ref(), &url).code, Code::TlsUntrusted);
 }
 
 #[test]
@@ -171,6 +171,6 @@ fn certificate_errors_have_different_causes() {
         (InvalidCertificate(CertificateError::BadSignature), Code::TlsUntrusted),
         (rustls::Error::HandshakeNotComplete, Code::TlsFailed),
     ] {
-        assert_eq!(classify(&error, &url).code(), code);
+        assert_eq!(classify(&error, &url).code, code);
     }
 }

@@ -1,9 +1,9 @@
 //! Parses the text of a URL by libpq's rules, with errors that say what is wrong.
 
-use std::{borrow::Cow, net::IpAddr, path::PathBuf, time::Duration};
+use std::{borrow::Cow, net::IpAddr, path::PathBuf};
 
 use percent_encoding::percent_decode_str;
-use tokio_postgres::config::{ChannelBinding, Host, LoadBalanceHosts, TargetSessionAttrs};
+use tokio_postgres::{Config, config::Host};
 
 use super::{DatabaseUrl, StatedMode, UrlError};
 
@@ -19,17 +19,18 @@ const SSL_MODES: &[(&str, StatedMode)] = &[
     ("verify-ca", StatedMode::VerifyCa),
     ("verify-full", StatedMode::VerifyFull),
 ];
-const SESSION_ATTRS: &[(&str, TargetSessionAttrs)] = &[
-    ("any", TargetSessionAttrs::Any),
-    ("read-write", TargetSessionAttrs::ReadWrite),
-    ("primary", TargetSessionAttrs::ReadWrite),
-    ("read-only", TargetSessionAttrs::ReadOnly),
-    ("standby", TargetSessionAttrs::ReadOnly),
+/// Parameters whose values tokio-postgres checks and takes.
+const PASSED_ON: [&str; 9] = [
+    "options",
+    "application_name",
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "target_session_attrs",
+    "channel_binding",
+    "load_balance_hosts",
 ];
-const BINDING: &[(&str, ChannelBinding)] =
-    &[("disable", ChannelBinding::Disable), ("prefer", ChannelBinding::Prefer), ("require", ChannelBinding::Require)];
-const BALANCE: &[(&str, LoadBalanceHosts)] =
-    &[("disable", LoadBalanceHosts::Disable), ("random", LoadBalanceHosts::Random)];
 
 pub(super) fn parse(text: &str) -> Result<DatabaseUrl, UrlError> {
     let rest = without_scheme(text.trim())?;
@@ -43,17 +44,39 @@ pub(super) fn parse(text: &str) -> Result<DatabaseUrl, UrlError> {
         None => ("", authority),
     };
 
-    let mut parser = Parser::default();
+    let split = |pair: &str| {
+        let (name, value) = pair.split_once('=').ok_or(UrlError::Parameter)?;
+        Ok((decode(name)?, decode(value)?))
+    };
+    let parameters = query.split('&').filter(|pair| !pair.is_empty()).map(split).collect::<Result<Vec<_>, _>>()?;
+    let mut parser = Parser { config: passed_on(&parameters)?, ..Parser::default() };
     parser.credentials(credentials)?;
     if !database.is_empty() {
         parser.config.dbname(decode(database)?);
     }
     parser.hosts(hosts)?;
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').ok_or(UrlError::Parameter)?;
-        parser.parameter(&decode(name)?, decode(value)?)?;
+    for (name, value) in parameters {
+        parser.parameter(&name, value)?;
     }
     parser.finish()
+}
+
+/// A configuration with the parameters that tokio-postgres takes.
+fn passed_on(parameters: &[(String, String)]) -> Result<Config, UrlError> {
+    let mut all = String::new();
+    for (name, value) in parameters {
+        let Some(known) = PASSED_ON.iter().find(|known| *known == name) else { continue };
+        let value = match (*known, value.as_str()) {
+            ("target_session_attrs", "primary") => "read-write",
+            ("target_session_attrs", "standby") => "read-only",
+            ("keepalives", value) if value != "0" => "1",
+            (_, value) => value,
+        };
+        let one = format!("{known}='{}' ", value.replace('\\', r"\\").replace('\'', r"\'"));
+        one.parse::<Config>().map_err(|_parse| UrlError::ParameterValue(known))?;
+        all.push_str(&one);
+    }
+    all.parse().map_err(|_parse| UrlError::Parameter)
 }
 
 fn without_scheme(text: &str) -> Result<&str, UrlError> {
@@ -70,7 +93,7 @@ fn without_scheme(text: &str) -> Result<&str, UrlError> {
 /// What has been parsed so far.
 #[derive(Default)]
 struct Parser {
-    config: tokio_postgres::Config,
+    config: Config,
     /// Hosts and ports as written; parameters may replace both.
     hosts: Vec<(String, Option<u16>)>,
     port: Option<u16>,
@@ -120,7 +143,6 @@ impl Parser {
     }
 
     fn parameter(&mut self, name: &str, value: String) -> Result<(), UrlError> {
-        let config = &mut self.config;
         match name {
             "host" => {
                 let ports: Vec<_> = self.hosts.drain(..).map(|(_, port)| port).collect();
@@ -134,30 +156,13 @@ impl Parser {
                 self.address = Some(value.parse().map_err(|_parse| UrlError::ParameterValue("hostaddr"))?);
             }
             "port" => self.port = Some(parse_port(&value)?),
-            "user" => _ = config.user(value),
+            "user" => _ = self.config.user(value),
             "password" => self.password(value)?,
-            "dbname" => _ = config.dbname(value),
-            "options" => _ = config.options(value),
-            "application_name" => _ = config.application_name(value),
-            "connect_timeout" => _ = config.connect_timeout(seconds(&value, "connect_timeout")?),
-            "keepalives" => _ = config.keepalives(value != "0"),
-            "keepalives_idle" => _ = config.keepalives_idle(seconds(&value, "keepalives_idle")?),
-            "keepalives_interval" => _ = config.keepalives_interval(seconds(&value, "keepalives_interval")?),
-            "target_session_attrs" => {
-                _ = config.target_session_attrs(choice(
-                    &value,
-                    SESSION_ATTRS,
-                    UrlError::ParameterValue("target_session_attrs"),
-                )?)
-            }
-            "channel_binding" => {
-                _ = config.channel_binding(choice(&value, BINDING, UrlError::ParameterValue("channel_binding"))?)
-            }
-            "load_balance_hosts" => {
-                _ = config.load_balance_hosts(choice(&value, BALANCE, UrlError::ParameterValue("load_balance_hosts"))?)
-            }
+            "dbname" => _ = self.config.dbname(value),
             "sslmode" | "ssl_mode" => {
-                self.stated = Some(choice(&value.to_ascii_lowercase(), SSL_MODES, UrlError::SslMode)?);
+                let value = value.to_ascii_lowercase();
+                let known = SSL_MODES.iter().find(|(mode, _)| *mode == value);
+                self.stated = Some(known.ok_or(UrlError::SslMode)?.1);
             }
             // libpq's value for the operating system's authorities, which are the default here.
             "sslrootcert" if value == "system" => {}
@@ -165,6 +170,7 @@ impl Parser {
             "sslcert" => return Err(UrlError::Unsupported("a client certificate (sslcert)")),
             "sslkey" => return Err(UrlError::Unsupported("a client certificate (sslkey)")),
             "sslcrl" | "sslcrldir" => return Err(UrlError::Unsupported("a certificate revocation list (sslcrl)")),
+            other if PASSED_ON.contains(&other) => {}
             other => self.ignored.push(printable(other)),
         }
         Ok(())
@@ -206,15 +212,6 @@ fn parse_port(text: &str) -> Result<u16, UrlError> {
         Ok(port) if port > 0 => Ok(port),
         _ => Err(UrlError::Port),
     }
-}
-
-fn seconds(text: &str, name: &'static str) -> Result<Duration, UrlError> {
-    text.parse().map(Duration::from_secs).map_err(|_parse| UrlError::ParameterValue(name))
-}
-
-/// The value that `text` names, else the error `refused`.
-fn choice<T: Copy>(text: &str, values: &[(&str, T)], refused: UrlError) -> Result<T, UrlError> {
-    values.iter().find(|(value, _)| *value == text).map(|(_, meaning)| *meaning).ok_or(refused)
 }
 
 /// A parameter's name that is safe to show. Text that does not look like a name may be part of a password.

@@ -126,7 +126,7 @@ async fn a_large_object_goes_in_equal_parts() {
     let stored = s3.store().put("raw/u/1", stream::iter(mebibytes(12)).boxed(), 0).await.unwrap();
     assert_eq!(stored.bytes_len, 12 * 1024 * 1024);
     let parts: Vec<usize> = s3.requests().iter().filter(|(r, _)| r.starts_with("PUT")).map(|(_, n)| *n).collect();
-    assert_eq!(parts, [S3_PART_BYTES, S3_PART_BYTES, 2 * 1024 * 1024]);
+    assert_eq!(parts, [spool::PART_BYTES, spool::PART_BYTES, 2 * 1024 * 1024]);
 }
 
 #[tokio::test]

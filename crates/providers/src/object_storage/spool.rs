@@ -1,4 +1,4 @@
-//! Writes a body to a temporary file and then sends it to S3.
+//! Writes a body to a temporary file and then sends it to S3: a small object in one request, a larger one in parts.
 //!
 //! S3 must know the length of each part, and a part has at least 5 MiB. Fifty slow uploads would keep that much each in
 //! memory. With the file, all uploads together keep a few parts, and one that breaks off has sent nothing to S3.
@@ -11,22 +11,26 @@ use std::{
 };
 
 use bytes::Bytes;
-use object_store::{ObjectStore as Backend, PutPayload, path::Path};
-use tokio::{io::AsyncWriteExt, sync::Semaphore};
+use futures_util::TryStreamExt;
+use object_store::{MultipartUpload, ObjectStore as Backend, ObjectStoreExt, PutPayload, path::Path};
+use tokio::sync::Semaphore;
 
 use super::{
-    S3_PART_BYTES, error,
-    put::{DOING, Parts, Sink, pump},
+    error,
+    pump::{interrupted, pump},
+    put::DOING,
 };
 use domain::{
     Failure,
     ports::{ByteStream, StoredObject},
 };
 
+/// S3's smallest part. R2 also requires that all parts but the last have the same length.
+pub(super) const PART_BYTES: usize = 5 * 1024 * 1024;
 /// The most parts in memory, of all uploads of this process. At 100 ms a part that is 800 megabits a second.
 const PARTS: usize = 2;
 /// One permit for each KiB in memory, so that small objects do not wait for each other.
-static MEMORY: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(PARTS * kibibytes(S3_PART_BYTES) as usize));
+static MEMORY: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(PARTS * kibibytes(PART_BYTES) as usize));
 /// The size of one write to the file.
 const WRITE_BYTES: usize = 64 * 1024;
 
@@ -41,10 +45,29 @@ pub(super) async fn put(
     max_bytes: u64,
 ) -> Result<StoredObject, Failure> {
     let (file, stored) = spool(body, max_bytes).await?;
-    let mut parts = Parts::new(backend, path);
-    let sent = send(&Arc::new(file), stored.bytes_len, &mut parts).await;
-    if sent.is_err() {
-        parts.abort().await;
+    let file = Arc::new(file);
+    let of_store = |error| error::of_store(&error, DOING);
+    // The semaphore is never closed.
+    let memory = async |len| MEMORY.acquire_many(kibibytes(len)).await.ok();
+    let len = usize::try_from(stored.bytes_len).unwrap_or(usize::MAX);
+    if len <= PART_BYTES {
+        let _permits = memory(len).await;
+        backend.put(path, read(&file, 0, len).await?).await.map_err(of_store)?;
+        return Ok(stored);
+    }
+    let mut upload = Begun(Some(backend.put_multipart(path).await.map_err(of_store)?));
+    let sent = async {
+        let Some(upload) = &mut upload.0 else { return Ok(()) };
+        for offset in (0..len).step_by(PART_BYTES) {
+            let part_len = PART_BYTES.min(len - offset);
+            let _permits = memory(part_len).await;
+            upload.put_part(read(&file, offset as u64, part_len).await?).await.map_err(of_store)?;
+        }
+        upload.complete().await.map(drop).map_err(of_store)
+    };
+    let sent = sent.await;
+    if let Some(upload) = upload.0.take().filter(|_| sent.is_err()) {
+        abort(upload).await;
     }
     sent.map(|()| stored)
 }
@@ -54,36 +77,17 @@ async fn spool(body: ByteStream, max_bytes: u64) -> Result<(File, StoredObject),
     let file = blocking(tempfile::tempfile).await?;
     let mut file = tokio::fs::File::from_std(file);
     file.set_max_buf_size(WRITE_BYTES);
-    let stored = pump(body, max_bytes, &mut file).await?;
-    file.flush().await.map_err(of_spool)?;
+    let stored = pump(body.map_err(|error| interrupted(&error)), max_bytes, &mut file, of_spool).await?;
     Ok((file.into_std().await, stored))
 }
 
-impl Sink for tokio::fs::File {
-    async fn push(&mut self, bytes: Bytes) -> Result<(), Failure> {
-        self.write_all(&bytes).await.map_err(of_spool)
-    }
-}
-
-async fn send(file: &Arc<File>, bytes_len: u64, parts: &mut Parts<'_>) -> Result<(), Failure> {
-    let mut offset = 0;
-    loop {
-        let left = bytes_len - offset;
-        let len = usize::try_from(left).map_or(S3_PART_BYTES, |left| left.min(S3_PART_BYTES));
-        // The semaphore is never closed.
-        let _permits = MEMORY.acquire_many(kibibytes(len)).await.ok();
-        let from = Arc::clone(file);
-        let part: PutPayload = blocking(move || {
-            let mut part = vec![0; len];
-            from.read_exact_at(&mut part, offset).map(|()| Bytes::from(part).into())
-        })
-        .await?;
-        offset += len as u64;
-        if offset == bytes_len {
-            return parts.finish(part).await;
-        }
-        parts.send(part).await?;
-    }
+async fn read(file: &Arc<File>, offset: u64, len: usize) -> Result<PutPayload, Failure> {
+    let file = Arc::clone(file);
+    blocking(move || {
+        let mut part = vec![0; len];
+        file.read_exact_at(&mut part, offset).map(|()| Bytes::from(part).into())
+    })
+    .await
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Failure> {
@@ -93,4 +97,22 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 
 fn of_spool(error: io::Error) -> Failure {
     error::of_spool(&error, DOING)
+}
+
+/// An upload in parts that is begun and not complete.
+struct Begun(Option<Box<dyn MultipartUpload>>);
+
+async fn abort(mut upload: Box<dyn MultipartUpload>) {
+    if upload.abort().await.is_err() {
+        tracing::warn!("couldn't abort a multipart upload; the bucket's lifecycle rule has to remove its parts");
+    }
+}
+
+/// Aborts the upload if the put is dropped midway: S3 keeps, and bills, the parts of an upload that is not aborted.
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let (Some(upload), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(abort(upload));
+        }
+    }
 }

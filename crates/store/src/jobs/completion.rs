@@ -134,8 +134,7 @@ fn answer(batch: Vec<Request>, result: Result<Vec<Result<Completion, DbError>>, 
 /// The completions of the batch, in its order.
 async fn write(db: &Db, model: &EmbedModel, batch: &[Request]) -> Result<Vec<Result<Completion, DbError>>, DbError> {
     let endings: Vec<Ending> = batch.iter().map(|request| request.ending).collect();
-    let conn = db.get().await?;
-    complete_jobs(&conn, &endings, model).await
+    complete_jobs(db, &endings, model).await
 }
 
 /// Ends those of the jobs whose documents have a vector of `model` for every chunk. All have one worker.

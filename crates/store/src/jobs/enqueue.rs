@@ -34,7 +34,7 @@ pub struct NewJob {
 
 /// Inserts jobs in one statement. This does not wake the workers: see [`Notifier`](crate::Notifier).
 pub async fn enqueue_jobs(db: &impl Session, jobs: &[NewJob]) -> Result<(), DbError> {
-    db.run(
+    db.exec(
         "-- enqueue_jobs
 SELECT upload_pipeline.enqueue_jobs(
   p_jobs => $1, p_documents => $2, p_users => $3, p_statuses => $4, p_progress => $5, p_delays => $6, p_upload_expires => $7,
@@ -52,5 +52,4 @@ SELECT upload_pipeline.enqueue_jobs(
         ],
     )
     .await
-    .map(drop)
 }

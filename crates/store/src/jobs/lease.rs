@@ -13,10 +13,10 @@ use super::{
 };
 use crate::workers::WorkerRow;
 use domain::{Code, Failure, Fence, JobId, Status, Takeover, WorkerId};
-use pg::{Db, DbError, Session, row_type};
+use pg::{Db, DbError, FromRow, Session};
 
 /// The result of a heartbeat.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub struct Beat {
     /// The jobs whose lease was renewed; the others are lost, and their steps must stop.
     pub kept: Vec<JobId>,
@@ -27,8 +27,6 @@ pub struct Beat {
     /// This heartbeat, as the row says.
     pub seen_at: Option<OffsetDateTime>,
 }
-
-row_type!(Beat { kept, next_expiry, seen_before, seen_at });
 
 /// Renews the leases of all running jobs, updates the worker's row (or inserts it) and reads when the next lease of
 /// another worker expires, in one statement. The commit is asynchronous.
@@ -118,6 +116,7 @@ WHERE {FENCED}"
     .await
 }
 
+#[derive(FromRow)]
 struct Expired {
     job_id: Uuid,
     status: Status,
@@ -126,38 +125,26 @@ struct Expired {
     in_a_step: bool,
 }
 
-row_type!(Expired { job_id, status, retry_count, crash_count, in_a_step });
-
 impl Expired {
-    fn takeover(&self) -> Takeover {
-        Takeover::decide(self.in_a_step, self.crash_count)
-    }
-
-    /// The status from then on.
-    fn next_status(&self) -> Status {
-        match self.takeover() {
-            Takeover::Requeue | Takeover::Retry | Takeover::RetryAlone => self.status,
-            Takeover::GiveUp => self.status.failed(),
-        }
-    }
-
-    /// What `last_error` says; `None`: it stays.
-    fn last_error(&self) -> Option<Value> {
-        let Failure { code, class, message, .. } = self.takeover().failure()?;
-        let status = self.status.as_str();
-        Some(
-            json!({ "code": code.as_str(), "class": class.as_str(), "message": message, "status": status, "checkpoint": status }),
-        )
-    }
-
-    /// Type, severity and code of the event.
-    fn event(&self) -> (&'static str, &'static str, &'static str) {
-        let code = self.takeover().failure().map_or(self.status.as_str(), |failure| failure.code.as_str());
-        match self.takeover() {
-            Takeover::Requeue => ("taken_over", "info", code),
-            Takeover::Retry | Takeover::RetryAlone => ("taken_over", "warn", code),
-            Takeover::GiveUp => ("error", "error", code),
-        }
+    /// What becomes of the job, as a row of [`take_over_jobs`].
+    fn decide(&self) -> Value {
+        let takeover = Takeover::decide(self.in_a_step, self.crash_count);
+        let (event, severity, status) = match takeover {
+            Takeover::Requeue => ("taken_over", "info", self.status),
+            Takeover::Retry | Takeover::RetryAlone => ("taken_over", "warn", self.status),
+            Takeover::GiveUp => ("error", "error", self.status.failed()),
+        };
+        let failure = takeover.failure();
+        let charge = |count: i32| count.saturating_add(i32::from(self.in_a_step));
+        json!({
+            "job_id": self.job_id, "state": takeover.state(), "status": status, "retry_count": charge(self.retry_count),
+            "crash_count": charge(self.crash_count), "in_a_step": self.in_a_step, "event": event, "severity": severity,
+            "code": failure.as_ref().map_or(self.status.as_str(), |failure| failure.code.as_str()),
+            "last_error": failure.map(|Failure { code, class, message, .. }| json!({
+                "code": code.as_str(), "class": class.as_str(), "message": message,
+                "status": self.status, "checkpoint": self.status,
+            })),
+        })
     }
 }
 
@@ -192,24 +179,23 @@ FOR UPDATE SKIP LOCKED",
 
 /// Writes the decisions about the locked jobs.
 async fn take_over_jobs(tx: &impl Session, jobs: &[Expired], now: Option<OffsetDateTime>) -> Result<u64, DbError> {
-    let charge = |count: i32, job: &Expired| count.saturating_add(i32::from(job.in_a_step));
-    let events: Vec<_> = jobs.iter().map(Expired::event).collect();
+    let decided: Value = jobs.iter().map(Expired::decide).collect();
     tx.run(
         &format!(
             "-- take_over_jobs
 WITH decided AS (
-  SELECT d.*, j.claimed_by AS worker, j.step_started_at IS NOT NULL AS in_a_step
-  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::int[], $6::jsonb[], $7::text[], $8::text[], $9::text[])
-    AS d (job_id, state, status, retry_count, crash_count, last_error, event, severity, code)
+  SELECT d.*, j.claimed_by AS worker
+  FROM jsonb_to_recordset($1) AS d (job_id uuid, state text, status text, retry_count int, crash_count int,
+    in_a_step boolean, event text, severity text, code text, last_error jsonb)
   JOIN upload_pipeline.upload_jobs AS j ON j.job_id = d.job_id
 ),
 job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET {LET_GO}, state = d.state, status = d.status, retry_count = d.retry_count, crash_count = d.crash_count,
       last_error = coalesce(
-        d.last_error || jsonb_build_object('worker', d.worker, 'at', coalesce($10, now())) || {KEEP_FIRST}, j.last_error),
-      run_at = coalesce($10, now()),
-      finished_at = CASE WHEN d.state IN {ENDED} THEN coalesce($10, now()) END
+        d.last_error || jsonb_build_object('worker', d.worker, 'at', coalesce($2, now())) || {KEEP_FIRST}, j.last_error),
+      run_at = coalesce($2, now()),
+      finished_at = CASE WHEN d.state IN {ENDED} THEN coalesce($2, now()) END
   FROM decided AS d
   WHERE j.job_id = d.job_id
   RETURNING j.job_id, j.document_id, j.status, j.state, j.correlation_id, d.worker, d.in_a_step, d.event, d.severity, d.code
@@ -225,18 +211,7 @@ SELECT job.job_id, job.document_id, job.event, job.severity, job.code,
   jsonb_build_object('worker', job.worker, 'in_a_step', job.in_a_step), job.correlation_id
 FROM job"
         ),
-        &[
-            &jobs.iter().map(|job| job.job_id).collect::<Vec<_>>(),
-            &jobs.iter().map(|job| job.takeover().state().as_str()).collect::<Vec<_>>(),
-            &jobs.iter().map(|job| job.next_status().as_str()).collect::<Vec<_>>(),
-            &jobs.iter().map(|job| charge(job.retry_count, job)).collect::<Vec<_>>(),
-            &jobs.iter().map(|job| charge(job.crash_count, job)).collect::<Vec<_>>(),
-            &jobs.iter().map(Expired::last_error).collect::<Vec<_>>(),
-            &events.iter().map(|event| event.0).collect::<Vec<_>>(),
-            &events.iter().map(|event| event.1).collect::<Vec<_>>(),
-            &events.iter().map(|event| event.2).collect::<Vec<_>>(),
-            &now,
-        ],
+        &[&decided, &now],
     )
     .await
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::sql::{FENCED, LET_GO};
+use super::sql::{ENDED, FENCED, LET_GO};
 use domain::{Code, Failure, Fence, Lease, State, Status, Step};
 use pg::{DbError, Params, Session};
 
@@ -158,91 +158,73 @@ pub(super) const KEEP_FIRST: &str = "CASE WHEN j.last_error IS NULL THEN '{}'::j
 
 /// Gives the job up: `failed_*` and `deadletter`, with the checkpoint to resume from in `last_error`.
 pub async fn fail_job(db: &impl Session, lease: &Lease, failed: Failed<'_>) -> Result<(), DbError> {
+    let verdict =
+        Verdict { status: Some(failed.step.failed_status()), state: State::Deadletter, tries: 0, event: "error" };
+    end_try(db, lease, failed, verdict, "error", Duration::ZERO).await
+}
+
+/// Schedules another try after `delay`; counts as a try. The status stays.
+pub async fn retry_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, delay: Duration) -> Result<(), DbError> {
+    let verdict = Verdict { status: None, state: State::Retryable, tries: 1, event: "retry" };
+    end_try(db, lease, failed, verdict, "warn", delay).await
+}
+
+/// Hands the job back because this process is misconfigured: writes the reason, counts no try.
+pub async fn pause_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, delay: Duration) -> Result<(), DbError> {
+    let verdict = Verdict { status: None, state: State::Queued, tries: 0, event: "handed_back" };
+    end_try(db, lease, failed, verdict, "error", delay).await
+}
+
+/// What a failed try comes to.
+struct Verdict {
+    /// `None`: it stays.
+    status: Option<Status>,
+    state: State,
+    tries: i32,
+    event: &'static str,
+}
+
+async fn end_try(
+    db: &impl Session,
+    lease: &Lease,
+    failed: Failed<'_>,
+    verdict: Verdict,
+    severity: &str,
+    delay: Duration,
+) -> Result<(), DbError> {
     let sql = format!(
-        "-- fail_job
+        "-- end_try
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
-  SET {LET_GO}, status = $4, state = 'deadletter', last_error = $5 || {KEEP_FIRST}, finished_at = now()
+  SET {LET_GO}, status = coalesce($4, j.status), state = $5, retry_count = least(j.retry_count, 2147483646) + $6,
+      run_at = CASE WHEN $5 IN {ENDED} THEN j.run_at ELSE now() + $7 * interval '1 second' END,
+      finished_at = CASE WHEN $5 IN {ENDED} THEN now() END, last_error = $8 || {KEEP_FIRST}
   WHERE {FENCED}
-  RETURNING j.job_id, j.document_id, j.status, j.correlation_id
+  RETURNING j.job_id, j.document_id, j.status, j.correlation_id,
+    CASE WHEN $5 IN {ENDED} THEN '{{}}'::jsonb ELSE jsonb_build_object('run_at', j.run_at) END AS due
 ),
 document AS (
   UPDATE upload_pipeline.documents AS d
   SET processing_status = job.status, updated_at = now()
   FROM job
-  WHERE d.document_id = job.document_id
+  WHERE d.document_id = job.document_id AND $4 IS NOT NULL
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
-SELECT job.job_id, job.document_id, 'error', 'error', $6, $5, job.correlation_id
+SELECT job.job_id, job.document_id, $9, $10, $11, $8 || job.due, job.correlation_id
 FROM job"
     );
     let params: Params<'_> = &[
         &lease.fence.job_id.0,
         &lease.fence.worker.0,
         &lease.fence.epoch,
-        &failed.step.failed_status().as_str(),
-        &failed.last_error(lease),
-        &failed.failure.code.as_str(),
-    ];
-    expect_one(db, lease.fence, &sql, params).await
-}
-
-/// Schedules another try after `delay`; counts as a try. The status stays.
-pub async fn retry_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, delay: Duration) -> Result<(), DbError> {
-    try_again(
-        db,
-        lease,
-        failed,
-        delay,
-        TryAgain { state: State::Retryable, tries: 1, event: "retry", severity: "warn" },
-    )
-    .await
-}
-
-/// Hands the job back because this process is misconfigured: writes the reason, counts no try.
-pub async fn pause_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, delay: Duration) -> Result<(), DbError> {
-    let how = TryAgain { state: State::Queued, tries: 0, event: "handed_back", severity: "error" };
-    try_again(db, lease, failed, delay, how).await
-}
-
-struct TryAgain {
-    state: State,
-    tries: i32,
-    event: &'static str,
-    severity: &'static str,
-}
-
-async fn try_again(
-    db: &impl Session,
-    lease: &Lease,
-    failed: Failed<'_>,
-    delay: Duration,
-    how: TryAgain,
-) -> Result<(), DbError> {
-    let sql = format!(
-        "-- try_again
-WITH job AS (
-  UPDATE upload_pipeline.upload_jobs AS j
-  SET {LET_GO}, state = $7, retry_count = least(j.retry_count, 2147483646) + $8, run_at = now() + $4 * interval '1 second',
-      last_error = $5 || {KEEP_FIRST}
-  WHERE {FENCED}
-  RETURNING j.job_id, j.document_id, j.correlation_id, j.run_at
-)
-INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
-SELECT job.job_id, job.document_id, $9, $10, $6, $5 || jsonb_build_object('run_at', job.run_at), job.correlation_id
-FROM job"
-    );
-    let params: Params<'_> = &[
-        &lease.fence.job_id.0,
-        &lease.fence.worker.0,
-        &lease.fence.epoch,
+        &verdict.status.map(Status::as_str),
+        &verdict.state.as_str(),
+        &verdict.tries,
         &delay.as_secs_f64(),
         &failed.last_error(lease),
+        &verdict.event,
+        &severity,
         &failed.failure.code.as_str(),
-        &how.state.as_str(),
-        &how.tries,
-        &how.event,
-        &how.severity,
     ];
     expect_one(db, lease.fence, &sql, params).await
 }

@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 use super::sql::LIVE;
 use domain::{JobId, State, Status, UserId};
-use pg::{DbError, Session, row_type};
+use pg::{DbError, FromRow, Session};
 
 /// A job to redrive, and what prevents it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
 pub struct Candidate {
     /// The job.
     pub job_id: JobId,
@@ -18,8 +18,6 @@ pub struct Candidate {
     /// A later job of its document has taken its place.
     pub superseded: bool,
 }
-
-row_type!(Candidate { job_id, state, busy, superseded });
 
 /// Filters failed jobs; `None` filters nothing.
 #[derive(Debug, Clone, Copy, Default)]

@@ -10,7 +10,7 @@ const ALIVE_SECONDS: f64 = 60.0;
 
 /// The environment that the database is stamped with; `None` before the first `app migrate`.
 pub async fn get_environment_stamp(db: &Db) -> Result<Option<String>, DbError> {
-    stamp_of(&db.get().await?).await
+    stamp_of(db).await
 }
 
 /// Refuses a database of another environment. With `from`, refuses every database that is not `from`'s, and one that
@@ -58,7 +58,7 @@ WHERE w.environment = $1 AND w.last_seen_at > now() - $2 * interval '1 second'",
 /// Stamps a database that has no stamp yet.
 pub(super) async fn stamp(client: &Client, environment: &str, by: &str) -> Result<(), DbError> {
     client
-        .run(
+        .exec(
             "-- stamp_environment
 INSERT INTO upload_pipeline.environment_stamp (environment, stamped_by)
 VALUES ($1, $2)
@@ -66,7 +66,6 @@ ON CONFLICT (only_one) DO NOTHING",
             &[&environment, &by],
         )
         .await
-        .map(drop)
 }
 
 /// Moves the stamp and records that, in one statement. [`check_stamp`] was called before, under the lock that the

@@ -16,7 +16,7 @@ pub async fn search_vectors(
     extent: Extent,
 ) -> Result<Vec<ChunkId>, DbError> {
     match extent {
-        Extent::Few => search_vectors_exact(&db.get().await?, model, vector, within).await,
+        Extent::Few => search_vectors_exact(db, model, vector, within).await,
         Extent::Many => {
             db.run_tx("search_vectors", move |tx| {
                 Box::pin(async move {
@@ -65,7 +65,7 @@ LIMIT $4"
 
 /// Makes the index search further, and, with pgvector 0.8 and later, go on while the filter leaves too few.
 async fn set_index_options(tx: &impl Session) -> Result<(), DbError> {
-    tx.run(
+    tx.exec(
         "-- set_index_options
 SELECT set_config('hnsw.ef_search', $1, true),
   CASE WHEN string_to_array(e.extversion, '.')::int[] >= '{0,8}'::int[]
@@ -75,7 +75,6 @@ WHERE e.extname = 'vector'",
         &[&EF_SEARCH],
     )
     .await
-    .map(drop)
 }
 
 /// Uses the model's index. The statement repeats the index's expression and condition exactly

@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 use crate::jobs::{LIVE, WAITING};
 use domain::{JobId, UploadId, UserId};
-use pg::{DbError, Session, row_type};
+use pg::{DbError, FromRow, Session};
 
 /// An upload whose bytes are being sent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub struct Upload {
     /// The user who uploads.
     pub user_id: UserId,
@@ -26,8 +26,6 @@ pub struct Upload {
     /// That job's.
     pub correlation_id: Option<Uuid>,
 }
-
-row_type!(Upload { user_id, storage_key, bytes_len, file_sha256, stored, wanted, job_id, correlation_id });
 
 /// The upload with this id, of any user: the signature of the URL stands for the user.
 pub async fn get_upload(db: &impl Session, upload_id: UploadId) -> Result<Option<Upload>, DbError> {
@@ -73,12 +71,11 @@ FROM upload"
 
 /// Deletes an upload that became no document. Call it after its object is gone.
 pub async fn delete_upload(db: &impl Session, upload_id: UploadId) -> Result<(), DbError> {
-    db.run(
+    db.exec(
         "-- delete_upload
 DELETE FROM upload_pipeline.uploads AS u
 WHERE u.upload_id = $1 AND u.job_id IS NULL",
         &[&upload_id.0],
     )
     .await
-    .map(drop)
 }

@@ -9,11 +9,8 @@ use std::{
 use tokio::runtime::Handle;
 
 use crate::settings::KeyPolicy;
-use domain::{
-    Failure,
-    ports::KeySource,
-    signing_keys::{KeySet, SigningKey},
-};
+use domain::Failure;
+use signing_keys::{KeySet, KeySource, SigningKey};
 
 /// No keys can be fetched, so that a token can be neither accepted nor refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

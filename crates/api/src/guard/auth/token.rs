@@ -12,10 +12,8 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::key_cache::KeyCache;
-use crate::{
-    http::{ApiError, Caller},
-    settings::AuthSettings,
-};
+use crate::http::{ApiError, Caller};
+use config::Auth;
 use domain::{Code, UserId};
 
 /// How far the clock of the issuer of tokens may be off.
@@ -35,11 +33,7 @@ pub fn issue_token(secret: &[u8], user: UserId, ttl: Duration, audience: &str) -
 }
 
 /// The user that a token names.
-pub async fn caller_of_token(
-    auth: &AuthSettings,
-    keys: Option<&Arc<KeyCache>>,
-    token: &str,
-) -> Result<Caller, ApiError> {
+pub async fn caller_of_token(auth: &Auth, keys: Option<&Arc<KeyCache>>, token: &str) -> Result<Caller, ApiError> {
     let said = Unverified::read(token).ok_or_else(unreadable)?;
     said.refuse_early(auth)?;
     let (algorithm, key) = choose_key(auth, keys, &said.header).await?;
@@ -93,11 +87,11 @@ impl Unverified {
 
     /// A token that is another project's, or old, is told so, whatever its key: looking for that key would tell less,
     /// and ask the issuer for nothing.
-    fn refuse_early(&self, auth: &AuthSettings) -> Result<(), ApiError> {
+    fn refuse_early(&self, auth: &Auth) -> Result<(), ApiError> {
         if self.header.crit.is_some() {
             return Err(why("its header has `crit`, and no extension is understood here"));
         }
-        if let (Some(ours), Some(theirs)) = (&auth.issuer, &self.claims.iss)
+        if let (Some(ours), Some(theirs)) = (auth.issuer(), &self.claims.iss)
             && theirs.as_str() != Some(ours.as_str())
         {
             return Err(other_issuer());
@@ -116,7 +110,7 @@ fn decoded<T: DeserializeOwned>(part: &str) -> Option<T> {
 }
 
 async fn choose_key(
-    auth: &AuthSettings,
+    auth: &Auth,
     keys: Option<&Arc<KeyCache>>,
     header: &SaidHeader,
 ) -> Result<(Algorithm, DecodingKey), ApiError> {
@@ -127,14 +121,14 @@ async fn choose_key(
             if keys.zip(header.kid.as_deref()).is_some_and(|(keys, kid)| keys.peek(kid).is_some()) {
                 return Err(why("it says HS256, and its `kid` names a public key"));
             }
-            let secret = auth.hs256_secret.as_ref().ok_or_else(|| match keys {
+            let secret = auth.jwt_secret.as_ref().ok_or_else(|| match keys {
                 Some(_) => why("it is signed with HS256, and no secret for that is set here (SUPABASE_JWT_SECRET)"),
                 None => keys_only(),
             })?;
-            Ok((Algorithm::HS256, DecodingKey::from_secret(secret.expose())))
+            Ok((Algorithm::HS256, DecodingKey::from_secret(secret.expose().as_bytes())))
         }
         Some(Algorithm::ES256 | Algorithm::RS256 | Algorithm::EdDSA) => {
-            let keys = keys.ok_or_else(|| match &auth.hs256_secret {
+            let keys = keys.ok_or_else(|| match &auth.jwt_secret {
                 Some(_) => {
                     why("it is not signed with HS256, and no project is set whose keys could verify it (SUPABASE_URL)")
                 }
@@ -152,13 +146,13 @@ async fn choose_key(
     }
 }
 
-fn validation(auth: &AuthSettings, algorithm: Algorithm) -> Validation {
+fn validation(auth: &Auth, algorithm: Algorithm) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.leeway = LEEWAY_SECONDS;
     validation.validate_nbf = true;
     validation.set_audience(&[&auth.audience]);
     validation.set_required_spec_claims(&["exp", "sub", "aud"]);
-    if let Some(issuer) = &auth.issuer {
+    if let Some(issuer) = auth.issuer() {
         validation.set_issuer(&[issuer]);
         validation.set_required_spec_claims(&["exp", "sub", "aud", "iss"]);
     }

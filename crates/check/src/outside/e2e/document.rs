@@ -17,7 +17,7 @@ use super::{
     },
     FAILED, NOT_COMPLETE_IN_TIME, NOT_FOUND_BY_SEARCH, REFUSED, UNREACHABLE,
 };
-use domain::Status;
+use domain::{Status, hex};
 use housekeeping::canaries::CANARY_NAME;
 use messages::{self, BASE_PATH, DocumentsAccepted, JobView, SearchMode, SearchRequest, SearchResponse, TextRequest};
 
@@ -56,7 +56,7 @@ impl<'c> TestDocument<'c> {
 
     /// The hash of the document's bytes, which the API stores unchanged.
     pub(super) fn sha256(&self) -> String {
-        Sha256::digest(self.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(Sha256::digest(self.text.as_bytes()))
     }
 
     /// Uploads, waits, searches. Every answer is awaited, even after INT or TERM, so that everything stored is known.

@@ -2,13 +2,17 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
-use crate::settings::SecretBytes;
+use config::Secret;
 use domain::Code;
 
 const SECRET: &[u8] = b"a secret that is long enough for tests";
 
-fn auth() -> AuthSettings {
-    AuthSettings { hs256_secret: Some(SecretBytes::new(SECRET)), ..AuthSettings::keys_only("authenticated") }
+fn secret(bytes: &[u8]) -> Secret<String> {
+    Secret::new(String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+fn auth() -> Auth {
+    Auth { supabase_url: None, jwt_secret: Some(secret(SECRET)), audience: "authenticated".to_owned() }
 }
 
 fn sign(algorithm: Algorithm, claims: &Value) -> String {
@@ -31,11 +35,11 @@ fn with(claim: &str, value: Value) -> Value {
     claims
 }
 
-async fn code(auth: &AuthSettings, token: &str) -> Result<(), Code> {
+async fn code(auth: &Auth, token: &str) -> Result<(), Code> {
     caller_of_token(auth, None, token).await.map(drop).map_err(|error| error.code())
 }
 
-async fn detail(auth: &AuthSettings, token: &str) -> String {
+async fn detail(auth: &Auth, token: &str) -> String {
     caller_of_token(auth, None, token).await.unwrap_err().problem(None).detail
 }
 
@@ -68,9 +72,10 @@ async fn a_token_needs_expiry_subject_and_audience() {
 
 #[tokio::test]
 async fn the_issuer_counts_where_one_is_set_and_another_project_is_named_as_such() {
-    let strict = AuthSettings { issuer: Some("https://issuer".to_owned()), ..auth() };
-    assert_eq!(code(&strict, &sign(Algorithm::HS256, &with("iss", "https://issuer".into()))).await, Ok(()));
-    for wrong in [json!("https://other"), json!("https://issuer/"), json!(["https://issuer"]), json!(7)] {
+    let strict = Auth { supabase_url: Some("https://issuer".parse().unwrap()), ..auth() };
+    assert_eq!(code(&strict, &sign(Algorithm::HS256, &with("iss", "https://issuer/auth/v1".into()))).await, Ok(()));
+    for wrong in [json!("https://other"), json!("https://issuer/auth/v1/"), json!(["https://issuer/auth/v1"]), json!(7)]
+    {
         let token = sign(Algorithm::HS256, &with("iss", wrong.clone()));
         assert_eq!(code(&strict, &token).await, Err(Code::TokenInvalid), "{wrong}");
         assert!(detail(&strict, &token).await.contains("another project"), "{wrong}");
@@ -104,12 +109,12 @@ async fn no_other_algorithm_is_taken() {
 
 #[tokio::test]
 async fn another_secret_and_plain_garbage_are_refused() {
-    let other = AuthSettings { hs256_secret: Some(SecretBytes::new(*b"another secret")), ..auth() };
+    let other = Auth { jwt_secret: Some(secret(b"another secret")), ..auth() };
     assert_eq!(code(&other, &sign(Algorithm::HS256, &claims())).await, Err(Code::TokenInvalid));
     for garbage in ["", "x", "a.b.c", "..", "é.é.é", "e30.e30.e30", "e30.e30.e30.e30"] {
         assert_eq!(code(&auth(), garbage).await, Err(Code::TokenInvalid), "{garbage}");
     }
-    let none = AuthSettings { hs256_secret: None, ..auth() };
+    let none = Auth { jwt_secret: None, ..auth() };
     let refusal = detail(&none, &sign(Algorithm::HS256, &claims())).await;
     assert!(refusal.contains("API keys only"), "{refusal}");
 }

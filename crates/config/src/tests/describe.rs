@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{
+use crate::{
     environment::{Environment, Role},
     files::{self, Settings},
     sections::GROUPS,
@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The tables of docs/configuration.md, one for each group.
-pub fn render_markdown_table() -> String {
+pub(super) fn render_markdown_table() -> String {
     let files = Files::new();
     let mut page = String::new();
     for group in &GROUPS {
@@ -33,7 +33,7 @@ pub fn render_markdown_table() -> String {
 }
 
 /// `.env.example`: enough to run with a local Postgres; all other settings are comments.
-pub fn render_env_example() -> String {
+pub(super) fn render_env_example() -> String {
     let files = Files::new();
     let mut page =
         "# Copy to .env, which is read in development only; variables of the real environment win over it.\n\
@@ -55,7 +55,7 @@ pub fn render_env_example() -> String {
 }
 
 /// config/default.toml: the defaults of all settings that files may contain.
-pub fn render_default_toml() -> String {
+pub(super) fn render_default_toml() -> String {
     let mut page = "# Defaults of every environment, as the settings in crates/config/src/sections declare them.\n\
                     # Durations are seconds; sizes are bytes, or text with a unit (\"25 MiB\"). Secrets are taken from the\n\
                     # environment only. docs/configuration.md says which variable overrides which key.\n"

@@ -1,21 +1,33 @@
 //! The public keys of the issuer of users' tokens, read from the key set that it publishes (JWKS, RFC 7517).
 //!
 //! A key verifies only the algorithm that follows from its type, its curve and its use. A token's header cannot change
-//! that.
+//! that. The crate `providers` fetches the set, `api` verifies tokens with it, `check` says which keys cannot be used.
+//!
+//! *Must not know:* tokens, users, HTTP.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
+use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 
+use domain::Failure;
+
 /// Further keys of a set are ignored; a project has two or three.
 const MAX_KEYS: usize = 64;
 /// Bytes of a coordinate on P-256 (RFC 7518), and of an Ed25519 key (RFC 8037).
-const COORDINATE: usize = 32;
+const COORDINATE: RangeInclusive<usize> = 32..=32;
 /// Bytes of an RSA modulus: aws-lc verifies 2048 to 8192 bits.
-const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
+const MODULUS: RangeInclusive<usize> = 256..=1024;
+
+/// The place where the issuer of users' tokens publishes its public keys.
+#[async_trait]
+pub trait KeySource: Send + Sync {
+    /// The current key set. Answers within seconds, or fails with `keys_unavailable`.
+    async fn fetch(&self) -> Result<KeySet, Failure>;
+}
 
 /// A key that verifies tokens.
 #[derive(Debug, Clone)]
@@ -133,40 +145,24 @@ impl Jwk {
             return Err(Unusable::OtherUse);
         }
         let (algorithm, decoding) = match (kty, self.crv.as_deref(), self.alg.as_deref()) {
-            ("EC", Some("P-256"), None | Some("ES256")) => (Algorithm::ES256, self.ec()?),
-            ("OKP", Some("Ed25519"), None | Some("EdDSA" | "Ed25519")) => (Algorithm::EdDSA, self.ed25519()?),
-            ("RSA", None, None | Some("RS256")) => (Algorithm::RS256, self.rsa()?),
+            ("EC", Some("P-256"), None | Some("ES256")) => {
+                let (x, y) =
+                    (part(&self.x, COORDINATE, Unusable::Malformed)?, part(&self.y, COORDINATE, Unusable::Malformed)?);
+                (Algorithm::ES256, DecodingKey::from_ec_components(x, y))
+            }
+            ("OKP", Some("Ed25519"), None | Some("EdDSA" | "Ed25519")) => {
+                (Algorithm::EdDSA, DecodingKey::from_ed_components(part(&self.x, COORDINATE, Unusable::Malformed)?))
+            }
+            ("RSA", None, None | Some("RS256")) => {
+                let e = part(&self.e, 1..=usize::MAX, Unusable::Malformed)?;
+                let n = part(&self.n, MODULUS, Unusable::Unsupported)?;
+                (Algorithm::RS256, DecodingKey::from_rsa_components(n, e))
+            }
             _ => return Err(Unusable::Unsupported),
         };
+        let decoding = decoding.ok().ok_or(Unusable::Malformed)?;
         let kid = self.kid.clone().filter(|kid| !kid.is_empty()).ok_or(Unusable::NoId)?;
         Ok(SigningKey { kid, algorithm, decoding })
-    }
-
-    fn ec(&self) -> Result<DecodingKey, Unusable> {
-        let (x, y) = (part(self.x.as_deref())?, part(self.y.as_deref())?);
-        if bytes(x)?.len() != COORDINATE || bytes(y)?.len() != COORDINATE {
-            return Err(Unusable::Malformed);
-        }
-        DecodingKey::from_ec_components(x, y).ok().ok_or(Unusable::Malformed)
-    }
-
-    fn ed25519(&self) -> Result<DecodingKey, Unusable> {
-        let x = part(self.x.as_deref())?;
-        if bytes(x)?.len() != COORDINATE {
-            return Err(Unusable::Malformed);
-        }
-        DecodingKey::from_ed_components(x).ok().ok_or(Unusable::Malformed)
-    }
-
-    fn rsa(&self) -> Result<DecodingKey, Unusable> {
-        let (n, e) = (part(self.n.as_deref())?, part(self.e.as_deref())?);
-        if bytes(e)?.is_empty() {
-            return Err(Unusable::Malformed);
-        }
-        if !MODULUS.contains(&bytes(n)?.len()) {
-            return Err(Unusable::Unsupported);
-        }
-        DecodingKey::from_rsa_components(n, e).ok().ok_or(Unusable::Malformed)
     }
 
     fn left_out(self, why: Unusable) -> LeftOut {
@@ -174,12 +170,11 @@ impl Jwk {
     }
 }
 
-fn part(text: Option<&str>) -> Result<&str, Unusable> {
-    text.ok_or(Unusable::Malformed)
-}
-
-fn bytes(text: &str) -> Result<Vec<u8>, Unusable> {
-    URL_SAFE_NO_PAD.decode(text).ok().ok_or(Unusable::Malformed)
+/// A part of a key in base64, of so many bytes.
+fn part(text: &Option<String>, bytes: RangeInclusive<usize>, else_it_is: Unusable) -> Result<&str, Unusable> {
+    let text = text.as_deref().ok_or(Unusable::Malformed)?;
+    let found = URL_SAFE_NO_PAD.decode(text).ok().ok_or(Unusable::Malformed)?.len();
+    if bytes.contains(&found) { Ok(text) } else { Err(else_it_is) }
 }
 
 impl fmt::Display for Unusable {
