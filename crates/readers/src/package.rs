@@ -90,7 +90,7 @@ impl<'a> Package<'a> {
             }
         });
         let by_folder = [("word/", FileKind::Docx), ("ppt/", FileKind::Pptx), ("xl/", FileKind::Xlsx)];
-        let holds = |folder: &str| self.names().any(|name| name.starts_with(folder) && name.ends_with(".xml"));
+        let holds = |folder: &str| self.parts.keys().any(|name| name.starts_with(folder) && name.ends_with(".xml"));
         Ok(kind.or_else(|| by_folder.into_iter().find(|(folder, _)| holds(folder)).map(|(_, kind)| kind)))
     }
 

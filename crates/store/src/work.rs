@@ -103,7 +103,7 @@ WHERE d.document_id = o.document_id",
 
 /// Writes the warning that pages of the document could not be read.
 pub async fn insert_partly_read(tx: &impl Session, fence: Fence, payload: &Value) -> Result<(), DbError> {
-    tx.run(
+    tx.exec(
         "-- insert_partly_read
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
 SELECT j.job_id, j.document_id, 'partly_read', 'warn', 'partly_read', $2, j.correlation_id
