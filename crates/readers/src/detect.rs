@@ -182,6 +182,9 @@ fn compound_content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Faul
         declared.check(FileKind::Msg)?;
         return Ok(Content::Bytes(FileKind::Msg, bytes));
     }
+    if declared.kinds().any(|kind| kind == FileKind::Xls) {
+        return Fault::Corrupt;
+    }
     if declared.is_pdf() || declared.kinds().any(FileKind::is_text) {
         return Err(declared.refuse("an old Office file"));
     }
@@ -278,6 +281,9 @@ mod tests {
         assert_eq!(code(found(b"just text", "text/plain", "letter.docx")), Code::TypeMismatch);
         assert_eq!(code(found(b"%PDF-1.7\n", "text/html", "x")), Code::TypeMismatch);
         assert_eq!(code(found(PNG, "application/pdf", "x.pdf")), Code::TypeMismatch);
+        // Excel opens what many programs export under its old name.
+        assert_eq!(found(b"<table><tr><td>1</table>", "application/vnd.ms-excel", "x.xls"), Ok(FileKind::PlainText));
+        assert_eq!(found(b"a,b", "application/vnd.ms-excel", "x.csv"), Ok(FileKind::PlainText));
         let fault = found(PNG, "application/pdf", "x.pdf").unwrap_err();
         assert!(fault.to_string().contains("a PDF") && fault.to_string().contains("Portable Network"), "{fault}");
     }
@@ -307,6 +313,7 @@ mod tests {
         let mut bytes = COMPOUND_FILE.to_vec();
         bytes.resize(600, 0);
         assert_eq!(code(found(&bytes, "", "old.doc")), Code::UnsupportedType);
+        assert_eq!(code(found(&bytes, "", "damaged.xls")), Code::FileCorrupt);
         bytes.extend("EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes));
         assert_eq!(code(found(&bytes, DOCX, "secret.docx")), Code::FileEncrypted);
     }
