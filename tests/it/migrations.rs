@@ -102,11 +102,11 @@ async fn the_replaced_systems_database_is_adopted_without_losing_a_row() {
     assert!(missing.is_empty(), "an adopted database lacks {missing:?}");
 }
 
-/// Every row of every table except the schema history, as JSON text.
+/// Every row of every table except the schema history, as JSON text, without the column that a later migration adds.
 async fn all_rows(test: &TestDb) -> Vec<Vec<String>> {
     let tables = test
         .rows(
-            "SELECT string_agg(format('SELECT %L AS name, to_jsonb(t)::text AS row FROM upload_pipeline.%I AS t', relname, relname),
+            "SELECT string_agg(format('SELECT %L AS name, (to_jsonb(t) - ''record'')::text AS row FROM upload_pipeline.%I AS t', relname, relname),
                ' UNION ALL ' ORDER BY relname)
              FROM pg_class WHERE relnamespace = 'upload_pipeline'::regnamespace AND relkind = 'r' AND relname <> 'schema_history'",
         )
