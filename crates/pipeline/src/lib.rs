@@ -47,6 +47,8 @@ pub struct Pipeline {
     pub scratch: ScratchDir,
     /// Completes jobs.
     pub completer: Completer,
+    /// Days that bytes are kept which are not what was declared; `0`: as long as the document.
+    pub mismatched_days: u32,
 }
 
 /// What a worker keeps in memory between the steps of a job. It only saves work, so a crash loses nothing.
@@ -56,8 +58,6 @@ pub struct JobMemory {
     markdown: Option<String>,
     /// The remote parser has just got the document, so it is too early to poll.
     started_remote_parse: bool,
-    /// The key of stored bytes that are not what was declared.
-    mismatched: Option<String>,
 }
 
 impl Pipeline {
@@ -70,15 +70,6 @@ impl Pipeline {
             Step::Chunk => self.chunk(lease, memory).await,
             Step::Embed => self.embed(lease).await,
             Step::Finish => self.finish(lease).await,
-        }
-    }
-
-    /// Removes bytes that are not what was declared, once the failure of the step is written. Until then they stay, so that
-    /// a worker that does the step again after a crash finds the same bytes.
-    pub async fn after_failure(&self, memory: JobMemory) {
-        let Some(key) = memory.mismatched else { return };
-        if let Err(failure) = self.store.delete(&key).await {
-            tracing::warn!(error.code = failure.code.as_str(), "the bytes stay until their document goes: {failure}");
         }
     }
 

@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use crate::{
     http::{
-        ApiError, ApiState, Call, DocumentsQuery, Expected, Form, FormPrint, HttpResult, IfMatch, ListId, PageQuery,
-        PageSize, RequestIds, codes, conditions, contract, json, read_whole, store_body, validate,
+        ApiError, ApiState, Call, DocumentsQuery, Expected, Form, FormPrint, HttpResult, ListId, PageQuery, PageSize,
+        RequestIds, codes, conditions, contract, json, read_whole, store_body, validate,
     },
     resources::{
+        document_type::as_seen,
         jobs::job_path,
         uploads::{REFUSED_FILES, new_upload, not_registered, quota_reached},
     },
@@ -24,7 +25,7 @@ use store::{
     Cursor,
     deletions::{Deletion, get_deletion},
     documents::{self, Deleting, Document, StoredChunk},
-    uploads::{Content, NewUpload, Registered, announce_upload, delete_upload, register_stored},
+    uploads::{Accepted, Content, NewUpload, Registered, announce_upload, delete_upload, register_stored},
 };
 
 pub const DOCUMENTS: PageSize = PageSize { default: 20, max: 100 };
@@ -43,7 +44,8 @@ struct Sender {
 
 /// Send documents.
 ///
-/// One file or many as a form, or a text as JSON. Each becomes a document and a job. A single one that is refused is
+/// One file or many as a form, or a text as JSON. Each becomes a document and a job, or brings the bytes to the job of an
+/// announcement that waits for them. A single one that is refused is
 /// the answer's own problem; of several, each has its entry: ids, or a problem.
 #[utoipa::path(
     post,
@@ -202,7 +204,7 @@ where
     };
     // Where this fails, whether it was committed is not known: the object stays, and housekeeping decides.
     match register_stored(&state.db, &upload, &content).await? {
-        Registered::New { job_id, document_id } => {
+        Registered::Accepted(Accepted { job_id, document_id, .. }) => {
             state.notifier.poke();
             tracing::info!(job.id = %job_id, document.id = %document_id, upload.id = %upload.upload_id, "job {job_id} is queued");
             Ok((job_id, document_id))
@@ -246,7 +248,7 @@ async fn take_text(state: &ApiState, sender: Sender, body: web::Payload) -> Http
     answer(vec![(filename, outcome)], sender)
 }
 
-fn document_view(document: Document) -> DocumentView {
+pub fn document_view(document: Document) -> DocumentView {
     DocumentView {
         document_id: document.document_id.0,
         filename: document.filename,
@@ -373,11 +375,8 @@ fn receipt(deletion: Deletion) -> DeletionReceipt {
     )
 )]
 pub async fn delete_document(Call { state, caller, request }: Call, id: web::Path<Uuid>) -> HttpResult {
-    let (id, seen) = (DocumentId(*id), IfMatch::of(&request));
-    let as_seen = |document: &Document| seen.as_ref().is_none_or(|seen| seen.holds(&document_view(document.clone())));
-    let deleting =
-        documents::delete_expected_document(&state.db, caller.user, id, seen.as_ref().map(|_seen| &as_seen as _));
-    let deletion = match deleting.await? {
+    let (id, seen) = (DocumentId(*id), as_seen(&request));
+    let deletion = match documents::delete_expected_document(&state.db, caller.user, id, Some(&seen)).await? {
         Deleting::Deleted(deletion) => deletion,
         Deleting::Changed => return Err(ApiError::of(Code::PreconditionFailed)),
         Deleting::NotFound => return Err(ApiError::of(Code::DocumentNotFound)),
