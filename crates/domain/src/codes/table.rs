@@ -263,7 +263,7 @@ codes! {
         /// Upload the file again.
         RetryNeedsUpload = "retry_needs_upload", http [409], at "`POST /jobs/{id}/retry`, `PATCH /documents/{id}`; `POST /jobs/retry`, as a reason";
         /// The document has not failed for its type (`type_mismatch`), so another type would change nothing.
-        /// Nothing. To have it read as another type, delete it and upload it again.
+        /// Delete it and upload it again to have it read as another type.
         TypeSettled = "type_settled", http [409], at "`PATCH /documents/{id}`";
         /// `from` is no status, has no next step, or lies behind the status that the job has reached.
         /// Name an earlier status.
@@ -330,7 +330,7 @@ codes! {
         /// Upload the file again, or put the object there and retry the job.
         ObjectMissing = "object_missing", class Document, at "parse";
         /// The content is not of the declared type. The bytes are kept for `RETENTION_MISMATCHED_DAYS`.
-        /// Correct the type (`app jobs retry ID --type TYPE`), or upload the file under its right name.
+        /// Correct the type (`app jobs retry ID --type pdf`), or upload the file under its right name.
         TypeMismatch = "type_mismatch", class Document, at "parse";
         /// Files of this type are not parsed here.
         /// Upload PDF, DOCX, PPTX, XLSX, HTML, Markdown or text.
