@@ -131,10 +131,6 @@ impl Steps for PipelineSteps {
         self.0.run_step(lease, step, memory).await
     }
 
-    async fn after_failure(&self, memory: JobMemory) {
-        self.0.after_failure(memory).await;
-    }
-
     async fn probe(&self) -> Result<(), Failure> {
         self.0.probe().await
     }
@@ -175,6 +171,7 @@ pub(super) fn build_worker(
         max_passages: ctx.config.parser.max_passages,
         scratch,
         completer: Completer::new(db.clone()),
+        mismatched_days: ctx.config.retention.mismatched_days,
     };
     let row = WorkerRow {
         id: WorkerId::generate(),

@@ -35,6 +35,6 @@ pub use job::{State, Status, UnknownName};
 pub use lease::{Fence, Lease};
 pub use outcome::{Outcome, StepError};
 pub use printable::{printable, reorders};
-pub use retry::{RetryPolicy, Verdict};
+pub use retry::{MISMATCHED, RetryPolicy, Verdict, retry_needs};
 pub use step::Step;
 pub use takeover::{ALONE_AFTER_CRASHES, Takeover};

@@ -90,6 +90,15 @@ pub struct LeftOutView {
     pub count: u32,
 }
 
+/// What to change about a document.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentPatch {
+    /// The media type that the bytes are of; the file's name no longer counts.
+    #[schema(max_length = 255, pattern = "^[ -.0-~]+/[ -~]+$")]
+    pub mime: String,
+}
+
 /// A passage of a document.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ChunkView {

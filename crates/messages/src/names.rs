@@ -121,6 +121,9 @@ pub struct LastError {
     /// When.
     #[schema(format = DateTime)]
     at: Option<String>,
+    /// When the bytes were removed, where they were not what was declared.
+    #[schema(format = DateTime)]
+    bytes_removed_at: Option<String>,
     /// The job's first failure, in the same shape, where this is a later one.
     #[schema(value_type = Option<Object>)]
     first: Option<serde_json::Value>,

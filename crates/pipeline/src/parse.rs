@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{JobMemory, Pipeline, remote::Reading, verify::Found};
-use domain::{Code, Lease, Outcome, Status, Step, StepError, record::ReadingRecord};
+use domain::{Code, Failure, Lease, Outcome, Status, Step, StepError, record::ReadingRecord};
 use store::{
     jobs::{advance_job, finish_duplicate},
     work::{get_work_document, insert_partly_read},
@@ -25,11 +25,12 @@ impl Pipeline {
             return Ok(Outcome::Finished(Status::Duplicate));
         }
         let document = get_work_document(&self.db, lease.fence).await?;
-        let file = match self.find_bytes(&document, memory).await? {
+        let file = match self.find_bytes(lease, &document).await? {
             Found::Verified(file) => file,
             Found::NotYet(delay) => return Ok(Outcome::Snooze { code: Code::WaitingForUpload, delay }),
         };
-        let parsed = self.parser.parse(&file, &document.mime, &document.filename, self.limits).await;
+        let filename = if document.type_stated { "" } else { &document.filename };
+        let parsed = self.parser.parse(&file, &document.mime, filename, self.limits).await;
         if let Some(remote) = &self.remote
             && let Some(kind) = remote.wants(document.ocr, &parsed)
         {
@@ -40,9 +41,18 @@ impl Pipeline {
         if matches!(&parsed, Err(failure) if failure.code == Code::PdfLibraryMissing) {
             return Ok(Outcome::Snooze { code: Code::PdfLibraryMissing, delay: NO_LIBRARY_DELAY });
         }
-        let parsed = parsed.map_err(|failure| {
-            if failure.code == Code::TypeMismatch { memory.mismatch(&document, failure) } else { failure.into() }
-        })?;
+        let parsed = match parsed {
+            Ok(parsed) => parsed,
+            Err(failure) if failure.code == Code::TypeMismatch => {
+                let kept = match self.mismatched_days {
+                    0 => "Its bytes are kept.".to_owned(),
+                    days => format!("Its bytes are kept for {} hours.", u64::from(days) * 24),
+                };
+                let message = format!("{} {kept}", failure.message);
+                return Err(self.mismatch(lease, Failure { message, ..failure }).await);
+            }
+            Err(failure) => return Err(failure.into()),
+        };
         let record = ReadingRecord::new(self.parser.name(), &parsed);
         self.save_parsed(lease, parsed.kind.as_str(), &record, &parsed.markdown).await?;
         self.advance_parsed(lease, done, &record, began).await?;

@@ -183,7 +183,7 @@ fn compound_content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Faul
         return Ok(Content::Bytes(FileKind::Msg, bytes));
     }
     if declared.kinds().any(|kind| kind == FileKind::Xls) {
-        return Fault::Corrupt;
+        return Err(Fault::Corrupt);
     }
     if declared.is_pdf() || declared.kinds().any(FileKind::is_text) {
         return Err(declared.refuse("an old Office file"));

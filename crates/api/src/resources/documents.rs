@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use crate::{
     http::{
-        ApiError, ApiState, BodyPrint, Call, DocumentsQuery, Expected, Form, HttpResult, IfMatch, ListId, PageQuery,
-        PageSize, Part, RequestIds, TextBody, begin_stream, codes, conditions, contract, refuse_too_large, store_body,
-        validate,
+        ApiError, ApiState, BodyPrint, Call, DocumentsQuery, Expected, Form, HttpResult, ListId, PageQuery, PageSize,
+        Part, RequestIds, TextBody, begin_stream, codes, conditions, contract, refuse_too_large, store_body, validate,
     },
     resources::{
+        document_type::as_seen,
         jobs::job_path,
         uploads::{REFUSED_FILES, new_upload, not_registered, quota_reached},
     },
@@ -27,7 +27,8 @@ use store::{
     deletions::{Deletion, get_deletion},
     documents::{self, Deleting, Document, StoredChunk},
     uploads::{
-        Content, NewUpload, QuotaReached, Registered, announce_upload, delete_upload, get_uploads_left, register_stored,
+        Accepted, Content, NewUpload, QuotaReached, Registered, announce_upload, delete_upload, get_uploads_left,
+        register_stored,
     },
 };
 
@@ -47,7 +48,8 @@ struct Sender {
 
 /// Send documents.
 ///
-/// One file or many as a form, or a text as JSON. Each becomes a document and a job. A single one that is refused is
+/// One file or many as a form, or a text as JSON. Each becomes a document and a job, or brings the bytes to the job of an
+/// announcement that waits for them. A single one that is refused is
 /// the answer's own problem; of several, each has its entry: ids, or a problem.
 #[utoipa::path(
     post,
@@ -248,7 +250,7 @@ async fn register(state: &ApiState, sender: Sender, upload: &NewUpload, stored: 
     };
     // Where this fails, whether it was committed is not known: the object stays, and housekeeping decides.
     match register_stored(&state.db, upload, &content).await? {
-        Registered::New { job_id, document_id } => {
+        Registered::Accepted(Accepted { job_id, document_id, .. }) => {
             state.notifier.poke();
             tracing::info!(job.id = %job_id, document.id = %document_id, upload.id = %upload.upload_id, "job {job_id} is queued");
             Ok((job_id, document_id))
@@ -297,7 +299,7 @@ fn text_filename(title: &str, limits: &Uploads) -> Result<String, ApiError> {
     validate::filename(&format!("{title}{extension}"), limits)
 }
 
-fn document_view(document: Document) -> DocumentView {
+pub fn document_view(document: Document) -> DocumentView {
     DocumentView {
         document_id: document.document_id.0,
         filename: document.filename,
@@ -427,10 +429,8 @@ fn receipt(deletion: Deletion) -> DeletionReceipt {
     )
 )]
 pub async fn delete_document(Call { state, caller, request }: Call, id: web::Path<Uuid>) -> HttpResult {
-    let (id, seen) = (DocumentId(*id), IfMatch::of(&request));
-    let as_seen = |document: &Document| seen.as_ref().is_none_or(|seen| seen.holds(&document_view(document.clone())));
-    let deleting = documents::delete_document(&state.db, caller.user, id, seen.as_ref().map(|_seen| &as_seen as _));
-    let deletion = match deleting.await? {
+    let (id, seen) = (DocumentId(*id), as_seen(&request));
+    let deletion = match documents::delete_document(&state.db, caller.user, id, Some(&seen)).await? {
         Deleting::Deleted(deletion) => deletion,
         Deleting::Changed => return Err(ApiError::of(Code::PreconditionFailed)),
         Deleting::NotFound => return Err(ApiError::of(Code::DocumentNotFound)),

@@ -237,7 +237,7 @@ codes! {
         /// You have reached the number of uploads within 24 hours (UPLOADS_PER_DAY).
         /// Come back when Retry-After says.
         UploadsPerDay = "uploads_per_day", http [429], at "uploads";
-        /// You have uploaded this content already: it is searchable, or on its way.
+        /// You have uploaded this content already: it is searchable, or its bytes are here and being worked on.
         /// Use that document, or delete it first.
         DocumentExists = "document_exists", http [409], at "uploads";
         /// This upload URL was not made here, or was changed.
@@ -246,7 +246,7 @@ codes! {
         /// This upload URL has expired.
         /// Announce the file again with POST /upload.
         UploadUrlExpired = "upload_url_expired", http [410], at "`PUT` of an upload";
-        /// The job has ended, or the document was deleted or announced again.
+        /// The job has ended, or its document was deleted, or the bytes came in another upload.
         /// Announce the file again if it is still wanted.
         UploadNotWanted = "upload_not_wanted", http [410], at "`PUT` of an upload";
         /// There is no such job of yours.
@@ -265,6 +265,15 @@ codes! {
         /// The job is running, or it is done and no `from` was given.
         /// Cancel it first, or name a status in `from`.
         JobNotRetryable = "job_not_retryable", http [409], at "`POST /jobs/{id}/retry`; `POST /jobs/retry`, as a reason";
+        /// The bytes are not of the declared type, and would fail again in the same way.
+        /// Correct the type with `PATCH /documents/{id}`, or upload the file under its right name.
+        RetryNeedsType = "retry_needs_type", http [409], at "`POST /jobs/{id}/retry`; `POST /jobs/retry`, as a reason";
+        /// The job's bytes never came, are not those that were announced, or were removed, so that another try cannot succeed.
+        /// Upload the file again.
+        RetryNeedsUpload = "retry_needs_upload", http [409], at "`POST /jobs/{id}/retry`, `PATCH /documents/{id}`; `POST /jobs/retry`, as a reason";
+        /// The document has not failed for its type (`type_mismatch`), so another type would change nothing.
+        /// Delete it and upload it again to have it read as another type.
+        TypeSettled = "type_settled", http [409], at "`PATCH /documents/{id}`";
         /// `from` is no status, has no next step, or lies behind the status that the job has reached.
         /// Name an earlier status.
         RetryFromInvalid = "retry_from_invalid", http [422], at "`POST /jobs/{id}/retry`; `POST /jobs/retry`, also as a reason",
@@ -310,7 +319,7 @@ codes! {
         /// Split it, or raise the limit.
         FileTooLarge = "file_too_large", http [413], class Document, at "uploads; object store",
             say "The file is larger than 25 MiB, the most that UPLOAD_MAX_BYTES allows here. Split it or make it smaller.";
-        /// The file has not the size that was announced; the worker removes the stored bytes.
+        /// The file has not the size that was announced.
         /// Send the file that was announced.
         SizeMismatch = "size_mismatch", http [422, 413], class Document, at "`PUT` of an upload; parse",
             say "The body is 120 bytes long where 100 were announced. Send the file that was announced.";
@@ -327,8 +336,8 @@ codes! {
         /// The bytes are not in the object store under `raw_path`, and no upload is open that could bring them.
         /// Upload the file again, or put the object there and retry the job.
         ObjectMissing = "object_missing", class Document, at "parse";
-        /// The content is not of the declared type; the worker removes the stored bytes.
-        /// Upload the right file, or name its real type.
+        /// The content is not of the declared type. The bytes are kept for `RETENTION_MISMATCHED_DAYS`.
+        /// Correct the type (`app jobs retry ID --type pdf`), or upload the file under its right name.
         TypeMismatch = "type_mismatch", class Document, at "parse";
         /// Files of this type are not parsed here.
         /// Upload a file of a kind that `app parse --kinds` lists.
