@@ -8,7 +8,8 @@ use uuid::Uuid;
 use crate::{
     http::{
         ApiError, ApiState, BodyPrint, Call, DocumentsQuery, Expected, Form, HttpResult, ListId, PageQuery, PageSize,
-        Part, RequestIds, TextBody, begin_stream, codes, conditions, contract, refuse_too_large, store_body, validate,
+        Part, RequestIds, TextBody, begin_stream, codes, conditions, contract, is_json, refuse_too_large, store_body,
+        validate,
     },
     resources::{
         document_type::as_seen,
@@ -93,28 +94,21 @@ pub async fn post_documents(Call { state, caller, request }: Call, body: web::Pa
         RequestIds::of(&request).map_or_else(|| (Uuid::now_v7(), Uuid::now_v7()), |ids| (ids.request, ids.correlation));
     let sender = Sender { user: caller.user, request_id, correlation_id };
     let limits = &state.settings.uploads;
-    let content_type = request.content_type().to_ascii_lowercase();
-    let is_form = match content_type.as_str() {
-        "multipart/form-data" => true,
-        "application/json" => false,
+    match request.content_type().to_ascii_lowercase().as_str() {
+        "multipart/form-data" => Form::refuse_too_large(&request, limits)?,
+        "application/json" => refuse_too_large(&request, limits.max_bytes)?,
         _ => {
             return Err(ApiError::new(
                 Code::ContentTypeInvalid,
                 "This route takes files as multipart/form-data, or JSON with `title` and `text`.",
             ));
         }
-    };
-    if is_form {
-        Form::refuse_too_large(&request, limits)?;
-    } else {
-        refuse_too_large(&request, limits.max_bytes)?;
     }
     refuse_without_quota(&state, caller.user).await?;
     let _share = begin_stream(&state, Some(caller.user))?;
-    if is_form {
-        take_files(&state, sender, &request, body).await
-    } else {
-        take_text(&state, sender, &request, body).await
+    match is_json(request.content_type()) {
+        true => take_text(&state, sender, &request, body).await,
+        false => take_files(&state, sender, &request, body).await,
     }
 }
 

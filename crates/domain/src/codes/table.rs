@@ -124,7 +124,7 @@ codes! {
         /// The body is larger than `API_BODY_LIMIT`; a text document than `UPLOAD_MAX_BYTES`; a webhook than 1 MiB.
         /// Send less, or upload a file. A webhook that is refused loses nothing.
         BodyTooLarge = "body_too_large", http [413], at "routes with a body",
-            say "The body is larger than the 2097152 bytes that this route takes. Send less, or a text as a file.";
+            say "The body is larger than the 65536 bytes that this route takes. Send less, or a text as a file.";
         /// The query string does not parse, or a parameter is unknown or given twice (400). The search query holds a NUL character (422).
         /// Correct what `detail` names.
         QueryInvalid = "query_invalid", http [400, 422], at "lists, `/search`",
@@ -220,7 +220,7 @@ codes! {
         /// Send it as RFC 7578 says.
         FormInvalid = "form_invalid", http [400], at "`POST /documents`",
             say "The form cannot be read: Multipart boundary is not found. Send multipart/form-data as RFC 7578 says.";
-        /// The head of a part is over 64 KiB, a part that is no file is over 1 MiB, or there are more than 100 parts that are no files.
+        /// The form is declared larger than all files that a request may have, the head of a part is over 64 KiB, or more than 256 KiB belong to no file.
         /// Send the files alone.
         FormTooLarge = "form_too_large", http [413], at "`POST /documents`",
             say "The form has more than 256 KiB that belong to no file: a long head, or other fields. Send less.";
