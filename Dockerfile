@@ -7,7 +7,7 @@
 # Base images are named by version. For a build that is repeatable to the byte, add the digest that
 # `docker buildx imagetools inspect IMAGE` prints. Cargo.lock pins every crate, a SHA-256 the model.
 
-# --- The embedding model, 91 MB, in its own stage so that a change of code does not fetch it again.
+# --- The embedding model, 91 MB, and PDFium, 8 MB, in their own stage so that a change of code does not fetch them again.
 FROM debian:trixie-slim AS model
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates python3-pip \
@@ -15,7 +15,7 @@ RUN apt-get update \
 WORKDIR /src
 COPY scripts/fetch scripts/lib.sh scripts/unpack.py scripts/
 COPY scripts/pins scripts/pins
-RUN APP_CACHE_DIR=/cache scripts/fetch model
+RUN APP_CACHE_DIR=/cache scripts/fetch model pdfium
 
 # --- The manifests of the workspace, which do not change with the code.
 FROM debian:trixie-slim AS manifests
@@ -54,7 +54,7 @@ RUN find build.rs config crates migrations samples scripts src -type f -exec tou
  && cargo build --locked --release --bin app \
  && scripts/licences /licences
 
-# --- The image: the program, its configuration, the model, the licences, and a shell for the release command.
+# --- The image: the program, its configuration, the model, PDFium with its licences, the other licences, and a shell for the release command.
 FROM debian:trixie-slim
 # Members of group 1000 may read Render's secret files.
 RUN apt-get update \
@@ -63,6 +63,7 @@ RUN apt-get update \
  && groupadd --gid 1000 app \
  && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin app
 COPY --from=model /cache/models /var/lib/app/models
+COPY --from=model /cache/pdfium /var/lib/app/pdfium
 COPY --from=build /licences /usr/share/doc/app
 COPY config /etc/app
 COPY --from=build /src/target/release/app /usr/local/bin/app

@@ -97,8 +97,6 @@ impl Steps for EmptySteps {
         Ok(Outcome::Advanced(to))
     }
 
-    async fn after_failure(&self, (): ()) {}
-
     async fn probe(&self) -> Result<(), Failure> {
         Ok(())
     }

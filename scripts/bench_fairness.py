@@ -19,6 +19,7 @@ import json
 import os
 import pathlib
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -162,6 +163,8 @@ def service(binary):
             )
             yield Service((folder / "api.url").read_text().strip(), key.stdout.strip())
         finally:
+            if app.poll() is not None:
+                print(log.read_text(errors="replace")[-3000:], file=sys.stderr)
             # What still runs is not worth the grace period.
             app.kill()
             subprocess.run([binary, "dev", "stop"], cwd=bench.ROOT, env=env, capture_output=True, check=False)
@@ -184,6 +187,8 @@ def measure(binary, load, args):
 
 def main():
     args = arguments()
+    # Ends `app dev`, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     binary = os.environ.get("APP_BIN") or sys.exit("bench_fairness: APP_BIN must name the app to measure")
     binary = str(pathlib.Path(binary).resolve())
     late = False

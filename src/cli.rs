@@ -20,7 +20,7 @@ pub use client::args::{CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, 
     version,
     propagate_version = true,
     arg_required_else_help = true,
-    long_about = "Takes in documents (PDF, Word, PowerPoint, Excel, HTML, Markdown, text), cuts them into passages, \
+    long_about = "Takes in documents (PDF, Word, PowerPoint, Excel, HTML, mail, books, text and more), cuts them into passages, \
                   embeds them and makes them searchable, all in your own Postgres.\n\n\
                   `app api` and `app worker` are the two services, `app migrate` and `app check` the release steps, \
                   `app dev` all of it on a laptop with nothing to set up.",
@@ -228,8 +228,15 @@ pub enum KeysAction {
 /// `app parse`.
 #[derive(Debug, Args)]
 pub struct ParseArgs {
+    /// Also print, as one line of JSON on stderr, what the file is, how its pages were read and what was left out
+    #[arg(long)]
+    pub report: bool,
     /// The file
-    pub file: PathBuf,
+    #[arg(required_unless_present = "kinds")]
+    pub file: Option<PathBuf>,
+    /// List the kinds of files that can be read; read none
+    #[arg(long, conflicts_with = "file")]
+    pub kinds: bool,
 }
 
 /// Parses the process's arguments. For help, version and wrong arguments (exit code 2) it prints and ends the process.

@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::wiring::{model, open_store};
+use super::wiring::{local_parser, model, open_store};
 use crate::{
     cli::{CheckArgs, CheckOutput},
     shutdown,
@@ -65,6 +65,7 @@ async fn check(args: &CheckArgs, sources: &Sources, build: &BuildInfo, stop: &Ca
         options: &args.options,
         store: open_store(&config.storage).map_err(|error| format!("{error:#}")),
         model: model(&config),
+        pdf_library: Box::new(|| local_parser(&config.parser).pdf_library()),
         runtime: Handle::current(),
         stop,
     };

@@ -1,28 +1,56 @@
-//! `app parse FILE`: prints the markdown that search will see.
+//! `app parse FILE`: prints the markdown that search will see. `app parse --kinds`: which files can be read.
 
 use std::{fs, io, path::Path, process::ExitCode};
 
+use anyhow::anyhow;
+use serde_json::json;
+
+use super::wiring::local_parser;
 use crate::cli::ParseArgs;
 use client::render;
 use config::{Config, Role, Sources};
-use domain::{Code, Failure, ports::Parser};
-use readers::LocalParser;
+use domain::{
+    Code, Failure,
+    ports::{FileKind, Parser},
+    record::ReadingRecord,
+};
 
-/// Parses the file as a worker does, and prints the markdown.
+/// Parses the file as a worker does, and prints the markdown; or prints the table of kinds.
 ///
 /// # Errors
 ///
 /// The file cannot be read, or the parser's failure.
 pub fn run(args: ParseArgs, sources: &Sources) -> anyhow::Result<ExitCode> {
-    let limits = Config::load(Role::Client, sources)?.parser.limits();
-    let filename = args.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let Some(file) = args.file else {
+        render::print(&kinds())?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let settings = Config::load(Role::Client, sources)?.parser;
+    let limits = settings.limits();
+    let filename = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     client::run(async move {
-        expect_a_file(&args.file)?;
-        let parser = LocalParser::default();
-        let document = parser.parse(&args.file, "", &filename, limits).await?;
+        expect_a_file(&file)?;
+        let parser = local_parser(&settings);
+        let parsed = parser.parse(&file, "", &filename, limits).await;
+        let document = parsed.map_err(|failure| anyhow!("{} [{}]", failure.message, failure.code.as_str()))?;
         render::print(&document.markdown)?;
+        if args.report {
+            let record = ReadingRecord::new(parser.name(), &document);
+            eprintln!("{}", json!({ "kind": document.kind, "record": record }));
+        } else {
+            document.notices.iter().for_each(|notice| eprintln!("{notice}"));
+        }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// A line for each kind of file: its extensions, its media type and what it is.
+fn kinds() -> String {
+    let line = |kind: FileKind| {
+        let extensions = kind.extensions().join(", ");
+        format!("{extensions:<20} {:<73} {}\n", kind.media_type(), kind.description())
+    };
+    FileKind::ALL.map(line).concat()
 }
 
 /// Checks the file here, because the child's failure would say that the file is tried again.
@@ -42,6 +70,13 @@ fn expect_a_file(path: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_has_a_line() {
+        let table = kinds();
+        assert_eq!(table.lines().count(), FileKind::ALL.len());
+        assert!(table.lines().any(|line| line.starts_with("eml, mht") && line.contains(" message/rfc822 ")), "{table}");
+    }
 
     #[test]
     fn what_is_no_file_is_named_with_what_to_do_and_not_tried_again() {

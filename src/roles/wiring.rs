@@ -28,7 +28,7 @@ use providers::{
     object_storage::{Credentials, ObjectStorage},
 };
 use queue::{Steps, Worker, WorkerSettings};
-use readers::LocalParser;
+use readers::{LocalParser, pdf_library_places};
 use signing_keys::KeySource;
 use store::{
     Listener, Wakeup,
@@ -40,6 +40,8 @@ use telemetry::readiness::Readiness;
 
 /// The folders that are searched for models without EMBED_MODEL_DIR: the one that `scripts/fetch` fills, and the image's.
 const MODEL_PLACES: [&str; 2] = [".cache/models", "/var/lib/app/models"];
+/// The folders that `scripts/fetch` and the image fill, for what is looked for without a setting.
+const CACHES: [&str; 2] = [".cache", "/var/lib/app"];
 /// The time between two sweeps of all workers together. Objects of deleted documents are gone within minutes.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
 
@@ -87,6 +89,11 @@ pub(super) fn model(config: &Config) -> Arc<dyn ModelSource> {
     }))
 }
 
+/// The parser of this machine.
+pub(super) fn local_parser(parser: &config::Parser) -> LocalParser {
+    LocalParser::new(pdf_library_places(parser.pdfium_library.as_deref(), &CACHES.map(PathBuf::from)))
+}
+
 /// The source of the project's signing keys; `None` if no project is set.
 pub(super) fn key_source(config: &Config) -> anyhow::Result<Option<Arc<dyn KeySource>>> {
     let Some(url) = config.auth.jwks_url() else { return Ok(None) };
@@ -124,10 +131,6 @@ impl Steps for PipelineSteps {
         self.0.run_step(lease, step, memory).await
     }
 
-    async fn after_failure(&self, memory: JobMemory) {
-        self.0.after_failure(memory).await;
-    }
-
     async fn probe(&self) -> Result<(), Failure> {
         self.0.probe().await
     }
@@ -161,13 +164,14 @@ pub(super) fn build_worker(
     let pipeline = Pipeline {
         db: db.clone(),
         store,
-        parser: Arc::new(LocalParser::default().with_turns(settings.turn, settings.concurrency)),
+        parser: Arc::new(local_parser(&ctx.config.parser).with_turns(settings.turn, settings.concurrency)),
         remote: remote_parser(&ctx.config)?,
         model,
         limits: ctx.config.parser.limits(),
         max_passages: ctx.config.parser.max_passages,
         scratch,
         completer: Completer::new(db.clone()),
+        mismatched_days: ctx.config.retention.mismatched_days,
     };
     let row = WorkerRow {
         id: WorkerId::generate(),

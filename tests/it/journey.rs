@@ -1,7 +1,10 @@
 //! A document from upload to search as its user sees it, and the errors that can happen on the way.
 
+use std::io::{Cursor, Write};
+
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use zip::{ZipWriter, write::SimpleFileOptions};
 
 use crate::support::{
     db::TestDb,
@@ -80,6 +83,67 @@ async fn an_announced_upload_becomes_searchable_only_for_its_owner() {
     assert_eq!(client.get(&format!("/documents/{document}")).await.0, 404);
     assert_eq!(announce(client, "again.md", text, &sha256(text)).await.0, 201);
     assert_eq!(world.test.value("SELECT count(*) FROM upload_pipeline.document_chunks").await, "0");
+}
+
+/// A workbook of three sheets: one that can be read, one that is damaged, one that is hidden.
+fn workbook() -> Vec<u8> {
+    let relationships = |links: &[(&str, &str, &str)]| {
+        let links: String = links
+            .iter()
+            .map(|(id, kind, target)| format!("<Relationship Id=\"{id}\" Type=\"x/{kind}\" Target=\"{target}\"/>"))
+            .collect();
+        format!("<Relationships>{links}</Relationships>")
+    };
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in [
+        ("[Content_Types].xml", "<Types/>".to_owned()),
+        ("_rels/.rels", relationships(&[("r", "officeDocument", "xl/workbook.xml")])),
+        ("xl/_rels/workbook.xml.rels", relationships(&[("a", "worksheet", "a.xml"), ("b", "worksheet", "b.xml")])),
+        (
+            "xl/workbook.xml",
+            "<workbook><sheets><sheet name=\"Fares\" r:id=\"a\"/><sheet name=\"Broken\" r:id=\"b\"/>\
+             <sheet name=\"Notes\" state=\"hidden\" r:id=\"a\"/></sheets></workbook>"
+                .to_owned(),
+        ),
+        (
+            "xl/a.xml",
+            "<worksheet><row><c t=\"inlineStr\"><is><t>A ferry fare.</t></is></c></row></worksheet>".to_owned(),
+        ),
+        ("xl/b.xml", "<worksheet><row <".to_owned()),
+    ] {
+        zip.start_file(name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(content.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_with_a_failed_page_is_complete_and_its_record_says_so() {
+    let world = world(&[]).await;
+    let client = &world.client;
+    let accepted = client.upload_file("fares.xlsx", "application/octet-stream", &workbook()).await;
+    let (job, document) = (accepted["job_id"].as_str().unwrap(), accepted["document_id"].as_str().unwrap());
+    assert_eq!(client.wait_for_end(job).await["status"], "complete");
+    let (_, found) = client.get(&format!("/documents/{document}")).await;
+    let record = json!({
+        "reader": "local", "pages": 2, "read": 1, "ocr": 0, "empty": 0, "failed": 1,
+        "failures": [{ "why": "unreadable", "pages": [2], "count": 1 }],
+        "left_out": [{ "what": "hidden_sheets", "count": 1 }],
+        "truncated": false,
+        "notices": ["1 page couldn't be read: 2.", "Left out: 1 hidden sheet."]
+    });
+    assert_eq!((&found["kind"], &found["record"]), (&"xlsx".into(), &record), "{found}");
+    let events = world.test.rows("SELECT type, severity FROM upload_pipeline.events WHERE code = 'partly_read'").await;
+    assert_eq!(events, [["partly_read", "warn"]]);
+    // The same without a database.
+    let file = world.fleet.file("fares.xlsx", &workbook());
+    let (status, printed, log) = world.fleet.run(&["parse", "--report", file.to_str().unwrap()]);
+    assert!(status.success() && printed.contains("A ferry fare."), "{log}");
+    let reported: Value = serde_json::from_str(log.trim()).unwrap();
+    assert_eq!(reported, json!({ "kind": "xlsx", "record": record }));
+    let damaged = world.fleet.file("damaged.xlsx", b"PK\x03\x04half");
+    let (status, _, log) = world.fleet.run(&["parse", damaged.to_str().unwrap()]);
+    assert!(status.code() == Some(1) && log.contains("[file_truncated]"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

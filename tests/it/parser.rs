@@ -40,8 +40,13 @@ impl Drop for TempFile {
     }
 }
 
+/// The library that scripts/test names.
+fn pdf_library() -> Option<PathBuf> {
+    std::env::var_os("APP_PDFIUM_LIBRARY").map(PathBuf::from)
+}
+
 fn parser_running(executable: impl Into<PathBuf>) -> LocalParser {
-    LocalParser::new(executable.into())
+    LocalParser::running(executable.into(), readers::pdf_library_places(pdf_library().as_deref(), &[]))
 }
 
 async fn parse_limited(content: &[u8], filename: &str, limits: ParseLimits) -> Result<ParsedDocument, Failure> {

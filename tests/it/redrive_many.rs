@@ -135,3 +135,42 @@ async fn each_named_job_is_queued_or_skipped_with_a_reason() {
     let (status, body) = client.post("/jobs/retry", json!({})).await;
     assert_eq!((status, &body["code"]), (422, &"retry_selection_invalid".into()), "{body}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_a_retry_cannot_help_are_left_out_and_counted() {
+    let test = TestDb::new().await;
+    let mut fleet = Fleet::new(&test.url, &test.url);
+    let (_api, client) = fleet.api();
+    let mut left_out = Vec::new();
+    for code in ["type_mismatch", "size_mismatch", "hash_mismatch", "upload_expired", "object_missing"] {
+        left_out.push(failed(&test, USER, "failed_parse", code).await.1);
+    }
+    let (_, good) = failed(&test, USER, "failed_parse", "file_corrupt").await;
+    // An object that was missing and is there again.
+    let (document, found) = failed(&test, USER, "failed_parse", "object_missing").await;
+    std::fs::create_dir_all(fleet.storage().join("raw")).unwrap();
+    std::fs::write(fleet.storage().join("raw/found"), b"x").unwrap();
+    test.run(&format!("UPDATE upload_pipeline.documents SET raw_path = 'raw/found' WHERE document_id = '{document}'"))
+        .await;
+    let dry = retry(&client, json!({ "all": true, "dry_run": true })).await;
+    assert_eq!(dry["reasons"], json!({ "retry_needs_type": 1, "retry_needs_upload": 3 }), "{dry}");
+    let wet = retry(&client, json!({ "all": true })).await;
+    assert_eq!(
+        (&wet["queued"], &wet["reasons"]),
+        (&json!(2), &json!({ "retry_needs_type": 1, "retry_needs_upload": 4 })),
+        "{wet}"
+    );
+    for job in [good, found] {
+        assert_eq!(state(&test, job).await, "parsed queued");
+    }
+    for job in &left_out {
+        assert_eq!(state(&test, *job).await, "failed_parse deadletter");
+    }
+    let named = retry(&client, json!({ "job_ids": left_out })).await;
+    assert_eq!(named["reasons"], json!({ "retry_needs_type": 1, "retry_needs_upload": 4 }), "{named}");
+    fleet.set("APP_URL", &client.root);
+    fleet.set("APP_TOKEN", &client.token);
+    let (status, said, _) = fleet.run(&["jobs", "retry", "--all"]);
+    assert!(status.success() && said.starts_with("0 jobs queued.\n1 left out: retry_needs_type"), "{said}");
+    assert!(said.contains("\n4 left out: retry_needs_upload (The job's bytes never came"), "{said}");
+}

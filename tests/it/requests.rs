@@ -2,10 +2,12 @@
 
 mod conditional;
 mod idempotency;
+mod interrupted;
 mod journeys;
 mod lists;
 mod live;
 mod s3;
+mod wrong_type;
 
 use std::{fs, path::Path};
 

@@ -74,7 +74,7 @@ fn shared(state: web::Data<ApiState>) -> impl Fn(&mut ServiceConfig) + Clone + S
 
 fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
-        .allowed_methods(["GET", "HEAD", "POST", "PUT", "DELETE"])
+        .allowed_methods(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
         .allowed_headers([
             "authorization",
             "content-type",

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     net::SocketAddr,
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -77,6 +78,8 @@ pub struct Setup<'a> {
     pub store: Result<Arc<dyn ObjectStore>, String>,
     /// The local model, which is loaded at its first use.
     pub model: Arc<dyn ModelSource>,
+    /// Finds the library that reads PDFs.
+    pub pdf_library: Box<dyn Fn() -> Option<PathBuf> + Send + Sync + 'a>,
     /// The main runtime: database connections live on it.
     pub runtime: Handle,
     /// Cancelled by INT and TERM: no further check begins, and a check that has stored something removes it.

@@ -7,6 +7,7 @@ pub(super) mod keys;
 pub(super) mod llamaparse;
 pub(super) mod model;
 pub(super) mod own;
+pub(super) mod pdf;
 pub(super) mod project;
 pub(super) mod storage;
 pub(super) mod webhook;

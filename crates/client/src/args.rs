@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use domain::{State, Status};
+use domain::{State, Status, ports::FileKind};
 use messages::SearchMode;
 
 const CONNECTION: &str = "Which API: APP_URL and APP_TOKEN (a user's token or an API key; with a key for many users also \
@@ -88,11 +88,12 @@ pub enum JobsAction {
     #[command(after_long_help = "Examples:\n  \
         app jobs retry 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10\n  \
         app jobs retry 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10 --from parsed    cut and embed it again\n  \
+        app jobs retry 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10 --type docx      after type_mismatch: read it as this type\n  \
         app jobs retry --all --dry-run                     how many would be queued\n  \
         app jobs retry --all --code storage_unavailable    all that failed with this code\n  \
         app jobs retry --all --status failed_parse         all that failed in this stage\n\n\
-        --all leaves out a job whose document has a later job. Of several jobs, those that cannot be retried are \
-        counted with the reason and do not stop the others.\n\
+        --all leaves out a job whose document has a later job. Of several jobs, those that cannot be retried, or that \
+        a retry cannot help, are counted with the reason and do not stop the others.\n\
         Exit codes: 0 (for a single job: it was queued), 1 failed, 2 wrong arguments.")]
     Retry(RetryArgs),
     /// Cancel one or several jobs; a running job stops within a heartbeat
@@ -111,6 +112,9 @@ pub struct RetryArgs {
     /// Begin from this earlier status instead of the last one reached
     #[arg(long, value_name = "STATUS")]
     pub from: Option<Status>,
+    /// What the file of one job is: an extension (pdf, docx, …) or a media type; for a job that failed with type_mismatch
+    #[arg(long = "type", value_name = "TYPE", value_parser = media_type, conflicts_with_all = ["from", "all", "dry_run"])]
+    pub media_type: Option<String>,
     /// Retry all of your failed jobs
     #[arg(long, conflicts_with = "job_ids")]
     pub all: bool,
@@ -126,6 +130,14 @@ pub struct RetryArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+fn media_type(text: &str) -> Result<String, String> {
+    match FileKind::from_extension(text.trim_start_matches('.')) {
+        Some(kind) => Ok(kind.media_type().to_owned()),
+        None if text.contains('/') => Ok(text.to_owned()),
+        None => Err("is neither an extension of a file that can be read nor a media type".to_owned()),
+    }
 }
 
 /// `app jobs cancel`.

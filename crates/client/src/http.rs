@@ -118,7 +118,7 @@ impl ApiClient {
     ///
     /// Any [`ClientError`].
     pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ClientError> {
-        self.send(|| self.request(Method::GET, path, query)).await
+        self.read(self.send(|| self.request(Method::GET, path, query)).await?).await
     }
 
     /// Sends `body` as JSON in a POST. An `Idempotency-Key` makes a repeated request harmless.
@@ -127,8 +127,28 @@ impl ApiClient {
     ///
     /// Any [`ClientError`].
     pub async fn post<B: Serialize + Sync, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, ClientError> {
+        Ok(self.post_for_status(path, body).await?.1)
+    }
+
+    /// The same, with the status of the answer.
+    pub(super) async fn post_for_status<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<(StatusCode, T), ClientError> {
         let key = uuid::Uuid::new_v4().to_string();
-        self.send(|| self.request(Method::POST, path, &[]).header("idempotency-key", &key).json(body)).await
+        let post = || self.request(Method::POST, path, &[]).header("idempotency-key", &key).json(body);
+        let response = self.send(post).await?;
+        Ok((response.status(), self.read(response).await?))
+    }
+
+    /// Sends `body` as JSON in a PATCH.
+    pub(super) async fn patch<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
+        self.read(self.send(|| self.request(Method::PATCH, path, &[]).json(body)).await?).await
     }
 
     pub(super) fn request(&self, method: Method, path: &str, query: &[(&str, String)]) -> RequestBuilder {
@@ -142,13 +162,11 @@ impl ApiClient {
     }
 
     /// Sends the request, and again after a busy server's (429, 503) `Retry-After` if that is short.
-    async fn send<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Result<T, ClientError> {
+    async fn send(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, ClientError> {
         let mut tries = 1;
         loop {
             let response = request().send().await.map_err(|error| self.transport_error(&error))?;
-            let Some(pause) = retry_after(&response).filter(|_| tries < MAX_TRIES) else {
-                return self.read(response).await;
-            };
+            let Some(pause) = retry_after(&response).filter(|_| tries < MAX_TRIES) else { return Ok(response) };
             tokio::time::sleep(pause).await;
             tries += 1;
         }

@@ -14,7 +14,7 @@ use super::{
 use crate::args::{CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs};
 use config::Sources;
 use domain::{State, Status, build_info::BuildInfo, printable};
-use messages::{EventView, JobView, Page};
+use messages::{DocumentPatch, DocumentView, EventView, JobView, Page};
 
 /// The most items that the API puts on a page.
 const PAGE: usize = 100;
@@ -38,13 +38,23 @@ pub async fn run(args: JobsArgs, sources: &Sources, build: &BuildInfo) -> anyhow
 
 /// Shows a single job as it is afterwards; of several or all jobs, the counts.
 async fn retry(api: &ApiClient, args: RetryArgs) -> anyhow::Result<()> {
-    match args.job_ids.as_slice() {
-        [job_id] if !args.dry_run => {
+    match (args.job_ids.as_slice(), &args.media_type) {
+        ([job_id], Some(mime)) => retype(api, JobArgs { job_id: *job_id, json: args.json }, mime).await,
+        (_, Some(_)) => anyhow::bail!("--type is for one job; name one"),
+        ([job_id], None) if !args.dry_run => {
             let job = JobArgs { job_id: *job_id, json: args.json };
             change_job(api, job, "retry", retry_body(args.from)).await
         }
-        _ => many::retry(api, args).await,
+        (_, None) => many::retry(api, args).await,
     }
+}
+
+/// Corrects the type of the job's document, which queues the job, and shows it.
+async fn retype(api: &ApiClient, args: JobArgs, mime: &str) -> anyhow::Result<()> {
+    let job: JobView = api.get(&format!("/jobs/{}", args.job_id), &[]).await?;
+    let path = format!("/documents/{}", job.document_id);
+    let _document: DocumentView = api.patch(&path, &DocumentPatch { mime: mime.to_owned() }).await?;
+    show_job(api, args).await
 }
 
 async fn cancel(api: &ApiClient, args: CancelArgs) -> anyhow::Result<ExitCode> {
@@ -116,6 +126,11 @@ pub(super) fn error_of(job: &JobView) -> Option<(String, String)> {
     Some((field("code"), field("message")))
 }
 
+/// That the bytes are gone, and what to do.
+fn bytes_removed(error: &Value) -> Option<String> {
+    error.get("bytes_removed_at").map(|_| "The bytes were removed; upload the file again.".to_owned())
+}
+
 async fn show_job(api: &ApiClient, args: JobArgs) -> anyhow::Result<()> {
     let job: JobView = api.get(&format!("/jobs/{}", args.job_id), &[]).await?;
     if args.json { render::print_json(&job) } else { render::print(&job_as_text(&job)) }
@@ -139,8 +154,10 @@ fn job_as_text(job: &JobView) -> String {
         ("failed tries", (job.retry_count > 0).then(|| job.retry_count.to_string())),
         ("error", error.as_ref().map(|(code, _)| code.clone())),
         ("", error.map(|(_, message)| message)),
+        ("", job.last_error.as_ref().and_then(bytes_removed)),
         ("cost", (job.cost_cents > 0.0).then(|| format!("{:.2} US cents", job.cost_cents))),
         ("next run", moment(next)),
+        ("waits for", job.upload_expires_at.map(|at| format!("its bytes, until {}", render::moment(at)))),
         ("created", moment(Some(job.created_at))),
         ("started", moment(job.started_at)),
         ("finished", moment(job.finished_at)),

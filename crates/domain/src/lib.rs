@@ -1,6 +1,7 @@
 //! The vocabulary of all crates: ids, statuses, states and steps of a job, leases, retries, failures and their codes.
 //!
-//! [`ports`] has the traits for external services; [`markdown`] the rules for parsed text; [`build_info`] the version and
+//! [`ports`] has the traits for external services; [`document`] the blocks that readers make of files; [`record`] how that went; [`markdown`] the
+//! rules for parsed text; [`build_info`] the version and
 //! commit of this build; [`callback`] creates and checks the URLs that a provider calls.
 //!
 //! *Must not know:* any other crate of ours, the network, the disk, the database, the clock of the process. Everything here
@@ -9,6 +10,7 @@
 pub mod build_info;
 pub mod callback;
 pub mod codes;
+pub mod document;
 mod failure;
 mod hex;
 mod ids;
@@ -20,6 +22,7 @@ mod outcome;
 pub mod ports;
 mod printable;
 pub mod progress;
+pub mod record;
 mod retry;
 mod step;
 mod takeover;
@@ -32,6 +35,6 @@ pub use job::{State, Status, UnknownName};
 pub use lease::{Fence, Lease};
 pub use outcome::{Outcome, StepError};
 pub use printable::{printable, reorders};
-pub use retry::{RetryPolicy, Verdict};
+pub use retry::{MISMATCHED, RetryPolicy, Verdict, retry_needs};
 pub use step::Step;
 pub use takeover::{ALONE_AFTER_CRASHES, Takeover};

@@ -33,7 +33,7 @@ fn is_kept(c: char) -> bool {
 }
 
 /// Whether `line` resembles a [page marker](crate::ports::page_marker).
-fn is_page_marker(line: &str) -> bool {
+pub(crate) fn is_page_marker(line: &str) -> bool {
     // Characters that are removed later must not hide a marker.
     let line: Cow<'_, str> = if line.chars().all(is_kept) {
         line.into()

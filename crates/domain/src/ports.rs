@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::Failure;
+use crate::{Failure, document::Notice};
 
 pub use file_kind::FileKind;
 pub use remote_parser::{Callback, RemoteParser, RemoteState, RemoteText, StartFailed};
@@ -68,6 +68,8 @@ pub struct ParsedDocument {
     pub pages: u32,
     /// The detected kind of the file.
     pub kind: FileKind,
+    /// What the text does not hold, or holds with a doubt.
+    pub notices: Vec<Notice>,
 }
 
 /// The line before the text of page `page` (the first is 1) in parsed markdown.

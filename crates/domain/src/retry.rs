@@ -1,8 +1,9 @@
-//! What happens after a failed step. This depends on the class of the failure, never on its code.
+//! What happens after a failed step, which depends on the class of the failure and never on its code; and whether a retry
+//! that a person asks for can help.
 
 use std::time::Duration;
 
-use super::{ErrorClass, Failure};
+use super::{Code, ErrorClass, Failure};
 
 /// The limits of retries, from the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +44,23 @@ impl RetryPolicy {
     }
 }
 
+/// The refusal of a retry that cannot end differently: the job failed with `code`, or its bytes were `removed`. `None`: a
+/// retry can help.
+pub fn retry_needs(code: Option<Code>, removed: bool) -> Option<Code> {
+    if removed || code.is_some_and(|code| UNUSABLE.contains(&code)) {
+        return Some(Code::RetryNeedsUpload);
+    }
+    (code == Some(Code::TypeMismatch)).then_some(Code::RetryNeedsType)
+}
+
+/// The codes of bytes that never came, or are not those that were announced.
+const UNUSABLE: [Code; 3] = [Code::UploadExpired, Code::SizeMismatch, Code::HashMismatch];
+/// The codes of bytes that are not what was declared. They are kept for some days, and then removed.
+pub const MISMATCHED: [Code; 3] = [Code::TypeMismatch, Code::SizeMismatch, Code::HashMismatch];
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Code;
 
     const POLICY: RetryPolicy =
         RetryPolicy { max_retries: 3, base_delay: Duration::from_secs(3), max_delay: Duration::from_secs(300) };
@@ -90,5 +104,14 @@ mod tests {
     fn no_wait_is_longer_than_the_longest() {
         let patient = RetryPolicy { max_retries: 100, ..POLICY };
         assert_eq!(patient.decide(&failure(ErrorClass::Transient), 99, 1.0), Verdict::Retry(POLICY.max_delay));
+    }
+
+    #[test]
+    fn a_retry_that_cannot_help_says_what_would() {
+        assert_eq!(retry_needs(Some(Code::TypeMismatch), false), Some(Code::RetryNeedsType));
+        for (code, removed) in [(Code::TypeMismatch, true), (Code::HashMismatch, false), (Code::UploadExpired, false)] {
+            assert_eq!(retry_needs(Some(code), removed), Some(Code::RetryNeedsUpload), "{code}");
+        }
+        assert_eq!(retry_needs(Some(Code::FileCorrupt), false), None);
     }
 }

@@ -1,11 +1,13 @@
-//! Stored objects that no document refers to: of uploads that never became one, and of documents that were deleted.
+//! Stored objects that no document needs: of uploads that never became one, of documents that were deleted, and of
+//! documents that failed because the bytes are not what was declared.
 
 use std::time::Duration;
 
 use domain::{ErrorClass, Failure, ports::ObjectStore};
 use pg::Db;
 use store::housekeeping::{
-    forget_upload, keep_uploads_in_use, list_abandoned_uploads, list_due_deletions, record_deletion_try,
+    forget_upload, give_up_mismatched, keep_uploads_in_use, list_abandoned_uploads, list_due_deletions,
+    record_deletion_try,
 };
 
 /// Objects removed in one sweep; the rest waits for the next.
@@ -17,6 +19,7 @@ const RETRY_REMOVAL: Duration = Duration::from_secs(600);
 
 /// `lease`: between the two passes over a deleted document's object, after which no running step can write it any more.
 pub(super) async fn sweep(db: &Db, store: &dyn ObjectStore, lease: Duration) -> Result<(), Failure> {
+    give_up_mismatched(db, ROWS).await?;
     keep_uploads_in_use(db, ROWS).await?;
     let uploads = list_abandoned_uploads(db, BATCH).await?;
     let deletions = list_due_deletions(db, BATCH).await?;

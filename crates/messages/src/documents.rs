@@ -29,6 +29,9 @@ pub struct DocumentView {
     /// Pages, once parsed.
     #[schema(required, minimum = 0)]
     pub page_count: Option<i32>,
+    /// How its pages were read, and what its text does not hold; null until parsed, and for what an older build has parsed.
+    #[schema(required)]
+    pub record: Option<RecordView>,
     /// Chunks stored.
     pub chunks: i64,
     /// Its latest job.
@@ -40,6 +43,60 @@ pub struct DocumentView {
     /// When it last changed.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
+}
+
+/// How a document was read. `read`, `ocr`, `empty` and `failed` add up to `pages`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RecordView {
+    /// What read it.
+    pub reader: String,
+    /// Pages, slides or sheets in the file; 0 if the format has none.
+    pub pages: u32,
+    /// Pages whose text was read from the file.
+    pub read: u32,
+    /// Pages whose text was read by OCR.
+    pub ocr: u32,
+    /// Pages without text.
+    pub empty: u32,
+    /// Pages that could not be read.
+    pub failed: u32,
+    /// Why pages failed.
+    pub failures: Vec<PageFailureView>,
+    /// What was left out.
+    pub left_out: Vec<LeftOutView>,
+    /// Whether the file ends too early.
+    pub truncated: bool,
+    /// The same in sentences.
+    pub notices: Vec<String>,
+}
+
+/// Pages that failed for one reason.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PageFailureView {
+    /// `unreadable`, or `picture`: they are pictures, and OCR did not read them.
+    pub why: String,
+    /// Their numbers, the first 100.
+    pub pages: Vec<u32>,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// What was left out of a text, by count.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct LeftOutView {
+    /// What it is, for example `hidden_sheets`.
+    pub what: String,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// What to change about a document.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentPatch {
+    /// The media type that the bytes are of; the file's name no longer counts.
+    #[schema(max_length = 255, pattern = "^[ -.0-~]+/[ -~]+$")]
+    pub mime: String,
 }
 
 /// A passage of a document.

@@ -131,6 +131,10 @@ pub struct JobView {
     #[serde(with = "time::serde::rfc3339::option", default)]
     #[schema(required)]
     pub run_at: Option<OffsetDateTime>,
+    /// Until then its bytes may come; null unless it waits for the bytes.
+    #[serde(with = "time::serde::rfc3339::option", default)]
+    #[schema(required)]
+    pub upload_expires_at: Option<OffsetDateTime>,
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,

@@ -22,6 +22,7 @@ const EVENT_TYPES: &[&str] = &[
     "cancelled",
     "redriven",
     "finalized",
+    "partly_read",
 ];
 
 /// Types that the contract shows as an enum of names.
@@ -120,6 +121,9 @@ pub struct LastError {
     /// When.
     #[schema(format = DateTime)]
     at: Option<String>,
+    /// When the bytes were removed, where they were not what was declared.
+    #[schema(format = DateTime)]
+    bytes_removed_at: Option<String>,
     /// The job's first failure, in the same shape, where this is a later one.
     #[schema(value_type = Option<Object>)]
     first: Option<serde_json::Value>,

@@ -45,6 +45,10 @@ pub struct UploadAccepted {
     /// When `signed_url` expires.
     #[serde(with = "time::serde::rfc3339")]
     pub upload_expires_at: OffsetDateTime,
+    /// Whether the bytes are here already, from an upload that failed for its type: then nothing need be sent.
+    #[serde(default)]
+    #[schema(required)]
+    pub stored: bool,
 }
 
 /// A text without a file.

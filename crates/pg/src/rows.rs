@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{ChunkId, DocumentId, JobId, State, Status, UserId};
+use domain::{ChunkId, DocumentId, JobId, State, Status, UploadId, UserId};
 use time::{OffsetDateTime, macros::datetime};
 use tokio_postgres::{
     Row,
@@ -78,6 +78,7 @@ columns! {
     ChunkId: Uuid => ChunkId;
     DocumentId: Uuid => DocumentId;
     JobId: Uuid => JobId;
+    UploadId: Uuid => UploadId;
     UserId: Uuid => UserId;
     OffsetDateTime: Timestamp => |raw| raw.0;
     // A number of seconds; one below zero is read as zero.

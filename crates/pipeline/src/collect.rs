@@ -15,6 +15,7 @@ use super::{JobMemory, Pipeline, Remote, poll};
 use domain::{
     Code, Failure, Lease, Outcome, Status, Step, StepError,
     ports::{RemoteState, RemoteText},
+    record::ReadingRecord,
 };
 use store::{
     jobs::{advance_job, finish_duplicate},
@@ -108,7 +109,8 @@ impl Pipeline {
             self.end_call(lease, call.call_id, CallEnd::Failed).await?;
             return Err(failure.into());
         }
-        self.save_parsed(lease, &call.kind, remote.parser.name(), text.pages, &text.markdown).await?;
+        let record = ReadingRecord::of_ocr(remote.parser.name(), text.pages, &text.markdown);
+        self.save_parsed(lease, &call.kind, &record, &text.markdown).await?;
         let progress = json!({ "pages": text.pages });
         self.db
             .run_tx("collect", |tx| {

@@ -49,6 +49,8 @@ pub struct Pipeline {
     pub scratch: ScratchDir,
     /// Completes jobs.
     pub completer: Completer,
+    /// Days that bytes are kept which are not what was declared; `0`: as long as the document.
+    pub mismatched_days: u32,
 }
 
 /// What a worker keeps in memory between the steps of a job. It only saves work, so a crash loses nothing.
@@ -60,8 +62,6 @@ pub struct JobMemory {
     started_remote_parse: bool,
     /// How far the embed step is.
     embedding: Option<embed::Embedding>,
-    /// The key of stored bytes that are not what was declared.
-    mismatched: Option<String>,
 }
 
 impl Pipeline {
@@ -74,15 +74,6 @@ impl Pipeline {
             Step::Chunk => self.chunk(lease, memory).await,
             Step::Embed => self.embed(lease, memory).await,
             Step::Finish => self.finish(lease).await,
-        }
-    }
-
-    /// Removes bytes that are not what was declared, once the failure of the step is written. Until then they stay, so that
-    /// a worker that does the step again after a crash finds the same bytes.
-    pub async fn after_failure(&self, memory: JobMemory) {
-        let Some(key) = memory.mismatched else { return };
-        if let Err(failure) = self.store.delete(&key).await {
-            tracing::warn!(error.code = failure.code.as_str(), "the bytes stay until their document goes: {failure}");
         }
     }
 

@@ -4,9 +4,10 @@ use std::io;
 
 use bytes::Bytes;
 use futures_util::stream;
+use serde_json::json;
 
 use super::{JobMemory, Pipeline, StepError};
-use domain::{Code, Failure, Lease};
+use domain::{Code, Failure, Lease, record::ReadingRecord};
 use store::work::{ParsedFacts, get_work_document, save_parsed_facts};
 
 impl Pipeline {
@@ -16,13 +17,13 @@ impl Pipeline {
         &self,
         lease: &Lease,
         kind: &str,
-        parser: &str,
-        pages: u32,
+        record: &ReadingRecord,
         markdown: &str,
     ) -> Result<(), StepError> {
         let key = parsed_key(lease);
-        let page_count = i32::try_from(pages).unwrap_or(i32::MAX);
-        let facts = ParsedFacts { parsed_path: &key, kind, parser, page_count };
+        let page_count = i32::try_from(record.pages).unwrap_or(i32::MAX);
+        let json = json!(record);
+        let facts = ParsedFacts { parsed_path: &key, kind, parser: &record.reader, page_count, record: &json };
         self.db
             .run_tx("save_parsed_facts", |tx| {
                 let facts = &facts;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tempfile::TempPath;
 
-use super::{JobMemory, Pipeline, poll};
-use domain::{Code, Failure, StepError, ports::StoredObject};
-use store::work::WorkDocument;
+use super::{Pipeline, poll};
+use domain::{Code, Failure, Lease, StepError, ports::StoredObject};
+use store::work::{WorkDocument, expire_mismatched};
 
 /// The result of a search for the bytes.
 pub(super) enum Found {
@@ -21,18 +21,18 @@ pub(super) enum Found {
 impl Pipeline {
     /// Fetches the bytes to a temporary file and checks size and SHA-256. The parser checks the type and the page limit,
     /// which takes reading the content.
-    pub(super) async fn find_bytes(&self, document: &WorkDocument, memory: &mut JobMemory) -> Result<Found, StepError> {
+    pub(super) async fn find_bytes(&self, lease: &Lease, document: &WorkDocument) -> Result<Found, StepError> {
         // Check the size before the download, because a wrong object may be huge.
         if let Some(bytes_len) = self.store.head(&document.raw_path).await?
             && let Some(failure) = size_mismatch(document, bytes_len)
         {
-            return Err(memory.mismatch(document, failure));
+            return Err(self.mismatch(lease, failure).await);
         }
         let file = self.scratch.new_file()?;
         match self.store.fetch(&document.raw_path, &file).await? {
             Some(stored) => match mismatch(document, &stored) {
                 None => Ok(Found::Verified(file)),
-                Some(failure) => Err(memory.mismatch(document, failure)),
+                Some(failure) => Err(self.mismatch(lease, failure).await),
             },
             None => match document.upload_expires_in_seconds {
                 Some(left) if left > 0.0 => Ok(Found::NotYet(next_check(document.waited_seconds, left))),
@@ -49,13 +49,11 @@ impl Pipeline {
             },
         }
     }
-}
 
-impl JobMemory {
-    /// The failure of a document whose stored bytes are not what was declared. They are removed once it is written.
-    pub(super) fn mismatch(&mut self, document: &WorkDocument, failure: Failure) -> StepError {
-        self.mismatched = Some(document.raw_path.clone());
-        failure.into()
+    /// The failure of a document whose stored bytes are not what was declared. They expire from now on.
+    pub(super) async fn mismatch(&self, lease: &Lease, failure: Failure) -> StepError {
+        let expired = async { expire_mismatched(&self.db.get().await?, lease.fence, self.mismatched_days).await };
+        expired.await.map_or_else(StepError::from, |()| failure.into())
     }
 }
 
@@ -71,10 +69,7 @@ fn size_mismatch(document: &WorkDocument, bytes_len: u64) -> Option<Failure> {
     }
     Some(Failure::new(
         Code::SizeMismatch,
-        format!(
-            "The upload announced {} bytes and {bytes_len} came. The stored bytes were removed; upload the file again.",
-            document.bytes_len
-        ),
+        format!("The upload announced {} bytes and {bytes_len} came. Upload the file again.", document.bytes_len),
     ))
 }
 
@@ -85,7 +80,7 @@ fn mismatch(document: &WorkDocument, stored: &StoredObject) -> Option<Failure> {
     if stored.sha256 != document.file_sha256.to_ascii_lowercase() {
         return Some(Failure::new(
             Code::HashMismatch,
-            "The bytes that came do not have the SHA-256 that was announced. The stored bytes were removed; upload the file again.",
+            "The bytes that came do not have the SHA-256 that was announced. Upload the file again.",
         ));
     }
     None

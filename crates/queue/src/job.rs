@@ -109,11 +109,7 @@ impl<S: Steps> Worker<S> {
                     return Left::Lost;
                 }
                 Err(StepError::Failed(failure)) => {
-                    let left = self.fail(lease, step, failure, guard).await;
-                    if left == Left::Settled {
-                        self.steps.after_failure(memory).await;
-                    }
-                    return left;
+                    return self.fail(lease, step, failure, guard).await;
                 }
             }
         }

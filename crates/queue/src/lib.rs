@@ -60,9 +60,6 @@ pub trait Steps: Send + Sync + 'static {
     /// Does `step` for the job and writes the next checkpoint under its lease.
     async fn run_step(&self, lease: &Lease, step: Step, memory: &mut Self::Memory) -> Result<Outcome, StepError>;
 
-    /// Runs after the failure of a step was written.
-    async fn after_failure(&self, memory: Self::Memory);
-
     /// Whether the cause of a configuration failure is gone.
     async fn probe(&self) -> Result<(), Failure>;
 }

@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Write},
     panic,
     path::Path,
     process::ExitCode,
@@ -15,13 +15,18 @@ use std::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
+    csv,
     detect::{self, Content, Declared},
+    epub,
     fault::Fault,
-    html, office, pdf,
+    html, mail, markdown, open_document, outcome, pdf,
     protocol::{self, Parsed, Request},
+    reading::Reading,
+    rtf, sheets, slides, word,
 };
 use domain::{
-    markdown,
+    document::Document,
+    markdown::tidy,
     ports::{FileKind, ParseLimits},
 };
 
@@ -97,20 +102,64 @@ fn parse(request: &Request) -> Result<Parsed, Fault> {
     let limits = &request.limits;
     let bytes = read(&request.path, limits)?;
     let declared = Declared::new(&request.mime, &request.filename);
-    let (kind, pages, markdown) = match detect::content(bytes, &declared)? {
-        Content::Pdf(bytes) => {
-            let (markdown, pages) = pdf::to_markdown(&bytes, limits)?;
-            (FileKind::Pdf, pages, markdown)
-        }
-        Content::Office(kind, bytes) => {
-            let (markdown, pages) = office::to_markdown(bytes, kind, limits)?;
-            (kind, pages, markdown)
-        }
-        Content::Text(FileKind::Html, text) => (FileKind::Html, 0, html::to_markdown(&text)),
-        Content::Text(kind, text) => (kind, 0, markdown::tidy(&text)),
-    };
+    let (kind, reading) = reading(bytes, &declared, request, 0)?;
+    let (markdown, pages, notices) = reading.rendered();
     protocol::check_output(limits, markdown.len())?;
-    Ok(Parsed { kind, pages, markdown })
+    if kind != FileKind::Pdf && is_blank(&markdown) {
+        return Err(Fault::Blank);
+    }
+    Ok(Parsed { kind, pages, markdown, notices })
+}
+
+/// Reads the bytes of a file, or of an attachment that stands `depth` levels deep in one.
+pub(super) fn reading(
+    bytes: Vec<u8>,
+    declared: &Declared,
+    request: &Request,
+    depth: usize,
+) -> Result<(FileKind, Reading), Fault> {
+    let limits = &request.limits;
+    Ok(match detect::content(bytes, declared)? {
+        Content::Pdf(bytes) => {
+            let _ = io::stderr().write_all(outcome::PDF_MARK);
+            let document = pdf::read(&bytes, request.pdf_library.as_deref(), limits)?;
+            (FileKind::Pdf, document.into())
+        }
+        Content::Office(kind, bytes) => (kind, read_office(kind, &bytes, limits)?.into()),
+        Content::Bytes(kind, bytes) => {
+            let document = match kind {
+                FileKind::Rtf => rtf::read(&bytes),
+                FileKind::Epub => epub::read(&bytes)?,
+                FileKind::Msg => mail::read_outlook(&bytes, request, depth)?,
+                _ => mail::read(&bytes, request, depth)?,
+            };
+            (kind, document.into())
+        }
+        Content::Text(FileKind::Html, text) => (FileKind::Html, html::document(&text).into()),
+        Content::Text(FileKind::Csv, text) => (FileKind::Csv, csv::read(&text, limits)?),
+        Content::Text(FileKind::Markdown, text) => {
+            (FileKind::Markdown, Reading::Markdown { text: tidy(&markdown::shown(&text)), pages: 0 })
+        }
+        Content::Text(kind, text) => (kind, Reading::Markdown { text: tidy(&text), pages: 0 }),
+    })
+}
+
+/// Whether there is nothing to see.
+fn is_blank(markdown: &str) -> bool {
+    let invisible = |c: char| c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}');
+    markdown.chars().all(invisible)
+}
+
+fn read_office(kind: FileKind, bytes: &[u8], limits: &ParseLimits) -> Result<Document, Fault> {
+    match kind {
+        FileKind::Docx => word::read(bytes),
+        FileKind::Pptx => slides::read(bytes, limits),
+        FileKind::Xlsx => sheets::read_xlsx(bytes, limits),
+        FileKind::Xls => sheets::read_xls(bytes, limits),
+        FileKind::Ods => sheets::read_ods(bytes, limits),
+        FileKind::Odt | FileKind::Odp => open_document::read(bytes, limits),
+        other => Err(Fault::unsupported(other.description())),
+    }
 }
 
 /// Reads the whole file. The worker wrote it, so if it can't be read, the machine is at fault.

@@ -3,8 +3,11 @@
 use file_format::FileFormat;
 
 use super::{
+    epub,
     fault::{Fault, Named},
-    office, pdf, text,
+    mail,
+    package::Package,
+    pdf, sheets, text,
 };
 use domain::ports::FileKind;
 
@@ -13,9 +16,11 @@ use domain::ports::FileKind;
 pub(super) enum Content {
     /// The bytes from the PDF header on.
     Pdf(Vec<u8>),
-    /// An Office Open XML file.
+    /// A document, presentation or workbook of an office program.
     Office(FileKind, Vec<u8>),
-    /// HTML, Markdown or plain text.
+    /// Any other file that is no text as a whole.
+    Bytes(FileKind, Vec<u8>),
+    /// HTML, Markdown, a table of values or plain text.
     Text(FileKind, String),
 }
 
@@ -35,7 +40,7 @@ impl Declared {
     pub(super) fn new(mime: &str, filename: &str) -> Self {
         let (essence, parameters) = mime.split_once(';').unwrap_or((mime, ""));
         Self {
-            by_mime: FileKind::from_media_type(essence.trim()),
+            by_mime: FileKind::from_media_type(essence.trim()).filter(|kind| *kind != FileKind::Xls),
             by_extension: filename.rsplit_once('.').and_then(|(_, extension)| FileKind::from_extension(extension)),
             charset: charset_of(parameters),
         }
@@ -45,17 +50,31 @@ impl Declared {
         self.by_mime.into_iter().chain(self.by_extension)
     }
 
+    /// Whether a kind was declared.
+    pub(super) fn is_known(&self) -> bool {
+        self.kinds().next().is_some()
+    }
+
     fn is_pdf(&self) -> bool {
         self.kinds().any(|kind| kind == FileKind::Pdf)
     }
 
-    fn is_office(&self) -> bool {
-        self.kinds().any(|kind| matches!(kind, FileKind::Docx | FileKind::Pptx | FileKind::Xlsx))
+    fn is_zip(&self) -> bool {
+        use FileKind::{Docx, Epub, Odp, Ods, Odt, Pptx, Xlsx};
+        self.kinds().any(|kind| matches!(kind, Docx | Pptx | Xlsx | Odt | Odp | Ods | Epub))
     }
 
-    /// Refuses content that contradicts a declared kind. Any text may be declared as any other text.
+    fn is_page(&self) -> bool {
+        self.kinds().any(|kind| kind == FileKind::Html)
+    }
+
+    /// Refuses content that contradicts a declared kind. Any text may be declared as any other text. Many programs name
+    /// tables in HTML, in CSV or in the newer format `.xls`, and Excel opens them.
     fn check(&self, real: FileKind) -> Result<(), Fault> {
-        let contradicts = |kind: &FileKind| *kind != real && !(kind.is_text() && real.is_text());
+        let contradicts = |kind: &FileKind| {
+            let as_excel = *kind == FileKind::Xls && (real == FileKind::Xlsx || real.is_text());
+            *kind != real && !(kind.is_text() && real.is_text()) && !as_excel
+        };
         self.kinds().find(contradicts).map_or(Ok(()), |declared| Err(mismatch(declared, real.description())))
     }
 
@@ -64,10 +83,16 @@ impl Declared {
         self.kinds().next().map_or_else(|| Fault::unsupported(found), |declared| mismatch(declared, found))
     }
 
+    /// Whether the file is a mail: it is declared as one, or as nothing, and begins as one.
+    fn is_mail(&self, bytes: &[u8]) -> bool {
+        let declared = self.kinds().any(|kind| kind == FileKind::Eml);
+        (declared || !self.is_known()) && mail::begins_like_mail(bytes, declared)
+    }
+
     /// The kind of a text: as the extension declares, else the media type, else HTML if it begins as HTML does.
     fn text_kind(&self, text: &str) -> FileKind {
         let mut declared = [self.by_extension, self.by_mime].into_iter().flatten();
-        match declared.find(|kind| kind.is_text() && *kind != FileKind::PlainText) {
+        match declared.find(|kind| kind.is_text() && !matches!(kind, FileKind::PlainText | FileKind::Eml)) {
             Some(kind) => kind,
             None if text::begins_like_html(text) => FileKind::Html,
             None => FileKind::PlainText,
@@ -85,12 +110,26 @@ pub(super) fn content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fa
         return zip_content(bytes, declared);
     }
     if bytes.starts_with(&COMPOUND_FILE) {
-        return Err(compound_fault(&bytes, declared));
+        if sheets::is_xls(&bytes) {
+            declared.check(FileKind::Xls)?;
+            return Ok(Content::Office(FileKind::Xls, bytes));
+        }
+        return compound_content(bytes, declared);
     }
-    if bytes.starts_with(b"{\\rtf") || bytes.starts_with(b"%!PS") {
+    if bytes.starts_with(b"%!PS") {
         return Err(declared.refuse(&found_name(&bytes)));
     }
-    match text::decode(&bytes, declared.charset.as_deref()) {
+    if bytes.trim_ascii_start().starts_with(b"{\\rtf") && !declared.by_extension.is_some_and(FileKind::is_text) {
+        declared.check(FileKind::Rtf)?;
+        return Ok(Content::Bytes(FileKind::Rtf, bytes));
+    }
+    if declared.is_mail(&bytes) {
+        declared.check(FileKind::Eml)?;
+        return Ok(Content::Bytes(FileKind::Eml, bytes));
+    }
+    let begins = String::from_utf8_lossy(bytes.get(..PAGE_BEGINS_WITHIN_BYTES).unwrap_or(&bytes));
+    let page = declared.is_page() || text::begins_like_html(&begins);
+    match text::decode(&bytes, declared.charset.as_deref(), page) {
         Some(text) => {
             let kind = declared.text_kind(&text);
             declared.check(kind)?;
@@ -106,31 +145,56 @@ fn pdf_start(bytes: &[u8], declared: &Declared) -> Option<usize> {
     bytes[..within].windows(5).position(|window| window == b"%PDF-")
 }
 
+/// How far into a file its beginning as HTML is looked for, in bytes.
+const PAGE_BEGINS_WITHIN_BYTES: usize = 4096;
+
 fn zip_content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fault> {
-    let kind = match office::open(&bytes) {
-        Ok(archive) => office::kind_of(&archive),
-        Err(fault) if declared.is_office() => return Err(fault),
+    let kind = match Package::open(&bytes).and_then(|mut package| kind_of(&mut package)) {
+        Ok(kind) => kind,
+        Err(fault) if declared.is_zip() || matches!(fault, Fault::ArchiveTooLarge { .. }) => return Err(fault),
         Err(_) => None,
     };
     let Some(kind) = kind else {
         return Err(declared.refuse(&found_name(&bytes)));
     };
     declared.check(kind)?;
-    Ok(Content::Office(kind, bytes))
+    Ok(if kind == FileKind::Epub { Content::Bytes(kind, bytes) } else { Content::Office(kind, bytes) })
+}
+
+/// The kind of an archive; a book may lack the part that says so.
+fn kind_of(package: &mut Package<'_>) -> Result<Option<FileKind>, Fault> {
+    let book = package.has(epub::CONTAINER).then_some(FileKind::Epub);
+    Ok(package.kind()?.or(book))
 }
 
 /// The first bytes of OLE compound files: Office before 2007, and newer Office files with a password.
 const COMPOUND_FILE: [u8; 8] = [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
 
-fn compound_fault(bytes: &[u8], declared: &Declared) -> Fault {
-    let encrypted: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    if bytes.windows(encrypted.len()).any(|window| window == encrypted) {
-        return Fault::Encrypted;
+fn compound_content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fault> {
+    let holds = |name: &str| {
+        let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        bytes.windows(name.len()).any(|window| window == name)
+    };
+    if holds("EncryptedPackage") {
+        return Err(Fault::Encrypted);
+    }
+    if holds("__properties_version1.0") {
+        declared.check(FileKind::Msg)?;
+        return Ok(Content::Bytes(FileKind::Msg, bytes));
+    }
+    if declared.kinds().any(|kind| kind == FileKind::Xls) {
+        return Err(Fault::Corrupt);
     }
     if declared.is_pdf() || declared.kinds().any(FileKind::is_text) {
-        return declared.refuse("an old Office file");
+        return Err(declared.refuse("an old Office file"));
     }
-    Fault::unsupported("in Office's format from before 2007 (save it as DOCX, PPTX or XLSX)")
+    let old = [
+        ("WordDocument", "a Word document from before 2007 (save it as DOCX or PDF)"),
+        ("PowerPoint Document", "a presentation from before 2007 (save it as PPTX or PDF)"),
+        ("Workbook", "a workbook from before 2007 (save it as XLSX or CSV)"),
+    ];
+    let found = old.into_iter().find(|(stream, _)| holds(stream)).map(|(_, found)| found);
+    Err(Fault::unsupported(found.unwrap_or("in Office's format from before 2007 (save it as DOCX, PPTX or XLSX)")))
 }
 
 fn found_name(bytes: &[u8]) -> String {
@@ -138,6 +202,8 @@ fn found_name(bytes: &[u8]) -> String {
         FileFormat::ArbitraryBinaryData | FileFormat::PlainText | FileFormat::Empty => {
             "binary data of no known type".into()
         }
+        // Its first words look like one, the rest does not.
+        known if known.media_type().starts_with("text/") => "text that is damaged, or binary data".into(),
         known => known.name().to_owned(),
     }
 }
@@ -165,7 +231,7 @@ mod tests {
     fn found(bytes: &[u8], mime: &str, filename: &str) -> Result<FileKind, Fault> {
         content(bytes.to_vec(), &Declared::new(mime, filename)).map(|content| match content {
             Content::Pdf(_) => FileKind::Pdf,
-            Content::Office(kind, _) | Content::Text(kind, _) => kind,
+            Content::Office(kind, _) | Content::Bytes(kind, _) | Content::Text(kind, _) => kind,
         })
     }
 
@@ -177,9 +243,30 @@ mod tests {
     fn the_kind_of_a_text_is_the_declared_one() {
         assert_eq!(found(b"# A", "text/markdown", "a"), Ok(FileKind::Markdown));
         assert_eq!(found(b"# A", "text/plain; charset=utf-8", "a.md"), Ok(FileKind::Markdown));
-        assert_eq!(found(b"# A", "", "a.csv"), Ok(FileKind::PlainText));
+        assert_eq!(found(b"# A", "", "a.log"), Ok(FileKind::PlainText));
+        assert_eq!(found(b"a,b", "text/csv", "a.tsv"), Ok(FileKind::Csv));
+        let mail = b"Received: by x\r\nFrom: a@example.org\r\nSubject: x\r\nMIME-Version: 1.0\r\n\r\nHello";
+        assert_eq!(found(mail, "", "a.eml"), Ok(FileKind::Eml));
+        assert_eq!(found(mail, "", "no name"), Ok(FileKind::Eml));
+        assert_eq!(found(mail, "", "a.txt"), Ok(FileKind::PlainText));
+        assert_eq!(found(b"no mail", "", "a.eml"), Ok(FileKind::PlainText));
         assert_eq!(found(b"<p>A", "text/html", "a"), Ok(FileKind::Html));
         assert_eq!(found(b"hello", "application/octet-stream", "no name"), Ok(FileKind::PlainText));
+    }
+
+    #[test]
+    fn rich_text_is_known_by_its_beginning() {
+        assert_eq!(found(b"{\\rtf1 hello}", "", "x.doc"), Ok(FileKind::Rtf));
+        assert_eq!(found(b"{\\rtf1 hello}", "application/rtf", "x.rtf"), Ok(FileKind::Rtf));
+        assert_eq!(found(b"{\\rtf1 hello}", "", "x.txt"), Ok(FileKind::PlainText));
+    }
+
+    #[test]
+    fn damaged_html_is_not_refused_as_html() {
+        let mut bytes = b"<!DOCTYPE html><html><p>".to_vec();
+        bytes.extend((0..4096_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0]));
+        let fault = found(&bytes, "text/html", "a.html").unwrap_err().to_string();
+        assert!(fault.contains("declared as HTML") && !fault.contains("Markup"), "{fault}");
     }
 
     #[test]
@@ -194,6 +281,9 @@ mod tests {
         assert_eq!(code(found(b"just text", "text/plain", "letter.docx")), Code::TypeMismatch);
         assert_eq!(code(found(b"%PDF-1.7\n", "text/html", "x")), Code::TypeMismatch);
         assert_eq!(code(found(PNG, "application/pdf", "x.pdf")), Code::TypeMismatch);
+        // Excel opens what many programs export under its old name.
+        assert_eq!(found(b"<table><tr><td>1</table>", "application/vnd.ms-excel", "x.xls"), Ok(FileKind::PlainText));
+        assert_eq!(found(b"a,b", "application/vnd.ms-excel", "x.csv"), Ok(FileKind::Csv));
         let fault = found(PNG, "application/pdf", "x.pdf").unwrap_err();
         assert!(fault.to_string().contains("a PDF") && fault.to_string().contains("Portable Network"), "{fault}");
     }
@@ -203,7 +293,7 @@ mod tests {
         let fault = found(PNG, "image/png", "x.png").unwrap_err();
         assert!(matches!(&fault, Fault::UnsupportedType { .. }), "{fault}");
         assert!(fault.to_string().contains("Portable Network Graphics"), "{fault}");
-        assert_eq!(code(found(b"{\\rtf1 hello}", "", "x.rtf")), Code::UnsupportedType);
+        assert!(fault.to_string().contains("PDF, DOCX,"), "{fault}");
         assert_eq!(code(found(b"PK\x03\x04", "application/zip", "x.zip")), Code::UnsupportedType);
     }
 
@@ -223,6 +313,7 @@ mod tests {
         let mut bytes = COMPOUND_FILE.to_vec();
         bytes.resize(600, 0);
         assert_eq!(code(found(&bytes, "", "old.doc")), Code::UnsupportedType);
+        assert_eq!(code(found(&bytes, "", "damaged.xls")), Code::FileCorrupt);
         bytes.extend("EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes));
         assert_eq!(code(found(&bytes, DOCX, "secret.docx")), Code::FileEncrypted);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use domain::{Code, ErrorClass, Failure};
+use domain::{Code, ErrorClass, Failure, ports::FileKind};
 
 /// A few words for a sentence, for example “a PNG image”.
 ///
@@ -57,12 +57,17 @@ pub(super) enum Fault {
     )]
     NoTextLayer { letters: u64, pages: u32 },
     #[error(
+        "The text of the PDF can't be read: its fonts don't say which letters they draw. Run OCR over it, or upload it with \
+         OCR switched on."
+    )]
+    UnreadableFonts,
+    #[error(
         "The file was declared as {declared}, but its content is {found}. Upload the right file, or name its real type."
     )]
     TypeMismatch { declared: Named, found: Named },
-    #[error(
-        "The file is {found}, which can't be read here. Upload a PDF, DOCX, PPTX, XLSX, HTML, Markdown or text file."
-    )]
+    #[error("The file holds no text, only blanks. Upload the right file.")]
+    Blank,
+    #[error("The file is {found}, which can't be read here. Upload one of these: {}.", FileKind::listed())]
     UnsupportedType { found: Named },
     #[error("The document has {actual} pages; the limit is {limit}. Split it, or ask for a higher limit.")]
     PageLimit { limit: u32, actual: u32 },
@@ -84,6 +89,8 @@ pub(super) enum Fault {
     Crashed { how: Named },
     #[error("The parser couldn't be started or couldn't read the file ({why}). It will be tried again.")]
     Unavailable { why: Named },
+    #[error("PDFium, which reads PDFs, can't be used: {why}. Run `scripts/fetch pdfium`, or set PDFIUM_LIBRARY to it.")]
+    PdfLibrary { why: Named },
 }
 
 impl Fault {
@@ -107,13 +114,19 @@ impl Fault {
         Self::UnsupportedType { found: Named::new(found) }
     }
 
+    /// The library for PDFs cannot be used.
+    pub(super) fn pdf_library(why: &str) -> Self {
+        Self::PdfLibrary { why: Named::new(why) }
+    }
+
     fn code(&self) -> Code {
         match self {
             Self::Empty => Code::FileEmpty,
+            Self::Blank => Code::TextEmpty,
             Self::Truncated => Code::FileTruncated,
             Self::Corrupt => Code::FileCorrupt,
             Self::Encrypted => Code::FileEncrypted,
-            Self::NoTextLayer { .. } => Code::NoTextLayer,
+            Self::NoTextLayer { .. } | Self::UnreadableFonts => Code::NoTextLayer,
             Self::TypeMismatch { .. } => Code::TypeMismatch,
             Self::UnsupportedType { .. } => Code::UnsupportedType,
             Self::PageLimit { .. } => Code::PageLimit,
@@ -123,6 +136,7 @@ impl Fault {
             Self::Memory { .. } | Self::Killed => Code::ParseMemory,
             Self::Crashed { .. } => Code::ParseCrashed,
             Self::Unavailable { .. } => Code::ParserUnavailable,
+            Self::PdfLibrary { .. } => Code::PdfLibraryMissing,
         }
     }
 

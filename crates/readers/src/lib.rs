@@ -6,17 +6,33 @@
 //!
 //! *Must not know:* the database, jobs, users, storage. A reader gets a path and limits and returns markdown or a failure.
 
+mod building;
 mod child;
 mod children;
+mod csv;
 mod detect;
+mod epub;
 mod fault;
 mod html;
-mod office;
+mod mail;
+mod markdown;
+mod ooxml;
+mod open_document;
 mod outcome;
+mod package;
 mod pdf;
 mod protocol;
+mod reading;
+mod render;
+mod rtf;
 mod running;
+mod sheets;
+mod slides;
+#[cfg(test)]
+mod testing;
 mod text;
+mod word;
+mod xml;
 
 use std::{
     path::{Path, PathBuf},
@@ -31,6 +47,7 @@ use tokio::{sync::Semaphore, time};
 pub use child::run_child;
 use children::Children;
 use fault::Fault;
+pub use pdf::pdf_library_places;
 use protocol::Request;
 use running::Running;
 
@@ -45,27 +62,33 @@ pub const CHILD_COMMAND: &str = "parse-child";
 /// A child that competes for the processor may take this many times its limit of time. Its limit of processor time stays.
 const LONG_TIMES: u32 = 4;
 
-/// Parses PDF, DOCX, PPTX, XLSX, HTML, Markdown and plain text, each file in a child process. There is one child per core at
-/// a time, and some more that have had their turn. Other documents wait; the wait does not count for their time limit.
+/// Parses each [kind of file](domain::ports::FileKind) in a child process. There is one child per core at a time, and some
+/// more that have had their turn. Other documents wait; the wait does not count for their time limit.
 #[derive(Debug)]
 pub struct LocalParser {
     executable: PathBuf,
+    pdf_libraries: Vec<PathBuf>,
     children: Children,
 }
 
-impl Default for LocalParser {
-    /// A parser whose children run this same executable.
-    fn default() -> Self {
-        Self::new(running_executable())
-    }
-}
-
 impl LocalParser {
+    /// A parser whose children run this same executable.
+    pub fn new(pdf_libraries: Vec<PathBuf>) -> Self {
+        Self::running(running_executable(), pdf_libraries)
+    }
+
     /// A parser whose children run `executable`, the [`CHILD_COMMAND`] of which is [`run_child`]. It starts no process yet.
-    pub fn new(executable: PathBuf) -> Self {
+    /// The first of `pdf_libraries` that is a file reads PDFs, as [`pdf_library_places`] lists them.
+    pub fn running(executable: PathBuf, pdf_libraries: Vec<PathBuf>) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let children = Children { places: Semaphore::new(cores), long: Semaphore::new(0), turn: Duration::ZERO };
-        Self { executable, children }
+        Self { executable, pdf_libraries, children }
+    }
+
+    /// The library that reads PDFs. It is looked for each time, since it may be fetched while the worker runs.
+    pub fn pdf_library(&self) -> Option<PathBuf> {
+        let file = self.pdf_libraries.iter().find(|file| file.is_file())?;
+        std::path::absolute(file).ok()
     }
 
     /// The same, but a child that has run for `turn` makes room for another; up to `long` of these run at a time. Zero: none
@@ -109,7 +132,7 @@ impl Parser for LocalParser {
         // The child's working directory is `/`.
         let path = std::path::absolute(path).map_err(|error| Fault::unavailable(&error.kind().to_string()))?;
         let mime = mime.chars().take(MAX_HINT_CHARS).collect();
-        let request = Request { path, mime, filename: extension_of(filename), limits };
+        let request = Request { path, mime, filename: extension_of(filename), pdf_library: self.pdf_library(), limits };
         Ok(self.parse_in_child(&request).await?)
     }
 }

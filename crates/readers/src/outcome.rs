@@ -7,6 +7,9 @@ use rustix::process::Signal;
 use super::fault::Fault;
 use domain::ports::ParseLimits;
 
+/// What the child writes to stderr before PDFium gets a document.
+pub(super) const PDF_MARK: &[u8] = b"pdf\n";
+
 /// The fault that `status` means. `stderr` is only searched for what the Rust runtime writes when it aborts. It is never
 /// shown, because it may quote the document.
 pub(super) fn of(status: ExitStatus, stderr: &[u8], limits: &ParseLimits) -> Fault {
@@ -15,7 +18,9 @@ pub(super) fn of(status: ExitStatus, stderr: &[u8], limits: &ParseLimits) -> Fau
     match signal {
         Some(Signal::XCPU) => Fault::timeout(limits.time),
         Some(Signal::KILL) => Fault::Killed,
-        _ if says("memory allocation of") => Fault::Memory { limit_bytes: limits.memory_bytes },
+        // PDFium aborts without a word where it gets no memory, and only there.
+        Some(Signal::ABORT) if stderr == PDF_MARK => Fault::Memory { limit_bytes: limits.memory_bytes },
+        _ if says("memory allocation of") || says("bad_alloc") => Fault::Memory { limit_bytes: limits.memory_bytes },
         _ if says("has overflowed its stack") => Fault::crashed("nested too deeply"),
         _ => Fault::crashed(&status.to_string()),
     }
@@ -34,6 +39,8 @@ mod tests {
         let fault = |raw, words: &str| of(ExitStatus::from_raw(raw), words.as_bytes(), &LIMITS);
         let oom = "memory allocation of 4096 bytes failed\n";
         assert_eq!(fault(ABORT, oom), Fault::Memory { limit_bytes: 7 });
+        assert_eq!(fault(ABORT, "pdf\n"), Fault::Memory { limit_bytes: 7 });
+        assert!(matches!(fault(ABORT, "pdf\nfree(): invalid pointer\n"), Fault::Crashed { .. }));
         assert_eq!(fault(ABORT, "thread 'x' has overflowed its stack\n"), Fault::crashed("nested too deeply"));
         assert_eq!(fault(Signal::XCPU.as_raw(), ""), Fault::Timeout { limit_ms: 9 });
         assert_eq!(fault(Signal::KILL.as_raw(), ""), Fault::Killed);

@@ -1,150 +1,268 @@
-//! Converts a PDF to markdown, page by page.
+//! Reads a PDF with PDFium, page by page.
+//!
+//! PDFium gives the characters with their places; words, lines, columns, tables and headings are made here.
 
+mod annotations;
+mod characters;
 mod columns;
-mod glued;
-mod plain;
-mod reopened;
+mod garbage;
+mod geometry;
+mod graphics;
+mod heads;
+mod hidden;
+mod library;
+mod lines;
+mod page;
+mod salvage;
+mod structure;
+mod tables;
 mod words;
 
-use std::ops::ControlFlow;
+use std::path::Path;
 
-use unpdf::{
-    Error, ErrorKind, FormField, Page, PageStreamOptions, ParseEvent, ParseOptions, PdfParser, RenderOptions,
-    render::BlockRenderer,
+use pdfium_render::prelude::{
+    PdfDocument, PdfPage, PdfPageIndex, PdfPageRenderRotation, PdfiumError, PdfiumInternalError,
 };
-
-use reopened::Reopened;
 
 use super::{
     fault::Fault,
     protocol::{check_output, check_pages},
 };
 use domain::{
-    markdown,
-    ports::{ParseLimits, page_marker},
+    document::{AsideKind, Block, BlockKind, Document, LeftOut, Notice},
+    ports::ParseLimits,
 };
+use geometry::Sheet;
+pub use library::pdf_library_places;
+use page::{Content, Draft};
+use structure::Outline;
 
-/// A document of scanned pages with fewer letters per page than this has no text: the marks of scanning programs
-/// ("Scanned with CamScanner", a date, a file number) stay below 40 letters.
-const MIN_LETTERS_PER_PICTURE_PAGE: u64 = 40;
-/// A page is a scan if pictures cover at least this share of it; margins are often cropped.
-const PICTURE_PAGE_COVERAGE: f32 = 0.5;
 /// How far into a file the header of a PDF may stand, in bytes: some programs put mail headers before it.
 pub(super) const HEADER_WITHIN_BYTES: usize = 1024;
 /// How far from the end of the file the end mark of a complete PDF may stand, in bytes.
 const END_MARK_WITHIN_BYTES: usize = 2048;
+/// A page is a picture if pictures cover at least this share of it; margins are often cropped.
+const PICTURE_PAGE_SHARE: f32 = 0.5;
+/// A picture with fewer letters has no text: the marks of scanning programs ("Scanned with CamScanner", a date, a file
+/// number) stay below 40 letters.
+const MIN_LETTERS_OF_PICTURE_PAGE: usize = 40;
+/// Pages that a notice lists.
+const LISTED_PAGES: usize = 100;
+/// Attachments that are named.
+const MAX_ATTACHMENTS: usize = 1000;
+/// Entries of the outline that are read.
+const MAX_OUTLINE: usize = 5000;
 
-/// The document's markdown and its number of pages.
-pub(super) fn to_markdown(bytes: &[u8], limits: &ParseLimits) -> Result<(String, u32), Fault> {
-    // On one thread: only this one has the large stack, and other documents use the other cores.
-    let options = ParseOptions::new().lenient().sequential();
-    let parser = PdfParser::from_bytes_with_options(bytes, options).map_err(|error| fault_of(&error, bytes))?;
-    let pages = check_pages(limits, parser.page_count() as usize)?;
-    let mut collector = Collector::new(bytes, limits);
-    let options = PageStreamOptions { parallel: false, ..PageStreamOptions::default() };
-    let quality =
-        parser.for_each_page(options, |event| collector.add(event)).map_err(|error| fault_of(&error, bytes))?;
-    collector.fault.take().map_or(Ok(()), Err)?;
-    // The rest of a damaged file must not pass for the whole.
-    if pages == 0 || quality.pages_incomplete || collector.failed_pages.saturating_mul(2) > pages {
+/// Reads the document.
+pub(super) fn read(bytes: &[u8], library: Option<&Path>, limits: &ParseLimits) -> Result<Document, Fault> {
+    let pdfium = library::load(library)?;
+    match pdfium.load_pdf_from_byte_slice(bytes, None) {
+        Ok(document) => read_document(&document, bytes, limits),
+        Err(error) => {
+            let fault = fault_of(&error, bytes);
+            if fault != Fault::Truncated {
+                return Err(fault);
+            }
+            let whole = salvage::with_new_end(bytes).ok_or_else(|| fault.clone())?;
+            let document = pdfium.load_pdf_from_byte_slice(&whole, None).map_err(|_error| fault.clone())?;
+            let mut read = read_document(&document, &whole, limits).map_err(|_error| fault)?;
+            read.notices.insert(0, Notice::Truncated);
+            Ok(read)
+        }
+    }
+}
+
+fn read_document(document: &PdfDocument<'_>, bytes: &[u8], limits: &ParseLimits) -> Result<Document, Fault> {
+    let pages = check_pages(limits, usize::try_from(document.pages().len()).unwrap_or(0))?;
+    if pages == 0 {
         return Err(damaged(bytes));
     }
-    collector.check_text(pages)?;
-    Ok((collector.finish(), pages))
+    let mut reader = Reader::new(limits, hidden::has_hidden_layers(document, bytes));
+    for number in 1..=pages {
+        reader.add(document, number)?;
+    }
+    // The rest of a damaged file must not pass for the whole.
+    if reader.failed.len() * 2 > pages as usize {
+        return Err(damaged(bytes));
+    }
+    let attachments = attachments(document);
+    reader.check_text(pages)?;
+    Ok(reader.finish(&outline(document), attachments, pages))
 }
 
-/// Collects the pages' text and checks the limits after each page.
-struct Collector<'a> {
+/// The names of the attached files.
+fn attachments(document: &PdfDocument<'_>) -> Vec<Block> {
+    let block = |by: String| BlockKind::Aside { kind: AsideKind::Attachment, by, blocks: Vec::new() }.into();
+    document.attachments().iter().take(MAX_ATTACHMENTS).map(|attachment| block(attachment.name())).collect()
+}
+
+/// Collects the pages.
+struct Reader<'a> {
     limits: &'a ParseLimits,
-    reopened: Reopened<'a>,
-    renderer: BlockRenderer,
-    fields: Vec<FormField>,
-    markdown: String,
-    letters: u64,
-    picture_pages: u32,
-    failed_pages: u32,
-    fault: Option<Fault>,
+    has_layers: bool,
+    pages: Vec<Vec<Draft>>,
+    comments: Vec<Vec<Block>>,
+    bytes: usize,
+    letters: usize,
+    pictures: Vec<u32>,
+    /// Pages whose fonts do not say which letters they draw.
+    unreadable: Vec<u32>,
+    failed: Vec<u32>,
+    /// Pages with text outside their visible part, and with text that is hidden.
+    hidden: usize,
+    /// Pages with text on layers that are switched off.
+    layers: usize,
 }
 
-impl<'a> Collector<'a> {
-    fn new(bytes: &'a [u8], limits: &'a ParseLimits) -> Self {
+impl<'a> Reader<'a> {
+    fn new(limits: &'a ParseLimits, has_layers: bool) -> Self {
         Self {
             limits,
-            reopened: Reopened::new(bytes, limits),
-            renderer: BlockRenderer::new(RenderOptions::new().without_cleanup()),
-            fields: Vec::new(),
-            markdown: String::new(),
+            has_layers,
+            pages: Vec::new(),
+            comments: Vec::new(),
+            bytes: 0,
             letters: 0,
-            picture_pages: 0,
-            failed_pages: 0,
-            fault: None,
+            pictures: Vec::new(),
+            unreadable: Vec::new(),
+            failed: Vec::new(),
+            hidden: 0,
+            layers: 0,
         }
     }
 
-    fn add(&mut self, event: ParseEvent) -> ControlFlow<()> {
-        match event {
-            ParseEvent::DocumentStart { form_fields, .. } => self.fields = form_fields,
-            ParseEvent::PageParsed(page) => self.add_page(page),
-            ParseEvent::PageFailed { page, .. } => {
-                self.failed_pages += 1;
-                self.start_page(page);
-            }
-            ParseEvent::Progress { .. } | ParseEvent::DocumentEnd { .. } => {}
+    fn add(&mut self, document: &PdfDocument<'_>, number: u32) -> Result<(), Fault> {
+        let index = PdfPageIndex::try_from(number - 1).unwrap_or(PdfPageIndex::MAX);
+        let found = document.pages().get(index).ok().and_then(|mut page| self.read_page(&mut page, number));
+        if found.is_none() {
+            self.failed.push(number);
         }
-        match check_output(self.limits, self.markdown.len()) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(fault) => {
-                self.fault = Some(fault);
-                ControlFlow::Break(())
-            }
-        }
+        let (drafts, comments) = found.unwrap_or_default();
+        self.bytes += drafts.iter().map(text_bytes).sum::<usize>();
+        self.pages.push(drafts);
+        self.comments.push(comments);
+        check_output(self.limits, self.bytes)
     }
 
-    fn start_page(&mut self, number: u32) {
-        markdown::push_paragraphs(&mut self.markdown, &page_marker(number));
-    }
-
-    fn add_page(&mut self, mut page: Page) {
-        columns::restore(&mut page, &self.reopened);
-        page.elements.iter_mut().for_each(plain::simplify);
-        let mut text = String::new();
-        let mut previous = None;
-        for block in &page.elements {
-            text.push_str(&self.renderer.render_block_after(previous, block));
-            previous = Some(block);
+    fn read_page(&mut self, page: &mut PdfPage<'_>, number: u32) -> Option<(Vec<Draft>, Vec<Block>)> {
+        let sheet = sheet_of(page)?;
+        let graphics = graphics::read(page, &sheet);
+        if !graphics.flat_texts.is_empty() {
+            graphics::slant_flat_texts(page, &graphics);
         }
-        let text = markdown::tidy(&glued::separate(text, page.number, &self.reopened));
-        self.letters += markdown::letters(&text);
-        self.picture_pages += u32::from(page.image_coverage >= PICTURE_PAGE_COVERAGE);
-        self.start_page(page.number);
-        markdown::push_paragraphs(&mut self.markdown, &text);
+        let text = page.text().ok()?;
+        let found = characters::read(&text, &sheet);
+        let (outside, unknown) = (found.outside, found.unknown);
+        let mut chars = found.chars;
+        let is_picture = graphics.picture_share(&sheet) >= PICTURE_PAGE_SHARE;
+        // Invisible text over a picture is what was read from it; elsewhere it is hidden from the reader.
+        let before = chars.len();
+        if !is_picture && chars.iter().any(|char| !char.look.invisible) {
+            chars.retain(|char| !char.look.invisible);
+        }
+        self.hidden += usize::from(outside > 0 || chars.len() < before);
+        if self.has_layers && !is_picture {
+            self.layers += usize::from(hidden::remove(&mut chars, page, &sheet));
+        }
+        if garbage::is_garbage(&chars, unknown) {
+            self.unreadable.push(number);
+            chars.clear();
+        }
+        let annotations = annotations::read(page, &sheet, number, chars.len());
+        let letters = chars.iter().filter(|char| char.c.is_alphanumeric()).count();
+        if is_picture && letters < MIN_LETTERS_OF_PICTURE_PAGE && self.unreadable.last() != Some(&number) {
+            self.pictures.push(number);
+        }
+        self.letters += letters + annotations.pieces.iter().map(|piece| piece.chars).sum::<usize>();
+        self.hidden += usize::from(annotations.hidden > 0);
+        let drafts = page::drafts(&chars, annotations.pieces, &graphics, &sheet, number);
+        Some((drafts, annotations.comments))
     }
 
-    /// Refuses scanned pages: their words would be missing from the text without notice.
+    /// Refuses a document whose pages are pictures or blank: their words would be missing from the text without notice.
     fn check_text(&self, pages: u32) -> Result<(), Fault> {
-        let mostly_pictures = self.picture_pages.saturating_mul(2) > pages;
-        let least = if mostly_pictures { MIN_LETTERS_PER_PICTURE_PAGE * u64::from(pages) } else { 1 };
-        if self.letters < least && self.fields.iter().all(|field| field.display_value().is_empty()) {
-            return Err(Fault::NoTextLayer { letters: self.letters, pages });
+        let unreadable = self.unreadable.len();
+        if unreadable > 0 && unreadable + self.pictures.len() >= pages as usize || self.letters == 0 && unreadable > 0 {
+            return Err(Fault::UnreadableFonts);
+        }
+        if self.letters == 0 || self.pictures.len() == pages as usize {
+            return Err(Fault::NoTextLayer { letters: self.letters as u64, pages });
         }
         Ok(())
     }
 
-    /// The whole text, followed by the form fields that are filled in: their values are not part of the pages' text.
-    fn finish(mut self) -> String {
-        let filled =
-            self.fields.iter().map(|field| (field, field.display_value())).filter(|(_, value)| !value.is_empty());
-        let list: String = filled.map(|(field, value)| format!("- {}: {value}\n", field.name)).collect();
-        if !list.is_empty() {
-            markdown::push_paragraphs(&mut self.markdown, &format!("## Form fields\n\n{}", markdown::tidy(&list)));
+    fn finish(mut self, outline: &Outline, attachments: Vec<Block>, pages: u32) -> Document {
+        heads::keep_once(&mut self.pages);
+        let mut blocks = Vec::new();
+        let comments = std::mem::take(&mut self.comments);
+        let texts = structure::blocks(std::mem::take(&mut self.pages), outline);
+        for (number, (page, comments)) in (1..).zip(texts.into_iter().zip(comments)) {
+            blocks.push(Block::page(number));
+            blocks.extend(page);
+            blocks.extend(comments);
         }
-        self.markdown
+        let mut notices = self.notices();
+        notices.extend(Notice::left_out(LeftOut::Attachments, attachments.len()));
+        blocks.extend(attachments);
+        Document { blocks, pages, notices }
+    }
+
+    fn notices(&self) -> Vec<Notice> {
+        let listed = |pages: &[u32]| (pages.iter().copied().take(LISTED_PAGES).collect(), pages.len() as u32);
+        let mut notices = Vec::new();
+        if !self.pictures.is_empty() {
+            let (pages, count) = listed(&self.pictures);
+            notices.push(Notice::PicturePages { pages, count });
+        }
+        let mut failed = [&self.failed[..], &self.unreadable[..]].concat();
+        failed.sort_unstable();
+        if !failed.is_empty() {
+            let (pages, count) = listed(&failed);
+            notices.push(Notice::FailedPages { pages, count });
+        }
+        notices.extend(Notice::left_out(LeftOut::HiddenText, self.hidden));
+        notices.extend(Notice::left_out(LeftOut::HiddenLayers, self.layers));
+        notices
     }
 }
 
-fn fault_of(error: &Error, bytes: &[u8]) -> Fault {
-    match error.kind() {
-        ErrorKind::Encrypted | ErrorKind::InvalidPassword => Fault::Encrypted,
+/// The visible part of the page, and how it is turned.
+fn sheet_of(page: &PdfPage<'_>) -> Option<Sheet> {
+    let crop = page.boundaries().bounding().ok()?.bounds;
+    let crop = [crop.left().value, crop.bottom().value, crop.right().value, crop.top().value];
+    let rotation = match page.rotation().unwrap_or(PdfPageRenderRotation::None) {
+        PdfPageRenderRotation::None => 0,
+        PdfPageRenderRotation::Degrees90 => 1,
+        PdfPageRenderRotation::Degrees180 => 2,
+        PdfPageRenderRotation::Degrees270 => 3,
+    };
+    crop.iter().all(|value| value.is_finite()).then(|| Sheet::new(crop, rotation))
+}
+
+fn text_bytes(draft: &Draft) -> usize {
+    match &draft.content {
+        Content::Paragraph(paragraph) => paragraph.bits.iter().map(|bit| bit.text().len()).sum(),
+        Content::Table(table) => table.rows.iter().map(Vec::len).sum(),
+    }
+}
+
+fn outline(document: &PdfDocument<'_>) -> Outline {
+    let mut outline = Outline::default();
+    let mut waiting: Vec<_> = document.bookmarks().root().into_iter().map(|bookmark| (bookmark, 1_u8)).collect();
+    for _ in 0..MAX_OUTLINE {
+        let Some((bookmark, level)) = waiting.pop() else { break };
+        outline.add(&bookmark.title().unwrap_or_default(), level);
+        waiting.extend(bookmark.next_sibling().map(|next| (next, level)));
+        waiting.extend(bookmark.first_child().map(|child| (child, level.saturating_add(1))));
+    }
+    outline
+}
+
+fn fault_of(error: &PdfiumError, bytes: &[u8]) -> Fault {
+    match error {
+        PdfiumError::PdfiumLibraryInternalError(
+            PdfiumInternalError::PasswordError | PdfiumInternalError::SecurityError,
+        ) => Fault::Encrypted,
         _ => damaged(bytes),
     }
 }

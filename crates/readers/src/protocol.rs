@@ -11,7 +11,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
-use domain::ports::{FileKind, ParseLimits};
+use domain::{
+    document::Notice,
+    ports::{FileKind, ParseLimits},
+};
 
 /// The longest line that either side reads, in bytes.
 pub(super) const MAX_LINE_BYTES: u64 = 64 * 1024;
@@ -25,6 +28,8 @@ pub(super) struct Request {
     pub(super) mime: String,
     /// The declared file name, or its end. Hostile; never used as a path.
     pub(super) filename: String,
+    /// The library that opens PDFs; `None` if there is none.
+    pub(super) pdf_library: Option<PathBuf>,
     pub(super) limits: ParseLimits,
 }
 
@@ -49,7 +54,7 @@ pub(super) fn check_output(limits: &ParseLimits, len: usize) -> Result<(), Fault
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Header {
-    Parsed { kind: FileKind, pages: u32, bytes: u64 },
+    Parsed { kind: FileKind, pages: u32, bytes: u64, notices: Vec<Notice> },
     Failed(Fault),
 }
 
@@ -59,6 +64,7 @@ pub(super) struct Parsed {
     pub(super) kind: FileKind,
     pub(super) pages: u32,
     pub(super) markdown: String,
+    pub(super) notices: Vec<Notice>,
 }
 
 /// `message` as one line.
@@ -81,8 +87,8 @@ pub(super) fn read_request(input: impl BufRead) -> io::Result<Request> {
 /// The child's side: writes the one answer.
 pub(super) fn write_answer(mut output: impl Write, answer: Result<Parsed, Fault>) -> io::Result<()> {
     let (header, markdown) = match answer {
-        Ok(Parsed { kind, pages, markdown }) => {
-            (Header::Parsed { kind, pages, bytes: markdown.len() as u64 }, markdown)
+        Ok(Parsed { kind, pages, markdown, notices }) => {
+            (Header::Parsed { kind, pages, bytes: markdown.len() as u64, notices }, markdown)
         }
         Err(fault) => (Header::Failed(fault), String::new()),
     };

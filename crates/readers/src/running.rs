@@ -106,8 +106,8 @@ async fn read_answer(
         (Ok(read), _) if read as u64 == MAX_LINE_BYTES => return Err(invalid_answer()),
         _ => return Ok(None),
     }
-    let (kind, pages, bytes) = match serde_json::from_slice(&line) {
-        Ok(Header::Parsed { kind, pages, bytes }) => (kind, pages, bytes),
+    let (kind, pages, bytes, notices) = match serde_json::from_slice(&line) {
+        Ok(Header::Parsed { kind, pages, bytes, notices }) => (kind, pages, bytes, notices),
         Ok(Header::Failed(fault)) => return Err(fault),
         Err(_) => return Err(invalid_answer()),
     };
@@ -121,7 +121,7 @@ async fn read_answer(
         _ => return Ok(None),
     }
     let markdown = String::from_utf8(markdown).map_err(|_encoding| Fault::crashed("an answer that is not text"))?;
-    Ok(Some(ParsedDocument { markdown, pages, kind }))
+    Ok(Some(ParsedDocument { markdown, pages, kind, notices }))
 }
 
 fn invalid_answer() -> Fault {
@@ -131,7 +131,7 @@ fn invalid_answer() -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::ports::FileKind;
+    use domain::{document::Notice, ports::FileKind};
 
     const LIMITS: ParseLimits =
         ParseLimits { max_pages: 0, memory_bytes: 1 << 30, time: std::time::Duration::from_secs(1), output_bytes: 10 };
@@ -142,27 +142,40 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_a_header_and_the_text() {
-        let document = answer(b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":3}}\nabc").await.unwrap().unwrap();
-        assert_eq!(document, ParsedDocument { markdown: "abc".into(), pages: 2, kind: FileKind::Pdf });
+        let document = answer(
+            b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":3,\"notices\":[{\"notice\":\"truncated\"}]}}\nabc",
+        )
+        .await
+        .unwrap()
+        .unwrap();
+        assert_eq!(
+            document,
+            ParsedDocument { markdown: "abc".into(), pages: 2, kind: FileKind::Pdf, notices: vec![Notice::Truncated] }
+        );
     }
 
     #[tokio::test]
     async fn an_incomplete_answer_is_none() {
         assert_eq!(answer(b"").await, Ok(None));
         assert_eq!(answer(b"{\"parsed\"").await, Ok(None));
-        assert_eq!(answer(b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":9}}\nabc").await, Ok(None));
+        assert_eq!(
+            answer(b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":9,\"notices\":[]}}\nabc").await,
+            Ok(None)
+        );
     }
 
     #[tokio::test]
     async fn a_child_cannot_send_more_than_the_limit() {
-        let fault = answer(b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":11}}\nabcdefghijk").await.unwrap_err();
+        let fault = answer(b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":11,\"notices\":[]}}\nabcdefghijk")
+            .await
+            .unwrap_err();
         assert_eq!(fault, Fault::OutputLimit { limit_bytes: 10 });
     }
 
     #[tokio::test]
     async fn an_invalid_answer_is_a_crash() {
         assert!(matches!(answer(b"hello\n").await, Err(Fault::Crashed { .. })));
-        let latin1 = b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":1}}\n\xff";
+        let latin1 = b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":1,\"notices\":[]}}\n\xff";
         assert!(matches!(answer(latin1).await, Err(Fault::Crashed { .. })));
     }
 }

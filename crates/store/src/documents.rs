@@ -3,6 +3,7 @@
 //! A transaction that locks more than one row locks the user's uploads first, then the document's jobs, then the
 //! document. A worker's statements also lock a job before its document.
 
+use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -33,6 +34,8 @@ pub struct Document {
     pub kind: Option<String>,
     /// Pages, once parsed.
     pub page_count: Option<i32>,
+    /// How it was read, once parsed.
+    pub record: Option<Value>,
     /// Chunks stored.
     pub chunks: i64,
     /// Its latest job.
@@ -44,7 +47,7 @@ pub struct Document {
 }
 
 const COLUMNS: &str =
-    "d.document_id, d.filename, d.mime, d.bytes_len, d.file_sha256, d.processing_status, d.kind, d.page_count,
+    "d.document_id, d.filename, d.mime, d.bytes_len, d.file_sha256, d.processing_status, d.kind, d.page_count, d.record,
   (SELECT count(*) FROM upload_pipeline.document_chunks AS c WHERE c.document_id = d.document_id) AS chunks,
   (SELECT j.job_id
    FROM upload_pipeline.upload_jobs AS j

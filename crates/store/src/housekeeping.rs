@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use domain::{Code, MISMATCHED};
 use pg::{DbError, Session};
 
 /// Takes the turn for the sweep, if it is due; the next is due after `every`.
@@ -117,7 +118,7 @@ WHERE k.user_id = due.user_id AND k.route = due.route AND k.key = due.key",
     .await
 }
 
-/// Removes the expiry of up to `limit` uploads whose object belongs to a document, since each sweep would read them
+/// Removes the expiry of up to `limit` uploads whose object a document needs, since each sweep would read them
 /// again. Deleting the document, or uploading it again, sets a new one. Returns how many.
 pub async fn keep_uploads_in_use(db: &impl Session, limit: i64) -> Result<u64, DbError> {
     db.run(
@@ -127,6 +128,9 @@ WITH used AS (
   FROM upload_pipeline.uploads AS u
   JOIN upload_pipeline.documents AS d ON d.document_id = u.document_id AND d.raw_path = u.storage_key
   WHERE u.expires_at < now() - interval '1 minute'
+    AND NOT EXISTS (
+      SELECT FROM upload_pipeline.upload_jobs AS j
+      WHERE j.job_id = u.job_id AND j.state = 'deadletter' AND j.last_error ->> 'code' = ANY ($2))
   ORDER BY u.expires_at
   LIMIT $1
 )
@@ -134,7 +138,37 @@ UPDATE upload_pipeline.uploads AS u
 SET expires_at = 'infinity'
 FROM used
 WHERE u.upload_id = used.upload_id",
-        &[&limit],
+        &[&limit, &MISMATCHED.map(Code::as_str).as_slice()],
+    )
+    .await
+}
+
+/// Takes up to `limit` expired objects from documents that failed because these are not what was declared: no document
+/// refers to them any more, and the jobs say so.
+pub async fn give_up_mismatched(db: &impl Session, limit: i64) -> Result<u64, DbError> {
+    db.run(
+        "-- give_up_mismatched
+WITH due AS (
+  SELECT j.job_id, d.document_id
+  FROM upload_pipeline.uploads AS u
+  JOIN upload_pipeline.documents AS d ON d.document_id = u.document_id AND d.raw_path = u.storage_key
+  JOIN upload_pipeline.upload_jobs AS j ON j.job_id = u.job_id
+  WHERE u.expires_at < now() - interval '1 minute' AND j.state = 'deadletter' AND j.last_error ->> 'code' = ANY ($2)
+  ORDER BY u.expires_at
+  LIMIT $1
+  FOR UPDATE OF j, d, u SKIP LOCKED
+),
+job AS (
+  UPDATE upload_pipeline.upload_jobs AS j
+  SET last_error = j.last_error || jsonb_build_object('bytes_removed_at', now()), updated_at = now()
+  FROM due
+  WHERE j.job_id = due.job_id
+)
+UPDATE upload_pipeline.documents AS d
+SET raw_path = '', updated_at = now()
+FROM due
+WHERE d.document_id = due.document_id",
+        &[&limit, &MISMATCHED.map(Code::as_str).as_slice()],
     )
     .await
 }

@@ -12,6 +12,7 @@ mod owner;
 mod read;
 mod redrive;
 mod redrive_many;
+mod retype;
 mod sql;
 
 pub use claim::*;
@@ -23,4 +24,5 @@ pub use owner::*;
 pub use read::*;
 pub use redrive::*;
 pub use redrive_many::*;
+pub use retype::*;
 pub(crate) use sql::{ENDED, FENCED, LIVE, WAITING};

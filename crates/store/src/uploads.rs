@@ -16,9 +16,9 @@ use super::{
     deletions::insert_deletions,
     documents::lock_jobs_of_document,
     idempotency::{KeptAnswer, Reservation, keep_answer, lock_key},
-    jobs::{LIVE, NewJob, enqueue_jobs},
+    jobs::{LIVE, NewJob, enqueue_jobs, requeue_awaiting_job},
 };
-use domain::{DocumentId, JobId, Status, UploadId, UserId};
+use domain::{Code, DocumentId, JobId, Status, UploadId, UserId};
 use pg::{Db, DbError, FromRow, Session};
 
 pub use left::{UploadsLeft, get_uploads_left};
@@ -69,21 +69,23 @@ pub struct QuotaReached {
 }
 
 /// What became of an upload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Registered {
-    /// A document has a new job.
-    New {
-        /// The job.
-        job_id: JobId,
-        /// The document.
-        document_id: DocumentId,
-    },
-    /// The user has this content: complete, or on its way.
+    /// It has a job.
+    Accepted(Accepted),
+    /// The user has this content: complete, or its bytes are there and worked on.
     Exists {
         /// The job that has it, or had it last.
         job_id: Option<JobId>,
         /// The document.
         document_id: DocumentId,
+    },
+    /// A job waits for this content. Nothing was changed; look whether its bytes have come.
+    Awaited {
+        /// The upload that is to bring them.
+        upload_id: UploadId,
+        /// Where they are to go.
+        storage_key: String,
     },
     /// The day's uploads are used up.
     QuotaReached(QuotaReached),
@@ -91,12 +93,27 @@ pub enum Registered {
     Overtaken,
 }
 
+/// An upload that has a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The job.
+    pub job_id: JobId,
+    /// Whether the job is new; else it has waited for these bytes since an earlier announcement.
+    pub is_new: bool,
+    /// The document.
+    pub document_id: DocumentId,
+    /// The upload that brings the bytes, or brought them.
+    pub upload_id: UploadId,
+    /// Whether the bytes are there.
+    pub stored: bool,
+}
+
 /// The answer that is stored in the transaction of the announcement, so that a repeated request gets the same answer.
 pub struct Keep<'a> {
     /// The key's reservation.
     pub reservation: &'a Reservation,
-    /// The answer, once the ids are known.
-    pub answer: &'a (dyn Fn(JobId, DocumentId) -> KeptAnswer + Send + Sync),
+    /// The answer, once the upload has a job.
+    pub answer: &'a (dyn Fn(Accepted) -> KeptAnswer + Send + Sync),
 }
 
 /// Makes one user's uploads wait for each other until the transaction ends.
@@ -124,12 +141,15 @@ pub async fn announce_upload(db: &Db, upload: &NewUpload) -> Result<Result<(), Q
     .await
 }
 
-/// Inserts an upload whose content is declared, with its document and a job that waits for the bytes.
+/// Gives an upload whose content is declared a job that waits for the bytes. Where the user has a document with the same
+/// content whose job waits for its bytes, it is that job, if `not_there` says that the bytes have not come; where the
+/// document failed for its type alone, the new job takes its bytes over.
 pub async fn register_declared(
     db: &Db,
     upload: &NewUpload,
     content: &Content,
     keep: Option<&Keep<'_>>,
+    not_there: bool,
 ) -> Result<Registered, DbError> {
     db.run_tx("register_declared", move |tx| {
         Box::pin(async move {
@@ -143,29 +163,44 @@ pub async fn register_declared(
             if let Some(same) = before.as_ref().filter(|same| same.in_the_way) {
                 return Ok(same.exists());
             }
-            if let Some(reached) = get_quota_reached(&tx, upload.user, upload.per_day).await? {
-                return Ok(Registered::QuotaReached(reached));
+            let (upload, content) = (&mut upload.clone(), &mut content.clone());
+            match before.as_ref().and_then(|same| same.upload_id.map(|upload_id| (same, upload_id))) {
+                Some((same, upload_id)) if same.awaits_bytes && !not_there => {
+                    return Ok(Registered::Awaited { upload_id, storage_key: same.raw_path.clone() });
+                }
+                // The object's place is the earlier upload's.
+                Some((same, upload_id)) if same.awaits_bytes || same.keeps_bytes => {
+                    upload.upload_id = upload_id;
+                    upload.storage_key.clone_from(&same.raw_path);
+                    content.stored = same.keeps_bytes;
+                }
+                _ => {
+                    if let Some(reached) = get_quota_reached(&tx, upload.user, upload.per_day).await? {
+                        return Ok(Registered::QuotaReached(reached));
+                    }
+                    insert_upload(&tx, upload).await?;
+                }
             }
-            insert_upload(&tx, upload).await?;
-            let registered = register(&tx, upload, content, before).await?;
-            if let (Some(keep), Registered::New { job_id, document_id }) = (keep, registered) {
-                keep_answer(&tx, keep.reservation, &(keep.answer)(job_id, document_id)).await?;
+            let accepted = register(&tx, upload, content, before).await?;
+            if let Some(keep) = keep {
+                keep_answer(&tx, keep.reservation, &(keep.answer)(accepted)).await?;
             }
-            Ok(registered)
+            Ok(Registered::Accepted(accepted))
         })
     })
     .await
 }
 
-/// Makes a document and a job of an announced upload whose bytes are stored. Where the content exists already, nothing
-/// is changed: the caller deletes the object and the upload.
+/// Gives an announced upload whose bytes are stored a job: that of a document with the same content which waits for its
+/// bytes, else a new one. Where the content exists already, nothing is changed: the caller deletes the object and the
+/// upload.
 pub async fn register_stored(db: &Db, upload: &NewUpload, content: &Content) -> Result<Registered, DbError> {
     db.run_tx("register_stored", move |tx| {
         Box::pin(async move {
             lock_user_uploads(&tx, upload.user).await?;
             match find_same(&tx, upload.user, content).await? {
                 Some(same) if same.in_the_way => Ok(same.exists()),
-                before => register(&tx, upload, content, before).await,
+                before => register(&tx, upload, content, before).await.map(Registered::Accepted),
             }
         })
     })
@@ -176,10 +211,16 @@ pub async fn register_stored(db: &Db, upload: &NewUpload, content: &Content) -> 
 #[derive(FromRow)]
 struct SameContent {
     document_id: DocumentId,
-    /// Keys of its objects.
-    keys: Vec<String>,
-    /// Complete or on its way; otherwise its earlier jobs ended badly, and the document is used again.
+    raw_path: String,
+    parsed_path: Option<String>,
+    /// The upload of `raw_path`.
+    upload_id: Option<UploadId>,
+    /// Complete, or its bytes are there and worked on; otherwise the document is used again.
     in_the_way: bool,
+    /// A job waits for its bytes.
+    awaits_bytes: bool,
+    /// Its bytes were found to be what was announced, and of another type than the declared one.
+    keeps_bytes: bool,
     /// The job that has it, or had it last.
     job_id: Option<JobId>,
 }
@@ -195,19 +236,22 @@ async fn find_same(tx: &impl Session, user: UserId, content: &Content) -> Result
     tx.find(
         &format!(
             "-- find_same
-SELECT d.document_id, array_remove(ARRAY[d.raw_path, d.parsed_path], NULL) AS keys,
-  coalesce(d.processing_status IN ('complete', 'duplicate'), false) OR live.job_id IS NOT NULL AS in_the_way,
-  coalesce(live.job_id, latest.job_id) AS job_id
+SELECT d.document_id, d.raw_path, d.parsed_path, u.upload_id, coalesce(live.job_id, latest.job_id) AS job_id,
+  coalesce(d.processing_status IN ('complete', 'duplicate'), false)
+    OR live.job_id IS NOT NULL AND NOT (live.awaits_bytes AND u.upload_id IS NOT NULL) AS in_the_way,
+  coalesce(live.awaits_bytes, false) AS awaits_bytes,
+  coalesce(live.job_id IS NULL AND latest.failed_for_type AND u.upload_id IS NOT NULL, false) AS keeps_bytes
 FROM upload_pipeline.documents AS d
+LEFT JOIN upload_pipeline.uploads AS u ON u.storage_key = d.raw_path AND u.user_id = d.user_id
 LEFT JOIN LATERAL (
-  SELECT j.job_id
+  SELECT j.job_id, j.status = 'uploaded' AND j.upload_expires_at IS NOT NULL AS awaits_bytes
   FROM upload_pipeline.upload_jobs AS j
   WHERE j.document_id = d.document_id AND j.state IN {LIVE}
   ORDER BY j.created_at DESC
   LIMIT 1
 ) AS live ON true
 LEFT JOIN LATERAL (
-  SELECT j.job_id
+  SELECT j.job_id, j.state = 'deadletter' AND j.last_error ->> 'code' = $3 AS failed_for_type
   FROM upload_pipeline.upload_jobs AS j
   WHERE j.document_id = d.document_id
   ORDER BY (j.status = 'complete') DESC, j.created_at DESC
@@ -216,7 +260,7 @@ LEFT JOIN LATERAL (
 WHERE d.user_id = $1 AND d.file_sha256 = $2
 FOR UPDATE OF d"
         ),
-        &[&user.0, &content.sha256],
+        &[&user.0, &content.sha256, &Code::TypeMismatch.as_str()],
     )
     .await
 }
@@ -254,11 +298,13 @@ async fn register(
     upload: &NewUpload,
     content: &Content,
     before: Option<SameContent>,
-) -> Result<Registered, DbError> {
-    let job_id = JobId::generate();
+) -> Result<Accepted, DbError> {
+    let awaiting = before.as_ref().filter(|same| same.awaits_bytes).and_then(|same| same.job_id);
     let document_id = match before {
-        Some(SameContent { document_id, keys, .. }) => {
-            insert_deletions(tx, Uuid::now_v7(), upload.user, document_id, &keys).await?;
+        Some(SameContent { document_id, raw_path, parsed_path, .. }) => {
+            let mut left: Vec<String> = [raw_path].into_iter().chain(parsed_path).collect();
+            left.retain(|key| *key != upload.storage_key);
+            insert_deletions(tx, Uuid::now_v7(), upload.user, document_id, &left).await?;
             expire_uploads(tx, upload.user, document_id).await?;
             document_id
         }
@@ -266,7 +312,7 @@ async fn register(
     };
     insert_document(tx, upload, content, document_id).await?;
     let job = NewJob {
-        job_id,
+        job_id: awaiting.unwrap_or_else(JobId::generate),
         document_id,
         user_id: upload.user,
         status: Status::Uploaded,
@@ -276,9 +322,13 @@ async fn register(
         correlation_id: Some(content.correlation_id),
         event: Some(json!({ "bytes_len": content.bytes_len })),
     };
-    enqueue_jobs(tx, &[job]).await?;
-    link_upload(tx, upload.upload_id, content, document_id, job_id).await?;
-    Ok(Registered::New { job_id, document_id })
+    match awaiting {
+        Some(_) => requeue_awaiting_job(tx, &job).await?,
+        None => enqueue_jobs(tx, std::slice::from_ref(&job)).await?,
+    }
+    link_upload(tx, upload, content, document_id, job.job_id).await?;
+    let (job_id, upload_id, stored) = (job.job_id, upload.upload_id, content.stored);
+    Ok(Accepted { job_id, is_new: awaiting.is_none(), document_id, upload_id, stored })
 }
 
 /// Lets the document's earlier uploads expire, since a newer one takes their place.
@@ -306,7 +356,7 @@ INSERT INTO upload_pipeline.documents
 VALUES ($1, $2, $3, $4, $5, $6, $7, 'uploaded')
 ON CONFLICT (document_id) DO UPDATE
 SET filename = excluded.filename, mime = excluded.mime, bytes_len = excluded.bytes_len, raw_path = excluded.raw_path,
-    parsed_path = NULL, parsed_sha256 = NULL, kind = NULL, parser = NULL, page_count = NULL,
+    parsed_path = NULL, parsed_sha256 = NULL, kind = NULL, parser = NULL, page_count = NULL, record = NULL,
     processing_status = excluded.processing_status, updated_at = now()",
         &[
             &document_id.0,
@@ -323,7 +373,7 @@ SET filename = excluded.filename, mime = excluded.mime, bytes_len = excluded.byt
 
 async fn link_upload(
     tx: &impl Session,
-    upload_id: UploadId,
+    upload: &NewUpload,
     content: &Content,
     document_id: DocumentId,
     job_id: JobId,
@@ -331,9 +381,20 @@ async fn link_upload(
     tx.exec(
         "-- link_upload
 UPDATE upload_pipeline.uploads AS u
-SET document_id = $2, job_id = $3, bytes_len = $4, file_sha256 = $5, stored_at = CASE WHEN $6 THEN now() END
+SET document_id = $2, job_id = $3, filename = $4, mime = $5, bytes_len = $6, file_sha256 = $7, expires_at = $8,
+    stored_at = CASE WHEN $9 THEN coalesce(u.stored_at, now()) END
 WHERE u.upload_id = $1",
-        &[&upload_id.0, &document_id.0, &job_id.0, &content.bytes_len, &content.sha256, &content.stored],
+        &[
+            &upload.upload_id.0,
+            &document_id.0,
+            &job_id.0,
+            &upload.filename,
+            &upload.mime,
+            &content.bytes_len,
+            &content.sha256,
+            &upload.expires_at,
+            &content.stored,
+        ],
     )
     .await
 }

@@ -1,6 +1,8 @@
 //! The table `documents`, as a worker reads and writes it.
 
 use super::jobs::{FENCED, lock_lease};
+use serde_json::Value;
+
 use domain::Fence;
 use pg::{DbError, FromRow, Session};
 
@@ -17,6 +19,8 @@ pub struct WorkDocument {
     pub file_sha256: String,
     /// Whether the upload asked for OCR.
     pub ocr: bool,
+    /// Whether the owner has corrected the media type, so that the file's name declares nothing.
+    pub type_stated: bool,
     /// Key of the bytes.
     pub raw_path: String,
     /// Key of the markdown, once parsed.
@@ -38,6 +42,7 @@ pub async fn get_work_document(db: &impl Session, fence: Fence) -> Result<WorkDo
             "-- get_work_document
 SELECT d.filename, d.mime, d.bytes_len, d.file_sha256, d.raw_path, d.parsed_path,
   coalesce(j.progress -> 'ocr' = 'true', false) AS ocr,
+  coalesce(j.progress -> 'type_stated' = 'true', false) AS type_stated,
   extract(epoch FROM now() - j.created_at)::float8 AS waited_seconds,
   extract(epoch FROM j.upload_expires_at - now())::float8 AS upload_expires_in_seconds
 FROM upload_pipeline.upload_jobs AS j
@@ -48,6 +53,23 @@ WHERE {FENCED}"
     )
     .await?
     .ok_or(DbError::LeaseLost { job_id: fence.job_id })
+}
+
+/// Lets the bytes of a leased job expire after `days`, since they are not what was declared; `0`: they do not.
+pub async fn expire_mismatched(db: &impl Session, fence: Fence, days: u32) -> Result<(), DbError> {
+    db.run(
+        &format!(
+            "-- expire_mismatched
+UPDATE upload_pipeline.uploads AS u
+SET expires_at = CASE WHEN $4 = 0 THEN 'infinity' ELSE now() + make_interval(days => $4) END
+FROM upload_pipeline.upload_jobs AS j
+JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
+WHERE {FENCED} AND u.storage_key = d.raw_path AND u.user_id = d.user_id"
+        ),
+        &[&fence.job_id.0, &fence.worker.0, &fence.epoch, &i32::try_from(days).unwrap_or(i32::MAX)],
+    )
+    .await
+    .map(drop)
 }
 
 /// What parsing found out.
@@ -61,6 +83,8 @@ pub struct ParsedFacts<'a> {
     pub parser: &'a str,
     /// Pages, slides or sheets.
     pub page_count: i32,
+    /// How it was read, as JSON.
+    pub record: &'a Value,
 }
 
 /// Writes where the markdown will be stored, before its first byte, so that deleting the document finds it. The
@@ -88,10 +112,24 @@ kept AS (
   WHERE u.storage_key = o.raw_path
 )
 UPDATE upload_pipeline.documents AS d
-SET parsed_path = $2, kind = $3, parser = $4, page_count = $5, parsed_sha256 = NULL, updated_at = now()
+SET parsed_path = $2, kind = $3, parser = $4, page_count = $5, record = $6, parsed_sha256 = NULL, updated_at = now()
 FROM older AS o
 WHERE d.document_id = o.document_id",
-        &[&fence.job_id.0, &facts.parsed_path, &facts.kind, &facts.parser, &facts.page_count],
+        &[&fence.job_id.0, &facts.parsed_path, &facts.kind, &facts.parser, &facts.page_count, &facts.record],
+    )
+    .await
+    .map(drop)
+}
+
+/// Writes the warning that pages of the document could not be read.
+pub async fn insert_partly_read(tx: &impl Session, fence: Fence, payload: &Value) -> Result<(), DbError> {
+    tx.exec(
+        "-- insert_partly_read
+INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
+SELECT j.job_id, j.document_id, 'partly_read', 'warn', 'partly_read', $2, j.correlation_id
+FROM upload_pipeline.upload_jobs AS j
+WHERE j.job_id = $1",
+        &[&fence.job_id.0, &payload],
     )
     .await
 }

@@ -37,7 +37,7 @@ async fn a_database_without_the_extension_is_named() {
 #[tokio::test]
 async fn each_way_in_which_migrations_differ_is_told_apart() {
     for (sql, cause) in [
-        ("DELETE FROM upload_pipeline.schema_history WHERE version = 5", "db.schema/behind"),
+        ("DELETE FROM upload_pipeline.schema_history WHERE version = 6", "db.schema/behind"),
         ("UPDATE upload_pipeline.schema_history SET checksum = '1' WHERE version = 2", "db.schema/altered"),
         (
             "INSERT INTO upload_pipeline.schema_history (version, name, applied_on, checksum) \

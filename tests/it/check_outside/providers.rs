@@ -28,6 +28,13 @@ async fn a_model_that_is_not_there_or_not_usable_is_named() {
 }
 
 #[tokio::test]
+async fn a_library_for_pdfs_that_is_not_there_is_named() {
+    let mut environment = Environment::new().await;
+    environment.fleet.set("PDFIUM_LIBRARY", "/nonexistent/libpdfium.so");
+    assert!(environment.check().causes().contains(&"ext.pdf/library_missing"));
+}
+
+#[tokio::test]
 async fn a_parsing_service_that_refuses_the_key_or_is_away_is_named() {
     let service = llamaparse("llx-right");
     let at = service.url();

@@ -125,12 +125,12 @@ async fn a_child_that_has_had_its_turn_makes_room_for_another_at_a_lower_priorit
         r#"read request
 case "$request" in
 *slow*) echo $$ > {}; cat > /dev/null ;;
-*) printf '{{"parsed":{{"kind":"plain_text","pages":0,"bytes":1}}}}\nx' ;;
+*) printf '{{"parsed":{{"kind":"plain_text","pages":0,"bytes":1,"notices":[]}}}}\nx' ;;
 esac"#,
         pid_file.0.display()
     ));
     let cores = std::thread::available_parallelism().unwrap().get();
-    let parser = LocalParser::new(child.0.clone()).with_turns(Duration::from_millis(1), cores);
+    let parser = LocalParser::running(child.0.clone(), Vec::new()).with_turns(Duration::from_millis(1), cores);
     let document = TempFile::new(b"text");
     let slow = || parser.parse(&document.0, "text/slow", "a.txt", LIMITS);
     let slow = futures_util::future::join_all((0..cores).map(|_| slow()));

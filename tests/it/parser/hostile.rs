@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{Code, ErrorClass, ports::ParseLimits};
+use domain::{
+    Code, ErrorClass,
+    document::{LeftOut, Notice},
+    ports::ParseLimits,
+};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::{LIMITS, parse_limited, refusal};
@@ -33,8 +37,10 @@ async fn an_empty_file_is_refused() {
 }
 
 #[tokio::test]
-async fn a_truncated_pdf_is_refused() {
-    assert_eq!(refusal(&TWO_PAGES[..TWO_PAGES.len() / 2], "half.pdf").await.code, Code::FileTruncated);
+async fn a_truncated_pdf_gives_what_it_holds_and_says_so() {
+    let half = parse_limited(&TWO_PAGES[..TWO_PAGES.len() / 2], "half.pdf", LIMITS).await.unwrap();
+    assert!(half.markdown.contains("First page") && !half.markdown.contains("otter"), "{}", half.markdown);
+    assert_eq!(half.notices, [Notice::Truncated]);
     assert_eq!(refusal(b"%PDF-1.7\n", "header.pdf").await.code, Code::FileTruncated);
 }
 
@@ -118,8 +124,17 @@ async fn deep_nesting_ends_only_the_child() {
             .concat();
     let code = refusal(&nested, "nested.pdf").await.code;
     assert!([Code::ParseCrashed, Code::FileCorrupt].contains(&code), "{code}");
-    let html = "<div>".repeat(300_000);
-    let limits = ParseLimits { time: Duration::from_secs(2), ..LIMITS };
-    let code = parse_limited(html.as_bytes(), "nested.html", limits).await.unwrap_err().code;
-    assert!([Code::ParseCrashed, Code::ParseTimeout].contains(&code), "{code}");
+    let html = format!("{}deep", "<div>".repeat(300_000));
+    let limits = ParseLimits { time: Duration::from_secs(10), ..LIMITS };
+    let document = parse_limited(html.as_bytes(), "nested.html", limits).await.unwrap();
+    assert_eq!(document.markdown, "deep\n");
+    assert_eq!(document.notices, [Notice::LeftOut { what: LeftOut::DeepParts, count: 299_746 }]);
+}
+
+#[tokio::test]
+async fn a_file_of_blanks_is_refused_as_holding_no_text() {
+    for name in ["blank.txt", "blank.html", "blank.csv"] {
+        let failure = refusal(" \n\u{a0}\u{200b}\r\n".as_bytes(), name).await;
+        assert_eq!((failure.code, failure.class), (Code::TextEmpty, ErrorClass::Document));
+    }
 }

@@ -39,8 +39,6 @@ impl Steps for Gated {
         Ok(Outcome::Advanced(Status::EmbeddingInProgress))
     }
 
-    async fn after_failure(&self, (): ()) {}
-
     async fn probe(&self) -> Result<(), Failure> {
         Ok(())
     }

@@ -210,8 +210,7 @@ async fn an_attempt_that_lost_its_reservation_changes_nothing() {
     let api = api(&[]).await;
     let user = UserId(USER.parse().unwrap());
     let reservation = Reservation { user, route: "POST x".into(), key: "k".into(), attempt: Uuid::new_v4() };
-    let answer =
-        |_job, _document| KeptAnswer { fingerprint: String::new(), status: 201, location: None, body: json!({}) };
+    let answer = |_accepted| KeptAnswer { fingerprint: String::new(), status: 201, location: None, body: json!({}) };
     let upload = NewUpload {
         upload_id: UploadId::generate(),
         user,
@@ -224,7 +223,7 @@ async fn an_attempt_that_lost_its_reservation_changes_nothing() {
     let content =
         Content { bytes_len: 1, sha256: "0".repeat(64), stored: false, ocr: false, correlation_id: Uuid::new_v4() };
     let keep = Keep { reservation: &reservation, answer: &answer };
-    let registered = register_declared(&api.test.db, &upload, &content, Some(&keep)).await.unwrap();
+    let registered = register_declared(&api.test.db, &upload, &content, Some(&keep), false).await.unwrap();
     assert_eq!(registered, Registered::Overtaken);
     for table in ["documents", "upload_jobs", "uploads", "idempotency_keys"] {
         assert_eq!(api.test.value(&format!("SELECT count(*) FROM upload_pipeline.{table}")).await, "0", "{table}");

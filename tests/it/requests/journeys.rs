@@ -116,7 +116,7 @@ async fn an_expired_upload_url_is_a_410() {
     assert!(files_in(&api.fleet.storage()).is_empty());
 }
 
-fn housekeeping(api: &Api) -> Housekeeping {
+pub fn housekeeping(api: &Api) -> Housekeeping {
     let store = ObjectStorage::open(&StorageLocation::Folder(api.fleet.storage()), None).unwrap();
     let second = Duration::from_secs(1);
     let retention = Retention { events_days: 0, webhooks_days: 0, jobs_days: 0, receipts_days: 0 };

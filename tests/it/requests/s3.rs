@@ -9,7 +9,7 @@ use crate::support::{
     fleet::Fleet,
 };
 
-fn fleet(test: &TestDb, store: &S3) -> Fleet {
+pub fn fleet(test: &TestDb, store: &S3) -> Fleet {
     let mut fleet = Fleet::new(&test.url, &test.url);
     for (name, value) in [
         ("STORAGE_URL", store.storage_url()),

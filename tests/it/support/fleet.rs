@@ -44,6 +44,7 @@ impl Fleet {
         );
         let storage = folder.path().join("storage");
         std::fs::create_dir_all(folder.path()).unwrap();
+        let pdfium = std::env::var("APP_PDFIUM_LIBRARY").expect("scripts/test names PDFium's library");
         let path = std::env::var("PATH").unwrap_or_default();
         let env = [
             ("ENVIRONMENT", "development"),
@@ -51,6 +52,7 @@ impl Fleet {
             ("DIRECT_URL", direct_url),
             ("STORAGE_URL", storage.to_str().unwrap()),
             ("EMBED_MODEL_DIR", model.to_str().unwrap()),
+            ("PDFIUM_LIBRARY", &pdfium),
             ("SUPABASE_JWT_SECRET", SECRET),
             ("API_HOST", "127.0.0.1"),
             ("API_PORT", "0"),

@@ -124,7 +124,10 @@ fn moment(text: &str) -> Result<OffsetDateTime, ApiError> {
 
 fn kind(name: &str) -> Result<String, ApiError> {
     let known = FileKind::ALL.iter().any(|kind| kind.as_str() == name);
-    known.then(|| name.to_owned()).ok_or_else(|| ApiError::of(Code::KindInvalid))
+    known.then(|| name.to_owned()).ok_or_else(|| {
+        let kinds = FileKind::ALL.map(FileKind::as_str).join(", ");
+        ApiError::new(Code::KindInvalid, format!("There is no such kind; this build knows {kinds}."))
+    })
 }
 
 fn piece(text: &str) -> Result<String, ApiError> {

@@ -2,8 +2,8 @@
 //! the title, is held until its end.
 //!
 //! The rest is the body with the text left out. serde parses it as it would parse the whole, so that unknown fields,
-//! fields given twice and all else that is no JSON are refused in its words. The text is decoded in pieces, each cut where
-//! no character and no escape is broken.
+//! fields given twice and all else that is no JSON are refused in its words. The text is decoded in pieces; what a cut
+//! leaves of a character or an escape waits for the next piece.
 
 use std::{
     mem,
@@ -22,8 +22,8 @@ use messages::TextRequest;
 
 /// The most bytes beside the text: title and punctuation.
 const MAX_REST_BYTES: usize = 64 * 1024;
-/// The longest run of bytes in which no cut is possible: in valid JSON, two halves of a surrogate pair.
-const MAX_UNCUT_BYTES: usize = 64;
+/// The most bytes that a cut can leave of one character: all but the last of `\ud83d\ude00`.
+const MAX_HELD_BYTES: usize = 11;
 
 /// The body of a text document: a stream of its text's bytes.
 pub struct TextBody {
@@ -118,13 +118,11 @@ impl Stream for TextBody {
 struct Splitter {
     /// The body so far, without the text.
     rest: Vec<u8>,
-    /// Of the text, as it came.
+    /// Of the text, as it came and is not decoded yet.
     piece: Vec<u8>,
-    /// Up to here, the piece can be decoded by itself.
-    cut: usize,
     place: Place,
-    /// Bytes that the escape in hand still needs.
-    escape: Escape,
+    /// Whether the byte before was a backslash that escapes the next.
+    escapes: bool,
 }
 
 #[derive(Default, Clone, Copy, PartialEq)]
@@ -136,30 +134,19 @@ enum Place {
     InText,
 }
 
-#[derive(Default, Clone, Copy)]
-enum Escape {
-    #[default]
-    None,
-    Begun,
-    /// Hexadecimal digits to come.
-    Digits(u8),
-}
-
 impl Splitter {
     /// The text in `data`, as far as it can be decoded.
     fn push(&mut self, data: &[u8]) -> Result<String, ApiError> {
         for &byte in data {
-            let is_escaped = self.step_escape(byte);
+            let is_escaped = mem::take(&mut self.escapes);
+            self.escapes = byte == b'\\' && !is_escaped && self.place != Place::Between;
             match self.place {
-                Place::Between if byte == b'"' && self.text_follows() => self.place = Place::InText,
-                Place::Between if byte == b'"' => self.place = Place::InString,
-                Place::InString if byte == b'"' && !is_escaped => self.place = Place::Between,
-                Place::InText if byte == b'"' && !is_escaped => {
-                    (self.place, self.cut) = (Place::Between, self.piece.len());
-                    // The quote that began the text stands in the rest already.
+                Place::Between if byte == b'"' => {
+                    self.place = if self.text_follows() { Place::InText } else { Place::InString };
                 }
+                Place::InString | Place::InText if byte == b'"' && !is_escaped => self.place = Place::Between,
                 Place::InText => {
-                    self.push_text(byte, is_escaped);
+                    self.piece.push(byte);
                     continue;
                 }
                 Place::Between | Place::InString => {}
@@ -171,41 +158,20 @@ impl Splitter {
                 format!("The body has more than {MAX_REST_BYTES} bytes beside its text. Send a shorter title.");
             return Err(ApiError::new(Code::BodyTooLarge, detail));
         }
-        if self.piece.len() > self.cut + MAX_UNCUT_BYTES {
-            self.cut = self.piece.len();
+        self.decode()
+    }
+
+    /// Decodes the piece, up to what its end leaves of a character.
+    fn decode(&mut self) -> Result<String, ApiError> {
+        let held = if self.place == Place::InText { MAX_HELD_BYTES.min(self.piece.len()) } else { 0 };
+        // The first cut that can be decoded breaks nothing: a part of an escape or of a pair cannot.
+        for cut in (self.piece.len() - held..=self.piece.len()).rev() {
+            if let Ok(text) = json::parse_string(&self.piece[..cut]) {
+                self.piece.drain(..cut);
+                return Ok(text);
+            }
         }
-        let tail = self.piece.split_off(self.cut);
-        let piece = mem::replace(&mut self.piece, tail);
-        self.cut = 0;
-        if piece.is_empty() { Ok(String::new()) } else { json::parse_string(&piece) }
-    }
-
-    /// Whether `byte` belongs to an escape that began before it.
-    fn step_escape(&mut self, byte: u8) -> bool {
-        let before = self.escape;
-        self.escape = match before {
-            Escape::None if byte == b'\\' && self.place != Place::Between => Escape::Begun,
-            Escape::Begun if byte == b'u' => Escape::Digits(4),
-            Escape::Digits(left @ 2..) => Escape::Digits(left - 1),
-            Escape::None | Escape::Begun | Escape::Digits(_) => Escape::None,
-        };
-        !matches!(before, Escape::None)
-    }
-
-    fn push_text(&mut self, byte: u8, is_escaped: bool) {
-        let is_continuation = (0x80..0xc0).contains(&byte);
-        if !is_escaped && !is_continuation && !self.ends_in_half_a_pair() {
-            self.cut = self.piece.len();
-        }
-        self.piece.push(byte);
-    }
-
-    /// Whether the piece ends in the first half of a surrogate pair, or seems to.
-    fn ends_in_half_a_pair(&self) -> bool {
-        matches!(
-            self.piece.last_chunk(),
-            Some([b'\\', b'u', b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', _, _])
-        )
+        json::parse_string(&self.piece)
     }
 
     /// Whether the string that begins here is the value of the field `text`.

@@ -148,7 +148,7 @@ impl Draft<'_> {
     }
 
     fn add_body_codes(&mut self) {
-        if matches!(self.route.method, Method::POST | Method::PUT) {
+        if matches!(self.route.method, Method::POST | Method::PUT | Method::PATCH) {
             self.refuse(&[Code::ContentEncodingInvalid, Code::ContentTypeInvalid]);
         }
         let Some(body) = self.operation.get("requestBody").cloned() else { return };

@@ -54,6 +54,7 @@ impl Route {
         let method = match A::methods().first() {
             Some(HttpMethod::Post) => Method::POST,
             Some(HttpMethod::Put) => Method::PUT,
+            Some(HttpMethod::Patch) => Method::PATCH,
             Some(HttpMethod::Delete) => Method::DELETE,
             // The table has no other methods.
             _ => Method::GET,

@@ -99,7 +99,7 @@ function jobTone(job) {
   return job.state === "cancelled" ? "" : "wait";
 }
 
-const jobWords = (job) => job.state === "done" ? job.status : `${job.status}, ${job.state}`;
+const jobWords = (job) => job.upload_expires_at ? "waiting for the bytes" : job.state === "done" ? job.status : `${job.status}, ${job.state}`;
 
 // ---- lists ------------------------------------------------------------------------------------------------------
 
@@ -243,6 +243,7 @@ function showJob(job, head) {
     ["Pages", counts.pages ? String(counts.pages) : ""],
     ["Passages", counts.chunks ? `${counts.embedded ?? 0} of ${counts.chunks} embedded` : ""],
     [job.terminal ? "Why" : "Last failure", error?.message ? `${error.message} (${error.code})` : ""],
+    ["Bytes", error?.bytes_removed_at ? "They were removed; upload the file again." : ""],
     ["Failed tries", job.retry_count ? String(job.retry_count) : ""],
     ["Next look", time(job.run_at)],
     ["Job", job.job_id],

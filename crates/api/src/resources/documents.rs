@@ -7,11 +7,12 @@ use uuid::Uuid;
 
 use crate::{
     http::{
-        ApiError, ApiState, BodyPrint, Call, DocumentsQuery, Expected, Form, HttpResult, IfMatch, ListId, PageQuery,
-        PageSize, Part, RequestIds, TextBody, begin_stream, codes, conditions, contract, refuse_too_large, store_body,
+        ApiError, ApiState, BodyPrint, Call, DocumentsQuery, Expected, Form, HttpResult, ListId, PageQuery, PageSize,
+        Part, RequestIds, TextBody, begin_stream, codes, conditions, contract, is_json, refuse_too_large, store_body,
         validate,
     },
     resources::{
+        document_type::as_seen,
         jobs::job_path,
         uploads::{REFUSED_FILES, new_upload, not_registered, quota_reached},
     },
@@ -27,7 +28,8 @@ use store::{
     deletions::{Deletion, get_deletion},
     documents::{self, Deleting, Document, StoredChunk},
     uploads::{
-        Content, NewUpload, QuotaReached, Registered, announce_upload, delete_upload, get_uploads_left, register_stored,
+        Accepted, Content, NewUpload, QuotaReached, Registered, announce_upload, delete_upload, get_uploads_left,
+        register_stored,
     },
 };
 
@@ -47,7 +49,8 @@ struct Sender {
 
 /// Send documents.
 ///
-/// One file or many as a form, or a text as JSON. Each becomes a document and a job. A single one that is refused is
+/// One file or many as a form, or a text as JSON. Each becomes a document and a job, or brings the bytes to the job of an
+/// announcement that waits for them. A single one that is refused is
 /// the answer's own problem; of several, each has its entry: ids, or a problem.
 #[utoipa::path(
     post,
@@ -91,28 +94,21 @@ pub async fn post_documents(Call { state, caller, request }: Call, body: web::Pa
         RequestIds::of(&request).map_or_else(|| (Uuid::now_v7(), Uuid::now_v7()), |ids| (ids.request, ids.correlation));
     let sender = Sender { user: caller.user, request_id, correlation_id };
     let limits = &state.settings.uploads;
-    let content_type = request.content_type().to_ascii_lowercase();
-    let is_form = match content_type.as_str() {
-        "multipart/form-data" => true,
-        "application/json" => false,
+    match request.content_type().to_ascii_lowercase().as_str() {
+        "multipart/form-data" => Form::refuse_too_large(&request, limits)?,
+        "application/json" => refuse_too_large(&request, limits.max_bytes)?,
         _ => {
             return Err(ApiError::new(
                 Code::ContentTypeInvalid,
                 "This route takes files as multipart/form-data, or JSON with `title` and `text`.",
             ));
         }
-    };
-    if is_form {
-        Form::refuse_too_large(&request, limits)?;
-    } else {
-        refuse_too_large(&request, limits.max_bytes)?;
     }
     refuse_without_quota(&state, caller.user).await?;
     let _share = begin_stream(&state, Some(caller.user))?;
-    if is_form {
-        take_files(&state, sender, &request, body).await
-    } else {
-        take_text(&state, sender, &request, body).await
+    match is_json(request.content_type()) {
+        true => take_text(&state, sender, &request, body).await,
+        false => take_files(&state, sender, &request, body).await,
     }
 }
 
@@ -248,7 +244,7 @@ async fn register(state: &ApiState, sender: Sender, upload: &NewUpload, stored: 
     };
     // Where this fails, whether it was committed is not known: the object stays, and housekeeping decides.
     match register_stored(&state.db, upload, &content).await? {
-        Registered::New { job_id, document_id } => {
+        Registered::Accepted(Accepted { job_id, document_id, .. }) => {
             state.notifier.poke();
             tracing::info!(job.id = %job_id, document.id = %document_id, upload.id = %upload.upload_id, "job {job_id} is queued");
             Ok((job_id, document_id))
@@ -297,7 +293,7 @@ fn text_filename(title: &str, limits: &Uploads) -> Result<String, ApiError> {
     validate::filename(&format!("{title}{extension}"), limits)
 }
 
-fn document_view(document: Document) -> DocumentView {
+pub fn document_view(document: Document) -> DocumentView {
     DocumentView {
         document_id: document.document_id.0,
         filename: document.filename,
@@ -307,6 +303,8 @@ fn document_view(document: Document) -> DocumentView {
         processing_status: document.processing_status,
         kind: document.kind,
         page_count: document.page_count,
+        // A record that a newer build wrote may have another form.
+        record: document.record.and_then(|record| serde_json::from_value(record).ok()),
         chunks: document.chunks,
         job_id: document.job_id.map(|id| id.0),
         created_at: document.created_at,
@@ -425,10 +423,8 @@ fn receipt(deletion: Deletion) -> DeletionReceipt {
     )
 )]
 pub async fn delete_document(Call { state, caller, request }: Call, id: web::Path<Uuid>) -> HttpResult {
-    let (id, seen) = (DocumentId(*id), IfMatch::of(&request));
-    let as_seen = |document: &Document| seen.as_ref().is_none_or(|seen| seen.holds(&document_view(document.clone())));
-    let deleting = documents::delete_document(&state.db, caller.user, id, seen.as_ref().map(|_seen| &as_seen as _));
-    let deletion = match deleting.await? {
+    let (id, seen) = (DocumentId(*id), as_seen(&request));
+    let deletion = match documents::delete_document(&state.db, caller.user, id, Some(&seen)).await? {
         Deleting::Deleted(deletion) => deletion,
         Deleting::Changed => return Err(ApiError::of(Code::PreconditionFailed)),
         Deleting::NotFound => return Err(ApiError::of(Code::DocumentNotFound)),

@@ -3,8 +3,10 @@
 use actix_web::{HttpResponse, http::header, web};
 use uuid::Uuid;
 
-use crate::http::{ApiError, Call, HttpResult, IfMatch, JobsQuery, PageSize, RequestIds, codes, conditions, json};
-use domain::{Code, JobId, State, Status, Step, progress::percent};
+use crate::http::{
+    ApiError, ApiState, Call, HttpResult, IfMatch, JobsQuery, PageSize, RequestIds, codes, conditions, json,
+};
+use domain::{Code, ErrorClass, JobId, State, Status, Step, progress::percent};
 use messages::{BASE_PATH, JobView, PageOfJobView, Progress, RetryRequest};
 use store::{
     Cursor,
@@ -36,6 +38,7 @@ pub fn job_view(job: Job) -> JobView {
         last_error: job.last_error,
         priority: job.priority,
         run_at: waiting.then_some(job.run_at),
+        upload_expires_at: job.upload_expires_at.filter(|_| waiting && job.status == Status::Uploaded),
         created_at: job.created_at,
         updated_at: job.updated_at,
         started_at: job.started_at,
@@ -140,7 +143,7 @@ pub async fn cancel_job(Call { state, caller, request }: Call, id: web::Path<Uui
 /// Retry a job.
 ///
 /// From its last good checkpoint, or from an earlier status that `from` names. A job that is done needs `from`. The
-/// first failure stays on record.
+/// first failure stays on record. Where another try would end as the last one did, the answer says what would help.
 #[utoipa::path(
     post,
     path = "/jobs/{id}/retry",
@@ -155,7 +158,10 @@ pub async fn cancel_job(Call { state, caller, request }: Call, id: web::Path<Uui
             Code::JobNotFound,
             Code::DocumentBusy,
             Code::JobNotRetryable,
-            Code::RetryFromInvalid
+            Code::RetryNeedsType,
+            Code::RetryNeedsUpload,
+            Code::RetryFromInvalid,
+            Code::StorageUnavailable
         ])))
     )
 )]
@@ -163,6 +169,11 @@ pub async fn retry_job(Call { state, caller, request }: Call, id: web::Path<Uuid
     let wish: RetryRequest = json::optional(&request, body).await?;
     let from = wish.from.as_deref().map(parse_from).transpose()?;
     let (id, seen) = (JobId(*id), IfMatch::of(&request));
+    if let Some(job) = jobs::get_job(&state.conn().await?, caller.user, id).await?
+        && is_without_bytes(&state, job.failed_with(), &job.raw_path).await?
+    {
+        return Err(ApiError::of(Code::RetryNeedsUpload).about(Some(id.0), Some(job.document_id.0)));
+    }
     match jobs::redrive_owned_job(&state.db, caller.user, id, from, Some(&as_seen(seen.as_ref()))).await? {
         Redriven::Queued(job) => {
             RequestIds::join(&request, job.correlation_id);
@@ -180,11 +191,28 @@ pub async fn retry_job(Call { state, caller, request }: Call, id: web::Path<Uuid
                 format!("The job has only come to {reached}; `from` may name that or an earlier status."),
             ))
         }
+        Redriven::Helpless(code, job) => {
+            RequestIds::join(&request, job.correlation_id);
+            Err(ApiError::of(code).about(Some(id.0), Some(job.document_id.0)))
+        }
         Redriven::Busy(other) => Err(ApiError::of(Code::DocumentBusy).about(Some(other.0), None)),
         Redriven::Refused(job) => {
             RequestIds::join(&request, job.correlation_id);
             Err(ApiError::new(Code::JobNotRetryable, why_not(job.state)).about(Some(id.0), Some(job.document_id.0)))
         }
+    }
+}
+
+/// Whether a job failed because its bytes were not in the object store, and they still are not.
+pub async fn is_without_bytes(state: &ApiState, failed_with: Option<Code>, key: &str) -> Result<bool, ApiError> {
+    if failed_with != Some(Code::ObjectMissing) {
+        return Ok(false);
+    }
+    match state.store.head(key).await {
+        Ok(found) => Ok(found.is_none()),
+        // Another program's row may name what cannot be a place.
+        Err(failure) if failure.class == ErrorClass::Document => Ok(true),
+        Err(failure) => Err(ApiError::storage(&failure)),
     }
 }
 

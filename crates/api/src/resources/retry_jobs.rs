@@ -8,11 +8,10 @@ use uuid::Uuid;
 
 use crate::{
     http::{ApiError, ApiState, Call, HttpResult, Json, codes},
-    resources::jobs::parse_from,
+    resources::jobs::{is_without_bytes, parse_from},
 };
-use domain::{Code, JobId, State, Status, UserId};
+use domain::{Code, State, Status, UserId, retry_needs};
 use messages::{RetryManyAnswer, RetryManyRequest, SkippedJob};
-use pg::DbError;
 use store::jobs::{Candidate, FailedFilter, Redriven, list_candidates, list_failed_jobs, redrive_owned_job};
 
 /// Jobs that one call redrives: each is a transaction of its own, and the call should answer within seconds.
@@ -35,22 +34,29 @@ fn skip(answer: &mut RetryManyAnswer, job_id: Uuid, code: Code) {
 /// Try many jobs again.
 ///
 /// Those that are named, or with `all` every one that failed, a batch a call: send `next_cursor` as `cursor` until
-/// there is none. `dry_run` changes nothing and says what would be queued.
+/// there is none. Those that another try cannot help are left out and counted. `dry_run` changes nothing and says what
+/// would be queued.
 #[utoipa::path(
     post,
     path = "/jobs/retry",
     tag = "Jobs",
     request_body(content = RetryManyRequest, description = "Which jobs."),
     responses((status = 200, description = "What became of this batch.", body = RetryManyAnswer)),
-    extensions(("x-codes" = json!(codes(&[Code::RetrySelectionInvalid, Code::RetryFromInvalid]))))
+    extensions(("x-codes" = json!(codes(&[
+        Code::RetrySelectionInvalid,
+        Code::RetryFromInvalid,
+        Code::StorageUnavailable
+    ]))))
 )]
 pub async fn retry_jobs(Call { state, caller, .. }: Call, Json(request): Json<RetryManyRequest>) -> HttpResult {
     let (from, dry_run) = (request.from.as_deref().map(parse_from).transpose()?, request.dry_run);
     let (candidates, mut answer) = pick(&state, caller.user, selection(request)?, dry_run).await?;
     for candidate in candidates {
         let job_id = candidate.job_id;
-        let refused =
-            if dry_run { obstacle(candidate, from) } else { redrive(&state, caller.user, job_id, from).await? };
+        let refused = match obstacle(&candidate, from) {
+            None if !dry_run => redrive(&state, caller.user, candidate, from).await?,
+            refused => refused,
+        };
         match refused {
             Some(code) => skip(&mut answer, job_id.0, code),
             None => answer.queued += 1,
@@ -133,29 +139,40 @@ async fn pick(
 }
 
 /// What would keep the job from being queued, as far as it shows without trying.
-fn obstacle(candidate: Candidate, from: Option<Status>) -> Option<Code> {
+fn obstacle(candidate: &Candidate, from: Option<Status>) -> Option<Code> {
     match candidate.state {
         _ if candidate.busy => Some(Code::DocumentBusy),
         State::Working => Some(Code::JobNotRetryable),
         State::Done if from.is_none() => Some(Code::JobNotRetryable),
-        State::Queued | State::Retryable | State::Done | State::Deadletter | State::Cancelled => None,
+        State::Deadletter => retry_needs(candidate.failed_with(), candidate.raw_path.is_empty()),
+        State::Queued | State::Retryable | State::Done | State::Cancelled => None,
     }
 }
 
 /// Redrives one job under the rules of one; `None`: queued.
-async fn redrive(state: &ApiState, user: UserId, job_id: JobId, from: Option<Status>) -> Result<Option<Code>, DbError> {
-    Ok(match redrive_owned_job(&state.db, user, job_id, from, None).await? {
+async fn redrive(
+    state: &ApiState,
+    user: UserId,
+    candidate: Candidate,
+    from: Option<Status>,
+) -> Result<Option<Code>, ApiError> {
+    if is_without_bytes(state, candidate.failed_with(), &candidate.raw_path).await? {
+        return Ok(Some(Code::RetryNeedsUpload));
+    }
+    Ok(match redrive_owned_job(&state.db, user, candidate.job_id, from, None).await? {
         Redriven::Queued(_) => None,
         Redriven::NotFound => Some(Code::JobNotFound),
         Redriven::Refused(_) | Redriven::Changed => Some(Code::JobNotRetryable),
         Redriven::TooFar(_) => Some(Code::RetryFromInvalid),
         Redriven::Busy(_) => Some(Code::DocumentBusy),
+        Redriven::Helpless(code, _) => Some(code),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::JobId;
 
     fn asked(body: serde_json::Value) -> Result<Selection, Code> {
         selection(serde_json::from_value(body).unwrap()).map_err(|error| error.code())
@@ -183,11 +200,23 @@ mod tests {
 
     #[test]
     fn what_stands_in_the_way_shows_without_trying() {
-        let candidate = |state, busy| Candidate { job_id: JobId(Uuid::nil()), state, busy, superseded: false };
-        assert_eq!(obstacle(candidate(State::Deadletter, false), None), None);
-        assert_eq!(obstacle(candidate(State::Deadletter, true), None), Some(Code::DocumentBusy));
-        assert_eq!(obstacle(candidate(State::Working, false), None), Some(Code::JobNotRetryable));
-        assert_eq!(obstacle(candidate(State::Done, false), None), Some(Code::JobNotRetryable));
-        assert_eq!(obstacle(candidate(State::Done, false), Some(Status::Parsed)), None);
+        let failed = |state, busy, code: &str| Candidate {
+            job_id: JobId(Uuid::nil()),
+            state,
+            busy,
+            superseded: false,
+            code: Some(code.to_owned()),
+            raw_path: "raw/x".to_owned(),
+        };
+        let candidate = |state, busy| failed(state, busy, "file_corrupt");
+        assert_eq!(obstacle(&candidate(State::Deadletter, false), None), None);
+        assert_eq!(obstacle(&candidate(State::Deadletter, true), None), Some(Code::DocumentBusy));
+        assert_eq!(obstacle(&candidate(State::Working, false), None), Some(Code::JobNotRetryable));
+        assert_eq!(obstacle(&candidate(State::Done, false), None), Some(Code::JobNotRetryable));
+        assert_eq!(obstacle(&candidate(State::Done, false), Some(Status::Parsed)), None);
+        let typed = failed(State::Deadletter, false, "type_mismatch");
+        assert_eq!(obstacle(&typed.clone(), None), Some(Code::RetryNeedsType));
+        let removed = Candidate { raw_path: String::new(), ..typed };
+        assert_eq!(obstacle(&removed, None), Some(Code::RetryNeedsUpload));
     }
 }

@@ -22,12 +22,13 @@ use crate::{
     },
     resources::jobs::job_path,
 };
-use domain::{Code, DocumentId, JobId, UploadId, UserId};
+use domain::{Code, UploadId, UserId};
 use messages::{BASE_PATH, Binary, UploadAccepted, UploadRequest};
 use store::{
     idempotency::KeptAnswer,
     uploads::{
-        Content, Keep, NewUpload, QuotaReached, Registered, Upload, get_upload, mark_upload_stored, register_declared,
+        Accepted, Content, Keep, NewUpload, QuotaReached, Registered, Upload, get_upload, mark_upload_stored,
+        register_declared,
     },
 };
 
@@ -58,14 +59,18 @@ pub fn new_upload(state: &ApiState, user: UserId, filename: String, mime: String
 /// Announce an upload.
 ///
 /// Says what will come, and where to send it: PUT the bytes to `signed_url`, exactly as it stands, before
-/// `upload_expires_at`. Size and SHA-256 must be those announced here. The same content again is a conflict while its
-/// document is complete or on its way.
+/// `upload_expires_at`. Size and SHA-256 must be those announced here. While the bytes have not come, the same content
+/// again gets another URL for the same job; then it is a conflict until its job has failed or been cancelled. Where it
+/// failed because the bytes are of another type, the new job has them already, as `stored` says.
 #[utoipa::path(
     post,
     path = "/upload",
     tag = "Uploads",
     request_body(content = UploadRequest, description = "The file."),
-    responses((status = 201, description = "The job waits for the bytes.", body = UploadAccepted)),
+    responses(
+        (status = 200, description = "The job of an earlier announcement, which waits for the bytes.", body = UploadAccepted),
+        (status = 201, description = "A job that waits for the bytes, or has them.", body = UploadAccepted)
+    ),
     extensions(
         ("x-links" = json!({ "/job_id": contract::JOB_OPERATIONS, "/document_id": contract::DOCUMENT_OPERATIONS })),
         ("x-codes" = json!([
@@ -90,28 +95,38 @@ pub async fn post_upload(Call { state, caller, request }: Call, body: Json<Uploa
         ocr: body.ocr,
         correlation_id: RequestIds::of(&request).map_or_else(Uuid::now_v7, |ids| ids.correlation),
     };
-    let place = Place::of(&upload);
-    let signed_url = signed_url(&state, &request, place).await?;
+    let (user, expires_at) = (caller.user, upload.expires_at);
     let key = KeyInHand::of(&request);
     let fingerprint = key.as_ref().map(|key| key.fingerprint.clone()).unwrap_or_default();
-    let answer = move |job_id, document_id| kept_answer(fingerprint.clone(), place, job_id, document_id);
+    let answer = move |accepted| KeptUpload::of(accepted, expires_at).kept(accepted, fingerprint.clone());
     let keep = key.as_ref().map(|key| Keep { reservation: &key.reservation, answer: &answer });
-    match register_declared(&state.db, &upload, &content, keep.as_ref()).await? {
-        Registered::New { job_id, document_id } => {
-            if let Some(key) = &key {
-                key.note_kept();
-            }
-            tracing::info!(job.id = %job_id, document.id = %document_id, upload.id = %upload.upload_id, "job {job_id} waits for its upload");
-            let answer = UploadAccepted {
-                job_id: job_id.0,
-                document_id: document_id.0,
-                signed_url,
-                upload_expires_at: upload.expires_at,
-            };
-            Ok(HttpResponse::Created().insert_header((header::LOCATION, job_path(job_id))).json(answer))
+    let mut registered = register_declared(&state.db, &upload, &content, keep.as_ref(), false).await?;
+    if let Registered::Awaited { upload_id, storage_key } = &registered {
+        // An object store that took the bytes itself has told us nothing.
+        let found = state.store.head(storage_key).await.map_err(|failure| ApiError::storage(&failure))?;
+        if found.and_then(|bytes_len| i64::try_from(bytes_len).ok()) == Some(content.bytes_len) {
+            mark_upload_stored(&state.conn().await?, *upload_id).await?;
+            state.notifier.poke();
         }
-        refused => Err(not_registered(refused)),
+        registered = register_declared(&state.db, &upload, &content, keep.as_ref(), true).await?;
     }
+    let accepted = match registered {
+        Registered::Accepted(accepted) => accepted,
+        refused => return Err(not_registered(refused)),
+    };
+    if let Some(key) = &key {
+        key.note_kept();
+    }
+    let Accepted { job_id, is_new, document_id, upload_id, stored } = accepted;
+    if stored {
+        state.notifier.poke();
+        tracing::info!(job.id = %job_id, document.id = %document_id, upload.id = %upload_id, "job {job_id} has its upload already");
+    } else {
+        tracing::info!(job.id = %job_id, document.id = %document_id, upload.id = %upload_id, "job {job_id} waits for its upload");
+    }
+    let answer = KeptUpload::of(accepted, expires_at).signed(&state, &request, user).await?;
+    let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(response.insert_header((header::LOCATION, job_path(job_id))).json(answer))
 }
 
 /// What is kept of an answer for its idempotency key: all but the signed URL, with which a reader of the row could
@@ -123,21 +138,37 @@ struct KeptUpload {
     upload_id: Uuid,
     #[serde(with = "time::serde::rfc3339")]
     upload_expires_at: OffsetDateTime,
+    #[serde(default)]
+    stored: bool,
 }
 
-fn kept_answer(fingerprint: String, place: Place, job_id: JobId, document_id: DocumentId) -> KeptAnswer {
-    let kept = KeptUpload {
-        job_id: job_id.0,
-        document_id: document_id.0,
-        upload_id: place.upload_id.0,
-        upload_expires_at: place.expires_at,
-    };
-    KeptAnswer {
-        fingerprint,
-        status: StatusCode::CREATED.as_u16(),
-        location: Some(job_path(job_id)),
-        // Ids and a time cannot fail to become JSON.
-        body: serde_json::to_value(kept).unwrap_or_default(),
+impl KeptUpload {
+    fn of(
+        Accepted { job_id, document_id, upload_id, stored, .. }: Accepted,
+        upload_expires_at: OffsetDateTime,
+    ) -> Self {
+        Self { job_id: job_id.0, document_id: document_id.0, upload_id: upload_id.0, upload_expires_at, stored }
+    }
+
+    fn kept(&self, accepted: Accepted, fingerprint: String) -> KeptAnswer {
+        KeptAnswer {
+            fingerprint,
+            status: if accepted.is_new { StatusCode::CREATED } else { StatusCode::OK }.as_u16(),
+            location: Some(job_path(accepted.job_id)),
+            // Ids and a time cannot fail to become JSON.
+            body: serde_json::to_value(self).unwrap_or_default(),
+        }
+    }
+
+    /// The answer, with a signed URL.
+    async fn signed(&self, state: &ApiState, request: &HttpRequest, user: UserId) -> Result<UploadAccepted, ApiError> {
+        Ok(UploadAccepted {
+            job_id: self.job_id,
+            document_id: self.document_id,
+            signed_url: signed_url(state, request, UploadId(self.upload_id), user, self.upload_expires_at).await?,
+            upload_expires_at: self.upload_expires_at,
+            stored: self.stored,
+        })
     }
 }
 
@@ -145,13 +176,7 @@ fn kept_answer(fingerprint: String, place: Place, job_id: JobId, document_id: Do
 pub async fn sign_again(request: HttpRequest, kept: Value) -> Result<Value, ApiError> {
     let Call { state, caller, .. } = Call::of(&request)?;
     let kept: KeptUpload = serde_json::from_value(kept).map_err(ApiError::internal)?;
-    let place = Place { upload_id: UploadId(kept.upload_id), user: caller.user, expires_at: kept.upload_expires_at };
-    let answer = UploadAccepted {
-        job_id: kept.job_id,
-        document_id: kept.document_id,
-        signed_url: signed_url(&state, &request, place).await?,
-        upload_expires_at: kept.upload_expires_at,
-    };
+    let answer = kept.signed(&state, &request, caller.user).await?;
     serde_json::to_value(answer).map_err(ApiError::internal)
 }
 
@@ -163,7 +188,7 @@ pub fn not_registered(refused: Registered) -> ApiError {
         }
         Registered::QuotaReached(reached) => quota_reached(reached),
         Registered::Overtaken => overtaken(),
-        Registered::New { job_id, .. } => ApiError::internal(format!("job {job_id} was registered and refused")),
+        other => ApiError::internal(format!("an upload was neither taken nor refused: {other:?}")),
     }
 }
 
@@ -172,29 +197,21 @@ pub fn quota_reached(reached: QuotaReached) -> ApiError {
     ApiError::of(Code::UploadsPerDay).retry_after(reached.retry_after)
 }
 
-/// Where an upload's bytes go, and until when.
-#[derive(Clone, Copy)]
-struct Place {
-    upload_id: UploadId,
+/// The store's own URL where it can sign; else one of this API.
+async fn signed_url(
+    state: &ApiState,
+    request: &HttpRequest,
+    id: UploadId,
     user: UserId,
     expires_at: OffsetDateTime,
-}
-
-impl Place {
-    fn of(upload: &NewUpload) -> Self {
-        Self { upload_id: upload.upload_id, user: upload.user, expires_at: upload.expires_at }
-    }
-}
-
-/// The store's own URL where it can sign; else one of this API.
-async fn signed_url(state: &ApiState, request: &HttpRequest, upload: Place) -> Result<String, ApiError> {
-    let left = (upload.expires_at - OffsetDateTime::now_utc()).max(time::Duration::SECOND);
-    let (key, expiry) = (storage_key(upload.user, upload.upload_id), left.try_into().map_err(ApiError::internal)?);
+) -> Result<String, ApiError> {
+    let left = (expires_at - OffsetDateTime::now_utc()).max(time::Duration::SECOND);
+    let (key, expiry) = (storage_key(user, id), left.try_into().map_err(ApiError::internal)?);
     let theirs = state.store.signed_put_url(&key, expiry).await.map_err(|failure| ApiError::storage(&failure))?;
     if let Some(url) = theirs {
         return Ok(url.into());
     }
-    let query = signing::sign(&state.settings.signing_secret, upload.upload_id, upload.user, upload.expires_at)
+    let query = signing::sign(&state.settings.signing_secret, id, user, expires_at)
         .ok_or_else(|| ApiError::internal("upload URLs cannot be signed"))?;
     let base = match &state.settings.http.public_url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
@@ -203,7 +220,7 @@ async fn signed_url(state: &ApiState, request: &HttpRequest, upload: Place) -> R
             format!("{}://{}", connection.scheme(), connection.host())
         }
     };
-    let (id, SignedQuery { expires, signature }) = (upload.upload_id, query);
+    let SignedQuery { expires, signature } = query;
     Ok(format!("{base}{BASE_PATH}/uploads/{id}?expires={expires}&signature={signature}"))
 }
 

@@ -17,7 +17,7 @@ use domain::Code;
 /// Refuses bodies that are compressed or in another charset: nothing is ever unpacked here, so there are no bombs.
 pub async fn check_body_head(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> MiddlewareResult {
     // A body of any other method is never read.
-    let has_body = matches!(*request.method(), Method::POST | Method::PUT);
+    let has_body = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
     match if has_body { check(request.request()) } else { Ok(()) } {
         Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
         Err(error) => Ok(request.error_response(error).map_into_boxed_body()),

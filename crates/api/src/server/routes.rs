@@ -17,7 +17,7 @@ use crate::{
     openapi::{Access, docs_page},
     ops::{health, metrics},
     page,
-    resources::{documents, events, jobs, retry_jobs, search, uploads, webhook},
+    resources::{document_type, documents, events, jobs, retry_jobs, search, uploads, webhook},
     server::body_head::check_body_head,
 };
 use messages::BASE_PATH;
@@ -43,6 +43,7 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint!(Private documents::list_documents),
         endpoint!(Private documents::post_documents).replayable(None),
         endpoint!(Private documents::get_document),
+        endpoint!(Private document_type::patch_document),
         endpoint!(Private documents::delete_document),
         endpoint!(Private documents::list_chunks),
         endpoint!(Private documents::get_deletion_receipt),

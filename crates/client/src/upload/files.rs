@@ -64,7 +64,6 @@ pub(super) fn name_of(path: &Path) -> String {
 pub(super) fn media_type(path: &Path) -> &'static str {
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
     match FileKind::from_extension(extension) {
-        Some(FileKind::PlainText) if extension.eq_ignore_ascii_case("csv") => "text/csv",
         Some(kind) => kind.media_type(),
         None => "application/octet-stream",
     }

@@ -118,6 +118,7 @@ pub(super) fn stage_of(job: &JobView) -> String {
         Some(State::Retryable) => {
             return format!("{doing} failed, to be tried again ({} tries so far)", job.retry_count);
         }
+        Some(State::Queued) if job.upload_expires_at.is_some() => return "waiting for the bytes".to_owned(),
         Some(State::Queued) if job.started_at.is_none() => return "waiting for a worker".to_owned(),
         Some(State::Queued | State::Working | State::Done | State::Deadletter | State::Cancelled) | None => {}
     }
@@ -167,6 +168,9 @@ mod tests {
     #[test]
     fn a_stage_says_what_the_job_waits_for() {
         assert_eq!(stage_of(&job("uploaded", "queued", false)), "waiting for a worker");
+        let announced =
+            JobView { upload_expires_at: Some(time::OffsetDateTime::UNIX_EPOCH), ..job("uploaded", "queued", true) };
+        assert_eq!(stage_of(&announced), "waiting for the bytes");
         assert_eq!(stage_of(&job("embedding_in_progress", "working", true)), "embedding (3 of 8 passages)");
         assert!(stage_of(&job("uploaded", "retryable", true)).starts_with("parsing failed, to be tried again"));
     }

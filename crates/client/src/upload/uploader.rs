@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, TryStreamExt};
-use reqwest::{Body, Method, header};
+use reqwest::{Body, Method, StatusCode, header};
 use tokio::{io::AsyncReadExt, sync::Semaphore};
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
@@ -105,7 +105,14 @@ impl Uploader {
             sha256: file.sha256.clone(),
             ocr: false,
         };
-        let accepted: UploadAccepted = self.api.post("/upload", &request).await?;
+        let (status, accepted): (_, UploadAccepted) = self.api.post_for_status("/upload", &request).await?;
+        if accepted.stored {
+            progress.set_stage("taking over the bytes of the upload that failed for its type");
+            return Ok(accepted.job_id);
+        }
+        if status == StatusCode::OK {
+            progress.set_stage("an interrupted upload of this file was waiting for the bytes; sending them");
+        }
         let url = self.api.resolve(&accepted.signed_url);
         let server = self.api.with_errors_about(&url);
         let put = self

@@ -40,8 +40,9 @@ settings! {
     /// Proxies before the API that append to `X-Forwarded-For`, from whose entries the client's address is taken
     /// (Render: 2); `0`: the header is not believed.
     API_TRUSTED_PROXIES[API] trusted_proxies: usize = whole(0..=10), default "1", example "2";
-    /// Connections that one instance holds at a time, more wait to be accepted; `0`: no limit.
-    API_MAX_CONNECTIONS[API] max_connections: usize = whole(0..=1_000_000), default "2000";
+    /// Connections that one instance holds at a time, each with up to 128 KiB that were read ahead; more wait to be
+    /// accepted; `0`: no limit.
+    API_MAX_CONNECTIONS[API] max_connections: usize = whole(0..=1_000_000), default "1000";
     /// Seconds that a request's line and headers may take to arrive.
     API_HEAD_TIMEOUT[API] head_timeout: Duration = seconds(0.1..=600.0), default "10";
     /// Seconds that a body may keep the API waiting, beyond those that `API_BODY_MIN_RATE` grants for what has come.

@@ -1,7 +1,7 @@
 use super::*;
 
 settings! {
-    /// How long ended jobs, their events and receipts are kept.
+    /// How long ended jobs, their events, receipts and refused bytes are kept.
     Retention in "retention", titled "Retention";
 
     /// Days that the events of an ended job are kept; `0`: for ever.
@@ -11,6 +11,9 @@ settings! {
     /// Days that an ended job is kept once a later job of its document has taken its place; `0`: for ever. A document's
     /// latest job stays as long as the document.
     RETENTION_JOBS_DAYS[WORKER] jobs_days: u32 = days, default "0";
+    /// Days that bytes are kept which are not of the declared type, or not what was announced; `0`: as long as their
+    /// document.
+    RETENTION_MISMATCHED_DAYS[WORKER] mismatched_days: u32 = days, default "1";
     /// Days that the receipt of a finished deletion is kept; `0`: for ever.
     RETENTION_RECEIPTS_DAYS[WORKER] receipts_days: u32 = days, default "365";
 }

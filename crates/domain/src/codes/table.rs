@@ -124,7 +124,7 @@ codes! {
         /// The body is larger than `API_BODY_LIMIT`; a text document than `UPLOAD_MAX_BYTES`; a webhook than 1 MiB.
         /// Send less, or upload a file. A webhook that is refused loses nothing.
         BodyTooLarge = "body_too_large", http [413], at "routes with a body",
-            say "The body is larger than the 2097152 bytes that this route takes. Send less, or a text as a file.";
+            say "The body is larger than the 65536 bytes that this route takes. Send less, or a text as a file.";
         /// The query string does not parse, or a parameter is unknown or given twice (400). The search query holds a NUL character (422).
         /// Correct what `detail` names.
         QueryInvalid = "query_invalid", http [400, 422], at "lists, `/search`",
@@ -151,7 +151,7 @@ codes! {
         /// `kind` is no kind of file.
         /// Send one of the kinds that `detail` names.
         KindInvalid = "kind_invalid", http [400], at "`GET /documents`",
-            say "`kind` must be pdf, docx, pptx, xlsx, html, markdown or plain_text.";
+            say "There is no such kind; this build knows pdf, docx, html.";
         /// A moment is not written as RFC 3339 says.
         /// Send moments such as 2026-11-22T09:30:00Z.
         TimeInvalid = "time_invalid", http [400], at "`GET /jobs`";
@@ -220,7 +220,7 @@ codes! {
         /// Send it as RFC 7578 says.
         FormInvalid = "form_invalid", http [400], at "`POST /documents`",
             say "The form cannot be read: Multipart boundary is not found. Send multipart/form-data as RFC 7578 says.";
-        /// The head of a part is over 64 KiB, a part that is no file is over 1 MiB, or there are more than 100 parts that are no files.
+        /// The form is declared larger than all files that a request may have, the head of a part is over 64 KiB, or more than 256 KiB belong to no file.
         /// Send the files alone.
         FormTooLarge = "form_too_large", http [413], at "`POST /documents`",
             say "The form has more than 256 KiB that belong to no file: a long head, or other fields. Send less.";
@@ -237,7 +237,7 @@ codes! {
         /// You have reached the number of uploads within 24 hours (UPLOADS_PER_DAY).
         /// Come back when Retry-After says.
         UploadsPerDay = "uploads_per_day", http [429], at "uploads";
-        /// You have uploaded this content already: it is searchable, or on its way.
+        /// You have uploaded this content already: it is searchable, or its bytes are here and being worked on.
         /// Use that document, or delete it first.
         DocumentExists = "document_exists", http [409], at "uploads";
         /// This upload URL was not made here, or was changed.
@@ -246,7 +246,7 @@ codes! {
         /// This upload URL has expired.
         /// Announce the file again with POST /upload.
         UploadUrlExpired = "upload_url_expired", http [410], at "`PUT` of an upload";
-        /// The job has ended, or the document was deleted or announced again.
+        /// The job has ended, or its document was deleted, or the bytes came in another upload.
         /// Announce the file again if it is still wanted.
         UploadNotWanted = "upload_not_wanted", http [410], at "`PUT` of an upload";
         /// There is no such job of yours.
@@ -265,6 +265,15 @@ codes! {
         /// The job is running, or it is done and no `from` was given.
         /// Cancel it first, or name a status in `from`.
         JobNotRetryable = "job_not_retryable", http [409], at "`POST /jobs/{id}/retry`; `POST /jobs/retry`, as a reason";
+        /// The bytes are not of the declared type, and would fail again in the same way.
+        /// Correct the type with `PATCH /documents/{id}`, or upload the file under its right name.
+        RetryNeedsType = "retry_needs_type", http [409], at "`POST /jobs/{id}/retry`; `POST /jobs/retry`, as a reason";
+        /// The job's bytes never came, are not those that were announced, or were removed, so that another try cannot succeed.
+        /// Upload the file again.
+        RetryNeedsUpload = "retry_needs_upload", http [409], at "`POST /jobs/{id}/retry`, `PATCH /documents/{id}`; `POST /jobs/retry`, as a reason";
+        /// The document has not failed for its type (`type_mismatch`), so another type would change nothing.
+        /// Delete it and upload it again to have it read as another type.
+        TypeSettled = "type_settled", http [409], at "`PATCH /documents/{id}`";
         /// `from` is no status, has no next step, or lies behind the status that the job has reached.
         /// Name an earlier status.
         RetryFromInvalid = "retry_from_invalid", http [422], at "`POST /jobs/{id}/retry`; `POST /jobs/retry`, also as a reason",
@@ -310,27 +319,28 @@ codes! {
         /// Split it, or raise the limit.
         FileTooLarge = "file_too_large", http [413], class Document, at "uploads; object store",
             say "The file is larger than 25 MiB, the most that UPLOAD_MAX_BYTES allows here. Split it or make it smaller.";
-        /// The file has not the size that was announced; the worker removes the stored bytes.
+        /// The file has not the size that was announced.
         /// Send the file that was announced.
         SizeMismatch = "size_mismatch", http [422, 413], class Document, at "`PUT` of an upload; parse",
             say "The body is 120 bytes long where 100 were announced. Send the file that was announced.";
         /// The bytes have another SHA-256 than the one announced.
         /// Send the file that was announced, or announce this one.
         HashMismatch = "hash_mismatch", http [422], class Document, at "`PUT` of an upload; parse";
-        /// `text` is empty.
+        /// `text` is empty, or a file holds only blanks.
         /// Send some text.
-        TextEmpty = "text_empty", http [422], class Document, at "`POST /documents` with a text; validate, chunk";
+        TextEmpty = "text_empty", http [422], class Document, at "`POST /documents` with a text; parse, validate, chunk",
+            say "`text` is empty. Send some text.";
         /// The bytes did not come before the upload expired.
         /// Upload the file again.
         UploadExpired = "upload_expired", class Document, at "parse";
         /// The bytes are not in the object store under `raw_path`, and no upload is open that could bring them.
         /// Upload the file again, or put the object there and retry the job.
         ObjectMissing = "object_missing", class Document, at "parse";
-        /// The content is not of the declared type; the worker removes the stored bytes.
-        /// Upload the right file, or name its real type.
+        /// The content is not of the declared type. The bytes are kept for `RETENTION_MISMATCHED_DAYS`.
+        /// Correct the type (`app jobs retry ID --type pdf`), or upload the file under its right name.
         TypeMismatch = "type_mismatch", class Document, at "parse";
         /// Files of this type are not parsed here.
-        /// Upload PDF, DOCX, PPTX, XLSX, HTML, Markdown or text.
+        /// Upload a file of a kind that `app parse --kinds` lists.
         UnsupportedType = "unsupported_type", class Document, at "parse";
         /// The file ends too early.
         /// Upload it again from its source.
@@ -368,6 +378,9 @@ codes! {
         /// The parser's child process could not be started, or could not read its file.
         /// Nothing. If it stays, look at the host's limits.
         ParserUnavailable = "parser_unavailable", class Transient, at "parse";
+        /// This worker has no library that reads PDFs. The job waits, at no cost, for one that has; other kinds of files go on.
+        /// Run `scripts/fetch pdfium`, or set `PDFIUM_LIBRARY`.
+        PdfLibraryMissing = "pdf_library_missing", class Configuration, at "parse";
         /// The remote parser could not read the document; the message has its reason.
         /// Save it again where it was made, or retry from `uploaded`.
         RemoteParserFailed = "remote_parser_failed", class Document, at "collect";

@@ -14,12 +14,30 @@ pub enum FileKind {
     Pptx,
     /// Excel (Office Open XML).
     Xlsx,
+    /// A text in OpenDocument.
+    Odt,
+    /// A presentation in OpenDocument.
+    Odp,
+    /// Excel before 2007.
+    Xls,
+    /// An OpenDocument spreadsheet.
+    Ods,
     /// HTML.
     Html,
     /// Markdown.
     Markdown,
     /// Any other text.
     PlainText,
+    /// Values parted by commas, semicolons, tabs or bars.
+    Csv,
+    /// Rich Text Format.
+    Rtf,
+    /// A book (EPUB).
+    Epub,
+    /// A mail as it was sent.
+    Eml,
+    /// A mail that Outlook saved.
+    Msg,
 }
 
 struct Row {
@@ -43,23 +61,68 @@ const fn row(
 const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 const PPTX: &str = "application/vnd.openxmlformats-officedocument.presentationml.presentation";
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+const ODT: &str = "application/vnd.oasis.opendocument.text";
+const OTT: &str = "application/vnd.oasis.opendocument.text-template";
+const ODP: &str = "application/vnd.oasis.opendocument.presentation";
+const XLSM: &str = "application/vnd.ms-excel.sheet.macroenabled.12";
+const XLTX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.template";
+const OTP: &str = "application/vnd.oasis.opendocument.presentation-template";
+const ODS: &str = "application/vnd.oasis.opendocument.spreadsheet";
+const OTS: &str = "application/vnd.oasis.opendocument.spreadsheet-template";
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Pdf, Self::Docx, Self::Pptx, Self::Xlsx, Self::Html, Self::Markdown, Self::PlainText];
+    pub const ALL: [Self; 16] = [
+        Self::Pdf,
+        Self::Docx,
+        Self::Pptx,
+        Self::Xlsx,
+        Self::Odt,
+        Self::Odp,
+        Self::Xls,
+        Self::Ods,
+        Self::Html,
+        Self::Markdown,
+        Self::PlainText,
+        Self::Csv,
+        Self::Rtf,
+        Self::Epub,
+        Self::Eml,
+        Self::Msg,
+    ];
 
     const fn row(self) -> Row {
         match self {
             Self::Pdf => row("pdf", "a PDF", &["application/pdf", "application/x-pdf"], &["pdf"]),
-            Self::Docx => row("docx", "a Word document (DOCX)", &[DOCX], &["docx", "docm", "dotx"]),
-            Self::Pptx => row("pptx", "a PowerPoint presentation (PPTX)", &[PPTX], &["pptx", "pptm", "ppsx"]),
-            Self::Xlsx => row("xlsx", "an Excel workbook (XLSX)", &[XLSX], &["xlsx", "xlsm"]),
+            Self::Docx => row("docx", "a Word document (DOCX)", &[DOCX], &["docx", "docm", "dotx", "dotm"]),
+            Self::Pptx => row(
+                "pptx",
+                "a PowerPoint presentation (PPTX)",
+                &[PPTX],
+                &["pptx", "pptm", "ppsx", "ppsm", "potx", "potm"],
+            ),
+            Self::Odt => row("odt", "an OpenDocument text (ODT)", &[ODT, OTT], &["odt", "ott"]),
+            Self::Odp => row("odp", "an OpenDocument presentation (ODP)", &[ODP, OTP], &["odp", "otp"]),
+            Self::Xlsx => {
+                row("xlsx", "an Excel workbook (XLSX)", &[XLSX, XLSM, XLTX], &["xlsx", "xlsm", "xltx", "xltm"])
+            }
+            Self::Xls => row("xls", "an old Excel workbook (XLS)", &["application/vnd.ms-excel"], &["xls", "xlt"]),
+            Self::Ods => row("ods", "an OpenDocument spreadsheet (ODS)", &[ODS, OTS], &["ods", "ots"]),
             Self::Html => row("html", "HTML", &["text/html", "application/xhtml+xml"], &["html", "htm", "xhtml"]),
             Self::Markdown => {
                 row("markdown", "Markdown", &["text/markdown", "text/x-markdown"], &["md", "markdown", "mkd"])
             }
-            Self::PlainText => row("plain_text", "plain text", &["text/plain"], &["txt", "text", "log", "csv", "tsv"]),
+            Self::PlainText => row("plain_text", "plain text", &["text/plain"], &["txt", "text", "log"]),
+            Self::Csv => row(
+                "csv",
+                "a table of values (CSV, TSV)",
+                &["text/csv", "text/tab-separated-values"],
+                &["csv", "tsv", "tab"],
+            ),
+            Self::Rtf => row("rtf", "rich text (RTF)", &["application/rtf", "text/rtf"], &["rtf"]),
+            Self::Epub => row("epub", "a book (EPUB)", &["application/epub+zip"], &["epub"]),
+            Self::Eml => row("eml", "a mail (EML)", &["message/rfc822"], &["eml", "mht", "mhtml"]),
+            Self::Msg => row("msg", "an Outlook mail (MSG)", &["application/vnd.ms-outlook"], &["msg"]),
         }
     }
 
@@ -83,6 +146,20 @@ impl FileKind {
         self.row().extensions[0]
     }
 
+    /// All extensions, without a dot; the usual one first.
+    pub fn extensions(self) -> &'static [&'static str] {
+        self.row().extensions
+    }
+
+    /// The extensions of all kinds for a sentence: “PDF, DOCX or TXT”.
+    pub fn listed() -> String {
+        let names = Self::ALL.map(|kind| kind.extension().to_uppercase());
+        match names.split_last() {
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+            None => String::new(),
+        }
+    }
+
     /// The kind that a media type without parameters declares. Any unknown `text/…` is plain text.
     pub fn from_media_type(media_type: &str) -> Option<Self> {
         let media_type = media_type.to_ascii_lowercase();
@@ -99,8 +176,18 @@ impl FileKind {
     /// Whether the file is text itself. Only its name and media type tell one kind of text from another.
     pub fn is_text(self) -> bool {
         match self {
-            Self::Html | Self::Markdown | Self::PlainText => true,
-            Self::Pdf | Self::Docx | Self::Pptx | Self::Xlsx => false,
+            Self::Html | Self::Markdown | Self::PlainText | Self::Csv | Self::Eml => true,
+            Self::Pdf
+            | Self::Docx
+            | Self::Pptx
+            | Self::Xlsx
+            | Self::Odt
+            | Self::Odp
+            | Self::Xls
+            | Self::Ods
+            | Self::Rtf
+            | Self::Epub
+            | Self::Msg => false,
         }
     }
 }
@@ -116,8 +203,9 @@ mod tests {
             assert_eq!(FileKind::from_media_type(kind.media_type()), Some(kind));
             assert_eq!(FileKind::from_extension(&kind.extension().to_uppercase()), Some(kind));
         }
-        assert_eq!(FileKind::from_media_type("text/csv"), Some(FileKind::PlainText));
+        assert_eq!(FileKind::from_media_type("text/x-c"), Some(FileKind::PlainText));
         assert_eq!(FileKind::from_media_type("application/zip"), None);
         assert_eq!(FileKind::from_extension("gz"), None);
+        assert!(FileKind::listed().ends_with(", EML or MSG"), "{}", FileKind::listed());
     }
 }

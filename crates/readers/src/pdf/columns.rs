@@ -1,108 +1,285 @@
-//! Restores the columns of pages whose page number hides them from the parsing crate.
+//! Reading order: cuts a page into regions that are read one after the other, and a region into rows.
 //!
-//! The crate finds columns by the white gap between them. A page number centred under two columns closes that gap: the
-//! crate then reads each line across both columns, and joins broken words with words of the other column.
+//! A gutter is a strip without text that has text of columns on both sides. Around the longest gutter the page is cut into what
+//! stands above, the columns, and what stands below; each part is cut again. Columns of a table are no such columns: they
+//! are read row by row.
 
-use unpdf::{
-    Block, InlineContent, Page, Paragraph,
-    parser::{BlockType, LayoutAnalyzer, TextBlock, TextSpan},
-};
+use super::geometry::{Rect, median};
 
-use super::reopened::Reopened;
+/// Cuts within cuts.
+const MAX_DEPTH: usize = 12;
+/// Left edges that are tried as the beginning of a column.
+const MAX_EDGES: usize = 24;
+/// The narrowest gutter, in parts of the usual size of the font.
+const GUTTER: f32 = 0.9;
+/// The fewest lines on each side of a gutter.
+const MIN_LINES: usize = 3;
+/// Characters in the usual line of a column of text, at least.
+const PROSE_CHARS: usize = 16;
 
-/// The longest page number, in bytes.
-const MAX_NUMBER_BYTES: usize = 4;
+/// Something on the page that is read in one go.
+#[derive(Debug, Clone)]
+pub(super) struct Item<T> {
+    pub(super) rect: Rect,
+    /// The y of its line.
+    pub(super) base: f32,
+    pub(super) size: f32,
+    /// Its place in the order of the page's content.
+    pub(super) order: usize,
+    pub(super) chars: usize,
+    pub(super) right_to_left: bool,
+    pub(super) content: T,
+}
 
-/// Puts the page's text in the order of its columns if a page number hid them.
-pub(super) fn restore(page: &mut Page, reopened: &Reopened<'_>) {
-    if page.column_count < 2
-        && page.elements.iter().all(is_plain_text)
-        && page.elements.iter().any(is_page_number)
-        && let Some(blocks) = blocks_in_columns(page.number, reopened)
-    {
-        page.elements = blocks;
+/// The regions of the page, in reading order.
+pub(super) fn regions<T>(items: Vec<Item<T>>) -> Vec<Vec<Item<T>>> {
+    let mut regions = Vec::new();
+    cut(items, 0, &mut regions);
+    regions
+}
+
+fn cut<T>(items: Vec<Item<T>>, depth: usize, out: &mut Vec<Vec<Item<T>>>) {
+    if items.is_empty() {
+        return;
+    }
+    let gutter = if depth < MAX_DEPTH { best_gutter(&items) } else { None };
+    let Some(gutter) = gutter else {
+        out.push(items);
+        return;
+    };
+    let [mut above, mut left, mut right, mut below] = [const { Vec::new() }; 4];
+    let right_to_left = items.iter().filter(|item| item.right_to_left).count() * 2 > items.len();
+    for item in items {
+        let (x, y) = item.rect.middle();
+        match () {
+            () if y < gutter.top => above.push(item),
+            () if y > gutter.bottom => below.push(item),
+            () if x < gutter.right => left.push(item),
+            () => right.push(item),
+        }
+    }
+    if right_to_left {
+        std::mem::swap(&mut left, &mut right);
+    }
+    for part in [above, left, right, below] {
+        cut(part, depth + 1, out);
     }
 }
 
-/// Reading the page again would lose tables, code and links.
-fn is_plain_text(block: &Block) -> bool {
-    let is_text = |item: &InlineContent| matches!(item, InlineContent::Text(_) | InlineContent::LineBreak);
-    matches!(block, Block::Paragraph(paragraph) if paragraph.content.iter().all(is_text))
-}
-
-fn is_page_number(block: &Block) -> bool {
-    matches!(block, Block::Paragraph(paragraph) if is_number(&paragraph.plain_text()))
-}
-
-fn is_number(text: &str) -> bool {
-    let text = text.trim();
-    (1..=MAX_NUMBER_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// The page's blocks with the page number moved to the end; `None` if the page has no columns without it either.
-fn blocks_in_columns(number: u32, reopened: &Reopened<'_>) -> Option<Vec<Block>> {
-    let (document, _) = reopened.page(number)?;
-    let mut analyzer = LayoutAnalyzer::new(document);
-    let mut spans = analyzer.extract_page_spans(number).ok()?;
-    analyzer.filter_spans_for_page(&mut spans, number);
-    let page_number = spans.swap_remove(find_page_number(&spans)?);
-    for span in &spans {
-        analyzer.font_stats_mut().add_text(span.font_size, &span.text);
-    }
-    analyzer.font_stats_mut().analyze();
-    let lines = analyzer.group_spans_into_lines_pub(spans);
-    if analyzer.page_facts().column_count < 2 {
+/// The gutter with the most lines beside it.
+fn best_gutter<T>(items: &[Item<T>]) -> Option<Rect> {
+    if items.len() < 2 * MIN_LINES {
         return None;
     }
-    let lines = analyzer.detect_headings_pub(lines);
-    let blocks = analyzer.group_lines_into_blocks_pub(lines);
-    let page_number = Block::Paragraph(Paragraph::with_text(page_number.text));
-    Some(blocks.iter().filter(|block| !block.is_empty()).map(to_paragraph).chain([page_number]).collect())
+    let size = median(&mut items.iter().map(|item| item.size).collect::<Vec<_>>())?;
+    let mut by_top: Vec<&Item<T>> = items.iter().collect();
+    by_top.sort_by(|a, b| a.rect.top.total_cmp(&b.rect.top));
+    let mut best: Option<(usize, Rect)> = None;
+    for edge in left_edges(items, 0.4 * size) {
+        for (lines, gutter) in gutters_at(&by_top, edge, GUTTER * size) {
+            if best.as_ref().is_none_or(|(most, _)| lines > *most) {
+                best = Some((lines, gutter));
+            }
+        }
+    }
+    best.map(|(_, gutter)| gutter)
 }
 
-/// The index of a number that stands below or above all other text.
-fn find_page_number(spans: &[TextSpan]) -> Option<usize> {
-    let height = |index: &usize| spans[*index].y;
-    let by_height = |a: &usize, b: &usize| height(a).total_cmp(&height(b));
-    let ends = [(0..spans.len()).min_by(by_height), (0..spans.len()).max_by(by_height)];
-    ends.into_iter().flatten().find(|end| {
-        let is_apart = |(index, span): (usize, &TextSpan)| index == *end || (span.y - height(end)).abs() > 1.0;
-        is_number(&spans[*end].text) && spans.iter().enumerate().all(is_apart)
+/// The left edges at which the most items begin.
+fn left_edges<T>(items: &[Item<T>], tolerance: f32) -> Vec<f32> {
+    let mut lefts: Vec<f32> = items.iter().map(|item| item.rect.left).collect();
+    lefts.sort_unstable_by(f32::total_cmp);
+    let mut edges: Vec<(usize, f32)> = Vec::new();
+    let mut last = f32::NEG_INFINITY;
+    for left in lefts {
+        match edges.last_mut() {
+            Some((count, _)) if left - last < tolerance => *count += 1,
+            _ => edges.push((1, left)),
+        }
+        last = left;
+    }
+    // The first edge has nothing on its left.
+    let mut edges: Vec<(usize, f32)> = edges.into_iter().skip(1).filter(|(count, _)| *count >= MIN_LINES).collect();
+    edges.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    edges.truncate(MAX_EDGES);
+    edges.into_iter().map(|(_, left)| left).collect()
+}
+
+/// The gutters that end at `edge`, each with the number of lines beside it.
+fn gutters_at<T>(by_top: &[&Item<T>], edge: f32, width: f32) -> Vec<(usize, Rect)> {
+    let start = edge - width;
+    let crosses = |item: &Item<T>| item.rect.left < edge - 0.5 && item.rect.right > start;
+    let mut blocks: Vec<(f32, f32)> =
+        by_top.iter().filter(|item| crosses(item)).map(|item| (item.rect.top, item.rect.bottom)).collect();
+    blocks.push((f32::INFINITY, f32::INFINITY));
+    let mut found = Vec::new();
+    let mut top = f32::NEG_INFINITY;
+    for (block_top, block_bottom) in blocks {
+        if block_top > top {
+            let within = by_top.iter().filter(|item| {
+                let (_, y) = item.rect.middle();
+                y > top && y < block_top && !crosses(item)
+            });
+            let (left, right): (Vec<&Item<T>>, Vec<&Item<T>>) = within.partition(|item| item.rect.right <= start + 0.5);
+            found.extend(gutter_between(left, right, start, edge));
+        }
+        top = top.max(block_bottom);
+    }
+    found
+}
+
+/// The gutter between two sides, if they are columns.
+fn gutter_between<T>(
+    mut left: Vec<&Item<T>>,
+    mut right: Vec<&Item<T>>,
+    start: f32,
+    edge: f32,
+) -> Option<(usize, Rect)> {
+    let top = |side: &[&Item<T>]| side.iter().map(|item| item.rect.top).reduce(f32::min);
+    // What stands above the first line of the other side belongs to neither.
+    let from = top(&left)?.max(top(&right)?) - 2.0;
+    let is_below = |item: &&Item<T>| item.rect.bottom > from;
+    left.retain(is_below);
+    right.retain(is_below);
+    let (left_rows, right_rows) = (row_bases(&left), row_bases(&right));
+    if left_rows.len() < MIN_LINES
+        || right_rows.len() < MIN_LINES
+        || !are_columns(&left, &right, &left_rows, &right_rows)
+    {
+        return None;
+    }
+    let all = Rect::around(left.iter().chain(&right).map(|item| &item.rect))?;
+    let gutter = Rect { left: start, top: all.top - 0.1, right: edge, bottom: all.bottom + 0.1 };
+    Some((left_rows.len() + right_rows.len(), gutter))
+}
+
+/// The lines of a side: base, characters, left and right end.
+fn row_bases<T>(side: &[&Item<T>]) -> Vec<(f32, usize, f32, f32)> {
+    let mut sorted: Vec<&&Item<T>> = side.iter().collect();
+    sorted.sort_by(|a, b| a.base.total_cmp(&b.base));
+    let mut rows: Vec<(f32, usize, f32, f32)> = Vec::new();
+    for item in sorted {
+        match rows.last_mut() {
+            Some((base, chars, left, right)) if item.base - *base < 0.3 * item.size => {
+                *chars += item.chars;
+                *left = left.min(item.rect.left);
+                *right = right.max(item.rect.right);
+            }
+            _ => rows.push((item.base, item.chars, item.rect.left, item.rect.right)),
+        }
+    }
+    rows
+}
+
+type Rows = [(f32, usize, f32, f32)];
+
+/// Whether two sides are columns of text and not of a table.
+fn are_columns<T>(left: &[&Item<T>], right: &[&Item<T>], left_rows: &Rows, right_rows: &Rows) -> bool {
+    if is_prose(left_rows) && is_prose(right_rows) {
+        return true;
+    }
+    // Short lines: the order of the content tells. A table is written row by row, or has a line for each line of the other
+    // side.
+    let orders = |side: &[&Item<T>]| {
+        let orders = || side.iter().map(|item| item.order);
+        (orders().min().unwrap_or(0), orders().max().unwrap_or(0))
+    };
+    let ((left_first, left_last), (right_first, right_last)) = (orders(left), orders(right));
+    if left_last >= right_first && right_last >= left_first {
+        return false;
+    }
+    let size = left.first().map_or(10.0, |item| item.size);
+    let is_beside = |base: f32| left_rows.iter().any(|row| (row.0 - base).abs() < 0.2 * size);
+    let beside = right_rows.iter().filter(|row| is_beside(row.0)).count();
+    beside * 10 < 8 * left_rows.len().max(right_rows.len())
+}
+
+/// Whether most lines are long, and about as long as each other.
+fn is_prose(rows: &Rows) -> bool {
+    let mut chars: Vec<f32> = rows.iter().map(|row| row.1 as f32).collect();
+    let mut widths: Vec<f32> = rows.iter().map(|row| row.3 - row.2).collect();
+    let widest = widths.iter().copied().fold(1.0, f32::max);
+    median(&mut chars).is_some_and(|chars| chars >= PROSE_CHARS as f32)
+        && median(&mut widths).is_some_and(|width| width > 0.6 * widest)
+}
+
+/// The rows of a region from top to bottom, each in reading order.
+pub(super) fn rows<T>(mut items: Vec<Item<T>>) -> Vec<Vec<Item<T>>> {
+    if jumps(&items) {
+        items.sort_by_key(|item| item.order);
+        return items.into_iter().map(|item| vec![item]).collect();
+    }
+    items.sort_by(|a, b| a.base.total_cmp(&b.base).then(a.rect.left.total_cmp(&b.rect.left)));
+    let mut rows: Vec<Vec<Item<T>>> = Vec::new();
+    for item in items {
+        match rows.last_mut() {
+            Some(row) if is_in_row(row, &item) => row.push(item),
+            _ => rows.push(vec![item]),
+        }
+    }
+    for row in &mut rows {
+        let right_to_left = row.iter().filter(|item| item.right_to_left).count() * 2 > row.len();
+        row.sort_by(|a, b| match right_to_left {
+            true => b.rect.right.total_cmp(&a.rect.right),
+            false => a.rect.left.total_cmp(&b.rect.left),
+        });
+    }
+    rows
+}
+
+fn is_in_row<T>(row: &[Item<T>], item: &Item<T>) -> bool {
+    row.first().is_some_and(|first| {
+        let least = first.rect.height().min(item.rect.height()).max(1.0);
+        first.rect.shared_height(&item.rect) > 0.5 * least
+            && row.iter().all(|other| other.rect.shared_width(&item.rect) < 0.4 * other.size.min(item.size))
     })
 }
 
-fn to_paragraph(block: &TextBlock) -> Block {
-    Block::Paragraph(match block.block_type {
-        BlockType::Heading => Paragraph::heading(block.text(), block.heading_level),
-        BlockType::Paragraph | BlockType::ListItem | BlockType::Unknown => Paragraph::with_text(block.text()),
-    })
+/// Whether rows across the region would tear apart what the content has together: pieces beside each other that are neither
+/// columns nor a table.
+fn jumps<T>(items: &[Item<T>]) -> bool {
+    let mut order: Vec<&Item<T>> = items.iter().collect();
+    order.sort_by(|a, b| a.base.total_cmp(&b.base).then(a.rect.left.total_cmp(&b.rect.left)));
+    let back = order.windows(2).filter(|pair| pair[1].order < pair[0].order).count();
+    order.sort_by_key(|item| item.order);
+    // In the order of the content, how often does the text go up the page?
+    let up = order.windows(2).filter(|pair| pair[1].base < pair[0].base - pair[0].size).count();
+    back > 3 && back * 10 > 3 * items.len() && up * 10 < items.len()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn span(text: &str, y: f32) -> TextSpan {
-        TextSpan::new(text.into(), 100.0, y, 10.0, "F".into())
+    fn line(text: &'static str, left: f32, top: f32, width: f32, order: usize) -> Item<&'static str> {
+        let rect = Rect { left, top, right: left + width, bottom: top + 9.0 };
+        Item { rect, base: top + 7.0, size: 10.0, order, chars: 40, right_to_left: false, content: text }
+    }
+
+    fn texts(regions: Vec<Vec<Item<&'static str>>>) -> Vec<&'static str> {
+        regions.into_iter().flat_map(rows).flatten().map(|item| item.content).collect()
     }
 
     #[test]
-    fn the_page_number_stands_alone_at_the_top_or_bottom() {
-        let body = || [span("Text", 700.0), span("7", 400.0), span("text", 120.0)];
-        assert_eq!(find_page_number(&body()), None);
-        let with = |more: TextSpan| find_page_number(&[&body()[..], &[more]].concat());
-        assert_eq!(with(span("12", 80.0)), Some(3));
-        assert_eq!(with(span(" 3 ", 750.0)), Some(3));
-        assert_eq!(with(span("12", 120.5)), None);
-        assert_eq!(with(span("12345", 80.0)), None);
-        assert_eq!(find_page_number(&[]), None);
+    fn columns_are_read_one_after_the_other_between_what_spans_both() {
+        let mut items = vec![line("title", 50.0, 10.0, 450.0, 0)];
+        for (at, (left, right)) in [("a1", "b1"), ("a2", "b2"), ("a3", "b3")].into_iter().enumerate() {
+            let top = 40.0 + 12.0 * at as f32;
+            items.push(line(left, 50.0, top, 200.0, 1 + 2 * at));
+            items.push(line(right, 300.0, top, 200.0, 2 + 2 * at));
+        }
+        items.push(line("foot", 50.0, 100.0, 450.0, 9));
+        assert_eq!(texts(regions(items)), ["title", "a1", "a2", "a3", "b1", "b2", "b3", "foot"]);
     }
 
     #[test]
-    fn pages_with_more_than_text_are_not_changed() {
-        let link = InlineContent::Link { text: "a".into(), url: "b".into(), title: None, style: Default::default() };
-        let linked = Paragraph { content: vec![link], ..Paragraph::default() };
-        assert!(!is_plain_text(&Block::Paragraph(linked)) && !is_plain_text(&Block::HorizontalRule));
-        assert!(is_plain_text(&Block::Paragraph(Paragraph::with_text("a"))));
+    fn a_table_is_read_row_by_row() {
+        let mut items = Vec::new();
+        for (at, (left, right)) in [("a1", "b1"), ("a2", "b2"), ("a3", "b3"), ("a4", "b4")].into_iter().enumerate() {
+            let top = 40.0 + 12.0 * at as f32;
+            items.extend([line(left, 50.0, top, 60.0, 2 * at), line(right, 300.0, top, 40.0, 2 * at + 1)]);
+        }
+        items.iter_mut().for_each(|item| item.chars = 5);
+        assert_eq!(texts(regions(items)), ["a1", "b1", "a2", "b2", "a3", "b3", "a4", "b4"]);
     }
 }

@@ -1,102 +1,297 @@
-//! Repairs the words of a PDF's text: joins words that a line end broke, spells out ligatures, removes dot leaders.
+//! Pieces of lines: characters that follow each other on one line, and the blanks between their words.
 
-use std::borrow::Cow;
+use super::{
+    characters::{Char, is_cjk, is_right_to_left},
+    geometry::{Rect, Turn},
+};
 
-/// Words (English and German) before which a hyphen replaces the end of a compound: "first- and second-class".
-const AFTER_SUSPENDED_HYPHEN: [&str; 8] = ["and", "or", "to", "und", "oder", "bis", "bzw", "sowie"];
+/// Gaps and distances are in parts of the font's size.
+/// The widest gap within a piece. Gutters between columns are wider; blanks of justified lines seldom are.
+const MAX_GAP: f32 = 0.95;
+/// How far a character may stand back over the one before it (kerning, accents).
+const MAX_OVERLAP: f32 = 0.6;
+/// How far apart the lines may be on which the characters of a piece stand.
+const SAME_BASE: f32 = 0.18;
+/// How far from its line a raised or lowered character may stand.
+const SCRIPT_SHIFT: f32 = 0.65;
+/// The size of a raised or lowered character, at most, in parts of its neighbours'.
+const SCRIPT_SIZE: f32 = 0.85;
+/// The narrowest gap between two words, beyond the gaps within a word.
+const WORD_GAP: f32 = 0.15;
+/// How far apart the two prints of a letter are that is drawn twice to look bold.
+const REPRINT: f32 = 0.12;
 
-/// A leader has at least this many dots, with or without spaces; an ellipsis has three.
-const LEADER_DOTS: usize = 5;
-
-/// `text` with the dot leaders of a table of contents replaced by one space.
-fn without_leaders(text: &str) -> Cow<'_, str> {
-    let mut out = String::new();
-    let mut kept = 0;
-    let mut at = 0;
-    while let Some(start) = text[at..].find('.').map(|dot| at + dot) {
-        let dots = &text[start..];
-        let end = start + dots.find(|c| c != '.' && c != ' ').unwrap_or(dots.len());
-        if text[start..end].bytes().filter(|byte| *byte == b'.').count() >= LEADER_DOTS {
-            out.push_str(text[kept..start].trim_end());
-            out.push(' ');
-            kept = end;
-        }
-        at = end;
-    }
-    if kept == 0 { text.into() } else { (out + &text[kept..]).into() }
+/// A part of a piece's text.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Bit {
+    /// Words on the line.
+    Plain(String),
+    /// A raised sign.
+    Raised(String),
+    /// A lowered sign.
+    Lowered(String),
 }
 
-/// `text` without leaders and ligatures, and with the words joined that a line end broke.
-pub(super) fn repair(text: &str) -> String {
-    let text = without_leaders(text);
-    let mut out = String::with_capacity(text.len());
-    let mut rest = &*text;
-    while let Some(at) = rest.find(['-', '\u{ad}', '\u{2010}']) {
-        let (before, from_hyphen) = rest.split_at(at);
-        spell_out(before, &mut out);
-        let hyphen_len = from_hyphen.chars().next().map_or(1, char::len_utf8);
-        let (hyphen, after) = from_hyphen.split_at(hyphen_len);
-        let next = after.trim_start();
-        let is_broken_word = out.ends_with(char::is_alphabetic)
-            && next.len() < after.len()
-            && next.starts_with(char::is_lowercase)
-            && !is_suspended(next);
-        if is_broken_word {
-            rest = next;
-        } else {
-            // A soft hyphen inside a line is invisible.
-            out.push_str(if hyphen == "\u{ad}" { "" } else { hyphen });
-            rest = after;
+impl Bit {
+    fn text_mut(&mut self) -> &mut String {
+        match self {
+            Self::Plain(text) | Self::Raised(text) | Self::Lowered(text) => text,
         }
     }
-    spell_out(rest, &mut out);
-    out
-}
 
-fn is_suspended(next: &str) -> bool {
-    let word = next.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
-    AFTER_SUSPENDED_HYPHEN.contains(&word)
-}
-
-fn spell_out(text: &str, out: &mut String) {
-    for c in text.chars() {
-        match c {
-            '\u{fb00}' => out.push_str("ff"),
-            '\u{fb01}' => out.push_str("fi"),
-            '\u{fb02}' => out.push_str("fl"),
-            '\u{fb03}' => out.push_str("ffi"),
-            '\u{fb04}' => out.push_str("ffl"),
-            '\u{fb05}' | '\u{fb06}' => out.push_str("st"),
-            // A glyph without a character.
-            char::REPLACEMENT_CHARACTER => {}
-            other => out.push(other),
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Plain(text) | Self::Raised(text) | Self::Lowered(text) => text,
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Characters that follow each other on one line, in reading order.
+#[derive(Debug, Clone)]
+pub(super) struct Piece {
+    pub(super) bits: Vec<Bit>,
+    pub(super) rect: Rect,
+    pub(super) base: f32,
+    pub(super) size: f32,
+    pub(super) turn: Turn,
+    /// Its place in the order of the page's content.
+    pub(super) order: usize,
+    pub(super) chars: usize,
+    pub(super) bold: bool,
+    pub(super) fixed: bool,
+    pub(super) right_to_left: bool,
+    pub(super) slanted: bool,
+}
 
-    #[test]
-    fn words_broken_at_a_line_end_are_joined() {
-        assert_eq!(repair("The pro- gramming lan\u{ad} guage"), "The programming language");
-        assert_eq!(
-            repair("low-level, first- and second-class, page 3 - 5"),
-            "low-level, first- and second-class, page 3 - 5"
-        );
-        assert_eq!(repair("Ein- und Ausgabe, A- Bc"), "Ein- und Ausgabe, A- Bc");
-        assert_eq!(repair("soft\u{ad}ly"), "softly");
+impl Piece {
+    /// Its text, without marks of raised and lowered signs.
+    pub(super) fn text(&self) -> String {
+        self.bits.iter().map(Bit::text).collect()
     }
 
-    #[test]
-    fn ligatures_become_letters() {
-        assert_eq!(repair("signi\u{fb01}cant e\u{fb03}cient"), "significant efficient");
+    /// From its letters' tops to their feet: the lines of a narrow setting overlap by their fonts' heights.
+    pub(super) fn body(&self) -> Rect {
+        let (top, bottom) = (self.base - 0.72 * self.size, self.base + 0.18 * self.size);
+        Rect { top, bottom, ..self.rect }
     }
+}
 
-    #[test]
-    fn a_table_of_contents_loses_its_dots() {
-        assert_eq!(repair("Fees  . . . . . . 12 and ......... 13."), "Fees 12 and 13.");
-        assert_eq!(repair("well ... . no"), "well ... . no");
+/// The pieces of `chars`, in the order of the content. A vertical rule of a table between two characters parts them:
+/// `bars` has them in the frame of each direction.
+pub(super) fn pieces(chars: &[Char], bars: &[Vec<Rect>; 4]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut group: Vec<&Char> = Vec::new();
+    for char in chars {
+        if group.last().is_some_and(|last| is_reprint(last, char)) {
+            continue;
+        }
+        if !follows(&group, char)
+            || group.last().is_some_and(|last| is_parted(last, char, &bars[usize::from(char.turn % 4)]))
+        {
+            push_piece(&mut pieces, &group);
+            group.clear();
+        }
+        group.push(char);
     }
+    push_piece(&mut pieces, &group);
+    without_reprints(pieces)
+}
+
+/// Whether `char` is `last` drawn once more.
+fn is_reprint(last: &Char, char: &Char) -> bool {
+    let limit = REPRINT * char.look.size;
+    last.c == char.c
+        && last.run != char.run
+        && last.turn == char.turn
+        && (last.rect.left - char.rect.left).abs() < limit
+        && (last.base - char.base).abs() < limit
+}
+
+/// Whether `char` goes on with the line of `group`.
+fn follows(group: &[&Char], char: &Char) -> bool {
+    let Some(last) = group.last() else { return true };
+    if last.turn != char.turn || last.look.slanted != char.look.slanted || last.look.invisible != char.look.invisible {
+        return false;
+    }
+    let size = last.look.size.max(char.look.size);
+    let gap = gap(last, char) / size;
+    if gap > MAX_GAP || gap < -MAX_OVERLAP {
+        return false;
+    }
+    if char.look.slanted {
+        return last.run == char.run;
+    }
+    let main = main_of(group);
+    let shift = (char.base - main.base).abs() / size;
+    let (small, large) = (char.look.size.min(main.look.size), char.look.size.max(main.look.size));
+    shift < SAME_BASE && small > 0.5 * large
+        || (shift < SCRIPT_SHIFT && small < SCRIPT_SIZE * large && gap < 0.4)
+        // Raised signs beside each other.
+        || (last.base - char.base).abs() / size < SAME_BASE && last.look.size == char.look.size && gap < 0.4
+}
+
+/// Whether one of the vertical `bars` stands between the two.
+fn is_parted(last: &Char, char: &Char, bars: &[Rect]) -> bool {
+    if bars.is_empty() || !(char.spaced || gap(last, char) > 0.0) {
+        return false;
+    }
+    let (from, to) = (last.rect.middle().0, char.rect.middle().0);
+    let y = char.base - 0.3 * char.look.size;
+    bars.iter().any(|bar| {
+        let x = bar.middle().0;
+        from.min(to) < x && x < from.max(to) && bar.top <= y && y <= bar.bottom
+    })
+}
+
+/// The first of the largest characters: it stands on the line.
+fn main_of<'a>(group: &[&'a Char]) -> &'a Char {
+    let mut main = group[0];
+    // Enough to see past raised signs at the beginning.
+    for char in group.iter().take(8) {
+        if char.look.size > main.look.size {
+            main = char;
+        }
+    }
+    main
+}
+
+/// The gap between two characters in the direction of reading, in points.
+fn gap(last: &Char, char: &Char) -> f32 {
+    if is_right_to_left(last.c) || is_right_to_left(char.c) {
+        let back = last.rect.left - char.rect.right;
+        let forth = char.rect.left - last.rect.right;
+        // A number within a line from right to left runs to the right.
+        return if back.abs() <= forth.abs() { back } else { forth };
+    }
+    char.rect.left - last.rect.right
+}
+
+fn push_piece(pieces: &mut Vec<Piece>, group: &[&Char]) {
+    let Some(rect) = Rect::around(group.iter().map(|char| &char.rect)) else { return };
+    let main = main_of(group);
+    let count = |of: fn(&Char) -> bool| group.iter().filter(|char| of(char)).count();
+    let most = |of| count(of) * 2 > group.len();
+    pieces.push(Piece {
+        bits: bits(group, main),
+        rect,
+        base: main.base,
+        size: main.look.size,
+        turn: main.turn,
+        order: pieces.len(),
+        chars: group.len(),
+        bold: most(|char| char.look.bold),
+        fixed: most(|char| char.look.fixed),
+        right_to_left: most(|char| is_right_to_left(char.c)),
+        slanted: main.look.slanted,
+    });
+}
+
+/// The text of a piece, with blanks where words end.
+fn bits(group: &[&Char], main: &Char) -> Vec<Bit> {
+    let mut bits: Vec<Bit> = Vec::new();
+    let threshold = word_gap(group);
+    let mut last: Option<&Char> = None;
+    for (at, char) in group.iter().enumerate() {
+        let is_even = is_even(group.get(at.saturating_sub(3)..(at + 3).min(group.len())).unwrap_or_default());
+        let blank = last.is_some_and(|last| ends_word(last, char, threshold)) && !is_even;
+        let shift = (char.base - main.base) / main.look.size;
+        let is_script = char.look.size < SCRIPT_SIZE * main.look.size
+            && shift.abs() > 0.08
+            && (char.c.is_alphanumeric()
+                || matches!(char.c, '+' | '-' | '−' | '*' | '†' | '‡' | '§' | ',' | '∗' | '′'));
+        let same = match bits.last() {
+            Some(Bit::Raised(_)) => is_script && shift < 0.0,
+            Some(Bit::Lowered(_)) => is_script && shift > 0.0,
+            Some(Bit::Plain(_)) => !is_script,
+            None => false,
+        };
+        if !same {
+            if blank && let Some(bit) = bits.last_mut() {
+                bit.text_mut().push(' ');
+            }
+            bits.push(match is_script {
+                true if shift < 0.0 => Bit::Raised(String::new()),
+                true => Bit::Lowered(String::new()),
+                false => Bit::Plain(String::new()),
+            });
+        }
+        if let Some(bit) = bits.last_mut() {
+            if same && blank {
+                bit.text_mut().push(' ');
+            }
+            push_char(bit.text_mut(), char.c);
+        }
+        last = Some(char);
+    }
+    bits
+}
+
+/// The narrowest gap that separates words in this piece, in points.
+fn word_gap(group: &[&Char]) -> f32 {
+    let size = group.first().map_or(1.0, |char| char.look.size);
+    let pairs = group.windows(2).filter(|pair| !pair[1].spaced && pair[0].rect.width() > 0.0);
+    let mut gaps: Vec<f32> = pairs.map(|pair| gap(pair[0], pair[1])).collect();
+    gaps.sort_unstable_by(f32::total_cmp);
+    // Of the narrower gaps: where many words are short, the median is one between words.
+    let usual = if gaps.len() < 3 { 0.0 } else { gaps.get(gaps.len() / 4).copied().unwrap_or(0.0).max(0.0) };
+    // Letters that are set apart: their words are apart by more than twice that.
+    usual + if usual > 0.1 * size { usual.max(WORD_GAP * size) } else { WORD_GAP * size }
+}
+
+/// Whether capital letters were each put where they are, at the same distance: those of one word, set apart.
+fn is_even(near: &[&Char]) -> bool {
+    let step = |pair: &[&Char]| pair[1].rect.left - pair[0].rect.left;
+    let Some(first) = near.get(..2).filter(|_| near.len() >= 4).map(step) else { return false };
+    near.iter().all(|char| !char.c.is_lowercase())
+        && near.windows(2).all(|pair| {
+            pair[0].run != pair[1].run && !pair[1].spaced && (step(pair) - first).abs() < 0.01 * pair[0].look.size
+        })
+}
+
+fn ends_word(last: &Char, char: &Char, threshold: f32) -> bool {
+    if is_cjk(last.c) && is_cjk(char.c) {
+        return char.spaced && gap(last, char) > 0.2 * char.look.size;
+    }
+    char.spaced || gap(last, char) > threshold
+}
+
+/// Adds a character; forms that a font has for the same letter become that letter.
+fn push_char(text: &mut String, c: char) {
+    match c {
+        '\u{fb00}' => text.push_str("ff"),
+        '\u{fb01}' => text.push_str("fi"),
+        '\u{fb02}' => text.push_str("fl"),
+        '\u{fb03}' => text.push_str("ffi"),
+        '\u{fb04}' => text.push_str("ffl"),
+        '\u{fb05}' | '\u{fb06}' => text.push_str("st"),
+        _ => text.push(c),
+    }
+}
+
+/// Leaves out pieces that repeat another one at nearly the same place.
+fn without_reprints(pieces: Vec<Piece>) -> Vec<Piece> {
+    let mut order: Vec<usize> = (0..pieces.len()).collect();
+    order.sort_by(|a, b| {
+        let key = |i: usize| (pieces[i].turn, pieces[i].base);
+        let ((turn_a, base_a), (turn_b, base_b)) = (key(*a), key(*b));
+        turn_a.cmp(&turn_b).then(base_a.total_cmp(&base_b)).then(a.cmp(b))
+    });
+    let mut kept = vec![true; pieces.len()];
+    for (at, &index) in order.iter().enumerate() {
+        let piece = &pieces[index];
+        let limit = REPRINT * piece.size;
+        // Few pieces stand on one line.
+        let before = order[..at].iter().rev().take(40).take_while(|&&other| piece.base - pieces[other].base < limit);
+        let is_again = |other: &Piece| {
+            other.turn == piece.turn
+                && (other.rect.left - piece.rect.left).abs() < limit
+                && other.chars == piece.chars
+                && other.bits == piece.bits
+        };
+        if before.into_iter().any(|&other| kept[other] && is_again(&pieces[other])) {
+            kept[index] = false;
+        }
+    }
+    let mut keep = kept.iter();
+    pieces.into_iter().filter(|_| *keep.next().unwrap_or(&true)).collect()
 }

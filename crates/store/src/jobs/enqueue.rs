@@ -6,6 +6,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::sql::LET_GO;
 use domain::{DocumentId, JobId, Status, UserId};
 use pg::{DbError, Session};
 
@@ -52,4 +53,27 @@ SELECT upload_pipeline.enqueue_jobs(
         ],
     )
     .await
+}
+
+/// Queues a job that waits for its bytes as if it were new, with the id, progress, delay and expiry of `job`. A worker that
+/// looks for the bytes just now loses its lease.
+pub async fn requeue_awaiting_job(db: &impl Session, job: &NewJob) -> Result<(), DbError> {
+    db.run(
+        &format!(
+            "-- requeue_awaiting_job
+WITH job AS (
+  UPDATE upload_pipeline.upload_jobs AS j
+  SET {LET_GO}, state = 'queued', lease_epoch = j.lease_epoch + 1, retry_count = 0, crash_count = 0, progress = $2,
+      run_at = now() + $3 * interval '1 second', upload_expires_at = $4
+  WHERE j.job_id = $1
+  RETURNING j.job_id, j.document_id, j.status, j.correlation_id
+)
+INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
+SELECT job.job_id, job.document_id, 'enqueued', 'info', job.status, $5, job.correlation_id
+FROM job"
+        ),
+        &[&job.job_id.0, &job.progress, &job.delay.as_secs_f64(), &job.upload_expires_at, &job.event],
+    )
+    .await
+    .map(drop)
 }

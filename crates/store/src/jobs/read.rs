@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::sql::LIVE;
 use crate::Cursor;
-use domain::{DocumentId, JobId, State, Status, Step, UserId, progress::Counts};
+use domain::{Code, DocumentId, JobId, State, Status, Step, UserId, progress::Counts, retry_needs};
 use pg::{DbError, FromRow, Session, column};
 
 /// A job, with the name of its file.
@@ -35,6 +35,10 @@ pub struct Job {
     pub priority: i16,
     /// When a worker may claim it, while it waits.
     pub run_at: OffsetDateTime,
+    /// Until then the bytes may come; `None`: they came, or must be there already.
+    pub upload_expires_at: Option<OffsetDateTime>,
+    /// Where the document's bytes are; empty: they were removed.
+    pub raw_path: String,
     /// When it was created.
     pub created_at: OffsetDateTime,
     /// When it last changed.
@@ -53,11 +57,21 @@ impl Job {
         let written: Status = self.last_error.as_ref()?.get("checkpoint")?.as_str()?.parse().ok()?;
         Step::after(written).map(|_| written)
     }
+
+    /// The code of the last failure.
+    pub fn failed_with(&self) -> Option<Code> {
+        Code::named(self.last_error.as_ref()?.get("code")?.as_str()?)
+    }
+
+    /// Why another try would end as the last did; `None`: it may not.
+    pub fn retry_needs(&self) -> Option<Code> {
+        (self.state == State::Deadletter).then(|| retry_needs(self.failed_with(), self.raw_path.is_empty()))?
+    }
 }
 
 const COLUMNS: &str = "j.job_id, j.document_id, d.filename, j.status, j.state, j.retry_count, j.progress, j.cost_cents,
-  j.last_error, j.priority, j.run_at, j.created_at, j.updated_at, j.started_at, j.finished_at,
-  j.correlation_id
+  j.last_error, j.priority, j.run_at, j.upload_expires_at, d.raw_path, j.created_at, j.updated_at, j.started_at,
+  j.finished_at, j.correlation_id
 FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id";
 
@@ -78,6 +92,8 @@ impl FromRow for Job {
             last_error: column(row, "last_error").unwrap_or_default(),
             priority: column(row, "priority")?,
             run_at: column(row, "run_at")?,
+            upload_expires_at: column(row, "upload_expires_at")?,
+            raw_path: column(row, "raw_path")?,
             created_at: column(row, "created_at")?,
             updated_at: column(row, "updated_at")?,
             started_at: column(row, "started_at")?,

@@ -2,7 +2,7 @@
 //! owner saw it, and the document gets no second live job.
 
 use crate::documents::lock_jobs_of_document;
-use domain::{JobId, Status, UserId};
+use domain::{Code, JobId, Status, UserId};
 use pg::{Db, DbError};
 
 use super::{Job, cancel_job, get_job, get_live_sibling, redrive_job};
@@ -61,6 +61,8 @@ pub enum Redriven {
     TooFar(Box<Job>),
     /// Another job of the document has not ended.
     Busy(JobId),
+    /// Another try would end as the last did, for the reason that this code says; the job as it is.
+    Helpless(Code, Box<Job>),
     /// It has changed since it was seen.
     Changed,
 }
@@ -87,6 +89,9 @@ pub async fn redrive_owned_job(
             }
             if let Some(sibling) = get_live_sibling(&tx, job_id).await? {
                 return Ok(Redriven::Busy(sibling));
+            }
+            if let Some(needed) = job.retry_needs() {
+                return Ok(Redriven::Helpless(needed, Box::new(job)));
             }
             if !redrive_job(&tx, user, job_id, from).await? {
                 return Ok(Redriven::Refused(Box::new(job)));

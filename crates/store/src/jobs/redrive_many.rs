@@ -3,11 +3,11 @@
 use uuid::Uuid;
 
 use super::sql::LIVE;
-use domain::{JobId, State, Status, UserId};
+use domain::{Code, JobId, State, Status, UserId};
 use pg::{DbError, FromRow, Session};
 
 /// A job to redrive, and what prevents it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct Candidate {
     /// The job.
     pub job_id: JobId,
@@ -17,6 +17,17 @@ pub struct Candidate {
     pub busy: bool,
     /// A later job of its document has taken its place.
     pub superseded: bool,
+    /// The code of its last failure, of any build.
+    pub code: Option<String>,
+    /// Where its bytes are; empty: they were removed.
+    pub raw_path: String,
+}
+
+impl Candidate {
+    /// The code of its last failure.
+    pub fn failed_with(&self) -> Option<Code> {
+        self.code.as_deref().and_then(Code::named)
+    }
 }
 
 /// Filters failed jobs; `None` filters nothing.
@@ -40,8 +51,10 @@ SELECT p.job_id, p.state,
   EXISTS (
     SELECT FROM upload_pipeline.upload_jobs AS newer
     WHERE newer.document_id = p.document_id AND (newer.created_at, newer.job_id) > (p.created_at, p.job_id)
-  ) AS superseded
+  ) AS superseded,
+  p.last_error ->> 'code' AS code, d.raw_path
 FROM picked AS p
+JOIN upload_pipeline.documents AS d ON d.document_id = p.document_id
 ORDER BY p.job_id"
     )
 }
@@ -57,7 +70,7 @@ pub async fn list_failed_jobs(
     let sql = format!(
         "-- list_failed_jobs
 WITH picked AS MATERIALIZED (
-  SELECT j.job_id, j.document_id, j.created_at, j.state
+  SELECT j.job_id, j.document_id, j.created_at, j.state, j.last_error
   FROM upload_pipeline.upload_jobs AS j
   WHERE j.user_id = $1 AND j.state = 'deadletter'
     AND j.job_id > coalesce($2, '00000000-0000-0000-0000-000000000000'::uuid)
@@ -76,7 +89,7 @@ pub async fn list_candidates(db: &impl Session, user: UserId, jobs: &[Uuid]) -> 
     let sql = format!(
         "-- list_candidates
 WITH picked AS MATERIALIZED (
-  SELECT j.job_id, j.document_id, j.created_at, j.state
+  SELECT j.job_id, j.document_id, j.created_at, j.state, j.last_error
   FROM upload_pipeline.upload_jobs AS j
   WHERE j.job_id = ANY ($2) AND j.user_id = $1
 ){}",

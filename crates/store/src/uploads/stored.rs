@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::jobs::{LIVE, WAITING};
+use crate::jobs::LIVE;
 use domain::{JobId, UploadId, UserId};
 use pg::{DbError, FromRow, Session};
 
@@ -42,7 +42,8 @@ WHERE u.upload_id = $1"),
     .await
 }
 
-/// Writes that the bytes are stored and makes the job due now. `false`: the document was deleted meanwhile.
+/// Writes that the bytes are stored and makes the job due now, also where a worker has just looked in vain. `false`: the
+/// document was deleted meanwhile.
 pub async fn mark_upload_stored(db: &impl Session, upload_id: UploadId) -> Result<bool, DbError> {
     let row = db
         .row(
@@ -56,9 +57,9 @@ WITH upload AS (
 ),
 job AS (
   UPDATE upload_pipeline.upload_jobs AS j
-  SET run_at = now(), updated_at = now()
+  SET run_at = now(), signalled_at = now(), upload_expires_at = NULL, updated_at = now()
   FROM upload
-  WHERE j.job_id = upload.job_id AND j.status = 'uploaded' AND j.state IN {WAITING}
+  WHERE j.job_id = upload.job_id AND j.status = 'uploaded' AND j.state IN {LIVE}
 )
 SELECT upload.job_id
 FROM upload"

@@ -1,0 +1,58 @@
+//! Correcting the declared type of a document that failed for it.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use uuid::Uuid;
+
+use crate::{
+    http::{ApiError, Call, HttpResult, IfMatch, Json, codes, validate},
+    resources::documents::document_view,
+};
+use domain::{Code, DocumentId};
+use messages::{DocumentPatch, DocumentView};
+use store::{
+    documents::Document,
+    jobs::{Retyped, retype_document},
+};
+
+/// Correct a document's type.
+///
+/// For a document that failed with `type_mismatch`: its bytes, which are kept for a while, are read again at once, as what
+/// `mime` says; its name no longer counts. Sending the same again changes nothing.
+#[utoipa::path(
+    patch,
+    path = "/documents/{id}",
+    tag = "Documents",
+    params(("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it.")),
+    request_body(content = DocumentPatch, description = "The type."),
+    responses((status = 200, description = "The document, whose job is queued again.", body = DocumentView)),
+    extensions(("x-codes" = json!(codes(&[
+        Code::DocumentNotFound,
+        Code::MimeInvalid,
+        Code::TypeSettled,
+        Code::RetryNeedsUpload
+    ]))))
+)]
+pub async fn patch_document(
+    Call { state, caller, request }: Call,
+    id: web::Path<Uuid>,
+    body: Json<DocumentPatch>,
+) -> HttpResult {
+    let (id, mime) = (DocumentId(*id), validate::mime(&body.mime)?);
+    state.require_schema().await?;
+    match retype_document(&state.db, caller.user, id, &mime, &as_seen(&request)).await? {
+        Retyped::Done(document) => {
+            state.notifier.poke();
+            tracing::info!(document.id = %id, "the type of document {id} is corrected");
+            Ok(HttpResponse::Ok().json(document_view(*document)))
+        }
+        Retyped::Refused(code) => Err(ApiError::of(code).about(None, Some(id.0))),
+        Retyped::Changed => Err(ApiError::of(Code::PreconditionFailed)),
+        Retyped::NotFound => Err(ApiError::of(Code::DocumentNotFound)),
+    }
+}
+
+/// Whether a document still has the tag that the client sent, if it sent one.
+pub fn as_seen(request: &HttpRequest) -> impl Fn(&Document) -> bool + Send + Sync + use<> {
+    let seen = IfMatch::of(request);
+    move |document| seen.as_ref().is_none_or(|seen| seen.holds(&document_view(document.clone())))
+}

@@ -1,0 +1,141 @@
+//! The record of a reading: how the pages of a document fared, and what its text does not hold. It quotes no document.
+
+use serde::Serialize;
+
+use crate::{
+    document::{LeftOut, Notice},
+    markdown,
+    ports::ParsedDocument,
+};
+
+/// How a document was read. `read`, `ocr`, `empty` and `failed` add up to `pages`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReadingRecord {
+    /// What read it.
+    pub reader: String,
+    /// Pages, slides or sheets in the file; 0 if the format has none.
+    pub pages: u32,
+    /// Pages whose text was read from the file.
+    pub read: u32,
+    /// Pages whose text was read by OCR.
+    pub ocr: u32,
+    /// Pages without text.
+    pub empty: u32,
+    /// Pages that could not be read.
+    pub failed: u32,
+    /// Why pages failed.
+    pub failures: Vec<PageFailure>,
+    /// What was left out.
+    pub left_out: Vec<Left>,
+    /// Whether the file ends too early.
+    pub truncated: bool,
+    /// The same in sentences.
+    pub notices: Vec<String>,
+}
+
+/// Pages that failed for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PageFailure {
+    /// `unreadable`, or `picture`: they are pictures, and OCR did not read them.
+    pub why: &'static str,
+    /// Their numbers, the first 100.
+    pub pages: Vec<u32>,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// What was left out, by count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// What it is.
+    pub what: LeftOut,
+    /// How many there are.
+    pub count: u32,
+}
+
+impl ReadingRecord {
+    /// The record of a document that `reader` has read from its file.
+    pub fn new(reader: &str, document: &ParsedDocument) -> Self {
+        let (mut failures, mut left_out, mut truncated) = (Vec::new(), Vec::new(), false);
+        for notice in &document.notices {
+            let failure = |why, pages: &[u32], count| PageFailure { why, pages: pages.to_vec(), count };
+            match notice {
+                Notice::Truncated => truncated = true,
+                Notice::PicturePages { pages, count } => failures.push(failure("picture", pages, *count)),
+                Notice::FailedPages { pages, count } => failures.push(failure("unreadable", pages, *count)),
+                Notice::LeftOut { what, count } => left_out.push(Left { what: *what, count: *count }),
+            }
+        }
+        let failed = failures.iter().map(|failure| failure.count).fold(0, u32::saturating_add).min(document.pages);
+        let with_text = pages_with_text(&document.markdown).min(document.pages - failed);
+        Self {
+            reader: reader.to_owned(),
+            pages: document.pages,
+            read: with_text,
+            ocr: 0,
+            empty: document.pages - failed - with_text,
+            failed,
+            failures,
+            left_out,
+            truncated,
+            notices: document.notices.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// The record of a document of which `reader` has read pictures of `pages` pages.
+    pub fn of_ocr(reader: &str, pages: u32, markdown: &str) -> Self {
+        let ocr = pages_with_text(markdown).min(pages);
+        Self {
+            reader: reader.to_owned(),
+            pages,
+            read: 0,
+            ocr,
+            empty: pages - ocr,
+            failed: 0,
+            failures: Vec::new(),
+            left_out: Vec::new(),
+            truncated: false,
+            notices: Vec::new(),
+        }
+    }
+}
+
+/// How many pages of parsed markdown hold a letter or a digit.
+fn pages_with_text(text: &str) -> u32 {
+    let (mut pages, mut open) = (0, false);
+    for line in text.lines() {
+        if markdown::is_page_marker(line) {
+            open = true;
+        } else if open && line.contains(char::is_alphanumeric) {
+            (pages, open) = (pages + 1, false);
+        }
+    }
+    pages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::FileKind;
+
+    #[test]
+    fn pages_add_up() {
+        let document = ParsedDocument {
+            markdown: "<!-- page 1 -->\n\na\nb\n\n<!-- page 2 -->\n\n---\n<!-- page 3 -->\n<!-- page 4 -->\nc\n".into(),
+            pages: 4,
+            kind: FileKind::Pdf,
+            notices: vec![
+                Notice::FailedPages { pages: vec![3], count: 1 },
+                Notice::LeftOut { what: LeftOut::HiddenLayers, count: 2 },
+            ],
+        };
+        let record = ReadingRecord::new("local", &document);
+        assert_eq!((record.read, record.ocr, record.empty, record.failed), (2, 0, 1, 1));
+        let json = serde_json::to_value(&record).unwrap();
+        assert_eq!(json["failures"][0], serde_json::json!({ "why": "unreadable", "pages": [3], "count": 1 }));
+        assert_eq!(json["left_out"][0], serde_json::json!({ "what": "hidden_layers", "count": 2 }));
+        assert_eq!(json["notices"][0], "1 page couldn't be read: 3.");
+        let ocr = ReadingRecord::of_ocr("llamaparse", 2, "<!-- page 1 -->\na\n<!-- page 2 -->\n");
+        assert_eq!((ocr.read, ocr.ocr, ocr.empty, ocr.failed), (0, 1, 1, 0));
+    }
+}

@@ -1,0 +1,152 @@
+//! Reads mails: headers, the body once, then the attachments as parts of the same document.
+//!
+//! `eml` takes apart mails as they were sent, `outlook` those that Outlook saved, `plain` makes blocks of a plain body.
+
+mod eml;
+mod outlook;
+mod plain;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use eml::begins_like_mail;
+
+use super::{
+    child,
+    detect::Declared,
+    fault::Fault,
+    html::{self, Options},
+    protocol::Request,
+    reading::Reading,
+};
+use domain::{
+    document::{AsideKind, Block, BlockKind, Document, Inline, LeftOut, Notice},
+    markdown,
+};
+
+/// How deep attachments are read: a file in a mail that is attached to a mail.
+const MAX_DEPTH: usize = 2;
+/// How many attachments of a mail are read; the others are named.
+const MAX_ATTACHMENTS: usize = 200;
+
+/// A mail, whatever it was saved as.
+#[derive(Debug, Default)]
+struct Mail {
+    subject: String,
+    /// Names and values of the headers that are shown.
+    headers: Vec<(&'static str, String)>,
+    body: Document,
+    attachments: Vec<Attachment>,
+}
+
+#[derive(Debug)]
+struct Attachment {
+    name: String,
+    media_type: String,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    File(Vec<u8>),
+    Mail(Box<Mail>),
+}
+
+/// Reads a mail as it was sent. It stands `depth` levels deep in other mails.
+pub(super) fn read(bytes: &[u8], request: &Request, depth: usize) -> Result<Document, Fault> {
+    Ok(document(eml::read(bytes).ok_or(Fault::Corrupt)?, request, depth))
+}
+
+/// Reads a mail that Outlook saved.
+pub(super) fn read_outlook(bytes: &[u8], request: &Request, depth: usize) -> Result<Document, Fault> {
+    Ok(document(outlook::read(bytes)?, request, depth))
+}
+
+fn document(mail: Mail, request: &Request, depth: usize) -> Document {
+    let mut document = Document::default();
+    let subject = mail.subject.trim();
+    if !subject.is_empty() {
+        document.blocks.push(Block::heading(1, subject));
+    }
+    let mut lines = Vec::new();
+    for (name, value) in mail.headers.iter().filter(|(_, value)| !value.trim().is_empty()) {
+        if !lines.is_empty() {
+            lines.push(Inline::LineBreak);
+        }
+        lines.push(Inline::text(format!("{name}: {}", value.trim())));
+    }
+    document.blocks.push(BlockKind::Paragraph(lines).into());
+    document.append(mail.body);
+    for (at, attachment) in mail.attachments.into_iter().enumerate() {
+        let part = if at < MAX_ATTACHMENTS { attached(attachment, request, depth + 1) } else { named(attachment.name) };
+        document.append(part);
+    }
+    document
+}
+
+/// An attachment as a part of the document; its name if it can't be read.
+fn attached(attachment: Attachment, request: &Request, depth: usize) -> Document {
+    let Attachment { name, media_type, content } = attachment;
+    if depth > MAX_DEPTH {
+        return named(name);
+    }
+    let part = match content {
+        Content::Mail(mail) => Some(document(*mail, request, depth)),
+        Content::File(bytes) => file(bytes, &name, &media_type, request, depth),
+    };
+    let Some(mut part) = part else { return named(name) };
+    part.blocks.retain(|block| !matches!(block.kind, BlockKind::Page(_)));
+    for block in &mut part.blocks {
+        if let BlockKind::Heading { level, .. } = &mut block.kind {
+            *level = level.saturating_add(2);
+        }
+    }
+    part.pages = 0;
+    let title = format!("Attachment: {}", if name.trim().is_empty() { "no name" } else { name.trim() });
+    part.blocks.insert(0, Block::heading(2, title));
+    part
+}
+
+/// A file's text; `None` if it can't be read. Mail programs often declare a wrong type, so the name counts, then the
+/// content alone.
+fn file(bytes: Vec<u8>, name: &str, media_type: &str, request: &Request, depth: usize) -> Option<Document> {
+    let by_name = Declared::new("", name);
+    let declared = if by_name.is_known() { by_name } else { Declared::new(media_type, "") };
+    let again = bytes.clone();
+    let reading = match child::reading(bytes, &declared, request, depth) {
+        Err(Fault::TypeMismatch { .. }) => child::reading(again, &Declared::new("", ""), request, depth),
+        reading => reading,
+    };
+    Some(match reading.ok()?.1 {
+        Reading::Blocks(document) => document,
+        Reading::Markdown { text, .. } => {
+            Document { blocks: vec![BlockKind::Markdown(text).into()], ..Document::default() }
+        }
+    })
+}
+
+/// The name of an attachment that is not read.
+fn named(name: String) -> Document {
+    let name = if name.trim().is_empty() { "no name".to_owned() } else { name };
+    let aside = BlockKind::Aside { kind: AsideKind::Attachment, by: name, blocks: Vec::new() };
+    let notices = Notice::left_out(LeftOut::Attachments, 1).into_iter().collect();
+    Document { blocks: vec![aside.into()], pages: 0, notices }
+}
+
+/// The body in that of its forms which says more: plain text, unless the page holds a table or far more words.
+fn fuller(plain: Option<Document>, page: Option<&str>) -> Document {
+    let Some(page) = page else { return plain.unwrap_or_default() };
+    let page = html::read(page, Options::default());
+    match plain {
+        Some(plain) if !holds_more(&page, &plain) => plain,
+        _ => page,
+    }
+}
+
+fn holds_more(page: &Document, plain: &Document) -> bool {
+    let letters = |document: &Document| markdown::letters(&super::render::tidy_markdown(document));
+    let (more, less) = (letters(page), letters(plain));
+    let tables = page.blocks.iter().any(|block| matches!(block.kind, BlockKind::Table(_)));
+    // The words of a table are counted twice where cells are merged.
+    less == 0 || (tables && more * 2 > less) || more > less.saturating_mul(5) / 4 + 40
+}

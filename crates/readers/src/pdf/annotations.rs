@@ -1,0 +1,119 @@
+//! What lies on a page: values of form fields and text typed onto it are text of the page; comments stand beside it.
+
+use domain::document::{AsideKind, Block, BlockKind, PageBox};
+use pdfium_render::prelude::{
+    PdfFormField, PdfPage, PdfPageAnnotation, PdfPageAnnotationCommon, PdfPageAnnotationType,
+};
+
+use super::{
+    geometry::{Rect, Sheet},
+    words::{Bit, Piece},
+};
+
+/// Annotations of a page that are read.
+const MAX_ANNOTATIONS: usize = 5000;
+/// The height of a line of typed text, at most, in points.
+const LINE_HEIGHT: f32 = 14.0;
+
+/// What lies on a page.
+#[derive(Debug, Default)]
+pub(super) struct Annotations {
+    /// Lines of text at their places.
+    pub(super) pieces: Vec<Piece>,
+    /// Comments.
+    pub(super) comments: Vec<Block>,
+    /// Those that are not shown.
+    pub(super) hidden: usize,
+}
+
+/// Reads the annotations of `page`, which has the given number. The pieces' places in the content begin at `order`.
+pub(super) fn read(page: &PdfPage<'_>, sheet: &Sheet, number: u32, order: usize) -> Annotations {
+    let mut found = Annotations::default();
+    for annotation in page.annotations().iter().take(MAX_ANNOTATIONS) {
+        let Ok(bounds) = annotation.bounds() else { continue };
+        let rect = [bounds.left().value, bounds.bottom().value, bounds.right().value, bounds.top().value];
+        if !rect.iter().all(|value| value.is_finite()) {
+            continue;
+        }
+        let rect = sheet.shown_rect(rect);
+        let text = text_of(&annotation);
+        if annotation.is_hidden() {
+            found.hidden += usize::from(text.is_some());
+            continue;
+        }
+        let Some(text) = text else { continue };
+        match annotation.annotation_type() {
+            PdfPageAnnotationType::Widget | PdfPageAnnotationType::FreeText => {
+                push_lines(&mut found.pieces, &text, rect, order)
+            }
+            _ => found.comments.push(comment(&annotation, text, place(&rect, sheet, number))),
+        }
+    }
+    found
+}
+
+/// The value of a form field, or the text of another annotation; `None` if there is none.
+fn text_of(annotation: &PdfPageAnnotation<'_>) -> Option<String> {
+    let text = match annotation.annotation_type() {
+        PdfPageAnnotationType::Widget => value_of(annotation.as_form_field()?)?,
+        PdfPageAnnotationType::Link | PdfPageAnnotationType::Popup | PdfPageAnnotationType::XfaWidget => return None,
+        _ => annotation.contents()?,
+    };
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+fn value_of(field: &PdfFormField<'_>) -> Option<String> {
+    let mark = |checked: bool| Some(if checked { "☒" } else { "☐" }.to_owned());
+    match field {
+        PdfFormField::Text(field) => field.value(),
+        PdfFormField::ComboBox(field) => field.value(),
+        PdfFormField::ListBox(field) => field.value(),
+        PdfFormField::Checkbox(field) => mark(field.is_checked().ok()?),
+        PdfFormField::RadioButton(field) => mark(field.is_checked().ok()?),
+        PdfFormField::PushButton(_) | PdfFormField::Signature(_) | PdfFormField::Unknown(_) => None,
+    }
+}
+
+/// Adds the lines of `text`, the first at the top of `rect`.
+fn push_lines(pieces: &mut Vec<Piece>, text: &str, rect: Rect, order: usize) {
+    let lines: Vec<&str> = text.split(['\r', '\n']).map(str::trim).filter(|line| !line.is_empty()).collect();
+    let height = (rect.height() / lines.len().max(1) as f32).min(LINE_HEIGHT).max(1.0);
+    // A single line stands in the middle of its field.
+    let top = if lines.len() == 1 { rect.middle().1 - height / 2.0 } else { rect.top };
+    for (at, line) in lines.into_iter().enumerate() {
+        let top = top + at as f32 * height;
+        let rect = Rect { top, bottom: top + height, ..rect };
+        pieces.push(Piece {
+            bits: vec![Bit::Plain(line.to_owned())],
+            rect,
+            base: rect.bottom - 0.2 * height,
+            size: 0.8 * height,
+            turn: 0,
+            order: order + pieces.len(),
+            chars: line.chars().count(),
+            bold: false,
+            fixed: false,
+            right_to_left: false,
+            slanted: false,
+        });
+    }
+}
+
+fn comment(annotation: &PdfPageAnnotation<'_>, text: String, place: PageBox) -> Block {
+    let by = annotation.creator().unwrap_or_default();
+    let blocks = text.split(['\r', '\n']).filter(|line| !line.trim().is_empty()).map(Block::paragraph).collect();
+    Block { kind: BlockKind::Aside { kind: AsideKind::Annotation, by, blocks }, boxes: vec![place] }
+}
+
+/// The box on the page of a rectangle as shown.
+pub(super) fn place(rect: &Rect, sheet: &Sheet, page: u32) -> PageBox {
+    let (width, height) = sheet.size();
+    let share = |value: f32, whole: f32| (value / whole.max(1.0)).clamp(0.0, 1.0);
+    PageBox {
+        page,
+        left: share(rect.left, width),
+        top: share(rect.top, height),
+        right: share(rect.right, width),
+        bottom: share(rect.bottom, height),
+    }
+}

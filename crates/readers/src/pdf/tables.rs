@@ -1,0 +1,320 @@
+//! Tables with rules, and tables whose columns are only aligned.
+
+use domain::document::{Block, BlockKind, Cell, Inline, Table};
+
+use super::{
+    columns::Item,
+    geometry::Rect,
+    lines::{self, Line, paragraphs},
+    words::Piece,
+};
+
+/// Rules that are looked at.
+const MAX_RULES: usize = 1500;
+/// Cells of a grid.
+const MAX_CELLS: usize = 20_000;
+/// How far a rule may end from the one that it meets, in points.
+const MEETS: f32 = 1.5;
+/// Lines of a grid that are nearer to each other are one, in points.
+const APART: f32 = 3.0;
+/// Text in a cell beyond which the grid is a frame of the page and no table, in characters.
+const MAX_CELL_CHARS: usize = 2500;
+/// Text in the usual cell of a table of two columns without rules, at most, in characters.
+const SHORT_CELL: usize = 40;
+
+/// A grid of rules: the places of its lines.
+#[derive(Debug)]
+pub(super) struct Grid {
+    xs: Vec<f32>,
+    ys: Vec<f32>,
+    horizontal: Vec<Rect>,
+    vertical: Vec<Rect>,
+}
+
+/// The grids that the rules make.
+pub(super) fn grids(rules: &[Rect]) -> Vec<Grid> {
+    if rules.len() > MAX_RULES || rules.len() < 4 {
+        return Vec::new();
+    }
+    let mut group: Vec<usize> = (0..rules.len()).collect();
+    for a in 0..rules.len() {
+        for b in a + 1..rules.len() {
+            if rules[a].shared_width(&rules[b]) > -MEETS && rules[a].shared_height(&rules[b]) > -MEETS {
+                let (root_a, root_b) = (root(&mut group, a), root(&mut group, b));
+                group[root_a] = root_b;
+            }
+        }
+    }
+    let mut by_root: std::collections::BTreeMap<usize, Vec<Rect>> = std::collections::BTreeMap::new();
+    for (at, rule) in rules.iter().enumerate() {
+        by_root.entry(root(&mut group, at)).or_default().push(*rule);
+    }
+    by_root.into_values().filter_map(Grid::of).collect()
+}
+
+fn root(group: &mut [usize], mut at: usize) -> usize {
+    while group[at] != at {
+        group[at] = group[group[at]];
+        at = group[at];
+    }
+    at
+}
+
+impl Grid {
+    fn of(rules: Vec<Rect>) -> Option<Self> {
+        let (vertical, horizontal): (Vec<Rect>, Vec<Rect>) =
+            rules.into_iter().partition(|rule| rule.height() > rule.width());
+        let xs = places(vertical.iter().map(|rule| rule.middle().0));
+        let ys = places(horizontal.iter().map(|rule| rule.middle().1));
+        let cells = xs.len().saturating_sub(1) * ys.len().saturating_sub(1);
+        (xs.len() >= 3 && ys.len() >= 2 && cells <= MAX_CELLS).then_some(Self { xs, ys, horizontal, vertical })
+    }
+
+    pub(super) fn rect(&self) -> Rect {
+        let ends = |places: &[f32]| (places.first().copied().unwrap_or(0.0), places.last().copied().unwrap_or(0.0));
+        let ((left, right), (top, bottom)) = (ends(&self.xs), ends(&self.ys));
+        Rect { left, top, right, bottom }
+    }
+
+    pub(super) fn vertical(&self) -> &[Rect] {
+        &self.vertical
+    }
+
+    /// The column and row in which a point lies.
+    fn place(&self, (x, y): (f32, f32)) -> Option<(usize, usize)> {
+        let at = |places: &[f32], value: f32| places.windows(2).position(|pair| pair[0] <= value && value < pair[1]);
+        Some((at(&self.xs, x)?, at(&self.ys, y)?))
+    }
+
+    fn has_rule_right_of(&self, column: usize, row: usize) -> bool {
+        let (Some(x), Some(pair)) = (self.xs.get(column + 1), self.ys.get(row..row + 2)) else { return true };
+        let y = (pair[0] + pair[1]) / 2.0;
+        self.vertical.iter().any(|rule| (rule.middle().0 - x).abs() < APART && rule.top <= y && y <= rule.bottom)
+    }
+
+    fn has_rule_below(&self, column: usize, row: usize) -> bool {
+        let (Some(y), Some(pair)) = (self.ys.get(row + 1), self.xs.get(column..column + 2)) else { return true };
+        let x = (pair[0] + pair[1]) / 2.0;
+        self.horizontal.iter().any(|rule| (rule.middle().1 - y).abs() < APART && rule.left <= x && x <= rule.right)
+    }
+
+    /// Makes the table of the pieces that stand in it, which it takes out of `pieces`; `None` if there is no table.
+    pub(super) fn table(&self, pieces: &mut Vec<Piece>) -> Option<(Table, usize)> {
+        let (columns, rows) = (self.xs.len() - 1, self.ys.len() - 1);
+        let mut texts: Vec<Vec<Piece>> = vec![Vec::new(); columns * rows];
+        let spans = self.spans(columns, rows);
+        let mut order = usize::MAX;
+        let mut inside = Vec::new();
+        for (at, piece) in pieces.iter().enumerate() {
+            let Some((column, row)) = self.place(piece.body().middle()) else { continue };
+            texts[spans[row * columns + column].0].push(piece.clone());
+            order = order.min(piece.order);
+            inside.push(at);
+        }
+        let filled = texts.iter().filter(|text| !text.is_empty()).count();
+        let longest = texts.iter().map(|text| text.iter().map(|piece| piece.chars).sum::<usize>()).max();
+        if filled < 2 || longest.is_none_or(|chars| chars > MAX_CELL_CHARS) {
+            return None;
+        }
+        let mut out = vec![Vec::new(); rows];
+        for (at, pieces) in texts.into_iter().enumerate() {
+            let (owner, wide, high) = spans[at];
+            if owner == at {
+                let blocks = cell_blocks(pieces);
+                out[at / columns].push(Cell { blocks, columns: wide as u32, rows: high as u32 });
+            }
+        }
+        let mut inside = inside.into_iter().peekable();
+        let mut at = 0;
+        pieces.retain(|_| {
+            let taken = inside.next_if_eq(&at).is_some();
+            at += 1;
+            !taken
+        });
+        Some((Table { rows: out, ..Table::default() }, order))
+    }
+
+    /// For each place the place of the cell that covers it, and that cell's columns and rows.
+    fn spans(&self, columns: usize, rows: usize) -> Vec<(usize, usize, usize)> {
+        let mut spans = vec![(usize::MAX, 1, 1); columns * rows];
+        for at in 0..spans.len() {
+            if spans[at].0 != usize::MAX {
+                continue;
+            }
+            let (column, row) = (at % columns, at / columns);
+            let is_free = |column: usize, row: usize| spans[row * columns + column].0 == usize::MAX;
+            let (mut wide, mut high) = (1, 1);
+            while column + wide < columns
+                && is_free(column + wide, row)
+                && !self.has_rule_right_of(column + wide - 1, row)
+            {
+                wide += 1;
+            }
+            while row + high < rows
+                && (column..column + wide).all(|c| is_free(c, row + high) && !self.has_rule_below(c, row + high - 1))
+            {
+                high += 1;
+            }
+            for r in row..row + high {
+                for c in column..column + wide {
+                    spans[r * columns + c] = (at, wide, high);
+                }
+            }
+        }
+        spans
+    }
+}
+
+/// The different ones of `values`, sorted.
+fn places(values: impl Iterator<Item = f32>) -> Vec<f32> {
+    let mut sorted: Vec<f32> = values.collect();
+    sorted.sort_unstable_by(f32::total_cmp);
+    sorted.dedup_by(|a, b| *a - *b < APART);
+    sorted
+}
+
+fn cell_blocks(pieces: Vec<Piece>) -> Vec<Block> {
+    let rows = super::columns::rows(pieces.into_iter().map(super::page::item).collect());
+    let lines: Vec<Line> = rows.iter().filter_map(|row| Line::of(row)).collect();
+    let blocks = paragraphs(&lines).into_iter().map(|paragraph| {
+        let mut text = paragraph.inlines();
+        if let Some(marker) = paragraph.marker {
+            text.insert(0, Inline::text(if marker.is_empty() { "• ".to_owned() } else { format!("{marker} ") }));
+        }
+        BlockKind::Paragraph(text).into()
+    });
+    blocks.collect()
+}
+
+/// A part of a region.
+pub(super) enum Part {
+    /// A line of text.
+    Line(Line),
+    /// A table of aligned columns, and its place.
+    Table(Table, Rect),
+}
+
+/// Finds the tables among the rows of a region whose columns are aligned.
+pub(super) fn parts(rows: Vec<Vec<Item<Piece>>>) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut at = 0;
+    while let Some(row) = rows.get(at) {
+        match aligned(&rows[at..]) {
+            Some((length, columns)) => {
+                let table_rows = &rows[at..at + length];
+                let rect = Rect::around(table_rows.iter().flatten().map(|item| &item.content.rect));
+                parts.extend(rect.map(|rect| Part::Table(aligned_table(table_rows, &columns), rect)));
+                at += length;
+            }
+            None => {
+                parts.extend(Line::of(row).map(Part::Line));
+                at += 1;
+            }
+        }
+    }
+    parts
+}
+
+/// How many of the first rows are a table, and its columns.
+fn aligned(rows: &[Vec<Item<Piece>>]) -> Option<(usize, Vec<(f32, f32)>)> {
+    let first = rows.first().filter(|row| row.len() >= 2)?;
+    let mut columns: Vec<(f32, f32)> = Vec::new();
+    let (mut length, mut full_rows, mut chars, mut cells) = (0, 0, 0, 0);
+    let mut accepted = columns.clone();
+    let mut last = first.first()?;
+    for (at, row) in rows.iter().enumerate() {
+        let Some(begin) = row.first() else { break };
+        if at > 0 && begin.base - last.base > 2.6 * begin.size.max(last.size) || is_no_row(row) {
+            break;
+        }
+        let Some(widened) = widened(&columns, row) else { break };
+        columns = widened;
+        last = begin;
+        if row.len() >= 2 {
+            length = at + 1;
+            full_rows += 1;
+            cells += row.len();
+            chars += row.iter().map(|item| item.chars).sum::<usize>();
+            accepted = columns.clone();
+        }
+    }
+    let is_table = match accepted.len() {
+        0 | 1 => false,
+        2 => full_rows >= 3 && chars <= SHORT_CELL * cells && full_rows * 10 >= 7 * length,
+        _ => full_rows >= 2 && full_rows * 2 >= length,
+    };
+    (is_table && !holds_markers(&rows[..length])).then_some((length, accepted))
+}
+
+/// Rows that are lines of a list of contents: with dots that lead to a page number.
+fn is_no_row(row: &[Item<Piece>]) -> bool {
+    row.iter().any(|item| lines::leader(&item.content.text()).is_some())
+}
+
+/// The columns with the pieces of `row` in them; `None` if a piece covers several columns.
+fn widened(columns: &[(f32, f32)], row: &[Item<Piece>]) -> Option<Vec<(f32, f32)>> {
+    let mut wider = columns.to_vec();
+    for item in row {
+        let (left, right) = (item.rect.left, item.rect.right);
+        let mut hit = wider.iter_mut().filter(|column| column.0 < right && left < column.1);
+        match (hit.next(), hit.next()) {
+            (None, _) => {
+                wider.push((left, right));
+                wider.sort_by(|a, b| a.0.total_cmp(&b.0));
+            }
+            (Some(column), None) => *column = (column.0.min(left), column.1.max(right)),
+            (Some(_), Some(_)) => return None,
+        }
+    }
+    wider.windows(2).all(|pair| pair[0].1 < pair[1].0).then_some(wider)
+}
+
+/// Whether the first column holds only numbers or bullets of a list.
+fn holds_markers(rows: &[Vec<Item<Piece>>]) -> bool {
+    rows.iter().filter(|row| row.len() >= 2).all(|row| {
+        let text = row[0].content.text();
+        let text = text.trim();
+        let is_number = text.len() <= 8
+            && text.bytes().any(|b| b.is_ascii_digit())
+            && text.bytes().all(|b| b.is_ascii_digit() || b".()[]".contains(&b));
+        (row.len() == 2 && is_number && text.ends_with(['.', ')', ']']))
+            || lines::marker(&[super::words::Bit::Plain(format!("{text} x"))]).is_some()
+            || text.chars().count() == 1 && !text.chars().all(char::is_alphanumeric)
+    })
+}
+
+fn aligned_table(rows: &[Vec<Item<Piece>>], columns: &[(f32, f32)]) -> Table {
+    let mut out: Vec<Vec<Vec<Inline>>> = Vec::new();
+    let mut last_base = f32::NEG_INFINITY;
+    for row in rows {
+        let mut cells: Vec<Vec<Inline>> = vec![Vec::new(); columns.len()];
+        for item in row {
+            let (x, _) = item.rect.middle();
+            let at = columns.iter().position(|column| column.0 <= x && x <= column.1).unwrap_or(0);
+            if !cells[at].is_empty() {
+                cells[at].push(Inline::text(" "));
+            }
+            cells[at].extend(lines::inlines(&item.content.bits));
+        }
+        let (base, size) = row.first().map_or((0.0, 1.0), |item| (item.base, item.size));
+        // A line below that has nothing in the first column goes on with the cells above.
+        let goes_on = cells.first().is_some_and(Vec::is_empty) && base - last_base < 1.35 * size;
+        last_base = base;
+        match out.last_mut().filter(|_| goes_on) {
+            Some(above) => {
+                for (cell, more) in above.iter_mut().zip(cells).filter(|(_, more)| !more.is_empty()) {
+                    if !cell.is_empty() {
+                        cell.push(Inline::text(" "));
+                    }
+                    cell.extend(more);
+                }
+            }
+            None => out.push(cells),
+        }
+    }
+    let cell = |text: Vec<Inline>| {
+        Cell::new(if text.is_empty() { Vec::new() } else { vec![BlockKind::Paragraph(text).into()] })
+    };
+    let rows = out.into_iter().map(|row| row.into_iter().map(cell).collect()).collect();
+    Table { rows, ..Table::default() }
+}

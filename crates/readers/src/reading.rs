@@ -1,0 +1,34 @@
+//! What a reader makes of a file, before it is rendered.
+
+use super::render;
+use domain::document::{Document, Notice};
+
+/// A reader's result.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// Blocks, which are still to be rendered.
+    Blocks(Document),
+    /// Text that is markdown already.
+    Markdown {
+        /// The tidy text.
+        text: String,
+        /// Pages; 0 if the format has none.
+        pages: u32,
+    },
+}
+
+impl Reading {
+    /// The tidy markdown, the number of pages, and the notices.
+    pub(super) fn rendered(self) -> (String, u32, Vec<Notice>) {
+        match self {
+            Self::Markdown { text, pages } => (text, pages, Vec::new()),
+            Self::Blocks(document) => (render::tidy_markdown(&document), document.pages, document.notices),
+        }
+    }
+}
+
+impl From<Document> for Reading {
+    fn from(document: Document) -> Self {
+        Self::Blocks(document)
+    }
+}
