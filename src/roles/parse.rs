@@ -2,6 +2,7 @@
 
 use std::{fs, io, path::Path, process::ExitCode};
 
+use super::wiring::parse_memory;
 use crate::cli::ParseArgs;
 use client::render;
 use config::{Config, Role, Sources};
@@ -14,7 +15,8 @@ use readers::LocalParser;
 ///
 /// The file cannot be read, or the parser's failure.
 pub fn run(args: ParseArgs, sources: &Sources) -> anyhow::Result<ExitCode> {
-    let limits = Config::load(Role::Client, sources)?.parser.limits();
+    let config = Config::load(Role::Client, sources)?;
+    let limits = config.parser.limits(parse_memory(&config).bytes());
     let filename = args.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     client::run(async move {
         expect_a_file(&args.file)?;

@@ -16,6 +16,7 @@ use url::Url;
 use super::{catalogue::CheckName, cause::Problem, finding::Finding};
 use config::{Config, Fault};
 use domain::{
+    ParseMemory,
     build_info::BuildInfo,
     ports::{ModelSource, ObjectStore},
 };
@@ -77,6 +78,8 @@ pub struct Setup<'a> {
     pub store: Result<Arc<dyn ObjectStore>, String>,
     /// The local model, which is loaded at its first use.
     pub model: Arc<dyn ModelSource>,
+    /// The memory of this container, and who shares it.
+    pub memory: ParseMemory,
     /// The main runtime: database connections live on it.
     pub runtime: Handle,
     /// Cancelled by INT and TERM: no further check begins, and a check that has stored something removes it.

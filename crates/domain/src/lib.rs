@@ -17,6 +17,7 @@ mod lease;
 pub mod markdown;
 mod named;
 mod outcome;
+mod parse_memory;
 pub mod ports;
 mod printable;
 pub mod progress;
@@ -31,6 +32,7 @@ pub use ids::{ChunkId, DocumentId, ID_NAMESPACE, JobId, UploadId, UserId, Worker
 pub use job::{State, Status, UnknownName};
 pub use lease::{Fence, Lease};
 pub use outcome::{Outcome, StepError};
+pub use parse_memory::ParseMemory;
 pub use printable::{printable, reorders};
 pub use retry::{RetryPolicy, Verdict};
 pub use step::Step;

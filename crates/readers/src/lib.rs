@@ -56,8 +56,12 @@ impl Default for LocalParser {
 impl LocalParser {
     /// A parser whose children run `executable`, the [`CHILD_COMMAND`] of which is [`run_child`]. It starts no process yet.
     pub fn new(executable: PathBuf) -> Self {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        Self { executable, children: Semaphore::new(cores) }
+        Self { executable, children: Semaphore::new(Self::children()) }
+    }
+
+    /// How many children parse at a time: one a core, of those that the container's CPU limit (cgroup) leaves.
+    pub fn children() -> usize {
+        thread::available_parallelism().map_or(1, usize::from)
     }
 
     async fn parse_in_child(&self, request: &Request) -> Result<ParsedDocument, Fault> {
