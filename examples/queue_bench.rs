@@ -311,6 +311,8 @@ FROM unnest($1::uuid[]) AS d (id)",
             poll_interval: Duration::from_secs(5),
             listen_poll_interval: Duration::from_secs(30),
             grace: Duration::from_secs(25),
+            turn: Duration::from_secs(5),
+            long_jobs: self.concurrency,
             retry: RetryPolicy {
                 max_retries: 3,
                 base_delay: Duration::from_secs(3),

@@ -56,9 +56,10 @@ def arguments():
 
 
 def built(name):
-    path = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "fast" / name
+    profile = os.environ.get("APP_PROFILE", "fast")
+    path = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / profile / name
     if not path.exists():
-        sys.exit(f"there is no {path}: run `cargo build --locked --profile fast --bin app --example api_bench`")
+        sys.exit(f"there is no {path}: run `cargo build --locked --profile {profile} --bin app --example api_bench`")
     return str(path)
 
 

@@ -83,7 +83,7 @@ pub(super) fn parse_memory(config: &Config) -> ParseMemory {
     ParseMemory {
         container_bytes: container::memory_bytes(Path::new("/")),
         model_bytes: model_options(config).weight_bytes(),
-        children: LocalParser::children() as u64,
+        children: LocalParser::places() as u64,
         asked_bytes: config.parser.memory_bytes,
     }
 }
@@ -181,10 +181,11 @@ pub(super) fn build_worker(
     let pipeline = Pipeline {
         db: db.clone(),
         store,
-        parser: Arc::new(LocalParser::default()),
+        parser: Arc::new(LocalParser::default().with_turns(settings.turn, settings.concurrency)),
         remote: remote_parser(&ctx.config)?,
         model,
         limits: ctx.config.parser.limits(memory.bytes()),
+        max_passages: ctx.config.parser.max_passages,
         scratch,
         completer: Completer::new(db.clone()),
     };
@@ -206,6 +207,9 @@ pub(super) fn build_worker(
         poll_interval: settings.poll_interval,
         listen_poll_interval: settings.listen_poll_interval,
         grace: settings.grace,
+        turn: settings.turn,
+        // As many again as slots.
+        long_jobs: u32::try_from(settings.concurrency).unwrap_or(u32::MAX),
         retry: RetryPolicy {
             max_retries: settings.max_retries,
             base_delay: settings.retry_base_delay,

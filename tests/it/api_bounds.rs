@@ -1,5 +1,6 @@
 //! Limits for one user, one address and one connection, and the headers of every answer.
 
+mod bodies;
 mod fields;
 mod headers;
 mod rates;

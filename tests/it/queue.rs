@@ -4,6 +4,7 @@ mod claim_cost;
 mod completion;
 mod edge_cases;
 mod fairness;
+mod turns;
 
 use std::{collections::HashSet, time::Duration};
 

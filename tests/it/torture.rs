@@ -60,6 +60,8 @@ fn fleet(stack: &Stack) -> Fleet {
         ("WORKER_HEARTBEAT", HEARTBEAT.as_secs_f64()),
         ("WORKER_CONCURRENCY", 3.0),
         ("WORKER_GRACE", 3.5),
+        // Turns are over all the time, and jobs go back for the user who waits.
+        ("WORKER_TURN", 0.2),
         ("MAX_RUNNING_JOBS_PER_USER", 3.0),
     ] {
         fleet.set(name, &value.to_string());

@@ -324,3 +324,38 @@ async fn the_api_starts_before_the_schema_exists_and_reports_what_is_missing() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_of_too_many_passages_is_refused_with_the_limit() {
+    let (_test, mut fleet) = start().await;
+    fleet.set("MAX_PASSAGES_PER_DOCUMENT", "3");
+    let (_api, client) = fleet.api();
+    let _worker = fleet.worker();
+    let (long, short) = (client.upload_text("long", &markdown(4)).await, client.upload_text("short", "# A\n\nb").await);
+    assert_eq!(client.wait_for_end(&short).await["status"], "complete");
+    let ended = client.wait_for_end(&long).await;
+    assert_eq!((&ended["status"], &ended["last_error"]["code"]), (&"failed_chunking".into(), &"passage_limit".into()));
+    let message = ended["last_error"]["message"].as_str().unwrap();
+    assert!(message.contains("the limit is 3 (MAX_PASSAGES_PER_DOCUMENT)"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_book_lets_the_short_document_of_another_user_go_first_and_is_complete_later() {
+    let (test, mut fleet) = start().await;
+    fleet.set("WORKER_CONCURRENCY", "1");
+    fleet.set("WORKER_TURN", "1");
+    let (_api, client) = fleet.api();
+    let _worker = fleet.worker();
+    let book = client.upload_text("book", &markdown(60)).await;
+    wait_for(&test, "SELECT status FROM upload_pipeline.upload_jobs", "embedding_in_progress").await;
+    let other = client.as_user("22222222-2222-4222-8222-222222222222");
+    let short = other.upload_text("short", "# A\n\nb").await;
+    assert_eq!(other.wait_for_end(&short).await["status"], "complete");
+    let ended = client.wait_for_end(&book).await;
+    assert_one_set_of_chunks(&test, &ended).await;
+    let order = "SELECT string_agg(title, ' ' ORDER BY finished_at) FROM (
+        SELECT d.filename AS title, j.finished_at FROM upload_pipeline.upload_jobs j
+        JOIN upload_pipeline.documents d USING (document_id)) t";
+    assert!(test.value(order).await.starts_with("short"), "{}", test.value(order).await);
+    assert_eq!(ended["retry_count"], 0);
+}

@@ -1,16 +1,15 @@
-//! Who may call, and how much: tokens and keys, signed URLs, rates, and the quota of live timelines.
+//! Who may call, and how much: tokens and keys, signed URLs, rates.
 
 pub mod auth;
 mod client_address;
 pub mod rates;
 pub mod signing;
-pub mod stream_quota;
 
 use std::sync::Arc;
 
 use crate::{
-    guard::{auth::KeyCache, rates::Rates, stream_quota::Streams},
-    http::ApiState,
+    guard::{auth::KeyCache, rates::Rates},
+    http::{ApiState, Quota},
 };
 
 /// The counts and keys with which one process guards its routes.
@@ -18,7 +17,7 @@ pub struct Guard {
     /// How often users send requests and addresses fail to log in.
     pub rates: Rates,
     /// The live timelines that are open.
-    pub streams: Streams,
+    pub streams: Quota,
     /// The public keys that users' tokens are signed with; `None`: tokens signed with such keys are refused.
     keys: Option<Arc<KeyCache>>,
 }
@@ -28,6 +27,6 @@ impl Guard {
     pub fn new(state: &ApiState) -> Self {
         let policy = state.settings.key_policy;
         let keys = state.key_source.clone().map(|source| KeyCache::new(source, policy, state.runtime.clone()));
-        Self { rates: Rates::new(&state.settings.http), streams: Streams::default(), keys: keys.map(Arc::new) }
+        Self { rates: Rates::new(&state.settings.http), streams: Quota::default(), keys: keys.map(Arc::new) }
     }
 }

@@ -3,17 +3,25 @@
 
 mod body_head;
 mod endpoint;
+mod expect;
 mod request_id;
 mod routes;
 mod security_headers;
 mod slow_bodies;
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use actix_cors::Cors;
+use actix_http::HttpService;
+use actix_server::Server;
+use actix_service::{ServiceFactoryExt, apply_fn_factory, map_config};
 use actix_web::{
-    App, HttpServer,
-    dev::Server,
+    App,
+    dev::{AppConfig, Response},
     middleware::from_fn,
     web::{self, ServiceConfig},
 };
@@ -28,8 +36,6 @@ use crate::{
     },
 };
 
-/// Connections that may wait to be accepted: the most that actix-web's documentation recommends.
-const BACKLOG: u32 = 2048;
 /// How long a client that still sends a body may take to read why it was refused.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -61,8 +67,7 @@ fn shared(state: web::Data<ApiState>) -> impl Fn(&mut ServiceConfig) + Clone + S
             .app_data(guard.clone())
             .app_data(metrics.clone())
             .app_data(storage.clone())
-            .app_data(document.clone())
-            .app_data(web::PayloadConfig::new(state.settings.json_body_bytes()));
+            .app_data(document.clone());
         configure(cfg);
     }
 }
@@ -106,18 +111,11 @@ pub async fn serve(
     addr: SocketAddr,
     on_bound: impl FnOnce(SocketAddr) + Send,
 ) -> Result<(), ServeError> {
-    let stop = state.stop.clone();
-    let notifier = tokio::spawn(state.notifier.clone().run(state.db.clone(), stop.clone()));
+    let notifier = tokio::spawn(state.notifier.clone().run(state.db.clone(), state.stop.clone()));
     let (server, bound) = bind(state, addr)?;
-    let handle = server.handle();
     tracing::info!(address = %bound, "listening on http://{bound}");
     on_bound(bound);
-    let stopper = tokio::spawn(async move {
-        stop.cancelled().await;
-        handle.stop(true).await;
-    });
     let ended = server.await.map_err(ServeError::Run);
-    stopper.abort();
     notifier.abort();
     ended
 }
@@ -125,40 +123,49 @@ pub async fn serve(
 /// Binds the address. Not a part of [`serve`], because the builder cannot be sent to another thread and the server can.
 fn bind(state: ApiState, addr: SocketAddr) -> Result<(Server, SocketAddr), ServeError> {
     let refuse = |source| ServeError::Bind { addr, source };
-    let threads = match state.settings.http.threads {
+    let http = state.settings.http.clone();
+    let threads = match http.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    let bounds = &state.settings.http;
-    let connections = match bounds.max_connections {
+    let connections = match http.max_connections {
         0 => usize::MAX,
         total => total.div_ceil(threads),
     };
-    let (grace, head_timeout, keep_alive) = (bounds.grace, bounds.head_timeout, state.settings.keep_alive);
-    let state = web::Data::new(state);
-    let shared = shared(state.clone());
-    let app = move || {
-        // The last is the outermost: it sees every answer.
-        App::new()
-            .configure(shared.clone())
-            .wrap(from_fn(end_slow_body))
-            .wrap(from_fn(identify))
-            .wrap(cors(&state.settings.http.cors_origins))
-            .wrap(from_fn(add_security_headers))
+    let (keep_alive, stop) = (state.settings.keep_alive, state.stop.clone());
+    let listener = TcpListener::bind(addr).map_err(refuse)?;
+    let bound = listener.local_addr().map_err(refuse)?;
+    let shared = shared(web::Data::new(state));
+    let stopped = stop.clone();
+    let service = move || {
+        let app = || {
+            // The last is the outermost: it sees every answer.
+            let app = App::new()
+                .configure(shared.clone())
+                .wrap(from_fn(end_slow_body))
+                .wrap(from_fn(identify))
+                .wrap(cors(&http.cors_origins))
+                .wrap(from_fn(add_security_headers));
+            map_config(app, |()| AppConfig::default()).map_err(Response::from)
+        };
+        let stopped = stopped.clone();
+        HttpService::build()
+            .keep_alive(keep_alive)
+            .client_request_timeout(http.head_timeout)
+            .client_disconnect_timeout(LINGER)
+            // Events of a live timeline go out as they come.
+            .tcp_nodelay(true)
+            .graceful_shutdown_signal(move || stopped.clone().cancelled_owned())
+            .expect(apply_fn_factory(app(), expect::decide))
+            .finish(apply_fn_factory(app(), expect::answer))
+            .tcp()
     };
-    let server = HttpServer::new(app)
+    let server = Server::build()
         .workers(threads)
-        .max_connections(connections)
-        // Events of a live timeline go out as they come.
-        .tcp_nodelay(true)
-        .keep_alive(keep_alive)
-        .client_request_timeout(head_timeout)
-        .client_disconnect_timeout(LINGER)
-        .shutdown_timeout(grace.as_secs())
-        .disable_signals()
-        .backlog(BACKLOG)
-        .bind(addr)
+        .max_concurrent_connections(connections)
+        .shutdown_timeout(http.grace.as_secs())
+        .shutdown_signal(stop.cancelled_owned())
+        .listen("api", listener, service)
         .map_err(refuse)?;
-    let bound = server.addrs().first().copied().unwrap_or(addr);
     Ok((server.run(), bound))
 }

@@ -45,21 +45,6 @@ impl ApiSettings {
             keep_alive: Duration::from_secs(75),
         })
     }
-
-    /// Largest JSON body, in bytes.
-    pub(crate) fn json_body_bytes(&self) -> usize {
-        bound(self.http.body_limit_bytes)
-    }
-
-    /// Largest JSON body of a text document, in bytes; it is held in memory.
-    pub(crate) fn text_body_bytes(&self) -> usize {
-        bound(self.uploads.max_bytes)
-    }
-}
-
-/// 0 is no limit.
-fn bound(bytes: u64) -> usize {
-    usize::try_from(if bytes == 0 { u64::MAX } else { bytes }).unwrap_or(usize::MAX)
 }
 
 /// When keys are fetched.

@@ -18,7 +18,7 @@ pub struct ParseMemory {
     pub container_bytes: Option<u64>,
     /// The weights of the embedding model, in bytes.
     pub model_bytes: u64,
-    /// Children that parse at a time.
+    /// Children that have their turn at a time. Those that have had it are few, and the kernel ends one of them first.
     pub children: u64,
     /// `PARSE_MEMORY_BYTES`, if it is set.
     pub asked_bytes: Option<u64>,

@@ -2,6 +2,7 @@
 //!
 //! Each core runs one single-threaded encoder. The texts of a request are split into batches of about
 //! 1024 tokens, and the encoder threads take batches of queries before those of documents.
+//! Requests of documents take turns, batch by batch.
 //! A batch is not padded, so it can hold texts of any lengths. The encoder is our own, in safe Rust; `panels.rs` explains
 //! why it is fast. [`LocalModel`] loads the model and its chunker at first use.
 //!
@@ -90,8 +91,7 @@ impl Embedder for LocalEmbedder {
     async fn embed(&self, texts: Vec<String>, priority: EmbedPriority) -> Result<Vec<Vec<f32>>, Failure> {
         let mut vectors = Vec::with_capacity(texts.len());
         let batches = split(texts, self.model.max_tokens);
-        let answers: Vec<_> = batches.into_iter().map(|batch| self.workers.submit(batch, priority)).collect();
-        for answer in answers {
+        for answer in self.workers.submit(batches, priority) {
             vectors.extend(answer.await.unwrap_or_else(|_gone| Err(crashed()))?);
         }
         Ok(vectors)

@@ -26,8 +26,23 @@ struct Batch {
 #[derive(Default)]
 struct Queue {
     queries: VecDeque<Batch>,
-    documents: VecDeque<Batch>,
+    /// The batches of each request. Requests take turns, so that one of a few texts does not wait for one of many.
+    documents: VecDeque<VecDeque<Batch>>,
     closed: bool,
+}
+
+impl Queue {
+    fn next(&mut self) -> Option<Batch> {
+        if let Some(query) = self.queries.pop_front() {
+            return Some(query);
+        }
+        let mut request = self.documents.pop_front()?;
+        let batch = request.pop_front();
+        if !request.is_empty() {
+            self.documents.push_back(request);
+        }
+        batch
+    }
 }
 
 #[derive(Default)]
@@ -59,18 +74,22 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Queues a batch. If the receiver is dropped before a thread takes the batch, the batch is skipped.
-    pub fn submit(&self, texts: Vec<String>, priority: EmbedPriority) -> oneshot::Receiver<Vectors> {
-        let (reply, receiver) = oneshot::channel();
-        let batch = Batch { texts, reply };
-        let mut queue = self.shared.lock();
-        match priority {
-            EmbedPriority::Query => queue.queries.push_back(batch),
-            EmbedPriority::Document => queue.documents.push_back(batch),
+    /// Queues the batches of one request. If a receiver is dropped before a thread takes its batch, the batch is skipped.
+    pub fn submit(&self, batches: Vec<Vec<String>>, priority: EmbedPriority) -> Vec<oneshot::Receiver<Vectors>> {
+        let queued = batches.into_iter().map(|texts| {
+            let (reply, receiver) = oneshot::channel();
+            (Batch { texts, reply }, receiver)
+        });
+        let (batches, receivers): (VecDeque<_>, _) = queued.unzip();
+        if !batches.is_empty() {
+            let mut queue = self.shared.lock();
+            match priority {
+                EmbedPriority::Query => queue.queries.extend(batches),
+                EmbedPriority::Document => queue.documents.push_back(batches),
+            }
         }
-        drop(queue);
-        self.shared.changed.notify_one();
-        receiver
+        self.shared.changed.notify_all();
+        receivers
     }
 }
 
@@ -98,7 +117,7 @@ impl Shared {
             if queue.closed {
                 return None;
             }
-            match queue.queries.pop_front().or_else(|| queue.documents.pop_front()) {
+            match queue.next() {
                 Some(batch) if batch.reply.is_closed() => {}
                 Some(batch) => return Some(batch),
                 None => queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
@@ -152,7 +171,7 @@ mod tests {
     }
 
     fn submit(workers: &Workers, text: &str, priority: EmbedPriority) -> oneshot::Receiver<Vectors> {
-        workers.submit(vec![text.to_owned()], priority)
+        workers.submit(vec![vec![text.to_owned()]], priority).pop().unwrap()
     }
 
     #[tokio::test]
@@ -171,6 +190,24 @@ mod tests {
             assert_eq!(answer.await.unwrap().unwrap(), [[1.0]]);
         }
         assert_eq!(starts.try_iter().collect::<Vec<_>>(), ["query", "last"]);
+    }
+
+    #[tokio::test]
+    async fn a_request_of_one_batch_waits_for_one_batch_of_each_other() {
+        let (workers, starts, gate) = gated();
+        let first = submit(&workers, "first", EmbedPriority::Document);
+        assert_eq!(starts.recv().unwrap(), "first");
+        let texts = |names: &[&str]| names.iter().map(|name| vec![(*name).to_owned()]).collect();
+        let long = workers.submit(texts(&["a1", "a2", "a3"]), EmbedPriority::Document);
+        let other = workers.submit(texts(&["b1", "b2"]), EmbedPriority::Document);
+        let short = workers.submit(texts(&["short"]), EmbedPriority::Document);
+        for _ in 0..7 {
+            gate.send(()).unwrap();
+        }
+        for answer in [vec![first], long, other, short].into_iter().flatten() {
+            assert_eq!(answer.await.unwrap().unwrap(), [[1.0]]);
+        }
+        assert_eq!(starts.try_iter().collect::<Vec<_>>(), ["a1", "b1", "short", "a2", "b2", "a3"]);
     }
 
     #[tokio::test]

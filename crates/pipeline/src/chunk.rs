@@ -18,8 +18,21 @@ impl Pipeline {
         let chunks = tokio::task::spawn_blocking(move || for_thread.chunk(&markdown))
             .await
             .map_err(|error| Failure::new(Code::ChunkerCrashed, format!("The chunker stopped: {error}.")))??;
+        if self.max_passages > 0 && chunks.len() > self.max_passages {
+            return Err(too_many(chunks.len(), self.max_passages).into());
+        }
         let id = ChunkerId { name: chunker.name(), version: chunker.version() };
         replace_chunks(&self.db, lease, id, &chunks, began.elapsed()).await?;
         Ok(Outcome::Advanced(Status::ChunksStored))
     }
+}
+
+fn too_many(passages: usize, limit: usize) -> Failure {
+    Failure::new(
+        Code::PassageLimit,
+        format!(
+            "The document has {passages} passages and the limit is {limit} (MAX_PASSAGES_PER_DOCUMENT). Split it into smaller \
+             files, or ask the operator to raise the limit and retry the job."
+        ),
+    )
 }

@@ -3,11 +3,11 @@
 //! Doing it twice is harmless: only chunks without a vector of the active model are embedded. Each batch is committed
 //! with its counts, so a crash loses at most one batch.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::Pipeline;
+use super::{JobMemory, Pipeline};
 use domain::{
     Code, Failure, Lease, Outcome, Status, Step, StepError,
     ports::{Chunk, EmbedModel, EmbedPriority, Embedder},
@@ -17,28 +17,50 @@ use store::{
     jobs::advance_job,
 };
 
-/// Chunks per batch: about two seconds of one core with the default model.
-const BATCH: i64 = 48;
+/// Chunks of a batch at first, and at least: less than a second of one core with the default model.
+const FEWEST: i64 = 16;
+/// Chunks of a batch at most: about two seconds of one core.
+const MOST: i64 = 48;
+/// How long a batch should take: a job whose turn is over looks after each whether others wait.
+const WANTED: Duration = Duration::from_secs(1);
+
+/// Where the step is, from one batch to the next.
+#[derive(Debug)]
+pub(super) struct Embedding {
+    began: Instant,
+    chunks: i64,
+    embedded: i64,
+    batch: i64,
+}
 
 impl Pipeline {
-    pub(super) async fn embed(&self, lease: &Lease) -> Result<Outcome, StepError> {
-        let began = Instant::now();
+    /// Embeds one batch. The step is done when no chunk is left without a vector.
+    pub(super) async fn embed(&self, lease: &Lease, memory: &mut JobMemory) -> Result<Outcome, StepError> {
         let embedder = self.model.embedder().await?;
-        let model = embedder.model().clone();
-        let (chunks, mut embedded) = count_chunks(&self.db, lease.document_id, &model).await?;
-        loop {
-            let pending = list_pending_chunks(&self.db, lease.document_id, &model, BATCH).await?;
-            if pending.is_empty() {
-                break;
+        let model = embedder.model();
+        let mut at = match memory.embedding.take() {
+            Some(at) => at,
+            None => {
+                let began = Instant::now();
+                let (chunks, embedded) = count_chunks(&self.db, lease.document_id, model).await?;
+                Embedding { began, chunks, embedded, batch: FEWEST }
             }
-            let batch = embed_batch(embedder.as_ref(), &model, pending).await?;
-            embedded += i64::try_from(batch.len()).unwrap_or(0);
-            let progress = json!({ "chunks": chunks, "embedded": embedded.min(chunks) });
-            save_vectors(&self.db, lease.fence, &model, &batch, &progress).await?;
+        };
+        let pending = list_pending_chunks(&self.db, lease.document_id, model, at.batch).await?;
+        if pending.is_empty() {
+            let progress = json!({ "chunks": at.chunks, "embedded": at.chunks, "model": model.name });
+            let took = at.began.elapsed();
+            advance_job(&self.db, lease, Step::Embed, Status::EmbeddingsStored, &progress, took).await?;
+            return Ok(Outcome::Advanced(Status::EmbeddingsStored));
         }
-        let progress = json!({ "chunks": chunks, "embedded": chunks, "model": model.name });
-        advance_job(&self.db, lease, Step::Embed, Status::EmbeddingsStored, &progress, began.elapsed()).await?;
-        Ok(Outcome::Advanced(Status::EmbeddingsStored))
+        let began = Instant::now();
+        let batch = embed_batch(embedder.as_ref(), model, pending).await?;
+        at.embedded += i64::try_from(batch.len()).unwrap_or(0);
+        let progress = json!({ "chunks": at.chunks, "embedded": at.embedded.min(at.chunks) });
+        save_vectors(&self.db, lease.fence, model, &batch, &progress).await?;
+        at.batch = if began.elapsed() > WANTED { at.batch / 2 } else { at.batch * 2 }.clamp(FEWEST, MOST);
+        memory.embedding = Some(at);
+        Ok(Outcome::Advanced(Status::EmbeddingInProgress))
     }
 }
 

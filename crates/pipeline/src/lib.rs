@@ -43,6 +43,8 @@ pub struct Pipeline {
     pub model: Arc<dyn ModelSource>,
     /// The limits of one parse.
     pub limits: ParseLimits,
+    /// Passages that a document may have; 0 = no limit.
+    pub max_passages: usize,
     /// A private folder for the documents in work.
     pub scratch: ScratchDir,
     /// Completes jobs.
@@ -56,6 +58,8 @@ pub struct JobMemory {
     markdown: Option<String>,
     /// The remote parser has just got the document, so it is too early to poll.
     started_remote_parse: bool,
+    /// How far the embed step is.
+    embedding: Option<embed::Embedding>,
     /// The key of stored bytes that are not what was declared.
     mismatched: Option<String>,
 }
@@ -68,7 +72,7 @@ impl Pipeline {
             Step::Collect => self.collect(lease, memory).await,
             Step::Validate => self.validate(lease, memory).await,
             Step::Chunk => self.chunk(lease, memory).await,
-            Step::Embed => self.embed(lease).await,
+            Step::Embed => self.embed(lease, memory).await,
             Step::Finish => self.finish(lease).await,
         }
     }

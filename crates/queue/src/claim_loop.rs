@@ -1,9 +1,13 @@
 //! Claims jobs whenever some may be due, and runs them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use tokio::{sync::Notify, task::JoinSet, time::Instant};
+use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{Steps, Worker, job::Left};
 use domain::{Failure, Lease, UserId};
@@ -42,9 +46,9 @@ enum Mode {
     Misconfigured(Failure),
 }
 
-/// What the claim loop remembers from one turn to the next.
+/// What the claim loop remembers from one round to the next.
 #[derive(Default)]
-struct Turn {
+struct Round {
     mode: Mode,
     /// The user served last; the next claim starts after this user.
     after: Option<UserId>,
@@ -56,10 +60,13 @@ struct Turn {
     next_due: Option<Duration>,
 }
 
-impl Turn {
+impl Round {
     fn record_end(&mut self, left: Left) {
-        if let Left::Misconfigured(failure) = left {
-            self.mode = Mode::Misconfigured(failure);
+        match left {
+            Left::Misconfigured(failure) => self.mode = Mode::Misconfigured(failure),
+            // The next claim begins with this user.
+            Left::GaveWay(Some(user)) => self.after = user.0.as_u128().checked_sub(1).map(Uuid::from_u128).map(UserId),
+            Left::GaveWay(None) | Left::Settled | Left::Lost => {}
         }
     }
 }
@@ -69,28 +76,27 @@ impl<S: Steps> Worker<S> {
         self: &Arc<Self>,
         stop: &CancellationToken,
         drain: &CancellationToken,
-        freed: &Notify,
         running: &mut JoinSet<Left>,
     ) {
-        let mut turn = Turn::default();
+        let mut round = Round::default();
         while !stop.is_cancelled() {
             while let Some(left) = running.try_join_next() {
-                turn.record_end(left.unwrap_or(Left::Lost));
+                round.record_end(left.unwrap_or(Left::Lost));
             }
-            match &turn.mode {
+            match &round.mode {
                 Mode::Misconfigured(failure) => {
                     self.wait_until_set_up(failure, stop).await;
                     // Jobs that ended meanwhile for the same reason need no probe of their own: if the cause persists,
                     // the next job fails by it.
                     while running.try_join_next().is_some() {}
-                    turn.mode = Mode::Normal;
+                    round.mode = Mode::Normal;
                     continue;
                 }
-                Mode::Alone if running.is_empty() => turn.mode = Mode::Normal,
+                Mode::Alone if running.is_empty() => round.mode = Mode::Normal,
                 Mode::Alone | Mode::Normal | Mode::Clearing => {}
             }
             let claimed = tokio::select! {
-                claimed = self.claim(&mut turn, running.len()) => claimed,
+                claimed = self.claim(&mut round, running.len()) => claimed,
                 () = stopped_for(stop, CLAIM_TIME) => {
                     tracing::warn!("a claim was not answered; what it may have taken waits for its lease to expire");
                     return;
@@ -103,40 +109,41 @@ impl<S: Steps> Worker<S> {
                 }
                 continue;
             }
-            let wait = self.wait_time(&turn, running.len());
+            let wait = self.wait_time(&round, running.len());
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(left) = running.join_next() => turn.record_end(left.unwrap_or(Left::Lost)),
+                Some(left) = running.join_next() => round.record_end(left.unwrap_or(Left::Lost)),
                 () = self.news() => {}
-                () = freed.notified() => {}
+                () = self.freed.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
     /// Claims as many jobs as there are free slots; none when the database does not answer, which is logged once.
-    async fn claim(&self, turn: &mut Turn, running: usize) -> Vec<Lease> {
-        let free = self.settings.concurrency.saturating_sub(u32::try_from(running).unwrap_or(u32::MAX));
-        if free == 0 || matches!(turn.mode, Mode::Alone) {
+    async fn claim(&self, round: &mut Round, running: usize) -> Vec<Lease> {
+        self.turns.clearing.store(matches!(round.mode, Mode::Clearing), Ordering::Relaxed);
+        let free = self.settings.concurrency.saturating_sub(self.turns.with_slot(running));
+        if free == 0 || matches!(round.mode, Mode::Alone) {
             return Vec::new();
         }
         let began = Instant::now();
-        let claimed = self.try_claim(turn, free, running == 0).await;
+        let claimed = self.try_claim(round, free, running == 0).await;
         record(&claimed, began.elapsed());
         match claimed {
             Ok(leases) => {
                 self.readiness.enter(Phase::Claiming);
-                if turn.failing {
+                if round.failing {
                     tracing::info!("looking for work again");
                 }
-                turn.failing = false;
+                round.failing = false;
                 leases
             }
             Err(error) => {
-                if !turn.failing {
+                if !round.failing {
                     tracing::warn!(error = %error, "couldn't look for work; trying again every {} s", self.settings.poll_interval.as_secs_f64());
                 }
-                turn.failing = true;
+                round.failing = true;
                 self.readiness.enter(Phase::Failing);
                 Vec::new()
             }
@@ -144,43 +151,43 @@ impl<S: Steps> Worker<S> {
     }
 
     /// One statement if there is work, since a new job waits for it.
-    async fn try_claim(&self, turn: &mut Turn, free: u32, idle: bool) -> Result<Vec<Lease>, DbError> {
+    async fn try_claim(&self, round: &mut Round, free: u32, idle: bool) -> Result<Vec<Lease>, DbError> {
         let conn = self.db.get().await?;
-        turn.next_due = None;
-        if turn.failing {
+        round.next_due = None;
+        if round.failing {
             // The failed claim may have been committed all the same.
             hand_back_unheld(&conn, self.row.id, &self.held.fences()).await?;
         }
-        match turn.mode {
+        match round.mode {
             Mode::Clearing if idle => {
-                turn.mode = Mode::Normal;
-                let suspect = self.claim_suspect(&conn, turn).await?;
+                round.mode = Mode::Normal;
+                let suspect = self.claim_suspect(&conn, round).await?;
                 if !suspect.is_empty() {
                     return Ok(suspect);
                 }
             }
-            Mode::Normal if !idle && turn.looked_for_suspects.is_none_or(|at| at.elapsed() >= SUSPECT_PATIENCE) => {
-                turn.looked_for_suspects = Some(Instant::now());
+            Mode::Normal if !idle && round.looked_for_suspects.is_none_or(|at| at.elapsed() >= SUSPECT_PATIENCE) => {
+                round.looked_for_suspects = Some(Instant::now());
                 if suspect_waits(&conn, SUSPECT_PATIENCE).await? {
-                    turn.mode = Mode::Clearing;
+                    round.mode = Mode::Clearing;
                     return Ok(Vec::new());
                 }
             }
             Mode::Normal => {}
             Mode::Clearing | Mode::Alone | Mode::Misconfigured(_) => return Ok(Vec::new()),
         }
-        let claimed = claim_jobs(&conn, self.row.id, free.min(MAX_CLAIM), turn.after, self.settings.claims).await?;
-        turn.after = served_last(turn.after, &claimed);
+        let claimed = claim_jobs(&conn, self.row.id, free.min(MAX_CLAIM), round.after, self.settings.claims).await?;
+        round.after = served_last(round.after, &claimed);
         if !claimed.is_empty() {
             return Ok(claimed);
         }
         let outlook = get_outlook(&conn).await?;
-        turn.next_due = outlook.next_due;
-        if idle && outlook.suspect { self.claim_suspect(&conn, turn).await } else { Ok(Vec::new()) }
+        round.next_due = outlook.next_due;
+        if idle && outlook.suspect { self.claim_suspect(&conn, round).await } else { Ok(Vec::new()) }
     }
 
     /// Claims a job that must run alone.
-    async fn claim_suspect(&self, conn: &Conn, turn: &mut Turn) -> Result<Vec<Lease>, DbError> {
+    async fn claim_suspect(&self, conn: &Conn, round: &mut Round) -> Result<Vec<Lease>, DbError> {
         let suspect = claim_suspect(conn, self.row.id, self.settings.claims).await?;
         if let Some(suspect) = &suspect {
             tracing::warn!(
@@ -189,22 +196,22 @@ impl<S: Steps> Worker<S> {
                 correlation_id = suspect.correlation_id.map(tracing::field::display),
                 "job {} has brought workers down; running it alone", suspect.fence.job_id
             );
-            turn.mode = Mode::Alone;
+            round.mode = Mode::Alone;
         }
         Ok(suspect.into_iter().collect())
     }
 
     /// How long to wait for news before the next claim; partly random, so that workers do not claim at the same moment.
-    fn wait_time(&self, turn: &Turn, running: usize) -> Duration {
-        let full = running >= usize::try_from(self.settings.concurrency).unwrap_or(usize::MAX);
-        if full || matches!(turn.mode, Mode::Alone) {
+    fn wait_time(&self, round: &Round, running: usize) -> Duration {
+        let full = self.turns.with_slot(running) >= self.settings.concurrency;
+        if full || matches!(round.mode, Mode::Alone) {
             return self.settings.listen_poll_interval;
         }
         let proven = self.wakeup.as_ref().is_some_and(Wakeup::is_proven);
         let longest =
-            if proven && !turn.failing { self.settings.listen_poll_interval } else { self.settings.poll_interval };
+            if proven && !round.failing { self.settings.listen_poll_interval } else { self.settings.poll_interval };
         let jittered = longest.mul_f64(0.8 + 0.2 * fastrand::f64());
-        turn.next_due.map_or(jittered, |due| jittered.min(due + DUE_MARGIN))
+        round.next_due.map_or(jittered, |due| jittered.min(due + DUE_MARGIN))
     }
 
     async fn news(&self) {

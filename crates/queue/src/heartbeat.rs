@@ -22,9 +22,8 @@ const RELEASE_LIMIT: i64 = 100;
 const EXPIRY_MARGIN: Duration = Duration::from_millis(50);
 
 impl<S: Steps> Worker<S> {
-    /// Sends heartbeats until `stop`, which comes after the last job has ended. `freed` is notified of jobs that were
-    /// taken over.
-    pub(super) async fn heartbeat_loop(&self, stop: CancellationToken, freed: &tokio::sync::Notify) {
+    /// Sends heartbeats until `stop`, which comes after the last job has ended.
+    pub(super) async fn heartbeat_loop(&self, stop: CancellationToken) {
         let mut beat = tokio::time::interval(self.settings.heartbeat);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut failing, mut not_looking) = (false, false);
@@ -34,7 +33,7 @@ impl<S: Steps> Worker<S> {
                 () = stop.cancelled() => return,
                 _ = beat.tick() => next_expiry = self.beat(&mut failing).await,
                 () = sleep_or_never(next_expiry) => {
-                    self.release(freed, &mut not_looking).await;
+                    self.release(&mut not_looking).await;
                     next_expiry = None;
                 }
             }
@@ -99,13 +98,13 @@ impl<S: Steps> Worker<S> {
     }
 
     /// Takes over expired jobs and wakes the other workers, since this one may have no free slot.
-    async fn release(&self, freed: &tokio::sync::Notify, failing: &mut bool) {
+    async fn release(&self, failing: &mut bool) {
         let say = "couldn't take over jobs whose lease has expired; trying again with each heartbeat";
         let released = async {
             let jobs = self.release_once().await?;
             if jobs > 0 {
                 tracing::warn!(jobs, "took over jobs whose worker died");
-                freed.notify_one();
+                self.freed.notify_one();
                 self.tell_others().await;
             }
             Ok(())

@@ -9,8 +9,8 @@ use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{Steps, Worker, held::HeldGuard};
-use domain::{Code, Failure, Lease, Outcome, Step, StepError, Verdict};
+use super::{Steps, Worker, held::HeldGuard, turns::Turn};
+use domain::{Code, Failure, Lease, Outcome, Step, StepError, UserId, Verdict};
 use pg::DbError;
 use store::jobs::{Failed, fail_job, get_checkpoint, hand_back_job, pause_job, retry_job, snooze_job};
 use telemetry::metrics::{METRICS, StepOutcome};
@@ -28,6 +28,8 @@ pub(super) enum Left {
     Settled,
     /// Another worker has it, or it was cancelled.
     Lost,
+    /// Its turn was over; it was handed back, for this user if one waited.
+    GaveWay(Option<UserId>),
     /// This worker is misconfigured and must not claim more until a probe succeeds.
     Misconfigured(Failure),
 }
@@ -53,13 +55,13 @@ impl<S: Steps> Worker<S> {
 
     async fn run_steps(&self, mut lease: Lease, guard: &HeldGuard, drain: &CancellationToken) -> Left {
         let mut memory = S::Memory::default();
+        let (mut turn, mut began) = (Turn::begin(), Instant::now());
         loop {
             let Some(step) = Step::after(lease.status) else {
                 // The claim takes no such status; a row changed by hand between the two is left to its lease.
                 tracing::warn!(job.status = %lease.status, "a job without a next step was claimed; leaving it");
                 return Left::Lost;
             };
-            let began = Instant::now();
             let result = tokio::select! {
                 biased;
                 () = guard.lost.cancelled() => Err(StepError::LeaseLost),
@@ -67,14 +69,33 @@ impl<S: Steps> Worker<S> {
                     METRICS.record_step(step, StepOutcome::HandedBack, began.elapsed());
                     return self.settle(&lease, Settle::HandBack(Code::Shutdown), &guard.lost).await;
                 }
-                result = self.run_step(&lease, step, &mut memory) => result,
+                result = self.run_within_slot(self.run_step(&lease, step, &mut memory)) => result,
             };
-            METRICS.record_step(step, outcome_of(&result), began.elapsed());
+            // A step of many parts writes a checkpoint after each and is begun again behind it.
+            let goes_on = matches!(result, Ok(Outcome::Advanced(status)) if Step::after(status) == Some(step));
+            if !goes_on {
+                METRICS.record_step(step, outcome_of(&result), began.elapsed());
+                began = Instant::now();
+            }
             match result {
                 Ok(Outcome::Advanced(status)) => {
-                    tracing::debug!(job.step = step.as_str(), job.status = %status, "step done");
+                    tracing::debug!(job.step = step.as_str(), job.status = %status, "checkpoint written");
                     lease.status = status;
                     lease.retry_count = 0;
+                    if let Some(user) = self.gives_way(&lease, &mut turn).await {
+                        if goes_on {
+                            METRICS.record_step(step, StepOutcome::HandedBack, began.elapsed());
+                        }
+                        let left = self.settle(&lease, Settle::HandBack(Code::TurnOver), &guard.lost).await;
+                        if left != Left::Settled {
+                            return left;
+                        }
+                        if user.is_none() {
+                            // This worker has no free slot for it.
+                            self.tell_others().await;
+                        }
+                        return Left::GaveWay(user);
+                    }
                 }
                 Ok(Outcome::Finished(status)) => {
                     tracing::info!(job.status = %status, "job {} is {status}", lease.fence.job_id);

@@ -9,6 +9,7 @@ mod drain;
 mod heartbeat;
 mod held;
 mod job;
+mod turns;
 
 use std::{
     sync::{Arc, Mutex},
@@ -25,6 +26,7 @@ use held::Held;
 use pg::Db;
 use store::{Wakeup, jobs::ClaimOptions, workers::WorkerRow};
 use telemetry::readiness::{Phase, Readiness};
+use turns::Turns;
 
 /// Bounds and intervals, from the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +43,10 @@ pub struct WorkerSettings {
     pub listen_poll_interval: Duration,
     /// From the stop signal to the end.
     pub grace: Duration,
+    /// How long a job may run while others wait; zero: as long as it needs.
+    pub turn: Duration,
+    /// Jobs that may run beside the slots, since their step has outlasted a turn.
+    pub long_jobs: u32,
     /// When failures are tried again.
     pub retry: RetryPolicy,
 }
@@ -69,6 +75,9 @@ pub struct Worker<S> {
     settings: WorkerSettings,
     wakeup: Option<Wakeup>,
     held: Arc<Held>,
+    turns: Turns,
+    /// A slot has become free, or a job of a dead worker.
+    freed: Notify,
     readiness: Arc<Readiness>,
     /// The time of the last heartbeat in the worker's row, if that heartbeat was answered: only this process writes it.
     last_beat: Mutex<Option<OffsetDateTime>>,
@@ -78,7 +87,8 @@ impl<S: Steps> Worker<S> {
     /// A worker that has not begun. `wakeup`: from a listener, where there is one.
     pub fn new(db: Db, steps: S, row: WorkerRow, settings: WorkerSettings, wakeup: Option<Wakeup>) -> Self {
         let (held, readiness) = (Arc::default(), Arc::default());
-        Self { db, steps, row, settings, wakeup, held, readiness, last_beat: Mutex::default() }
+        let (turns, freed) = (Turns::new(settings.long_jobs), Notify::new());
+        Self { db, steps, row, settings, wakeup, held, turns, freed, readiness, last_beat: Mutex::default() }
     }
 
     /// The same worker, which reports in `readiness` whether it claims.
@@ -89,10 +99,10 @@ impl<S: Steps> Worker<S> {
     /// Runs until `stop`, then drains: claims nothing more, lets running jobs finish, and hands the rest back before
     /// the grace period ends.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let (ended, freed) = (CancellationToken::new(), Arc::new(Notify::new()));
+        let ended = CancellationToken::new();
         let heartbeats = tokio::spawn({
-            let (worker, ended, freed) = (Arc::clone(&self), ended.clone(), Arc::clone(&freed));
-            async move { worker.heartbeat_loop(ended, &freed).await }
+            let (worker, ended) = (Arc::clone(&self), ended.clone());
+            async move { worker.heartbeat_loop(ended).await }
         });
         let told_at = tokio::spawn({
             let stop = stop.clone();
@@ -103,7 +113,7 @@ impl<S: Steps> Worker<S> {
         });
 
         let (drain, mut running) = (CancellationToken::new(), JoinSet::new());
-        self.claim_loop(&stop, &drain, &freed, &mut running).await;
+        self.claim_loop(&stop, &drain, &mut running).await;
         self.readiness.enter(Phase::Draining);
         let told_at = told_at.await.unwrap_or_else(|_| Instant::now());
         self.drain(&drain, &mut running, told_at).await;

@@ -7,6 +7,7 @@
 //! *Must not know:* the database, jobs, users, storage. A reader gets a path and limits and returns markdown or a failure.
 
 mod child;
+mod children;
 mod detect;
 mod fault;
 mod html;
@@ -19,13 +20,16 @@ mod text;
 
 use std::{
     path::{Path, PathBuf},
+    pin::pin,
     thread,
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use tokio::{sync::Semaphore, time};
 
 pub use child::run_child;
+use children::Children;
 use fault::Fault;
 use protocol::Request;
 use running::Running;
@@ -38,12 +42,15 @@ use domain::{
 /// The hidden subcommand under which the executable runs [`run_child`].
 pub const CHILD_COMMAND: &str = "parse-child";
 
+/// A child that competes for the processor may take this many times its limit of time. Its limit of processor time stays.
+const LONG_TIMES: u32 = 4;
+
 /// Parses PDF, DOCX, PPTX, XLSX, HTML, Markdown and plain text, each file in a child process. There is one child per core at
-/// a time. Other documents wait; the wait does not count for their time limit.
+/// a time, and some more that have had their turn. Other documents wait; the wait does not count for their time limit.
 #[derive(Debug)]
 pub struct LocalParser {
     executable: PathBuf,
-    children: Semaphore,
+    children: Children,
 }
 
 impl Default for LocalParser {
@@ -56,25 +63,38 @@ impl Default for LocalParser {
 impl LocalParser {
     /// A parser whose children run `executable`, the [`CHILD_COMMAND`] of which is [`run_child`]. It starts no process yet.
     pub fn new(executable: PathBuf) -> Self {
-        Self { executable, children: Semaphore::new(Self::children()) }
+        let places = Semaphore::new(Self::places());
+        let children = Children { places, long: Semaphore::new(0), turn: Duration::ZERO };
+        Self { executable, children }
     }
 
-    /// How many children parse at a time: one a core, of those that the container's CPU limit (cgroup) leaves.
-    pub fn children() -> usize {
+    /// How many children have their turn at a time: one a core, of those that the container's CPU limit (cgroup) leaves.
+    pub fn places() -> usize {
         thread::available_parallelism().map_or(1, usize::from)
     }
 
+    /// The same, but a child that has run for `turn` makes room for another; up to `long` of these run at a time. Zero: none
+    /// does.
+    pub fn with_turns(mut self, turn: Duration, long: usize) -> Self {
+        self.children = Children { long: Semaphore::new(long), turn, ..self.children };
+        self
+    }
+
     async fn parse_in_child(&self, request: &Request) -> Result<ParsedDocument, Fault> {
-        let _permit = self.children.acquire().await.map_err(|_closed| Fault::unavailable("closed"))?;
+        let place = self.children.enter().await?;
         let mut running = Running::start(&self.executable)?;
-        let limits = request.limits;
-        match time::timeout(limits.time, running.parse(request)).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                running.kill().await;
-                Err(Fault::timeout(limits.time))
+        let (limit, pid) = (request.limits.time, running.id());
+        let answer = {
+            let mut parse = pin!(running.parse(request));
+            tokio::select! {
+                answer = time::timeout(limit, &mut parse) => answer,
+                _long = self.children.make_room(place, pid) => time::timeout(limit * LONG_TIMES, &mut parse).await,
             }
+        };
+        if answer.is_err() {
+            running.kill().await;
         }
+        answer.unwrap_or_else(|_late| Err(Fault::timeout(limit)))
     }
 }
 

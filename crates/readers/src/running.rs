@@ -58,6 +58,11 @@ impl Running {
         }
     }
 
+    /// The process's id, while it runs.
+    pub(super) fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     /// Sends the request and waits for the answer or the child's end. Afterwards the child is gone.
     pub(super) async fn parse(&mut self, request: &Request) -> Result<ParsedDocument, Fault> {
         let line = protocol::to_line(request).map_err(|_encoding| Fault::unavailable("a path that is not text"))?;

@@ -63,6 +63,7 @@ async fn invalid_forms_are_refused_and_store_nothing() {
             413,
             "form_too_large",
         ),
+        ("1 MiB before the first part", FORM, with_end("x\r\n".repeat(350_000) + &good), 413, "form_too_large"),
         ("a form in the form", FORM, nested, 400, "form_invalid"),
         ("an empty file", FORM, with_end(file("filename=\"a.md\"", "")), 422, "file_empty"),
         ("a large file", FORM, with_end(file("filename=\"a.md\"", &"x".repeat(5001))), 413, "file_too_large"),

@@ -51,6 +51,29 @@ async fn requests_are_limited_for_each_user_and_the_headers_show_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn retries_and_cancellations_have_a_limit_of_their_own() {
+    let test = TestDb::new().await;
+    let mut plan = Plan::new();
+    plan.settings.http.retries_per_minute = 2;
+    let api = plan.serve(&test.url).await;
+    let ask = async |client: &Client, what: &str| {
+        let url = client.url(&format!("/jobs/{}/{what}", Uuid::new_v4()));
+        problem(reqwest::Client::new().post(url).bearer_auth(&client.token).send().await.unwrap()).await
+    };
+    for (what, status, code) in [
+        ("retry", StatusCode::NOT_FOUND, "job_not_found"),
+        ("cancel", StatusCode::NOT_FOUND, "job_not_found"),
+        ("retry", StatusCode::TOO_MANY_REQUESTS, "retry_rate_limited"),
+        ("cancel", StatusCode::TOO_MANY_REQUESTS, "retry_rate_limited"),
+    ] {
+        assert_eq!(ask(&api.client, what).await, (status, code.to_owned()), "{what}");
+    }
+    assert_eq!(get(&api.client, "/jobs").await.status(), StatusCode::OK);
+    let other = api.client.as_user(&Uuid::new_v4().to_string());
+    assert_eq!(ask(&other, "cancel").await.1, "job_not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_with_a_key_counts_for_the_user_it_names() {
     let test = TestDb::new().await;
     let mut fleet = Fleet::new(&test.url, &test.url);

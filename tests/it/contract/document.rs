@@ -17,7 +17,8 @@ fn root() -> PathBuf {
 }
 
 fn text() -> String {
-    api::document_json(&crate::support::served::Plan::new().settings.uploads, env!("CARGO_PKG_VERSION")).unwrap()
+    let (config, _faults) = config::Config::load_lenient(config::Role::Api, &config::Sources::default());
+    api::document_json(&config.uploads, env!("CARGO_PKG_VERSION")).unwrap()
 }
 
 fn document() -> Value {

@@ -10,7 +10,8 @@ use domain::{
     Code, ErrorClass, Failure,
     ports::{ParseLimits, Parser},
 };
-use rustix::process::{Pid, test_kill_process};
+use readers::LocalParser;
+use rustix::process::{Pid, getpriority_process, test_kill_process};
 
 use super::{LIMITS, TempFile, parser_running};
 
@@ -113,5 +114,41 @@ async fn dropping_a_parse_kills_its_child() {
     while is_alive(&pid) {
         assert!(Instant::now() < deadline, "child {pid} is still running");
         tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_has_had_its_turn_makes_room_for_another_at_a_lower_priority() {
+    let pid_file = TempFile::new(b"");
+    // A slow child waits until the parent closes its stdin.
+    let child = script(&format!(
+        r#"read request
+case "$request" in
+*slow*) echo $$ > {}; cat > /dev/null ;;
+*) printf '{{"parsed":{{"kind":"plain_text","pages":0,"bytes":1}}}}\nx' ;;
+esac"#,
+        pid_file.0.display()
+    ));
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let parser = LocalParser::new(child.0.clone()).with_turns(Duration::from_millis(1), cores);
+    let document = TempFile::new(b"text");
+    let slow = || parser.parse(&document.0, "text/slow", "a.txt", LIMITS);
+    let slow = futures_util::future::join_all((0..cores).map(|_| slow()));
+    let quick = async {
+        let answer = parser.parse(&document.0, "text/plain", "a.txt", LIMITS).await;
+        assert_eq!(answer.unwrap().markdown, "x");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let is_lowered = |pid: &str| {
+            let pid = pid.trim().parse().ok().and_then(Pid::from_raw);
+            pid.is_some_and(|pid| getpriority_process(Some(pid)).is_ok_and(|nice| nice == 5))
+        };
+        while !is_lowered(&fs::read_to_string(&pid_file.0).unwrap()) {
+            assert!(Instant::now() < deadline, "the slow child has its priority yet");
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        answer = slow => panic!("answered: {answer:?}"),
+        () = quick => {}
     }
 }

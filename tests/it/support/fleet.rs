@@ -54,6 +54,7 @@ impl Fleet {
             ("SUPABASE_JWT_SECRET", SECRET),
             ("API_HOST", "127.0.0.1"),
             ("API_PORT", "0"),
+            ("API_RETRIES_PER_MINUTE", "0"),
             ("LOG_FORMAT", "text"),
             ("LOG_LEVEL", "info"),
             ("WORKER_LEASE", "3"),

@@ -44,8 +44,10 @@ impl Plan {
             ("API_GRACE", "1"),
             ("API_BODY_LIMIT", "1 MiB"),
             ("API_RATE_PER_MINUTE", "0"),
+            ("API_RETRIES_PER_MINUTE", "0"),
             ("API_LOGIN_FAILURES_PER_MINUTE", "0"),
             ("API_TRUSTED_PROXIES", "0"),
+            ("UPLOAD_MAX_BYTES", "1 MiB"),
             ("UPLOADS_PER_DAY", "0"),
         ];
         let (config, _faults) = Config::load_lenient(Role::Api, &Sources::of(variables));

@@ -25,12 +25,9 @@ use crate::{
 /// Lets a request through to the private routes when its caller is known, may do what it asks, and asks no more often
 /// than it may.
 pub async fn authenticate(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> MiddlewareResult {
-    let state = request.app_data::<web::Data<ApiState>>().cloned();
+    let state = ApiState::of(request.request())?;
     let guard = request.app_data::<web::Data<Guard>>().cloned();
-    let (Some(state), Some(guard)) = (state, guard) else {
-        let error = ApiError::internal("the application has no state");
-        return Ok(request.error_response(error).map_into_boxed_body());
-    };
+    let guard = guard.ok_or_else(|| ApiError::internal("the application has no guard"))?;
     let admitted = match identify_caller(&state, &guard, request.request()).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);

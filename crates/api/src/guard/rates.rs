@@ -9,6 +9,7 @@ mod limiter;
 use std::{
     collections::HashMap,
     net::IpAddr,
+    num::NonZeroU32,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -57,6 +58,7 @@ pub struct Standings(Vec<Standing>);
 /// The counts of this instance.
 pub struct Rates {
     requests: Option<Limiter<UserId>>,
+    retries: Option<Limiter<UserId>>,
     failures: Option<Limiter<IpAddr>>,
     /// Until when no API key of that address is looked up.
     shut_out: Mutex<HashMap<IpAddr, Instant>>,
@@ -69,6 +71,7 @@ impl Rates {
         let (requests, failures) = (bounds.rate_per_minute, bounds.login_failures_per_minute);
         Self {
             requests: Limiter::new("requests", requests, requests / 6),
+            retries: Limiter::new("retries", bounds.retries_per_minute, bounds.retries_per_minute),
             failures: Limiter::new("failures", failures, failures),
             shut_out: Mutex::default(),
             trusted_proxies: bounds.trusted_proxies,
@@ -94,20 +97,19 @@ impl Rates {
 
     /// Counts a request of a user, and notes for the answer how many are left.
     pub fn take_request(&self, user: UserId, request: &HttpRequest) -> Result<(), ApiError> {
-        let Some(limiter) = &self.requests else { return Ok(()) };
-        let taken = limiter.take(&user);
-        note(request, taken.standing);
-        if taken.allowed {
+        take(&self.requests, user, request, Code::RateLimited, |per_minute| {
+            format!(
+                "You have made more than {per_minute} requests a minute (API_RATE_PER_MINUTE), or too many of them at once. Come back when Retry-After says."
+            )
+        })?;
+        if !is_retry(request.method(), request.path()) {
             return Ok(());
         }
-        Err(ApiError::new(
-            Code::RateLimited,
+        take(&self.retries, user, request, Code::RetryRateLimited, |per_minute| {
             format!(
-                "You have made more than {} requests a minute (API_RATE_PER_MINUTE), or too many of them at once. Come back when Retry-After says.",
-                limiter.per_minute
-            ),
-        )
-        .retry_after(taken.standing.reset))
+                "You have retried and cancelled jobs more than {per_minute} times a minute (API_RETRIES_PER_MINUTE). Come back when Retry-After says."
+            )
+        })
     }
 
     /// Refuses to look up an API key for an address that has failed too often, so that guessing costs the database
@@ -136,6 +138,27 @@ impl Rates {
         self.shut_out(address, taken.standing.reset);
         too_many_failures(taken.standing.reset)
     }
+}
+
+fn take(
+    limiter: &Option<Limiter<UserId>>,
+    user: UserId,
+    request: &HttpRequest,
+    code: Code,
+    detail: impl Fn(NonZeroU32) -> String,
+) -> Result<(), ApiError> {
+    let Some(limiter) = limiter else { return Ok(()) };
+    let taken = limiter.take(&user);
+    note(request, taken.standing);
+    if taken.allowed {
+        return Ok(());
+    }
+    Err(ApiError::new(code, detail(limiter.per_minute)).retry_after(taken.standing.reset))
+}
+
+/// Whether the request has a worker begin or stop a job: both at once would let a user run more jobs than its share.
+pub fn is_retry(method: &Method, path: &str) -> bool {
+    method == Method::POST && (path.ends_with("/retry") || path.ends_with("/cancel"))
 }
 
 fn too_many_failures(wait: Duration) -> ApiError {

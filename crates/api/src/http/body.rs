@@ -1,31 +1,40 @@
-//! Streaming a request's body to the object store. It is checked on the way and never held in memory as a whole.
+//! Bodies: a small one is read whole; any other is streamed to the object store, checked on the way, and never held in
+//! memory as a whole.
+//!
+//! *The budget*: what the bodies in hand hold in memory is bounded for each user and for the process. A body takes its
+//! share before its first byte is read: a small one its length, or its bytes as they come where no length is declared; a
+//! streamed one what the buffers on its way hold. The share goes back when the request ends.
 //!
 //! The check comes before the store learns that the body has ended. A body that is not what was declared fails the put,
 //! so it never becomes the object at the key and cannot overwrite the object of an earlier, complete try.
 
 use std::{
-    fmt, io,
+    io,
     sync::Arc,
     task::{Poll, ready},
     time::Duration,
 };
 
-use actix_web::error::PayloadError;
+use actix_web::{HttpMessage, HttpRequest, error::PayloadError, http::header::CONTENT_LENGTH};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
 use sha2::{Digest, Sha256};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::sync::mpsc;
 
-use crate::http::{ApiError, ApiState, from_payload_error};
+use crate::http::{
+    ApiError, ApiState, Caller,
+    quota::{Full, Most, Share},
+};
 use domain::{
-    Code, hex,
+    Code, UserId, hex,
     ports::{ByteStream, ObjectStore, StoredObject},
 };
 
-/// A body that brings nothing for this long is given up. The server bounds how slowly a body may come
-/// (`API_BODY_MIN_RATE`) on the whole; this bounds a single pause, and also holds where that bound is switched off. A
-/// phone that changes cells has its network back sooner.
-pub const STALLED_AFTER: Duration = Duration::from_secs(60);
+/// What a streamed body holds in memory: the buffers of the connection, of the form, and of the object store.
+/// Measured: scripts/bench_bodies.py.
+const STREAMED_BYTES: u64 = 512 * 1024;
+/// When a client may try again that the budget refused: a small body is read within seconds.
+const BUDGET_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Pieces of one upload on their way to the store.
 const PIECES: usize = 1;
 
@@ -46,28 +55,81 @@ enum Piece {
     Refused,
 }
 
-/// Reads a body of up to `limit` bytes into memory.
-pub async fn read_whole<S>(mut body: S, limit: usize) -> Result<Bytes, ApiError>
+/// The length that the request declares for its body.
+pub fn declared_length(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// Refuses a body that is declared larger than `limit` (0: no limit).
+pub fn refuse_too_large(request: &HttpRequest, limit: u64) -> Result<(), ApiError> {
+    match declared_length(request) {
+        Some(length) if limit > 0 && length > limit => Err(too_large(limit)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The body is larger than `limit`.
+pub fn too_large(limit: u64) -> ApiError {
+    ApiError::new(
+        Code::BodyTooLarge,
+        format!("The body is larger than the {limit} bytes that this route takes. Send less, or a text as a file."),
+    )
+}
+
+/// Takes the share of a body that will be streamed for `user` (`None`: for a caller that is no user). The body may be
+/// read as long as the share lives.
+pub fn begin_stream(state: &ApiState, user: Option<UserId>) -> Result<Share, ApiError> {
+    let mut share = empty_share(state, user);
+    take(&mut share, STREAMED_BYTES)?;
+    Ok(share)
+}
+
+fn empty_share(state: &ApiState, user: Option<UserId>) -> Share {
+    let http = &state.settings.http;
+    state.bodies.share(user, Most { per_user: http.body_budget_per_user, in_all: http.body_budget })
+}
+
+fn take(share: &mut Share, bytes: u64) -> Result<(), ApiError> {
+    share.take(bytes).map_err(|full| {
+        let code = if full == Full::User { Code::BodiesPerUser } else { Code::BodiesFull };
+        ApiError::of(code).retry_after(BUDGET_RETRY_AFTER)
+    })
+}
+
+/// A body that was read whole, for whoever reads it again; with its share until the request ends.
+struct Whole {
+    bytes: Bytes,
+    _share: Share,
+}
+
+/// Reads a body of up to `API_BODY_LIMIT` bytes into memory. A second call has the same bytes.
+pub async fn read_whole<S>(request: &HttpRequest, mut body: S) -> Result<Bytes, ApiError>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {
-    let mut whole = BytesMut::new();
-    loop {
-        match timeout(STALLED_AFTER, body.next()).await {
-            Err(_elapsed) => return Err(stalled()),
-            Ok(None) => return Ok(whole.freeze()),
-            Ok(Some(Err(error))) => return Err(from_payload_error(&error)),
-            Ok(Some(Ok(data))) if whole.len().saturating_add(data.len()) > limit => {
-                return Err(ApiError::new(
-                    Code::BodyTooLarge,
-                    format!(
-                        "The body is larger than the {limit} bytes that this route takes. Send less, or a text as a file."
-                    ),
-                ));
-            }
-            Ok(Some(Ok(data))) => whole.extend_from_slice(&data),
-        }
+    if let Some(Whole { bytes, .. }) = request.extensions().get() {
+        return Ok(bytes.clone());
     }
+    let state = ApiState::of(request)?;
+    let limit = state.settings.http.body_limit_bytes;
+    refuse_too_large(request, limit)?;
+    let declared = declared_length(request);
+    let mut share = empty_share(&state, request.extensions().get::<Caller>().map(|caller| caller.user));
+    take(&mut share, declared.unwrap_or_default())?;
+    let mut whole = BytesMut::new();
+    while let Some(data) = body.next().await {
+        let data = data?;
+        if limit > 0 && (whole.len() + data.len()) as u64 > limit {
+            return Err(too_large(limit));
+        }
+        if declared.is_none() {
+            take(&mut share, data.len() as u64)?;
+        }
+        whole.extend_from_slice(&data);
+    }
+    let whole = whole.freeze();
+    request.extensions_mut().insert(Whole { bytes: whole.clone(), _share: share });
+    Ok(whole)
 }
 
 /// Stores `body` at `key`. Nothing is at the key when this fails.
@@ -79,7 +141,7 @@ pub async fn store_body<S, E>(
 ) -> Result<StoredObject, ApiError>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
-    E: fmt::Display,
+    E: Into<ApiError>,
 {
     let (sender, receiver) = mpsc::channel(PIECES);
     let (store, owned_key): (Arc<dyn ObjectStore>, String) = (Arc::clone(&state.store), key.to_owned());
@@ -103,17 +165,16 @@ where
 async fn pump<S, E>(body: &mut S, sender: &mpsc::Sender<Piece>, expected: &Expected) -> Option<ApiError>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
-    E: fmt::Display,
+    E: Into<ApiError>,
 {
     // Where no hash was announced, the store's own is enough.
     let mut hasher = expected.sha256.is_some().then(Sha256::new);
     let mut bytes_len = 0_u64;
     loop {
-        match timeout(STALLED_AFTER, body.next()).await {
-            Err(_elapsed) => return Some(stalled()),
-            Ok(Some(Err(error))) => return Some(broken_off(&error)),
-            Ok(None) => return expected.check(bytes_len, hasher.map(|hasher| hex(hasher.finalize()))).err(),
-            Ok(Some(Ok(data))) => {
+        match body.next().await {
+            Some(Err(error)) => return Some(error.into()),
+            None => return expected.check(bytes_len, hasher.map(|hasher| hex(hasher.finalize()))).err(),
+            Some(Ok(data)) => {
                 bytes_len = bytes_len.saturating_add(data.len() as u64);
                 if let Err(too_large) = expected.check_so_far(bytes_len) {
                     return Some(too_large);
@@ -166,15 +227,6 @@ impl Expected {
     }
 }
 
-/// The client has fallen silent.
-pub fn stalled() -> ApiError {
-    ApiError::new(Code::UploadStalled, format!("No byte came for {} s. Send the file again.", STALLED_AFTER.as_secs()))
-}
-
-fn broken_off(error: &impl fmt::Display) -> ApiError {
-    ApiError::new(Code::BodyIncomplete, format!("The body did not arrive whole: {error}. Send it again."))
-}
-
 /// The pieces as the store takes them. A sender that is gone without a word is a request that was dropped: an error.
 fn stream_of(mut receiver: mpsc::Receiver<Piece>) -> ByteStream {
     let mut ended = false;
@@ -197,7 +249,7 @@ fn stream_of(mut receiver: mpsc::Receiver<Piece>) -> ByteStream {
 mod tests {
     use super::*;
 
-    async fn pumped(pieces: Vec<Result<Bytes, &'static str>>, expected: Expected) -> Option<Code> {
+    async fn pumped(pieces: Vec<Result<Bytes, PayloadError>>, expected: Expected) -> Option<Code> {
         let (sender, receiver) = mpsc::channel(PIECES);
         let taken = tokio::spawn(stream_of(receiver).count());
         let refused = pump(&mut stream::iter(pieces), &sender, &expected).await.map(|error| error.code());
@@ -206,7 +258,7 @@ mod tests {
         refused
     }
 
-    fn abc() -> Vec<Result<Bytes, &'static str>> {
+    fn abc() -> Vec<Result<Bytes, PayloadError>> {
         vec![Ok(Bytes::from_static(b"ab")), Ok(Bytes::from_static(b"c"))]
     }
 
@@ -225,7 +277,10 @@ mod tests {
         assert_eq!(pumped(abc(), declared(4)).await, Some(Code::SizeMismatch));
         assert_eq!(pumped(abc(), declared(2)).await, Some(Code::SizeMismatch));
         assert_eq!(pumped(abc(), Expected { max_bytes: 2, ..Expected::default() }).await, Some(Code::FileTooLarge));
-        assert_eq!(pumped(vec![Err("cut")], Expected::default()).await, Some(Code::BodyIncomplete));
+        assert_eq!(
+            pumped(vec![Err(PayloadError::Incomplete(None))], Expected::default()).await,
+            Some(Code::BodyIncomplete)
+        );
     }
 
     #[tokio::test]

@@ -33,8 +33,7 @@ pub struct Call {
 impl Call {
     /// The call that `request` is; an error where the server lacks its state or its authentication.
     pub fn of(request: &HttpRequest) -> Result<Self, ApiError> {
-        let state = request.app_data::<web::Data<ApiState>>().cloned();
-        let state = state.ok_or_else(|| ApiError::internal("the application has no state"))?;
+        let state = ApiState::of(request)?;
         let caller = request.extensions().get::<Caller>().copied();
         let caller =
             caller.ok_or_else(|| ApiError::internal("a route outside the private scope asks for its caller"))?;

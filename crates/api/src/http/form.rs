@@ -19,21 +19,20 @@ use actix_web::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream::Fuse};
 use sha2::{Digest, Sha256};
-use tokio::time::timeout;
 
-use crate::http::{ApiError, STALLED_AFTER, from_payload_error, stalled};
+use crate::http::{ApiError, declared_length};
+use config::Uploads;
 use domain::{Code, hex};
 
-/// The most parts that are not files: pages that upload send a few.
-const MAX_OTHER_PARTS: usize = 100;
-/// The most bytes of a part that is not a file: it is not used.
-const MAX_OTHER_BYTES: u64 = 1 << 20;
+/// The most bytes that belong to no file: what stands before the first part, heads, and parts that are not used.
+const MAX_OTHER_BYTES: u64 = 256 * 1024;
+/// The most bytes of a file that the parser has read and not handed out: its buffer, and pieces of the body.
+const READ_AHEAD_BYTES: u64 = 256 * 1024;
 
 /// A form that is being read.
 pub struct Form {
     parts: Multipart,
     seen: Rc<RefCell<Seen>>,
-    others: usize,
     ended: bool,
 }
 
@@ -43,6 +42,8 @@ struct Seen {
     print: Option<Sha256>,
     /// Whether each part so far was read to its end.
     whole: bool,
+    /// Bytes of files.
+    in_files: u64,
 }
 
 /// A part that is a file: a stream of its bytes.
@@ -54,6 +55,7 @@ pub struct Part {
     /// The media type that it declares.
     pub mime: String,
     name: String,
+    is_file: bool,
     /// `None`: nothing will ask for the fingerprint.
     bytes: Option<Sha256>,
     ended: bool,
@@ -67,35 +69,50 @@ impl Form {
         body: impl Stream<Item = Result<Bytes, PayloadError>> + 'static,
         fingerprint: bool,
     ) -> Self {
-        let seen = Seen { print: fingerprint.then(Sha256::new), whole: true };
-        let parts = Multipart::new(request.headers(), body);
-        Self { parts, seen: Rc::new(RefCell::new(seen)), others: 0, ended: false }
+        let seen = Seen { print: fingerprint.then(Sha256::new), whole: true, in_files: 0 };
+        let seen = Rc::new(RefCell::new(seen));
+        let (counting, mut received) = (Rc::clone(&seen), 0_u64);
+        let counted = body.map(move |piece| {
+            let data = piece?;
+            received = received.saturating_add(data.len() as u64);
+            let most = counting.borrow().in_files + MAX_OTHER_BYTES + READ_AHEAD_BYTES;
+            if received > most { Err(PayloadError::Overflow) } else { Ok(data) }
+        });
+        Self { parts: Multipart::new(request.headers(), counted), seen, ended: false }
+    }
+
+    /// Refuses a form that is declared larger than all files that one may have.
+    pub fn refuse_too_large(request: &HttpRequest, limits: &Uploads) -> Result<(), ApiError> {
+        let files = (limits.max_files as u64).saturating_mul(limits.max_bytes);
+        let most = files.saturating_add(MAX_OTHER_BYTES);
+        match declared_length(request) {
+            Some(length) if files > 0 && length > most => Err(ApiError::new(
+                Code::FormTooLarge,
+                format!(
+                    "The form is larger than {most} bytes, the most that {} files can have. Send fewer.",
+                    limits.max_files
+                ),
+            )),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The next file; parts without a file name are read and left out. After an error there is no more.
     pub async fn next(&mut self) -> Option<Result<Part, ApiError>> {
         while !self.ended {
-            let field = match timeout(STALLED_AFTER, self.parts.next()).await {
-                Ok(Some(Ok(field))) => field,
-                Ok(None) => {
-                    self.ended = true;
-                    return None;
+            let Some(field) = self.parts.next().await else {
+                self.ended = true;
+                return None;
+            };
+            let part = field.map_err(|error| form_invalid(&error)).and_then(|field| Part::of(field, &self.seen));
+            match part {
+                Ok(part) if part.is_file => return Some(Ok(part)),
+                Ok(mut other) => {
+                    if let Err(error) = other.read_on(0).await {
+                        return Some(Err(self.broken(error)));
+                    }
                 }
-                Ok(Some(Err(error))) => return Some(Err(self.broken(form_invalid(&error)))),
-                Err(_elapsed) => return Some(Err(self.broken(stalled()))),
-            };
-            let mut part = match Part::of(field, &self.seen) {
-                Ok((true, part)) => return Some(Ok(part)),
-                Ok((false, part)) => part,
                 Err(error) => return Some(Err(self.broken(error))),
-            };
-            self.others += 1;
-            if self.others > MAX_OTHER_PARTS {
-                let detail = format!("The form has more than {MAX_OTHER_PARTS} parts that are no files. Send fewer.");
-                return Some(Err(self.broken(ApiError::new(Code::FormTooLarge, detail))));
-            }
-            if let Err(error) = part.read_on(MAX_OTHER_BYTES).await {
-                return Some(Err(self.broken(error)));
             }
         }
         None
@@ -125,35 +142,33 @@ impl Form {
 }
 
 impl Part {
-    /// The part, and whether it is a file.
-    fn of(field: Field, seen: &Rc<RefCell<Seen>>) -> Result<(bool, Self), ApiError> {
+    fn of(field: Field, seen: &Rc<RefCell<Seen>>) -> Result<Self, ApiError> {
         let filename = field.content_disposition().and_then(file_name).transpose()?;
-        let part = Self {
+        Ok(Self {
             name: field.name().unwrap_or_default().to_owned(),
             mime: field.content_type().map_or("application/octet-stream".to_owned(), ToString::to_string),
             bytes: seen.borrow().print.is_some().then(Sha256::new),
             ended: false,
             seen: Rc::clone(seen),
             field: field.fuse(),
-            filename: filename.clone().unwrap_or_default(),
-        };
-        Ok((filename.is_some(), part))
+            is_file: filename.is_some(),
+            filename: filename.unwrap_or_default(),
+        })
     }
 
     /// Reads on to the end, if that is no further than `most` bytes (0: however far).
     pub async fn read_on(&mut self, most: u64) -> Result<(), ApiError> {
-        let mut seen = 0_u64;
-        loop {
-            let Ok(piece) = timeout(STALLED_AFTER, self.next()).await else { return Err(stalled()) };
-            let Some(piece) = piece else { return Ok(()) };
-            seen = seen.saturating_add(piece.map_err(|error| form_invalid(&error))?.len() as u64);
-            if most > 0 && seen > most {
+        let mut read = 0_u64;
+        while let Some(piece) = self.next().await {
+            read = read.saturating_add(piece?.len() as u64);
+            if most > 0 && read > most {
                 return Err(ApiError::new(
                     Code::FormTooLarge,
                     format!("A part of the form is larger than {most} bytes. Send less."),
                 ));
             }
         }
+        Ok(())
     }
 
     /// Adds the part to the form's fingerprint, each field behind its length so that none can pass for two.
@@ -170,7 +185,7 @@ impl Part {
 }
 
 impl Stream for Part {
-    type Item = Result<Bytes, MultipartError>;
+    type Item = Result<Bytes, ApiError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let piece = ready!(Pin::new(&mut self.field).poll_next(cx));
@@ -179,12 +194,15 @@ impl Stream for Part {
                 if let Some(bytes) = &mut self.bytes {
                     bytes.update(data);
                 }
+                if self.is_file {
+                    self.seen.borrow_mut().in_files += data.len() as u64;
+                }
             }
             Some(Err(_)) => self.seen.borrow_mut().whole = false,
             None if !self.ended => self.note(),
             None => {}
         }
-        Poll::Ready(piece)
+        Poll::Ready(piece.map(|piece| piece.map_err(|error| part_broken(&error))))
     }
 }
 
@@ -214,13 +232,19 @@ fn decoded(name: &ExtendedValue) -> Result<String, ApiError> {
 fn form_invalid(error: &MultipartError) -> ApiError {
     match error {
         // Only the head of a part is buffered.
-        MultipartError::Payload(PayloadError::Overflow) => {
-            ApiError::new(Code::FormTooLarge, "The head of a part of the form is too large. Send a shorter one.")
-        }
-        MultipartError::Payload(error) => from_payload_error(error),
+        MultipartError::Payload(PayloadError::Overflow) => ApiError::of(Code::FormTooLarge),
+        MultipartError::Payload(error) => error.into(),
         error => ApiError::new(
             Code::FormInvalid,
             format!("The form cannot be read: {error}. Send multipart/form-data as RFC 7578 says."),
         ),
+    }
+}
+
+/// The body ended, or broke off, within a part.
+fn part_broken(error: &MultipartError) -> ApiError {
+    match error {
+        MultipartError::Payload(_) => form_invalid(error),
+        error => ApiError::new(Code::BodyIncomplete, format!("The body did not arrive whole: {error}. Send it again.")),
     }
 }

@@ -29,7 +29,7 @@ use domain::Code;
 use pg::DbError;
 use store::idempotency::{Holder, KeptAnswer, Reservation, keep_answer, release_key, renew_key, reserve_key};
 
-pub use fingerprint::FormPrint;
+pub use fingerprint::BodyPrint;
 
 const KEY: &str = "Idempotency-Key";
 /// Marks an answer that was given before.
@@ -123,7 +123,7 @@ async fn begin(request: &mut ServiceRequest, replay: Option<Replay>) -> Result<B
             _ => in_use(wait),
         }),
         Holder::Answered(answer) => {
-            if asked.into_fingerprint(request, &state.settings).await?.as_deref() != Some(&answer.fingerprint) {
+            if asked.into_fingerprint(request, &state, caller.user).await?.as_deref() != Some(&answer.fingerprint) {
                 return Err(ApiError::of(Code::IdempotencyKeyReused));
             }
             Ok(Begun::Answered(answer_again(request.request(), answer, replay).await?))

@@ -6,7 +6,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
-use crate::http::{ApiError, ApiState, read_whole};
+use crate::http::{ApiError, read_whole};
 use domain::Code;
 
 /// A body that is one JSON object, of no more than `API_BODY_LIMIT`.
@@ -26,16 +26,26 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (is_json, payload) = (is_json(request.content_type()), payload.take());
-        let limit = request.app_data::<web::Data<ApiState>>().map(|state| state.settings.json_body_bytes());
+        let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            if !is_json {
-                return Err(ApiError::of(Code::ContentTypeInvalid));
-            }
-            let limit = limit.ok_or_else(|| ApiError::internal("the application has no state"))?;
-            parse(&read_whole(payload, limit).await?).map(Self)
+            require_json(&request)?;
+            parse(&read_whole(&request, payload).await?).map(Self)
         })
     }
+}
+
+/// The object that the body is; the default where it is empty.
+pub async fn optional<T: DeserializeOwned + Default>(request: &HttpRequest, body: web::Payload) -> Result<T, ApiError> {
+    let body = read_whole(request, body).await?;
+    if body.trim_ascii().is_empty() {
+        return Ok(T::default());
+    }
+    require_json(request)?;
+    parse(&body)
+}
+
+fn require_json(request: &HttpRequest) -> Result<(), ApiError> {
+    if is_json(request.content_type()) { Ok(()) } else { Err(ApiError::of(Code::ContentTypeInvalid)) }
 }
 
 /// The object that `body` is.
@@ -43,7 +53,16 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     if body.trim_ascii_start().first().is_some_and(|first| *first == b'[') {
         return Err(ApiError::new(Code::JsonInvalid, "The JSON body is an array. Send an object, in braces."));
     }
-    serde_json::from_slice(body).map_err(|error| {
+    read(body)
+}
+
+/// The string whose characters stand in `body` as JSON has them, without the quotes.
+pub fn parse_string(body: &[u8]) -> Result<String, ApiError> {
+    read(&[b"\"", body, b"\""].concat())
+}
+
+fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(json).map_err(|error| {
         ApiError::new(Code::JsonInvalid, format!("The JSON body is not what this route takes: {error}."))
     })
 }

@@ -223,11 +223,15 @@ impl ApiError {
     }
 }
 
-/// A body that broke off or grew too large.
-pub fn from_payload_error(error: &PayloadError) -> ApiError {
-    match error {
-        PayloadError::Overflow => ApiError::new(Code::BodyTooLarge, "The body is larger than this route takes."),
-        other => ApiError::new(Code::BodyIncomplete, format!("The body did not arrive whole: {other}. Send it again.")),
+impl From<&PayloadError> for ApiError {
+    fn from(error: &PayloadError) -> Self {
+        Self::new(Code::BodyIncomplete, format!("The body did not arrive whole: {error}. Send it again."))
+    }
+}
+
+impl From<PayloadError> for ApiError {
+    fn from(error: PayloadError) -> Self {
+        Self::from(&error)
     }
 }
 

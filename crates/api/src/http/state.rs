@@ -5,10 +5,14 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use actix_web::{HttpRequest, web};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{http::ApiError, settings::ApiSettings};
+use crate::{
+    http::{ApiError, Quota},
+    settings::ApiSettings,
+};
 use domain::{
     build_info::BuildInfo,
     ports::{ModelSource, ObjectStore},
@@ -41,6 +45,8 @@ pub struct ApiState {
     pub(crate) runtime: Handle,
     /// Tells workers that a job is due.
     pub(crate) notifier: Notifier,
+    /// The memory of the bodies in hand, in bytes.
+    pub(crate) bodies: Quota,
     schema_is_current: Arc<AtomicBool>,
 }
 
@@ -63,6 +69,7 @@ impl ApiState {
             stop,
             runtime: Handle::current(),
             notifier: Notifier::default(),
+            bodies: Quota::default(),
             key_source: None,
             settings: Arc::new(settings),
             schema_is_current: Arc::new(AtomicBool::new(false)),
@@ -74,6 +81,12 @@ impl ApiState {
     pub fn with_keys(mut self, source: Arc<dyn KeySource>) -> Self {
         self.key_source = Some(source);
         self
+    }
+
+    /// The state of the server that received `request`.
+    pub(crate) fn of(request: &HttpRequest) -> Result<web::Data<Self>, ApiError> {
+        let state = request.app_data::<web::Data<Self>>().cloned();
+        state.ok_or_else(|| ApiError::internal("the application has no state"))
     }
 
     /// A connection to a schema that this build can work with. Once that was found it is not asked again: a schema

@@ -9,7 +9,7 @@ use super::{
     document::Written,
     route::{Access, Route, Schemas},
 };
-use crate::guard::auth::READING_POSTS;
+use crate::guard::{auth::READING_POSTS, rates::is_retry};
 use domain::Code;
 
 /// An operation, as far as it is complete.
@@ -152,7 +152,13 @@ impl Draft<'_> {
             self.refuse(&[Code::ContentEncodingInvalid, Code::ContentTypeInvalid]);
         }
         let Some(body) = self.operation.get("requestBody").cloned() else { return };
-        self.refuse(&[Code::BodyIncomplete, Code::BodyTooSlow, Code::BodyTooLarge]);
+        self.refuse(&[
+            Code::BodyIncomplete,
+            Code::BodyTooSlow,
+            Code::BodyTooLarge,
+            Code::BodiesPerUser,
+            Code::BodiesFull,
+        ]);
         if body["content"].get("application/json").is_some() {
             self.refuse(&[Code::JsonInvalid]);
         }
@@ -177,6 +183,9 @@ impl Draft<'_> {
             Code::RateLimited,
             Code::KeysUnavailable,
         ]);
+        if is_retry(&self.route.method, &self.route.path) {
+            self.refuse(&[Code::RetryRateLimited]);
+        }
         let only_reads = self.route.method == Method::GET || READING_POSTS.contains(&self.route.path.as_str());
         if !only_reads {
             self.refuse(&[Code::ScopeMissing]);

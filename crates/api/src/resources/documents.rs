@@ -2,20 +2,22 @@
 
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, http::header, web};
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::Stream;
 use uuid::Uuid;
 
 use crate::{
     http::{
-        ApiError, ApiState, Call, DocumentsQuery, Expected, Form, FormPrint, HttpResult, IfMatch, ListId, PageQuery,
-        PageSize, RequestIds, codes, conditions, contract, json, read_whole, store_body, validate,
+        ApiError, ApiState, BodyPrint, Call, DocumentsQuery, Expected, Form, HttpResult, IfMatch, ListId, PageQuery,
+        PageSize, Part, RequestIds, TextBody, begin_stream, codes, conditions, contract, refuse_too_large, store_body,
+        validate,
     },
     resources::{
         jobs::job_path,
         uploads::{REFUSED_FILES, new_upload, not_registered, quota_reached},
     },
 };
-use domain::{Code, DocumentId, JobId, UserId};
+use config::Uploads;
+use domain::{Code, DocumentId, JobId, UserId, ports::StoredObject};
 use messages::{
     BASE_PATH, ChunkView, DeletionReceipt, DocumentView, DocumentsAccepted, FileForm, FileOutcome, PageOfChunkView,
     PageOfDocumentView, TextRequest,
@@ -24,7 +26,9 @@ use store::{
     Cursor,
     deletions::{Deletion, get_deletion},
     documents::{self, Deleting, Document, StoredChunk},
-    uploads::{Content, NewUpload, Registered, announce_upload, delete_upload, register_stored},
+    uploads::{
+        Content, NewUpload, QuotaReached, Registered, announce_upload, delete_upload, get_uploads_left, register_stored,
+    },
 };
 
 pub const DOCUMENTS: PageSize = PageSize { default: 20, max: 100 };
@@ -67,7 +71,6 @@ struct Sender {
             codes(&REFUSED_FILES),
             codes(&[
                 Code::FormInvalid,
-                Code::UploadStalled,
                 Code::DocumentExists,
                 Code::FileTooLarge,
                 Code::TooManyFiles,
@@ -87,19 +90,47 @@ pub async fn post_documents(Call { state, caller, request }: Call, body: web::Pa
     let (request_id, correlation_id) =
         RequestIds::of(&request).map_or_else(|| (Uuid::now_v7(), Uuid::now_v7()), |ids| (ids.request, ids.correlation));
     let sender = Sender { user: caller.user, request_id, correlation_id };
-    match request.content_type().to_ascii_lowercase().as_str() {
-        "multipart/form-data" => take_files(&state, sender, &request, body).await,
-        "application/json" => take_text(&state, sender, body).await,
-        _ => Err(ApiError::new(
-            Code::ContentTypeInvalid,
-            "This route takes files as multipart/form-data, or JSON with `title` and `text`.",
-        )),
+    let limits = &state.settings.uploads;
+    let content_type = request.content_type().to_ascii_lowercase();
+    let is_form = match content_type.as_str() {
+        "multipart/form-data" => true,
+        "application/json" => false,
+        _ => {
+            return Err(ApiError::new(
+                Code::ContentTypeInvalid,
+                "This route takes files as multipart/form-data, or JSON with `title` and `text`.",
+            ));
+        }
+    };
+    if is_form {
+        Form::refuse_too_large(&request, limits)?;
+    } else {
+        refuse_too_large(&request, limits.max_bytes)?;
     }
+    refuse_without_quota(&state, caller.user).await?;
+    let _share = begin_stream(&state, Some(caller.user))?;
+    if is_form {
+        take_files(&state, sender, &request, body).await
+    } else {
+        take_text(&state, sender, &request, body).await
+    }
+}
+
+/// Refuses before the body is read what would be refused after it.
+async fn refuse_without_quota(state: &ApiState, user: UserId) -> Result<(), ApiError> {
+    let per_day = state.settings.uploads.per_day;
+    if per_day > 0 {
+        let left = get_uploads_left(&state.conn().await?, user, per_day).await?;
+        if left.remaining == 0 {
+            return Err(quota_reached(QuotaReached { retry_after: left.reset.unwrap_or_default() }));
+        }
+    }
+    Ok(())
 }
 
 /// Takes every file of the form. A single one that is refused is the answer's problem; of several, each has its entry.
 async fn take_files(state: &ApiState, sender: Sender, request: &HttpRequest, body: web::Payload) -> HttpResult {
-    let (mut form, max) = (Form::new(request, body, FormPrint::is_wanted(request)), state.settings.uploads.max_files);
+    let (mut form, max) = (Form::new(request, body, BodyPrint::is_wanted(request)), state.settings.uploads.max_files);
     let mut outcomes: Vec<(String, Taken)> = Vec::new();
     while let Some(part) = form.next().await {
         let mut part = match part {
@@ -132,7 +163,7 @@ async fn take_files(state: &ApiState, sender: Sender, request: &HttpRequest, bod
     if outcomes.is_empty() {
         return Err(ApiError::of(Code::FileMissing));
     }
-    FormPrint::leave(request, form.fingerprint());
+    BodyPrint::leave(request, form.fingerprint());
     answer(outcomes, sender)
 }
 
@@ -172,27 +203,42 @@ fn file_outcome(filename: String, outcome: Taken, sender: Sender) -> FileOutcome
 }
 
 /// Stores one file, then makes a document and a job of it.
-async fn take_file<S, E>(state: &ApiState, sender: Sender, filename: &str, mime: &str, body: &mut S) -> Taken
+async fn take_file(state: &ApiState, sender: Sender, filename: &str, mime: &str, file: &mut Part) -> Taken {
+    let filename = validate::filename(filename, &state.settings.uploads)?;
+    let (upload, stored) = store(state, sender.user, filename, validate::mime(mime)?, file).await?;
+    if stored.bytes_len == 0 {
+        forget(state, &upload).await;
+        return Err(ApiError::of(Code::FileEmpty));
+    }
+    register(state, sender, &upload, stored).await
+}
+
+/// Announces an upload of one body, and stores it.
+async fn store<S>(
+    state: &ApiState,
+    user: UserId,
+    filename: String,
+    mime: String,
+    body: &mut S,
+) -> Result<(NewUpload, StoredObject), ApiError>
 where
-    S: Stream<Item = Result<Bytes, E>> + Unpin,
-    E: std::fmt::Display,
+    S: Stream<Item = Result<Bytes, ApiError>> + Unpin,
 {
-    let limits = &state.settings.uploads;
-    let upload = new_upload(state, sender.user, validate::filename(filename, limits)?, validate::mime(mime)?);
+    let upload = new_upload(state, user, filename, mime);
     state.require_schema().await?;
     announce_upload(&state.db, &upload).await?.map_err(quota_reached)?;
-    let expected = Expected { max_bytes: limits.max_bytes, ..Expected::default() };
-    let stored = match store_body(state, &upload.storage_key, body, expected).await {
-        Ok(stored) if stored.bytes_len == 0 => {
-            forget(state, &upload).await;
-            return Err(ApiError::of(Code::FileEmpty));
-        }
-        Ok(stored) => stored,
+    let expected = Expected { max_bytes: state.settings.uploads.max_bytes, ..Expected::default() };
+    match store_body(state, &upload.storage_key, body, expected).await {
+        Ok(stored) => Ok((upload, stored)),
         Err(error) => {
             forget(state, &upload).await;
-            return Err(error);
+            Err(error)
         }
-    };
+    }
+}
+
+/// Makes a document and a job of a stored upload.
+async fn register(state: &ApiState, sender: Sender, upload: &NewUpload, stored: StoredObject) -> Taken {
     let content = Content {
         bytes_len: i64::try_from(stored.bytes_len).unwrap_or(i64::MAX),
         sha256: stored.sha256,
@@ -201,14 +247,14 @@ where
         correlation_id: sender.correlation_id,
     };
     // Where this fails, whether it was committed is not known: the object stays, and housekeeping decides.
-    match register_stored(&state.db, &upload, &content).await? {
+    match register_stored(&state.db, upload, &content).await? {
         Registered::New { job_id, document_id } => {
             state.notifier.poke();
             tracing::info!(job.id = %job_id, document.id = %document_id, upload.id = %upload.upload_id, "job {job_id} is queued");
             Ok((job_id, document_id))
         }
         refused => {
-            forget(state, &upload).await;
+            forget(state, upload).await;
             Err(not_registered(refused))
         }
     }
@@ -226,24 +272,29 @@ async fn forget(state: &ApiState, upload: &NewUpload) {
     }
 }
 
-/// A text without a file.
-async fn take_text(state: &ApiState, sender: Sender, body: web::Payload) -> HttpResult {
-    let bytes = read_whole(body, state.settings.text_body_bytes()).await?;
-    let TextRequest { title, text } = json::parse(&bytes)?;
-    if text.trim().is_empty() {
-        return Err(ApiError::of(Code::TextEmpty));
+/// A text without a file. Its title may come after it, so that it is stored before its name is known.
+async fn take_text(state: &ApiState, sender: Sender, request: &HttpRequest, body: web::Payload) -> HttpResult {
+    let limits = &state.settings.uploads;
+    let mut text = TextBody::new(body, limits.max_bytes, BodyPrint::is_wanted(request));
+    let (mut upload, stored) = store(state, sender.user, String::new(), "text/markdown".to_owned(), &mut text).await?;
+    BodyPrint::leave(request, text.fingerprint());
+    match text.title().and_then(|title| text_filename(title.trim(), limits)) {
+        Ok(filename) => upload.filename = filename,
+        Err(error) => {
+            forget(state, &upload).await;
+            return Err(error);
+        }
     }
-    if text.contains('\0') {
-        return Err(ApiError::of(Code::TextInvalid));
-    }
-    let title = title.trim();
+    let outcome = register(state, sender, &upload, stored).await;
+    answer(vec![(upload.filename, outcome)], sender)
+}
+
+fn text_filename(title: &str, limits: &Uploads) -> Result<String, ApiError> {
     if title.is_empty() {
         return Err(ApiError::of(Code::TitleEmpty));
     }
-    let filename = if title.to_ascii_lowercase().ends_with(".md") { title.to_owned() } else { format!("{title}.md") };
-    let mut body = stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from(text))]);
-    let outcome = take_file(state, sender, &filename, "text/markdown", &mut body).await;
-    answer(vec![(filename, outcome)], sender)
+    let extension = if title.to_ascii_lowercase().ends_with(".md") { "" } else { ".md" };
+    validate::filename(&format!("{title}{extension}"), limits)
 }
 
 fn document_view(document: Document) -> DocumentView {

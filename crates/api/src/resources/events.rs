@@ -26,11 +26,15 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    guard::{Guard, stream_quota::StreamPlace},
-    http::{ApiError, ApiState, Call, Caller, HttpResult, ListId, PageQuery, PageSize, RequestIds, codes, conditions},
+    guard::Guard,
+    http::{
+        ApiError, ApiState, Call, Caller, Full, HttpResult, ListId, Most, PageQuery, PageSize, Quota, RequestIds,
+        Share, codes, conditions,
+    },
     resources::jobs::job_view,
 };
-use domain::{Code, JobId};
+use config::Http;
+use domain::{Code, JobId, UserId};
 use messages::{EventView, PageOfEventView};
 use pg::DbError;
 use store::{
@@ -46,6 +50,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const LOOK_SELDOM: Duration = Duration::from_secs(2);
 /// How long the database may be unavailable before a timeline ends: longer than a restart takes.
 const DATABASE_AWAY: Duration = Duration::from_secs(30);
+/// When to try again where there is no place: a timeline whose client has left ends within two of its comment lines.
+const PLACE_RETRY_AFTER: Duration = Duration::from_secs(15);
 /// When a browser connects again, in milliseconds.
 const RETRY: &str = "retry: 2000\n\n";
 /// A line at least this often, so that proxies keep the connection: Render and nginx close it after 60 s or more.
@@ -109,7 +115,7 @@ pub async fn get_events(
     let last_seen = last_event_id(&request)?;
     if wants_stream(&request) {
         drop(conn);
-        let place = guard.streams.enter(caller.user, &state.settings.http)?;
+        let place = enter(&guard.streams, caller.user, &state.settings.http)?;
         if request.method() == Method::HEAD {
             return Ok(stream_head().finish());
         }
@@ -135,6 +141,17 @@ pub async fn get_events(
     let (limit, after) = (EVENTS.limit(query.limit)?, list.position(query.cursor.as_deref())?.unwrap_or(0));
     let rows = list_events(&conn, caller.user, id, after, limit + 1).await?;
     conditions::json(&request, &list.page(rows, limit, |row| row.seq, event_view))
+}
+
+/// A place for one more timeline of `user`.
+fn enter(streams: &Quota, user: UserId, limits: &Http) -> Result<Share, ApiError> {
+    let [per_user, in_all] = [limits.event_streams_per_user, limits.event_streams].map(|places| places as u64);
+    let mut place = streams.share(Some(user), Most { per_user, in_all });
+    place.take(1).map_err(|full| {
+        let code = if full == Full::User { Code::StreamsPerUser } else { Code::StreamsFull };
+        ApiError::of(code).retry_after(PLACE_RETRY_AFTER)
+    })?;
+    Ok(place)
 }
 
 fn wants_stream(request: &HttpRequest) -> bool {
@@ -172,7 +189,7 @@ struct Live {
     wait: Duration,
     ended: bool,
     /// Given back when the reader is gone.
-    _place: StreamPlace,
+    _place: Share,
 }
 
 impl Live {

@@ -1,11 +1,9 @@
 //! Jobs: reading, cancelling, retrying.
 
-use actix_web::{HttpMessage, HttpResponse, http::header, web};
+use actix_web::{HttpResponse, http::header, web};
 use uuid::Uuid;
 
-use crate::http::{
-    ApiError, Call, HttpResult, IfMatch, JobsQuery, PageSize, RequestIds, codes, conditions, is_json, json,
-};
+use crate::http::{ApiError, Call, HttpResult, IfMatch, JobsQuery, PageSize, RequestIds, codes, conditions, json};
 use domain::{Code, JobId, State, Status, Step, progress::percent};
 use messages::{BASE_PATH, JobView, PageOfJobView, Progress, RetryRequest};
 use store::{
@@ -161,14 +159,8 @@ pub async fn cancel_job(Call { state, caller, request }: Call, id: web::Path<Uui
         ])))
     )
 )]
-pub async fn retry_job(Call { state, caller, request }: Call, id: web::Path<Uuid>, body: web::Bytes) -> HttpResult {
-    let wish: RetryRequest = if body.trim_ascii().is_empty() {
-        RetryRequest::default()
-    } else if !is_json(request.content_type()) {
-        return Err(ApiError::of(Code::ContentTypeInvalid));
-    } else {
-        json::parse(&body)?
-    };
+pub async fn retry_job(Call { state, caller, request }: Call, id: web::Path<Uuid>, body: web::Payload) -> HttpResult {
+    let wish: RetryRequest = json::optional(&request, body).await?;
     let from = wish.from.as_deref().map(parse_from).transpose()?;
     let (id, seen) = (JobId(*id), IfMatch::of(&request));
     match jobs::redrive_owned_job(&state.db, caller.user, id, from, Some(&as_seen(seen.as_ref()))).await? {

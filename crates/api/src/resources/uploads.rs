@@ -17,8 +17,8 @@ use crate::{
         signing::{self, Refusal, SignedQuery},
     },
     http::{
-        ApiError, ApiState, Call, Expected, HttpResult, Json, KeyInHand, RequestIds, codes, contract, overtaken,
-        store_body, validate,
+        ApiError, ApiState, Call, Expected, HttpResult, Json, KeyInHand, RequestIds, begin_stream, codes, contract,
+        declared_length, overtaken, store_body, validate,
     },
     resources::jobs::job_path,
 };
@@ -225,7 +225,6 @@ async fn signed_url(state: &ApiState, request: &HttpRequest, upload: Place) -> R
     extensions(
         ("x-codes" = json!(codes(&[
             Code::UploadUrlInvalid,
-            Code::UploadStalled,
             Code::UploadUrlExpired,
             Code::UploadNotWanted,
             Code::SizeMismatch,
@@ -250,6 +249,7 @@ pub async fn put_upload(
     RequestIds::join(&request, upload.correlation_id);
     let declared = upload.bytes_len.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
     refuse_wrong_length(&request, declared)?;
+    let _share = begin_stream(&state, Some(upload.user_id))?;
     if upload.stored {
         // The client did not hear the answer to its first try. A worker may be reading the object by now.
         drain(&mut body, declared).await;
@@ -284,8 +284,7 @@ async fn signed_upload(state: &ApiState, id: UploadId, query: &SignedQuery) -> R
 
 /// What the header says can be refused before the first byte.
 fn refuse_wrong_length(request: &HttpRequest, declared: u64) -> Result<(), ApiError> {
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    match length.and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok()) {
+    match declared_length(request) {
         Some(length) if length != declared => {
             let status =
                 if length > declared { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::UNPROCESSABLE_ENTITY };

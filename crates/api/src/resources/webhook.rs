@@ -4,16 +4,15 @@
 //! is only hashed: a worker asks the provider for the result. A webhook that is refused or lost only costs time, since
 //! the provider is asked anyway.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
-use actix_web::{HttpRequest, HttpResponse, http::header::CONTENT_LENGTH, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
-use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::http::{ApiError, ApiState, HttpResult, codes, from_payload_error};
+use crate::http::{ApiError, ApiState, HttpResult, begin_stream, codes, declared_length};
 use domain::{
     Code, JobId,
     callback::{HEADER, Refusal},
@@ -24,10 +23,7 @@ use store::webhooks::{Delivery, Signalled, signal_job};
 
 /// Of a body, in bytes: what LlamaParse sends of an event is under a kilobyte. Its older webhooks carry the
 /// whole text: those are refused, and the text is fetched when the provider is next asked.
-const MAX_BODY_BYTES: usize = 1 << 20;
-/// The time in which the whole body must come. It is short because the body is small; the server's bound on slow bodies
-/// would give a megabyte two minutes more.
-const BODY_WITHIN: Duration = Duration::from_secs(30);
+const MAX_BODY_BYTES: u64 = 1 << 20;
 
 /// Say that a document is parsed.
 ///
@@ -54,8 +50,7 @@ const BODY_WITHIN: Duration = Duration::from_secs(30);
         ("x-codes" = json!(codes(&[
             Code::WebhookForbidden,
             Code::WebhookExpired,
-            Code::JobNotFound,
-            Code::WebhookStalled
+            Code::JobNotFound
         ])))
     )
 )]
@@ -68,8 +63,11 @@ pub async fn post_llamaparse(
     let (id, token) = path.into_inner();
     let job_id = JobId(id);
     authenticate(&state, job_id, &token, &request)?;
-    refuse_too_long(&request)?;
-    let payload_hash = timeout(BODY_WITHIN, hash(&mut body)).await.map_err(|_elapsed| stalled())??;
+    if declared_length(&request).is_some_and(|length| length > MAX_BODY_BYTES) {
+        return Err(too_large());
+    }
+    let _share = begin_stream(&state, None)?;
+    let payload_hash = hash(&mut body).await?;
     // A repeated delivery has the same body and the same job.
     let webhook_id = hex(Sha256::digest(format!("llamaparse\n{job_id}\n{payload_hash}").as_bytes()));
     let delivery =
@@ -98,18 +96,12 @@ fn authenticate(state: &ApiState, job: JobId, token: &str, request: &HttpRequest
     })
 }
 
-/// What the header says can be refused before the first byte.
-fn refuse_too_long(request: &HttpRequest) -> Result<(), ApiError> {
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > MAX_BODY_BYTES) { Err(too_large()) } else { Ok(()) }
-}
-
 /// SHA-256 of the body, as 64 hex digits.
 async fn hash(body: &mut web::Payload) -> Result<String, ApiError> {
-    let (mut hasher, mut bytes) = (Sha256::new(), 0_usize);
+    let (mut hasher, mut bytes) = (Sha256::new(), 0_u64);
     while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|error| from_payload_error(&error))?;
-        bytes = bytes.saturating_add(piece.len());
+        let piece = piece?;
+        bytes = bytes.saturating_add(piece.len() as u64);
         if bytes > MAX_BODY_BYTES {
             return Err(too_large());
         }
@@ -124,13 +116,6 @@ fn too_large() -> ApiError {
         format!(
             "A webhook's body may have {MAX_BODY_BYTES} bytes. Nothing is lost: the parser is asked for its answer."
         ),
-    )
-}
-
-fn stalled() -> ApiError {
-    ApiError::new(
-        Code::WebhookStalled,
-        format!("The body did not come within {} s. Send it again, or let the parser be asked.", BODY_WITHIN.as_secs()),
     )
 }
 

@@ -19,7 +19,6 @@ use actix_web::{
     error::PayloadError,
     http::Method,
     middleware::Next,
-    web,
 };
 use bytes::Bytes;
 use futures_util::Stream;
@@ -31,43 +30,34 @@ use domain::Code;
 
 /// Ends a request whose body comes too slowly.
 pub async fn end_slow_body(mut request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> MiddlewareResult {
-    let bounds = request.app_data::<web::Data<ApiState>>().map(|state| state.settings.http.clone());
-    let given_up = match bounds {
-        Some(bounds) if bounds.body_min_rate > 0 && may_have_body(&request) => {
-            let given_up = Rc::new(Cell::new(false));
-            let timed = TimedBody::new(request.take_payload(), &bounds, Rc::clone(&given_up));
-            request.set_payload(Payload::Stream { payload: Box::pin(timed) });
-            Some((given_up, bounds))
-        }
-        Some(_) | None => None,
-    };
-    let response = next.call(request).await?.map_into_boxed_body();
-    match given_up {
-        // Several files of which some were taken: the client must hear of those.
-        Some((given_up, bounds)) if given_up.get() && !response.status().is_success() => {
-            let (request, _half_an_answer) = response.into_parts();
-            Ok(ServiceResponse::from_err(too_slow(&bounds), request))
-        }
-        Some(_) | None => Ok(response),
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok(next.call(request).await?.map_into_boxed_body());
     }
-}
-
-fn may_have_body(request: &ServiceRequest) -> bool {
-    !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+    let state = ApiState::of(request.request())?;
+    let given_up = Rc::new(Cell::new(false));
+    let timed = TimedBody::new(request.take_payload(), &state.settings.http, Rc::clone(&given_up));
+    request.set_payload(Payload::Stream { payload: Box::pin(timed) });
+    let response = next.call(request).await?.map_into_boxed_body();
+    // Of several files some may be taken: the client must hear of those.
+    if given_up.get() && !response.status().is_success() {
+        let (request, _half_an_answer) = response.into_parts();
+        return Ok(ServiceResponse::from_err(too_slow(&state.settings.http), request));
+    }
+    Ok(response)
 }
 
 fn too_slow(bounds: &Http) -> ApiError {
-    ApiError::new(
-        Code::BodyTooSlow,
-        format!(
-            "The body came more slowly than {} bytes a second (API_BODY_MIN_RATE) for longer than {} s (API_BODY_GRACE). Send it again over a better connection.",
-            bounds.body_min_rate,
-            bounds.body_grace.as_secs_f64()
+    let (grace, what) = (bounds.body_grace.as_secs_f64(), "Send it again over a better connection.");
+    let detail = match bounds.body_min_rate {
+        0 => format!("No byte of the body came for {grace} s (API_BODY_GRACE). {what}"),
+        rate => format!(
+            "The body came more slowly than {rate} bytes a second (API_BODY_MIN_RATE) for longer than {grace} s (API_BODY_GRACE). {what}"
         ),
-    )
+    };
+    ApiError::new(Code::BodyTooSlow, detail)
 }
 
-/// A body with a budget of time to wait for it, which grows with what has come.
+/// A body with a budget of time to wait for it, which grows with what has come; without a rate, each piece has all of it.
 struct TimedBody {
     inner: Payload,
     grace: Duration,
@@ -86,8 +76,8 @@ impl TimedBody {
 
     /// How long it may still keep us waiting.
     fn left(&self) -> Duration {
-        let earned = Duration::from_millis(self.received.saturating_mul(1000) / self.bytes_per_second);
-        (self.grace + earned).saturating_sub(self.waited)
+        let earned = self.received.saturating_mul(1000).checked_div(self.bytes_per_second);
+        (self.grace + Duration::from_millis(earned.unwrap_or_default())).saturating_sub(self.waited)
     }
 
     fn give_up(&self) -> PayloadError {
@@ -105,7 +95,9 @@ impl Stream for TimedBody {
         }
         match Pin::new(&mut self.inner).poll_next(cx) {
             Poll::Ready(item) => {
-                if let Some((since, _timer)) = self.waiting.take() {
+                if let Some((since, _timer)) = self.waiting.take()
+                    && self.bytes_per_second > 0
+                {
                     self.waited += since.elapsed();
                 }
                 if let Some(Ok(data)) = &item {

@@ -17,8 +17,13 @@ settings! {
     API_THREADS[API] threads: usize = whole(0..=1024), default "0", example "2";
     /// Seconds that running requests get at shutdown.
     API_GRACE[API] grace: Duration = seconds(0.0..=3600.0), default "25";
-    /// Largest JSON body, in bytes or with a unit; `0`: no limit.
-    API_BODY_LIMIT[API] body_limit_bytes: u64 = bytes, default "2 MiB", key "body_limit";
+    /// Largest JSON body but for text documents, in bytes or with a unit; `0`: no limit.
+    API_BODY_LIMIT[API] body_limit_bytes: u64 = bytes, default "64 KiB", key "body_limit";
+    /// Memory that the bodies in hand may take in one process, in bytes or with a unit: a JSON body its length, a streamed
+    /// one 512 KiB; `0`: no limit.
+    API_BODY_BUDGET[API] body_budget: u64 = budget, default "64 MiB";
+    /// The share of one user in `API_BODY_BUDGET`; `0`: no limit.
+    API_BODY_BUDGET_PER_USER[API] body_budget_per_user: u64 = budget, default "32 MiB";
     /// Live timelines (`text/event-stream`) that one process serves at a time; `0`: no limit.
     API_EVENT_STREAMS[API] event_streams: usize = whole(0..=100_000), default "200";
     /// Live timelines of one user at a time in one process; `0`: no limit.
@@ -27,6 +32,8 @@ settings! {
     API_EVENT_STREAM_LIFETIME[API] event_stream_lifetime: Duration = seconds(0.0..=86_400.0), default "900";
     /// Requests a minute that one user may make of one instance, a sixth of them at once; `0`: no limit.
     API_RATE_PER_MINUTE[API] rate_per_minute: u32 = whole(0..=1_000_000), default "600";
+    /// Retries and cancellations a minute that one user may ask of one instance; `0`: no limit.
+    API_RETRIES_PER_MINUTE[API] retries_per_minute: u32 = whole(0..=1_000_000), default "30";
     /// Refused tokens and keys a minute from one address; beyond, no API key from there is looked up until it has
     /// waited; `0`: no limit.
     API_LOGIN_FAILURES_PER_MINUTE[API] login_failures_per_minute: u32 = whole(0..=1_000_000), default "60";
@@ -39,7 +46,8 @@ settings! {
     API_HEAD_TIMEOUT[API] head_timeout: Duration = seconds(0.1..=600.0), default "10";
     /// Seconds that a body may keep the API waiting, beyond those that `API_BODY_MIN_RATE` grants for what has come.
     API_BODY_GRACE[API] body_grace: Duration = seconds(0.1..=3600.0), default "30";
-    /// Slowest rate of a body in the long run, in bytes a second or with a unit; `0`: no limit, and none on its time.
+    /// Slowest rate of a body in the long run, in bytes a second or with a unit; `0`: no limit, and then
+    /// `API_BODY_GRACE` bounds each pause.
     API_BODY_MIN_RATE[API] body_min_rate: u64 = bytes, default "8 KiB";
     /// Origins whose pages may call the API, separated by commas; `*`: all; empty: none.
     CORS_ORIGINS[API] cors_origins: Vec<String> = origins, default "",
@@ -47,6 +55,13 @@ settings! {
     also
     /// The `API_PORT` of the environment if `PORT` overrules it with another value.
     overruled_port: Option<u16>;
+}
+
+fn budget(text: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        1..1_048_576 => Err("is less than 1 MiB, and then no file could be uploaded".to_owned()),
+        budget => Ok(budget),
+    }
 }
 
 impl Http {

@@ -29,6 +29,8 @@ settings! {
     PARSE_MEMORY_BYTES[WORKER] memory_bytes: u64 = memory, optional "1 GiB";
     /// Text that parsing one document may yield, in bytes or with a unit.
     PARSE_OUTPUT_BYTES[WORKER] output_bytes: u64 = output, default "64 MiB";
+    /// Passages of one document; `0`: no limit.
+    MAX_PASSAGES_PER_DOCUMENT[WORKER] max_passages: usize = whole(0..=10_000_000), default "50000";
     /// Which documents LlamaParse reads: `auto`, those that cannot be read here (pages that are pictures) and those
     /// uploaded with `ocr`, where its key is set; `local`, none; `llamaparse`, every PDF and Office document. All are
     /// verified and read here first; text, Markdown and HTML are never sent.

@@ -24,6 +24,9 @@ settings! {
     WORKER_GRACE[WORKER] grace: Duration = seconds(0.0..=3600.0), default "25";
     /// Jobs of one user that run at a time; more wait; `0`: no limit.
     MAX_RUNNING_JOBS_PER_USER[WORKER] max_running_jobs_per_user: u32 = whole(0..=100_000), default "2";
+    /// Seconds that a job may run while others wait; then it goes back at its checkpoint, at no cost, or, where its step has
+    /// none, another job is claimed beside it; `0`: no limit.
+    WORKER_TURN[WORKER] turn: Duration = seconds(0.0..=3600.0), default "5";
     /// Port on which `app worker` answers `/livez`, `/readyz` and `/metrics`; `0`: none. `app dev` answers them on the
     /// API's.
     WORKER_HTTP_PORT[WORKER] http_port: u16 = whole(0..=u16::MAX), default "0", example "9100";

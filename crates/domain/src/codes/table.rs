@@ -68,6 +68,10 @@ codes! {
         /// Come back when `Retry-After` says.
         RateLimited = "rate_limited", http [429], at "every private route",
             say "You have made more than 600 requests a minute (API_RATE_PER_MINUTE), or too many of them at once. Come back when Retry-After says.";
+        /// The user has retried and cancelled more jobs than `API_RETRIES_PER_MINUTE` allows an instance.
+        /// Come back when `Retry-After` says.
+        RetryRateLimited = "retry_rate_limited", http [429], at "retry and cancel",
+            say "You have retried and cancelled jobs more than 30 times a minute (API_RETRIES_PER_MINUTE). Come back when Retry-After says.";
         /// Too many log-ins from your address have failed (API_LOGIN_FAILURES_PER_MINUTE).
         /// Send a token or key that is valid, when Retry-After says.
         LoginRateLimited = "login_rate_limited", http [429], at "every private route, `PUT` of an upload";
@@ -162,6 +166,14 @@ codes! {
         /// Come back when `Retry-After` says, or read the plain list.
         StreamsFull = "streams_full", http [503], at "`GET /jobs/{id}/events`, live",
             say "There are as many live timelines as API_EVENT_STREAMS allows. Close one, come back when Retry-After says, or ask without Accept: text/event-stream.";
+        /// The bodies of your requests that are under way need as much memory as `API_BODY_BUDGET_PER_USER` allows.
+        /// Send it again when `Retry-After` says, and fewer at once.
+        BodiesPerUser = "bodies_per_user", http [429], at "routes with a body",
+            say "Your requests that are under way have as much of this server's memory as one user may have (API_BODY_BUDGET_PER_USER). Send this one again when Retry-After says, and fewer at once.";
+        /// The bodies of all requests that are under way need as much memory as `API_BODY_BUDGET` allows.
+        /// Send it again when `Retry-After` says.
+        BodiesFull = "bodies_full", http [503], at "routes with a body",
+            say "The requests that are under way have all the memory that this server gives to bodies (API_BODY_BUDGET). Send this one again when Retry-After says.";
         /// The key is not 1 to 255 visible ASCII characters, or there are two.
         /// Send one, new for each request: a UUID will do.
         IdempotencyKeyInvalid = "idempotency_key_invalid", http [400], at "`POST` with `Idempotency-Key`",
@@ -211,7 +223,7 @@ codes! {
         /// The head of a part is over 64 KiB, a part that is no file is over 1 MiB, or there are more than 100 parts that are no files.
         /// Send the files alone.
         FormTooLarge = "form_too_large", http [413], at "`POST /documents`",
-            say "The form has more than 100 parts that are no files. Send fewer.";
+            say "The form has more than 256 KiB that belong to no file: a long head, or other fields. Send less.";
         /// The request has more files than one request may have.
         /// Send the others in another request.
         TooManyFiles = "too_many_files", http [413], at "`POST /documents`",
@@ -237,9 +249,6 @@ codes! {
         /// The job has ended, or the document was deleted or announced again.
         /// Announce the file again if it is still wanted.
         UploadNotWanted = "upload_not_wanted", http [410], at "`PUT` of an upload";
-        /// No byte came for 60 s.
-        /// Send the file again.
-        UploadStalled = "upload_stalled", http [408], at "uploads";
         /// There is no such job of yours.
         /// `GET /jobs` lists those there are.
         JobNotFound = "job_not_found", http [404], at "`/jobs/{id}…`; `POST /jobs/retry`, as a reason; webhooks";
@@ -276,9 +285,6 @@ codes! {
         /// This URL has expired.
         /// Nothing is lost: the job has ended, or its parser is asked.
         WebhookExpired = "webhook_expired", http [403], at "`POST /webhook/llamaparse/{job_id}/{token}`";
-        /// The body did not come within 30 s.
-        /// Send it again, or let the parser be asked.
-        WebhookStalled = "webhook_stalled", http [408], at "`POST /webhook/llamaparse/{job_id}/{token}`";
         /// `query` is empty.
         /// Ask something.
         QueryEmpty = "query_empty", http [422], at "`/search`";
@@ -341,6 +347,9 @@ codes! {
         /// The document has more pages, slides or sheets than `PARSE_MAX_PAGES`.
         /// Split it, or raise the limit.
         PageLimit = "page_limit", class Document, at "parse";
+        /// The document has more passages than `MAX_PASSAGES_PER_DOCUMENT`.
+        /// Split it, or raise the limit.
+        PassageLimit = "passage_limit", class Document, at "chunk";
         /// The Office file unpacks to too many bytes.
         /// Upload it without the large content.
         ArchiveTooLarge = "archive_too_large", class Document, at "parse";
@@ -584,6 +593,9 @@ codes! {
         /// The worker was told to stop. Another goes on from the last checkpoint.
         /// Nothing.
         Shutdown = "shutdown", at "`handed_back`";
+        /// The job has had its turn (WORKER_TURN), and others wait. It goes on from its checkpoint when they have had theirs, at no cost.
+        /// Nothing.
+        TurnOver = "turn_over", at "`handed_back`";
         /// The answer to a claim was lost, so the worker gave the job back.
         /// Nothing.
         ClaimUnheard = "claim_unheard", at "`handed_back`";

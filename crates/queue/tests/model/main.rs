@@ -29,6 +29,8 @@ const NOTHING: Budget = Budget { kills: 0, cuts: 0, failures: 0, hand_backs: 0, 
 const FAULTS: Budget = Budget { kills: 2, cuts: 3, ..NOTHING };
 /// Requests of people and deployments, together with faults.
 const REQUESTS: Budget = Budget { kills: 1, cuts: 2, hand_backs: 1, cancels: 1, redrives: 1, ..NOTHING };
+/// Turns: a job goes back again and again.
+const TURNS: Budget = Budget { kills: 1, cuts: 1, hand_backs: 3, ..NOTHING };
 /// Enough to break the promises when a part of the protocol is removed.
 const SMALL: Budget = Budget { cuts: 1, hand_backs: 1, cancels: 1, ..NOTHING };
 
@@ -71,6 +73,11 @@ fn every_promise_holds_through_hand_backs_cancels_and_redrives() {
     let found = check_every_state::<1>(Protocol { budget: REQUESTS, ..PROTOCOL });
     assert_holds(&found);
     assert_eq!(found.unseen, [""; 0]);
+}
+
+#[test]
+fn every_promise_holds_through_turns() {
+    assert_holds(&check_every_state::<1>(Protocol { budget: TURNS, ..PROTOCOL }));
 }
 
 #[test]

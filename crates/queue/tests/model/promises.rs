@@ -57,7 +57,9 @@ pub(crate) fn properties<const JOBS: usize>() -> Vec<Property<Queue<JOBS>>> {
         Property::always(CANCELLED_STAYS, |_, w: &World<JOBS>| holds(w, Promise::CancelledStays)),
         Property::always(HAND_BACK_COSTS_NO_TRY, |_, w: &World<JOBS>| holds(w, Promise::HandBackCostsNoTry)),
         Property::always(COMPLETED_ONCE, |_, w: &World<JOBS>| w.history.completions.iter().all(|times| *times <= 1)),
-        Property::always(NOTHING_IS_LOST, |q: &Queue<JOBS>, w| (0..PROCESSES).all(|by| ends_every_job(&q.0, w, by))),
+        Property::always(NOTHING_IS_LOST, |q: &Queue<JOBS>, w| {
+            (0..PROCESSES).all(|by| [false, true].into_iter().all(|turns| ends_every_job(&q.0, w, by, turns)))
+        }),
         Property::sometimes("a job is completed after a takeover", |_, w: &World<JOBS>| {
             w.rows.iter().any(|row| row.state == JobState::Done && row.crashes > 0)
         }),
@@ -105,15 +107,22 @@ fn at_most_one_run_can_write<const JOBS: usize>(protocol: &Protocol, world: &Wor
 
 /// Whether process `by` ends every job on its own: the other process is frozen for good, its statements never arrive, and
 /// there are no more cancels or faults. This is what `eventually` under fairness would check. It also finds cycles, which
-/// stateright's `eventually` misses.
-fn ends_every_job<const JOBS: usize>(protocol: &Protocol, world: &World<JOBS>, by: usize) -> bool {
+/// stateright's `eventually` misses. With `turns`, its turn is over at each checkpoint: a run hands its job back behind each
+/// advance.
+fn ends_every_job<const JOBS: usize>(protocol: &Protocol, world: &World<JOBS>, by: usize, turns: bool) -> bool {
     const STEPS_A_JOB: usize = 40;
     let mut world = world.clone();
+    world.left.hand_backs = u8::MAX;
+    let mut advanced = false;
     for _ in 0..STEPS_A_JOB * JOBS {
-        match next_action(protocol, &world, by) {
-            Some(action) => world.apply(protocol, action),
-            None => break,
+        let Some(mut action) = next_action(protocol, &world, by) else { break };
+        if let (Action::Send { write, .. }, true) = (&mut action, turns && advanced) {
+            *write = Write::HandBack;
         }
+        let phase = |world: &World<JOBS>| world.processes[by].runs.first().map(|run| run.phase);
+        let sent = phase(&world);
+        world.apply(protocol, action);
+        advanced = matches!(sent, Some(Phase::Sent(Write::Advance(_)))) && phase(&world) == Some(Phase::Working);
     }
     world.rows.iter().all(|row| row.is_terminal())
 }

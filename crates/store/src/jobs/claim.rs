@@ -168,6 +168,58 @@ SELECT
     .await
 }
 
+/// The most users that [`list_users_ahead`] looks at.
+const LOOKED_AT: i32 = 1000;
+
+/// Users whose jobs go before a running one: they have a due job of its priority or a more urgent one, and fewer running
+/// jobs than its user. Up to `limit`, the fewest running first.
+pub async fn list_users_ahead(db: &impl Session, fence: Fence, limit: i64) -> Result<Vec<UserId>, DbError> {
+    db.list(
+        &format!(
+            "-- list_users_ahead
+WITH RECURSIVE mine AS (
+  SELECT j.user_id, j.priority, {RUNNING} AS running
+  FROM upload_pipeline.upload_jobs AS j
+  WHERE j.job_id = $1
+),
+waiting AS (
+  (SELECT j.priority, j.user_id, 1 AS n
+   FROM upload_pipeline.upload_jobs AS j
+   WHERE j.state IN {WAITING}
+   ORDER BY j.priority, j.user_id
+   LIMIT 1)
+  UNION ALL
+  SELECT following.priority, following.user_id, w.n + 1
+  FROM waiting AS w
+  CROSS JOIN LATERAL (
+    SELECT j.priority, j.user_id
+    FROM upload_pipeline.upload_jobs AS j
+    WHERE j.state IN {WAITING} AND (j.priority, j.user_id) > (w.priority, w.user_id)
+    ORDER BY j.priority, j.user_id
+    LIMIT 1
+  ) AS following
+  WHERE w.n < {LOOKED_AT}
+)
+SELECT j.user_id
+FROM mine
+JOIN waiting AS j ON j.priority <= mine.priority AND j.user_id <> mine.user_id
+WHERE {RUNNING} < mine.running
+  AND EXISTS (
+    SELECT FROM upload_pipeline.upload_jobs AS due
+    WHERE due.state IN {WAITING} AND due.priority = j.priority AND due.user_id = j.user_id AND due.run_at <= now()
+      AND due.status = ANY ($2) AND due.crash_count < {ALONE_AFTER_CRASHES})
+ORDER BY {RUNNING}
+LIMIT $3"
+        ),
+        &[&fence.job_id.0, &Status::claimable(), &limit],
+    )
+    .await
+}
+
+/// How many jobs of the user of `j` run.
+const RUNNING: &str =
+    "(SELECT count(*) FROM upload_pipeline.upload_jobs AS r WHERE r.state = 'working' AND r.user_id = j.user_id)";
+
 /// Whether a job that must run alone has waited for at least `patience`.
 pub async fn suspect_waits(db: &impl Session, patience: Duration) -> Result<bool, DbError> {
     let suspects = suspects();

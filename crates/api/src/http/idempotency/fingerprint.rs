@@ -9,10 +9,10 @@ use actix_web::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    http::{ApiError, Form, read_whole},
+    http::{ApiError, ApiState, Form, TextBody, begin_stream, declared_length, read_whole},
     settings::ApiSettings,
 };
-use domain::hex;
+use domain::{UserId, hex};
 
 /// A request, as far as it can be known before the work.
 pub(super) struct Request {
@@ -23,21 +23,21 @@ pub(super) struct Request {
 enum Body {
     /// Read whole, and put back for the handler.
     Whole { fingerprint: String },
-    /// Streamed; the handler says what it has read.
-    Form(FormPrint),
+    /// The handler says what it has read.
+    Streamed(BodyPrint),
 }
 
-/// Where a handler that streams a form leaves its fingerprint.
+/// Where a handler that streams a body leaves its fingerprint.
 #[derive(Clone, Default)]
-pub struct FormPrint(Rc<RefCell<Option<String>>>);
+pub struct BodyPrint(Rc<RefCell<Option<String>>>);
 
-impl FormPrint {
-    /// Whether `request` comes with a key, so that its form's fingerprint is asked for.
+impl BodyPrint {
+    /// Whether `request` comes with a key, so that its body's fingerprint is asked for.
     pub fn is_wanted(request: &HttpRequest) -> bool {
         request.extensions().contains::<Self>()
     }
 
-    /// Leaves the form's fingerprint, for requests that come with a key; `None`: it was not read to its end.
+    /// Leaves the body's fingerprint, for requests that come with a key; `None`: it was not read to its end.
     pub fn leave(request: &HttpRequest, fingerprint: Option<String>) {
         if let Some(print) = request.extensions().get::<Self>() {
             *print.0.borrow_mut() = fingerprint;
@@ -46,55 +46,55 @@ impl FormPrint {
 }
 
 impl Request {
-    /// Reads the body, unless it is a form. A body too large for any handler of JSON is refused here.
+    /// Reads the body, unless it is a form or a large text.
     pub(super) async fn read(request: &mut ServiceRequest, settings: &ApiSettings) -> Result<Self, ApiError> {
         let head = format!("{}\n{}\n", request.path(), request.query_string());
-        if is_form(request.request()) {
-            let print = FormPrint::default();
+        if is_form(request.request()) || is_large_text(request.request(), settings) {
+            let print = BodyPrint::default();
             request.extensions_mut().insert(print.clone());
-            return Ok(Self { head, body: Body::Form(print) });
+            return Ok(Self { head, body: Body::Streamed(print) });
         }
-        let limit = if request.path().ends_with("/documents") {
-            settings.text_body_bytes()
-        } else {
-            settings.json_body_bytes()
-        };
-        let body = read_whole(request.take_payload(), limit).await?;
-        let fingerprint = digest(&head, &body);
+        let payload = request.take_payload();
+        let body = read_whole(request.request(), payload).await?;
+        let fingerprint = digest(&head, hex(Sha256::digest(&body)));
         request.set_payload(Payload::from(body));
         Ok(Self { head, body: Body::Whole { fingerprint } })
     }
 
-    /// Before the work; `None`: a form.
+    /// Before the work; `None`: the body is streamed.
     pub(super) fn fingerprint(&self) -> Option<&str> {
         match &self.body {
             Body::Whole { fingerprint } => Some(fingerprint),
-            Body::Form(_) => None,
+            Body::Streamed(_) => None,
         }
     }
 
-    /// After the work; `None`: a form that was not read to its end.
+    /// After the work; `None`: the body was not read to its end.
     pub(super) fn fingerprint_after(&self) -> Option<String> {
         match &self.body {
             Body::Whole { fingerprint } => Some(fingerprint.clone()),
-            Body::Form(print) => print.0.borrow().as_ref().map(|form| digest(&self.head, form.as_bytes())),
+            Body::Streamed(print) => print.0.borrow().clone().map(|print| digest(&self.head, print)),
         }
     }
 
-    /// Without any work: a form is read and thrown away.
+    /// Without any work: a streamed body is read and thrown away.
     pub(super) async fn into_fingerprint(
         self,
         request: &mut ServiceRequest,
-        settings: &ApiSettings,
+        state: &ApiState,
+        user: UserId,
     ) -> Result<Option<String>, ApiError> {
-        match self.body {
-            Body::Whole { fingerprint } => Ok(Some(fingerprint)),
-            Body::Form(_) => {
-                let payload = request.take_payload();
-                let form = Form::new(request.request(), payload, true).read_to_end(settings.uploads.max_bytes).await?;
-                Ok(form.map(|form| digest(&self.head, form.as_bytes())))
-            }
+        if let Body::Whole { fingerprint } = self.body {
+            return Ok(Some(fingerprint));
         }
+        let _share = begin_stream(state, Some(user))?;
+        let (payload, max_bytes) = (request.take_payload(), state.settings.uploads.max_bytes);
+        let print = if is_form(request.request()) {
+            Form::new(request.request(), payload, true).read_to_end(max_bytes).await?
+        } else {
+            TextBody::new(payload, max_bytes, true).read_to_end().await?
+        };
+        Ok(print.map(|print| digest(&self.head, print)))
     }
 }
 
@@ -102,10 +102,13 @@ fn is_form(request: &HttpRequest) -> bool {
     request.content_type().to_ascii_lowercase().starts_with("multipart/")
 }
 
-fn digest(head: &str, body: &[u8]) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update((head.len() as u64).to_be_bytes());
-    hasher.update(head);
-    hasher.update(body);
-    hex(hasher.finalize())
+/// Whether the body is a text document larger than other bodies may be. A smaller one is read whole, so that its
+/// fingerprint is known before the work.
+fn is_large_text(request: &HttpRequest, settings: &ApiSettings) -> bool {
+    let limit = settings.http.body_limit_bytes;
+    request.path().ends_with("/documents") && limit > 0 && declared_length(request).is_none_or(|length| length > limit)
+}
+
+fn digest(head: &str, body: String) -> String {
+    hex(Sha256::digest(format!("{head}{body}")))
 }
