@@ -156,6 +156,7 @@ pub struct CheckArgs {
 #[derive(Debug, Subcommand)]
 pub enum CheckAction {
     /// Say what a group, a check or a cause means, and what to do
+    #[command(after_long_help = "Example:\n  app check explain db.mode/swapped")]
     Explain {
         /// Its id, as the findings show it: database, db.mode, db.mode/swapped
         #[arg(value_name = "ID", value_parser = |id: &str| check::explain(id))]

@@ -51,6 +51,6 @@ async fn slots(context: &Context<'_>) -> Outcome {
     let Some(first) = idle.first() else { return Ok("no slot is idle".to_owned()) };
     let named: Vec<String> =
         idle.iter().map(|slot| format!("{} ({} MiB of log)", slot.name, slot.kept_bytes >> 20)).collect();
-    let fix = format!("Start its consumer again, or drop the slot: SELECT pg_drop_replication_slot('{}');", first.name);
+    let fix = format!("Start its consumer again, or drop the slot: pg_drop_replication_slot('{}').", first.name);
     Err(IDLE_SLOT.seen(named.join(", ")).fix(fix))
 }
