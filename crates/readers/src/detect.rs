@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(code(found(PNG, "application/pdf", "x.pdf")), Code::TypeMismatch);
         // Excel opens what many programs export under its old name.
         assert_eq!(found(b"<table><tr><td>1</table>", "application/vnd.ms-excel", "x.xls"), Ok(FileKind::PlainText));
-        assert_eq!(found(b"a,b", "application/vnd.ms-excel", "x.csv"), Ok(FileKind::PlainText));
+        assert_eq!(found(b"a,b", "application/vnd.ms-excel", "x.csv"), Ok(FileKind::Csv));
         let fault = found(PNG, "application/pdf", "x.pdf").unwrap_err();
         assert!(fault.to_string().contains("a PDF") && fault.to_string().contains("Portable Network"), "{fault}");
     }
