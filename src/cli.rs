@@ -133,6 +133,7 @@ pub struct MigrateArgs {
 
 /// `app check`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct CheckArgs {
     /// How to print the findings
     #[arg(long, short, value_enum, default_value_t = CheckOutput::Text, value_name = "FORMAT")]
@@ -146,6 +147,21 @@ pub struct CheckArgs {
     /// What to check.
     #[command(flatten)]
     pub options: CheckOptions,
+    /// What to do instead of checking.
+    #[command(subcommand)]
+    pub action: Option<CheckAction>,
+}
+
+/// What `app check` does instead of checking.
+#[derive(Debug, Subcommand)]
+pub enum CheckAction {
+    /// Say what a group, a check or a cause means, and what to do
+    #[command(after_long_help = "Example:\n  app check explain db.mode/swapped")]
+    Explain {
+        /// Its id, as the findings show it: database, db.mode, db.mode/swapped
+        #[arg(value_name = "ID", value_parser = |id: &str| check::explain(id))]
+        explained: String,
+    },
 }
 
 /// How `app check` prints.

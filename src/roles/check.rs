@@ -14,9 +14,9 @@ use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::wiring::{local_parser, model, open_store};
+use super::wiring::{local_parser, model, open_store, parse_memory};
 use crate::{
-    cli::{CheckArgs, CheckOutput},
+    cli::{CheckAction, CheckArgs, CheckOutput},
     shutdown,
 };
 use check::{Finding, Report, Setup, Verdict, run_checks};
@@ -35,6 +35,10 @@ const ROUND_INTERVAL: Duration = Duration::from_secs(2);
 ///
 /// Stdout cannot be written.
 pub fn run(args: CheckArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
+    if let Some(CheckAction::Explain { explained }) = &args.action {
+        render::print(explained)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("couldn't start the runtime")?;
     let outcome = runtime.block_on(async {
@@ -66,6 +70,7 @@ async fn check(args: &CheckArgs, sources: &Sources, build: &BuildInfo, stop: &Ca
         store: open_store(&config.storage).map_err(|error| format!("{error:#}")),
         model: model(&config),
         pdf_library: Box::new(|| local_parser(&config.parser).pdf_library()),
+        memory: parse_memory(&config),
         runtime: Handle::current(),
         stop,
     };

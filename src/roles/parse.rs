@@ -5,7 +5,7 @@ use std::{fs, io, path::Path, process::ExitCode};
 use anyhow::anyhow;
 use serde_json::json;
 
-use super::wiring::local_parser;
+use super::wiring::{local_parser, parse_memory};
 use crate::cli::ParseArgs;
 use client::render;
 use config::{Config, Role, Sources};
@@ -25,12 +25,12 @@ pub fn run(args: ParseArgs, sources: &Sources) -> anyhow::Result<ExitCode> {
         render::print(&kinds())?;
         return Ok(ExitCode::SUCCESS);
     };
-    let settings = Config::load(Role::Client, sources)?.parser;
-    let limits = settings.limits();
+    let config = Config::load(Role::Client, sources)?;
+    let limits = config.parser.limits(parse_memory(&config).bytes());
     let filename = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     client::run(async move {
         expect_a_file(&file)?;
-        let parser = local_parser(&settings);
+        let parser = local_parser(&config.parser);
         let parsed = parser.parse(&file, "", &filename, limits).await;
         let document = parsed.map_err(|failure| anyhow!("{} [{}]", failure.message, failure.code.as_str()))?;
         render::print(&document.markdown)?;

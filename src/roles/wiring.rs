@@ -2,7 +2,7 @@
 
 use std::{
     net::{SocketAddr, ToSocketAddrs},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -11,9 +11,10 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 
 use super::Context;
+use crate::container;
 use config::{Config, ParserChoice, Storage};
 use domain::{
-    Code, Failure, Lease, Outcome, RetryPolicy, Step, StepError, WorkerId,
+    Code, Failure, Lease, Outcome, ParseMemory, RetryPolicy, Step, StepError, WorkerId,
     callback::CallbackKey,
     ports::{ModelSource, ObjectStore},
 };
@@ -76,17 +77,31 @@ pub(super) fn open_store(storage: &Storage) -> anyhow::Result<Arc<dyn ObjectStor
 
 /// The model, which is loaded at first use.
 pub(super) fn model(config: &Config) -> Arc<dyn ModelSource> {
+    Arc::new(LocalModel::new(model_options(config)))
+}
+
+/// The memory of this container, and what of it one parse may take beside the worker and its model.
+pub(super) fn parse_memory(config: &Config) -> ParseMemory {
+    ParseMemory {
+        container_bytes: container::memory_bytes(Path::new("/")),
+        model_bytes: model_options(config).weight_bytes(),
+        children: LocalParser::places() as u64,
+        asked_bytes: config.parser.memory_bytes,
+    }
+}
+
+fn model_options(config: &Config) -> LocalModelOptions {
     let embedder = &config.embedder;
     let places = match &embedder.model_dir {
         Some(folder) => vec![folder.clone()],
         None => MODEL_PLACES.iter().map(PathBuf::from).collect(),
     };
-    Arc::new(LocalModel::new(LocalModelOptions {
+    LocalModelOptions {
         name: embedder.model.clone(),
         version: embedder.version.clone(),
         places,
         threads: embedder.threads,
-    }))
+    }
 }
 
 /// The parser of this machine.
@@ -158,6 +173,11 @@ pub(super) fn build_worker(
     readiness: Arc<Readiness>,
 ) -> anyhow::Result<Arc<Worker<PipelineSteps>>> {
     let settings = &ctx.config.worker;
+    let memory = parse_memory(&ctx.config);
+    tracing::info!(parse.memory_bytes = memory.bytes(), "memory for parsing: {memory}");
+    if !memory.fits() {
+        tracing::warn!("this container has less memory than that; `app check --only self.memory` says what to do");
+    }
     let folder = std::env::temp_dir();
     let scratch = ScratchDir::create(&folder)
         .with_context(|| format!("couldn't make a scratch folder in {}", folder.display()))?;
@@ -167,7 +187,7 @@ pub(super) fn build_worker(
         parser: Arc::new(local_parser(&ctx.config.parser).with_turns(settings.turn, settings.concurrency)),
         remote: remote_parser(&ctx.config)?,
         model,
-        limits: ctx.config.parser.limits(),
+        limits: ctx.config.parser.limits(memory.bytes()),
         max_passages: ctx.config.parser.max_passages,
         scratch,
         completer: Completer::new(db.clone()),

@@ -1,12 +1,12 @@
 //! All checks, top down: the source of docs/checks.md and of the names that `--only` takes.
 
-use std::str::FromStr;
+use std::{fmt::Write as _, str::FromStr};
 
 use super::{
-    check::Check,
+    check::{Check, ids},
     configuration,
     context::CheckOptions,
-    database::{budget, environment, login, network, queue, schema, server, session_mode, workers},
+    database::{budget, environment, indexes, login, network, queue, schema, server, session_mode, settings, workers},
     outside::{api, e2e, keys, llamaparse, model, own, pdf, project, storage, webhook},
 };
 
@@ -53,7 +53,11 @@ impl Group {
 
 /// All checks. Each one is after the checks that it needs.
 pub static GROUPS: [Group; 13] = [
-    Group::new("configuration", Runs::Always, &[&configuration::SETTINGS, &configuration::PORT]),
+    Group::new(
+        "configuration",
+        Runs::Always,
+        &[&configuration::SETTINGS, &configuration::PORT, &configuration::MEMORY],
+    ),
     Group::new(
         "network",
         Runs::Always,
@@ -70,12 +74,25 @@ pub static GROUPS: [Group; 13] = [
             &session_mode::LISTEN,
             &budget::BUDGET,
             &server::EXTENSION,
+            &settings::SETTINGS,
             &server::ROLE,
             &server::CLOCK,
             &server::OLDEST_TRANSACTION,
+            &settings::SLOTS,
         ],
     ),
-    Group::new("schema", Runs::Always, &[&schema::MIGRATIONS, &schema::STATUSES, &schema::SHAPE, &schema::VECTORS]),
+    Group::new(
+        "schema",
+        Runs::Always,
+        &[
+            &schema::MIGRATIONS,
+            &schema::STATUSES,
+            &schema::SHAPE,
+            &schema::VECTORS,
+            &indexes::PGVECTOR,
+            &indexes::INDEXES,
+        ],
+    ),
     Group::new("environment", Runs::Always, &[&environment::STAMP]),
     Group::new("queue", Runs::Always, &[&queue::ROUND_TRIP, &queue::REFUSAL, &queue::BACKLOG]),
     Group::new("storage", Runs::Always, &[&storage::READ_WRITE]),
@@ -90,6 +107,39 @@ pub static GROUPS: [Group; 13] = [
 /// Each check with its group, top down.
 pub(super) fn all() -> impl DoubleEndedIterator<Item = (&'static Group, &'static Check)> {
     GROUPS.iter().flat_map(|group| group.checks.iter().map(move |check| (group, *check)))
+}
+
+/// What is known of a group, a check or a cause (`db.login/wrong_password`), for people.
+///
+/// # Errors
+///
+/// There is no such id.
+pub fn explain(id: &str) -> Result<String, String> {
+    let (name, slug) = id.split_once('/').map_or((id, None), |(name, slug)| (name, Some(slug)));
+    let mut text = String::new();
+    for (group, check) in all().filter(|(group, check)| check.id == name || (group.name == name && slug.is_none())) {
+        let causes: Vec<_> = check.causes.iter().filter(|cause| slug.is_none_or(|slug| cause.slug == slug)).collect();
+        if causes.is_empty() {
+            break;
+        }
+        let needs: Vec<_> = ids(check.needs).collect();
+        let needs = if needs.is_empty() { String::new() } else { format!(" Needs {}.", needs.join(", ")) };
+        // Writing to a String cannot fail.
+        _ = writeln!(text, "{} (group {}): {}{needs}\n", check.id, group.name, check.verifies);
+        for cause in causes {
+            let may_pass = if cause.may_pass { "; may pass by itself" } else { "" };
+            let fix = if cause.fix.is_empty() { "The finding says what to do." } else { cause.fix };
+            _ = writeln!(
+                text,
+                "  {}/{} ({}{may_pass})\n    {}\n    {fix}\n",
+                check.id, cause.slug, cause.severity, cause.why
+            );
+        }
+    }
+    match text.is_empty() {
+        false => Ok(text.trim_end().to_owned()),
+        true => Err("there is no group, check or cause with this id; docs/checks.md lists them".to_owned()),
+    }
 }
 
 /// The name of a group or the id of a check, as `--only` takes it.
@@ -110,10 +160,9 @@ impl FromStr for CheckName {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
+    use std::{collections::BTreeSet, fs, path::Path};
 
     use super::*;
-    use crate::cause::Severity;
 
     fn wanted(only: &[&str], pre: bool) -> BTreeSet<&'static str> {
         let only = only.iter().map(|name| name.parse().unwrap()).collect();
@@ -137,6 +186,24 @@ mod tests {
     fn unknown_names_are_refused_with_the_known_ones() {
         assert!("db.nothing".parse::<CheckName>().unwrap_err().contains("database"));
         assert_eq!("database".parse(), Ok(CheckName("database")));
+    }
+
+    #[test]
+    fn a_group_a_check_and_a_cause_can_be_explained() {
+        let check = explain("db.extension").unwrap();
+        assert!(
+            check.starts_with("db.extension (group database): pgvector is installed. Needs db.version.\n"),
+            "{check}"
+        );
+        assert!(
+            check.contains("db.extension/not_created (error; may pass by itself)") && check.contains("app migrate")
+        );
+        let cause = explain("db.extension/missing").unwrap();
+        assert!(cause.contains("pgvector") && !cause.contains("not_created"), "{cause}");
+        assert!(explain("database").unwrap().contains("db.clock"));
+        for unknown in ["db.nothing", "db.extension/nothing", "database/missing", ""] {
+            assert!(explain(unknown).is_err(), "{unknown}");
+        }
     }
 
     #[test]
@@ -164,10 +231,7 @@ mod tests {
             _ = writeln!(page, "\n| cause | severity | what it means |\n| --- | --- | --- |");
             for check in group.checks {
                 for cause in check.causes {
-                    let severity = match cause.severity {
-                        Severity::Error => "error",
-                        Severity::Warning => "warning",
-                    };
+                    let severity = cause.severity;
                     let may_pass = if cause.may_pass { ", may pass" } else { "" };
                     _ = writeln!(page, "| `{}/{}` | {severity}{may_pass} | {} |", check.id, cause.slug, cause.why);
                 }

@@ -1,15 +1,16 @@
 //! The outcome of a check: what it observed, or a problem with its cause. Causes are declared beside the check.
 
-use domain::Code;
+use domain::{Code, named};
 use pg::{DbError, connect_error::advice};
 
-/// How serious a cause is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// Something does not work.
-    Error,
-    /// Everything works, but a person should look at it.
-    Warning,
+named! {
+    /// How serious a cause is.
+    Severity {
+        /// Something does not work.
+        Error = "error",
+        /// Everything works, but a person should look at it.
+        Warning = "warning",
+    }
 }
 
 /// Why a check fails. Its stable id is `check/slug`.

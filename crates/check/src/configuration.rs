@@ -1,4 +1,5 @@
 //! `cfg.parse`: whether every setting can be used. `cfg.port`: whether the API listens where the platform connects.
+//! `self.memory`: whether a worker fits into this container.
 
 use super::{
     check::{Context, Outcome, declare},
@@ -23,6 +24,16 @@ declare! {
         "Set API_HOST=0.0.0.0, or remove it.");
 }
 
+declare! {
+    MEMORY = once("self.memory", "worker, model and the parser's children fit into this container's memory.", memory);
+    DOES_NOT_FIT = warning("does_not_fit",
+        "PARSE_MEMORY_BYTES is more than this container leaves to each of the parser's children: the kernel would end a process.",
+        "Remove PARSE_MEMORY_BYTES, so that it follows the container; or give the worker more memory.");
+    TOO_SMALL = warning("too_small",
+        "This container has too little memory for a worker, its model and one parser's child a core.",
+        "Give the worker more memory.");
+}
+
 /// One outcome for each fault and each doubt.
 fn settings(context: &Context<'_>) -> Vec<(Option<String>, Outcome)> {
     let faults = context.setup.faults.iter().map(|fault| (&FAULT, fault));
@@ -38,6 +49,17 @@ fn settings(context: &Context<'_>) -> Vec<(Option<String>, Outcome)> {
         outcomes.push((None, Ok(format!("every setting of {} can be used", context.config.environment))));
     }
     outcomes
+}
+
+async fn memory(context: &Context<'_>) -> Outcome {
+    let memory = &context.setup.memory;
+    let observed = memory.to_string();
+    if memory.fits() {
+        return Ok(observed);
+    }
+    let cause = if memory.asked_bytes.is_some() { &DOES_NOT_FIT } else { &TOO_SMALL };
+    let expected = memory.share().map(|bytes| format!("at most {} MiB for each child", bytes >> 20));
+    Err(cause.seen(observed).expecting(expected.unwrap_or_default()))
 }
 
 async fn port(context: &Context<'_>) -> Outcome {

@@ -17,6 +17,7 @@ use url::Url;
 use super::{catalogue::CheckName, cause::Problem, finding::Finding};
 use config::{Config, Fault};
 use domain::{
+    ParseMemory,
     build_info::BuildInfo,
     ports::{ModelSource, ObjectStore},
 };
@@ -80,6 +81,8 @@ pub struct Setup<'a> {
     pub model: Arc<dyn ModelSource>,
     /// Finds the library that reads PDFs.
     pub pdf_library: Box<dyn Fn() -> Option<PathBuf> + Send + Sync + 'a>,
+    /// The memory of this container, and who shares it.
+    pub memory: ParseMemory,
     /// The main runtime: database connections live on it.
     pub runtime: Handle,
     /// Cancelled by INT and TERM: no further check begins, and a check that has stored something removes it.

@@ -2,10 +2,12 @@
 
 pub(super) mod budget;
 pub(super) mod environment;
+pub(super) mod indexes;
 pub(super) mod login;
 pub(super) mod network;
 pub(super) mod queue;
 pub(super) mod schema;
 pub(super) mod server;
 pub(super) mod session_mode;
+pub(super) mod settings;
 pub(super) mod workers;

@@ -10,6 +10,7 @@
 mod canary;
 mod catalogue;
 mod cause;
+mod certificate;
 mod check;
 mod configuration;
 mod context;
@@ -20,7 +21,7 @@ mod report;
 mod run;
 
 pub use self::{
-    catalogue::{CheckName, GROUPS},
+    catalogue::{CheckName, GROUPS, explain},
     cause::{Cause, Severity},
     context::{CheckOptions, Setup},
     finding::{CheckStatus, Finding},

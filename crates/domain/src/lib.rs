@@ -19,6 +19,7 @@ mod lease;
 pub mod markdown;
 mod named;
 mod outcome;
+mod parse_memory;
 pub mod ports;
 mod printable;
 pub mod progress;
@@ -34,6 +35,7 @@ pub use ids::{ChunkId, DocumentId, ID_NAMESPACE, JobId, UploadId, UserId, Worker
 pub use job::{State, Status, UnknownName};
 pub use lease::{Fence, Lease};
 pub use outcome::{Outcome, StepError};
+pub use parse_memory::ParseMemory;
 pub use printable::{printable, reorders};
 pub use retry::{MISMATCHED, RetryPolicy, Verdict, retry_needs};
 pub use step::Step;

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
-use crate::{LocalEmbedder, load_tokenizer};
+use crate::{LocalEmbedder, load_tokenizer, tokenizer::transformer_folder};
 use chunker::MarkdownChunker;
 use domain::{
     Code, Failure,
@@ -23,6 +23,14 @@ pub struct LocalModelOptions {
     pub places: Vec<PathBuf>,
     /// The number of encoder threads; `0` means one for each core.
     pub threads: usize,
+}
+
+impl LocalModelOptions {
+    /// The size of the model's weights in bytes; 0 while the model is missing.
+    pub fn weight_bytes(&self) -> u64 {
+        let Ok(folder) = find(self) else { return 0 };
+        transformer_folder(&folder).join("model.safetensors").metadata().map_or(0, |file| file.len())
+    }
 }
 
 struct Loaded {

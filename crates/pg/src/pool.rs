@@ -10,6 +10,7 @@ use std::{
 use deadpool_postgres::{
     Connect, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType,
 };
+use time::OffsetDateTime;
 use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_postgres::{AsyncMessage, Client};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -18,7 +19,7 @@ use super::{
     Conn, DbError,
     connect_error::classify,
     session::Canceller,
-    tls::{TlsError, make_tls},
+    tls::{Shown, TlsError, make_tls_that_shows},
     url::DatabaseUrl,
 };
 use telemetry::metrics::{METRICS, PoolStatus};
@@ -33,6 +34,7 @@ pub struct ConnectTarget {
     pub(super) config: tokio_postgres::Config,
     /// Unused where `config` switches TLS off.
     pub(super) tls: MakeRustlsConnect,
+    shown: Shown,
 }
 
 impl ConnectTarget {
@@ -49,8 +51,14 @@ impl ConnectTarget {
             .keepalives(true)
             .keepalives_idle(DEAD_PEER)
             .tcp_user_timeout(DEAD_PEER);
-        let tls = make_tls(url.tls_mode(), url.ca_file())?;
-        Ok(Self { url, config, tls })
+        let shown = Shown::default();
+        let tls = make_tls_that_shows(url.tls_mode(), url.ca_file(), shown.clone())?;
+        Ok(Self { url, config, tls, shown })
+    }
+
+    /// When the server's certificate ends; `None` without TLS, or before the first connection.
+    pub fn certificate_ends_at(&self) -> Option<OffsetDateTime> {
+        self.shown.ends_at()
     }
 
     /// Explains in a sentence or two why connecting failed and what to do.

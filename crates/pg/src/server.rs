@@ -62,3 +62,91 @@ ORDER BY c.relname",
     )
     .await
 }
+
+/// The indexes of a schema, as far as something may be wrong with them.
+#[derive(Debug, Clone, FromRow)]
+pub struct IndexFacts {
+    /// HNSW indexes.
+    pub hnsw: Vec<String>,
+    /// Indexes that are not complete.
+    pub invalid: Vec<String>,
+    /// Pairs that are the same but for their names: `a and b`.
+    pub duplicate: Vec<String>,
+}
+
+/// Reads the indexes of `schema`.
+pub async fn get_index_facts(db: &impl Session, schema: &str) -> Result<IndexFacts, DbError> {
+    db.one(
+        "-- get_index_facts
+WITH indexes AS (
+  SELECT i.oid, i.relname::text AS name, a.amname = 'hnsw' AS is_hnsw, x.indisvalid AND x.indisready AS is_complete,
+    x.indrelid, x.indisunique, split_part(pg_get_indexdef(i.oid), ' USING ', 2) AS definition
+  FROM pg_index AS x
+  JOIN pg_class AS i ON i.oid = x.indexrelid
+  JOIN pg_am AS a ON a.oid = i.relam
+  JOIN pg_namespace AS n ON n.oid = i.relnamespace
+  WHERE n.nspname = $1
+)
+SELECT
+  ARRAY(SELECT x.name FROM indexes AS x WHERE x.is_hnsw ORDER BY x.name) AS hnsw,
+  ARRAY(SELECT x.name FROM indexes AS x WHERE NOT x.is_complete ORDER BY x.name) AS invalid,
+  ARRAY(
+    SELECT x.name || ' and ' || y.name
+    FROM indexes AS x
+    JOIN indexes AS y ON (y.indrelid, y.indisunique, y.definition) = (x.indrelid, x.indisunique, x.definition) AND x.name < y.name
+    WHERE x.is_complete AND y.is_complete
+    ORDER BY 1
+  ) AS duplicate",
+        &[&schema],
+    )
+    .await
+}
+
+/// Settings of the role and the database that can break statements.
+#[derive(Debug, Clone, FromRow)]
+pub struct SessionSettings {
+    /// After this many milliseconds a statement is cancelled; `0`: never.
+    pub statement_timeout_ms: i64,
+    /// Where names without a schema are looked up.
+    pub search_path: String,
+    /// Whether the type `vector` is found there.
+    pub finds_vector: bool,
+    /// The schema of pgvector; empty if it is not created.
+    pub vector_schema: String,
+}
+
+/// Reads the settings of this session.
+pub async fn get_session_settings(db: &impl Session) -> Result<SessionSettings, DbError> {
+    db.one(
+        "-- get_session_settings
+SELECT (SELECT s.setting::bigint FROM pg_settings AS s WHERE s.name = 'statement_timeout') AS statement_timeout_ms,
+  current_setting('search_path') AS search_path, to_regtype('vector') IS NOT NULL AS finds_vector,
+  coalesce((SELECT n.nspname::text FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+    WHERE e.extname = 'vector'), '') AS vector_schema",
+        &[],
+    )
+    .await
+}
+
+/// A replication slot without a consumer.
+#[derive(Debug, Clone, FromRow)]
+pub struct IdleSlot {
+    /// Its name.
+    pub name: String,
+    /// Bytes of write-ahead log that the server keeps for it.
+    pub kept_bytes: i64,
+}
+
+/// Lists the replication slots that keep log or dead rows for a consumer that is not connected.
+pub async fn list_idle_slots(db: &impl Session) -> Result<Vec<IdleSlot>, DbError> {
+    db.list(
+        "-- list_idle_slots
+SELECT s.slot_name::text AS name,
+  CASE WHEN pg_is_in_recovery() THEN 0 ELSE coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn), 0)::bigint END AS kept_bytes
+FROM pg_replication_slots AS s
+WHERE NOT s.active AND NOT s.temporary AND (s.restart_lsn IS NOT NULL OR s.xmin IS NOT NULL OR s.catalog_xmin IS NOT NULL)
+ORDER BY kept_bytes DESC, name",
+        &[],
+    )
+    .await
+}

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use rustls::{
@@ -14,7 +14,9 @@ use rustls::{
     crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
+use time::OffsetDateTime;
 use tokio_postgres_rustls::MakeRustlsConnect;
+use x509_cert::{Certificate, der::Decode};
 
 use super::url::TlsMode;
 
@@ -45,6 +47,22 @@ pub enum TlsError {
     Setup(rustls::Error),
 }
 
+/// The certificate that the server showed at the first connection.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shown(Arc<OnceLock<CertificateDer<'static>>>);
+
+impl Shown {
+    pub(super) fn ends_at(&self) -> Option<OffsetDateTime> {
+        certificate_ends_at(self.0.get()?)
+    }
+}
+
+/// When a certificate in DER form ends; `None` if it cannot be read.
+pub fn certificate_ends_at(der: &[u8]) -> Option<OffsetDateTime> {
+    let end = Certificate::from_der(der).ok()?.tbs_certificate.validity.not_after.to_unix_duration();
+    OffsetDateTime::from_unix_timestamp(end.as_secs().try_into().ok()?).ok()
+}
+
 /// Makes the connector for `mode`. It trusts only the authorities in `ca_file`, or without a file the operating system's.
 ///
 /// Reads files, so call it once for each pool. Does not depend on a process-wide crypto provider.
@@ -53,12 +71,21 @@ pub enum TlsError {
 ///
 /// The authorities cannot be loaded. `Disable` and `Require` need none.
 pub fn make_tls(mode: TlsMode, ca_file: Option<&Path>) -> Result<MakeRustlsConnect, TlsError> {
+    make_tls_that_shows(mode, ca_file, Shown::default())
+}
+
+/// The same; keeps the server's certificate in `shown`.
+pub(super) fn make_tls_that_shows(
+    mode: TlsMode,
+    ca_file: Option<&Path>,
+    shown: Shown,
+) -> Result<MakeRustlsConnect, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let trusted = match mode {
         TlsMode::Disable | TlsMode::Require => None,
         TlsMode::VerifyCa | TlsMode::VerifyFull => Some(trusted(ca_file, &provider)?),
     };
-    let verifier = Verifier { mode, trusted, algorithms: provider.signature_verification_algorithms };
+    let verifier = Verifier { mode, trusted, shown, algorithms: provider.signature_verification_algorithms };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Setup)?
@@ -91,6 +118,7 @@ struct Verifier {
     mode: TlsMode,
     /// Checks the chain and then the name; `None` for the modes that check neither.
     trusted: Option<Arc<dyn ServerCertVerifier>>,
+    shown: Shown,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -103,6 +131,7 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        self.shown.0.get_or_init(|| end_entity.clone().into_owned());
         let Some(trusted) = &self.trusted else {
             // tokio-postgres makes no handshake with TLS switched off; if it did, no certificate would pass.
             return match self.mode {

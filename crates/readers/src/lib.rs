@@ -80,8 +80,8 @@ impl LocalParser {
     /// A parser whose children run `executable`, the [`CHILD_COMMAND`] of which is [`run_child`]. It starts no process yet.
     /// The first of `pdf_libraries` that is a file reads PDFs, as [`pdf_library_places`] lists them.
     pub fn running(executable: PathBuf, pdf_libraries: Vec<PathBuf>) -> Self {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let children = Children { places: Semaphore::new(cores), long: Semaphore::new(0), turn: Duration::ZERO };
+        let places = Semaphore::new(Self::places());
+        let children = Children { places, long: Semaphore::new(0), turn: Duration::ZERO };
         Self { executable, pdf_libraries, children }
     }
 
@@ -89,6 +89,11 @@ impl LocalParser {
     pub fn pdf_library(&self) -> Option<PathBuf> {
         let file = self.pdf_libraries.iter().find(|file| file.is_file())?;
         std::path::absolute(file).ok()
+    }
+
+    /// How many children have their turn at a time: one a core, of those that the container's CPU limit (cgroup) leaves.
+    pub fn places() -> usize {
+        thread::available_parallelism().map_or(1, usize::from)
     }
 
     /// The same, but a child that has run for `turn` makes room for another; up to `long` of these run at a time. Zero: none

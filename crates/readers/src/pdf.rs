@@ -2,6 +2,12 @@
 //!
 //! PDFium gives the characters with their places; words, lines, columns, tables and headings are made here.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts and places on a page are far below the limits of their types, and a float beyond them saturates"
+)]
+
 mod annotations;
 mod characters;
 mod columns;
@@ -182,7 +188,7 @@ impl<'a> Reader<'a> {
     /// Refuses a document whose pages are pictures or blank: their words would be missing from the text without notice.
     fn check_text(&self, pages: u32) -> Result<(), Fault> {
         let unreadable = self.unreadable.len();
-        if unreadable > 0 && unreadable + self.pictures.len() >= pages as usize || self.letters == 0 && unreadable > 0 {
+        if unreadable > 0 && (unreadable + self.pictures.len() >= pages as usize || self.letters == 0) {
             return Err(Fault::UnreadableFonts);
         }
         if self.letters == 0 || self.pictures.len() == pages as usize {

@@ -97,6 +97,8 @@ pub async fn migrate(
         return Err(MigrateError::TransactionMode);
     }
     let mut client = probe::connect(target, runtime).await?;
+    // An index takes longer than the role's statements may.
+    batch(&client, "-- no_statement_timeout\nSET statement_timeout = 0").await?;
     take_lock(&client).await?;
     stamp::check_stamp(&client, environment, from).await?;
     batch(&client, "-- create_schema\nCREATE SCHEMA IF NOT EXISTS upload_pipeline").await?;

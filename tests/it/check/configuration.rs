@@ -46,3 +46,20 @@ async fn a_database_without_a_stamp_is_named() {
     environment.db.run("DELETE FROM upload_pipeline.environment_stamp").await;
     environment.check().requires("env.stamp/not_stamped");
 }
+
+#[tokio::test]
+async fn memory_for_parsing_that_the_container_does_not_have_is_named() {
+    let mut environment = Environment::new().await;
+    let run_check = |environment: &Environment| check(&environment.fleet, &["--only", "self.memory", "--strict"]);
+    let healthy = run_check(&environment);
+    let observed = healthy.one("self.memory")["observed"].as_str().unwrap();
+    assert!(healthy.status.success() && observed.contains("parser children"), "{:#}", healthy.report);
+    environment.fleet.set("PARSE_MEMORY_BYTES", "100000 GiB");
+    let checked = run_check(&environment);
+    let finding = checked.requires("self.memory/does_not_fit");
+    assert!(finding["observed"].as_str().unwrap().starts_with("102400000 MiB for each of "), "{finding}");
+    let mut worker = environment.fleet.worker();
+    let line = worker.wait_for("memory for parsing");
+    assert!(line.contains("102400000 MiB for each of "), "{line}");
+    worker.wait_for("this container has less memory than that");
+}

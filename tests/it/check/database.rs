@@ -1,7 +1,14 @@
 //! A server that can be reached, and is not as it should be.
 
 use super::{Environment, check};
-use crate::support::{cluster::cluster, db::TestDb, fleet::Fleet, pgbouncer::PgBouncer};
+use crate::support::{
+    cluster::{self, cluster},
+    db::TestDb,
+    fleet::Fleet,
+    pgbouncer::PgBouncer,
+    scratch::Scratch,
+};
+use embedded_postgres::{Cluster, ClusterOptions, find_binaries};
 
 /// Functions of this schema are found before the server's own by every later connection to the database.
 async fn shadow(db: &TestDb, function: &str) {
@@ -38,7 +45,7 @@ async fn clocks_that_disagree_are_named() {
 async fn a_transaction_that_has_been_open_for_hours_is_named_with_its_end() {
     let environment = Environment::new().await;
     environment.db.run("BEGIN; SELECT txid_current()").await;
-    let other = crate::support::cluster::connect(&environment.db.url).await.unwrap();
+    let other = cluster::connect(&environment.db.url).await.unwrap();
     let name = environment.db.value("SELECT current_database()").await;
     // The transaction is real; hours pass by setting the clock that its age is reckoned by.
     other
@@ -120,4 +127,39 @@ async fn pools_that_ask_for_more_connections_than_there_are_are_named_with_the_s
     run_check(&environment).requires("db.budget/tight");
     environment.fleet.set("DATABASE_CONNECTION_LIMIT", "200");
     assert!(run_check(&environment).status.success());
+}
+
+#[tokio::test]
+async fn settings_of_the_database_that_break_statements_are_named() {
+    for (setting, cause, named) in [
+        ("search_path = pg_catalog", "db.settings/vector_hidden", "pgvector is in public"),
+        ("statement_timeout = '8s'", "db.settings/statement_timeout", "8000 ms"),
+    ] {
+        let environment = Environment::new().await;
+        let name = environment.db.value("SELECT current_database()").await;
+        environment.db.run(&format!("ALTER DATABASE {name} SET {setting}")).await;
+        let checked = environment.check_strictly();
+        let finding = checked.requires(cause);
+        assert!(finding["observed"].as_str().unwrap().contains(named), "{finding}");
+    }
+}
+
+#[tokio::test]
+async fn a_replication_slot_without_a_consumer_is_named() {
+    // Slots belong to a whole server, so the test has one of its own.
+    let folder = Scratch::new("slots");
+    let env = cluster::environment();
+    let mut options = ClusterOptions::throwaway(folder.path().to_owned());
+    options.run_as = env.get("APP_DEV_PG_USER").cloned();
+    let server = Cluster::start_or_adopt(find_binaries(&env).unwrap(), options).await.unwrap();
+    let url = server.url("postgres");
+    let run_check = || check(&Fleet::new(&url, &url), &["--only", "db.slots", "--strict"]);
+    assert!(run_check().status.success());
+    let client = cluster::connect(&url).await.unwrap();
+    client.batch_execute("SELECT pg_create_physical_replication_slot('forgotten', true)").await.unwrap();
+    let checked = run_check();
+    let finding = checked.requires("db.slots/idle_slot");
+    assert!(finding["observed"].as_str().unwrap().starts_with("forgotten ("), "{finding}");
+    assert!(finding["fix"].as_str().unwrap().contains("pg_drop_replication_slot('forgotten')"), "{finding}");
+    server.stop().await.unwrap();
 }

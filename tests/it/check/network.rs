@@ -141,3 +141,18 @@ fn each_login_that_is_refused_is_told_apart() {
     let url = at("app", PASSWORD, "app");
     check(&Fleet::new(&url, &url), &["--only", "db.extension"]).requires("db.extension/missing");
 }
+
+#[test]
+fn a_certificate_that_ends_soon_is_named_and_blocks_nothing() {
+    let server = Server::with_certificate_of("29");
+    let port = server.port;
+    let ca = server.file("ca.pem");
+    let fleet = |ca: &str| {
+        let url = format!("postgres://app:{PASSWORD}@localhost:{port}/app?sslmode=verify-full&sslrootcert={ca}");
+        Fleet::new(&url, &url)
+    };
+    let checked = check(&fleet(&ca), &["--only", "net.tls,db.login", "--strict"]);
+    let finding = checked.requires("net.tls/ends_soon");
+    assert!(finding["observed"].as_str().unwrap().contains("28 days"), "{finding}");
+    assert_eq!(checked.one("db.login")["status"], "passed", "{:#}", checked.report);
+}

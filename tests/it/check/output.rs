@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{Environment, check};
+use crate::support::fleet::Fleet;
 
 #[tokio::test]
 async fn a_healthy_environment_passes_every_check() {
@@ -129,4 +130,16 @@ async fn no_secret_is_shown_whatever_is_wrong() {
             secrets.iter().filter(|secret| stdout.contains(*secret) || stderr.contains(*secret)).collect();
         assert!(shown.is_empty(), "{output} shows {shown:?}: {stdout}{stderr}");
     }
+}
+
+#[test]
+fn a_cause_is_explained_without_any_setting() {
+    let mut fleet = Fleet::new("", "");
+    fleet.unset("ENVIRONMENT");
+    let (status, stdout, stderr) = fleet.run(&["check", "explain", "db.mode/swapped"]);
+    assert!(status.success(), "{stderr}");
+    assert!(stdout.contains("db.mode/swapped (error)") && stdout.contains("Exchange the values"), "{stdout}");
+    let (status, _, stderr) = fleet.run(&["check", "explain", "db.mood"]);
+    assert_eq!(status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("there is no group, check or cause with this id"), "{stderr}");
 }

@@ -241,3 +241,48 @@ async fn an_index_that_a_killed_build_left_is_named() {
     let finding = checked.requires("db.vectors/invalid_index");
     assert!(finding["observed"].as_str().unwrap().contains("ix_chunks_hnsw_left"), "{finding}");
 }
+
+#[tokio::test]
+async fn an_index_on_vectors_that_this_pgvector_may_corrupt_is_named() {
+    let environment = Environment::new().await;
+    let run_check = |environment: &Environment| check(&environment.fleet, &["--only", "db.pgvector", "--strict"]);
+    environment.db.run("UPDATE pg_extension SET extversion = '0.8.2' WHERE extname = 'vector'").await;
+    assert!(run_check(&environment).status.success(), "there is no index");
+    environment
+        .db
+        .run(
+            "CREATE INDEX mine ON upload_pipeline.document_chunks \
+             USING hnsw ((embedding::vector(3)) vector_cosine_ops) WHERE vector_dim = 3",
+        )
+        .await;
+    let checked = environment.check_strictly();
+    let finding = checked.requires("db.pgvector/vacuum_may_corrupt");
+    assert_eq!(finding["observed"], "pgvector 0.8.2, with mine");
+    environment.db.run("UPDATE pg_extension SET extversion = '0.8.3' WHERE extname = 'vector'").await;
+    assert!(run_check(&environment).status.success());
+}
+
+#[tokio::test]
+async fn an_incomplete_index_and_one_that_is_there_twice_are_named() {
+    for (sql, cause, named) in [
+        (
+            "CREATE INDEX mine ON upload_pipeline.documents (filename); \
+             UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'upload_pipeline.mine'::regclass",
+            "db.indexes/invalid",
+            "mine",
+        ),
+        (
+            "CREATE INDEX one ON upload_pipeline.documents (filename) WHERE bytes_len > 1; \
+             CREATE INDEX other ON upload_pipeline.documents (filename) WHERE bytes_len > 1; \
+             CREATE INDEX third ON upload_pipeline.documents (filename)",
+            "db.indexes/duplicate",
+            "the same: one and other",
+        ),
+    ] {
+        let environment = Environment::new().await;
+        environment.db.run(sql).await;
+        let checked = environment.check_strictly();
+        let finding = checked.requires(cause);
+        assert!(finding["observed"].as_str().unwrap().contains(named), "{finding}");
+    }
+}

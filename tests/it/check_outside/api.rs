@@ -43,11 +43,18 @@ async fn a_certificate_that_is_not_trusted_is_named() {
     let certificate = ServerCertificate::make();
     let health =
         json!({ "status": "ok", "environment": "development", "commit": "unknown", "branch": "x", "checks": {} });
-    let server = Server::start_with(Some(certificate.server.clone()), move |_request| Reply::json(200, &health));
+    let of_real = health.clone();
+    let server = Server::start_with(Some(certificate.server.clone()), move |_request| Reply::json(200, &of_real));
     let mut fleet = without_database();
     check_api(&fleet, &server.url(), &[]).requires("api.reach/tls_failed");
     fleet.set("SSL_CERT_FILE", &certificate.ca_file());
     assert_eq!(check_api(&fleet, &server.url(), &[]).causes(), [""; 0]);
+    let ending = ServerCertificate::of("29");
+    let server = Server::start_with(Some(ending.server.clone()), move |_request| Reply::json(200, &health));
+    fleet.set("SSL_CERT_FILE", &ending.ca_file());
+    let checked = check_api(&fleet, &server.url(), &[]);
+    let finding = checked.requires("api.reach/certificate_ends_soon");
+    assert!(finding["observed"].as_str().unwrap().contains("ends in 28 days"), "{finding}");
 }
 
 #[tokio::test]

@@ -10,11 +10,11 @@ use rustls::{
 
 use super::scratch::Scratch;
 
-/// Validity of a certificate.
-const DAYS: &str = "2";
+/// Validity of the authorities, and of a certificate that does not end soon.
+pub const DAYS: &str = "90";
 
-/// Makes two certificate authorities, and a certificate for `localhost` signed by the first.
-pub fn make(folder: &Path) {
+/// Makes two certificate authorities, and a certificate for `localhost` of so many days, signed by the first.
+pub fn make(folder: &Path, days: &str) {
     let config = "[req]\ndistinguished_name=name\n[name]\n\
                   [ca]\nbasicConstraints=critical,CA:TRUE\nsubjectKeyIdentifier=hash\n\
                   [server]\nbasicConstraints=critical,CA:FALSE\nsubjectAltName=DNS:localhost\n";
@@ -29,7 +29,7 @@ pub fn make(folder: &Path) {
     let from_ca = ["-CA", "ca.pem", "-CAkey", "ca.key"];
     make("ca", "/CN=Authority", "ca", &["-days", DAYS]);
     make("other-ca", "/CN=Other authority", "ca", &["-days", DAYS]);
-    make("server", "/CN=localhost", "server", &[from_ca.as_slice(), &["-days", DAYS]].concat());
+    make("server", "/CN=localhost", "server", &[from_ca.as_slice(), &["-days", days]].concat());
     std::fs::set_permissions(folder.join("server.key"), std::fs::Permissions::from_mode(0o600)).expect("a private key");
 }
 
@@ -47,9 +47,14 @@ pub struct ServerCertificate {
 
 impl ServerCertificate {
     pub fn make() -> Self {
+        Self::of(DAYS)
+    }
+
+    /// A certificate of so many days.
+    pub fn of(days: &str) -> Self {
         let folder = Scratch::new("certificates");
         std::fs::create_dir(folder.path()).unwrap();
-        make(folder.path());
+        make(folder.path(), days);
         let chain = vec![CertificateDer::from_pem_file(folder.path().join("server.pem")).unwrap()];
         let key = PrivateKeyDer::from_pem_file(folder.path().join("server.key")).unwrap();
         let server = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

@@ -34,6 +34,11 @@ struct Owner {
 impl Server {
     /// Makes certificates, starts the server, and creates the database `app` and the roles `app` and `single` (one connection).
     pub fn start() -> Self {
+        Self::with_certificate_of(certificates::DAYS)
+    }
+
+    /// The same with a certificate of so many days.
+    pub fn with_certificate_of(days: &str) -> Self {
         let bin = PathBuf::from(std::env::var("APP_PG15_BIN").unwrap_or("/usr/lib/postgresql/15/bin".to_owned()));
         assert!(
             bin.join("postgres").exists(),
@@ -42,7 +47,7 @@ impl Server {
         );
         let folder = tempfile::tempdir().expect("a temporary folder");
         let owner = rustix::process::geteuid().is_root().then(server_owner);
-        certificates::make(folder.path());
+        certificates::make(folder.path(), days);
         set_owner(folder.path(), owner);
         make_cluster(&bin, folder.path(), owner);
         let (postgres, port) = start_on_free_port(&bin, folder.path(), owner);

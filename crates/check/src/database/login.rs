@@ -1,7 +1,10 @@
 //! The last stage of the path to the database: the encrypted connection and the login, as the roles make them.
 
 use super::{
-    super::check::{Cause, Context, Outcome, UrlPath, declare},
+    super::{
+        certificate::{ENOUGH_DAYS, days_left},
+        check::{Cause, Context, Outcome, UrlPath, declare},
+    },
     network::PROTOCOL,
 };
 use domain::Code;
@@ -20,6 +23,9 @@ declare! {
     TLS_NAME = connection("name_mismatch", Code::TlsNameMismatch);
     TLS_EXPIRED = connection("expired", Code::TlsExpired);
     TLS_FAILED = connection("failed", Code::TlsFailed);
+    TLS_ENDS_SOON = warning("ends_soon",
+        "The server's certificate ends within 30 days; then every process that checks it loses the database.",
+        "Renew the certificate on the server; a managed host does that by itself, or announces how.");
 }
 
 declare! {
@@ -46,7 +52,10 @@ async fn encryption(context: &Context<'_>, path: &UrlPath<'_>) -> Outcome {
         }
     }
     _ = path.login.set(problem);
-    Ok(protection(url).to_owned())
+    match days_left(target.certificate_ends_at()) {
+        Some(days) if days < ENOUGH_DAYS => Err(TLS_ENDS_SOON.seen(format!("its certificate ends in {days} days"))),
+        _ => Ok(protection(url).to_owned()),
+    }
 }
 
 async fn login(_context: &Context<'_>, path: &UrlPath<'_>) -> Outcome {

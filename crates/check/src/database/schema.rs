@@ -3,6 +3,7 @@
 use super::{
     super::check::{Context, Outcome, Problem, declare},
     server::{EXTENSION, ROLE, VERSION, WRITABLE},
+    settings::SETTINGS,
 };
 use store::{
     migrations::{MigrationStatus, list_migrations},
@@ -14,7 +15,7 @@ const RESTORE: &str = "Restore it as migrations/ makes it; or restore a backup, 
 
 declare! {
     MIGRATIONS = once("db.schema", "every migration of this build is applied, and unaltered.", migrations)
-        .needs(&[&VERSION, &WRITABLE, &EXTENSION, &ROLE]);
+        .needs(&[&VERSION, &WRITABLE, &EXTENSION, &ROLE, &SETTINGS]);
     MISSING = error("missing", "The database does not have this system's schema.", "Run `app migrate`.").may_pass();
     BEHIND = error("behind",
         "Migrations of this build are not applied: api and worker wait.",

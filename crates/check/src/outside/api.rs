@@ -4,6 +4,7 @@ use url::Url;
 
 use super::{
     super::{
+        certificate::{ENOUGH_DAYS, days_left},
         check::{Context, Health, Outcome, Problem, declare},
         database::{
             environment::DATABASE_READY,
@@ -31,6 +32,9 @@ declare! {
         "Check that the certificate is for this name and not expired; use http:// only if nothing is secret.").may_pass();
     BAD_GATEWAY = error("bad_gateway",
         "The platform answers instead of the API: it connects to another port than the service listens on, or no service runs.").may_pass();
+    CERTIFICATE_ENDS_SOON = warning("certificate_ends_soon",
+        "The API's certificate ends within 30 days; then no client connects.",
+        "Renew the certificate; a platform that does it by itself does so with 30 days left: look at its custom domains.");
     NOT_OURS = error("not_ours",
         "Another service than this API answers at its address.",
         "Check the address and its scheme: another service, a login page or a proxy answers there.").may_pass();
@@ -79,7 +83,12 @@ async fn reach(context: &Context<'_>) -> Outcome {
     let answer = http::get(format!("{root}/health")).await.map_err(|error| no_answer(&root, url, &error))?;
     let health = answer.json::<Health>().ok_or_else(|| not_ours(&root, context.config.http.port, &answer))?;
     _ = context.health.set(health);
-    Ok(format!("{root} answers"))
+    match days_left(answer.certificate_ends_at) {
+        Some(days) if days < ENOUGH_DAYS => {
+            Err(CERTIFICATE_ENDS_SOON.seen(format!("{root} answers; its certificate ends in {days} days")))
+        }
+        _ => Ok(format!("{root} answers")),
+    }
 }
 
 fn no_answer(root: &str, url: &Url, error: &HttpError) -> Problem {

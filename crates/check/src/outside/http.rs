@@ -2,7 +2,9 @@
 
 use std::{borrow::Cow, error::Error, io, time::Duration};
 
-use reqwest::{IntoUrl, RequestBuilder};
+use pg::tls::certificate_ends_at;
+use reqwest::{IntoUrl, RequestBuilder, tls::TlsInfo};
+use time::OffsetDateTime;
 
 /// For connecting and the whole answer, as for Render's health checks.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -14,6 +16,8 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
+    /// When the server's certificate ends; `None` without TLS.
+    pub(super) certificate_ends_at: Option<OffsetDateTime>,
 }
 
 impl Answer {
@@ -59,7 +63,7 @@ pub(super) fn local_client() -> reqwest::Client {
 
 fn builder() -> reqwest::ClientBuilder {
     let agent = concat!("app-check/", env!("CARGO_PKG_VERSION"));
-    reqwest::Client::builder().timeout(ANSWER_TIMEOUT).pool_max_idle_per_host(0).user_agent(agent)
+    reqwest::Client::builder().tls_info(true).timeout(ANSWER_TIMEOUT).pool_max_idle_per_host(0).user_agent(agent)
 }
 
 /// Gets `url` with a new [`client`].
@@ -71,6 +75,8 @@ pub(super) async fn get(url: impl IntoUrl) -> Result<Answer, HttpError> {
 pub(super) async fn send(request: RequestBuilder) -> Result<Answer, HttpError> {
     let mut response = request.send().await.map_err(|error| explain(&error))?;
     let status = response.status().as_u16();
+    let certificate = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
+    let certificate_ends_at = certificate.and_then(certificate_ends_at);
     let mut body = Vec::new();
     while let Some(bytes) = response.chunk().await.map_err(|error| explain(&error))? {
         body.extend_from_slice(&bytes);
@@ -79,7 +85,7 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Answer, HttpError> {
             break;
         }
     }
-    Ok(Answer { status, body })
+    Ok(Answer { status, body, certificate_ends_at })
 }
 
 fn explain(error: &reqwest::Error) -> HttpError {

@@ -23,8 +23,10 @@ settings! {
     PARSE_MAX_PAGES[WORKER] max_pages: u32 = whole(0..=u32::MAX), default "500";
     /// Seconds of wall time, and of CPU time, that parsing one document may take.
     PARSE_TIMEOUT[WORKER] timeout: Duration = seconds(1.0..=3600.0), default "120";
-    /// Memory (address space) that parsing one document may take, in bytes or with a unit.
-    PARSE_MEMORY_BYTES[WORKER] memory_bytes: u64 = memory, default "2 GiB";
+    /// Memory (address space) that parsing one document may take, in bytes or with a unit. Default: what the container's limit
+    /// (cgroup), else the machine's memory, leaves beside the worker and its model, shared among the parser's children (one a
+    /// core), 2 GiB at most. A worker prints it at its start; `app check` compares it with the container.
+    PARSE_MEMORY_BYTES[WORKER] memory_bytes: u64 = memory, optional "1 GiB";
     /// Text that parsing one document may yield, in bytes or with a unit.
     PARSE_OUTPUT_BYTES[WORKER] output_bytes: u64 = output, default "64 MiB";
     /// PDFium's library, which reads PDFs. Without it: beside the executable, or where `scripts/fetch` and the image have it.
@@ -63,14 +65,9 @@ impl Parser {
         self
     }
 
-    /// Limits for one document.
-    pub fn limits(&self) -> ParseLimits {
-        ParseLimits {
-            max_pages: self.max_pages,
-            memory_bytes: self.memory_bytes,
-            time: self.timeout,
-            output_bytes: self.output_bytes,
-        }
+    /// Limits for one document, of which the caller reckons the memory.
+    pub fn limits(&self, memory_bytes: u64) -> ParseLimits {
+        ParseLimits { max_pages: self.max_pages, memory_bytes, time: self.timeout, output_bytes: self.output_bytes }
     }
 }
 

@@ -77,7 +77,7 @@ fn value_of(field: &PdfFormField<'_>) -> Option<String> {
 /// Adds the lines of `text`, the first at the top of `rect`.
 fn push_lines(pieces: &mut Vec<Piece>, text: &str, rect: Rect, order: usize) {
     let lines: Vec<&str> = text.split(['\r', '\n']).map(str::trim).filter(|line| !line.is_empty()).collect();
-    let height = (rect.height() / lines.len().max(1) as f32).min(LINE_HEIGHT).max(1.0);
+    let height = (rect.height() / lines.len().max(1) as f32).clamp(1.0, LINE_HEIGHT);
     // A single line stands in the middle of its field.
     let top = if lines.len() == 1 { rect.middle().1 - height / 2.0 } else { rect.top };
     for (at, line) in lines.into_iter().enumerate() {

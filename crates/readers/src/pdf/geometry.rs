@@ -103,7 +103,7 @@ impl Sheet {
     }
 
     /// A point of the displayed page in the frame of text of direction `turn`, where that text runs to the right.
-    pub(super) fn to_frame(&self, turn: Turn, (x, y): (f32, f32)) -> (f32, f32) {
+    pub(super) fn to_frame(self, turn: Turn, (x, y): (f32, f32)) -> (f32, f32) {
         let (width, height) = self.size();
         match turn {
             0 => (x, y),

@@ -115,7 +115,7 @@ fn follows(group: &[&Char], char: &Char) -> bool {
     }
     let size = last.look.size.max(char.look.size);
     let gap = gap(last, char) / size;
-    if gap > MAX_GAP || gap < -MAX_OVERLAP {
+    if !(-MAX_OVERLAP..=MAX_GAP).contains(&gap) {
         return false;
     }
     if char.look.slanted {
