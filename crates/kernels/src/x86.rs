@@ -1,7 +1,7 @@
 //! The product by AVX-512 VNNI, AVX-VNNI and AVX2.
 //!
 //! Loops run over indices, without `zip`, `map` and closures: those would be calls of functions without the vector
-//! instructions, in each turn of the loop (measured: eight times slower).
+//! instructions, in each turn of the loop, which took four fifths of the time.
 
 #![allow(unsafe_code, reason = "vector instructions: loads and stores by pointer, and calls of what the CPU must have")]
 
