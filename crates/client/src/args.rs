@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use uuid::Uuid;
 
 use domain::{State, Status, ports::FileKind};
-use messages::SearchMode;
+use messages::{Expand, SearchMode};
 
 const CONNECTION: &str = "Which API: APP_URL and APP_TOKEN (a user's token or an API key; with a key for many users also \
 APP_USER_ID).\nWithout them: the `app dev` that runs in this checkout.";
@@ -200,6 +200,21 @@ pub struct SearchArgs {
     /// Only in this document
     #[arg(long, value_name = "ID")]
     pub document: Option<Uuid>,
+    /// Only hits with at least this score, 0 to 1
+    #[arg(long, value_name = "SCORE")]
+    pub min_score: Option<f64>,
+    /// Put each hit together with its neighbours
+    #[arg(long, value_enum, default_value_t = Expand::None)]
+    pub expand: Expand,
+    /// At most this many characters of a hit with its neighbours
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(200..=20_000))]
+    pub max_chars: Option<u32>,
+    /// At most this many hits of one document
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub per_document: Option<u32>,
+    /// Leave out hits that are nearly the same as a better one
+    #[arg(long)]
+    pub distinct: bool,
     /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,

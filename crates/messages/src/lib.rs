@@ -23,7 +23,7 @@ pub use names::{
 pub use page::{Page, PageOfChunkView, PageOfDocumentView, PageOfEventView, PageOfJobView};
 pub use probes::{Health, VersionInfo};
 pub use problem::Problem;
-pub use search::{Hit, SearchMode, SearchRequest, SearchResponse};
+pub use search::{Expand, Hit, SearchMode, SearchRequest, SearchResponse};
 pub use uploads::{DocumentsAccepted, FileOutcome, TextRequest, UploadAccepted, UploadRequest};
 pub use webhook::WebhookTaken;
 

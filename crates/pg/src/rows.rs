@@ -107,6 +107,14 @@ impl<T: Column> Column for Option<T> {
     }
 }
 
+/// A `bytea`.
+impl Column for Vec<u8> {
+    type Raw = Vec<u8>;
+    fn from_raw(raw: Self::Raw) -> Result<Self, String> {
+        Ok(raw)
+    }
+}
+
 impl<T: Column> Column for Vec<T> {
     type Raw = Vec<T::Raw>;
     fn from_raw(raw: Self::Raw) -> Result<Self, String> {

@@ -27,6 +27,7 @@ pub mod shape;
 pub mod trial;
 pub mod uploads;
 pub mod webhooks;
+pub mod words;
 pub mod work;
 pub mod workers;
 

@@ -9,6 +9,7 @@ use store::{
     migrations::{MigrationStatus, list_migrations},
     shape::compare_shape,
     trial::{get_vector_facts, list_refused_pairs, writable_pairs},
+    words::count_unindexed,
 };
 
 const RESTORE: &str = "Restore it as migrations/ makes it; or restore a backup, if other changes are possible.";
@@ -58,6 +59,13 @@ declare! {
     INVALID_INDEX = warning("invalid_index",
         "An index on vectors was left incomplete: searches do not use it and are slow.",
         "Run `app migrate`, which drops it and builds it again without blocking writes.");
+}
+
+declare! {
+    WORDS = once("db.words", "every complete document is in the index on words.", words_filled).needs(&[&MIGRATIONS]);
+    WORDS_LEFT = warning("left",
+        "Documents that were complete before an upgrade are not in the index on words yet: their owners' searches use the old one.",
+        "Wait: housekeeping, which runs beside each worker, puts them in. Then run `app migrate`, which drops the old index.").may_pass();
 }
 
 async fn migrations(context: &Context<'_>) -> Outcome {
@@ -110,6 +118,13 @@ fn some_of(lines: &[String]) -> String {
     match lines.len().saturating_sub(SHOWN) {
         0 => lines.join("; "),
         more => format!("{}; and {more} more", lines[..SHOWN].join("; ")),
+    }
+}
+
+async fn words_filled(context: &Context<'_>) -> Outcome {
+    match count_unindexed(&context.conn().await?).await? {
+        0 => Ok("every complete document is in the index on words".to_owned()),
+        left => Err(WORDS_LEFT.seen(format!("{left} complete documents are not in the index on words"))),
     }
 }
 
