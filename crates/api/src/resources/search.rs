@@ -69,6 +69,7 @@ pub async fn post_search(Call { state, caller, .. }: Call, body: Json<SearchRequ
     }))
 }
 
+#[derive(Debug)]
 struct Checked<'a> {
     text: &'a str,
     limit: usize,
