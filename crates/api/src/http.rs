@@ -5,6 +5,7 @@ mod body;
 mod caller;
 pub mod conditions;
 pub mod contract;
+mod download;
 mod filters;
 mod form;
 mod idempotency;
@@ -22,6 +23,7 @@ pub use body::{Expected, begin_stream, declared_length, read_whole, refuse_too_l
 pub use caller::{Call, Caller};
 pub use conditions::IfMatch;
 pub use contract::codes;
+pub use download::Download;
 pub use filters::{DocumentsQuery, JobsQuery, PageQuery};
 pub use form::{Form, Part};
 pub use idempotency::{BodyPrint, KeyInHand, Replay, overtaken, remember};

@@ -162,6 +162,46 @@ pub struct JobArgs {
     pub json: bool,
 }
 
+/// `app documents`.
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("Examples:\n  \
+    app documents get 6f1d3a52-…             one document, and how it was read\n  \
+    app documents get 6f1d3a52-… --markdown  what search sees of it\n\n{CONNECTION}"))]
+pub struct DocumentsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: DocumentsAction,
+}
+
+/// `app documents …`.
+#[derive(Debug, Subcommand)]
+pub enum DocumentsAction {
+    /// Show a document, or download its markdown or its original
+    #[command(after_long_help = "Examples:\n  \
+        app documents get 6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18                  as JSON: kind, pages, record, job\n  \
+        app documents get 6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18 --markdown       the text that was read\n  \
+        app documents get 6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18 --file -o a.pdf  the bytes that were uploaded")]
+    Get(DocumentsGetArgs),
+}
+
+/// `app documents get`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").args(["markdown", "file"]))]
+pub struct DocumentsGetArgs {
+    /// Its id, from `app upload --json` or `app jobs show`
+    #[arg(value_name = "ID")]
+    pub document_id: Uuid,
+    /// Download the markdown that was read
+    #[arg(long)]
+    pub markdown: bool,
+    /// Download the original
+    #[arg(long)]
+    pub file: bool,
+    /// Write to this file instead of stdout
+    #[arg(short, long, value_name = "PATH", requires = "what")]
+    pub output: Option<PathBuf>,
+}
+
 /// `app search`.
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("Examples:\n  \

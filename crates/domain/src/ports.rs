@@ -6,7 +6,7 @@
 mod file_kind;
 mod remote_parser;
 
-use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
+use std::{ops::Range, path::Path, pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,6 +30,16 @@ pub struct StoredObject {
     pub sha256: String,
 }
 
+/// An object that is being read.
+pub struct OpenObject {
+    /// Size of the whole object in bytes.
+    pub bytes_len: u64,
+    /// Changes whenever the object does. Visible ASCII without quotation marks.
+    pub version: String,
+    /// The bytes asked for.
+    pub body: ByteStream,
+}
+
 /// Stores the bytes of documents. Keys are derived from ids, never from file names.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
@@ -38,6 +48,8 @@ pub trait ObjectStore: Send + Sync {
     async fn put(&self, key: &str, body: ByteStream, max_bytes: u64) -> Result<StoredObject, Failure>;
     /// Copies the object to the file `to` and hashes it; `None` if there is no object at `key`.
     async fn fetch(&self, key: &str, to: &Path) -> Result<Option<StoredObject>, Failure>;
+    /// Opens the object, or the bytes `range` of it, which must lie within it; `None` if there is no object at `key`.
+    async fn open(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<OpenObject>, Failure>;
     /// The object's size in bytes; `None` if there is no object at `key`.
     async fn head(&self, key: &str) -> Result<Option<u64>, Failure>;
     /// Deletes the object. Succeeds if there is none.

@@ -67,6 +67,29 @@ WHERE d.document_id = $1 AND d.user_id = $2"
     db.find(&sql, &[&id.0, &user.0]).await
 }
 
+/// Where a document's bytes and markdown are.
+#[derive(Debug, Clone, FromRow)]
+pub struct StoredFiles {
+    /// As the client named it.
+    pub filename: String,
+    /// Key of the bytes; empty once they were removed.
+    pub raw_path: String,
+    /// Key of the markdown; `None` until the document was read.
+    pub markdown_path: Option<String>,
+}
+
+/// Where the bytes and the markdown of `user`'s document are.
+pub async fn get_stored_files(db: &impl Session, user: UserId, id: DocumentId) -> Result<Option<StoredFiles>, DbError> {
+    db.find(
+        "-- get_stored_files
+SELECT d.filename, d.raw_path, CASE WHEN d.parsed_sha256 IS NOT NULL THEN nullif(d.parsed_path, '') END AS markdown_path
+FROM upload_pipeline.documents AS d
+WHERE d.document_id = $1 AND d.user_id = $2",
+        &[&id.0, &user.0],
+    )
+    .await
+}
+
 /// Filters a user's documents; `None` filters nothing.
 #[derive(Debug, Clone, Default)]
 pub struct DocumentFilter {

@@ -246,7 +246,9 @@ async fn a_read_only_key_reads_everything_and_changes_nothing() {
     for operation in operations(&world.document).into_iter().filter(Operation::is_private) {
         let (name, answer) = (operation.name(), world.call(&operation, Some(&key)).await);
         if is_read_only(&operation) {
-            assert!((200..300).contains(&answer.status), "{name}: {}", answer.body);
+            // The document waits for a worker, so it has no markdown yet.
+            let unread = is_refused(&operation, &answer, 409, "markdown_not_ready");
+            assert!((200..300).contains(&answer.status) || unread, "{name}: {}", answer.body);
         } else {
             assert!(is_refused(&operation, &answer, 403, "scope_missing"), "{name}: {} {}", answer.status, answer.body);
         }
