@@ -42,8 +42,12 @@ fn run(command: Command, build: &BuildInfo) -> anyhow::Result<ExitCode> {
         Command::Dev(args) => roles::dev::run(args, &sources, build),
         Command::Upload(args) => client::run(client::upload::run(args, &sources, build)),
         Command::Jobs(args) => client::run(client::jobs::run(args, &sources, build)),
+        Command::Documents(args) => client::run(client::documents::run(args, &sources, build)),
         Command::Search(args) => client::run(client::search::run(args, &sources, build)),
         Command::Keys(args) => roles::run(Role::Keys, &sources, build, |ctx| roles::keys::run(args, ctx)),
+        Command::Verify(args) => {
+            roles::run(Role::Verify, &roles::check::sources(&sources), build, |ctx| roles::verify::run(args, ctx))
+        }
         Command::Parse(args) => roles::parse::run(args, &sources),
         // `main` handles this before anything else, unless other arguments come first.
         Command::ParseChild => Ok(readers::run_child()),

@@ -32,6 +32,7 @@ mod sql;
 mod support;
 mod tls;
 mod torture;
+mod verify;
 mod watching;
 mod webhook;
 mod worker;

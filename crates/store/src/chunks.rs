@@ -115,7 +115,7 @@ SET text = excluded.text,
 }
 
 /// SHA-256 of what is embedded, so that a chunk is embedded again only when that changed.
-fn chunk_sha(chunk: &Chunk) -> String {
+pub fn chunk_sha(chunk: &Chunk) -> String {
     hex(Sha256::digest(format!("{}\n{}", chunk.heading, chunk.text)))
 }
 
