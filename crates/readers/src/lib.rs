@@ -6,6 +6,8 @@
 //!
 //! *Must not know:* the database, jobs, users, storage. A reader gets a path and limits and returns markdown or a failure.
 
+#[allow(dead_code, reason = "the callers follow")]
+mod bitmap;
 mod building;
 mod child;
 mod children;

@@ -19,6 +19,8 @@ mod hidden;
 mod library;
 mod lines;
 mod page;
+#[expect(dead_code, reason = "the callers follow")]
+mod render;
 mod salvage;
 mod structure;
 mod tables;
