@@ -123,6 +123,9 @@ pub enum Command {
     /// The child process of the parser; reads its work from stdin
     #[command(name = "parse-child", hide = true)]
     ParseChild,
+    /// The child process that draws a page; reads its work from stdin
+    #[command(name = "picture-child", hide = true)]
+    PictureChild,
 }
 
 /// `app migrate`.

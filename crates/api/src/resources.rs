@@ -6,6 +6,7 @@ pub mod document_type;
 pub mod documents;
 pub mod events;
 pub mod jobs;
+pub mod pages;
 pub mod retry_jobs;
 pub mod search;
 pub mod uploads;

@@ -13,7 +13,11 @@ use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, document::Notice};
+use crate::{
+    Failure,
+    document::{Notice, PageBox},
+    layout::Layout,
+};
 
 pub use file_kind::FileKind;
 pub use remote_parser::{Callback, RemoteParser, RemoteState, RemoteText, StartFailed};
@@ -82,6 +86,8 @@ pub struct ParsedDocument {
     pub kind: FileKind,
     /// What the text does not hold, or holds with a doubt.
     pub notices: Vec<Notice>,
+    /// Where its lines stand on the pages.
+    pub layout: Layout,
 }
 
 /// The line before the text of page `page` (the first is 1) in parsed markdown.
@@ -105,8 +111,15 @@ pub trait Parser: Send + Sync {
     ) -> Result<ParsedDocument, Failure>;
 }
 
+/// Shows pages of files as pictures.
+#[async_trait]
+pub trait PagePictures: Send + Sync {
+    /// Page `page`, from 1, of the file at `path` as PNG, with `boxes` marked on it.
+    async fn picture(&self, path: &Path, page: u32, boxes: &[PageBox]) -> Result<Vec<u8>, Failure>;
+}
+
 /// A piece of a document that fits the embedder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Chunk {
     /// The passage as a reader sees it: markdown without page markers, never empty.
     pub text: String,
@@ -116,6 +129,10 @@ pub struct Chunk {
     pub page_first: Option<i32>,
     /// Its last page.
     pub page_last: Option<i32>,
+    /// What is printed on its first page as the number; `None`: the number itself, or unknown.
+    pub page_label: Option<String>,
+    /// Where it stands on its pages; empty if unknown.
+    pub boxes: Vec<PageBox>,
     /// Tokens of what is embedded ([`Chunk::embed_text`]), without the model's special tokens.
     pub token_count: i32,
 }
@@ -133,8 +150,9 @@ pub trait Chunker: Send + Sync {
     fn name(&self) -> &'static str;
     /// For `chunker_version`: changes whenever the same text would be cut differently.
     fn version(&self) -> &'static str;
-    /// Cuts `markdown`, in order of the text. CPU-bound; call it where that is fine.
-    fn chunk(&self, markdown: &str) -> Result<Vec<Chunk>, Failure>;
+    /// Cuts `markdown`, whose lines stand as `layout` says, in order of the text. The layout changes no text. CPU-bound;
+    /// call it where that is fine.
+    fn chunk(&self, markdown: &str, layout: &Layout) -> Result<Vec<Chunk>, Failure>;
 }
 
 /// An embedding model, with the names that rows store.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::ScratchDir;
 use domain::{
     Code, DocumentId, Failure,
+    layout::Layout,
     ports::{Chunk, Chunker, EmbedPriority, Embedder, ObjectStore, StoredObject},
 };
 use pg::{Db, DbError};
@@ -165,7 +166,7 @@ impl Audit {
             return Ok(());
         }
         let chunker = Arc::clone(&model.chunker);
-        match tokio::task::spawn_blocking(move || chunker.chunk(&markdown)).await {
+        match tokio::task::spawn_blocking(move || chunker.chunk(&markdown, &Layout::default())).await {
             Ok(Ok(chunks)) => {
                 let made: Vec<String> = chunks.iter().map(chunk_sha).collect();
                 if made.len() != stored.len() {

@@ -4,6 +4,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::jobs::LIVE;
 use domain::{DocumentId, ports::EmbedModel};
 use pg::{DbError, FromRow, Session};
 
@@ -29,7 +30,7 @@ pub struct AuditedDocument {
     pub record: Option<Value>,
     /// Whether its bytes were found and read.
     pub read: bool,
-    /// Whether search sees it.
+    /// Whether search sees it, and no job of it is under way.
     pub complete: bool,
     /// When it last changed.
     pub updated_at: OffsetDateTime,
@@ -42,17 +43,19 @@ pub async fn list_audited_documents(
     after: DocumentId,
     limit: i64,
 ) -> Result<Vec<AuditedDocument>, DbError> {
-    db.list(
+    let sql = format!(
         "-- list_audited_documents
 SELECT d.document_id, d.bytes_len, d.file_sha256, d.raw_path, nullif(d.parsed_path, '') AS parsed_path, d.parsed_sha256,
-  d.record, d.kind IS NOT NULL AS read, coalesce(d.processing_status = 'complete', false) AS complete, d.updated_at
+  d.record, d.kind IS NOT NULL AS read, coalesce(d.processing_status = 'complete', false)
+    AND NOT EXISTS (
+      SELECT FROM upload_pipeline.upload_jobs AS j
+      WHERE j.document_id = d.document_id AND j.state IN {LIVE}) AS complete, d.updated_at
 FROM upload_pipeline.documents AS d
 WHERE ($1::uuid[] IS NULL OR d.document_id = ANY ($1)) AND d.document_id > $2
 ORDER BY d.document_id
-LIMIT $3",
-        &[&ids, &after.0, &limit],
-    )
-    .await
+LIMIT $3"
+    );
+    db.list(&sql, &[&ids, &after.0, &limit]).await
 }
 
 /// What the server finds in the chunks of a document.

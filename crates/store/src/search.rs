@@ -3,6 +3,7 @@
 mod text;
 mod vectors;
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use domain::{ChunkId, DocumentId, UserId};
@@ -83,6 +84,10 @@ pub struct FoundChunk {
     pub page_first: Option<i32>,
     /// Last page.
     pub page_last: Option<i32>,
+    /// What is printed on the first page as its number, where that is not the number.
+    pub page_label: Option<String>,
+    /// Where it stands, as JSON.
+    pub boxes: Option<Value>,
     /// Fragments with `**` around the words that match and no other emphasis; the start of the passage where none does.
     pub highlight: String,
 }
@@ -100,6 +105,7 @@ pub async fn list_found_chunks(
         "-- list_found_chunks
 WITH asked AS (SELECT {TSQUERY} AS q)
 SELECT c.chunk_id, c.document_id, d.filename, c.chunk_ord AS ord, c.heading, c.text, c.page_first, c.page_last,
+  c.page_label, c.boxes,
   CASE WHEN to_tsvector('english', c.text) @@ asked.q
     THEN ts_headline('english', translate(c.text, '*`', ''), asked.q, 'StartSel=**, StopSel=**, MaxFragments=2, MinWords=8, MaxWords=30')
     ELSE left(translate(c.text, '*`', ''), 240) END AS highlight

@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use actix_web::{HttpResponse, http::StatusCode};
 
-use crate::http::{ApiError, Call, HttpResult, Json, codes};
+use crate::{
+    http::{ApiError, Call, HttpResult, Json, codes},
+    resources::documents::boxes_view,
+};
 use domain::{Code, DocumentId};
 use messages::{Hit, SearchMode, SearchRequest, SearchResponse};
 use search::{Found, Fused, MAX_HITS, Query, SearchError, search};
@@ -93,6 +96,8 @@ fn hit((place, chunk): (Fused, FoundChunk)) -> Hit {
         heading: chunk.heading,
         page_first: chunk.page_first,
         page_last: chunk.page_last,
+        page_label: chunk.page_label,
+        boxes: boxes_view(chunk.boxes),
         text: chunk.text,
         highlight: chunk.highlight,
         score: place.score,

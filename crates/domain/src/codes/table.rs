@@ -267,6 +267,25 @@ codes! {
         /// The markdown of this document is not in the object store.
         /// Have it read again: `POST /jobs/{id}/retry` with `from` set to `uploaded`.
         MarkdownMissing = "markdown_missing", http [409], at "`GET /documents/{id}/markdown`";
+        /// The document has no such page.
+        /// `GET /documents/{id}` says how many there are.
+        PageNotFound = "page_not_found", http [404], at "`GET /documents/{id}/pages/{n}.png`",
+            say "The document has 3 pages, counted from 1.";
+        /// The document has no such passage.
+        /// Take `chunk_id` from a hit or from `GET /documents/{id}/chunks`; a document that was read again may have others.
+        PassageNotFound = "passage_not_found", http [404], at "`GET /documents/{id}/pages/{n}.png`";
+        /// Only pages of PDFs are shown, once they have been read.
+        /// Read the text instead: `GET /documents/{id}/chunks` or `/markdown`.
+        PagesNotShown = "pages_not_shown", http [409], at "`GET /documents/{id}/pages/{n}.png`";
+        /// The page cannot be drawn: the file is damaged, or the page takes too much time or memory.
+        /// Download the file instead: `GET /documents/{id}/file`.
+        PageNotDrawn = "page_not_drawn", http [422], at "`GET /documents/{id}/pages/{n}.png`";
+        /// As many pages are being drawn as this server, or one user, may have at a time.
+        /// Send it again when `Retry-After` says, and fewer at once.
+        PagesBusy = "pages_busy", http [503, 429], at "`GET /documents/{id}/pages/{n}.png`";
+        /// This server cannot draw pages now; the log says why.
+        /// Try again; the operator runs `scripts/fetch pdfium` or sets `PDFIUM_LIBRARY` for the API.
+        PagesUnavailable = "pages_unavailable", http [503], at "`GET /documents/{id}/pages/{n}.png`";
         /// `Range` names bytes behind the end.
         /// Ask for bytes within the size that `Content-Range` names.
         RangeInvalid = "range_invalid", http [416], at "`GET /documents/{id}/file`, `/markdown`";
