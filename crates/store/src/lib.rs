@@ -7,6 +7,7 @@
 //! in `domain` and by the callers, and written here under the fence of the lease.
 
 pub mod api_keys;
+pub mod audit;
 pub mod canary;
 pub mod chunks;
 mod cursor;

@@ -9,7 +9,7 @@ settings! {
     /// Version of the vectors; a change embeds everything again.
     EMBED_VERSION[MODEL] version: String = name, default "1";
     /// Folder of local models.
-    EMBED_MODEL_DIR[BOTH] model_dir: PathBuf = path, optional "/var/lib/app/models";
+    EMBED_MODEL_DIR[STORED] model_dir: PathBuf = path, optional "/var/lib/app/models";
     /// Threads of a local model; `0`: one a core.
-    EMBED_THREADS[BOTH] threads: usize = whole(0..=1024), default "0", example "2";
+    EMBED_THREADS[STORED] threads: usize = whole(0..=1024), default "0", example "2";
 }
