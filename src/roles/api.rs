@@ -19,7 +19,7 @@ use pg::Db;
 pub async fn run(ctx: Context) -> anyhow::Result<ExitCode> {
     let db = open_db(&ctx.config)?;
     let store = open_store(&ctx.config.storage)?;
-    let state = build_state(&ctx, db.clone(), store, model(&ctx.config))?;
+    let state = build_state(&ctx, db.clone(), store, model(&ctx.config, &db))?;
     let address = listen_address(&ctx.config)?;
     let server = api::serve(state, address, |_bound| {});
     let wait = async {

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod active_model;
 mod alerts;
 mod api_auth;
 mod api_bad_input;

@@ -60,7 +60,7 @@ fn tokens(tokenizer: &Tokenizer, chunk: &Chunk) -> i32 {
 }
 
 fn cut(markdown: &str, max_tokens: usize) -> Vec<Chunk> {
-    MarkdownChunker::load(bert(), max_tokens).chunk(markdown, &Layout::default()).unwrap()
+    MarkdownChunker::with_tokenizer(bert(), max_tokens).chunk(markdown, &Layout::default()).unwrap()
 }
 
 fn visible(text: &str) -> String {
@@ -78,7 +78,7 @@ fn outline(markdown: &str, max_tokens: usize) -> Vec<String> {
 
 /// Checks the guarantees for every text, tokenizer and budget.
 fn assert_sound(tokenizer: &Tokenizer, markdown: &str, max_tokens: usize) {
-    let chunker = MarkdownChunker::load(tokenizer.clone(), max_tokens);
+    let chunker = MarkdownChunker::with_tokenizer(tokenizer.clone(), max_tokens);
     let budget = max_tokens - chunker.counter.special_tokens();
     let chunks = chunker.chunk(markdown, &Layout::default()).unwrap();
     for chunk in &chunks {
@@ -114,7 +114,7 @@ fn assert_sound(tokenizer: &Tokenizer, markdown: &str, max_tokens: usize) {
 #[test]
 fn an_empty_text_is_an_error_of_the_document() {
     for markdown in ["", " \n\t\n", "<!-- page 1 -->\n\n<!-- page 2 -->\n"] {
-        let failure = MarkdownChunker::load(bert(), 256).chunk(markdown, &Layout::default()).unwrap_err();
+        let failure = MarkdownChunker::with_tokenizer(bert(), 256).chunk(markdown, &Layout::default()).unwrap_err();
         assert_eq!((failure.code, failure.class), (Code::TextEmpty, ErrorClass::Document));
     }
 }
@@ -298,4 +298,29 @@ fn the_time_grows_linearly_with_the_text() {
         let chunks = cut(&line.repeat(200_000 / line.len()), 256);
         assert!(!chunks.is_empty());
     }
+}
+
+/// Compares the vocabulary in the program with the model's own file.
+#[test]
+fn the_vocabulary_is_that_of_minilm() {
+    let folder =
+        std::env::var("APP_MODEL_DIR").expect("APP_MODEL_DIR names the all-MiniLM-L6-v2 folder; scripts/test sets it");
+    let mut theirs = Tokenizer::from_file(std::path::Path::new(&folder).join("tokenizer.json")).unwrap();
+    theirs.with_padding(None).with_truncation(None).unwrap();
+    let ours = vocabulary::tokenizer().unwrap();
+    assert_eq!(ours.get_vocab(true), theirs.get_vocab(true));
+    for text in
+        ["", "Der Versicherungsschutz umfasst 12 Monate – naïve café?", "[CLS] 日本語 ไทย \u{ad}x\u{200b}y [MASK]"]
+    {
+        assert_eq!(ours.encode(text, true).unwrap().get_ids(), theirs.encode(text, true).unwrap().get_ids(), "{text}");
+    }
+}
+
+#[test]
+fn a_wider_window_gives_the_same_chunks_and_a_narrower_one_smaller_chunks() {
+    let markdown = "Some words of a paragraph stand here, and a few more.\n\n".repeat(60);
+    let chunks = |max_tokens| MarkdownChunker::new(max_tokens).unwrap().chunk(&markdown).unwrap();
+    assert_eq!(chunks(512), chunks(256));
+    assert!(chunks(128).iter().all(|chunk| chunk.token_count <= 126));
+    assert!(chunks(256).iter().any(|chunk| chunk.token_count > 126));
 }

@@ -177,12 +177,12 @@ pub struct EmbedModel {
     pub max_tokens: usize,
 }
 
-/// The priority of a text to embed.
+/// The priority of a text to embed, and which of the model's prompts goes before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmbedPriority {
-    /// A person's query: goes before documents.
+    /// A person's question: goes before documents, with the model's prompt for questions.
     Query,
-    /// A document's chunk.
+    /// A document's chunk, with the model's prompt for passages.
     Document,
 }
 

@@ -503,7 +503,7 @@ codes! {
         /// Send it again.
         UploadInterrupted = "upload_interrupted", class Transient, at "object store";
         /// The model's folder or one of its files is not there.
-        /// Run `scripts/fetch model`, or set `EMBED_MODEL_DIR`.
+        /// Run `scripts/fetch model` (multilingual-e5-small) or `scripts/fetch minilm` (all-MiniLM-L6-v2), or set `EMBED_MODEL_DIR`.
         ModelMissing = "model_missing", class Configuration, at "chunk, embed, finish; `/search`";
         /// A file of the model cannot be read.
         /// Check its permissions.
@@ -511,9 +511,12 @@ codes! {
         /// A file of the model is damaged.
         /// Fetch the model again.
         ModelInvalid = "model_invalid", class Configuration, at "as above";
-        /// The model is no BERT model.
-        /// Use all-MiniLM-L6-v2.
+        /// The model is not of the BERT family, or has a part that is not supported; the message names it.
+        /// Use multilingual-e5-small, all-MiniLM-L6-v2 or another BERT model.
         ModelUnsupported = "model_unsupported", class Configuration, at "as above";
+        /// The model in the folder has another dimension than the database's vectors of that name.
+        /// Put the right model into the folder, or give another model a name of its own (`EMBED_MODEL`).
+        ModelDimension = "model_dimension", class Configuration, at "as above";
         /// No thread for the model could be started.
         /// Raise the limit, or lower `EMBED_THREADS`.
         ModelThreads = "model_threads", class Configuration, at "as above";
