@@ -15,6 +15,7 @@ use crate::cli::{VerifyArgs, VerifyOutput};
 use client::render;
 use config::Config;
 use domain::{Code, DocumentId, Failure};
+use pg::Db;
 use pipeline::{Audit, AuditFinding, AuditModel, ScratchDir};
 
 /// Documents that one statement lists.
@@ -31,7 +32,7 @@ pub async fn run(args: VerifyArgs, ctx: Context) -> anyhow::Result<ExitCode> {
     let folder = std::env::temp_dir();
     let scratch = ScratchDir::create(&folder)
         .with_context(|| format!("couldn't make a scratch folder in {}", folder.display()))?;
-    let model = match load_model(&ctx.config).await {
+    let model = match load_model(&ctx.config, &db).await {
         Ok(model) => Some(model),
         Err(failure) => {
             anstream::eprintln!("without the model nothing is cut or embedded again: {failure}");
@@ -74,8 +75,8 @@ pub async fn run(args: VerifyArgs, ctx: Context) -> anyhow::Result<ExitCode> {
     Ok(if findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn load_model(config: &Config) -> Result<AuditModel, Failure> {
-    let source = model(config);
+async fn load_model(config: &Config, db: &Db) -> Result<AuditModel, Failure> {
+    let source = model(config, db);
     Ok(AuditModel { chunker: source.chunker().await?, embedder: source.embedder().await? })
 }
 

@@ -319,7 +319,7 @@ fn the_vocabulary_is_that_of_minilm() {
 #[test]
 fn a_wider_window_gives_the_same_chunks_and_a_narrower_one_smaller_chunks() {
     let markdown = "Some words of a paragraph stand here, and a few more.\n\n".repeat(60);
-    let chunks = |max_tokens| MarkdownChunker::new(max_tokens).unwrap().chunk(&markdown).unwrap();
+    let chunks = |max_tokens| MarkdownChunker::new(max_tokens).unwrap().chunk(&markdown, &Layout::default()).unwrap();
     assert_eq!(chunks(512), chunks(256));
     assert!(chunks(128).iter().all(|chunk| chunk.token_count <= 126));
     assert!(chunks(256).iter().any(|chunk| chunk.token_count > 126));

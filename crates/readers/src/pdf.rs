@@ -32,8 +32,8 @@ use pdfium_render::prelude::{
 };
 
 use super::{
-        hyphens::resolve(&mut blocks);
     bitmap::{Bitmap, Colours},
+    building::hyphens,
     fault::Fault,
     protocol::{check_output, check_pages},
 };

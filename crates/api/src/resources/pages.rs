@@ -11,12 +11,10 @@ use actix_web::{
     web,
 };
 use bytes::Bytes;
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use utoipa::IntoParams;
 use uuid::Uuid;
 
-use crate::http::{ApiError, ApiState, Call, Full, HttpResult, Most, codes, conditions};
+use crate::http::{ApiError, ApiState, Call, Full, HttpResult, Most, PictureQuery, codes, conditions};
 use domain::{Code, DocumentId, ErrorClass, Failure, UserId, document::PageBox, hex};
 use messages::Binary;
 use store::documents::{PageSource, get_chunk_boxes, get_page_source};
@@ -27,16 +25,6 @@ const DRAWING: Most = Most { per_user: 4, in_all: 32 };
 const SOON: Duration = Duration::from_secs(1);
 /// Changes whenever pages are drawn in another way.
 const LOOK: &str = "1";
-
-/// Which places to mark.
-#[derive(Debug, Clone, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct PageQuery {
-    /// The passage whose places are marked: `chunk_id` of a hit.
-    #[param(example = "3b0c9d1e-5f2a-5d8b-9c47-e61f0a2d3b54")]
-    pub boxes: Option<Uuid>,
-}
 
 /// Show a page.
 ///
@@ -49,7 +37,7 @@ pub struct PageQuery {
     params(
         ("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it."),
         ("n" = u32, Path, minimum = 1, description = "The page, from 1."),
-        PageQuery
+        PictureQuery
     ),
     responses((status = 200, description = "The page.", body = inline(Binary), content_type = "image/png")),
     extensions(("x-codes" = json!(codes(&[
@@ -68,7 +56,7 @@ pub struct PageQuery {
 pub async fn get_page(
     Call { state, caller, request }: Call,
     at: web::Path<(Uuid, u32)>,
-    query: web::Query<PageQuery>,
+    query: web::Query<PictureQuery>,
 ) -> HttpResult {
     let (id, page) = at.into_inner();
     let id = DocumentId(id);
