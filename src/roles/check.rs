@@ -4,6 +4,8 @@ mod dev;
 mod junit;
 mod text;
 
+pub use dev::sources;
+
 use std::{
     process::ExitCode,
     time::{Duration, Instant},

@@ -29,7 +29,7 @@ use providers::{
     object_storage::{Credentials, ObjectStorage},
 };
 use queue::{Steps, Worker, WorkerSettings};
-use readers::{LocalParser, pdf_library_places};
+use readers::{LocalParser, PageRenderer, pdf_library_places};
 use signing_keys::KeySource;
 use store::{
     Listener, Wakeup,
@@ -117,6 +117,11 @@ fn model_options(config: &Config) -> LocalModelOptions {
 /// The parser of this machine.
 pub(super) fn local_parser(parser: &config::Parser) -> LocalParser {
     LocalParser::new(pdf_library_places(parser.pdfium_library.as_deref(), &CACHES.map(PathBuf::from)))
+}
+
+/// Draws pages of documents.
+pub(super) fn page_renderer(parser: &config::Parser) -> PageRenderer {
+    PageRenderer::new(pdf_library_places(parser.pdfium_library.as_deref(), &CACHES.map(PathBuf::from)))
 }
 
 /// The source of the project's signing keys; `None` if no project is set.

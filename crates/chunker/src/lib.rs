@@ -33,6 +33,7 @@ use self::{
 };
 use domain::{
     Code, Failure,
+    layout::Layout,
     ports::{Chunk, Chunker},
 };
 
@@ -75,8 +76,8 @@ impl Chunker for MarkdownChunker {
         "1"
     }
 
-    fn chunk(&self, markdown: &str) -> Result<Vec<Chunk>, Failure> {
-        let source = Source::new(markdown);
+    fn chunk(&self, markdown: &str, layout: &Layout) -> Result<Vec<Chunk>, Failure> {
+        let source = Source::new(markdown, &layout.places(markdown));
         if source.text.trim().is_empty() {
             let message = "The document has no text to search. If it is a scan, upload it with OCR; otherwise check that the file is the right one.";
             return Err(Failure::new(Code::TextEmpty, message));
@@ -93,6 +94,8 @@ impl Chunker for MarkdownChunker {
                 heading: titles.joined(&piece.path),
                 page_first: pages.map(|(first, _)| first),
                 page_last: pages.map(|(_, last)| last),
+                page_label: pages.and_then(|(first, _)| layout.label_of(u32::try_from(first).ok()?)).map(str::to_owned),
+                boxes: source.boxes(&piece.range),
                 token_count: i32::try_from(piece.tokens).unwrap_or(i32::MAX),
             }
         };

@@ -14,7 +14,7 @@ mod spool;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{fmt, ops::Range, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use object_store::{ObjectStore as Backend, ObjectStoreExt, aws::AmazonS3, local::LocalFileSystem, signer::Signer};
@@ -23,7 +23,7 @@ use url::Url;
 use config::StorageLocation;
 use domain::{
     Code, Failure,
-    ports::{ByteStream, ObjectStore, StoredObject},
+    ports::{ByteStream, ObjectStore, OpenObject, StoredObject},
 };
 
 /// S3's limit for a key, in bytes.
@@ -148,14 +148,18 @@ impl fmt::Debug for ObjectStorage {
 impl ObjectStore for ObjectStorage {
     async fn put(&self, key: &str, body: ByteStream, max_bytes: u64) -> Result<StoredObject, Failure> {
         let path = self.locate(key)?;
-        match self.kind {
-            Kind::Local(_) => put::put(&self.backend, &path, body, max_bytes).await,
+        match &self.kind {
+            Kind::Local(store) => put::put(store, &path, body, max_bytes).await,
             Kind::S3(_) => spool::put(&self.backend, &path, body, max_bytes).await,
         }
     }
 
     async fn fetch(&self, key: &str, to: &Path) -> Result<Option<StoredObject>, Failure> {
         fetch::fetch(&*self.backend, &self.locate(key)?, to).await
+    }
+
+    async fn open(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<OpenObject>, Failure> {
+        fetch::open(&*self.backend, &self.locate(key)?, range).await
     }
 
     async fn head(&self, key: &str) -> Result<Option<u64>, Failure> {

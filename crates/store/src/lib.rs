@@ -8,6 +8,7 @@
 
 pub mod active_model;
 pub mod api_keys;
+pub mod audit;
 pub mod canary;
 pub mod chunks;
 mod cursor;
@@ -28,6 +29,7 @@ pub mod shape;
 pub mod trial;
 pub mod uploads;
 pub mod webhooks;
+pub mod words;
 pub mod work;
 pub mod workers;
 

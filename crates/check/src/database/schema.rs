@@ -10,6 +10,7 @@ use store::{
     migrations::{MigrationStatus, list_migrations},
     shape::compare_shape,
     trial::{get_vector_facts, list_refused_pairs, writable_pairs},
+    words::count_unindexed,
 };
 
 const RESTORE: &str = "Restore it as migrations/ makes it; or restore a backup, if other changes are possible.";
@@ -64,6 +65,13 @@ declare! {
         "Run `app migrate`, which drops it and builds it again without blocking writes.");
 }
 
+declare! {
+    WORDS = once("db.words", "every complete document is in the index on words.", words_filled).needs(&[&MIGRATIONS]);
+    WORDS_LEFT = warning("left",
+        "Documents that were complete before an upgrade are not in the index on words yet: their owners' searches use the old one.",
+        "Wait: housekeeping, which runs beside each worker, puts them in. Then run `app migrate`, which drops the old index.").may_pass();
+}
+
 async fn migrations(context: &Context<'_>) -> Outcome {
     let all = list_migrations(context.db()?).await?;
     let names = |of: fn(&MigrationStatus) -> bool| {
@@ -114,6 +122,13 @@ fn some_of(lines: &[String]) -> String {
     match lines.len().saturating_sub(SHOWN) {
         0 => lines.join("; "),
         more => format!("{}; and {more} more", lines[..SHOWN].join("; ")),
+    }
+}
+
+async fn words_filled(context: &Context<'_>) -> Outcome {
+    match count_unindexed(&context.conn().await?).await? {
+        0 => Ok("every complete document is in the index on words".to_owned()),
+        left => Err(WORDS_LEFT.seen(format!("{left} complete documents are not in the index on words"))),
     }
 }
 

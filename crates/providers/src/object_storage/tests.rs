@@ -76,6 +76,30 @@ async fn what_was_put_is_fetched_with_its_size_and_hash() {
     assert_eq!(std::fs::read(to).unwrap(), b"abc");
 }
 
+/// What `range` of the object at `key` holds, with the size and version of the whole.
+async fn read(store: &ObjectStorage, key: &str, range: Option<Range<u64>>) -> (u64, String, Vec<u8>) {
+    let mut open = store.open(key, range).await.unwrap().unwrap();
+    let mut bytes = Vec::new();
+    while let Some(part) = open.body.next().await {
+        bytes.extend_from_slice(&part.unwrap());
+    }
+    (open.bytes_len, open.version, bytes)
+}
+
+#[tokio::test]
+async fn an_object_is_opened_whole_or_in_part_and_its_version_changes_with_it() {
+    let scratch = Scratch::new();
+    let store = scratch.store();
+    assert!(store.open("raw/u/1", None).await.unwrap().is_none());
+    store.put("raw/u/1", bytes(b"abcdef"), 0).await.unwrap();
+    let (len, version, whole) = read(&store, "raw/u/1", None).await;
+    assert_eq!((len, whole.as_slice()), (6, b"abcdef".as_slice()));
+    let part = read(&store, "raw/u/1", Some(2..4)).await;
+    assert_eq!(part, (6, version.clone(), b"cd".to_vec()));
+    store.put("raw/u/1", bytes(b"ghijkl"), 0).await.unwrap();
+    assert_ne!(read(&store, "raw/u/1", None).await.1, version);
+}
+
 #[tokio::test]
 async fn an_object_of_several_parts_comes_back_unchanged() {
     let scratch = Scratch::new();
@@ -183,12 +207,18 @@ async fn a_key_cannot_leave_the_folder() {
 }
 
 #[tokio::test]
-async fn the_folder_is_private_and_a_file_in_its_way_is_named() {
+async fn the_folder_and_its_files_are_private_and_a_file_in_its_way_is_named() {
     use std::os::unix::fs::PermissionsExt;
     let scratch = Scratch::new();
     open_folder(&scratch.0.join("a b/c")).unwrap();
-    let mode = std::fs::metadata(scratch.0.join("a b/c")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&scratch.0.join("a b/c")), 0o700);
+    let store = scratch.store();
+    store.put("raw/u/1", bytes(b"abc"), 0).await.unwrap();
+    store.put("raw/u/2", body(long(7)), 0).await.unwrap();
+    for file in scratch.files() {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
     std::fs::write(scratch.0.join("file"), b"").unwrap();
     let failure = open_folder(&scratch.0.join("file")).unwrap_err();
     assert_eq!((failure.code, failure.class), (Code::StorageMisconfigured, ErrorClass::Configuration));
