@@ -16,15 +16,27 @@ struct Spread {
     unlike: f64,
     /// That of a question and the passage that answers it.
     alike: f64,
+    /// Whether it was trained on English alone.
+    is_english: bool,
 }
 
 /// Of models that were measured, medians of first hits. What another model finds may be right however few words it has: it
 /// is never below [`NOTHING_BELOW`].
-const SPREADS: [Spread; 1] = [Spread { model: "all-MiniLM-L6-v2", unlike: 0.23, alike: 0.58 }];
+const SPREADS: [Spread; 1] = [Spread { model: "all-MiniLM-L6-v2", unlike: 0.23, alike: 0.58, is_english: true }];
+
+fn spread(model: &str) -> Option<&'static Spread> {
+    SPREADS.iter().find(|spread| model.contains(spread.model))
+}
+
+/// Whether the model knows passages in this language (ISO 639-1; empty: not told). One that was not measured counts as
+/// knowing all.
+pub fn knows(model: &str, language: &str) -> bool {
+    language == "en" || !spread(model).is_some_and(|spread| spread.is_english)
+}
 
 /// The score of a hit, where words took part or not; `None`: nothing is known of it that would be comparable.
 pub fn confidence(hit: &Fused, model: Option<&str>, by_words: bool) -> Option<f64> {
-    let spread = model.and_then(|model| SPREADS.iter().find(|spread| model.contains(spread.model)));
+    let spread = model.and_then(spread);
     let meaning = spread
         .zip(hit.cosine)
         .map(|(spread, cosine)| ((cosine - spread.unlike) / (spread.alike - spread.unlike)).clamp(-0.5, 1.5));
@@ -68,5 +80,6 @@ mod tests {
         assert!(confidence(&hit(Some(0.9), Some(0.05)), Some("another"), true).unwrap() >= NOTHING_BELOW);
         assert!(confidence(&hit(None, Some(0.05)), None, true).unwrap() < NOTHING_BELOW);
         assert!(confidence(&hit(None, Some(0.9)), None, true).unwrap() > 0.9);
+        assert!(knows("another", "ru") && knows("all-MiniLM-L6-v2", "en") && !knows("all-MiniLM-L6-v2", "ru"));
     }
 }
