@@ -31,6 +31,7 @@ use pdfium_render::prelude::{
 };
 
 use super::{
+    building::hyphens,
     fault::Fault,
     protocol::{check_output, check_pages},
 };
@@ -210,6 +211,7 @@ impl<'a> Reader<'a> {
         let mut notices = self.notices();
         notices.extend(Notice::left_out(LeftOut::Attachments, attachments.len()));
         blocks.extend(attachments);
+        hyphens::resolve(&mut blocks);
         Document { blocks, pages, notices }
     }
 

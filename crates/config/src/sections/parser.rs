@@ -20,17 +20,17 @@ settings! {
     Parser in "parser", titled "Parser";
 
     /// Pages, slides or sheets of one document; `0`: no limit.
-    PARSE_MAX_PAGES[WORKER] max_pages: u32 = whole(0..=u32::MAX), default "500";
+    PARSE_MAX_PAGES[READERS] max_pages: u32 = whole(0..=u32::MAX), default "500";
     /// Seconds of wall time, and of CPU time, that parsing one document may take.
-    PARSE_TIMEOUT[WORKER] timeout: Duration = seconds(1.0..=3600.0), default "120";
+    PARSE_TIMEOUT[READERS] timeout: Duration = seconds(1.0..=3600.0), default "120";
     /// Memory (address space) that parsing one document may take, in bytes or with a unit. Default: what the container's limit
     /// (cgroup), else the machine's memory, leaves beside the worker and its model, shared among the parser's children (one a
     /// core), 2 GiB at most. A worker prints it at its start; `app check` compares it with the container.
-    PARSE_MEMORY_BYTES[WORKER] memory_bytes: u64 = memory, optional "1 GiB";
+    PARSE_MEMORY_BYTES[READERS] memory_bytes: u64 = memory, optional "1 GiB";
     /// Text that parsing one document may yield, in bytes or with a unit.
-    PARSE_OUTPUT_BYTES[WORKER] output_bytes: u64 = output, default "64 MiB";
+    PARSE_OUTPUT_BYTES[READERS] output_bytes: u64 = output, default "64 MiB";
     /// PDFium's library, which reads PDFs. Without it: beside the executable, or where `scripts/fetch` and the image have it.
-    PDFIUM_LIBRARY[WORKER] pdfium_library: PathBuf = path, optional "/usr/local/lib/libpdfium.so";
+    PDFIUM_LIBRARY[READERS] pdfium_library: PathBuf = path, optional "/usr/local/lib/libpdfium.so";
     /// Passages of one document; `0`: no limit.
     MAX_PASSAGES_PER_DOCUMENT[WORKER] max_passages: usize = whole(0..=10_000_000), default "50000";
     /// Which documents LlamaParse reads: `auto`, those that cannot be read here (pages that are pictures) and those
