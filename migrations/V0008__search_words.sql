@@ -54,8 +54,8 @@ ALTER TABLE upload_pipeline.search_documents ENABLE ROW LEVEL SECURITY;
 ALTER TABLE upload_pipeline.search_words     ENABLE ROW LEVEL SECURITY;
 ALTER TABLE upload_pipeline.search_titles    ENABLE ROW LEVEL SECURITY;
 
--- The postings of some terms of a user, a row a term. Fixed settings: the plan must be a look-up for each term, however old the
--- statistics are, and compiling it would take longer than it runs.
+-- The postings of some terms of a user, a row a term. OFFSET 0 and the settings make the plan a look-up for each
+-- term, however old the statistics are; compiling it would take longer than it runs.
 CREATE FUNCTION upload_pipeline.word_postings(
   p_user_no   int,
   p_terms     int[],
@@ -65,7 +65,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog SET enable_seqscan = off SET en
   SET enable_mergejoin = off SET jit = off SET max_parallel_workers_per_gather = 0 AS $$
   SELECT w.term, array_agg(w.document_no), array_agg(w.block), array_agg(length(w.entries)), string_agg(w.entries, ''::bytea)
   FROM unnest(p_terms) AS t (term)
-  JOIN upload_pipeline.search_words AS w ON w.user_no = p_user_no AND w.term = t.term
+  CROSS JOIN LATERAL (
+    SELECT s.term, s.document_no, s.block, s.entries
+    FROM upload_pipeline.search_words AS s
+    WHERE s.user_no = p_user_no AND s.term = t.term
+    OFFSET 0
+  ) AS w
   WHERE p_documents IS NULL OR w.document_no = ANY (p_documents)
   GROUP BY w.term
 $$;

@@ -16,19 +16,32 @@ struct Spread {
     unlike: f64,
     /// That of a question and the passage that answers it.
     alike: f64,
+    /// Whether it was trained on English alone.
+    is_english: bool,
 }
 
 /// Of models that were measured, medians of first hits. What another model finds may be right however few words it has: it
 /// is never below [`NOTHING_BELOW`].
-const SPREADS: [Spread; 1] = [Spread { model: "all-MiniLM-L6-v2", unlike: 0.23, alike: 0.58 }];
+const SPREADS: [Spread; 1] = [Spread { model: "all-MiniLM-L6-v2", unlike: 0.23, alike: 0.58, is_english: true }];
 
-/// The score of a hit; `None`: nothing is known of it that would be comparable.
-pub fn confidence(hit: &Fused, model: Option<&str>) -> Option<f64> {
-    let spread = model.and_then(|model| SPREADS.iter().find(|spread| model.contains(spread.model)));
+fn spread(model: &str) -> Option<&'static Spread> {
+    SPREADS.iter().find(|spread| model.contains(spread.model))
+}
+
+/// Whether the model knows passages in this language (ISO 639-1; empty: not told). One that was not measured counts as
+/// knowing all.
+pub fn knows(model: &str, language: &str) -> bool {
+    language == "en" || !spread(model).is_some_and(|spread| spread.is_english)
+}
+
+/// The score of a hit, where words took part or not; `None`: nothing is known of it that would be comparable.
+pub fn confidence(hit: &Fused, model: Option<&str>, by_words: bool) -> Option<f64> {
+    let spread = model.and_then(spread);
     let meaning = spread
         .zip(hit.cosine)
         .map(|(spread, cosine)| ((cosine - spread.unlike) / (spread.alike - spread.unlike)).clamp(-0.5, 1.5));
     let logit = match (meaning, hit.covered) {
+        (Some(meaning), None) if !by_words => 5.0 * meaning - 0.6,
         (Some(meaning), covered) => 4.2 * meaning + 5.6 * covered.unwrap_or(0.0) - 2.6,
         (None, Some(covered)) if hit.cosine.is_some() => (8.0 * covered - 0.8).max(0.0),
         (None, Some(covered)) => 8.0 * covered - 0.8,
@@ -52,17 +65,21 @@ mod tests {
 
     #[test]
     fn either_fact_can_make_it_sure_and_neither_alone_can_make_it_nothing() {
-        let of = |cosine, covered| confidence(&hit(Some(cosine), Some(covered)), Some("all-MiniLM-L6-v2")).unwrap();
+        let of =
+            |cosine, covered| confidence(&hit(Some(cosine), Some(covered)), Some("all-MiniLM-L6-v2"), true).unwrap();
         assert!(of(0.6, 0.7) > 0.95 && of(0.6, 0.0) > NOTHING_BELOW && of(0.25, 0.6) > NOTHING_BELOW);
         assert!(of(0.25, 0.1) < NOTHING_BELOW);
         assert!(of(-1.0, 0.0) > 0.0 && of(1.0, 1.0) < 1.0);
+        let by_meaning = |cosine| confidence(&hit(Some(cosine), None), Some("all-MiniLM-L6-v2"), false).unwrap();
+        assert!(by_meaning(0.35) > NOTHING_BELOW && by_meaning(0.1) < NOTHING_BELOW);
     }
 
     #[test]
     fn what_a_model_finds_that_was_not_measured_is_never_nothing() {
-        assert_eq!(confidence(&hit(Some(0.9), None), Some("another")), None);
-        assert!(confidence(&hit(Some(0.9), Some(0.05)), Some("another")).unwrap() >= NOTHING_BELOW);
-        assert!(confidence(&hit(None, Some(0.05)), None).unwrap() < NOTHING_BELOW);
-        assert!(confidence(&hit(None, Some(0.9)), None).unwrap() > 0.9);
+        assert_eq!(confidence(&hit(Some(0.9), None), Some("another"), true), None);
+        assert!(confidence(&hit(Some(0.9), Some(0.05)), Some("another"), true).unwrap() >= NOTHING_BELOW);
+        assert!(confidence(&hit(None, Some(0.05)), None, true).unwrap() < NOTHING_BELOW);
+        assert!(confidence(&hit(None, Some(0.9)), None, true).unwrap() > 0.9);
+        assert!(knows("another", "ru") && knows("all-MiniLM-L6-v2", "en") && !knows("all-MiniLM-L6-v2", "ru"));
     }
 }

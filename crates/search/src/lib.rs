@@ -123,7 +123,7 @@ async fn documents(db: &Db, query: Query<'_>, syntax: &Question) -> Result<Optio
 /// The hits as they are returned: what fits the question's phrases, scored, bounded, with neighbours.
 async fn hits(db: &Db, query: Query<'_>, ranked: Ranked, model: Option<&str>) -> Result<Vec<Hit>, DbError> {
     let Ranked { fused, question, is_comparable } = ranked;
-    let scores = scores(&fused, model, is_comparable);
+    let scores = scores(&fused, model, query.by_words, is_comparable);
     if query.min_score.is_none() && is_comparable && scores.first().is_some_and(|best| *best < NOTHING_BELOW) {
         return Ok(Vec::new());
     }
@@ -172,10 +172,12 @@ async fn hits(db: &Db, query: Query<'_>, ranked: Ranked, model: Option<&str>) ->
 }
 
 /// The score of each place; none is above that of a better place.
-fn scores(fused: &[Fused], model: Option<&str>, is_comparable: bool) -> Vec<f64> {
+fn scores(fused: &[Fused], model: Option<&str>, by_words: bool, is_comparable: bool) -> Vec<f64> {
     let mut scores: Vec<f64> = fused
         .iter()
-        .map(|place| if is_comparable { confidence(place, model).unwrap_or(0.5) } else { place.fused.clamp(0.0, 1.0) })
+        .map(|place| {
+            if is_comparable { confidence(place, model, by_words).unwrap_or(0.5) } else { place.fused.clamp(0.0, 1.0) }
+        })
         .collect();
     for i in 1..scores.len() {
         scores[i] = scores[i].min(scores[i - 1]);

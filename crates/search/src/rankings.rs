@@ -12,6 +12,7 @@ use words::{Language, Question};
 
 use super::{
     bm25::{ByWords, Searched, score},
+    confidence::knows,
     fusion::{DEPTH, Fused, Placed, fuse, fuse_by_places},
 };
 
@@ -19,6 +20,8 @@ use super::{
 const MAX_TITLES: i64 = 20_000;
 /// Documents with the best names, whose passages are all compared by meaning.
 const BEST_NAMES: usize = 5;
+/// Passages whose languages say what language the answer is in.
+const BEST_WORDS: usize = 10;
 /// A phrase is looked for in so many passages that have its words.
 const DEPTH_OF_PHRASES: usize = 400;
 
@@ -54,16 +57,20 @@ pub(super) async fn rank(
         None => Vec::new(),
     };
     let passages = usize::try_from(user.passages).unwrap_or(usize::MAX);
+    let best: Vec<&String> = words.languages.iter().take(BEST_WORDS).collect();
+    let known = vector.map_or(0, |(model, _)| best.iter().filter(|language| knows(&model.name, language)).count());
     let mut by_text = words.ranking;
     if vector.is_some() {
         by_text.truncate(DEPTH);
     }
-    Ok(Ranked { fused: fuse(&by_vector, &by_text, passages), question, is_comparable: true })
+    Ok(Ranked { fused: fuse(&by_vector, &by_text, passages, 2 * known >= best.len()), question, is_comparable: true })
 }
 
 #[derive(Default)]
 struct Found {
     ranking: Vec<Placed>,
+    /// The language of each document of the ranking.
+    languages: Vec<String>,
     /// The bonus of documents whose name has words of the question; only for a search by meaning.
     names: HashMap<DocumentId, f64>,
 }
@@ -88,14 +95,15 @@ async fn find_by_words(db: &Db, user: &WordUser, question: &Question, within: Se
     let ByWords { best, names } = score(question, &searched, depth);
     let places: Vec<(i32, i32)> = best.iter().map(|scored| (scored.document_no, scored.ord)).collect();
     let mut chunks = list_word_chunks(db, within, &places).await?;
-    chunks.sort_unstable_by_key(|(i, _)| *i);
-    let placed = |(i, candidate): (i64, Candidate)| {
+    chunks.sort_unstable_by_key(|(i, _, _)| *i);
+    let languages = chunks.iter().map(|(_, _, language)| language.clone()).collect();
+    let placed = |(i, candidate, _): (i64, Candidate, String)| {
         let scored = best.get(usize::try_from(i - 1).ok()?)?;
         let name = names.get(&scored.document_no).copied().unwrap_or(0.0);
         Some(Placed { candidate: Candidate { score: scored.score, ..candidate }, covered: scored.covered, name })
     };
     let ranking = chunks.into_iter().filter_map(placed).collect();
-    Ok(Found { ranking, names: best_names(db, user, names).await? })
+    Ok(Found { ranking, languages, names: best_names(db, user, names).await? })
 }
 
 /// The documents with the best names. Names that all documents share tell none apart.

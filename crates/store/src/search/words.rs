@@ -115,25 +115,27 @@ WHERE s.user_no = $1 AND s.document_no = ANY ($2)",
     .await
 }
 
-/// Passages of complete documents that were found by number and place, each with its position among `places`, from 1.
+/// Passages of complete documents that were found by number and place, each with its position among `places`, from 1, and
+/// its document's language.
 pub async fn list_word_chunks(
     db: &impl Session,
     within: SearchIn<'_>,
     places: &[(i32, i32)],
-) -> Result<Vec<(i64, Candidate)>, DbError> {
+) -> Result<Vec<(i64, Candidate, String)>, DbError> {
     #[derive(FromRow)]
     struct Row {
         i: i64,
         chunk_id: domain::ChunkId,
         document_id: DocumentId,
         ord: i32,
+        language: String,
     }
     let numbers: Vec<i32> = places.iter().map(|(number, _)| *number).collect();
     let ords: Vec<i32> = places.iter().map(|(_, ord)| *ord).collect();
     let rows: Vec<Row> = db
         .list(
             "-- list_word_chunks
-SELECT n.i, c.chunk_id, c.document_id, c.chunk_ord AS ord
+SELECT n.i, c.chunk_id, c.document_id, c.chunk_ord AS ord, s.language
 FROM unnest($2::int[], $3::int[]) WITH ORDINALITY AS n (document_no, ord, i)
 JOIN upload_pipeline.search_documents AS s ON s.document_no = n.document_no
 JOIN upload_pipeline.documents AS d ON d.document_id = s.document_id
@@ -144,12 +146,10 @@ WHERE d.user_id = $1 AND d.processing_status = 'complete'",
             &[&within.user.0, &numbers, &ords],
         )
         .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            (row.i, Candidate { chunk_id: row.chunk_id, document_id: row.document_id, ord: row.ord, score: 0.0 })
-        })
-        .collect())
+    let found = |Row { i, chunk_id, document_id, ord, language }| {
+        (i, Candidate { chunk_id, document_id, ord, score: 0.0 }, language)
+    };
+    Ok(rows.into_iter().map(found).collect())
 }
 
 /// Complete documents whose file name contains each of `parts`, in any case; at most `limit`.
