@@ -125,7 +125,7 @@ async fn a_child_that_has_had_its_turn_makes_room_for_another_at_a_lower_priorit
         r#"read request
 case "$request" in
 *slow*) echo $$ > {}; cat > /dev/null ;;
-*) printf '{{"parsed":{{"kind":"plain_text","pages":0,"bytes":1,"notices":[]}}}}\nx' ;;
+*) printf '{{"parsed":{{"kind":"plain_text","pages":0,"bytes":1,"layout_bytes":0,"notices":[]}}}}\nx' ;;
 esac"#,
         pid_file.0.display()
     ));

@@ -52,18 +52,21 @@ pub struct PageQuery {
         PageQuery
     ),
     responses((status = 200, description = "The page.", body = inline(Binary), content_type = "image/png")),
-    extensions(("x-codes" = json!(codes(&[
-        Code::DocumentNotFound,
-        Code::PageNotFound,
-        Code::PassageNotFound,
-        Code::PagesNotShown,
-        Code::FileRemoved,
-        Code::FileNotStored,
-        Code::PageNotDrawn,
-        Code::PagesBusy,
-        Code::PagesUnavailable,
-        Code::StorageUnavailable
-    ]))))
+    extensions(
+        ("x-codes" = json!(codes(&[
+            Code::DocumentNotFound,
+            Code::PageNotFound,
+            Code::PassageNotFound,
+            Code::PagesNotShown,
+            Code::FileRemoved,
+            Code::FileNotStored,
+            Code::PageNotDrawn,
+            Code::PagesBusy,
+            Code::PagesUnavailable,
+            Code::StorageUnavailable
+        ]))),
+        ("x-codes-429" = json!(codes(&[Code::PagesBusy])))
+    )
 )]
 pub async fn get_page(
     Call { state, caller, request }: Call,
