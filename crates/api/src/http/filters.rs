@@ -141,6 +141,16 @@ fn piece(text: &str) -> Result<String, ApiError> {
     Ok(text.to_owned())
 }
 
+/// Which places on a page to mark.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct MarksQuery {
+    /// The passage whose places are marked: `chunk_id` of a hit.
+    #[param(example = "3b0c9d1e-5f2a-5d8b-9c47-e61f0a2d3b54")]
+    pub boxes: Option<Uuid>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,13 +11,11 @@ use actix_web::{
     web,
 };
 use bytes::Bytes;
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use utoipa::IntoParams;
 use uuid::Uuid;
 
-use crate::http::{ApiError, ApiState, Call, Full, HttpResult, Most, codes, conditions};
-use domain::{Code, DocumentId, ErrorClass, Failure, UserId, document::PageBox, hex};
+use crate::http::{ApiError, ApiState, Call, Full, HttpResult, MarksQuery, Most, codes, conditions};
+use domain::{Code, DocumentId, ErrorClass, Failure, UserId, document::PageBox, hex, ports::FileKind};
 use messages::Binary;
 use store::documents::{PageSource, get_chunk_boxes, get_page_source};
 
@@ -28,19 +26,9 @@ const SOON: Duration = Duration::from_secs(1);
 /// Changes whenever pages are drawn in another way.
 const LOOK: &str = "1";
 
-/// Which places to mark.
-#[derive(Debug, Clone, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct PageQuery {
-    /// The passage whose places are marked: `chunk_id` of a hit.
-    #[param(example = "3b0c9d1e-5f2a-5d8b-9c47-e61f0a2d3b54")]
-    pub boxes: Option<Uuid>,
-}
-
 /// Show a page.
 ///
-/// A page of a PDF as PNG, at 110 dots per inch, with the places of a passage marked. Ask for pages of other formats with
+/// A page of a PDF, PNG, JPEG or TIFF as PNG, at 110 dots per inch, with the places of a passage marked. Ask for pages of other formats with
 /// their text instead.
 #[utoipa::path(
     get,
@@ -49,7 +37,7 @@ pub struct PageQuery {
     params(
         ("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it."),
         ("n" = u32, Path, minimum = 1, description = "The page, from 1."),
-        PageQuery
+        MarksQuery
     ),
     responses((status = 200, description = "The page.", body = inline(Binary), content_type = "image/png")),
     extensions(
@@ -71,7 +59,7 @@ pub struct PageQuery {
 pub async fn get_page(
     Call { state, caller, request }: Call,
     at: web::Path<(Uuid, u32)>,
-    query: web::Query<PageQuery>,
+    query: web::Query<MarksQuery>,
 ) -> HttpResult {
     let (id, page) = at.into_inner();
     let id = DocumentId(id);
@@ -108,7 +96,8 @@ pub async fn get_page(
 
 /// Refuses what has no such page.
 fn check(source: &PageSource, page: u32) -> Result<(), ApiError> {
-    if source.kind.as_deref() != Some("pdf") {
+    let kinds = [FileKind::Pdf, FileKind::Png, FileKind::Jpeg, FileKind::Tiff];
+    if !kinds.iter().any(|kind| source.kind.as_deref() == Some(kind.as_str())) {
         return Err(ApiError::of(Code::PagesNotShown));
     }
     if source.raw_path.is_empty() {
