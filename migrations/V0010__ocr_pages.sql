@@ -3,7 +3,7 @@
 CREATE TABLE IF NOT EXISTS upload_pipeline.ocr_pages (
   job_id  uuid        NOT NULL REFERENCES upload_pipeline.upload_jobs (job_id) ON DELETE CASCADE,
   page    integer     NOT NULL,
-  text    bytea       NOT NULL,
+  text    text        NOT NULL,
   read_at timestamptz NOT NULL DEFAULT now(),
   CONSTRAINT ocr_pages_pkey PRIMARY KEY (job_id, page),
   CONSTRAINT ck_ocr_pages_page CHECK (page > 0)

@@ -6,6 +6,7 @@ pub(super) enum Colours {
     /// One byte, from black to white.
     Grey,
     /// Three bytes: red, green, blue.
+    #[allow(dead_code, reason = "page pictures come with another change")]
     Rgb,
 }
 

@@ -9,7 +9,7 @@ use pg::{Db, DbError, FromRow, Session};
 #[derive(FromRow)]
 struct Row {
     page: i32,
-    text: Vec<u8>,
+    text: String,
 }
 
 /// The pages that were read for this job.
@@ -27,7 +27,7 @@ ORDER BY p.page"
             &[&fence.job_id.0, &fence.worker.0, &fence.epoch],
         )
         .await?;
-    let page = |row: Row| OcrPage { page: u32::try_from(row.page).unwrap_or(0), text: row.text };
+    let page = |row: Row| OcrPage { page: u32::try_from(row.page).unwrap_or(0), text: row.text.into_bytes() };
     Ok(rows.into_iter().map(page).collect())
 }
 
@@ -40,7 +40,10 @@ pub async fn save_ocr_page(
     page: &OcrPage,
     progress: &Value,
 ) -> Result<(), DbError> {
+    // The parser's JSON.
+    let text = String::from_utf8_lossy(&page.text);
     db.run_tx("save_ocr_page", |tx| {
+        let text = &text;
         Box::pin(async move {
             lock_lease(&tx, fence).await?;
             tx.run(
@@ -48,7 +51,7 @@ pub async fn save_ocr_page(
 INSERT INTO upload_pipeline.ocr_pages (job_id, page, text)
 VALUES ($1, $2, $3)
 ON CONFLICT (job_id, page) DO UPDATE SET text = excluded.text, read_at = now()",
-                &[&fence.job_id.0, &i32::try_from(page.page).unwrap_or(i32::MAX), &page.text],
+                &[&fence.job_id.0, &i32::try_from(page.page).unwrap_or(i32::MAX), &text.as_ref()],
             )
             .await?;
             save_progress(&tx, fence, step, status, progress).await
