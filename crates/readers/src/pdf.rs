@@ -34,6 +34,7 @@ use pdfium_render::prelude::{
 
 use super::{
     bitmap::{Bitmap, Colours},
+    building::hyphens,
     child,
     fault::Fault,
     ocr::Ocr,
@@ -375,6 +376,7 @@ impl<'a> Reader<'a> {
         let mut notices = self.notices();
         notices.extend(Notice::left_out(LeftOut::Attachments, attachments.len()));
         blocks.extend(attachments);
+        hyphens::resolve(&mut blocks);
         Document { blocks, pages, notices, labels: self.labels }
     }
 
