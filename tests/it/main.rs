@@ -22,6 +22,7 @@ mod embedded_postgres;
 mod gauges;
 mod journey;
 mod migrations;
+mod ocr;
 mod pages;
 mod parser;
 mod places;

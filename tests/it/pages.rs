@@ -71,6 +71,23 @@ async fn a_page_is_shown_with_the_places_of_a_passage_marked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_picture_file_is_its_page_1() {
+    let api = api(&[]).await;
+    let _worker = api.fleet.worker();
+    let document = complete(&api.client, "a.md", b"# A").await;
+    // As if OCR had read it.
+    api.test.run("UPDATE upload_pipeline.documents SET kind = 'png', page_count = 1").await;
+    let mut scan = Vec::new();
+    let mut encoder = png::Encoder::new(&mut scan, 40, 20);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().unwrap().write_image_data(&[200; 800]).unwrap();
+    let key = api.test.value("SELECT raw_path FROM upload_pipeline.documents").await;
+    std::fs::write(api.fleet.storage().join(key), &scan).unwrap();
+    let shown = request(&api.client, Method::GET, &format!("/documents/{document}/pages/1.png")).send().await.unwrap();
+    assert_eq!(decoded(&shown.bytes().await.unwrap()), (40, 20, vec![200; 2400]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_shown_says_why() {
     let mut api = api(&[]).await;
     let _worker = api.fleet.worker();

@@ -38,7 +38,7 @@ named! {
         Keys = "keys",
         /// `app verify`
         Verify = "verify",
-        /// `app upload`, `app jobs`, `app search`: they belong to no environment.
+        /// `app upload`, `app jobs`, `app documents`, `app search`: they belong to no environment.
         Client = "client",
         /// `app parse`, which belongs to none either.
         Parse = "parse",

@@ -18,9 +18,9 @@ use tokio::{
 
 use super::{
     bitmap::{Bitmap, Colours},
-    child,
+    child, detect,
     fault::Fault,
-    library_in, pdf,
+    image, library_in, pdf,
     protocol::{MAX_LINE_BYTES, to_line},
     running::{Running, invalid_answer},
     running_executable,
@@ -36,6 +36,8 @@ pub const PICTURE_COMMAND: &str = "picture-child";
 
 /// Pixels per inch: an A4 page is 910 pixels wide, enough to read on a screen.
 const DPI: u32 = 110;
+/// The longest side of a shown picture file, in pixels; a larger one is made smaller.
+const MAX_SIDE: u32 = 1600;
 /// The largest picture that is taken, in bytes; a page of noise at these dots has 4 MB.
 const MAX_PNG_BYTES: u64 = 16 << 20;
 /// Processor time of one page; most take a tenth of a second.
@@ -170,11 +172,32 @@ fn write_answer(mut output: impl Write, drawn: Result<Vec<u8>, Fault>) -> io::Re
 
 fn draw(request: &Request) -> Result<Vec<u8>, Fault> {
     let bytes = child::read(&request.path, &request.limits)?;
-    let mut bitmap = pdf::picture(&bytes, request.pdf_library.as_deref(), request.page, DPI)?;
+    let mut bitmap = match detect::picture_kind(&bytes) {
+        Some(kind) => shown(image::picture(kind, &bytes, request.page).ok_or(Fault::Corrupt)?),
+        None => pdf::picture(&bytes, request.pdf_library.as_deref(), request.page, DPI)?,
+    };
     for place in request.boxes.iter().filter(|place| place.page == request.page) {
         mark(&mut bitmap, place);
     }
     png_of(&bitmap).map_err(|_encoding| Fault::crashed("a picture"))
+}
+
+/// A grey picture in colours, in which places can be marked, and no larger than a page on a screen.
+fn shown(bitmap: Bitmap) -> Bitmap {
+    let by = bitmap.width.max(bitmap.height).div_ceil(MAX_SIDE).max(1);
+    let (width, height) = (bitmap.width / by, bitmap.height / by);
+    let mut pixels = Vec::with_capacity(width as usize * height as usize * 3);
+    for row in 0..height {
+        for column in 0..width {
+            let part = (0..by * by).map(|at| {
+                let (x, y) = (column * by + at % by, row * by + at / by);
+                bitmap.pixels.get(y as usize * bitmap.width as usize + x as usize).map_or(0, |grey| u32::from(*grey))
+            });
+            let grey = u8::try_from(part.sum::<u32>() / (by * by)).unwrap_or(u8::MAX);
+            pixels.extend([grey; 3]);
+        }
+    }
+    Bitmap { width, height, colours: Colours::Rgb, pixels, ..bitmap }
 }
 
 /// Marks a place like a highlighter, with a frame.
@@ -223,6 +246,17 @@ fn png_of(bitmap: &Bitmap) -> Result<Vec<u8>, png::EncodingError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_large_grey_picture_becomes_smaller_and_takes_marks() {
+        let (width, height) = (MAX_SIDE + 1, 2);
+        let pixels = (0..width * height).map(|at| if at % 2 == 0 { 200 } else { 100 }).collect();
+        let small = shown(Bitmap { width, height, colours: Colours::Grey, dpi: 0, pixels });
+        assert_eq!((small.width, small.height, small.colours), (width / 2, 1, Colours::Rgb));
+        assert!(small.pixels.iter().all(|part| *part == 150));
+        let same = shown(Bitmap { width: 1, height: 1, colours: Colours::Grey, dpi: 0, pixels: vec![7] });
+        assert_eq!(same.pixels, [7, 7, 7]);
+    }
 
     #[test]
     fn a_mark_has_a_frame_and_lets_the_text_through() {

@@ -105,7 +105,7 @@ FROM looked_at AS l",
     .await
 }
 
-/// The hashes of the chunks that this chunker made for `model`, in order of the text; empty if another made them.
+/// The hashes of the chunks that this chunker made, and no other model than `model` embedded, in order of the text.
 pub async fn list_chunk_hashes(
     db: &impl Session,
     document: DocumentId,
@@ -117,7 +117,7 @@ pub async fn list_chunk_hashes(
 SELECT c.chunk_sha
 FROM upload_pipeline.document_chunks AS c
 WHERE c.document_id = $1 AND c.chunker_name = $2 AND c.chunker_version = $3
-  AND c.embed_model = $4 AND c.embed_version = $5
+  AND (c.embed_model IS NULL OR c.embed_model = $4 AND c.embed_version = $5)
 ORDER BY c.chunk_ord",
         &[&document.0, &chunker.0, &chunker.1, &model.name, &model.version],
     )

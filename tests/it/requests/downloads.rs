@@ -8,16 +8,16 @@ use crate::support::fleet::Client;
 const TEXT: &[u8] = b"# Whales\r\n\r\nThe blue whale sings below twenty hertz.\r\n";
 const READ: &str = "# Whales\n\nThe blue whale sings below twenty hertz.\n";
 
-async fn upload(client: &Client, name: &str) -> (String, String) {
-    let answer = client.upload_file(name, "text/markdown", TEXT).await;
-    let id = |field: &str| answer[field].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
-    (id("job_id"), id("document_id"))
+async fn upload(client: &Client, title: &str) -> (String, String) {
+    let job = client.upload_text(title, std::str::from_utf8(TEXT).unwrap()).await;
+    let (_, view) = client.get(&format!("/jobs/{job}")).await;
+    (job, view["document_id"].as_str().unwrap().to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_uploaded_and_what_was_read_can_be_had_back_by_their_owner_only() {
     let mut api = api(&[]).await;
-    let (job, document) = upload(&api.client, "wh\u{fc}les \"1\".md").await;
+    let (job, document) = upload(&api.client, "wh\u{fc}les \"1\"").await;
     let (markdown, file) = (format!("/documents/{document}/markdown"), format!("/documents/{document}/file"));
     let early = send(request(&api.client, Method::GET, &markdown)).await;
     assert_eq!((early.status, early.code()), (409, "markdown_not_ready"));

@@ -54,6 +54,8 @@ impl Fleet {
             ("EMBED_MODEL", "all-MiniLM-L6-v2"),
             ("EMBED_MODEL_DIR", model.to_str().unwrap()),
             ("PDFIUM_LIBRARY", &pdfium),
+            // A Tesseract that happens to be installed would change what other tests see.
+            ("OCR_ENGINE", "off"),
             ("SUPABASE_JWT_SECRET", SECRET),
             ("API_HOST", "127.0.0.1"),
             ("API_PORT", "0"),

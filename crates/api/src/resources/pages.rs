@@ -14,8 +14,8 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::http::{ApiError, ApiState, Call, Full, HttpResult, Most, PictureQuery, codes, conditions};
-use domain::{Code, DocumentId, ErrorClass, Failure, UserId, document::PageBox, hex};
+use crate::http::{ApiError, ApiState, Call, Full, HttpResult, MarksQuery, Most, codes, conditions};
+use domain::{Code, DocumentId, ErrorClass, Failure, UserId, document::PageBox, hex, ports::FileKind};
 use messages::Binary;
 use store::documents::{PageSource, get_chunk_boxes, get_page_source};
 
@@ -28,7 +28,7 @@ const LOOK: &str = "1";
 
 /// Show a page.
 ///
-/// A page of a PDF as PNG, at 110 dots per inch, with the places of a passage marked. Ask for pages of other formats with
+/// A page of a PDF, PNG, JPEG or TIFF as PNG, at 110 dots per inch, with the places of a passage marked. Ask for pages of other formats with
 /// their text instead.
 #[utoipa::path(
     get,
@@ -37,26 +37,29 @@ const LOOK: &str = "1";
     params(
         ("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it."),
         ("n" = u32, Path, minimum = 1, description = "The page, from 1."),
-        PictureQuery
+        MarksQuery
     ),
     responses((status = 200, description = "The page.", body = inline(Binary), content_type = "image/png")),
-    extensions(("x-codes" = json!(codes(&[
-        Code::DocumentNotFound,
-        Code::PageNotFound,
-        Code::PassageNotFound,
-        Code::PagesNotShown,
-        Code::FileRemoved,
-        Code::FileNotStored,
-        Code::PageNotDrawn,
-        Code::PagesBusy,
-        Code::PagesUnavailable,
-        Code::StorageUnavailable
-    ]))))
+    extensions(
+        ("x-codes" = json!(codes(&[
+            Code::DocumentNotFound,
+            Code::PageNotFound,
+            Code::PassageNotFound,
+            Code::PagesNotShown,
+            Code::FileRemoved,
+            Code::FileNotStored,
+            Code::PageNotDrawn,
+            Code::PagesBusy,
+            Code::PagesUnavailable,
+            Code::StorageUnavailable
+        ]))),
+        ("x-codes-429" = json!(codes(&[Code::PagesBusy])))
+    )
 )]
 pub async fn get_page(
     Call { state, caller, request }: Call,
     at: web::Path<(Uuid, u32)>,
-    query: web::Query<PictureQuery>,
+    query: web::Query<MarksQuery>,
 ) -> HttpResult {
     let (id, page) = at.into_inner();
     let id = DocumentId(id);
@@ -93,7 +96,8 @@ pub async fn get_page(
 
 /// Refuses what has no such page.
 fn check(source: &PageSource, page: u32) -> Result<(), ApiError> {
-    if source.kind.as_deref() != Some("pdf") {
+    let kinds = [FileKind::Pdf, FileKind::Png, FileKind::Jpeg, FileKind::Tiff];
+    if !kinds.iter().any(|kind| source.kind.as_deref() == Some(kind.as_str())) {
         return Err(ApiError::of(Code::PagesNotShown));
     }
     if source.raw_path.is_empty() {
