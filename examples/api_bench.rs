@@ -27,7 +27,7 @@ use domain::{
     ports::{Chunker, Embedder, ModelSource},
 };
 use embedded_postgres::{Cluster, ClusterOptions, find_binaries};
-use embedder::LocalEmbedder;
+use embedder::{LocalEmbedder, Precision};
 use messages::{BASE_PATH, SearchMode, SearchRequest, TextRequest};
 use pg::{ConnectTarget, Db, PoolOptions, databases::ensure_database, url::DatabaseUrl};
 use search::Query;
@@ -96,7 +96,7 @@ async fn serve(port: u16) -> anyhow::Result<()> {
     let state = web::Data::new(State {
         db: Db::open(target, PoolOptions { size: 10, ..PoolOptions::default() })?,
         store: PathBuf::from(variable("BENCH_STORE")?),
-        embedder: Arc::new(LocalEmbedder::load(&model, "all-MiniLM-L6-v2", "1", threads)?),
+        embedder: Arc::new(LocalEmbedder::load(&model, "all-MiniLM-L6-v2", "1", Precision::Int8, threads)?),
     });
     let build = move || {
         App::new().app_data(state.clone()).route("/health", web::get().to(health)).service(

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod active_model;
 mod alerts;
 mod api_auth;
 mod api_bad_input;
@@ -21,8 +22,11 @@ mod embedded_postgres;
 mod gauges;
 mod journey;
 mod migrations;
+mod pages;
 mod parser;
+mod places;
 mod queue;
+mod read_again;
 mod redrive_many;
 mod remote_parse;
 mod requests;
@@ -32,6 +36,7 @@ mod sql;
 mod support;
 mod tls;
 mod torture;
+mod verify;
 mod watching;
 mod webhook;
 mod worker;

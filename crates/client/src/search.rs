@@ -77,7 +77,10 @@ fn hit_as_text(rank: usize, hit: &Hit, columns: usize, coloured: bool) -> String
 fn pages(hit: &Hit) -> Option<String> {
     match (hit.page_first, hit.page_last) {
         (Some(first), Some(last)) if last > first => Some(format!("pages {first}–{last}")),
-        (Some(page), _) | (None, Some(page)) => Some(format!("page {page}")),
+        (Some(page), _) | (None, Some(page)) => match &hit.page_label {
+            Some(label) => Some(format!("page {page} ({})", printable(label))),
+            None => Some(format!("page {page}")),
+        },
         (None, None) => None,
     }
 }
@@ -105,6 +108,8 @@ mod tests {
             heading: "Cover > Exclusions".into(),
             page_first,
             page_last,
+            page_label: None,
+            boxes: None,
             text: "The whole passage.".into(),
             highlight: highlight.into(),
             score: 0.1,

@@ -8,11 +8,17 @@ use crate::{
     ports::ParsedDocument,
 };
 
+/// The readers of this build. One more whenever documents come out better than before, so that they can be read again
+/// (`app jobs retry --all --reader-before`). What has no version is of 1.
+pub const READER_VERSION: u32 = 2;
+
 /// How a document was read. `read`, `ocr`, `empty` and `failed` add up to `pages`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReadingRecord {
     /// What read it.
     pub reader: String,
+    /// [`READER_VERSION`] when it was read.
+    pub reader_version: u32,
     /// Pages, slides or sheets in the file; 0 if the format has none.
     pub pages: u32,
     /// Pages whose text was read from the file.
@@ -70,6 +76,7 @@ impl ReadingRecord {
         let with_text = pages_with_text(&document.markdown).min(document.pages - failed);
         Self {
             reader: reader.to_owned(),
+            reader_version: READER_VERSION,
             pages: document.pages,
             read: with_text,
             ocr: 0,
@@ -87,6 +94,7 @@ impl ReadingRecord {
         let ocr = pages_with_text(markdown).min(pages);
         Self {
             reader: reader.to_owned(),
+            reader_version: READER_VERSION,
             pages,
             read: 0,
             ocr,
@@ -116,7 +124,7 @@ fn pages_with_text(text: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::FileKind;
+    use crate::{layout::Layout, ports::FileKind};
 
     #[test]
     fn pages_add_up() {
@@ -128,6 +136,7 @@ mod tests {
                 Notice::FailedPages { pages: vec![3], count: 1 },
                 Notice::LeftOut { what: LeftOut::HiddenLayers, count: 2 },
             ],
+            layout: Layout::default(),
         };
         let record = ReadingRecord::new("local", &document);
         assert_eq!((record.read, record.ocr, record.empty, record.failed), (2, 0, 1, 1));

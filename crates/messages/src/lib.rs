@@ -14,7 +14,7 @@ mod search;
 mod uploads;
 mod webhook;
 
-pub use documents::{ChunkView, DeletionReceipt, DocumentPatch, DocumentView};
+pub use documents::{BoxView, ChunkView, DeletionReceipt, DocumentPatch, DocumentView};
 pub use jobs::{EventView, JobView, Progress, RetryManyAnswer, RetryManyRequest, RetryRequest, SkippedJob};
 pub use names::{
     Binary, EventTypeName, FailedName, FileForm, KindName, LastError, ReceiptState, ResumeName, SeverityName,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::number;
+use super::{BoxView, number};
 
 /// How to search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -126,6 +126,12 @@ pub struct Hit {
     /// Last page.
     #[schema(required)]
     pub page_last: Option<i32>,
+    /// What is printed on the first page as its number, where that is known and not the number itself, for example `iv`.
+    #[schema(required)]
+    pub page_label: Option<String>,
+    /// Where the passage stands on its pages; null for a format without pages, and for what was read before places were kept.
+    #[schema(required)]
+    pub boxes: Option<Vec<BoxView>>,
     /// The passage, with its neighbours where `expand` asks for them.
     pub text: String,
     /// Fragments of the passage without markup, cut between words, with `**` around the words that match; the start of the

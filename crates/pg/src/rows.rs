@@ -71,6 +71,7 @@ columns! {
     i16: i16 => |raw| raw;
     i32: i32 => |raw| raw;
     i64: i64 => |raw| raw;
+    f32: f32 => |raw| raw;
     f64: f64 => |raw| raw;
     String: String => |raw| raw;
     Uuid: Uuid => |raw| raw;

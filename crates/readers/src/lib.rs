@@ -6,6 +6,8 @@
 //!
 //! *Must not know:* the database, jobs, users, storage. A reader gets a path and limits and returns markdown or a failure.
 
+#[allow(dead_code, reason = "OCR reads grey pictures")]
+mod bitmap;
 mod building;
 mod child;
 mod children;
@@ -21,6 +23,7 @@ mod open_document;
 mod outcome;
 mod package;
 mod pdf;
+mod picture;
 mod protocol;
 mod reading;
 mod render;
@@ -48,6 +51,7 @@ pub use child::run_child;
 use children::Children;
 use fault::Fault;
 pub use pdf::pdf_library_places;
+pub use picture::{PICTURE_COMMAND, PageRenderer, run_picture_child};
 use protocol::Request;
 use running::Running;
 
@@ -87,8 +91,7 @@ impl LocalParser {
 
     /// The library that reads PDFs. It is looked for each time, since it may be fetched while the worker runs.
     pub fn pdf_library(&self) -> Option<PathBuf> {
-        let file = self.pdf_libraries.iter().find(|file| file.is_file())?;
-        std::path::absolute(file).ok()
+        library_in(&self.pdf_libraries)
     }
 
     /// How many children have their turn at a time: one a core, of those that the container's CPU limit (cgroup) leaves.
@@ -105,7 +108,7 @@ impl LocalParser {
 
     async fn parse_in_child(&self, request: &Request) -> Result<ParsedDocument, Fault> {
         let place = self.children.enter().await?;
-        let mut running = Running::start(&self.executable)?;
+        let mut running = Running::start(&self.executable, CHILD_COMMAND)?;
         let (limit, pid) = (request.limits.time, running.id());
         let answer = {
             let mut parse = pin!(running.parse(request));
@@ -140,6 +143,12 @@ impl Parser for LocalParser {
         let request = Request { path, mime, filename: extension_of(filename), pdf_library: self.pdf_library(), limits };
         Ok(self.parse_in_child(&request).await?)
     }
+}
+
+/// The first of `places` that is a file.
+fn library_in(places: &[PathBuf]) -> Option<PathBuf> {
+    let file = places.iter().find(|file| file.is_file())?;
+    std::path::absolute(file).ok()
 }
 
 /// The longest part of a declared type or extension that the child gets, in characters: a request is one short line.

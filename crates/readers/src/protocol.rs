@@ -1,4 +1,4 @@
-//! The messages between parent and child: one JSON line each way, then the markdown.
+//! The messages between parent and child: one JSON line each way, then the markdown and its layout.
 //!
 //! The child reads the request from stdin, answers on stdout and ends. Stdin stays open until then; if it closes, the
 //! parent is gone.
@@ -13,11 +13,15 @@ use serde::{Deserialize, Serialize};
 use super::fault::Fault;
 use domain::{
     document::Notice,
+    layout::Layout,
     ports::{FileKind, ParseLimits},
 };
 
 /// The longest line that either side reads, in bytes.
 pub(super) const MAX_LINE_BYTES: u64 = 64 * 1024;
+
+/// The longest layout that the parent reads, in bytes: several times what [`Layout`] makes at most.
+pub(super) const MAX_LAYOUT_BYTES: u64 = 8 << 20;
 
 /// The parent's request.
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,11 +54,11 @@ pub(super) fn check_output(limits: &ParseLimits, len: usize) -> Result<(), Fault
     Ok(())
 }
 
-/// The child's answer. After [`Header::Parsed`] follow `bytes` bytes of markdown.
+/// The child's answer. After [`Header::Parsed`] follow `bytes` bytes of markdown and `layout_bytes` of the layout as JSON.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Header {
-    Parsed { kind: FileKind, pages: u32, bytes: u64, notices: Vec<Notice> },
+    Parsed { kind: FileKind, pages: u32, bytes: u64, layout_bytes: u64, notices: Vec<Notice> },
     Failed(Fault),
 }
 
@@ -64,6 +68,7 @@ pub(super) struct Parsed {
     pub(super) kind: FileKind,
     pub(super) pages: u32,
     pub(super) markdown: String,
+    pub(super) layout: Layout,
     pub(super) notices: Vec<Notice>,
 }
 
@@ -86,14 +91,17 @@ pub(super) fn read_request(input: impl BufRead) -> io::Result<Request> {
 
 /// The child's side: writes the one answer.
 pub(super) fn write_answer(mut output: impl Write, answer: Result<Parsed, Fault>) -> io::Result<()> {
-    let (header, markdown) = match answer {
-        Ok(Parsed { kind, pages, markdown, notices }) => {
-            (Header::Parsed { kind, pages, bytes: markdown.len() as u64, notices }, markdown)
+    let (header, markdown, layout) = match answer {
+        Ok(Parsed { kind, pages, markdown, layout, notices }) => {
+            let layout = if layout.is_empty() { Vec::new() } else { serde_json::to_vec(&layout)? };
+            let (bytes, layout_bytes) = (markdown.len() as u64, layout.len() as u64);
+            (Header::Parsed { kind, pages, bytes, layout_bytes, notices }, markdown, layout)
         }
-        Err(fault) => (Header::Failed(fault), String::new()),
+        Err(fault) => (Header::Failed(fault), String::new(), Vec::new()),
     };
     output.write_all(&to_line(&header)?)?;
     output.write_all(markdown.as_bytes())?;
+    output.write_all(&layout)?;
     output.flush()
 }
 

@@ -9,12 +9,14 @@ use tokio::{
 };
 
 use super::{
-    CHILD_COMMAND,
     fault::Fault,
     outcome,
-    protocol::{self, Header, MAX_LINE_BYTES, Request},
+    protocol::{self, Header, MAX_LAYOUT_BYTES, MAX_LINE_BYTES, Request},
 };
-use domain::ports::{ParseLimits, ParsedDocument};
+use domain::{
+    layout::Layout,
+    ports::{ParseLimits, ParsedDocument},
+};
 
 /// How much of a child's stderr is read, in bytes: enough for the runtime's sentence about why it aborts.
 const MAX_STDERR_BYTES: u64 = 4096;
@@ -30,17 +32,17 @@ const HUGE_PAGES: (&str, &str) = ("MIMALLOC_ALLOW_THP", "1");
 pub(super) struct Running {
     process: Child,
     /// The child exits when this closes.
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
+    pub(super) stdin: ChildStdin,
+    pub(super) stdout: BufReader<ChildStdout>,
     stderr: ChildStderr,
 }
 
 impl Running {
-    /// Starts a child, which waits for its request. It inherits nothing but three pipes.
-    pub(super) fn start(executable: &Path) -> Result<Self, Fault> {
+    /// Starts a child by the hidden subcommand `command`, which waits for its request. It inherits nothing but three pipes.
+    pub(super) fn start(executable: &Path, command: &str) -> Result<Self, Fault> {
         let mut process = Command::new(executable)
             .arg0("app")
-            .arg(CHILD_COMMAND)
+            .arg(command)
             .env_clear()
             .envs([RESERVE, HUGE_PAGES])
             .current_dir("/")
@@ -84,7 +86,7 @@ impl Running {
     }
 
     /// Why the child closed its stdout without an answer.
-    async fn exit_fault(&mut self, limits: &ParseLimits) -> Fault {
+    pub(super) async fn exit_fault(&mut self, limits: &ParseLimits) -> Fault {
         let mut stderr = Vec::new();
         let _ = (&mut self.stderr).take(MAX_STDERR_BYTES).read_to_end(&mut stderr).await;
         match self.process.wait().await {
@@ -106,8 +108,8 @@ async fn read_answer(
         (Ok(read), _) if read as u64 == MAX_LINE_BYTES => return Err(invalid_answer()),
         _ => return Ok(None),
     }
-    let (kind, pages, bytes, notices) = match serde_json::from_slice(&line) {
-        Ok(Header::Parsed { kind, pages, bytes, notices }) => (kind, pages, bytes, notices),
+    let (kind, pages, bytes, layout_bytes, notices) = match serde_json::from_slice(&line) {
+        Ok(Header::Parsed { kind, pages, bytes, layout_bytes, notices }) => (kind, pages, bytes, layout_bytes, notices),
         Ok(Header::Failed(fault)) => return Err(fault),
         Err(_) => return Err(invalid_answer()),
     };
@@ -115,16 +117,30 @@ async fn read_answer(
     if bytes > limits.output_bytes {
         return Err(Fault::OutputLimit { limit_bytes: limits.output_bytes });
     }
-    let mut markdown = Vec::new();
-    match output.take(bytes).read_to_end(&mut markdown).await {
-        Ok(read) if read as u64 == bytes => {}
-        _ => return Ok(None),
+    if layout_bytes > MAX_LAYOUT_BYTES {
+        return Err(invalid_answer());
     }
+    let (Some(markdown), Some(layout)) =
+        (read_part(&mut output, bytes).await, read_part(&mut output, layout_bytes).await)
+    else {
+        return Ok(None);
+    };
     let markdown = String::from_utf8(markdown).map_err(|_encoding| Fault::crashed("an answer that is not text"))?;
-    Ok(Some(ParsedDocument { markdown, pages, kind, notices }))
+    let layout = match layout.as_slice() {
+        [] => Layout::default(),
+        json => serde_json::from_slice::<Layout>(json).ok().and_then(Layout::checked).ok_or_else(invalid_answer)?,
+    };
+    Ok(Some(ParsedDocument { markdown, pages, kind, notices, layout }))
 }
 
-fn invalid_answer() -> Fault {
+/// The next `bytes` bytes; `None` if the output ends before.
+async fn read_part(output: &mut (impl AsyncBufRead + Unpin), bytes: u64) -> Option<Vec<u8>> {
+    let mut part = Vec::new();
+    let read = output.take(bytes).read_to_end(&mut part).await.ok()?;
+    (read as u64 == bytes).then_some(part)
+}
+
+pub(super) fn invalid_answer() -> Fault {
     Fault::crashed("an answer that makes no sense")
 }
 
@@ -143,14 +159,20 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_a_header_and_the_text() {
         let document = answer(
-            b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":3,\"notices\":[{\"notice\":\"truncated\"}]}}\nabc",
+            b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":3,\"layout_bytes\":0,\"notices\":[{\"notice\":\"truncated\"}]}}\nabc",
         )
         .await
         .unwrap()
         .unwrap();
         assert_eq!(
             document,
-            ParsedDocument { markdown: "abc".into(), pages: 2, kind: FileKind::Pdf, notices: vec![Notice::Truncated] }
+            ParsedDocument {
+                markdown: "abc".into(),
+                pages: 2,
+                kind: FileKind::Pdf,
+                notices: vec![Notice::Truncated],
+                layout: Layout::default()
+            }
         );
     }
 
@@ -159,23 +181,40 @@ mod tests {
         assert_eq!(answer(b"").await, Ok(None));
         assert_eq!(answer(b"{\"parsed\"").await, Ok(None));
         assert_eq!(
-            answer(b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":9,\"notices\":[]}}\nabc").await,
+            answer(b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":9,\"layout_bytes\":0,\"notices\":[]}}\nabc")
+                .await,
             Ok(None)
         );
     }
 
     #[tokio::test]
     async fn a_child_cannot_send_more_than_the_limit() {
-        let fault = answer(b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":11,\"notices\":[]}}\nabcdefghijk")
-            .await
-            .unwrap_err();
+        let fault = answer(
+            b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":11,\"layout_bytes\":0,\"notices\":[]}}\nabcdefghijk",
+        )
+        .await
+        .unwrap_err();
         assert_eq!(fault, Fault::OutputLimit { limit_bytes: 10 });
+    }
+
+    #[tokio::test]
+    async fn a_child_cannot_send_a_layout_that_no_reader_makes() {
+        let with = |layout: &str| {
+            let header = r#"{"parsed":{"kind":"pdf","pages":2,"bytes":1,"layout_bytes":N,"notices":[]}}"#;
+            format!("{}\na{layout}", header.replace('N', &layout.len().to_string()))
+        };
+        let good = with(r#"{"lines":1,"marks":[[0,1,2,0,0,5000,10000]],"labels":[]}"#);
+        let document = answer(good.as_bytes()).await.unwrap().unwrap();
+        assert_eq!(document.layout.places("a")[0].place.right, 0.5);
+        for bad in [r#"{"lines":1,"marks":[[0,1,0,0,0,1,1]],"labels":[]}"#, "[]", "x"] {
+            assert!(matches!(answer(with(bad).as_bytes()).await, Err(Fault::Crashed { .. })), "{bad}");
+        }
     }
 
     #[tokio::test]
     async fn an_invalid_answer_is_a_crash() {
         assert!(matches!(answer(b"hello\n").await, Err(Fault::Crashed { .. })));
-        let latin1 = b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":1,\"notices\":[]}}\n\xff";
+        let latin1 = b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":1,\"layout_bytes\":0,\"notices\":[]}}\n\xff";
         assert!(matches!(answer(latin1).await, Err(Fault::Crashed { .. })));
     }
 }

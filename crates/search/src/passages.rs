@@ -158,6 +158,8 @@ mod tests {
             text: format!("text {ord}"),
             page_first: Some(ord),
             page_last: Some(ord),
+            page_label: None,
+            boxes: None,
             language: "en".into(),
         })
     }

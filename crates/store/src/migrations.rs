@@ -12,6 +12,7 @@ use tokio_postgres::Client;
 
 use pg::{ConnectTarget, Db, DbError, FromRow, Session, column, probe};
 
+use crate::active_model::forget_unused_model;
 use carry_over::Before;
 pub use error::MigrateError;
 pub use stamp::get_environment_stamp;
@@ -109,6 +110,7 @@ pub async fn migrate(
     batch(&client, &format!("-- close_history\nALTER TABLE {HISTORY} ENABLE ROW LEVEL SECURITY")).await?;
     batch(&client, ROW_SECURITY).await?;
     drop_replaced_words(&client).await?;
+    forget_unused_model(&client).await?;
     let indexes = ensure_vector_indexes(&client).await?;
     match from {
         Some(from) => stamp::move_stamp(&client, from, environment, by).await?,

@@ -4,6 +4,7 @@ mod text;
 mod vectors;
 mod words;
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use domain::{ChunkId, DocumentId, UserId};
@@ -118,6 +119,10 @@ pub struct FoundChunk {
     pub page_first: Option<i32>,
     /// Last page.
     pub page_last: Option<i32>,
+    /// What is printed on the first page as its number, where that is not the number.
+    pub page_label: Option<String>,
+    /// Where it stands, as JSON.
+    pub boxes: Option<Value>,
     /// ISO 639-1 code of the document's language; empty: not known.
     pub language: String,
 }
@@ -132,7 +137,7 @@ pub async fn list_found_chunks(
     db.list(
         "-- list_found_chunks
 SELECT c.chunk_id, c.document_id, d.filename, c.chunk_ord AS ord, c.heading, c.text, c.page_first, c.page_last,
-  coalesce(s.language, '') AS language
+  c.page_label, c.boxes, coalesce(s.language, '') AS language
 FROM upload_pipeline.document_chunks AS c
 JOIN upload_pipeline.documents AS d ON d.document_id = c.document_id
 LEFT JOIN upload_pipeline.search_documents AS s ON s.document_id = c.document_id

@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use actix_web::{HttpResponse, http::StatusCode};
 
-use crate::http::{ApiError, Call, HttpResult, Json, codes};
+use crate::{
+    http::{ApiError, Call, HttpResult, Json, codes},
+    resources::documents::boxes_view,
+};
 use domain::{Code, DocumentId};
 use messages::{Expand, Hit, SearchMode, SearchRequest, SearchResponse};
 use search::{Around, Found, MAX_HITS, Query, SearchError, search};
@@ -69,6 +72,7 @@ pub async fn post_search(Call { state, caller, .. }: Call, body: Json<SearchRequ
     }))
 }
 
+#[derive(Debug)]
 struct Checked<'a> {
     text: &'a str,
     limit: usize,
@@ -122,6 +126,8 @@ fn hit(found: search::Hit, expand: Expand) -> Hit {
         heading: chunk.heading,
         page_first: chunk.page_first,
         page_last: chunk.page_last,
+        page_label: chunk.page_label,
+        boxes: boxes_view(chunk.boxes),
         text: chunk.text,
         highlight,
         score,

@@ -29,8 +29,8 @@ settings! {
     PARSE_MEMORY_BYTES[READERS] memory_bytes: u64 = memory, optional "1 GiB";
     /// Text that parsing one document may yield, in bytes or with a unit.
     PARSE_OUTPUT_BYTES[READERS] output_bytes: u64 = output, default "64 MiB";
-    /// PDFium's library, which reads PDFs. Without it: beside the executable, or where `scripts/fetch` and the image have it.
-    PDFIUM_LIBRARY[READERS] pdfium_library: PathBuf = path, optional "/usr/local/lib/libpdfium.so";
+    /// PDFium's library, which reads PDFs and shows their pages. Without it: beside the executable, or where `scripts/fetch` and the image have it.
+    PDFIUM_LIBRARY[PAGES] pdfium_library: PathBuf = path, optional "/usr/local/lib/libpdfium.so";
     /// Passages of one document; `0`: no limit.
     MAX_PASSAGES_PER_DOCUMENT[WORKER] max_passages: usize = whole(0..=10_000_000), default "50000";
     /// Which documents LlamaParse reads: `auto`, those that cannot be read here (pages that are pictures) and those
