@@ -4,7 +4,16 @@ use domain::ports::ParseLimits;
 
 fn request() -> Request {
     let limits = ParseLimits { max_pages: 0, memory_bytes: 0, time: std::time::Duration::ZERO, output_bytes: 1 << 20 };
-    Request { path: "".into(), mime: String::new(), filename: String::new(), pdf_library: None, limits }
+    Request {
+        path: "".into(),
+        mime: String::new(),
+        filename: String::new(),
+        pdf_library: None,
+        limits,
+        ocr: Default::default(),
+        known_bytes: 0,
+        skipped: Vec::new(),
+    }
 }
 
 fn markdown(mail: &str) -> String {
