@@ -54,11 +54,12 @@ RUN find build.rs config crates migrations samples scripts src -type f -exec tou
  && cargo build --locked --release --bin app \
  && scripts/licences /licences
 
-# --- The image: the program, its configuration, the model, PDFium with its licences, the other licences, and a shell for the release command.
+# --- The image: the program, its configuration, the model, PDFium with its licences, Tesseract with English, the other licences, and a
+# shell for the release command.
 FROM debian:trixie-slim
 # Members of group 1000 may read Render's secret files.
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates \
+ && apt-get install --yes --no-install-recommends ca-certificates tesseract-ocr tesseract-ocr-eng \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 1000 app \
  && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin app

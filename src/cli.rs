@@ -244,6 +244,9 @@ pub enum KeysAction {
 /// `app parse`.
 #[derive(Debug, Args)]
 pub struct ParseArgs {
+    /// Read every page by OCR, also those with text
+    #[arg(long)]
+    pub ocr: bool,
     /// Also print, as one line of JSON on stderr, what the file is, how its pages were read and what was left out
     #[arg(long)]
     pub report: bool,

@@ -70,6 +70,7 @@ async fn check(args: &CheckArgs, sources: &Sources, build: &BuildInfo, stop: &Ca
         store: open_store(&config.storage).map_err(|error| format!("{error:#}")),
         model: model(&config),
         pdf_library: Box::new(|| local_parser(&config.parser).pdf_library()),
+        ocr: Box::new(|| local_parser(&config.parser).check_ocr()),
         memory: parse_memory(&config),
         runtime: Handle::current(),
         stop,

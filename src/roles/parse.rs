@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path, process::ExitCode};
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use serde_json::json;
 
 use super::wiring::{local_parser, parse_memory};
@@ -11,7 +11,7 @@ use client::render;
 use config::{Config, Role, Sources};
 use domain::{
     Code, Failure,
-    ports::{FileKind, Parser},
+    ports::{FileKind, ParseJob, Parser},
     record::ReadingRecord,
 };
 
@@ -31,8 +31,10 @@ pub fn run(args: ParseArgs, sources: &Sources) -> anyhow::Result<ExitCode> {
     client::run(async move {
         expect_a_file(&file)?;
         let parser = local_parser(&config.parser);
-        let parsed = parser.parse(&file, "", &filename, limits).await;
-        let document = parsed.map_err(|failure| anyhow!("{} [{}]", failure.message, failure.code.as_str()))?;
+        let job = ParseJob { ocr: args.ocr, ..ParseJob::new(&file, "", &filename, limits) };
+        let parsed = parser.parse(job).await;
+        let parsed = parsed.map_err(|failure| anyhow!("{} [{}]", failure.message, failure.code.as_str()))?;
+        let document = parsed.context("the parser was stopped")?;
         render::print(&document.markdown)?;
         if args.report {
             let record = ReadingRecord::new(parser.name(), &document);

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 use super::Context;
 use crate::container;
-use config::{Config, ParserChoice, Storage};
+use config::{Config, OcrChoice, ParserChoice, Storage};
 use domain::{
     Code, Failure, Lease, Outcome, ParseMemory, RetryPolicy, Step, StepError, WorkerId,
     callback::CallbackKey,
@@ -29,7 +29,7 @@ use providers::{
     object_storage::{Credentials, ObjectStorage},
 };
 use queue::{Steps, Worker, WorkerSettings};
-use readers::{LocalParser, pdf_library_places};
+use readers::{LocalParser, OcrOptions, pdf_library_places, tesseract_places};
 use signing_keys::KeySource;
 use store::{
     Listener, Wakeup,
@@ -107,6 +107,22 @@ fn model_options(config: &Config) -> LocalModelOptions {
 /// The parser of this machine.
 pub(super) fn local_parser(parser: &config::Parser) -> LocalParser {
     LocalParser::new(pdf_library_places(parser.pdfium_library.as_deref(), &CACHES.map(PathBuf::from)))
+        .with_ocr(ocr_options(parser))
+}
+
+fn ocr_options(parser: &config::Parser) -> OcrOptions {
+    let programs = match parser.ocr_engine {
+        OcrChoice::Off => Vec::new(),
+        OcrChoice::Auto | OcrChoice::Tesseract => tesseract_places(&std::env::var_os("PATH").unwrap_or_default()),
+    };
+    OcrOptions {
+        programs,
+        required: parser.ocr_engine == OcrChoice::Tesseract,
+        // Tesseract's own variable. Its child gets no other.
+        data: std::env::var_os("TESSDATA_PREFIX").map(PathBuf::from),
+        languages: parser.ocr_languages.clone(),
+        page_cpu: parser.ocr_page_cpu,
+    }
 }
 
 /// The source of the project's signing keys; `None` if no project is set.

@@ -21,6 +21,7 @@ mod embedded_postgres;
 mod gauges;
 mod journey;
 mod migrations;
+mod ocr;
 mod parser;
 mod queue;
 mod redrive_many;

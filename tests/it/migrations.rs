@@ -129,7 +129,8 @@ async fn schema_11_is_upgraded_without_losing_a_row() {
     };
     let printed = run_app(&["migrate", "--status"]);
     assert!(printed.starts_with("at schema 11 of a build before 0.1.0"), "{printed}");
-    assert_eq!(printed.matches("  pending\n").count(), 6, "{printed}");
+    let all = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap().count();
+    assert_eq!(printed.matches("  pending\n").count(), all, "{printed}");
     let printed = run_app(&["migrate", "--dry-run"]);
     assert!(
         printed.starts_with("-- at schema 11") && printed.contains("DELETE FROM upload_pipeline.schema_history"),

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
 mod child_ends;
+mod fuzz;
 mod hostile;
+mod ocr;
 mod reads;
 
 use std::{
@@ -13,7 +15,7 @@ use std::{
 
 use domain::{
     Failure,
-    ports::{ParseLimits, ParsedDocument, Parser},
+    ports::{ParseJob, ParseLimits, ParsedDocument, Parser},
 };
 use readers::LocalParser;
 
@@ -51,7 +53,17 @@ fn parser_running(executable: impl Into<PathBuf>) -> LocalParser {
 
 async fn parse_limited(content: &[u8], filename: &str, limits: ParseLimits) -> Result<ParsedDocument, Failure> {
     let file = TempFile::new(content);
-    parser_running(env!("CARGO_BIN_EXE_app")).parse(&file.0, "", filename, limits).await
+    read(&parser_running(env!("CARGO_BIN_EXE_app")), &file.0, "", filename, limits).await
+}
+
+async fn read(
+    parser: &LocalParser,
+    path: &Path,
+    mime: &str,
+    filename: &str,
+    limits: ParseLimits,
+) -> Result<ParsedDocument, Failure> {
+    Ok(parser.parse(ParseJob::new(path, mime, filename, limits)).await?.unwrap())
 }
 
 async fn parse(content: &[u8], filename: &str) -> Result<ParsedDocument, Failure> {

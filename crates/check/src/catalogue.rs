@@ -7,7 +7,7 @@ use super::{
     configuration,
     context::CheckOptions,
     database::{budget, environment, indexes, login, network, queue, schema, server, session_mode, settings, workers},
-    outside::{api, e2e, keys, llamaparse, model, own, pdf, project, storage, webhook},
+    outside::{api, e2e, keys, llamaparse, model, ocr, own, pdf, project, storage, webhook},
 };
 
 /// A group of checks.
@@ -97,7 +97,11 @@ pub static GROUPS: [Group; 13] = [
     Group::new("queue", Runs::Always, &[&queue::ROUND_TRIP, &queue::REFUSAL, &queue::BACKLOG]),
     Group::new("storage", Runs::Always, &[&storage::READ_WRITE]),
     Group::new("auth", Runs::Always, &[&project::PROJECT, &keys::KEYS]),
-    Group::new("providers", Runs::Always, &[&model::MODEL, &pdf::LIBRARY, &llamaparse::PARSER, &webhook::WEBHOOK]),
+    Group::new(
+        "providers",
+        Runs::Always,
+        &[&model::MODEL, &pdf::LIBRARY, &ocr::ENGINE, &llamaparse::PARSER, &webhook::WEBHOOK],
+    ),
     Group::new("workers", Runs::AfterDeploy, &[&workers::ALIVE, &workers::COMMIT, &workers::ENVIRONMENT]),
     Group::new("api", Runs::AfterDeploy, &[&api::REACH, &api::READY, &api::ENVIRONMENT, &api::COMMIT]),
     Group::new("self", Runs::Named, &[&own::ALIVE]),

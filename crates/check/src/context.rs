@@ -81,6 +81,8 @@ pub struct Setup<'a> {
     pub model: Arc<dyn ModelSource>,
     /// Finds the library that reads PDFs.
     pub pdf_library: Box<dyn Fn() -> Option<PathBuf> + Send + Sync + 'a>,
+    /// The program that reads pictures, if its languages are there; `None`: there is none, and none is asked for.
+    pub ocr: Box<dyn Fn() -> Result<Option<PathBuf>, domain::Failure> + Send + Sync + 'a>,
     /// The memory of this container, and who shares it.
     pub memory: ParseMemory,
     /// The main runtime: database connections live on it.

@@ -6,6 +6,7 @@ mod http;
 pub(super) mod keys;
 pub(super) mod llamaparse;
 pub(super) mod model;
+pub(super) mod ocr;
 pub(super) mod own;
 pub(super) mod pdf;
 pub(super) mod project;

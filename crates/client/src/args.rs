@@ -36,6 +36,9 @@ pub struct UploadArgs {
     /// Send each file to the API in a single request
     #[arg(long)]
     pub one_step: bool,
+    /// Have every page read by OCR, also those with text
+    #[arg(long)]
+    pub ocr: bool,
     /// Print the outcome as a JSON array
     #[arg(long)]
     pub json: bool,

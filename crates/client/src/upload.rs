@@ -48,6 +48,7 @@ pub async fn upload(api: ApiClient, args: UploadArgs, build: &BuildInfo) -> anyh
         signed: ApiClient::without_token(build)?,
         uploads: Semaphore::new(MAX_UPLOADS),
         one_step: args.one_step,
+        ocr: args.ocr,
         wait: !args.no_wait,
     };
     let uploader = &uploader;

@@ -30,8 +30,8 @@ pub use self::{
     location::{S3Location, StorageLocation},
     secret::Secret,
     sections::{
-        Auth, Client, Database, Embedder, Http, Parser, ParserChoice, Platform, Retention, Storage, Telemetry, Uploads,
-        Worker, variable,
+        Auth, Client, Database, Embedder, Http, OcrChoice, Parser, ParserChoice, Platform, Retention, Storage,
+        Telemetry, Uploads, Worker, variable,
     },
     setting::{Secrecy, Variable},
     sources::Sources,

@@ -19,7 +19,7 @@ pub use self::{
     database::Database,
     embedder::Embedder,
     http::Http,
-    parser::{Parser, ParserChoice},
+    parser::{OcrChoice, Parser, ParserChoice},
     platform::Platform,
     retention::Retention,
     storage::Storage,

@@ -246,6 +246,24 @@ pub enum Notice {
         /// How many there are.
         count: u32,
     },
+    /// Pages whose pictures were read by OCR.
+    OcrPages {
+        /// What read them.
+        engine: OcrEngine,
+        /// Their numbers, the first 100.
+        pages: Vec<u32>,
+        /// How many there are.
+        count: u32,
+        /// How sure the engine is of their letters, 0 to 100.
+        sure: u8,
+    },
+    /// Pages that OCR could not read.
+    OcrFailed {
+        /// Their numbers, the first 100.
+        pages: Vec<u32>,
+        /// How many there are.
+        count: u32,
+    },
     /// Something that a reader of the pages does not see was left out.
     LeftOut {
         /// What it is.
@@ -253,6 +271,23 @@ pub enum Notice {
         /// How many there are.
         count: u32,
     },
+}
+
+/// What reads pictures of pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OcrEngine {
+    /// Tesseract, a program that is installed.
+    Tesseract,
+}
+
+impl OcrEngine {
+    /// Its name in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tesseract => "tesseract",
+        }
+    }
 }
 
 /// What was left out of a text.
@@ -278,6 +313,9 @@ pub enum LeftOut {
 }
 
 impl Notice {
+    /// Pages that a notice lists by number.
+    pub const LISTED_PAGES: usize = 100;
+
     /// The notice that `count` of `what` were left out; `None` if it is 0.
     pub fn left_out(what: LeftOut, count: usize) -> Option<Self> {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
@@ -295,6 +333,14 @@ impl std::fmt::Display for Notice {
             Self::FailedPages { pages, count } => {
                 write!(f, "{count} {} couldn't be read: {}.", plural(*count, "page"), listed(pages, *count))
             }
+            Self::OcrPages { engine, pages, count, sure } => {
+                let (engine, what, pages) = (engine.as_str(), plural(*count, "page"), listed(pages, *count));
+                write!(f, "Read by OCR ({engine}, {sure} % sure): {count} {what}: {pages}.")
+            }
+            Self::OcrFailed { pages, count } => {
+                let what = plural(*count, "page");
+                write!(f, "{count} {what} couldn't be read by OCR: {}.", listed(pages, *count))
+            }
             Self::LeftOut { what, count } => write!(f, "Left out: {count} {}.", plural(*count, what.name())),
         }
     }
@@ -311,7 +357,7 @@ impl LeftOut {
             Self::HiddenText => "hidden text",
             Self::Attachments => "attachment of a kind that is not read",
             Self::Pictures => "picture without a description",
-            Self::DeepParts => "part nested too deeply for its structure",
+            Self::DeepParts => "part nested too deeply for a structure",
         }
     }
 }

@@ -6,7 +6,7 @@
 mod file_kind;
 mod remote_parser;
 
-use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
+use std::{ops::ControlFlow, path::Path, pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -53,7 +53,7 @@ pub struct ParseLimits {
     pub max_pages: u32,
     /// Address space of the child process, in bytes.
     pub memory_bytes: u64,
-    /// Wall time and CPU time, each.
+    /// Processor time; and the time by the clock in which the parser may do next to nothing.
     pub time: Duration,
     /// Size of the markdown, in bytes.
     pub output_bytes: u64,
@@ -72,9 +72,72 @@ pub struct ParsedDocument {
     pub notices: Vec<Notice>,
 }
 
+impl ParsedDocument {
+    /// How sure OCR is of the letters that it has read, 0 to 100; `None`: it has read none.
+    pub fn ocr_sureness(&self) -> Option<u8> {
+        self.notices.iter().find_map(|notice| match notice {
+            Notice::OcrPages { sure, .. } => Some(*sure),
+            _ => None,
+        })
+    }
+}
+
 /// The line before the text of page `page` (the first is 1) in parsed markdown.
 pub fn page_marker(page: u32) -> String {
     format!("<!-- page {page} -->")
+}
+
+/// A file to parse.
+pub struct ParseJob<'a> {
+    /// Where it is.
+    pub path: &'a Path,
+    /// The media type that the client declared. It and `filename` are hints for text formats; a contradicting content is a
+    /// failure `type_mismatch`.
+    pub mime: &'a str,
+    /// The name that the client gave it.
+    pub filename: &'a str,
+    /// What it may take.
+    pub limits: ParseLimits,
+    /// Whether every page is read by OCR, also those with text.
+    pub ocr: bool,
+    /// The pages that OCR has read before.
+    pub known: Vec<OcrPage>,
+    /// Is told of pages.
+    pub watch: &'a dyn ParseWatch,
+}
+
+impl<'a> ParseJob<'a> {
+    /// A file of which nothing is known yet.
+    pub fn new(path: &'a Path, mime: &'a str, filename: &'a str, limits: ParseLimits) -> Self {
+        Self { path, mime, filename, limits, ocr: false, known: Vec::new(), watch: &Unwatched }
+    }
+}
+
+/// A page that OCR has read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OcrPage {
+    /// Its number, from 1.
+    pub page: u32,
+    /// What was read, as JSON that only the parser knows.
+    pub text: Vec<u8>,
+}
+
+/// Is told how far a parse is.
+#[async_trait]
+pub trait ParseWatch: Send + Sync {
+    /// `read` of `pages` pages are read; `ocr` is the last of them, if OCR read it just now. `Break` stops the parser.
+    async fn page(&self, read: u32, pages: u32, ocr: Option<OcrPage>) -> ControlFlow<()>;
+}
+
+/// Watches nothing.
+#[derive(Debug)]
+pub struct Unwatched;
+
+#[async_trait]
+impl ParseWatch for Unwatched {
+    async fn page(&self, _read: u32, _pages: u32, _ocr: Option<OcrPage>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }
 
 /// Parses a file to markdown on this machine.
@@ -82,15 +145,8 @@ pub fn page_marker(page: u32) -> String {
 pub trait Parser: Send + Sync {
     /// For `documents.parser` and events: `local`, `llamaparse`.
     fn name(&self) -> &'static str;
-    /// Parses the file at `path`. The client declared `mime` and `filename`: they are hints for text formats; a
-    /// contradicting content is a failure `type_mismatch`.
-    async fn parse(
-        &self,
-        path: &Path,
-        mime: &str,
-        filename: &str,
-        limits: ParseLimits,
-    ) -> Result<ParsedDocument, Failure>;
+    /// Parses the file; `None` if its watch has stopped it.
+    async fn parse(&self, job: ParseJob<'_>) -> Result<Option<ParsedDocument>, Failure>;
 }
 
 /// A piece of a document that fits the embedder.

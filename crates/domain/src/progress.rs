@@ -5,8 +5,10 @@ use super::{State, Status};
 /// The counts of the pipeline so far; `None` if a count is not known yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Pages of the document, once parsed.
+    /// Pages of the document, once the parser has counted them.
     pub pages: Option<i64>,
+    /// Pages read.
+    pub pages_read: Option<i64>,
     /// Chunks stored.
     pub chunks: Option<i64>,
     /// Chunks with a vector.
@@ -44,11 +46,14 @@ pub fn percent(status: Status, state: State, checkpoint: Option<Status>, counts:
         other => other,
     };
     match reached {
-        Status::Uploaded | Status::ParseQueued => Percent { stage: 0.0, total: PARSE },
+        Status::Uploaded | Status::ParseQueued => {
+            let share = share(counts.pages_read, counts.pages);
+            Percent { stage: share * 100.0, total: PARSE + share * (VALIDATE - PARSE) }
+        }
         Status::Parsed => Percent { stage: 0.0, total: VALIDATE },
         Status::ParseValidated | Status::Chunking => Percent { stage: 0.0, total: CHUNK },
         Status::ChunksStored | Status::EmbeddingQueued | Status::EmbeddingInProgress => {
-            let share = embedded_share(counts);
+            let share = share(counts.embedded, counts.chunks);
             Percent { stage: share * 100.0, total: EMBED + share * (FINISH - EMBED) }
         }
         // The last two are statuses of a finished document; the state decides whether the job is done.
@@ -57,10 +62,10 @@ pub fn percent(status: Status, state: State, checkpoint: Option<Status>, counts:
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of chunks are far below 2^53")]
-fn embedded_share(counts: Counts) -> f64 {
-    match (counts.embedded, counts.chunks) {
-        (Some(embedded), Some(chunks)) if chunks > 0 => (embedded as f64 / chunks as f64).clamp(0.0, 1.0),
+#[expect(clippy::cast_precision_loss, reason = "counts of chunks and pages are far below 2^53")]
+fn share(done: Option<i64>, all: Option<i64>) -> f64 {
+    match (done, all) {
+        (Some(done), Some(all)) if all > 0 => (done as f64 / all as f64).clamp(0.0, 1.0),
         _ => 0.0,
     }
 }
@@ -70,7 +75,7 @@ mod tests {
     use super::*;
 
     fn total(status: Status, state: State, embedded: i64) -> f64 {
-        let counts = Counts { pages: Some(3), chunks: Some(40), embedded: Some(embedded) };
+        let counts = Counts { pages: Some(3), pages_read: None, chunks: Some(40), embedded: Some(embedded) };
         percent(status, state, None, counts).total
     }
 
@@ -103,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_failed_job_stays_where_it_had_come_to() {
-        let counts = Counts { pages: Some(3), chunks: Some(40), embedded: Some(20) };
+        let counts = Counts { pages: Some(3), pages_read: Some(3), chunks: Some(40), embedded: Some(20) };
         let before = percent(Status::EmbeddingInProgress, State::Working, None, counts);
         let after = percent(Status::FailedEmbedding, State::Deadletter, Some(Status::EmbeddingInProgress), counts);
         assert_eq!(before, after);
@@ -112,9 +117,16 @@ mod tests {
     }
 
     #[test]
+    fn pages_that_are_read_count_while_a_document_is_parsed() {
+        let counts = Counts { pages: Some(4), pages_read: Some(1), ..Counts::default() };
+        let now = percent(Status::Uploaded, State::Working, None, counts);
+        assert!((now.stage - 25.0).abs() < 0.01 && now.total > 0.0 && now.total < VALIDATE, "{now:?}");
+    }
+
+    #[test]
     fn odd_counts_do_no_harm() {
         for (chunks, embedded) in [(0, 0), (0, 5), (5, 9), (-1, -1), (3, -2)] {
-            let counts = Counts { pages: None, chunks: Some(chunks), embedded: Some(embedded) };
+            let counts = Counts { pages: None, pages_read: None, chunks: Some(chunks), embedded: Some(embedded) };
             let now = percent(Status::EmbeddingInProgress, State::Working, None, counts);
             assert!((0.0..100.0).contains(&now.total) && (0.0..=100.0).contains(&now.stage), "{now:?}");
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    document::{LeftOut, Notice},
+    document::{LeftOut, Notice, OcrEngine},
     markdown,
     ports::ParsedDocument,
 };
@@ -23,6 +23,8 @@ pub struct ReadingRecord {
     pub empty: u32,
     /// Pages that could not be read.
     pub failed: u32,
+    /// What read pages by OCR, and which.
+    pub by_ocr: Vec<ReadByOcr>,
     /// Why pages failed.
     pub failures: Vec<PageFailure>,
     /// What was left out.
@@ -33,10 +35,23 @@ pub struct ReadingRecord {
     pub notices: Vec<String>,
 }
 
+/// Pages that one engine has read by OCR.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReadByOcr {
+    /// The engine.
+    pub engine: OcrEngine,
+    /// How sure it is of their letters, 0 to 100.
+    pub sure: u8,
+    /// Their numbers, the first 100.
+    pub pages: Vec<u32>,
+    /// How many there are.
+    pub count: u32,
+}
+
 /// Pages that failed for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PageFailure {
-    /// `unreadable`, or `picture`: they are pictures, and OCR did not read them.
+    /// `unreadable`; `picture`: they are pictures, and nothing here reads pictures; `ocr`: OCR could not read them.
     pub why: &'static str,
     /// Their numbers, the first 100.
     pub pages: Vec<u32>,
@@ -56,23 +71,29 @@ pub struct Left {
 impl ReadingRecord {
     /// The record of a document that `reader` has read from its file.
     pub fn new(reader: &str, document: &ParsedDocument) -> Self {
-        let (mut failures, mut left_out, mut truncated) = (Vec::new(), Vec::new(), false);
+        let (mut failures, mut left_out, mut by_ocr, mut truncated) = (Vec::new(), Vec::new(), Vec::new(), false);
         for notice in &document.notices {
             let failure = |why, pages: &[u32], count| PageFailure { why, pages: pages.to_vec(), count };
             match notice {
                 Notice::Truncated => truncated = true,
                 Notice::PicturePages { pages, count } => failures.push(failure("picture", pages, *count)),
                 Notice::FailedPages { pages, count } => failures.push(failure("unreadable", pages, *count)),
+                Notice::OcrFailed { pages, count } => failures.push(failure("ocr", pages, *count)),
+                Notice::OcrPages { engine, sure, pages, count } => {
+                    by_ocr.push(ReadByOcr { engine: *engine, sure: *sure, pages: pages.clone(), count: *count });
+                }
                 Notice::LeftOut { what, count } => left_out.push(Left { what: *what, count: *count }),
             }
         }
         let failed = failures.iter().map(|failure| failure.count).fold(0, u32::saturating_add).min(document.pages);
         let with_text = pages_with_text(&document.markdown).min(document.pages - failed);
+        let ocr = by_ocr.iter().map(|by: &ReadByOcr| by.count).fold(0, u32::saturating_add).min(with_text);
         Self {
             reader: reader.to_owned(),
             pages: document.pages,
-            read: with_text,
-            ocr: 0,
+            read: with_text - ocr,
+            ocr,
+            by_ocr,
             empty: document.pages - failed - with_text,
             failed,
             failures,
@@ -92,6 +113,7 @@ impl ReadingRecord {
             ocr,
             empty: pages - ocr,
             failed: 0,
+            by_ocr: Vec::new(),
             failures: Vec::new(),
             left_out: Vec::new(),
             truncated: false,
@@ -121,18 +143,22 @@ mod tests {
     #[test]
     fn pages_add_up() {
         let document = ParsedDocument {
-            markdown: "<!-- page 1 -->\n\na\nb\n\n<!-- page 2 -->\n\n---\n<!-- page 3 -->\n<!-- page 4 -->\nc\n".into(),
-            pages: 4,
+            markdown: "<!-- page 1 -->\n\na\nb\n\n<!-- page 2 -->\n\n---\n<!-- page 3 -->\n<!-- page 4 -->\nc\n<!-- page 5 -->\nd\n"
+                .into(),
+            pages: 5,
             kind: FileKind::Pdf,
             notices: vec![
                 Notice::FailedPages { pages: vec![3], count: 1 },
+                Notice::OcrPages { engine: OcrEngine::Tesseract, pages: vec![5], count: 1, sure: 93 },
                 Notice::LeftOut { what: LeftOut::HiddenLayers, count: 2 },
             ],
         };
         let record = ReadingRecord::new("local", &document);
-        assert_eq!((record.read, record.ocr, record.empty, record.failed), (2, 0, 1, 1));
+        assert_eq!((record.read, record.ocr, record.empty, record.failed), (2, 1, 1, 1));
         let json = serde_json::to_value(&record).unwrap();
         assert_eq!(json["failures"][0], serde_json::json!({ "why": "unreadable", "pages": [3], "count": 1 }));
+        let by_ocr = serde_json::json!({ "engine": "tesseract", "sure": 93, "pages": [5], "count": 1 });
+        assert_eq!(json["by_ocr"][0], by_ocr);
         assert_eq!(json["left_out"][0], serde_json::json!({ "what": "hidden_layers", "count": 2 }));
         assert_eq!(json["notices"][0], "1 page couldn't be read: 3.");
         let ocr = ReadingRecord::of_ocr("llamaparse", 2, "<!-- page 1 -->\na\n<!-- page 2 -->\n");

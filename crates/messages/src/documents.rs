@@ -60,6 +60,9 @@ pub struct RecordView {
     pub empty: u32,
     /// Pages that could not be read.
     pub failed: u32,
+    /// What read pages by OCR, and which.
+    #[serde(default)]
+    pub by_ocr: Vec<ReadByOcrView>,
     /// Why pages failed.
     pub failures: Vec<PageFailureView>,
     /// What was left out.
@@ -70,10 +73,23 @@ pub struct RecordView {
     pub notices: Vec<String>,
 }
 
+/// Pages that one engine has read by OCR.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ReadByOcrView {
+    /// The engine: `tesseract`.
+    pub engine: String,
+    /// How sure it is of their letters, 0 to 100.
+    pub sure: u8,
+    /// Their numbers, the first 100.
+    pub pages: Vec<u32>,
+    /// How many there are.
+    pub count: u32,
+}
+
 /// Pages that failed for one reason.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PageFailureView {
-    /// `unreadable`, or `picture`: they are pictures, and OCR did not read them.
+    /// `unreadable`; `picture`: they are pictures, and nothing here reads pictures; `ocr`: OCR could not read them.
     pub why: String,
     /// Their numbers, the first 100.
     pub pages: Vec<u32>,

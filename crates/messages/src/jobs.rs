@@ -87,9 +87,15 @@ pub struct Progress {
     /// Of the whole job, 0 to 100.
     #[schema(minimum = 0, maximum = 100)]
     pub total_pct: f64,
-    /// Pages of the document, once parsed.
+    /// Pages of the document, once the parser has counted them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pages: Option<i64>,
+    /// Pages read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pages_read: Option<i64>,
+    /// How fast pages were read last, where that took a while.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pages_per_second: Option<f64>,
     /// Chunks stored.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub chunks: Option<i64>,

@@ -94,7 +94,13 @@ impl PartialSchema for FileForm {
         let binary = SchemaFormat::KnownFormat(KnownFormat::Binary);
         let file = ObjectBuilder::new().schema_type(Type::String).format(Some(binary)).min_length(Some(1));
         let files = ArrayBuilder::new().items(file).min_items(Some(1));
-        ObjectBuilder::new().schema_type(Type::Object).property("file", files).required("file").into()
+        let ocr = ObjectBuilder::new().schema_type(Type::Boolean);
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .property("file", files)
+            .property("ocr", ocr)
+            .required("file")
+            .into()
     }
 }
 

@@ -27,7 +27,7 @@ pub struct UploadRequest {
     /// SHA-256 of the bytes, 64 hex digits.
     #[schema(min_length = 64, max_length = 64, pattern = "^[0-9A-Fa-f]{64}$")]
     pub sha256: String,
-    /// Whether a parser that can should read images; kept for later parsers.
+    /// Whether every page is read by OCR, also those with text.
     #[serde(default)]
     #[schema(default = false)]
     pub ocr: bool,

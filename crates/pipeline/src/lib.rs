@@ -9,6 +9,7 @@ mod chunk;
 mod collect;
 mod embed;
 mod finish;
+mod pages;
 mod parse;
 mod parsed;
 mod poll;
@@ -58,6 +59,8 @@ pub struct Pipeline {
 pub struct JobMemory {
     /// The markdown that the previous step made or read.
     markdown: Option<String>,
+    /// The verified bytes, while a parse goes on in rounds.
+    file: Option<tempfile::TempPath>,
     /// The remote parser has just got the document, so it is too early to poll.
     started_remote_parse: bool,
     /// How far the embed step is.

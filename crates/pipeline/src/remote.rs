@@ -20,11 +20,16 @@ use domain::{
 };
 use store::{
     jobs::advance_job,
+    ocr_pages::delete_ocr_pages,
     provider_calls::{CallEnd, accept_call, begin_call, end_call},
+    work::WorkDocument,
 };
 
 /// How long after the remote parser's time is up a webhook is still accepted; its sender repeats it for a while.
 const CALLBACK_GRACE: Duration = Duration::from_secs(3600);
+
+/// Below this confidence, from 0 to 100, OCR's text has a wrong letter in most lines (measured: docs/performance.md).
+const SURE: u8 = 75;
 
 /// The remote parser and its settings.
 pub struct Remote {
@@ -56,14 +61,18 @@ pub(super) struct Reading<'a> {
 
 impl Remote {
     /// The file's kind, if this parser is to read it. `local` is the local parser's result: only a document of the declared
-    /// type and within the limits is sent out.
-    pub(super) fn wants(&self, ocr: bool, local: &Result<ParsedDocument, Failure>) -> Option<FileKind> {
+    /// type and within the limits is sent out. It gets what OCR here could not read, or is not sure of.
+    pub(super) fn wants(&self, document: &WorkDocument, local: &Result<ParsedDocument, Failure>) -> Option<FileKind> {
         match local {
-            // Only a PDF has this code.
-            Err(failure) => (failure.code == Code::NoTextLayer).then_some(FileKind::Pdf),
-            Ok(document) => {
-                let is_wanted = || self.reads_all || ocr || !has_text(&document.markdown);
-                (!document.kind.is_text() && is_wanted()).then_some(document.kind)
+            // Only PDFs and pictures have these codes, and the content was compared with what is declared.
+            Err(failure) => {
+                let declared = FileKind::from_media_type(&document.mime).filter(|kind| kind.is_picture());
+                matches!(failure.code, Code::NoTextLayer | Code::OcrFailed).then_some(declared.unwrap_or(FileKind::Pdf))
+            }
+            Ok(parsed) => {
+                let is_unsure = || parsed.ocr_sureness().is_some_and(|sure| sure < SURE);
+                let is_wanted = || self.reads_all || document.ocr || is_unsure() || !has_text(&parsed.markdown);
+                (!parsed.kind.is_text() && is_wanted()).then_some(parsed.kind)
             }
         }
     }
@@ -107,6 +116,7 @@ impl Pipeline {
                 let progress = json!({});
                 Box::pin(async move {
                     accept_call(&tx, lease.fence, call_id, provider_job).await?;
+                    delete_ocr_pages(&tx, lease.fence).await?;
                     advance_job(&tx, lease, done, Status::ParseQueued, &progress, began.elapsed()).await
                 })
             })

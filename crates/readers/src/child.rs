@@ -10,16 +10,21 @@ use std::{
     path::Path,
     process::ExitCode,
     thread,
+    time::Duration,
 };
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getpgrp, getpid, getrlimit, kill_current_process_group, setrlimit};
 
 use super::{
     csv,
     detect::{self, Content, Declared},
     epub,
     fault::Fault,
-    html, mail, markdown, open_document, outcome, pdf,
+    html, image, mail, markdown,
+    ocr::{Ocr, PageText},
+    open_document, outcome,
+    package::Package,
+    pdf,
     protocol::{self, Parsed, Request},
     reading::Reading,
     rtf, sheets, slides, word,
@@ -42,7 +47,7 @@ const MAX_OPEN_FILES: u64 = 16;
 pub fn run_child() -> ExitCode {
     // A panic's message can quote the document.
     panic::set_hook(Box::new(|_| {}));
-    let Ok(request) = protocol::read_request(io::stdin().lock()) else {
+    let Ok((request, known)) = protocol::read_request(io::stdin().lock()) else {
         return ExitCode::FAILURE;
     };
     if exit_with_parent().is_err() {
@@ -50,18 +55,21 @@ pub fn run_child() -> ExitCode {
     }
     let answer = set_limits(&request.limits)
         .map_err(|error| Fault::unavailable(&format!("limits: {}", error.kind())))
-        .and_then(|()| parse_on_own_stack(request));
+        .and_then(|()| parse_on_own_stack(request, known));
     match protocol::write_answer(io::stdout().lock(), answer) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// Exits as soon as stdin closes, so that no child outlives a killed parent.
+/// Exits as soon as stdin closes, so that no child outlives a killed parent; nor does its OCR, if they are a group of their own.
 fn exit_with_parent() -> io::Result<()> {
     let wait = || {
         let mut byte = [0];
         while matches!(io::stdin().read(&mut byte), Ok(1)) {}
+        if getpgrp() == getpid() {
+            let _ = kill_current_process_group(Signal::KILL);
+        }
         std::process::exit(1);
     };
     thread::Builder::new().stack_size(64 << 10).spawn(wait).map(drop)
@@ -83,6 +91,17 @@ fn set_limits(limits: &ParseLimits) -> io::Result<()> {
     if cfg!(target_vendor = "apple") { Ok(()) } else { memory }
 }
 
+/// From now on this process may take `time` more of the processor, within its limit.
+pub(super) fn limit_processor_time(time: Duration) {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime).tv_sec;
+    // Rounded up, as the whole limit is.
+    let soft = u64::try_from(used).unwrap_or(0).saturating_add(time.as_secs()).saturating_add(1);
+    let hard = getrlimit(Resource::Cpu).maximum;
+    let soft = hard.map_or(soft, |hard| soft.min(hard.saturating_sub(1)));
+    // A refusal leaves the limit as it is.
+    let _ = setrlimit(Resource::Cpu, Rlimit { current: Some(soft), maximum: hard });
+}
+
 /// Sets one limit, unless it is lower already.
 fn limit(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
     let ceiling = getrlimit(resource).maximum.unwrap_or(u64::MAX);
@@ -90,9 +109,9 @@ fn limit(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
     setrlimit(resource, new).map_err(io::Error::from)
 }
 
-fn parse_on_own_stack(request: Request) -> Result<Parsed, Fault> {
+fn parse_on_own_stack(request: Request, known: Vec<PageText>) -> Result<Parsed, Fault> {
     let limit_bytes = request.limits.memory_bytes;
-    let parser = thread::Builder::new().stack_size(PARSE_STACK_BYTES).spawn(move || parse(&request));
+    let parser = thread::Builder::new().stack_size(PARSE_STACK_BYTES).spawn(move || parse(&request, known));
     match parser.map(thread::JoinHandle::join) {
         Ok(Ok(answer)) => answer,
         Ok(Err(_panic)) => Err(Fault::crashed("a panic")),
@@ -100,15 +119,16 @@ fn parse_on_own_stack(request: Request) -> Result<Parsed, Fault> {
     }
 }
 
-fn parse(request: &Request) -> Result<Parsed, Fault> {
+fn parse(request: &Request, known: Vec<PageText>) -> Result<Parsed, Fault> {
     let limits = &request.limits;
     let bytes = read(&request.path, limits)?;
     let declared = Declared::new(&request.mime, &request.filename);
-    let (kind, reading) = reading(bytes, &declared, request, 0)?;
+    let mut ocr = Ocr::new(request.ocr.clone(), known);
+    let (kind, reading) = reading(bytes, &declared, request, 0, &mut ocr)?;
     let (markdown, pages, notices) = reading.rendered();
     protocol::check_output(limits, markdown.len())?;
     if kind != FileKind::Pdf && is_blank(&markdown) {
-        return Err(Fault::Blank);
+        return Err(if declares_entities(&read(&request.path, limits)?) { Fault::Entities } else { Fault::Blank });
     }
     Ok(Parsed { kind, pages, markdown, notices })
 }
@@ -119,12 +139,13 @@ pub(super) fn reading(
     declared: &Declared,
     request: &Request,
     depth: usize,
+    ocr: &mut Ocr,
 ) -> Result<(FileKind, Reading), Fault> {
     let limits = &request.limits;
     Ok(match detect::content(bytes, declared)? {
         Content::Pdf(bytes) => {
             let _ = io::stderr().write_all(outcome::PDF_MARK);
-            let document = pdf::read(&bytes, request.pdf_library.as_deref(), limits)?;
+            let document = pdf::read(&bytes, request.pdf_library.as_deref(), (limits, &request.skipped), ocr)?;
             (FileKind::Pdf, document.into())
         }
         Content::Office(kind, bytes) => (kind, read_office(kind, &bytes, limits)?.into()),
@@ -132,6 +153,7 @@ pub(super) fn reading(
             let document = match kind {
                 FileKind::Rtf => rtf::read(&bytes),
                 FileKind::Epub => epub::read(&bytes)?,
+                FileKind::Png | FileKind::Jpeg | FileKind::Tiff => image::read(kind, &bytes, limits, ocr)?,
                 FileKind::Msg => mail::read_outlook(&bytes, request, depth)?,
                 _ => mail::read(&bytes, request, depth)?,
             };
@@ -144,6 +166,16 @@ pub(super) fn reading(
         }
         Content::Text(kind, text) => (kind, Reading::Markdown { text: tidy(&text), pages: 0 }),
     })
+}
+
+/// Whether the main part of an Office document declares entities of its own.
+fn declares_entities(bytes: &[u8]) -> bool {
+    let text = || {
+        let mut package = Package::open(bytes).ok()?;
+        let main = package.main_part().ok()??;
+        package.xml(&main).ok()?
+    };
+    text().is_some_and(|text| text.contains("<!ENTITY"))
 }
 
 /// Whether there is nothing to see.

@@ -116,6 +116,10 @@ pub(super) fn content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fa
         }
         return compound_content(bytes, declared);
     }
+    if let Some(kind) = picture_kind(&bytes) {
+        declared.check(kind)?;
+        return Ok(Content::Bytes(kind, bytes));
+    }
     if bytes.starts_with(b"%!PS") {
         return Err(declared.refuse(&found_name(&bytes)));
     }
@@ -136,6 +140,16 @@ pub(super) fn content(bytes: Vec<u8>, declared: &Declared) -> Result<Content, Fa
             Ok(Content::Text(kind, text))
         }
         None => Err(declared.refuse(&found_name(&bytes))),
+    }
+}
+
+/// The kind of a picture, by its first bytes.
+fn picture_kind(bytes: &[u8]) -> Option<FileKind> {
+    match bytes {
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(FileKind::Png),
+        [0xff, 0xd8, 0xff, ..] => Some(FileKind::Jpeg),
+        [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => Some(FileKind::Tiff),
+        _ => None,
     }
 }
 
@@ -285,16 +299,24 @@ mod tests {
         assert_eq!(found(b"<table><tr><td>1</table>", "application/vnd.ms-excel", "x.xls"), Ok(FileKind::PlainText));
         assert_eq!(found(b"a,b", "application/vnd.ms-excel", "x.csv"), Ok(FileKind::Csv));
         let fault = found(PNG, "application/pdf", "x.pdf").unwrap_err();
-        assert!(fault.to_string().contains("a PDF") && fault.to_string().contains("Portable Network"), "{fault}");
+        assert!(fault.to_string().contains("a PDF") && fault.to_string().contains("a PNG picture"), "{fault}");
     }
 
     #[test]
     fn an_unsupported_type_is_named() {
-        let fault = found(PNG, "image/png", "x.png").unwrap_err();
+        let fault = found(b"GIF89a\x01\0\x01\0\0\0\0;", "image/gif", "x.gif").unwrap_err();
         assert!(matches!(&fault, Fault::UnsupportedType { .. }), "{fault}");
-        assert!(fault.to_string().contains("Portable Network Graphics"), "{fault}");
+        assert!(fault.to_string().contains("Graphics Interchange Format"), "{fault}");
         assert!(fault.to_string().contains("PDF, DOCX,"), "{fault}");
         assert_eq!(code(found(b"PK\x03\x04", "application/zip", "x.zip")), Code::UnsupportedType);
+    }
+
+    #[test]
+    fn a_picture_is_known_by_its_beginning() {
+        assert_eq!(found(PNG, "image/png", "x.png"), Ok(FileKind::Png));
+        assert_eq!(found(b"\xff\xd8\xff\xe0", "", "scan"), Ok(FileKind::Jpeg));
+        assert_eq!(found(b"MM\0*", "image/tiff", "x.tif"), Ok(FileKind::Tiff));
+        assert_eq!(code(found(PNG, "image/jpeg", "x.jpg")), Code::TypeMismatch);
     }
 
     #[test]

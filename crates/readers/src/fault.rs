@@ -52,13 +52,35 @@ pub(super) enum Fault {
     #[error("The file needs a password to open. Remove the password and upload it again.")]
     Encrypted,
     #[error(
-        "The PDF holds next to no text ({letters} letters on {pages} pages): its pages are pictures, or blank. Run OCR \
-         over it, or upload it with OCR switched on."
+        "The PDF holds next to no text ({letters} letters on {pages} pages): its pages are pictures, or blank, and nothing \
+         here reads pictures. Install tesseract-ocr on the worker (OCR_ENGINE) and retry, or run OCR over the file."
     )]
     NoTextLayer { letters: u64, pages: u32 },
     #[error(
-        "The text of the PDF can't be read: its fonts don't say which letters they draw. Run OCR over it, or upload it with \
-         OCR switched on."
+        "The file's text stands in XML entities that it declares itself, and these are not read: they can make a small file endless. Save it again where it was made, and upload that."
+    )]
+    Entities,
+    #[error("OCR read {pages} {}, and found no text. Upload the right file, or a sharper picture.", if *pages == 1 { "page" } else { "pages" })]
+    NothingOnPages { pages: u32 },
+    #[error(
+        "The file is {found}, and nothing here reads pictures. Install tesseract-ocr on the worker (OCR_ENGINE) and retry."
+    )]
+    NoOcr { found: Named },
+    #[error(
+        "OCR read none of the {pages} pages: each took more time or memory than a page may. Scan them at 150 to 300 dpi."
+    )]
+    OcrFailed { pages: u32 },
+    #[error(
+        "Tesseract has no data for OCR_LANGUAGES: {names}. Install it (Debian: tesseract-ocr-NAME), or change OCR_LANGUAGES."
+    )]
+    OcrLanguage { names: Named },
+    #[error(
+        "Tesseract, which OCR_ENGINE names, can't be used: {why}. Install tesseract-ocr with its language data, or set OCR_ENGINE=off."
+    )]
+    OcrEngine { why: Named },
+    #[error(
+        "The text of the PDF can't be read: its fonts don't say which letters they draw. Install tesseract-ocr on the worker \
+         (OCR_ENGINE) and retry, or run OCR over the file."
     )]
     UnreadableFonts,
     #[error(
@@ -76,9 +98,11 @@ pub(super) enum Fault {
     #[error("The document's text is longer than {limit_bytes} bytes, the limit. Split the document.")]
     OutputLimit { limit_bytes: u64 },
     #[error(
-        "Parsing took longer than {limit_ms} ms, the limit. Split the document, or save it again in a simpler form."
+        "Parsing took more than {limit_ms} ms of processor time, the limit. Split the document, or save it again in a simpler form."
     )]
     Timeout { limit_ms: u64 },
+    #[error("The parser did next to nothing for {limit_ms} ms: the machine is too busy. It will be tried again.")]
+    Stalled { limit_ms: u64 },
     #[error(
         "Parsing needed more than {limit_bytes} bytes of memory, the limit. Split the document, or save it again in a simpler form."
     )]
@@ -99,9 +123,14 @@ impl Fault {
         Self::Crashed { how: Named::new(how) }
     }
 
-    /// The parser took longer than `limit`.
+    /// The parser took more processor time than `limit`.
     pub(super) fn timeout(limit: Duration) -> Self {
         Self::Timeout { limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// The parser did next to nothing for `limit` by the clock.
+    pub(super) fn stalled(limit: Duration) -> Self {
+        Self::Stalled { limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) }
     }
 
     /// The parser could not begin with the document.
@@ -114,25 +143,44 @@ impl Fault {
         Self::UnsupportedType { found: Named::new(found) }
     }
 
+    /// A picture, and nothing to read it with.
+    pub(super) fn no_ocr(found: &str) -> Self {
+        Self::NoOcr { found: Named::new(found) }
+    }
+
+    /// The engine lacks the data of languages.
+    pub(super) fn ocr_language(names: &str) -> Self {
+        Self::OcrLanguage { names: Named::new(names) }
+    }
+
     /// The library for PDFs cannot be used.
     pub(super) fn pdf_library(why: &str) -> Self {
         Self::PdfLibrary { why: Named::new(why) }
     }
 
+    /// Whether one page may have caused it, so that the others can be read without it.
+    pub(super) fn may_be_of_a_page(&self) -> bool {
+        matches!(self, Self::Timeout { .. } | Self::Memory { .. } | Self::Crashed { .. })
+    }
+
     fn code(&self) -> Code {
         match self {
             Self::Empty => Code::FileEmpty,
-            Self::Blank => Code::TextEmpty,
+            Self::Blank | Self::Entities | Self::NothingOnPages { .. } => Code::TextEmpty,
             Self::Truncated => Code::FileTruncated,
             Self::Corrupt => Code::FileCorrupt,
             Self::Encrypted => Code::FileEncrypted,
-            Self::NoTextLayer { .. } | Self::UnreadableFonts => Code::NoTextLayer,
+            Self::NoTextLayer { .. } | Self::NoOcr { .. } | Self::UnreadableFonts => Code::NoTextLayer,
+            Self::OcrFailed { .. } => Code::OcrFailed,
+            Self::OcrLanguage { .. } => Code::OcrLanguageMissing,
+            Self::OcrEngine { .. } => Code::OcrEngineMissing,
             Self::TypeMismatch { .. } => Code::TypeMismatch,
             Self::UnsupportedType { .. } => Code::UnsupportedType,
             Self::PageLimit { .. } => Code::PageLimit,
             Self::ArchiveTooLarge { .. } => Code::ArchiveTooLarge,
             Self::OutputLimit { .. } => Code::ParseOutputLimit,
             Self::Timeout { .. } => Code::ParseTimeout,
+            Self::Stalled { .. } => Code::ParseStalled,
             Self::Memory { .. } | Self::Killed => Code::ParseMemory,
             Self::Crashed { .. } => Code::ParseCrashed,
             Self::Unavailable { .. } => Code::ParserUnavailable,
@@ -141,7 +189,7 @@ impl Fault {
     }
 
     /// A child that was killed may be the victim of another process, so another try may succeed.
-    fn class(&self) -> ErrorClass {
+    pub(super) fn class(&self) -> ErrorClass {
         if *self == Self::Killed { ErrorClass::Transient } else { self.code().class() }
     }
 }
@@ -169,6 +217,7 @@ mod tests {
     fn only_faults_of_the_machine_are_retried() {
         assert!(Failure::from(Fault::unavailable("no memory")).class.is_retryable());
         assert!(Failure::from(Fault::Killed).class.is_retryable());
+        assert!(Failure::from(Fault::Stalled { limit_ms: 1 }).class.is_retryable());
         assert!(!Failure::from(Fault::Memory { limit_bytes: 1 }).class.is_retryable());
         assert!(!Failure::from(Fault::Timeout { limit_ms: 1 }).class.is_retryable());
     }

@@ -6,7 +6,6 @@
 //!
 //! *Must not know:* the database, jobs, users, storage. A reader gets a path and limits and returns markdown or a failure.
 
-#[allow(dead_code, reason = "the callers follow")]
 mod bitmap;
 mod building;
 mod child;
@@ -16,8 +15,10 @@ mod detect;
 mod epub;
 mod fault;
 mod html;
+mod image;
 mod mail;
 mod markdown;
+mod ocr;
 mod ooxml;
 mod open_document;
 mod outcome;
@@ -37,14 +38,20 @@ mod word;
 mod xml;
 
 use std::{
-    path::{Path, PathBuf},
+    ffi::OsStr,
+    ops::ControlFlow,
+    path::PathBuf,
     pin::pin,
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use tokio::{sync::Semaphore, time};
+use tokio::{
+    sync::Semaphore,
+    time::{self, Instant},
+};
 
 pub use child::run_child;
 use children::Children;
@@ -54,15 +61,39 @@ use protocol::Request;
 use running::Running;
 
 use domain::{
-    Failure,
-    ports::{ParseLimits, ParsedDocument, Parser},
+    ErrorClass, Failure,
+    ports::{OcrPage, ParseJob, ParseWatch, ParsedDocument, Parser},
 };
 
 /// The hidden subcommand under which the executable runs [`run_child`].
 pub const CHILD_COMMAND: &str = "parse-child";
 
-/// A child that competes for the processor may take this many times its limit of time. Its limit of processor time stays.
-const LONG_TIMES: u32 = 4;
+/// The share of the time by the clock that a parser must get of a processor not to count as stalled.
+const LEAST_SHARE: u32 = 100;
+/// Pages of one document that may break a child before the document does.
+const MAX_SKIPPED: usize = 3;
+/// The unit in which Linux counts processor time for other processes.
+const TICK: Duration = Duration::from_millis(10);
+
+/// How pictures of pages are read.
+#[derive(Debug, Clone, Default)]
+pub struct OcrOptions {
+    /// The places in which Tesseract is looked for. Empty: pictures are not read.
+    pub programs: Vec<PathBuf>,
+    /// Whether documents that need it wait for a worker that has it, instead of being refused.
+    pub required: bool,
+    /// Tesseract's folder of language data, if it is not the usual one.
+    pub data: Option<PathBuf>,
+    /// Tesseract's names of the languages, joined by `+`.
+    pub languages: String,
+    /// Processor time that one page may take.
+    pub page_cpu: Duration,
+}
+
+/// The files that may be Tesseract, from the folders of a `PATH`.
+pub fn tesseract_places(path: &OsStr) -> Vec<PathBuf> {
+    std::env::split_paths(path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("tesseract")).collect()
+}
 
 /// Parses each [kind of file](domain::ports::FileKind) in a child process. There is one child per core at a time, and some
 /// more that have had their turn. Other documents wait; the wait does not count for their time limit.
@@ -71,6 +102,7 @@ pub struct LocalParser {
     executable: PathBuf,
     pdf_libraries: Vec<PathBuf>,
     children: Children,
+    ocr: OcrOptions,
 }
 
 impl LocalParser {
@@ -84,13 +116,42 @@ impl LocalParser {
     pub fn running(executable: PathBuf, pdf_libraries: Vec<PathBuf>) -> Self {
         let places = Semaphore::new(Self::places());
         let children = Children { places, long: Semaphore::new(0), turn: Duration::ZERO };
-        Self { executable, pdf_libraries, children }
+        Self { executable, pdf_libraries, children, ocr: OcrOptions::default() }
     }
 
     /// The library that reads PDFs. It is looked for each time, since it may be fetched while the worker runs.
     pub fn pdf_library(&self) -> Option<PathBuf> {
         let file = self.pdf_libraries.iter().find(|file| file.is_file())?;
         std::path::absolute(file).ok()
+    }
+
+    /// The same, with OCR.
+    pub fn with_ocr(mut self, ocr: OcrOptions) -> Self {
+        self.ocr = ocr;
+        self
+    }
+
+    /// The program that reads pictures. It is looked for each time, since it may be installed while the worker runs.
+    pub fn ocr_program(&self) -> Option<PathBuf> {
+        self.ocr.programs.iter().find(|file| file.is_file()).cloned()
+    }
+
+    /// The program that reads pictures, once it was asked for its languages; `None`: there is none.
+    ///
+    /// # Errors
+    ///
+    /// It lacks languages, or can't be used.
+    pub fn check_ocr(&self) -> Result<Option<PathBuf>, Failure> {
+        ocr::check(&self.ocr_settings(false))?;
+        Ok(self.ocr_program())
+    }
+
+    fn ocr_settings(&self, every_page: bool) -> ocr::Settings {
+        let missing = || self.ocr.required.then(|| PathBuf::from("tesseract"));
+        let program = self.ocr_program().or_else(missing);
+        let engine = program.map(|program| ocr::Engine::Tesseract { program, data: self.ocr.data.clone() });
+        let OcrOptions { languages, page_cpu, .. } = self.ocr.clone();
+        ocr::Settings { engine, languages, page_cpu, every_page }
     }
 
     /// How many children have their turn at a time: one a core, of those that the container's CPU limit (cgroup) leaves.
@@ -105,21 +166,59 @@ impl LocalParser {
         self
     }
 
-    async fn parse_in_child(&self, request: &Request) -> Result<ParsedDocument, Fault> {
+    /// Parses in a child; and again in another one without the page in hand, if that page broke the first one.
+    async fn parse_page_by_page(
+        &self,
+        mut request: Request,
+        job: ParseJob<'_>,
+    ) -> Result<Option<ParsedDocument>, Fault> {
+        let (mut known, mut first) = (job.known, None);
+        loop {
+            let bytes = known_pages(&known);
+            request.known_bytes = bytes.len() as u64;
+            let told = Told::new(job.watch);
+            let fault = match self.parse_in_child(&request, &bytes, &told).await {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => fault,
+            };
+            let (page, read) = told.in_hand();
+            match page {
+                Some(page) if fault.may_be_of_a_page() && request.skipped.len() < MAX_SKIPPED => {
+                    request.skipped.push(page);
+                    first.get_or_insert(fault);
+                    known.extend(read);
+                }
+                _ if fault.class() == ErrorClass::Document => return Err(first.unwrap_or(fault)),
+                _ => return Err(fault),
+            }
+        }
+    }
+
+    async fn parse_in_child(
+        &self,
+        request: &Request,
+        known: &[u8],
+        told: &Told<'_>,
+    ) -> Result<Option<ParsedDocument>, Fault> {
         let place = self.children.enter().await?;
         let mut running = Running::start(&self.executable)?;
         let (limit, pid) = (request.limits.time, running.id());
         let answer = {
-            let mut parse = pin!(running.parse(request));
+            let mut parse = pin!(running.parse(request, known, told));
+            let mut late = pin!(told.late(pid, limit));
             tokio::select! {
-                answer = time::timeout(limit, &mut parse) => answer,
-                _long = self.children.make_room(place, pid) => time::timeout(limit * LONG_TIMES, &mut parse).await,
+                answer = &mut parse => Ok(answer),
+                fault = &mut late => Err(fault),
+                _long = self.children.make_room(place, pid) => tokio::select! {
+                    answer = &mut parse => Ok(answer),
+                    fault = &mut late => Err(fault),
+                },
             }
         };
         if answer.is_err() {
             running.kill().await;
         }
-        answer.unwrap_or_else(|_late| Err(Fault::timeout(limit)))
+        answer.unwrap_or_else(Err)
     }
 }
 
@@ -129,18 +228,121 @@ impl Parser for LocalParser {
         "local"
     }
 
-    async fn parse(
-        &self,
-        path: &Path,
-        mime: &str,
-        filename: &str,
-        limits: ParseLimits,
-    ) -> Result<ParsedDocument, Failure> {
+    async fn parse(&self, job: ParseJob<'_>) -> Result<Option<ParsedDocument>, Failure> {
         // The child's working directory is `/`.
-        let path = std::path::absolute(path).map_err(|error| Fault::unavailable(&error.kind().to_string()))?;
-        let mime = mime.chars().take(MAX_HINT_CHARS).collect();
-        let request = Request { path, mime, filename: extension_of(filename), pdf_library: self.pdf_library(), limits };
-        Ok(self.parse_in_child(&request).await?)
+        let path = std::path::absolute(job.path).map_err(|error| Fault::unavailable(&error.kind().to_string()))?;
+        let known = known_pages(&job.known);
+        let request = Request {
+            path,
+            mime: job.mime.chars().take(MAX_HINT_CHARS).collect(),
+            filename: extension_of(job.filename),
+            pdf_library: self.pdf_library(),
+            limits: job.limits,
+            ocr: self.ocr_settings(job.ocr),
+            known_bytes: known.len() as u64,
+            skipped: Vec::new(),
+        };
+        Ok(self.parse_page_by_page(request, job).await?)
+    }
+}
+
+/// The pages that OCR has read before, as a JSON list; empty if there are none.
+fn known_pages(known: &[OcrPage]) -> Vec<u8> {
+    if known.is_empty() {
+        return Vec::new();
+    }
+    let pages: Vec<&[u8]> = known.iter().map(|page| &page.text[..]).collect();
+    [b"[", &pages.join(&b","[..])[..], b"]"].concat()
+}
+
+/// Passes on what the child tells, and knows when that was.
+struct Told<'a> {
+    watch: &'a dyn ParseWatch,
+    last: Mutex<Last>,
+}
+
+struct Last {
+    at: Instant,
+    /// The page in hand.
+    page: Option<u32>,
+    /// What OCR has read.
+    read: Vec<OcrPage>,
+}
+
+#[async_trait]
+impl ParseWatch for Told<'_> {
+    async fn page(&self, read: u32, pages: u32, ocr: Option<OcrPage>) -> ControlFlow<()> {
+        {
+            let mut last = self.last();
+            last.page = (read < pages).then_some(read + 1);
+            last.read.extend(ocr.clone());
+        }
+        let answer = self.watch.page(read, pages, ocr).await;
+        self.last().at = Instant::now();
+        answer
+    }
+}
+
+impl Told<'_> {
+    fn new(watch: &dyn ParseWatch) -> Told<'_> {
+        Told { watch, last: Mutex::new(Last { at: Instant::now(), page: None, read: Vec::new() }) }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The page in hand, and what OCR has read.
+    fn in_hand(self) -> (Option<u32>, Vec<OcrPage>) {
+        let last = self.last.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (last.page, last.read)
+    }
+
+    /// Returns once the child has told nothing for `limit`, and got next to no processor time in it; or once it has evaded its
+    /// limit of processor time. Within that it may work, however long that takes on a busy machine.
+    async fn late(&self, pid: Option<u32>, limit: Duration) -> Fault {
+        let mut used = CpuTime::of(pid);
+        loop {
+            let since = self.last().at;
+            time::sleep(limit.saturating_sub(since.elapsed()).max(TICK)).await;
+            let now = CpuTime::of(pid);
+            if now.own > limit * 2 {
+                return Fault::timeout(limit);
+            }
+            let worked = (now.own + now.waited_for).saturating_sub(used.own + used.waited_for);
+            let mut last = self.last();
+            if last.at == since {
+                if worked < limit / LEAST_SHARE {
+                    return Fault::stalled(limit);
+                }
+                last.at = Instant::now();
+            }
+            used = now;
+        }
+    }
+}
+
+/// The processor time of a process.
+#[derive(Default)]
+struct CpuTime {
+    own: Duration,
+    /// That of the processes which it started and waited for.
+    waited_for: Duration,
+}
+
+impl CpuTime {
+    /// None, where the system has no /proc.
+    fn of(pid: Option<u32>) -> Self {
+        let stat = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()).unwrap_or_default();
+        // The name in brackets may hold anything.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let ticks: Vec<u32> = fields.split_ascii_whitespace().skip(11).take(4).flat_map(str::parse).collect();
+        match ticks[..] {
+            [user, system, user_of_others, system_of_others] => {
+                Self { own: TICK * (user + system), waited_for: TICK * (user_of_others + system_of_others) }
+            }
+            _ => Self::default(),
+        }
     }
 }
 

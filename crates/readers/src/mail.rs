@@ -16,6 +16,7 @@ use super::{
     detect::Declared,
     fault::Fault,
     html::{self, Options},
+    ocr::{self, Ocr},
     protocol::Request,
     reading::Reading,
 };
@@ -113,8 +114,8 @@ fn file(bytes: Vec<u8>, name: &str, media_type: &str, request: &Request, depth: 
     let by_name = Declared::new("", name);
     let declared = if by_name.is_known() { by_name } else { Declared::new(media_type, "") };
     let again = bytes.clone();
-    let reading = match child::reading(bytes, &declared, request, depth) {
-        Err(Fault::TypeMismatch { .. }) => child::reading(again, &Declared::new("", ""), request, depth),
+    let reading = match child::reading(bytes, &declared, request, depth, &mut no_ocr()) {
+        Err(Fault::TypeMismatch { .. }) => child::reading(again, &Declared::new("", ""), request, depth, &mut no_ocr()),
         reading => reading,
     };
     Some(match reading.ok()?.1 {
@@ -123,6 +124,11 @@ fn file(bytes: Vec<u8>, name: &str, media_type: &str, request: &Request, depth: 
             Document { blocks: vec![BlockKind::Markdown(text).into()], ..Document::default() }
         }
     })
+}
+
+/// Pictures in attachments are logos and photos far more often than pages, so they are named and not read.
+fn no_ocr() -> Ocr {
+    Ocr::new(ocr::Settings::default(), Vec::new())
 }
 
 /// The name of an attachment that is not read.

@@ -20,6 +20,10 @@ pub(super) fn of(status: ExitStatus, stderr: &[u8], limits: &ParseLimits) -> Fau
         Some(Signal::KILL) => Fault::Killed,
         // PDFium aborts without a word where it gets no memory, and only there.
         Some(Signal::ABORT) if stderr == PDF_MARK => Fault::Memory { limit_bytes: limits.memory_bytes },
+        // The exception that tells of it ends in Rust's thread, since PDFium is built without any of its own.
+        Some(Signal::ABORT) if stderr.starts_with(PDF_MARK) && says("cannot catch foreign exceptions") => {
+            Fault::Memory { limit_bytes: limits.memory_bytes }
+        }
         _ if says("memory allocation of") || says("bad_alloc") => Fault::Memory { limit_bytes: limits.memory_bytes },
         _ if says("has overflowed its stack") => Fault::crashed("nested too deeply"),
         _ => Fault::crashed(&status.to_string()),
@@ -40,6 +44,9 @@ mod tests {
         let oom = "memory allocation of 4096 bytes failed\n";
         assert_eq!(fault(ABORT, oom), Fault::Memory { limit_bytes: 7 });
         assert_eq!(fault(ABORT, "pdf\n"), Fault::Memory { limit_bytes: 7 });
+        let foreign = "fatal runtime error: Rust cannot catch foreign exceptions, aborting\n";
+        assert_eq!(fault(ABORT, &format!("pdf\n{foreign}")), Fault::Memory { limit_bytes: 7 });
+        assert!(matches!(fault(ABORT, foreign), Fault::Crashed { .. }));
         assert!(matches!(fault(ABORT, "pdf\nfree(): invalid pointer\n"), Fault::Crashed { .. }));
         assert_eq!(fault(ABORT, "thread 'x' has overflowed its stack\n"), Fault::crashed("nested too deeply"));
         assert_eq!(fault(Signal::XCPU.as_raw(), ""), Fault::Timeout { limit_ms: 9 });

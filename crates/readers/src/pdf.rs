@@ -19,30 +19,36 @@ mod hidden;
 mod library;
 mod lines;
 mod page;
-#[expect(dead_code, reason = "the callers follow")]
 mod render;
 mod salvage;
+mod scan;
 mod structure;
 mod tables;
 mod words;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use pdfium_render::prelude::{
     PdfDocument, PdfPage, PdfPageIndex, PdfPageRenderRotation, PdfiumError, PdfiumInternalError,
 };
 
 use super::{
+    bitmap::Colours,
+    child,
     fault::Fault,
-    protocol::{check_output, check_pages},
+    ocr::Ocr,
+    protocol::{self, check_output, check_pages},
 };
 use domain::{
     document::{AsideKind, Block, BlockKind, Document, LeftOut, Notice},
     ports::ParseLimits,
 };
-use geometry::Sheet;
+use geometry::{POINTS_PER_INCH, Sheet};
+use graphics::Graphics;
 pub use library::pdf_library_places;
-use page::{Content, Draft};
+use page::Content;
+pub(super) use page::Draft;
+pub(super) use scan::parts as parts_of_picture;
 use structure::Outline;
 
 /// How far into a file the header of a PDF may stand, in bytes: some programs put mail headers before it.
@@ -54,18 +60,33 @@ const PICTURE_PAGE_SHARE: f32 = 0.5;
 /// A picture with fewer letters has no text: the marks of scanning programs ("Scanned with CamScanner", a date, a file
 /// number) stay below 40 letters.
 const MIN_LETTERS_OF_PICTURE_PAGE: usize = 40;
-/// Pages that a notice lists.
-const LISTED_PAGES: usize = 100;
+/// The size of a picture for OCR, in pixels per inch, where the page's own pictures say nothing: letters of ten points are then
+/// as high as Tesseract likes them.
+const OCR_DPI: f32 = 200.0;
+/// The least and the most for pages that are pictures; between them a picture is rendered as it is stored. A finer picture of one with 150 finds
+/// a hundredth more of the words, for a tenth more time (measured: docs/performance.md).
+const PICTURE_DPI: [f32; 2] = [200.0, 300.0];
+/// A page of fewer pixels may be rendered finer: some files give their pictures the size of a stamp.
+const SMALL_PICTURE: f32 = 4e6;
+/// A page without text and with fewer drawn objects holds rules or a logo, and no outlined letters.
+const MIN_OBJECTS_OF_OUTLINES: usize = 10;
+/// Processor time for one page, OCR apart: a hundred times that of the slowest page of the samples.
+const PAGE_TIME: Duration = Duration::from_secs(10);
 /// Attachments that are named.
 const MAX_ATTACHMENTS: usize = 1000;
 /// Entries of the outline that are read.
 const MAX_OUTLINE: usize = 5000;
 
 /// Reads the document.
-pub(super) fn read(bytes: &[u8], library: Option<&Path>, limits: &ParseLimits) -> Result<Document, Fault> {
+pub(super) fn read(
+    bytes: &[u8],
+    library: Option<&Path>,
+    (limits, skipped): (&ParseLimits, &[u32]),
+    ocr: &mut Ocr,
+) -> Result<Document, Fault> {
     let pdfium = library::load(library)?;
     match pdfium.load_pdf_from_byte_slice(bytes, None) {
-        Ok(document) => read_document(&document, bytes, limits),
+        Ok(document) => read_document(&document, bytes, (limits, skipped), ocr),
         Err(error) => {
             let fault = fault_of(&error, bytes);
             if fault != Fault::Truncated {
@@ -73,29 +94,48 @@ pub(super) fn read(bytes: &[u8], library: Option<&Path>, limits: &ParseLimits) -
             }
             let whole = salvage::with_new_end(bytes).ok_or_else(|| fault.clone())?;
             let document = pdfium.load_pdf_from_byte_slice(&whole, None).map_err(|_error| fault.clone())?;
-            let mut read = read_document(&document, &whole, limits).map_err(|_error| fault)?;
+            let mut read = read_document(&document, &whole, (limits, skipped), ocr).map_err(|_error| fault)?;
             read.notices.insert(0, Notice::Truncated);
             Ok(read)
         }
     }
 }
 
-fn read_document(document: &PdfDocument<'_>, bytes: &[u8], limits: &ParseLimits) -> Result<Document, Fault> {
+fn read_document(
+    document: &PdfDocument<'_>,
+    bytes: &[u8],
+    (limits, skipped): (&ParseLimits, &[u32]),
+    ocr: &mut Ocr,
+) -> Result<Document, Fault> {
     let pages = check_pages(limits, usize::try_from(document.pages().len()).unwrap_or(0))?;
     if pages == 0 {
         return Err(damaged(bytes));
     }
-    let mut reader = Reader::new(limits, hidden::has_hidden_layers(document, bytes));
+    let mut reader = Reader::new(limits, hidden::has_hidden_layers(document, bytes), ocr, pages);
     for number in 1..=pages {
+        if skipped.contains(&number) {
+            reader.fail(number);
+            continue;
+        }
+        begin_page(number, pages, limits)?;
         reader.add(document, number)?;
     }
+    protocol::tell(pages, pages)?;
     // The rest of a damaged file must not pass for the whole.
     if reader.failed.len() * 2 > pages as usize {
         return Err(damaged(bytes));
     }
     let attachments = attachments(document);
-    reader.check_text(pages)?;
-    Ok(reader.finish(&outline(document), attachments, pages))
+    reader.check_text()?;
+    Ok(reader.finish(&outline(document), attachments))
+}
+
+/// Tells which page is next, and gives it its share of processor time: if it crashes this process or takes more, it alone is left
+/// out of the next try.
+fn begin_page(number: u32, pages: u32, limits: &ParseLimits) -> Result<(), Fault> {
+    protocol::tell(number - 1, pages)?;
+    child::limit_processor_time(PAGE_TIME.min(limits.time));
+    Ok(())
 }
 
 /// The names of the attached files.
@@ -104,10 +144,49 @@ fn attachments(document: &PdfDocument<'_>) -> Vec<Block> {
     document.attachments().iter().take(MAX_ATTACHMENTS).map(|attachment| block(attachment.name())).collect()
 }
 
+/// A page as its text layer has it.
+struct Found {
+    drafts: Vec<Draft>,
+    comments: Vec<Block>,
+    /// Letters and digits in both.
+    letters: usize,
+    /// Why its text is not all there.
+    missing: Option<Missing>,
+    /// The size for a picture of it, in pixels per inch.
+    dpi: u32,
+}
+
+/// Why a page's text is not all there.
+#[derive(Clone, Copy)]
+enum Missing {
+    /// It is a picture.
+    Picture,
+    /// Its fonts do not say which letters they draw.
+    Fonts,
+}
+
+/// Blocks of a document of which only pictures are known.
+pub(super) fn blocks_of_pictures(mut pages: Vec<Vec<Draft>>) -> Vec<Block> {
+    heads::keep_once(&mut pages);
+    let texts = structure::blocks(pages, &Outline::default());
+    (1..).zip(texts).flat_map(|(number, page)| std::iter::once(Block::page(number)).chain(page)).collect()
+}
+
+/// How finely a page is rendered for OCR, in pixels per inch.
+fn ocr_dpi(graphics: &Graphics, sheet: &Sheet) -> u32 {
+    let (width, height) = sheet.size();
+    let small = (SMALL_PICTURE / (width * height / POINTS_PER_INCH.powi(2)).max(f32::MIN_POSITIVE)).sqrt();
+    let dpi = graphics.dpi.unwrap_or(OCR_DPI).clamp(PICTURE_DPI[0], PICTURE_DPI[1].max(small));
+    dpi.round() as u32
+}
+
 /// Collects the pages.
 struct Reader<'a> {
     limits: &'a ParseLimits,
     has_layers: bool,
+    ocr: &'a mut Ocr,
+    /// Pages of the document.
+    count: u32,
     pages: Vec<Vec<Draft>>,
     comments: Vec<Vec<Block>>,
     bytes: usize,
@@ -123,10 +202,12 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(limits: &'a ParseLimits, has_layers: bool) -> Self {
+    fn new(limits: &'a ParseLimits, has_layers: bool, ocr: &'a mut Ocr, count: u32) -> Self {
         Self {
             limits,
             has_layers,
+            ocr,
+            count,
             pages: Vec::new(),
             comments: Vec::new(),
             bytes: 0,
@@ -139,20 +220,61 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Leaves out a page that cannot be read.
+    fn fail(&mut self, number: u32) {
+        self.failed.push(number);
+        self.pages.push(Vec::new());
+        self.comments.push(Vec::new());
+    }
+
     fn add(&mut self, document: &PdfDocument<'_>, number: u32) -> Result<(), Fault> {
         let index = PdfPageIndex::try_from(number - 1).unwrap_or(PdfPageIndex::MAX);
-        let found = document.pages().get(index).ok().and_then(|mut page| self.read_page(&mut page, number));
-        if found.is_none() {
-            self.failed.push(number);
-        }
-        let (drafts, comments) = found.unwrap_or_default();
+        let mut page = document.pages().get(index).ok();
+        let found = page.as_mut().and_then(|page| self.read_page(page, number));
+        let (drafts, comments) = match (found, page) {
+            (Some(found), Some(page)) => self.with_ocr(&page, number, found)?,
+            _ => {
+                self.failed.push(number);
+                Default::default()
+            }
+        };
         self.bytes += drafts.iter().map(text_bytes).sum::<usize>();
         self.pages.push(drafts);
         self.comments.push(comments);
         check_output(self.limits, self.bytes)
     }
 
-    fn read_page(&mut self, page: &mut PdfPage<'_>, number: u32) -> Option<(Vec<Draft>, Vec<Block>)> {
+    /// Reads the page's picture, if its text is missing or if that is asked for. What is missing is counted.
+    fn with_ocr(
+        &mut self,
+        page: &PdfPage<'_>,
+        number: u32,
+        mut found: Found,
+    ) -> Result<(Vec<Draft>, Vec<Block>), Fault> {
+        let missing = found.missing;
+        if self.ocr.is_on() && (missing.is_some() || self.ocr.is_for_every_page()) {
+            let picture = || render::render(page, found.dpi, Colours::Grey);
+            match self.ocr.read(number, self.count, picture)? {
+                Some(text) if !text.lines.is_empty() => {
+                    self.letters = self.letters - found.letters + text.letters();
+                    found.drafts = scan::parts(&text, number);
+                }
+                // There is nothing to read.
+                Some(_) => {}
+                None if missing.is_some() => self.ocr.fail(number),
+                None => {}
+            }
+        } else {
+            match missing {
+                Some(Missing::Picture) => self.pictures.push(number),
+                Some(Missing::Fonts) => self.unreadable.push(number),
+                None => {}
+            }
+        }
+        Ok((found.drafts, found.comments))
+    }
+
+    fn read_page(&mut self, page: &mut PdfPage<'_>, number: u32) -> Option<Found> {
         let sheet = sheet_of(page)?;
         let graphics = graphics::read(page, &sheet);
         if !graphics.flat_texts.is_empty() {
@@ -172,24 +294,38 @@ impl<'a> Reader<'a> {
         if self.has_layers && !is_picture {
             self.layers += usize::from(hidden::remove(&mut chars, page, &sheet));
         }
-        if garbage::is_garbage(&chars, unknown) {
-            self.unreadable.push(number);
+        let is_garbage = garbage::is_garbage(&chars, unknown);
+        if is_garbage {
             chars.clear();
         }
         let annotations = annotations::read(page, &sheet, number, chars.len());
         let letters = chars.iter().filter(|char| char.c.is_alphanumeric()).count();
-        if is_picture && letters < MIN_LETTERS_OF_PICTURE_PAGE && self.unreadable.last() != Some(&number) {
-            self.pictures.push(number);
-        }
-        self.letters += letters + annotations.pieces.iter().map(|piece| piece.chars).sum::<usize>();
+        let missing = match () {
+            () if is_garbage => Some(Missing::Fonts),
+            () if is_picture && letters < MIN_LETTERS_OF_PICTURE_PAGE => Some(Missing::Picture),
+            // A small picture, or letters that are drawn as outlines. Without OCR such a page counts as empty.
+            () if self.ocr.is_on()
+                && letters == 0
+                && (!graphics.pictures.is_empty() || graphics.objects >= MIN_OBJECTS_OF_OUTLINES) =>
+            {
+                Some(Missing::Picture)
+            }
+            () => None,
+        };
+        let letters = letters + annotations.pieces.iter().map(|piece| piece.chars).sum::<usize>();
+        self.letters += letters;
         self.hidden += usize::from(annotations.hidden > 0);
         let drafts = page::drafts(&chars, annotations.pieces, &graphics, &sheet, number);
-        Some((drafts, annotations.comments))
+        let dpi = ocr_dpi(&graphics, &sheet);
+        Some(Found { drafts, comments: annotations.comments, letters, missing, dpi })
     }
 
     /// Refuses a document whose pages are pictures or blank: their words would be missing from the text without notice.
-    fn check_text(&self, pages: u32) -> Result<(), Fault> {
-        let unreadable = self.unreadable.len();
+    fn check_text(&self) -> Result<(), Fault> {
+        let (pages, unreadable) = (self.count, self.unreadable.len());
+        if self.letters == 0 && self.ocr.has_read() {
+            return Err(self.ocr.nothing(pages));
+        }
         if unreadable > 0 && (unreadable + self.pictures.len() >= pages as usize || self.letters == 0) {
             return Err(Fault::UnreadableFonts);
         }
@@ -199,7 +335,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn finish(mut self, outline: &Outline, attachments: Vec<Block>, pages: u32) -> Document {
+    fn finish(mut self, outline: &Outline, attachments: Vec<Block>) -> Document {
+        let pages = self.count;
         heads::keep_once(&mut self.pages);
         let mut blocks = Vec::new();
         let comments = std::mem::take(&mut self.comments);
@@ -216,7 +353,7 @@ impl<'a> Reader<'a> {
     }
 
     fn notices(&self) -> Vec<Notice> {
-        let listed = |pages: &[u32]| (pages.iter().copied().take(LISTED_PAGES).collect(), pages.len() as u32);
+        let listed = |pages: &[u32]| (pages.iter().copied().take(Notice::LISTED_PAGES).collect(), pages.len() as u32);
         let mut notices = Vec::new();
         if !self.pictures.is_empty() {
             let (pages, count) = listed(&self.pictures);
@@ -228,6 +365,7 @@ impl<'a> Reader<'a> {
             let (pages, count) = listed(&failed);
             notices.push(Notice::FailedPages { pages, count });
         }
+        notices.extend(self.ocr.notices());
         notices.extend(Notice::left_out(LeftOut::HiddenText, self.hidden));
         notices.extend(Notice::left_out(LeftOut::HiddenLayers, self.layers));
         notices

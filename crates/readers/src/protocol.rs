@@ -1,16 +1,20 @@
-//! The messages between parent and child: one JSON line each way, then the markdown.
+//! The messages between parent and child: JSON lines, some with bytes behind them.
 //!
-//! The child reads the request from stdin, answers on stdout and ends. Stdin stays open until then; if it closes, the
+//! The child reads the request from stdin, and the pages that were read by OCR before. It tells of pages while it reads them,
+//! answers on stdout and ends. Stdin stays open until then; if it closes, the
 //! parent is gone.
 
 use std::{
-    io::{self, BufRead, Write},
+    io::{self, BufRead, Read, Write},
     path::PathBuf,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::fault::Fault;
+use super::{
+    fault::Fault,
+    ocr::{self, PageText},
+};
 use domain::{
     document::Notice,
     ports::{FileKind, ParseLimits},
@@ -19,7 +23,10 @@ use domain::{
 /// The longest line that either side reads, in bytes.
 pub(super) const MAX_LINE_BYTES: u64 = 64 * 1024;
 
-/// The parent's request.
+/// What a page read by OCR may take, in bytes.
+pub(super) const MAX_PAGE_BYTES: u64 = 8 << 20;
+
+/// The parent's request. Behind it follow `known_bytes` bytes: the pages read by OCR before, as a JSON list.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
     /// The absolute path of the file.
@@ -31,6 +38,10 @@ pub(super) struct Request {
     /// The library that opens PDFs; `None` if there is none.
     pub(super) pdf_library: Option<PathBuf>,
     pub(super) limits: ParseLimits,
+    pub(super) ocr: ocr::Settings,
+    pub(super) known_bytes: u64,
+    /// Pages that crashed another child, or took too much time: they are left out.
+    pub(super) skipped: Vec<u32>,
 }
 
 /// Refuses more pages than allowed.
@@ -50,12 +61,24 @@ pub(super) fn check_output(limits: &ParseLimits, len: usize) -> Result<(), Fault
     Ok(())
 }
 
-/// The child's answer. After [`Header::Parsed`] follow `bytes` bytes of markdown.
+/// A line of the child. After [`Header::Parsed`] follow `bytes` bytes of markdown, after [`Header::Page`] as many of the page's
+/// text, if it was read by OCR. All but pages end the answer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Header {
-    Parsed { kind: FileKind, pages: u32, bytes: u64, notices: Vec<Notice> },
+    Parsed {
+        kind: FileKind,
+        pages: u32,
+        bytes: u64,
+        notices: Vec<Notice>,
+    },
     Failed(Fault),
+    /// `read` of `pages` pages are read.
+    Page {
+        read: u32,
+        pages: u32,
+        bytes: u64,
+    },
 }
 
 /// A parsed document inside the child.
@@ -74,14 +97,37 @@ pub(super) fn to_line<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// The child's side: reads the one request.
-pub(super) fn read_request(input: impl BufRead) -> io::Result<Request> {
+/// The child's side: reads the one request, and the pages that are known.
+pub(super) fn read_request(mut input: impl BufRead) -> io::Result<(Request, Vec<PageText>)> {
     let mut line = Vec::new();
-    input.take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
+    (&mut input).take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
     if line.pop() != Some(b'\n') {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok(serde_json::from_slice(&line)?)
+    let request: Request = serde_json::from_slice(&line)?;
+    let known = match request.known_bytes {
+        0 => Vec::new(),
+        bytes => {
+            let mut known = Vec::new();
+            input.take(bytes).read_to_end(&mut known)?;
+            // Pages of another build are read again.
+            serde_json::from_slice(&known).unwrap_or_default()
+        }
+    };
+    Ok((request, known))
+}
+
+/// The child's side: tells that `read` of `pages` pages are read.
+pub(super) fn tell(read: u32, pages: u32) -> Result<(), Fault> {
+    write_page(io::stdout().lock(), read, pages, None).map_err(|error| Fault::unavailable(&error.kind().to_string()))
+}
+
+/// The child's side: tells that page `read` of `pages` is read, and what OCR read on it.
+pub(super) fn write_page(mut output: impl Write, read: u32, pages: u32, text: Option<&PageText>) -> io::Result<()> {
+    let text = text.map(serde_json::to_vec).transpose()?.unwrap_or_default();
+    output.write_all(&to_line(&Header::Page { read, pages, bytes: text.len() as u64 })?)?;
+    output.write_all(&text)?;
+    output.flush()
 }
 
 /// The child's side: writes the one answer.

@@ -1,7 +1,9 @@
 //! The parent's side of one child process: starts it, sends the request, and reads the answer or finds out why there is
 //! none.
 
-use std::{path::Path, process::Stdio};
+use std::{ops::ControlFlow, path::Path, process::Stdio};
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -12,9 +14,9 @@ use super::{
     CHILD_COMMAND,
     fault::Fault,
     outcome,
-    protocol::{self, Header, MAX_LINE_BYTES, Request},
+    protocol::{self, Header, MAX_LINE_BYTES, MAX_PAGE_BYTES, Request},
 };
-use domain::ports::{ParseLimits, ParsedDocument};
+use domain::ports::{OcrPage, ParseLimits, ParseWatch, ParsedDocument};
 
 /// How much of a child's stderr is read, in bytes: enough for the runtime's sentence about why it aborts.
 const MAX_STDERR_BYTES: u64 = 4096;
@@ -26,9 +28,11 @@ const RESERVE: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "64MiB");
 /// (measured).
 const HUGE_PAGES: (&str, &str) = ("MIMALLOC_ALLOW_THP", "1");
 
-/// A child process and its pipes. Dropping it kills the process; the runtime reaps it.
+/// A child process and its pipes. Dropping it kills the process and those that it started; the runtime reaps it.
 pub(super) struct Running {
     process: Child,
+    /// The child leads a group of its own, in which its OCR runs.
+    group: Option<Pid>,
     /// The child exits when this closes.
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
@@ -48,11 +52,13 @@ impl Running {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
+            .process_group(0)
             .spawn()
             .map_err(|error| Fault::unavailable(&error.kind().to_string()))?;
         match (process.stdin.take(), process.stdout.take(), process.stderr.take()) {
             (Some(stdin), Some(stdout), Some(stderr)) => {
-                Ok(Self { process, stdin, stdout: BufReader::new(stdout), stderr })
+                let group = process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+                Ok(Self { process, group, stdin, stdout: BufReader::new(stdout), stderr })
             }
             _ => Err(Fault::unavailable("no pipe")),
         }
@@ -63,65 +69,116 @@ impl Running {
         self.process.id()
     }
 
-    /// Sends the request and waits for the answer or the child's end. Afterwards the child is gone.
-    pub(super) async fn parse(&mut self, request: &Request) -> Result<ParsedDocument, Fault> {
+    /// Sends the request and the `known` pages, and waits for the answer or the child's end. Afterwards the child is gone.
+    /// `None` if `watch` has stopped it.
+    pub(super) async fn parse(
+        &mut self,
+        request: &Request,
+        known: &[u8],
+        watch: &dyn ParseWatch,
+    ) -> Result<Option<ParsedDocument>, Fault> {
         let line = protocol::to_line(request).map_err(|_encoding| Fault::unavailable("a path that is not text"))?;
         // If the child ended already, its exit status says more than this error.
         let _ = self.stdin.write_all(&line).await;
-        let answer = match read_answer(&mut self.stdout, &request.limits).await {
-            Ok(Some(document)) => Ok(document),
-            Ok(None) => return Err(self.exit_fault(&request.limits).await),
+        let _ = self.stdin.write_all(known).await;
+        let answer = match read_answer(&mut self.stdout, &request.limits, watch).await {
+            Ok(Answer::Document(document)) => Ok(Some(document)),
+            Ok(Answer::Stopped) => Ok(None),
+            Ok(Answer::None) => return Err(self.exit_fault(&request.limits).await),
             Err(fault) => Err(fault),
         };
         self.kill().await;
         answer
     }
 
-    /// Kills the process if it still runs, and reaps it.
+    /// Kills the process and its group, and reaps it.
     pub(super) async fn kill(&mut self) {
+        self.kill_group();
         // The only error is that the process is gone already.
         let _ = self.process.kill().await;
+    }
+
+    /// Kills what runs in the group. While one of its processes is there, no other group gets its id.
+    fn kill_group(&mut self) {
+        if let Some(group) = self.group.take() {
+            // The only error is that all are gone.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
     }
 
     /// Why the child closed its stdout without an answer.
     async fn exit_fault(&mut self, limits: &ParseLimits) -> Fault {
         let mut stderr = Vec::new();
         let _ = (&mut self.stderr).take(MAX_STDERR_BYTES).read_to_end(&mut stderr).await;
-        match self.process.wait().await {
+        let ended = self.process.wait().await;
+        self.kill_group();
+        match ended {
             Ok(status) => outcome::of(status, &stderr, limits),
             Err(error) => Fault::unavailable(&error.kind().to_string()),
         }
     }
 }
 
-/// The child's answer; `None` if its output ends too early.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill_group();
+    }
+}
+
+/// What came of a child's output.
+#[derive(Debug, PartialEq)]
+enum Answer {
+    Document(ParsedDocument),
+    /// The watch has stopped it.
+    Stopped,
+    /// The output ends too early.
+    None,
+}
+
+/// The child's answer, after the pages of which it tells.
 async fn read_answer(
     mut output: impl AsyncBufRead + Unpin,
     limits: &ParseLimits,
-) -> Result<Option<ParsedDocument>, Fault> {
-    let mut line = Vec::new();
-    let read = (&mut output).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await;
-    match (read, line.last()) {
-        (Ok(_), Some(b'\n')) => {}
-        (Ok(read), _) if read as u64 == MAX_LINE_BYTES => return Err(invalid_answer()),
-        _ => return Ok(None),
+    watch: &dyn ParseWatch,
+) -> Result<Answer, Fault> {
+    loop {
+        let mut line = Vec::new();
+        let read = (&mut output).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await;
+        match (read, line.last()) {
+            (Ok(_), Some(b'\n')) => {}
+            (Ok(read), _) if read as u64 == MAX_LINE_BYTES => return Err(invalid_answer()),
+            _ => return Ok(Answer::None),
+        }
+        match serde_json::from_slice(&line) {
+            // The child checks this too, but the document may control the child.
+            Ok(Header::Parsed { bytes, .. }) if bytes > limits.output_bytes => {
+                return Err(Fault::OutputLimit { limit_bytes: limits.output_bytes });
+            }
+            Ok(Header::Parsed { kind, pages, bytes, notices }) => {
+                let Some(markdown) = read_bytes(&mut output, bytes).await else { return Ok(Answer::None) };
+                let markdown =
+                    String::from_utf8(markdown).map_err(|_encoding| Fault::crashed("an answer that is not text"))?;
+                return Ok(Answer::Document(ParsedDocument { markdown, pages, kind, notices }));
+            }
+            Ok(Header::Failed(fault)) => return Err(fault),
+            Ok(Header::Page { bytes, .. }) if bytes > MAX_PAGE_BYTES => return Err(invalid_answer()),
+            Ok(Header::Page { read, pages, bytes }) => {
+                let Some(text) = read_bytes(&mut output, bytes).await else { return Ok(Answer::None) };
+                let ocr = (!text.is_empty()).then_some(OcrPage { page: read, text });
+                if watch.page(read, pages, ocr).await == ControlFlow::Break(()) {
+                    return Ok(Answer::Stopped);
+                }
+            }
+            Err(_) => return Err(invalid_answer()),
+        }
     }
-    let (kind, pages, bytes, notices) = match serde_json::from_slice(&line) {
-        Ok(Header::Parsed { kind, pages, bytes, notices }) => (kind, pages, bytes, notices),
-        Ok(Header::Failed(fault)) => return Err(fault),
-        Err(_) => return Err(invalid_answer()),
-    };
-    // The child checks this too, but the document may control the child.
-    if bytes > limits.output_bytes {
-        return Err(Fault::OutputLimit { limit_bytes: limits.output_bytes });
-    }
-    let mut markdown = Vec::new();
-    match output.take(bytes).read_to_end(&mut markdown).await {
-        Ok(read) if read as u64 == bytes => {}
-        _ => return Ok(None),
-    }
-    let markdown = String::from_utf8(markdown).map_err(|_encoding| Fault::crashed("an answer that is not text"))?;
-    Ok(Some(ParsedDocument { markdown, pages, kind, notices }))
+}
+
+/// `bytes` bytes; `None` if there are fewer.
+async fn read_bytes(output: &mut (impl AsyncBufRead + Unpin), bytes: u64) -> Option<Vec<u8>> {
+    let mut found = Vec::new();
+    let read = output.take(bytes).read_to_end(&mut found).await.ok()?;
+    (read as u64 == bytes).then_some(found)
 }
 
 fn invalid_answer() -> Fault {
@@ -131,13 +188,16 @@ fn invalid_answer() -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{document::Notice, ports::FileKind};
+    use domain::{
+        document::Notice,
+        ports::{FileKind, Unwatched},
+    };
 
     const LIMITS: ParseLimits =
         ParseLimits { max_pages: 0, memory_bytes: 1 << 30, time: std::time::Duration::from_secs(1), output_bytes: 10 };
 
-    async fn answer(output: &[u8]) -> Result<Option<ParsedDocument>, Fault> {
-        read_answer(output, &LIMITS).await
+    async fn answer(output: &[u8]) -> Result<Answer, Fault> {
+        read_answer(output, &LIMITS, &Unwatched).await
     }
 
     #[tokio::test]
@@ -146,21 +206,19 @@ mod tests {
             b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":3,\"notices\":[{\"notice\":\"truncated\"}]}}\nabc",
         )
         .await
-        .unwrap()
         .unwrap();
-        assert_eq!(
-            document,
-            ParsedDocument { markdown: "abc".into(), pages: 2, kind: FileKind::Pdf, notices: vec![Notice::Truncated] }
-        );
+        let notices = vec![Notice::Truncated];
+        let expected = ParsedDocument { markdown: "abc".into(), pages: 2, kind: FileKind::Pdf, notices };
+        assert_eq!(document, Answer::Document(expected));
     }
 
     #[tokio::test]
     async fn an_incomplete_answer_is_none() {
-        assert_eq!(answer(b"").await, Ok(None));
-        assert_eq!(answer(b"{\"parsed\"").await, Ok(None));
+        assert_eq!(answer(b"").await, Ok(Answer::None));
+        assert_eq!(answer(b"{\"parsed\"").await, Ok(Answer::None));
         assert_eq!(
             answer(b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":9,\"notices\":[]}}\nabc").await,
-            Ok(None)
+            Ok(Answer::None)
         );
     }
 

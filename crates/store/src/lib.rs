@@ -20,6 +20,7 @@ pub mod jobs;
 mod listener;
 pub mod migrations;
 mod notifier;
+pub mod ocr_pages;
 pub mod provider_calls;
 pub mod retention;
 pub mod search;

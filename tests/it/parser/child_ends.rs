@@ -6,17 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{
-    Code, ErrorClass, Failure,
-    ports::{ParseLimits, Parser},
-};
+use domain::{Code, ErrorClass, Failure, ports::ParseLimits};
 use readers::LocalParser;
 use rustix::process::{Pid, getpriority_process, test_kill_process};
 
-use super::{LIMITS, TempFile, parser_running};
+use super::{LIMITS, TempFile, parser_running, read};
 
 /// An executable that runs `script` instead of parsing.
-fn script(script: &str) -> TempFile {
+pub(super) fn script(script: &str) -> TempFile {
     let file = TempFile::new(format!("#!/bin/sh\n{script}\n").as_bytes());
     fs::set_permissions(&file.0, fs::Permissions::from_mode(0o700)).unwrap();
     file
@@ -24,7 +21,7 @@ fn script(script: &str) -> TempFile {
 
 async fn failure_of(child: &str, limits: ParseLimits) -> Failure {
     let (child, document) = (script(child), TempFile::new(b"text"));
-    parser_running(&child.0).parse(&document.0, "", "a.txt", limits).await.unwrap_err()
+    read(&parser_running(&child.0), &document.0, "", "a.txt", limits).await.unwrap_err()
 }
 
 fn is_alive(pid: &str) -> bool {
@@ -34,23 +31,34 @@ fn is_alive(pid: &str) -> bool {
 #[tokio::test]
 async fn a_parser_that_cannot_start_is_a_transient_failure() {
     let document = TempFile::new(b"text");
-    let failure = parser_running("/nonexistent").parse(&document.0, "", "a.txt", LIMITS).await.unwrap_err();
+    let failure = read(&parser_running("/nonexistent"), &document.0, "", "a.txt", LIMITS).await.unwrap_err();
     assert_eq!((failure.code, failure.class), (Code::ParserUnavailable, ErrorClass::Transient));
 }
 
 #[tokio::test]
 async fn a_missing_file_is_a_transient_failure() {
     let parser = parser_running(env!("CARGO_BIN_EXE_app"));
-    let failure = parser.parse("/nonexistent/a.txt".as_ref(), "", "a.txt", LIMITS).await.unwrap_err();
+    let failure = read(&parser, "/nonexistent/a.txt".as_ref(), "", "a.txt", LIMITS).await.unwrap_err();
     assert_eq!((failure.code, failure.class), (Code::ParserUnavailable, ErrorClass::Transient));
 }
 
 #[tokio::test]
-async fn a_child_that_hangs_is_killed_at_the_time_limit() {
+async fn a_child_that_evades_its_limit_of_processor_time_is_killed() {
     let pid_file = TempFile::new(b"");
     let child = format!("echo $$ > {}; while :; do :; done", pid_file.0.display());
     let failure = failure_of(&child, ParseLimits { time: Duration::from_millis(500), ..LIMITS }).await;
     assert_eq!((failure.code, failure.class), (Code::ParseTimeout, ErrorClass::Document));
+    let pid = fs::read_to_string(&pid_file.0).unwrap();
+    assert!(!pid.is_empty() && !is_alive(&pid), "child {pid} is still running");
+}
+
+#[tokio::test]
+async fn a_child_that_hangs_is_killed_and_its_document_tried_again() {
+    let pid_file = TempFile::new(b"");
+    // Waits until the parent closes its stdin.
+    let child = format!("echo $$ > {}; cat > /dev/null", pid_file.0.display());
+    let failure = failure_of(&child, ParseLimits { time: Duration::from_millis(500), ..LIMITS }).await;
+    assert_eq!((failure.code, failure.class), (Code::ParseStalled, ErrorClass::Transient));
     let pid = fs::read_to_string(&pid_file.0).unwrap();
     assert!(!pid.is_empty() && !is_alive(&pid), "child {pid} is still running");
 }
@@ -96,7 +104,7 @@ async fn dropping_a_parse_kills_its_child() {
     let (pid_file, document) = (TempFile::new(b""), TempFile::new(b"text"));
     let child = script(&format!("echo $$ > {}; while :; do :; done", pid_file.0.display()));
     let parser = parser_running(&child.0);
-    let parse = parser.parse(&document.0, "", "a.txt", LIMITS);
+    let parse = read(&parser, &document.0, "", "a.txt", LIMITS);
     let started = async {
         loop {
             let pid = tokio::fs::read_to_string(&pid_file.0).await.unwrap();
@@ -132,10 +140,10 @@ esac"#,
     let cores = std::thread::available_parallelism().unwrap().get();
     let parser = LocalParser::running(child.0.clone(), Vec::new()).with_turns(Duration::from_millis(1), cores);
     let document = TempFile::new(b"text");
-    let slow = || parser.parse(&document.0, "text/slow", "a.txt", LIMITS);
+    let slow = || read(&parser, &document.0, "text/slow", "a.txt", LIMITS);
     let slow = futures_util::future::join_all((0..cores).map(|_| slow()));
     let quick = async {
-        let answer = parser.parse(&document.0, "text/plain", "a.txt", LIMITS).await;
+        let answer = read(&parser, &document.0, "text/plain", "a.txt", LIMITS).await;
         assert_eq!(answer.unwrap().markdown, "x");
         let deadline = Instant::now() + Duration::from_secs(20);
         let is_lowered = |pid: &str| {

@@ -53,6 +53,8 @@ impl Fleet {
             ("STORAGE_URL", storage.to_str().unwrap()),
             ("EMBED_MODEL_DIR", model.to_str().unwrap()),
             ("PDFIUM_LIBRARY", &pdfium),
+            // A Tesseract that happens to be installed would change what other tests see.
+            ("OCR_ENGINE", "off"),
             ("SUPABASE_JWT_SECRET", SECRET),
             ("API_HOST", "127.0.0.1"),
             ("API_PORT", "0"),

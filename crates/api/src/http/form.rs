@@ -29,11 +29,15 @@ const MAX_OTHER_BYTES: u64 = 256 * 1024;
 /// The most bytes of a file that the parser has read and not handed out: its buffer, and pieces of the body.
 const READ_AHEAD_BYTES: u64 = 256 * 1024;
 
+/// More than the longest value of a field that is `true` or `false`.
+const MAX_FLAG_BYTES: usize = 8;
+
 /// A form that is being read.
 pub struct Form {
     parts: Multipart,
     seen: Rc<RefCell<Seen>>,
     ended: bool,
+    ocr: bool,
 }
 
 /// What of the form has been read.
@@ -78,7 +82,12 @@ impl Form {
             let most = counting.borrow().in_files + MAX_OTHER_BYTES + READ_AHEAD_BYTES;
             if received > most { Err(PayloadError::Overflow) } else { Ok(data) }
         });
-        Self { parts: Multipart::new(request.headers(), counted), seen, ended: false }
+        Self { parts: Multipart::new(request.headers(), counted), seen, ended: false, ocr: false }
+    }
+
+    /// What the field `ocr` said so far: it counts for the files behind it.
+    pub fn ocr(&self) -> bool {
+        self.ocr
     }
 
     /// Refuses a form that is declared larger than all files that one may have.
@@ -97,7 +106,8 @@ impl Form {
         }
     }
 
-    /// The next file; parts without a file name are read and left out. After an error there is no more.
+    /// The next file. Of the parts without a file name, `ocr` is read and the others are left out. After an error there is no
+    /// more.
     pub async fn next(&mut self) -> Option<Result<Part, ApiError>> {
         while !self.ended {
             let Some(field) = self.parts.next().await else {
@@ -107,6 +117,10 @@ impl Form {
             let part = field.map_err(|error| form_invalid(&error)).and_then(|field| Part::of(field, &self.seen));
             match part {
                 Ok(part) if part.is_file => return Some(Ok(part)),
+                Ok(mut field) if field.name == "ocr" => match field.flag().await {
+                    Ok(value) => self.ocr = value,
+                    Err(error) => return Some(Err(self.broken(error))),
+                },
                 Ok(mut other) => {
                     if let Err(error) = other.read_on(0).await {
                         return Some(Err(self.broken(error)));
@@ -154,6 +168,24 @@ impl Part {
             is_file: filename.is_some(),
             filename: filename.unwrap_or_default(),
         })
+    }
+
+    /// Its value, `true` or `false`.
+    async fn flag(&mut self) -> Result<bool, ApiError> {
+        let mut value = Vec::new();
+        while let Some(piece) = self.next().await {
+            let piece = piece?;
+            value.extend_from_slice(&piece[..piece.len().min(MAX_FLAG_BYTES)]);
+            value.truncate(MAX_FLAG_BYTES);
+        }
+        match value.as_slice() {
+            b"true" => Ok(true),
+            b"false" => Ok(false),
+            _ => Err(ApiError::new(
+                Code::FormInvalid,
+                format!("The field `{}` is neither `true` nor `false`. Send one of these.", self.name),
+            )),
+        }
     }
 
     /// Reads on to the end, if that is no further than `most` bytes (0: however far).

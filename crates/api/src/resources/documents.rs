@@ -149,7 +149,8 @@ async fn take_files(state: &ApiState, sender: Sender, request: &HttpRequest, bod
             ));
             break;
         }
-        let outcome = take_file(state, sender, &filename, &mime, &mut part).await;
+        let (ocr, file) = (form.ocr(), (filename.as_str(), mime.as_str()));
+        let outcome = take_file(state, sender, file, ocr, &mut part).await;
         let skipped = if outcome.is_err() { part.read_on(state.settings.uploads.max_bytes).await } else { Ok(()) };
         outcomes.push((filename, outcome));
         if skipped.is_err() {
@@ -199,14 +200,20 @@ fn file_outcome(filename: String, outcome: Taken, sender: Sender) -> FileOutcome
 }
 
 /// Stores one file, then makes a document and a job of it.
-async fn take_file(state: &ApiState, sender: Sender, filename: &str, mime: &str, file: &mut Part) -> Taken {
+async fn take_file(
+    state: &ApiState,
+    sender: Sender,
+    (filename, mime): (&str, &str),
+    ocr: bool,
+    file: &mut Part,
+) -> Taken {
     let filename = validate::filename(filename, &state.settings.uploads)?;
     let (upload, stored) = store(state, sender.user, filename, validate::mime(mime)?, file).await?;
     if stored.bytes_len == 0 {
         forget(state, &upload).await;
         return Err(ApiError::of(Code::FileEmpty));
     }
-    register(state, sender, &upload, stored).await
+    register(state, sender, &upload, stored, ocr).await
 }
 
 /// Announces an upload of one body, and stores it.
@@ -234,12 +241,12 @@ where
 }
 
 /// Makes a document and a job of a stored upload.
-async fn register(state: &ApiState, sender: Sender, upload: &NewUpload, stored: StoredObject) -> Taken {
+async fn register(state: &ApiState, sender: Sender, upload: &NewUpload, stored: StoredObject, ocr: bool) -> Taken {
     let content = Content {
         bytes_len: i64::try_from(stored.bytes_len).unwrap_or(i64::MAX),
         sha256: stored.sha256,
         stored: true,
-        ocr: false,
+        ocr,
         correlation_id: sender.correlation_id,
     };
     // Where this fails, whether it was committed is not known: the object stays, and housekeeping decides.
@@ -281,7 +288,7 @@ async fn take_text(state: &ApiState, sender: Sender, request: &HttpRequest, body
             return Err(error);
         }
     }
-    let outcome = register(state, sender, &upload, stored).await;
+    let outcome = register(state, sender, &upload, stored, false).await;
     answer(vec![(upload.filename, outcome)], sender)
 }
 

@@ -31,6 +31,8 @@ pub fn job_view(job: Job) -> JobView {
             stage_pct: tenths(share.stage),
             total_pct: tenths(share.total),
             pages: job.counts.pages,
+            pages_read: job.counts.pages_read,
+            pages_per_second: job.pages_per_second,
             chunks: job.counts.chunks,
             embedded: job.counts.embedded,
         },

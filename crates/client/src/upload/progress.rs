@@ -122,6 +122,12 @@ pub(super) fn stage_of(job: &JobView) -> String {
         Some(State::Queued) if job.started_at.is_none() => return "waiting for a worker".to_owned(),
         Some(State::Queued | State::Working | State::Done | State::Deadletter | State::Cancelled) | None => {}
     }
+    if let (Some(read), Some(pages)) = (job.progress.pages_read, job.progress.pages)
+        && pages > 0
+        && status.and_then(Step::after) == Some(Step::Parse)
+    {
+        return format!("parsing ({read} of {pages} pages)");
+    }
     match (job.progress.embedded, job.progress.chunks) {
         (Some(embedded), Some(chunks)) if chunks > 0 && status.and_then(Step::after) == Some(Step::Embed) => {
             format!("embedding ({embedded} of {chunks} passages)")

@@ -35,6 +35,8 @@ pub(super) struct Uploader {
     pub(super) uploads: Semaphore,
     /// Whether a file is sent in one request, without being announced first.
     pub(super) one_step: bool,
+    /// Whether every page is to be read by OCR.
+    pub(super) ocr: bool,
     /// Whether to follow the job until it ends.
     pub(super) wait: bool,
 }
@@ -103,7 +105,7 @@ impl Uploader {
             bytes_len: file.bytes_len,
             mime: file.mime.to_owned(),
             sha256: file.sha256.clone(),
-            ocr: false,
+            ocr: self.ocr,
         };
         let (status, accepted): (_, UploadAccepted) = self.api.post_for_status("/upload", &request).await?;
         if accepted.stored {
@@ -132,7 +134,7 @@ impl Uploader {
             .file_name(file.name.clone())
             .mime_str(file.mime)
             .map_err(|error| self.api.transport_error(&error))?;
-        let form = reqwest::multipart::Form::new().part("file", part);
+        let form = reqwest::multipart::Form::new().text("ocr", self.ocr.to_string()).part("file", part);
         let request = self.api.request(Method::POST, "/documents", &[]).multipart(form);
         let response = request.send().await.map_err(|error| self.api.transport_error(&error))?;
         let accepted: DocumentsAccepted = self.api.read(response).await?;

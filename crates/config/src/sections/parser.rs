@@ -15,13 +15,28 @@ named! {
     }
 }
 
+named! {
+    /// What reads pages that are pictures.
+    #[derive(Default)]
+    OcrChoice {
+        /// Tesseract, where it is installed.
+        #[default]
+        Auto = "auto",
+        /// Tesseract; without it, such documents wait for a worker that has it.
+        Tesseract = "tesseract",
+        /// Nothing.
+        Off = "off",
+    }
+}
+
 settings! {
     /// Limits for parsing one document, and the remote parser.
     Parser in "parser", titled "Parser";
 
     /// Pages, slides or sheets of one document; `0`: no limit.
     PARSE_MAX_PAGES[WORKER] max_pages: u32 = whole(0..=u32::MAX), default "500";
-    /// Seconds of wall time, and of CPU time, that parsing one document may take.
+    /// Seconds of CPU time that parsing one document may take, OCR apart. By the clock it may take longer: only a parser that gets
+    /// next to none for this time is stopped, and tried again.
     PARSE_TIMEOUT[WORKER] timeout: Duration = seconds(1.0..=3600.0), default "120";
     /// Memory (address space) that parsing one document may take, in bytes or with a unit. Default: what the container's limit
     /// (cgroup), else the machine's memory, leaves beside the worker and its model, shared among the parser's children (one a
@@ -31,6 +46,13 @@ settings! {
     PARSE_OUTPUT_BYTES[WORKER] output_bytes: u64 = output, default "64 MiB";
     /// PDFium's library, which reads PDFs. Without it: beside the executable, or where `scripts/fetch` and the image have it.
     PDFIUM_LIBRARY[WORKER] pdfium_library: PathBuf = path, optional "/usr/local/lib/libpdfium.so";
+    /// What reads pages that are pictures: `auto`, Tesseract where the program `tesseract` is on the `PATH`; `tesseract`, the
+    /// same, and without it these documents wait for a worker that has it; `off`, nothing.
+    OCR_ENGINE[WORKER] ocr_engine: OcrChoice = one_of(OcrChoice::ALL), default "auto";
+    /// Languages for OCR, as Tesseract names them, joined by `+`. The data of each must be installed.
+    OCR_LANGUAGES[WORKER] ocr_languages: String = languages, default "eng";
+    /// Seconds of CPU time that OCR of one page may take.
+    OCR_PAGE_CPU[WORKER] ocr_page_cpu: Duration = seconds(1.0..=600.0), default "30";
     /// Passages of one document; `0`: no limit.
     MAX_PASSAGES_PER_DOCUMENT[WORKER] max_passages: usize = whole(0..=10_000_000), default "50000";
     /// Which documents LlamaParse reads: `auto`, those that cannot be read here (pages that are pictures) and those
@@ -85,6 +107,16 @@ fn output(text: &str) -> Result<u64, String> {
 /// The field is an `Option`, since `Url` has no `Default`.
 fn some_url(text: &str) -> Result<Option<Url>, String> {
     service_url(text).map(Some)
+}
+
+/// Names of language data: they become arguments of a program.
+fn languages(text: &str) -> Result<String, String> {
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_/".contains(&b));
+    if text.split('+').all(is_name) {
+        return Ok(text.to_owned());
+    }
+    Err("is no list of Tesseract's languages: for example `eng`, or `eng+deu`".to_owned())
 }
 
 fn tier(text: &str) -> Result<String, String> {

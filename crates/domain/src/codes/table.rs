@@ -351,9 +351,18 @@ codes! {
         /// The file needs a password.
         /// Remove the password.
         FileEncrypted = "file_encrypted", class Document, at "parse";
-        /// The PDF's pages are pictures, or blank, and there is no remote parser to read them.
-        /// Run OCR over it, or set `LLAMAPARSE_API_KEY`.
+        /// The document's pages are pictures, or blank, and nothing here reads pictures.
+        /// Install Tesseract (`OCR_ENGINE`), or set `LLAMAPARSE_API_KEY`; then retry.
         NoTextLayer = "no_text_layer", class Document, at "parse";
+        /// OCR could read none of the pages: each took more than `OCR_PAGE_CPU`, or too much memory.
+        /// Scan them at 150 to 300 dpi.
+        OcrFailed = "ocr_failed", class Document, at "parse";
+        /// Tesseract lacks the data of a language. The job waits, at no cost, for a worker that has it; documents with text go on.
+        /// Install it (Debian: `tesseract-ocr-deu` for `deu`), or change `OCR_LANGUAGES`.
+        OcrLanguageMissing = "ocr_language_missing", class Configuration, at "parse";
+        /// `OCR_ENGINE=tesseract`, and it can't be used here. The job waits, at no cost; documents with text go on.
+        /// Install Tesseract (Debian: `tesseract-ocr`), or set `OCR_ENGINE=auto`.
+        OcrEngineMissing = "ocr_engine_missing", class Configuration, at "parse";
         /// The document has more pages, slides or sheets than `PARSE_MAX_PAGES`.
         /// Split it, or raise the limit.
         PageLimit = "page_limit", class Document, at "parse";
@@ -366,9 +375,12 @@ codes! {
         /// The document has more text than `PARSE_OUTPUT_BYTES`.
         /// Split it.
         ParseOutputLimit = "parse_output_limit", class Document, at "parse, collect";
-        /// Parsing took longer than `PARSE_TIMEOUT`, by the clock or in CPU time.
+        /// Parsing took more processor time than `PARSE_TIMEOUT`.
         /// Split it, or save it in a simpler form.
         ParseTimeout = "parse_timeout", class Document, at "parse";
+        /// The parser did next to nothing for the time of `PARSE_TIMEOUT` by the clock: the machine is too busy, or its disk hangs.
+        /// Nothing. If it stays, give the worker more processor time.
+        ParseStalled = "parse_stalled", class Transient, at "parse";
         /// Parsing needed more memory than `PARSE_MEMORY_BYTES`, or the machine ran out of memory.
         /// Split it; give the worker more memory.
         ParseMemory = "parse_memory", class Document, at "parse";

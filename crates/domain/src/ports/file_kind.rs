@@ -38,6 +38,12 @@ pub enum FileKind {
     Eml,
     /// A mail that Outlook saved.
     Msg,
+    /// A picture of a page.
+    Png,
+    /// A photo of a page.
+    Jpeg,
+    /// Pictures of pages.
+    Tiff,
 }
 
 struct Row {
@@ -72,7 +78,7 @@ const OTS: &str = "application/vnd.oasis.opendocument.spreadsheet-template";
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Pdf,
         Self::Docx,
         Self::Pptx,
@@ -89,6 +95,9 @@ impl FileKind {
         Self::Epub,
         Self::Eml,
         Self::Msg,
+        Self::Png,
+        Self::Jpeg,
+        Self::Tiff,
     ];
 
     const fn row(self) -> Row {
@@ -123,6 +132,13 @@ impl FileKind {
             Self::Epub => row("epub", "a book (EPUB)", &["application/epub+zip"], &["epub"]),
             Self::Eml => row("eml", "a mail (EML)", &["message/rfc822"], &["eml", "mht", "mhtml"]),
             Self::Msg => row("msg", "an Outlook mail (MSG)", &["application/vnd.ms-outlook"], &["msg"]),
+            Self::Png => row("png", "a PNG picture, read by OCR", &["image/png"], &["png"]),
+            Self::Jpeg => {
+                row("jpeg", "a JPEG picture, read by OCR", &["image/jpeg", "image/jpg"], &["jpg", "jpeg", "jpe"])
+            }
+            Self::Tiff => {
+                row("tiff", "a TIFF picture of one or more pages, read by OCR", &["image/tiff"], &["tiff", "tif"])
+            }
         }
     }
 
@@ -173,6 +189,11 @@ impl FileKind {
         Self::ALL.into_iter().find(|kind| kind.row().extensions.contains(&&*extension))
     }
 
+    /// Whether the file is a picture.
+    pub fn is_picture(self) -> bool {
+        matches!(self, Self::Png | Self::Jpeg | Self::Tiff)
+    }
+
     /// Whether the file is text itself. Only its name and media type tell one kind of text from another.
     pub fn is_text(self) -> bool {
         match self {
@@ -187,7 +208,10 @@ impl FileKind {
             | Self::Ods
             | Self::Rtf
             | Self::Epub
-            | Self::Msg => false,
+            | Self::Msg
+            | Self::Png
+            | Self::Jpeg
+            | Self::Tiff => false,
         }
     }
 }
@@ -206,6 +230,6 @@ mod tests {
         assert_eq!(FileKind::from_media_type("text/x-c"), Some(FileKind::PlainText));
         assert_eq!(FileKind::from_media_type("application/zip"), None);
         assert_eq!(FileKind::from_extension("gz"), None);
-        assert!(FileKind::listed().ends_with(", EML or MSG"), "{}", FileKind::listed());
+        assert!(FileKind::listed().ends_with(", JPG or TIFF"), "{}", FileKind::listed());
     }
 }

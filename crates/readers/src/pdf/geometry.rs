@@ -1,5 +1,8 @@
 //! Points and rectangles of a page, and the frames in which text of one direction runs from left to right.
 
+/// Points in an inch.
+pub(super) const POINTS_PER_INCH: f32 = 72.0;
+
 /// A rectangle in points. The origin is at the top left, y grows downwards.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Rect {

@@ -5,7 +5,7 @@ use pdfium_render::prelude::{
     PdfPagePathObject, PdfPathFillMode, PdfPathSegmentType, PdfPathSegments,
 };
 
-use super::geometry::{Rect, Sheet};
+use super::geometry::{POINTS_PER_INCH, Rect, Sheet};
 
 /// Objects of a page that are looked at, those in forms included; a map has many more, and no table.
 const MAX_OBJECTS: usize = 20_000;
@@ -13,6 +13,8 @@ const MAX_OBJECTS: usize = 20_000;
 const MAX_SEGMENTS: usize = 40_000;
 /// Forms within forms.
 const MAX_DEPTH: usize = 6;
+/// The share of the page that a picture covers whose own size decides how finely the page is rendered.
+const MUCH_OF_PAGE: f32 = 0.2;
 /// The shortest rule, in points.
 const MIN_RULE: f32 = 4.0;
 /// The thickest filled shape that is a rule, in points.
@@ -30,6 +32,10 @@ pub(super) struct Graphics {
     /// Horizontal and vertical rules: flat rectangles.
     pub(super) rules: Vec<Rect>,
     pub(super) pictures: Vec<Rect>,
+    /// Pixels per inch of the finest picture that covers much of the page.
+    pub(super) dpi: Option<f32>,
+    /// Objects that were looked at.
+    pub(super) objects: usize,
     /// Indices of text objects without width, which PDFium would leave out: vertical writing in some fonts.
     pub(super) flat_texts: Vec<usize>,
 }
@@ -56,6 +62,7 @@ pub(super) fn read(page: &PdfPage<'_>, sheet: &Sheet) -> Graphics {
         }
         reader.add(&object, PdfMatrix::IDENTITY, 0);
     }
+    reader.found.objects = reader.objects;
     if reader.objects >= MAX_OBJECTS || reader.segments >= MAX_SEGMENTS {
         reader.found.rules.clear();
     }
@@ -97,7 +104,12 @@ impl Reader<'_> {
                     let corners = [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)].map(|point| applied(&matrix, point));
                     let shown = corners.map(|corner| self.sheet.shown(corner));
                     let points = shown.map(|(x, y)| Rect { left: x, top: y, right: x, bottom: y });
-                    self.found.pictures.extend(Rect::around(points.iter()));
+                    let place = Rect::around(points.iter());
+                    let pixels = image.width().unwrap_or(0) as f32 * image.height().unwrap_or(0) as f32;
+                    if let Some(place) = place {
+                        self.note_dpi(&place, pixels);
+                    }
+                    self.found.pictures.extend(place);
                 }
             }
             PdfPageObject::XObjectForm(form) if depth < MAX_DEPTH => {
@@ -110,6 +122,15 @@ impl Reader<'_> {
             | PdfPageObject::Text(_)
             | PdfPageObject::Shading(_)
             | PdfPageObject::Unsupported(_) => {}
+        }
+    }
+
+    fn note_dpi(&mut self, place: &Rect, pixels: f32) {
+        let (width, height) = self.sheet.size();
+        let area = place.width() * place.height();
+        let dpi = (pixels / area).sqrt() * POINTS_PER_INCH;
+        if area >= MUCH_OF_PAGE * width * height && dpi.is_finite() && dpi > 0.0 {
+            self.found.dpi = Some(self.found.dpi.unwrap_or(0.0).max(dpi));
         }
     }
 

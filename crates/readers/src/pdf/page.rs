@@ -15,7 +15,7 @@ use super::{
 
 /// A part of a page.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(crate) struct Draft {
     pub(super) content: Content,
     pub(super) place: PageBox,
 }

@@ -2,17 +2,16 @@
 
 use pdfium_render::prelude::{PdfBitmap, PdfBitmapFormat, PdfPage, PdfRenderConfig};
 
-use super::super::bitmap::{Bitmap, Colours};
+use super::geometry::POINTS_PER_INCH;
+use crate::bitmap::{Bitmap, Colours};
 
 /// The largest picture, in pixels: an A4 page at 300 dpi has 8.7 million. Larger pages get fewer dots per inch.
 const MAX_PIXELS: f32 = 16e6;
-/// Points per inch.
-const POINTS: f32 = 72.0;
 
 /// Renders `page` at `dpi` pixels per inch; `None` if PDFium cannot.
-pub(in crate::pdf) fn render(page: &PdfPage<'_>, dpi: u32, colours: Colours) -> Option<Bitmap> {
+pub(super) fn render(page: &PdfPage<'_>, dpi: u32, colours: Colours) -> Option<Bitmap> {
     let (width, height) = (page.width().value, page.height().value);
-    let wanted = dpi as f32 / POINTS;
+    let wanted = dpi as f32 / POINTS_PER_INCH;
     let scale = wanted.min((MAX_PIXELS / (width * height)).sqrt());
     // Also refuses sizes that are no numbers.
     if !(width > 0.0 && height > 0.0 && scale > 0.0) {
@@ -32,6 +31,6 @@ pub(in crate::pdf) fn render(page: &PdfPage<'_>, dpi: u32, colours: Colours) -> 
     let stride = raw.len() / rows as usize;
     let used = columns as usize * colours.bytes();
     let pixels = raw.chunks_exact(stride.max(1)).filter_map(|row| row.get(..used)).flatten().copied().collect();
-    let dpi = (scale * POINTS).round() as u32;
+    let dpi = (scale * POINTS_PER_INCH).round() as u32;
     Some(Bitmap { width: columns as u32, height: rows as u32, colours, dpi, pixels })
 }

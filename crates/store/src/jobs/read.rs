@@ -27,6 +27,8 @@ pub struct Job {
     pub retry_count: i32,
     /// Pages, chunks and vectors so far.
     pub counts: Counts,
+    /// How fast pages were read last.
+    pub pages_per_second: Option<f64>,
     /// What providers charged, in US cents.
     pub cost_cents: f64,
     /// The last failure, with the first one of the job.
@@ -87,7 +89,13 @@ impl FromRow for Job {
             status: column(row, "status")?,
             state: column(row, "state")?,
             retry_count: column(row, "retry_count")?,
-            counts: Counts { pages: count("pages"), chunks: count("chunks"), embedded: count("embedded") },
+            counts: Counts {
+                pages: count("pages"),
+                pages_read: count("pages_read"),
+                chunks: count("chunks"),
+                embedded: count("embedded"),
+            },
+            pages_per_second: progress.get("pages_per_second").and_then(Value::as_f64),
             cost_cents: column(row, "cost_cents")?,
             last_error: column(row, "last_error").unwrap_or_default(),
             priority: column(row, "priority")?,
