@@ -47,7 +47,7 @@ OURS, MINIMAL = "app", "minimal"
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="0: only the uploads")
     parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--chunks", type=int, default=100_000)

@@ -208,5 +208,6 @@ def main():
         sys.exit(f"bench_fairness: above the bound of {BOUND_SECONDS} s")
 
 
-with contextlib.suppress(KeyboardInterrupt):
-    main()
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main()

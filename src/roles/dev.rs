@@ -6,7 +6,7 @@
 mod demo;
 mod folder;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::sync::oneshot;
@@ -30,6 +30,10 @@ use store::migrations::migrate;
 const DEV_USER: UserId = UserId(uuid::Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_0001));
 /// The database on the embedded server.
 const DATABASE: &str = "app";
+/// Between two looks whether the database still runs.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often in a row the database may fail to start again: sessions of a killed server may outlive it for a moment.
+const STARTS: u32 = 15;
 
 /// Runs, stops or resets this checkout's `app dev`.
 ///
@@ -137,10 +141,53 @@ async fn serve(ctx: Context, folder: &DevFolder, cluster: &Cluster, once: bool) 
         }
         shown
     };
-    let (served, (), (), shown) =
-        tokio::join!(server, worker.run(ctx.stop.clone()), housekeeping.run(ctx.stop.clone()), show);
+    let (kept, served, (), (), shown) = tokio::join!(
+        keep_database(&ctx, folder, cluster),
+        server,
+        worker.run(ctx.stop.clone()),
+        housekeeping.run(ctx.stop.clone()),
+        show
+    );
+    kept?;
     served?;
     shown
+}
+
+/// Starts the database again when it ends by itself. Where that cannot be done, stops everything and says why.
+async fn keep_database(ctx: &Context, folder: &DevFolder, cluster: &Cluster) -> anyhow::Result<()> {
+    let mut look = tokio::time::interval(LOOK_INTERVAL);
+    let keep = async {
+        let mut failed = 0;
+        loop {
+            look.tick().await;
+            if cluster.is_running() {
+                continue;
+            }
+            anyhow::ensure!(folder.has_client_files(), "the database was stopped from outside, as by `app dev stop`");
+            tracing::warn!("the database ended; starting it again");
+            let again = match start_postgres(folder).await {
+                Err(error) if failed < STARTS => {
+                    failed += 1;
+                    tracing::warn!("the database does not start yet: {error:#}");
+                    continue;
+                }
+                started => started.context("the database ended, and does not start again")?,
+            };
+            failed = 0;
+            anyhow::ensure!(
+                again.url(DATABASE) == cluster.url(DATABASE),
+                "the database ended, and has another address since it was started again; start `app dev` again"
+            );
+            tracing::warn!("the database runs again");
+        }
+    };
+    match ctx.stop.run_until_cancelled(keep).await {
+        Some(failed) => {
+            ctx.stop.cancel();
+            failed
+        }
+        None => Ok(()),
+    }
 }
 
 /// The result of a start that a signal interrupted. The uploaded samples continue at the next start.
@@ -162,6 +209,6 @@ async fn prepare_database(ctx: &Context, cluster: &Cluster) -> anyhow::Result<()
 /// A token for the one user, valid for 30 days.
 fn token(ctx: &Context) -> anyhow::Result<String> {
     let secret = ctx.config.auth.jwt_secret.as_ref().context("app dev makes a secret of its own")?;
-    let lifetime = std::time::Duration::from_secs(30 * 24 * 3600);
+    let lifetime = Duration::from_secs(30 * 24 * 3600);
     Ok(issue_token(secret.expose().as_bytes(), DEV_USER, lifetime, &ctx.config.auth.audience)?)
 }

@@ -25,7 +25,7 @@ pub fn run(args: ParseArgs, sources: &Sources) -> anyhow::Result<ExitCode> {
         render::print(&kinds())?;
         return Ok(ExitCode::SUCCESS);
     };
-    let config = Config::load(Role::Client, sources)?;
+    let config = Config::load(Role::Parse, sources)?;
     let limits = config.parser.limits(parse_memory(&config).bytes());
     let filename = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     client::run(async move {
@@ -55,7 +55,7 @@ fn kinds() -> String {
     FileKind::ALL.map(line).concat()
 }
 
-/// Checks the file here, because the child's failure would say that the file is tried again.
+/// Checks the file here: the child would say that the parser fails.
 fn expect_a_file(path: &Path) -> Result<(), Failure> {
     let fault = match fs::File::open(path).and_then(|file| file.metadata()) {
         Ok(metadata) if metadata.is_file() => return Ok(()),

@@ -3,6 +3,7 @@
 mod bodies;
 mod fields;
 mod headers;
+mod health;
 mod rates;
 mod slow;
 mod uploads;

@@ -2,6 +2,7 @@
 
 mod commands;
 mod compose;
+mod dev;
 mod dockerfile;
 mod identity;
 mod lock;

@@ -76,7 +76,7 @@ async fn expire(test: &TestDb, job: JobId) {
 }
 
 async fn release(test: &TestDb) -> u64 {
-    release_expired_jobs(&test.db, 100, None).await.unwrap()
+    release_expired_jobs(&test.db, 100, None, false).await.unwrap()
 }
 
 fn failure(class: ErrorClass) -> Failure {
@@ -151,6 +151,21 @@ async fn a_takeover_counts_a_try_only_if_a_step_had_started() {
     release(&test).await;
     assert_eq!(test.value("SELECT retry_count || ' ' || crash_count FROM upload_pipeline.upload_jobs").await, "1 1");
     assert_eq!(test.value("SELECT last_error ->> 'code' FROM upload_pipeline.upload_jobs").await, "worker_died");
+}
+
+#[tokio::test]
+async fn a_database_that_was_away_costs_no_document_a_try() {
+    let test = TestDb::new().await;
+    let (_, lease) = claim_new_job(&test).await;
+    let job = lease.fence.job_id;
+    expire(&test, job).await;
+    assert_eq!(release_expired_jobs(&test.db, 100, None, true).await.unwrap(), 1);
+    assert_eq!(state(&test, job).await, ("uploaded".into(), "queued".into()));
+    let left =
+        "SELECT retry_count || ' ' || crash_count || ' ' || (last_error IS NULL) FROM upload_pipeline.upload_jobs";
+    assert_eq!(test.value(left).await, "0 0 true");
+    let event = "SELECT payload -> 'database_was_away' FROM upload_pipeline.events WHERE type = 'taken_over'";
+    assert_eq!(test.value(event).await, "true");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Who may call, and how much: tokens and keys, signed URLs, rates.
 
 pub mod auth;
-mod client_address;
+pub mod client_address;
 pub mod rates;
 pub mod signing;
 

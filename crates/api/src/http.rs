@@ -22,7 +22,7 @@ pub use body::{Expected, begin_stream, declared_length, read_whole, refuse_too_l
 pub use caller::{Call, Caller};
 pub use conditions::IfMatch;
 pub use contract::codes;
-pub use filters::{DocumentsQuery, JobsQuery, PageQuery};
+pub use filters::{ChunksQuery, DocumentsQuery, JobsQuery, PageQuery};
 pub use form::{Form, Part};
 pub use idempotency::{BodyPrint, KeyInHand, Replay, overtaken, remember};
 pub use json::{Json, is_json};

@@ -30,7 +30,7 @@ use crate::{
     guard::Guard,
     http::ApiState,
     openapi::{docs_page::ServedDocument, document_json},
-    ops::{metrics::MetricsCache, storage_health::StorageHealth},
+    ops::{health::Probes, metrics::MetricsCache},
     server::{
         request_id::identify, routes::configure, security_headers::add_security_headers, slow_bodies::end_slow_body,
     },
@@ -59,14 +59,14 @@ pub enum ServeError {
 fn shared(state: web::Data<ApiState>) -> impl Fn(&mut ServiceConfig) + Clone + Send {
     let guard = web::Data::new(Guard::new(&state));
     let metrics = web::Data::new(MetricsCache::default());
-    let storage = web::Data::new(StorageHealth::default());
+    let probes = web::Data::new(Probes::default());
     let document = document_json(&state.settings.uploads, state.build.version);
     let document = web::Data::new(ServedDocument::new(document));
     move |cfg| {
         cfg.app_data(state.clone())
             .app_data(guard.clone())
             .app_data(metrics.clone())
-            .app_data(storage.clone())
+            .app_data(probes.clone())
             .app_data(document.clone());
         configure(cfg);
     }

@@ -1,6 +1,6 @@
 //! The arguments of the commands that talk to a running API.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, Subcommand};
 use uuid::Uuid;
@@ -109,9 +109,9 @@ pub enum JobsAction {
 /// `app jobs retry`.
 #[derive(Debug, Clone, Args)]
 pub struct RetryArgs {
-    /// Ids, from `app jobs`
+    /// Ids, or their beginnings, from `app jobs`
     #[arg(value_name = "ID", required_unless_present = "all")]
-    pub job_ids: Vec<Uuid>,
+    pub job_ids: Vec<JobRef>,
     /// Begin from this earlier status instead of the last one reached
     #[arg(long, value_name = "STATUS")]
     pub from: Option<Status>,
@@ -146,20 +146,38 @@ fn media_type(text: &str) -> Result<String, String> {
 /// `app jobs cancel`.
 #[derive(Debug, Clone, Args)]
 pub struct CancelArgs {
-    /// Ids, from `app jobs`
+    /// Ids, or their beginnings, from `app jobs`
     #[arg(value_name = "ID", required = true)]
-    pub job_ids: Vec<Uuid>,
+    pub job_ids: Vec<JobRef>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
 
+/// A job's id, or as much of its beginning as no other job has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRef(pub String);
+
+impl FromStr for JobRef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
+        let is_beginning = text.len() <= 36 && text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit());
+        if digits >= 4 && is_beginning {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("is no id of a job, nor at least 4 digits of its beginning; `app jobs` lists the ids".to_owned())
+        }
+    }
+}
+
 /// A command about one job.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct JobArgs {
-    /// The job's id, from `app jobs`
+    /// The job's id, or its beginning, from `app jobs`
     #[arg(value_name = "ID")]
-    pub job_id: Uuid,
+    pub job_id: JobRef,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

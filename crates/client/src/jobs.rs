@@ -5,13 +5,14 @@ mod many;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{
     connect::connect,
     http::{ApiClient, ClientError},
     render,
 };
-use crate::args::{CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs};
+use crate::args::{CancelArgs, JobRef, JobsAction, JobsArgs, JobsListArgs, RetryArgs};
 use config::Sources;
 use domain::{State, Status, build_info::BuildInfo, printable};
 use messages::{DocumentPatch, DocumentView, EventView, JobView, Page};
@@ -28,42 +29,63 @@ pub async fn run(args: JobsArgs, sources: &Sources, build: &BuildInfo) -> anyhow
     let api = connect(sources, build)?;
     match args.action.unwrap_or(JobsAction::List(args.list)) {
         JobsAction::List(list) => list_jobs(&api, &list).await?,
-        JobsAction::Show(job) => show_job(&api, job).await?,
-        JobsAction::Events(job) => show_events(&api, job).await?,
+        JobsAction::Show(job) => show_job(&api, find_job(&api, &job.job_id).await?, job.json).await?,
+        JobsAction::Events(job) => show_events(&api, find_job(&api, &job.job_id).await?, job.json).await?,
         JobsAction::Retry(args) => retry(&api, args).await?,
         JobsAction::Cancel(args) => return cancel(&api, args).await,
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// The one job whose id begins so.
+async fn find_job(api: &ApiClient, job: &JobRef) -> anyhow::Result<Uuid> {
+    if let Ok(id) = job.0.parse() {
+        return Ok(id);
+    }
+    let query = [("id_prefix", job.0.clone()), ("limit", "2".to_owned())];
+    let found: Page<JobView> = api.get("/jobs", &query).await?;
+    match found.items.as_slice() {
+        [job] => Ok(job.job_id),
+        [] => anyhow::bail!("none of your jobs has an id that begins with {}; `app jobs` lists them", job.0),
+        _ => anyhow::bail!("several of your jobs have an id that begins with {}; give more of it", job.0),
+    }
+}
+
+async fn find_jobs(api: &ApiClient, jobs: &[JobRef]) -> anyhow::Result<Vec<Uuid>> {
+    let mut ids = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        ids.push(find_job(api, job).await?);
+    }
+    Ok(ids)
+}
+
 /// Shows a single job as it is afterwards; of several or all jobs, the counts.
 async fn retry(api: &ApiClient, args: RetryArgs) -> anyhow::Result<()> {
-    match (args.job_ids.as_slice(), &args.media_type) {
-        ([job_id], Some(mime)) => retype(api, JobArgs { job_id: *job_id, json: args.json }, mime).await,
+    let job_ids = find_jobs(api, &args.job_ids).await?;
+    match (job_ids.as_slice(), &args.media_type) {
+        ([job_id], Some(mime)) => retype(api, *job_id, mime, args.json).await,
         (_, Some(_)) => anyhow::bail!("--type is for one job; name one"),
-        ([job_id], None) if !args.dry_run => {
-            let job = JobArgs { job_id: *job_id, json: args.json };
-            change_job(api, job, "retry", retry_body(args.from)).await
-        }
-        (_, None) => many::retry(api, args).await,
+        ([job_id], None) if !args.dry_run => change_job(api, *job_id, "retry", retry_body(args.from), args.json).await,
+        (_, None) => many::retry(api, args, &job_ids).await,
     }
 }
 
 /// Corrects the type of the job's document, which queues the job, and shows it.
-async fn retype(api: &ApiClient, args: JobArgs, mime: &str) -> anyhow::Result<()> {
-    let job: JobView = api.get(&format!("/jobs/{}", args.job_id), &[]).await?;
+async fn retype(api: &ApiClient, job_id: Uuid, mime: &str, as_json: bool) -> anyhow::Result<()> {
+    let job: JobView = api.get(&format!("/jobs/{job_id}"), &[]).await?;
     let path = format!("/documents/{}", job.document_id);
     let _document: DocumentView = api.patch(&path, &DocumentPatch { mime: mime.to_owned() }).await?;
-    show_job(api, args).await
+    show_job(api, job_id, as_json).await
 }
 
 async fn cancel(api: &ApiClient, args: CancelArgs) -> anyhow::Result<ExitCode> {
-    match args.job_ids.as_slice() {
+    let job_ids = find_jobs(api, &args.job_ids).await?;
+    match job_ids.as_slice() {
         [job_id] => {
-            change_job(api, JobArgs { job_id: *job_id, json: args.json }, "cancel", json!({})).await?;
+            change_job(api, *job_id, "cancel", json!({}), args.json).await?;
             Ok(ExitCode::SUCCESS)
         }
-        _ => many::cancel(api, &args).await,
+        _ => many::cancel(api, &job_ids, args.json).await,
     }
 }
 
@@ -131,9 +153,9 @@ fn bytes_removed(error: &Value) -> Option<String> {
     error.get("bytes_removed_at").map(|_| "The bytes were removed; upload the file again.".to_owned())
 }
 
-async fn show_job(api: &ApiClient, args: JobArgs) -> anyhow::Result<()> {
-    let job: JobView = api.get(&format!("/jobs/{}", args.job_id), &[]).await?;
-    if args.json { render::print_json(&job) } else { render::print(&job_as_text(&job)) }
+async fn show_job(api: &ApiClient, job_id: Uuid, as_json: bool) -> anyhow::Result<()> {
+    let job: JobView = api.get(&format!("/jobs/{job_id}"), &[]).await?;
+    if as_json { render::print_json(&job) } else { render::print(&job_as_text(&job)) }
 }
 
 fn job_as_text(job: &JobView) -> String {
@@ -166,9 +188,9 @@ fn job_as_text(job: &JobView) -> String {
     shown.map(|(name, value)| format!("{name:<12}  {}\n", printable(value))).collect()
 }
 
-async fn show_events(api: &ApiClient, args: JobArgs) -> anyhow::Result<()> {
-    let events: Vec<EventView> = list_items(api, &format!("/jobs/{}/events", args.job_id), vec![], None).await?;
-    if args.json {
+async fn show_events(api: &ApiClient, job_id: Uuid, as_json: bool) -> anyhow::Result<()> {
+    let events: Vec<EventView> = list_items(api, &format!("/jobs/{job_id}/events"), vec![], None).await?;
+    if as_json {
         return render::print_json(&events);
     }
     let rows = events.iter().map(|event| {
@@ -184,9 +206,9 @@ fn retry_body(from: Option<Status>) -> Value {
 }
 
 /// Requests a change, then shows the job.
-async fn change_job(api: &ApiClient, args: JobArgs, change: &str, body: Value) -> anyhow::Result<()> {
-    let _answer: Value = api.post(&format!("/jobs/{}/{change}", args.job_id), &body).await?;
-    show_job(api, args).await
+async fn change_job(api: &ApiClient, job_id: Uuid, change: &str, body: Value, as_json: bool) -> anyhow::Result<()> {
+    let _answer: Value = api.post(&format!("/jobs/{job_id}/{change}"), &body).await?;
+    show_job(api, job_id, as_json).await
 }
 
 #[cfg(test)]

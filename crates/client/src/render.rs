@@ -2,11 +2,12 @@
 
 mod passage;
 
-use std::{io, io::Write};
+use std::{collections::BTreeSet, io, io::Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 use time::{OffsetDateTime, macros::format_description};
+use uuid::Uuid;
 
 use domain::printable;
 
@@ -63,11 +64,17 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
     if let Some(columns) = columns() {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(columns);
     }
+    let mut ids = BTreeSet::new();
     for row in rows {
+        ids.extend(row.iter().enumerate().filter(|(_, cell)| cell.parse::<Uuid>().is_ok()).map(|(at, _)| at));
         table.add_row(row.iter().map(|cell| printable(cell).into_owned()));
     }
-    for column in table.column_iter_mut() {
+    for (at, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
+        if ids.contains(&at) {
+            // People copy them.
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     let mut text = table.trim_fmt();
     text.push('\n');

@@ -36,22 +36,25 @@ named! {
         Dev = "dev",
         /// `app keys`
         Keys = "keys",
-        /// `app upload`, `app jobs`, `app search`, `app parse`: they belong to no environment.
+        /// `app upload`, `app jobs`, `app search`: they belong to no environment.
         Client = "client",
+        /// `app parse`, which belongs to none either.
+        Parse = "parse",
     }
 }
 
 /// Roles that read the same settings.
 pub(crate) mod roles {
-    use super::Role::{self, Api, Check, Client, Dev, Keys, Migrate, Worker};
+    use super::Role::{self, Api, Check, Client, Dev, Keys, Migrate, Parse, Worker};
 
-    pub(crate) const ALL: &[Role] = &[Api, Worker, Migrate, Check, Dev, Keys, Client];
+    pub(crate) const ALL: &[Role] = &[Api, Worker, Migrate, Check, Dev, Keys, Client, Parse];
     pub(crate) const SERVERS: &[Role] = &[Api, Worker, Migrate, Check, Dev, Keys];
     pub(crate) const DATABASE: &[Role] = &[Api, Worker, Migrate, Check, Keys];
     pub(crate) const MODEL: &[Role] = &[Api, Worker, Migrate, Check, Dev];
     pub(crate) const BOTH: &[Role] = &[Api, Worker, Check, Dev];
     pub(crate) const API: &[Role] = &[Api, Check, Dev];
     pub(crate) const WORKER: &[Role] = &[Worker, Check, Dev];
+    pub(crate) const READERS: &[Role] = &[Worker, Check, Dev, Parse];
     pub(crate) const CLIENT: &[Role] = &[Client, Check];
     pub(crate) const CLIENT_ONLY: &[Role] = &[Client];
     pub(crate) const DEV: &[Role] = &[Dev, Client, Check];

@@ -30,6 +30,9 @@ pub struct StoredObject {
     pub sha256: String,
 }
 
+/// The key of one byte, which probes write and delete.
+const PROBE_KEY: &str = "health/probe";
+
 /// Stores the bytes of documents. Keys are derived from ids, never from file names.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
@@ -42,6 +45,12 @@ pub trait ObjectStore: Send + Sync {
     async fn head(&self, key: &str) -> Result<Option<u64>, Failure>;
     /// Deletes the object. Succeeds if there is none.
     async fn delete(&self, key: &str) -> Result<(), Failure>;
+    /// Fails as the writing of an object would; leaves nothing.
+    async fn try_write(&self) -> Result<(), Failure> {
+        let body = futures_util::stream::iter([std::io::Result::Ok(Bytes::from_static(b"."))]);
+        self.put(PROBE_KEY, Box::pin(body), 0).await?;
+        self.delete(PROBE_KEY).await
+    }
     /// A URL to which a client can PUT the bytes directly; `None` if the store cannot sign.
     async fn signed_put_url(&self, key: &str, expires_in: Duration) -> Result<Option<url::Url>, Failure>;
 }

@@ -161,6 +161,11 @@ impl Cluster {
         self.endpoint.pid.as_raw_pid()
     }
 
+    /// Whether the server still runs.
+    pub fn is_running(&self) -> bool {
+        postmaster::running(&self.folder.data()).is_some()
+    }
+
     /// Stops the server unless another process uses it: by a fast shutdown, and after 10 s by an immediate one.
     ///
     /// # Errors

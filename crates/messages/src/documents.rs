@@ -37,6 +37,9 @@ pub struct DocumentView {
     /// Its latest job.
     #[schema(required)]
     pub job_id: Option<Uuid>,
+    /// The state of that job; null: it has none.
+    #[schema(required)]
+    pub job_state: Option<String>,
     /// When it was uploaded.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,

@@ -29,7 +29,7 @@ pub struct Health {
     pub built_at: Option<OffsetDateTime>,
     /// The newest migration that it knows.
     pub schema_version: i32,
-    /// One entry a dependency: `ok`, or the reason.
+    /// One entry a dependency: `ok`, or the code of what is wrong, which the log explains.
     pub checks: BTreeMap<String, String>,
 }
 

@@ -3,7 +3,10 @@
 //! Doing it twice is harmless: only chunks without a vector of the active model are embedded. Each batch is committed
 //! with its counts, so a crash loses at most one batch.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
@@ -17,10 +20,10 @@ use store::{
     jobs::advance_job,
 };
 
-/// Chunks of a batch at first, and at least: less than a second of one core with the default model.
-const FEWEST: i64 = 16;
-/// Chunks of a batch at most: about two seconds of one core.
-const MOST: i64 = 48;
+/// Chunks of the first batch: less than a second of one core with the default model.
+const FIRST: i64 = 16;
+/// Chunks of a batch: at most about two seconds of one core, and fewer where that core is shared.
+const CHUNKS: RangeInclusive<i64> = 4..=48;
 /// How long a batch should take: a job whose turn is over looks after each whether others wait.
 const WANTED: Duration = Duration::from_secs(1);
 
@@ -43,7 +46,7 @@ impl Pipeline {
             None => {
                 let began = Instant::now();
                 let (chunks, embedded) = count_chunks(&self.db, lease.document_id, model).await?;
-                Embedding { began, chunks, embedded, batch: FEWEST }
+                Embedding { began, chunks, embedded, batch: FIRST }
             }
         };
         let pending = list_pending_chunks(&self.db, lease.document_id, model, at.batch).await?;
@@ -58,7 +61,8 @@ impl Pipeline {
         at.embedded += i64::try_from(batch.len()).unwrap_or(0);
         let progress = json!({ "chunks": at.chunks, "embedded": at.embedded.min(at.chunks) });
         save_vectors(&self.db, lease.fence, model, &batch, &progress).await?;
-        at.batch = if began.elapsed() > WANTED { at.batch / 2 } else { at.batch * 2 }.clamp(FEWEST, MOST);
+        let batch = if began.elapsed() > WANTED { at.batch / 2 } else { at.batch * 2 };
+        at.batch = batch.clamp(*CHUNKS.start(), *CHUNKS.end());
         memory.embedding = Some(at);
         Ok(Outcome::Advanced(Status::EmbeddingInProgress))
     }

@@ -80,11 +80,12 @@ impl Pipeline {
         }
     }
 
-    /// Checks whether the cause of a `Configuration` failure is gone: the model loads, the store answers, the remote parser
+    /// Checks whether the cause of a `Configuration` failure is gone: the model loads, the store takes
+    /// what is written, the remote parser
     /// accepts the key. A remote parser that does not answer delays only the documents that it has.
     pub async fn probe(&self) -> Result<(), Failure> {
         self.model.embedder().await?;
-        self.store.head("probe").await.map(drop)?;
+        self.store.try_write().await?;
         match &self.remote {
             Some(remote) => match remote.parser.probe().await {
                 Err(failure) if failure.class == ErrorClass::Configuration => Err(failure),

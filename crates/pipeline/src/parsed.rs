@@ -7,7 +7,7 @@ use futures_util::stream;
 use serde_json::json;
 
 use super::{JobMemory, Pipeline, StepError};
-use domain::{Code, Failure, Lease, record::ReadingRecord};
+use domain::{Code, Failure, Lease, Status, record::ReadingRecord};
 use store::work::{ParsedFacts, get_work_document, save_parsed_facts};
 
 impl Pipeline {
@@ -50,10 +50,19 @@ impl Pipeline {
             Some(key) => self.store.fetch(key, &file).await?,
             None => None,
         };
-        if found.is_none() {
+        let Some(found) = found else {
             return Err(Failure::new(
                 Code::ParsedTextMissing,
                 "The markdown of this document is not in the object store under its parsed_path. Retry the job from `uploaded`.",
+            )
+            .into());
+        };
+        // The step that validates it brings it into another form before it writes the hash.
+        let validated = document.parsed_sha256.filter(|_| lease.status != Status::Parsed);
+        if validated.is_some_and(|sha256| sha256 != found.sha256) {
+            return Err(Failure::new(
+                Code::ParsedTextChanged,
+                "The markdown of this document in the object store is not what was written there. Retry the job from `uploaded`.",
             )
             .into());
         }

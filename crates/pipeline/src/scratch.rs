@@ -40,7 +40,12 @@ impl ScratchDir {
 }
 
 pub(super) fn failure(error: &io::Error) -> Failure {
-    Failure::new(Code::ScratchUnavailable, format!("A temporary file could not be read back: {error}."))
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Failure::new(Code::StorageFull, "The folder for temporary files (TMPDIR) is full. Free some space.")
+        }
+        _ => Failure::new(Code::ScratchUnavailable, format!("A temporary file could not be read back: {error}.")),
+    }
 }
 
 /// Removes the folders of this program's processes that no longer run.

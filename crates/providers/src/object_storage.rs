@@ -148,8 +148,8 @@ impl fmt::Debug for ObjectStorage {
 impl ObjectStore for ObjectStorage {
     async fn put(&self, key: &str, body: ByteStream, max_bytes: u64) -> Result<StoredObject, Failure> {
         let path = self.locate(key)?;
-        match self.kind {
-            Kind::Local(_) => put::put(&self.backend, &path, body, max_bytes).await,
+        match &self.kind {
+            Kind::Local(store) => put::put(store, &path, body, max_bytes).await,
             Kind::S3(_) => spool::put(&self.backend, &path, body, max_bytes).await,
         }
     }

@@ -26,14 +26,18 @@ impl<S: Steps> Worker<S> {
     pub(super) async fn heartbeat_loop(&self, stop: CancellationToken) {
         let mut beat = tokio::time::interval(self.settings.heartbeat);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut failing, mut not_looking) = (false, false);
+        let (mut failing, mut not_looking, mut was_away) = (false, false, false);
         let mut next_expiry = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = beat.tick() => next_expiry = self.beat(&mut failing).await,
+                _ = beat.tick() => {
+                    // For the looks until the next heartbeat: leases that nobody could renew have expired meanwhile.
+                    was_away = failing;
+                    next_expiry = self.beat(&mut failing).await;
+                }
                 () = sleep_or_never(next_expiry) => {
-                    self.release(&mut not_looking).await;
+                    self.release(&mut not_looking, was_away).await;
                     next_expiry = None;
                 }
             }
@@ -98,12 +102,13 @@ impl<S: Steps> Worker<S> {
     }
 
     /// Takes over expired jobs and wakes the other workers, since this one may have no free slot.
-    async fn release(&self, failing: &mut bool) {
+    async fn release(&self, failing: &mut bool, database_was_away: bool) {
         let say = "couldn't take over jobs whose lease has expired; trying again with each heartbeat";
         let released = async {
-            let jobs = self.release_once().await?;
+            let jobs = self.release_once(database_was_away).await?;
             if jobs > 0 {
-                tracing::warn!(jobs, "took over jobs whose worker died");
+                let why = if database_was_away { "lost the database" } else { "died" };
+                tracing::warn!(jobs, "took over jobs whose worker {why}");
                 self.freed.notify_one();
                 self.tell_others().await;
             }
@@ -112,11 +117,12 @@ impl<S: Steps> Worker<S> {
         self.in_time(released, failing, say).await;
     }
 
-    /// Takes over all jobs whose lease has expired; returns how many.
-    pub async fn release_once(&self) -> Result<u64, DbError> {
+    /// Takes over all jobs whose lease has expired; returns how many. `database_was_away`: this worker's own heartbeats
+    /// failed until now.
+    pub async fn release_once(&self, database_was_away: bool) -> Result<u64, DbError> {
         let mut freed = 0;
         loop {
-            let jobs = release_expired_jobs(&self.db, RELEASE_LIMIT, None).await?;
+            let jobs = release_expired_jobs(&self.db, RELEASE_LIMIT, None, database_was_away).await?;
             METRICS.record_taken_over(jobs);
             freed += jobs;
             if jobs < u64::try_from(RELEASE_LIMIT).unwrap_or(u64::MAX) {

@@ -107,11 +107,11 @@ pub(super) enum Fault {
         "Parsing needed more than {limit_bytes} bytes of memory, the limit. Split the document, or save it again in a simpler form."
     )]
     Memory { limit_bytes: u64 },
-    #[error("The system killed the parser, most likely because the machine ran out of memory. It will be tried again.")]
+    #[error("The system killed the parser, most likely because the machine ran out of memory.")]
     Killed,
     #[error("The parser broke on this file ({how}). The file is probably damaged: save it again and upload that.")]
     Crashed { how: Named },
-    #[error("The parser couldn't be started or couldn't read the file ({why}). It will be tried again.")]
+    #[error("The parser couldn't be started or couldn't read the file ({why}).")]
     Unavailable { why: Named },
     #[error("PDFium, which reads PDFs, can't be used: {why}. Run `scripts/fetch pdfium`, or set PDFIUM_LIBRARY to it.")]
     PdfLibrary { why: Named },

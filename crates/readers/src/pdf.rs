@@ -34,6 +34,7 @@ use pdfium_render::prelude::{
 
 use super::{
     bitmap::Colours,
+    building::hyphens,
     child,
     fault::Fault,
     ocr::Ocr,
@@ -349,6 +350,7 @@ impl<'a> Reader<'a> {
         let mut notices = self.notices();
         notices.extend(Notice::left_out(LeftOut::Attachments, attachments.len()));
         blocks.extend(attachments);
+        hyphens::resolve(&mut blocks);
         Document { blocks, pages, notices }
     }
 

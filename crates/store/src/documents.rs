@@ -40,6 +40,8 @@ pub struct Document {
     pub chunks: i64,
     /// Its latest job.
     pub job_id: Option<JobId>,
+    /// The state of that job.
+    pub job_state: Option<String>,
     /// When it was created.
     pub created_at: OffsetDateTime,
     /// When it last changed.
@@ -49,13 +51,14 @@ pub struct Document {
 const COLUMNS: &str =
     "d.document_id, d.filename, d.mime, d.bytes_len, d.file_sha256, d.processing_status, d.kind, d.page_count, d.record,
   (SELECT count(*) FROM upload_pipeline.document_chunks AS c WHERE c.document_id = d.document_id) AS chunks,
-  (SELECT j.job_id
-   FROM upload_pipeline.upload_jobs AS j
-   WHERE j.document_id = d.document_id
-   ORDER BY j.created_at DESC, j.job_id DESC
-   LIMIT 1) AS job_id,
-  d.created_at, d.updated_at
-FROM upload_pipeline.documents AS d";
+  latest.job_id, latest.state AS job_state, d.created_at, d.updated_at
+FROM upload_pipeline.documents AS d
+LEFT JOIN LATERAL (
+  SELECT j.job_id, j.state
+  FROM upload_pipeline.upload_jobs AS j
+  WHERE j.document_id = d.document_id
+  ORDER BY j.created_at DESC, j.job_id DESC
+  LIMIT 1) AS latest ON true";
 
 /// `user`'s document with this id.
 pub async fn get_document(db: &impl Session, user: UserId, id: DocumentId) -> Result<Option<Document>, DbError> {

@@ -25,6 +25,8 @@ pub struct WorkDocument {
     pub raw_path: String,
     /// Key of the markdown, once parsed.
     pub parsed_path: Option<String>,
+    /// SHA-256 of the normalised markdown, once validated here.
+    pub parsed_sha256: Option<String>,
     /// Seconds since the job was made.
     pub waited_seconds: f64,
     /// Seconds until the upload expires, negative once it has; `None`: the bytes must be there already.
@@ -41,6 +43,8 @@ pub async fn get_work_document(db: &impl Session, fence: Fence) -> Result<WorkDo
         &format!(
             "-- get_work_document
 SELECT d.filename, d.mime, d.bytes_len, d.file_sha256, d.raw_path, d.parsed_path,
+  -- The replaced system hashed otherwise; it named no parser.
+  CASE WHEN d.parser IS NOT NULL THEN d.parsed_sha256 END AS parsed_sha256,
   coalesce(j.progress -> 'ocr' = 'true', false) AS ocr,
   coalesce(j.progress -> 'type_stated' = 'true', false) AS type_stated,
   extract(epoch FROM now() - j.created_at)::float8 AS waited_seconds,

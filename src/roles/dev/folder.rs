@@ -57,6 +57,11 @@ impl DevFolder {
         Ok(secret)
     }
 
+    /// Whether the files are there that exist only while `app dev` runs.
+    pub(super) fn has_client_files(&self) -> bool {
+        self.0.join(DATABASE_URL_FILE).exists()
+    }
+
     /// Removes the files that would lead clients to a stopped server.
     pub(super) fn remove_client_files(&self) {
         for name in CLIENT_FILES {

@@ -67,6 +67,7 @@ async fn hsts_is_sent_over_https_outside_development() {
     {
         let mut plan = Plan::new();
         plan.settings.environment = environment.to_owned();
+        plan.settings.http.trusted_proxies = 1;
         let api = plan.serve(&test.url).await;
         let answer = send(&api.client, Method::GET, "/livez", &[("x-forwarded-proto", scheme)]).await;
         assert_eq!(header(&answer, "strict-transport-security"), sent, "{environment} {scheme}");

@@ -91,7 +91,8 @@ async fn an_api_that_is_not_ready_says_why() {
     let (_api, client) = fleet.api();
     let checked = check_api(&without_database(), &client.root, &[]);
     let finding = checked.requires("api.ready/not_ready");
-    assert!(finding["observed"].as_str().unwrap().contains("app migrate"), "{finding}");
+    assert_eq!(finding["observed"], "schema: schema_behind", "{finding}");
+    assert!(finding["fix"].as_str().unwrap().contains("app migrate"), "{finding}");
 }
 
 #[tokio::test]

@@ -97,11 +97,13 @@ async fn filters_select_rows_and_refuse_unknown_names_and_values() {
     fill(&api.test, 20, 3600, "Policy").await;
     let one = api.test.value("SELECT document_id FROM upload_pipeline.documents WHERE filename = 'Policy-3.md'").await;
     let hour = "created_after=2020-01-01T00:00:00Z";
+    let job = api.test.value("SELECT job_id FROM upload_pipeline.upload_jobs LIMIT 1").await;
     for (path, count) in [
         ("/jobs?state=done".to_owned(), 10),
         ("/jobs?status=parsed".to_owned(), 10),
         ("/jobs?state=done&status=parsed".to_owned(), 0),
         (format!("/jobs?document_id={one}"), 1),
+        (format!("/jobs?id_prefix={}", &job[..20]), 1),
         (format!("/jobs?{hour}"), 20),
         ("/jobs?created_before=2020-01-01T00:00:00Z".to_owned(), 0),
         ("/documents?processing_status=complete".to_owned(), 10),
@@ -124,6 +126,7 @@ async fn filters_select_rows_and_refuse_unknown_names_and_values() {
         ("/jobs?state=gone".to_owned(), "state_invalid"),
         ("/jobs?status=gone".to_owned(), "status_invalid"),
         ("/jobs?document_id=x".to_owned(), "id_invalid"),
+        ("/jobs?id_prefix=12".to_owned(), "id_invalid"),
         ("/jobs?created_after=today".to_owned(), "time_invalid"),
         ("/jobs?cursor=".to_owned(), "cursor_invalid"),
         (format!("/jobs?cursor={cursor}"), "cursor_invalid"),

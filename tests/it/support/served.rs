@@ -30,7 +30,7 @@ pub struct Served {
     pub address: SocketAddr,
     pub client: Client,
     stop: CancellationToken,
-    _storage: Scratch,
+    storage: Scratch,
 }
 
 impl Plan {
@@ -80,7 +80,14 @@ impl Plan {
         tokio::spawn(serve(state, here, tell));
         let address = address.await.unwrap();
         let client = Client { root: format!("http://{address}"), token: token(USER) };
-        Served { address, client, stop, _storage: storage }
+        Served { address, client, stop, storage }
+    }
+}
+
+impl Served {
+    /// The folder of its objects.
+    pub fn storage(&self) -> PathBuf {
+        self.storage.path().join("storage")
     }
 }
 

@@ -5,6 +5,7 @@ use std::{fmt::Display, str::FromStr};
 
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use unicode_normalization::UnicodeNormalization;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -42,6 +43,9 @@ pub struct JobsQuery {
     /// Only jobs at this status.
     #[param(value_type = Option<StatusName>, example = "failed_parse")]
     pub status: Option<String>,
+    /// Only jobs whose id begins so: 4 to 36 characters of it.
+    #[param(min_length = 4, max_length = 36, pattern = "^[0-9a-fA-F]{4}[0-9a-fA-F-]*$", example = "01939e60")]
+    pub id_prefix: Option<String>,
     /// Only jobs of this document.
     #[param(value_type = Option<Uuid>, example = "6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18")]
     pub document_id: Option<String>,
@@ -75,12 +79,29 @@ pub struct DocumentsQuery {
     pub filename: Option<String>,
 }
 
+/// `GET /documents/{id}/chunks`.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ChunksQuery {
+    /// Items wanted.
+    #[param(ignore)]
+    pub limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    #[param(ignore)]
+    pub cursor: Option<String>,
+    /// The `ord` of the first passage wanted; a cursor goes before it.
+    #[param(minimum = 0, example = 12)]
+    pub from: Option<i32>,
+}
+
 impl JobsQuery {
     /// What is asked for, and the list that its cursors belong to.
     pub fn filter(&self) -> Result<(JobFilter, ListId), ApiError> {
         let parsed = JobFilter {
             state: self.state.as_deref().map(|name| named(name, Code::StateInvalid)).transpose()?,
             status: self.status.as_deref().map(|name| named(name, Code::StatusInvalid)).transpose()?,
+            ids: self.id_prefix.as_deref().map(ids_that_begin_with).transpose()?,
             document: self.document_id.as_deref().map(document).transpose()?,
             created_after: self.created_after.as_deref().map(moment).transpose()?,
             created_before: self.created_before.as_deref().map(moment).transpose()?,
@@ -116,6 +137,19 @@ fn document(text: &str) -> Result<DocumentId, ApiError> {
     id.ok_or_else(|| ApiError::new(Code::IdInvalid, "`document_id` is no UUID. Send the id as it was given."))
 }
 
+/// The first and the last id of those that begin so.
+fn ids_that_begin_with(prefix: &str) -> Result<(Uuid, Uuid), ApiError> {
+    let digits: String = prefix.chars().filter(|c| *c != '-').collect();
+    let filled = |digit: &str| format!("{digits:<32}").replace(' ', digit).parse().ok();
+    let is_prefix = digits.len() >= 4 && prefix.len() <= 36 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    match (filled("0"), filled("f")) {
+        (Some(first), Some(last)) if is_prefix => Ok((first, last)),
+        _ => {
+            Err(ApiError::new(Code::IdInvalid, "`id_prefix` is no beginning of an id: at least 4 hexadecimal digits."))
+        }
+    }
+}
+
 fn moment(text: &str) -> Result<OffsetDateTime, ApiError> {
     // A plus that was not escaped arrives as a space.
     let at = OffsetDateTime::parse(&text.replace(' ', "+"), &Rfc3339).ok();
@@ -138,7 +172,7 @@ fn piece(text: &str) -> Result<String, ApiError> {
             format!("`filename` must be 1 to {MAX_PIECE_CHARS} characters of a file name."),
         ));
     }
-    Ok(text.to_owned())
+    Ok(text.nfc().collect())
 }
 
 #[cfg(test)]
@@ -162,6 +196,9 @@ mod tests {
         let filter = jobs("state=queued&status=parsed&created_after=2026-11-22T09:30:00%2B01:00").unwrap();
         assert_eq!((filter.state, filter.status), (Some(State::Queued), Some(Status::Parsed)));
         assert_eq!(filter.created_after, jobs("created_after=2026-11-22T09:30:00+01:00").unwrap().created_after);
+        let (first, last) = jobs("id_prefix=0192F0c1-7a").unwrap().ids.unwrap();
+        assert_eq!(first.to_string(), "0192f0c1-7a00-0000-0000-000000000000");
+        assert_eq!(last.to_string(), "0192f0c1-7aff-ffff-ffff-ffffffffffff");
         let filter = documents("kind=plain_text&filename=Policy&processing_status=complete").unwrap();
         assert_eq!((filter.kind.as_deref(), filter.filename.as_deref()), (Some("plain_text"), Some("Policy")));
     }
@@ -180,6 +217,9 @@ mod tests {
             ("state=", Code::StateInvalid),
             ("status=sleeping", Code::StatusInvalid),
             ("document_id=7", Code::IdInvalid),
+            ("id_prefix=019", Code::IdInvalid),
+            ("id_prefix=0192-xyz", Code::IdInvalid),
+            ("id_prefix=0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f100", Code::IdInvalid),
             ("created_after=yesterday", Code::TimeInvalid),
             ("created_before=-4713-01-01T00:00:00Z", Code::TimeInvalid),
             ("stat=queued", Code::QueryInvalid),

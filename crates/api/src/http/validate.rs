@@ -1,13 +1,67 @@
 //! What a client may say about a file.
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::http::ApiError;
 use config::Uploads;
 use domain::Code;
 use messages::UploadRequest;
 
-/// A file name that may be kept: never a path, only a label.
+/// Characters that show nothing, or turn the text behind them around, so that a name can look like another
+/// (`gpj.exe` like `exe.jpg`): Unicode's default ignorable ones, its line breaks, and the marks of direction.
+const INVISIBLE: [(char, char); 17] = [
+    ('\u{ad}', '\u{ad}'),
+    ('\u{34f}', '\u{34f}'),
+    ('\u{61c}', '\u{61c}'),
+    ('\u{115f}', '\u{1160}'),
+    ('\u{17b4}', '\u{17b5}'),
+    ('\u{200b}', '\u{200b}'),
+    ('\u{200e}', '\u{200f}'),
+    ('\u{2028}', '\u{202e}'),
+    ('\u{2060}', '\u{206f}'),
+    ('\u{3164}', '\u{3164}'),
+    ('\u{feff}', '\u{feff}'),
+    ('\u{ffa0}', '\u{ffa0}'),
+    ('\u{fff0}', '\u{fffb}'),
+    ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d173}', '\u{1d17a}'),
+    ('\u{e0000}', '\u{e0fff}'),
+    ('\u{2800}', '\u{2800}'),
+];
+
+fn is_refused(c: char) -> bool {
+    c.is_control() || INVISIBLE.iter().any(|&(first, last)| (first..=last).contains(&c))
+}
+
+/// What joins and parts letters. Persian, Hindi and emoji need it between their characters, and no other place does.
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// What picks the form of the character before it: an emoji's, a Mongolian letter's.
+fn is_variant(c: char) -> bool {
+    matches!(c, '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}')
+}
+
+/// Whether each character shows something, or shapes its neighbour.
+fn is_visible(name: &str) -> bool {
+    let is_foreign = |c: char| !c.is_ascii() && !c.is_whitespace() && !is_refused(c) && !is_joiner(c);
+    let is_symbol = |c: char| is_foreign(c) || c.is_ascii_digit() || matches!(c, '#' | '*');
+    let chars: Vec<char> = name.chars().collect();
+    (0..chars.len()).all(|i| {
+        let before = i.checked_sub(1).map(|i| chars[i]);
+        let after = chars.get(i + 1).copied();
+        match chars[i] {
+            c if is_joiner(c) => before.is_some_and(is_foreign) && after.is_some_and(is_foreign),
+            c if is_variant(c) => before.is_some_and(|c| is_symbol(c) && !is_variant(c)),
+            c => !is_refused(c),
+        }
+    })
+}
+
+/// A file name that may be kept, as NFC: never a path, only a label. Names that are written alike are one name.
 pub fn filename(name: &str, limits: &Uploads) -> Result<String, ApiError> {
-    let name = name.trim();
+    let name: String = name.trim().nfc().collect();
     if name.is_empty() {
         return Err(ApiError::of(Code::FilenameEmpty));
     }
@@ -17,16 +71,10 @@ pub fn filename(name: &str, limits: &Uploads) -> Result<String, ApiError> {
             format!("The file name is longer than {} characters. Shorten it.", limits.max_filename_chars),
         ));
     }
-    if name.chars().any(|c| c.is_control() || reorders(c)) {
+    if !is_visible(&name) {
         return Err(ApiError::of(Code::FilenameInvalid));
     }
-    Ok(name.to_owned())
-}
-
-/// Line breaks of Unicode, and marks that make text look like another (`gpj.exe` like `exe.jpg`). Letters of languages
-/// that are written from right to left need none of these.
-fn reorders(c: char) -> bool {
-    matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    Ok(name)
 }
 
 /// A media type: only its shape is checked; the worker looks at the content.
@@ -114,12 +162,16 @@ mod tests {
     #[test]
     fn each_wrong_field_has_its_own_code() {
         type Spoil = fn(&mut UploadRequest);
-        let cases: [(Code, Spoil); 12] = [
+        let cases: [(Code, Spoil); 16] = [
             (Code::FilenameEmpty, |r| r.filename = "  ".to_owned()),
             (Code::FilenameTooLong, |r| r.filename = "ü".repeat(121)),
             (Code::FilenameInvalid, |r| r.filename = "a\nb".to_owned()),
             (Code::FilenameInvalid, |r| r.filename = "a\0b".to_owned()),
             (Code::FilenameInvalid, |r| r.filename = "annexe\u{202e}fdp.exe".to_owned()),
+            (Code::FilenameInvalid, |r| r.filename = "\u{200b}\u{2060}".to_owned()),
+            (Code::FilenameInvalid, |r| r.filename = "in\u{200c}voice.pdf".to_owned()),
+            (Code::FilenameInvalid, |r| r.filename = "invoice\u{ad}.pdf".to_owned()),
+            (Code::FilenameInvalid, |r| r.filename = "\u{fe0f}\u{e0041}".to_owned()),
             (Code::MimeInvalid, |r| r.mime = "Multipart/mixed".to_owned()),
             (Code::FileEmpty, |r| r.bytes_len = 0),
             (Code::FileTooLarge, |r| r.bytes_len = 25 * 1024 * 1024 + 1),
@@ -137,6 +189,18 @@ mod tests {
         for fine in ["ü".repeat(120), "\u{5d7}\u{5d5}\u{5d6}\u{5d4}.pdf".to_owned(), "../../x".to_owned()] {
             long.filename = fine;
             assert!(upload_request(&long, &default_config().uploads).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_however_its_accents_are_written() {
+        let kept = |name| filename(name, &default_config().uploads).unwrap();
+        assert_eq!(kept("re\u{301}sume\u{301}.pdf"), kept("r\u{e9}sum\u{e9}.pdf"));
+        // Persian with a joiner, a family, a heart as an emoji, a key cap.
+        for name in
+            ["\u{645}\u{6cc}\u{200c}\u{62e}", "\u{1f469}\u{200d}\u{1f467}", "\u{2764}\u{fe0f}", "1\u{fe0f}\u{20e3}"]
+        {
+            assert_eq!(kept(name), name);
         }
     }
 }

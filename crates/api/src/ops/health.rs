@@ -1,11 +1,16 @@
 //! Whether this process lives, is ready, and which build it is. Open to everyone.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use actix_web::{HttpResponse, http::header, web};
 use time::OffsetDateTime;
 
 use crate::{http::ApiState, ops::storage_health::StorageHealth};
+use domain::{Code, Failure};
 use messages::{Health, VersionInfo};
 use store::migrations::get_environment_stamp;
 
@@ -14,6 +19,35 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// What a check says when it finds nothing wrong.
 const OK: &str = "ok";
+
+/// What each check found; `None`: nothing wrong.
+type Checks = BTreeMap<&'static str, Option<Failure>>;
+
+/// What the probes of one server remember.
+#[derive(Default)]
+pub struct Probes {
+    storage: StorageHealth,
+    /// The codes of the last answer.
+    logged: Mutex<Vec<Code>>,
+}
+
+impl Probes {
+    /// Logs what changed since the last answer: probes come every few seconds.
+    fn log(&self, status: &str, checks: &Checks) {
+        let problems = || checks.iter().filter_map(|(name, problem)| Some((name, problem.as_ref()?)));
+        let codes: Vec<Code> = problems().map(|(_, failure)| failure.code).collect();
+        let before = std::mem::replace(&mut *self.logged.lock().unwrap_or_else(PoisonError::into_inner), codes.clone());
+        if before == codes {
+            return;
+        }
+        if codes.is_empty() {
+            tracing::info!("ready again");
+        }
+        for (name, failure) in problems() {
+            tracing::warn!(error.code = failure.code.as_str(), check = name, "{status}: {failure}");
+        }
+    }
+}
 
 /// Whether this process answers.
 ///
@@ -60,8 +94,8 @@ pub async fn version(state: web::Data<ApiState>) -> HttpResponse {
         (status = 503, description = "Not ready; `checks` has the reasons.", body = Health)
     )
 )]
-pub async fn health(state: web::Data<ApiState>, storage: web::Data<StorageHealth>) -> HttpResponse {
-    answer(&state, &storage).await
+pub async fn health(state: web::Data<ApiState>, probes: web::Data<Probes>) -> HttpResponse {
+    answer(&state, &probes).await
 }
 
 /// The same as /health.
@@ -76,25 +110,32 @@ pub async fn health(state: web::Data<ApiState>, storage: web::Data<StorageHealth
         (status = 503, description = "Not ready; `checks` has the reasons.", body = Health)
     )
 )]
-pub async fn readyz(state: web::Data<ApiState>, storage: web::Data<StorageHealth>) -> HttpResponse {
-    answer(&state, &storage).await
+pub async fn readyz(state: web::Data<ApiState>, probes: web::Data<Probes>) -> HttpResponse {
+    answer(&state, &probes).await
 }
 
 /// 503 with the reasons while requests cannot be served. Without the object store only uploads fail: the status is then
-/// `degraded`, and the platform keeps this process.
-async fn answer(state: &ApiState, storage: &StorageHealth) -> HttpResponse {
+/// `degraded`, and the platform keeps this process. The answer is open to everyone, so it names codes; the sentences go
+/// to the log.
+async fn answer(state: &ApiState, probes: &Probes) -> HttpResponse {
     let (checks, storage) =
-        tokio::join!(tokio::time::timeout(ANSWER_WITHIN, checks(state)), storage.look(state.store.as_ref()));
+        tokio::join!(tokio::time::timeout(ANSWER_WITHIN, checks(state)), probes.storage.look(state.store.as_ref()));
     let mut checks = checks.unwrap_or_else(|_elapsed| {
-        BTreeMap::from([("database".to_owned(), format!("no answer within {} s", ANSWER_WITHIN.as_secs()))])
+        let silent = Failure::new(
+            Code::DatabaseUnavailable,
+            format!("The database did not answer within {} s.", ANSWER_WITHIN.as_secs()),
+        );
+        BTreeMap::from([("database", Some(silent))])
     });
-    let ready = checks.values().all(|check| check == OK);
-    let status = match (ready, storage == OK) {
+    let ready = checks.values().all(Option::is_none);
+    let status = match (ready, storage.is_none()) {
         (true, true) => "ok",
         (true, false) => "degraded",
         (false, _) => "unavailable",
     };
-    checks.insert("storage".to_owned(), storage);
+    checks.insert("storage", storage);
+    probes.log(status, &checks);
+    let said = |problem: &Option<Failure>| problem.as_ref().map_or(OK, |failure| failure.code.as_str()).to_owned();
     let body = Health {
         status: status.to_owned(),
         environment: state.settings.environment.clone(),
@@ -104,38 +145,26 @@ async fn answer(state: &ApiState, storage: &StorageHealth) -> HttpResponse {
         branch: state.build.branch.clone(),
         built_at: state.build.built_at,
         schema_version: state.build.schema_version,
-        checks,
+        checks: checks.iter().map(|(&name, problem)| (name.to_owned(), said(problem))).collect(),
     };
     let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     answer.insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }
 
-async fn checks(state: &ApiState) -> BTreeMap<String, String> {
-    let ok = || OK.to_owned();
-    let mut checks = BTreeMap::new();
-    match get_environment_stamp(&state.db).await {
-        Err(error) => {
-            checks.insert("database".to_owned(), error.to_string());
-            return checks;
-        }
-        Ok(stamp) => {
-            checks.insert("database".to_owned(), ok());
-            let ours = &state.settings.environment;
-            let environment = match stamp {
-                Some(stamped) if stamped != *ours => {
-                    format!(
-                        "this database belongs to {stamped}, this process to {ours}; check DATABASE_URL and ENVIRONMENT"
-                    )
-                }
-                _ => ok(),
-            };
-            checks.insert("environment".to_owned(), environment);
-        }
-    }
-    let schema = match state.schema_problem().await {
-        Ok(problem) => problem.unwrap_or_else(ok),
-        Err(error) => error.to_string(),
+async fn checks(state: &ApiState) -> Checks {
+    let stamp = match get_environment_stamp(&state.db).await {
+        Ok(stamp) => stamp,
+        Err(error) => return BTreeMap::from([("database", Some(error.into()))]),
     };
-    checks.insert("schema".to_owned(), schema);
-    checks
+    let ours = &state.settings.environment;
+    let environment = stamp.filter(|stamped| stamped != ours).map(|stamped| {
+        let sentence =
+            format!("This database belongs to {stamped}, this process to {ours}. Check DATABASE_URL and ENVIRONMENT.");
+        Failure::new(Code::WrongEnvironment, sentence)
+    });
+    let schema = match state.schema_problem().await {
+        Ok(problem) => problem.map(|sentence| Failure::new(Code::SchemaBehind, sentence)),
+        Err(error) => Some(error.into()),
+    };
+    BTreeMap::from([("database", None), ("environment", environment), ("schema", schema)])
 }

@@ -5,6 +5,8 @@
 const BASE = "api/upload-pipeline";
 const REFRESH_MS = 2000;
 const IDLE_REFRESH_MS = 15000;
+/** Passages shown on each side of one that was found. */
+const NEIGHBOURS = 2;
 
 const $ = (selector, within = document) => within.querySelector(selector);
 
@@ -19,13 +21,37 @@ function element(tag, { className = "", ...properties } = {}, ...children) {
 // ---- who is signed in -------------------------------------------------------------------------------------------
 
 const session = {
+  /** Whether the page shows something of it. */
+  begun: false,
   get token() { return sessionStorage.getItem("token"); },
   get user() { return sessionStorage.getItem("user"); },
   begin(token, user) {
     sessionStorage.setItem("token", token);
     if (user) sessionStorage.setItem("user", user); else sessionStorage.removeItem("user");
   },
-  end() { sessionStorage.clear(); },
+  /** Ends it. The page begins again, so that nothing of it is left: no rows, no dialog, no call under way. */
+  end(why = "") {
+    sessionStorage.clear();
+    if (why) sessionStorage.setItem("why", why);
+    location.reload();
+  },
+  /** Why the one before ended. */
+  lastWords() {
+    const why = sessionStorage.getItem("why") ?? "";
+    sessionStorage.removeItem("why");
+    return why;
+  },
+  /** Whose documents these are, as far as token or key tell. */
+  get name() {
+    const [, claims, signature] = this.token.split(".");
+    if (!signature) return this.user || `the user of the key ${this.token.slice(0, 8)}…`;
+    try {
+      const { email, sub } = JSON.parse(atob(claims.replaceAll("-", "+").replaceAll("_", "/")));
+      return email || sub;
+    } catch {
+      return this.user || "the user of a token";
+    }
+  },
   headers() {
     const headers = { Authorization: `Bearer ${this.token}` };
     if (this.user) headers["X-User-Id"] = this.user;
@@ -59,7 +85,7 @@ async function call(method, path, { body, headers = {}, signal } = {}) {
   const answer = await fetch(BASE + path, init);
   if (!answer.ok) {
     const refused = new Refused(answer.status, await answer.json().catch(() => null));
-    if (refused.status === 401) signedOut(refused.sentence);
+    if (refused.status === 401 && session.begun) session.end(refused.sentence);
     throw refused;
   }
   return answer;
@@ -99,14 +125,31 @@ function jobTone(job) {
   return job.state === "cancelled" ? "" : "wait";
 }
 
-const jobWords = (job) => job.upload_expires_at ? "waiting for the bytes" : job.state === "done" ? job.status : `${job.status}, ${job.state}`;
+const STATES = {
+  queued: "waits for a worker", working: "is being worked on", retryable: "failed, will be tried again", deadletter: "failed",
+  cancelled: "cancelled",
+};
+
+function jobWords(job) {
+  if (job.upload_expires_at) return "waiting for the bytes";
+  return job.state === "done" ? job.status : `${STATES[job.state] ?? job.state}, at ${job.status}`;
+}
+
+/** A status in words, and below it why it is so. */
+function told(tone, words, why) {
+  const status = element("span", { className: tone }, words);
+  return why ? element("div", {}, status, element("p", { className: "why" }, why)) : status;
+}
 
 // ---- lists ------------------------------------------------------------------------------------------------------
 
 function list(view, path, row, filter = () => "") {
   const section = $(`#${view}`), body = $("tbody", section), more = $(".more", section);
   let pages = 1;
+  let asked = 0;
+  /** The items shown; none if a later call has overtaken this one. */
   async function show() {
+    const call = asked += 1;
     const items = [];
     let cursor = null;
     for (let page = 0; page < pages; page += 1) {
@@ -117,6 +160,7 @@ function list(view, path, row, filter = () => "") {
       cursor = answer.next_cursor;
       if (!cursor) break;
     }
+    if (call !== asked) return [];
     const rows = items.map(row);
     const columns = $("thead tr", section).children.length;
     if (!rows.length) {
@@ -133,22 +177,37 @@ function list(view, path, row, filter = () => "") {
   return { show, restart() { pages = 1; } };
 }
 
-function clickable(id, open, ...cells) {
-  const made = element("tr", { tabIndex: 0 }, ...cells.map((cell) => element("td", {}, cell)));
-  made.dataset.id = id;
+/** Enter opens, and is not also a click on what has the focus then. */
+function opens(made, open) {
+  made.tabIndex = 0;
   made.addEventListener("click", open);
-  made.addEventListener("keydown", (event) => { if (event.key === "Enter") open(); });
+  made.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    open();
+  });
   return made;
 }
 
+function clickable(id, open, ...cells) {
+  const made = element("tr", {}, ...cells.map((cell) => element("td", {}, cell)));
+  made.dataset.id = id;
+  return opens(made, open);
+}
+
 const jobs = list("jobs", "/jobs", (job) => {
-  const words = element("span", { className: jobTone(job) }, jobWords(job));
+  const failed = job.state === "deadletter" || job.state === "retryable";
+  const words = told(jobTone(job), jobWords(job), failed ? job.last_error?.message : "");
   const bar = job.terminal && job.state !== "done" ? "" : element("progress", { max: 100, value: job.progress.total_pct });
   return clickable(job.job_id, () => openJob(job.job_id), job.filename, words, bar, time(job.updated_at));
 }, () => $("#job-state").value && `&state=${$("#job-state").value}`);
 
+/** The status of a document stays where it was when its job was cancelled. */
+const documentWords = (entry) => ["cancelled", "deadletter"].includes(entry.job_state)
+  ? `${STATES[entry.job_state]}, at ${entry.processing_status}` : entry.processing_status ?? "";
+
 const documents = list("documents", "/documents", (entry) => clickable(
-  entry.document_id, () => openDocument(entry), entry.filename, entry.processing_status ?? "",
+  entry.document_id, () => openDocument(entry), entry.filename, documentWords(entry),
   entry.page_count ? String(entry.page_count) : "", String(entry.chunks), bytes(entry.bytes_len),
   time(entry.created_at)));
 
@@ -161,9 +220,11 @@ async function refresh() {
   try {
     const items = shown === "jobs" ? await jobs.show() : shown === "documents" ? await documents.show() : [];
     $("#trouble").textContent = "";
-    if (items.some((item) => item.terminal === false)) wait = REFRESH_MS;
+    if (items.some((item) => item.terminal === false || ["queued", "working", "retryable"].includes(item.job_state))) {
+      wait = REFRESH_MS;
+    }
   } catch (error) {
-    if (session.token) $("#trouble").textContent = sentence(error);
+    $("#trouble").textContent = sentence(error);
   }
   clearTimeout(timer);
   timer = setTimeout(refresh, wait);
@@ -305,11 +366,33 @@ async function watch(id, signal, tell) {
   }
 }
 
+/** A passage, with its place. */
+function passage(chunk, className = "") {
+  return element("li", { className }, element("small", {}, [place(chunk), chunk.heading].filter(Boolean).join(" · ")),
+    element("p", {}, chunk.text));
+}
+
+/** The passage that was found, between its neighbours. */
+function openHit(hit) {
+  const signal = openDetail(hit.filename);
+  const passages = element("ol");
+  $("#detail-body").append(passages);
+  attempt(async () => {
+    const query = new URLSearchParams({ from: String(Math.max(0, hit.ord - NEIGHBOURS)), limit: String(2 * NEIGHBOURS + 1) });
+    const [page, entry] = await Promise.all([
+      get(`/documents/${hit.document_id}/chunks?${query}`, { signal }), get(`/documents/${hit.document_id}`, { signal })]);
+    passages.replaceChildren(...page.items.filter((chunk) => chunk.ord <= hit.ord + NEIGHBOURS)
+      .map((chunk) => passage(chunk, chunk.ord === hit.ord ? "found" : "")));
+    $(".found", passages)?.scrollIntoView({ block: "nearest" });
+    $("#detail-actions").prepend(action("The document", async () => openDocument(entry)));
+  });
+}
+
 function openDocument(entry) {
   const signal = openDetail(entry.filename);
   const passages = element("ol");
   $("#detail-body").append(facts([
-    ["Status", entry.processing_status], ["Kind", entry.kind], ["Size", bytes(entry.bytes_len)],
+    ["Status", documentWords(entry)], ["Kind", entry.kind], ["Size", bytes(entry.bytes_len)],
     ["SHA-256", entry.sha256], ["Document", entry.document_id],
   ]), passages);
   $("#detail-actions").prepend(action("Delete", () => remove(entry.document_id, entry.filename), "danger"));
@@ -320,8 +403,7 @@ function openDocument(entry) {
   const load = () => attempt(async () => {
     const query = cursor ? `?cursor=${encodeURIComponent(cursor)}` : "";
     const page = await get(`/documents/${entry.document_id}/chunks${query}`, { signal });
-    passages.append(...page.items.map((chunk) => element("li", {},
-      element("small", {}, [place(chunk), chunk.heading].filter(Boolean).join(" · ")), element("p", {}, chunk.text))));
+    passages.append(...page.items.map((chunk) => passage(chunk)));
     cursor = page.next_cursor;
     more.hidden = !cursor;
   });
@@ -343,12 +425,10 @@ async function upload(files) {
     $("#uploads").append(element("li", {}, element("span", { className: "name" }, file.name), outcome));
     try {
       const taken = await sendFile(file, (share) => { bar.value = share; });
-      const open = element("span", { className: "link", tabIndex: 0 }, "taken in");
-      open.addEventListener("click", () => openJob(taken.job_id));
-      outcome.replaceChildren(open);
+      outcome.replaceChildren(opens(element("span", { className: "link" }, "taken in"), () => openJob(taken.job_id)));
     } catch (error) {
+      if (error.status === 401) return session.end(sentence(error));
       outcome.replaceChildren(element("span", { className: "bad" }, sentence(error)));
-      if (error.status === 401) return signedOut(sentence(error));
     }
     refresh();
   }
@@ -371,20 +451,29 @@ function highlighted(text) {
   return text.split("**").map((part, at) => at % 2 ? element("mark", {}, part) : part);
 }
 
+let searching = null;
+
 $("#search form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const asked = new FormData(event.target);
+  searching?.abort();
+  const { signal } = searching = new AbortController();
+  $("#search-facts").textContent = "Searching…";
+  $("#hits").replaceChildren();
   try {
     const body = { query: asked.get("query"), mode: asked.get("mode"), limit: 10 };
-    const answer = await (await call("POST", "/search", { body })).json();
+    const answer = await (await call("POST", "/search", { body, signal })).json();
+    if (signal.aborted) return;
     $("#trouble").textContent = "";
     $("#search-facts").textContent = answer.hits.length
       ? `${answer.hits.length} passages in ${answer.took_ms} ms, by ${answer.mode === "hybrid" ? "meaning and words" : answer.mode}`
       : "Nothing was found. Only documents that are complete are searched.";
-    $("#hits").replaceChildren(...answer.hits.map((hit) => element("li", {},
+    $("#hits").replaceChildren(...answer.hits.map((hit) => opens(element("li", {},
       element("strong", {}, hit.filename), " ", element("small", {}, [place(hit), hit.heading].filter(Boolean).join(" · ")),
-      element("p", {}, ...highlighted(hit.highlight || hit.text)))));
+      element("p", {}, ...highlighted(hit.highlight || hit.text))), () => openHit(hit))));
   } catch (error) {
+    if (signal.aborted) return;
+    $("#search-facts").textContent = "";
     $("#trouble").textContent = sentence(error);
   }
 });
@@ -392,33 +481,33 @@ $("#search form").addEventListener("submit", async (event) => {
 // ---- start ------------------------------------------------------------------------------------------------------
 
 async function showDeployment() {
+  setTimeout(showDeployment, IDLE_REFRESH_MS);
   try {
     const health = await (await fetch("health")).json();
     const bad = Object.entries(health.checks).filter(([, answer]) => answer !== "ok");
     $("#deployment").textContent = [health.environment, `${health.version} (${health.commit.slice(0, 7)})`,
       bad.length ? bad.map(([name, answer]) => `${name}: ${answer}`).join("; ") : "ready"].join(" · ");
     $("#deployment").className = bad.length ? "bad" : "";
+    return health.environment;
   } catch {
     $("#deployment").textContent = "the server cannot be reached";
     $("#deployment").className = "bad";
+    return null;
   }
-  setTimeout(showDeployment, IDLE_REFRESH_MS);
 }
 
-function signedOut(why = "") {
-  session.end();
-  clearTimeout(timer);
-  if (detail.open) detail.close();
-  $("#signed-in").hidden = true;
+function showSignIn(why) {
   $("#signed-out").hidden = false;
-  $("#sign-out").hidden = true;
   $("#sign-in-error").textContent = why;
 }
 
-function signedIn() {
+function showDocuments(notice) {
+  session.begun = true;
   $("#signed-in").hidden = false;
   $("#signed-out").hidden = true;
   $("#sign-out").hidden = false;
+  $("#who").textContent = `Signed in as ${session.name}`;
+  $("#notice").textContent = notice;
   showView("jobs");
 }
 
@@ -429,20 +518,27 @@ $("#sign-in").addEventListener("submit", async (event) => {
   try {
     await get("/jobs?limit=1");
     event.target.reset();
-    signedIn();
+    showDocuments("");
   } catch (error) {
-    signedOut(sentence(error));
+    sessionStorage.clear();
+    showSignIn(sentence(error));
   }
 });
-$("#sign-out").addEventListener("click", () => signedOut());
+$("#sign-out").addEventListener("click", () => session.end());
 $("#job-state").addEventListener("change", () => { jobs.restart(); refresh(); });
 for (const tab of document.querySelectorAll("[role=tab]")) tab.addEventListener("click", () => showView(tab.dataset.view));
 
-// `app dev` prints a link that carries its token behind the #, which browsers do not send. It does not stay in the bar.
-const given = new URLSearchParams(location.hash.slice(1)).get("token");
-if (given) {
+/** `app dev` prints a link that carries its token behind the #, which browsers do not send. It does not stay in the bar. It
+ *  signs in only there, and never in place of another: a link from elsewhere must not change whose documents these are. */
+async function begin() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (given) history.replaceState(null, "", location.pathname);
+  const environment = await showDeployment();
+  const why = session.lastWords();
+  if (!given || given === session.token) return session.token ? showDocuments("") : showSignIn(why);
+  if (session.token) return showDocuments("The link that was opened carries another sign-in, and was not followed. Sign out first.");
+  if (environment !== "development") return showSignIn("Links that sign in work in development only. Sign in here.");
   session.begin(given);
-  history.replaceState(null, "", location.pathname);
+  return showDocuments("");
 }
-showDeployment();
-if (session.token) signedIn(); else signedOut();
+begin();

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     http::{
-        ApiError, ApiState, BodyPrint, Call, DocumentsQuery, Expected, Form, HttpResult, ListId, PageQuery, PageSize,
+        ApiError, ApiState, BodyPrint, Call, ChunksQuery, DocumentsQuery, Expected, Form, HttpResult, ListId, PageSize,
         Part, RequestIds, TextBody, begin_stream, codes, conditions, contract, is_json, refuse_too_large, store_body,
         validate,
     },
@@ -314,6 +314,7 @@ pub fn document_view(document: Document) -> DocumentView {
         record: document.record.and_then(|record| serde_json::from_value(record).ok()),
         chunks: document.chunks,
         job_id: document.job_id.map(|id| id.0),
+        job_state: document.job_state,
         created_at: document.created_at,
         updated_at: document.updated_at,
     }
@@ -371,7 +372,7 @@ pub async fn get_document(Call { state, caller, request }: Call, id: web::Path<U
     get,
     path = "/documents/{id}/chunks",
     tag = "Documents",
-    params(("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it.")),
+    params(("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it."), ChunksQuery),
     responses((
         status = 200,
         description = "A page of passages; without `next_cursor` it is the last.",
@@ -382,10 +383,11 @@ pub async fn get_document(Call { state, caller, request }: Call, id: web::Path<U
 pub async fn list_chunks(
     Call { state, caller, request }: Call,
     id: web::Path<Uuid>,
-    query: web::Query<PageQuery>,
+    query: web::Query<ChunksQuery>,
 ) -> HttpResult {
     let (id, list) = (DocumentId(*id), ListId::new("chunks").with("document_id", *id));
-    let (limit, after) = (CHUNKS.limit(query.limit)?, list.position(query.cursor.as_deref())?.unwrap_or(-1_i64));
+    let before_first = i64::from(query.from.unwrap_or(0)) - 1;
+    let (limit, after) = (CHUNKS.limit(query.limit)?, list.position(query.cursor.as_deref())?.unwrap_or(before_first));
     let after = i32::try_from(after).map_err(|_beyond| ApiError::of(Code::CursorInvalid))?;
     let conn = state.conn().await?;
     let rows = documents::list_chunks(&conn, caller.user, id, after, limit + 1).await?;

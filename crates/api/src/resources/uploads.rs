@@ -8,12 +8,14 @@ use actix_web::{
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
     guard::{
         Guard,
+        client_address::own_address,
         signing::{self, Refusal, SignedQuery},
     },
     http::{
@@ -22,7 +24,7 @@ use crate::{
     },
     resources::jobs::job_path,
 };
-use domain::{Code, UploadId, UserId};
+use domain::{Code, UploadId, UserId, hex};
 use messages::{BASE_PATH, Binary, UploadAccepted, UploadRequest};
 use store::{
     idempotency::KeptAnswer,
@@ -215,10 +217,9 @@ async fn signed_url(
         .ok_or_else(|| ApiError::internal("upload URLs cannot be signed"))?;
     let base = match &state.settings.http.public_url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-        None => {
-            let connection = request.connection_info();
-            format!("{}://{}", connection.scheme(), connection.host())
-        }
+        None => own_address(request.headers(), state.settings.http.trusted_proxies).ok_or_else(|| {
+            ApiError::new(Code::BadRequest, "The header Host names no host, so the URL of the upload cannot be made.")
+        })?,
     };
     let SignedQuery { expires, signature } = query;
     Ok(format!("{base}{BASE_PATH}/uploads/{id}?expires={expires}&signature={signature}"))
@@ -227,7 +228,7 @@ async fn signed_url(
 /// Send an announced file.
 ///
 /// The bytes as they are, without a form. The URL stands for the caller: no other credential is asked for. Sending the
-/// same bytes again is harmless. Where the object store signs URLs itself, `signed_url` leads there, not here.
+/// same bytes again is harmless; others are refused. Where the object store signs URLs itself, `signed_url` leads there, not here.
 #[utoipa::path(
     put,
     path = "/uploads/{upload_id}",
@@ -269,8 +270,8 @@ pub async fn put_upload(
     let _share = begin_stream(&state, Some(upload.user_id))?;
     if upload.stored {
         // The client did not hear the answer to its first try. A worker may be reading the object by now.
-        drain(&mut body, declared).await;
-        return Ok(HttpResponse::NoContent().finish());
+        let same = is_same(&mut body, declared, upload.file_sha256.as_deref()).await?;
+        return if same { Ok(HttpResponse::NoContent().finish()) } else { Err(ApiError::of(Code::HashMismatch)) };
     }
     let expected = Expected { bytes_len: Some(declared), sha256: upload.file_sha256.clone(), max_bytes: declared };
     store_body(&state, &upload.storage_key, &mut body, expected).await?;
@@ -317,13 +318,16 @@ fn refuse_wrong_length(request: &HttpRequest, declared: u64) -> Result<(), ApiEr
     }
 }
 
-/// Reads what is left of a body, within bounds, so that the client hears the answer.
-async fn drain(body: &mut web::Payload, at_most: u64) {
-    let mut seen = 0_u64;
-    while let Some(Ok(data)) = body.next().await {
+/// Reads a body without storing it. Whether it is what was announced.
+async fn is_same(body: &mut web::Payload, bytes_len: u64, sha256: Option<&str>) -> Result<bool, ApiError> {
+    let (mut seen, mut hash) = (0_u64, Sha256::new());
+    while let Some(data) = body.next().await {
+        let data = data.map_err(ApiError::from)?;
         seen = seen.saturating_add(data.len() as u64);
-        if seen > at_most {
-            return;
+        if seen > bytes_len {
+            return Ok(false);
         }
+        hash.update(&data);
     }
+    Ok(sha256 == Some(&*hex(hash.finalize())))
 }

@@ -4,15 +4,16 @@
 //! is only hashed: a worker asks the provider for the result. A webhook that is refused or lost only costs time, since
 //! the provider is asked anyway.
 
-use std::net::IpAddr;
-
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::http::{ApiError, ApiState, HttpResult, begin_stream, codes, declared_length};
+use crate::{
+    guard::client_address::client_address,
+    http::{ApiError, ApiState, HttpResult, begin_stream, codes, declared_length},
+};
 use domain::{
     Code, JobId,
     callback::{HEADER, Refusal},
@@ -70,8 +71,8 @@ pub async fn post_llamaparse(
     let payload_hash = hash(&mut body).await?;
     // A repeated delivery has the same body and the same job.
     let webhook_id = hex(Sha256::digest(format!("llamaparse\n{job_id}\n{payload_hash}").as_bytes()));
-    let delivery =
-        Delivery { webhook_id: &webhook_id, job_id, ip_address: sender(&request), payload_hash: &payload_hash };
+    let ip_address = client_address(&request, state.settings.http.trusted_proxies);
+    let delivery = Delivery { webhook_id: &webhook_id, job_id, ip_address, payload_hash: &payload_hash };
     let signalled = signal_job(&state.conn().await?, delivery).await?;
     match signalled {
         Signalled::NoJob => return Err(ApiError::of(Code::JobNotFound)),
@@ -117,13 +118,4 @@ fn too_large() -> ApiError {
             "A webhook's body may have {MAX_BODY_BYTES} bytes. Nothing is lost: the parser is asked for its answer."
         ),
     )
-}
-
-/// The address, as a proxy gives it. The caller is authenticated, so this is only for people to read.
-fn sender(request: &HttpRequest) -> Option<IpAddr> {
-    let told = request.connection_info().realip_remote_addr().and_then(|address| {
-        let address = address.trim_matches(['[', ']']);
-        address.parse().ok().or_else(|| address.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip()))
-    });
-    told.or_else(|| request.peer_addr().map(|socket| socket.ip()))
 }

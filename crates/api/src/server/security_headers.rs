@@ -10,7 +10,7 @@ use actix_web::{
 };
 
 use crate::{
-    guard::rates::insert_rate_headers,
+    guard::{client_address::is_https, rates::insert_rate_headers},
     http::{ApiState, MiddlewareResult},
 };
 
@@ -31,9 +31,10 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Adds the headers that an answer lacks, and those about its caller's rates.
 pub async fn add_security_headers(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> MiddlewareResult {
-    let hosted =
-        request.app_data::<web::Data<ApiState>>().is_some_and(|state| state.settings.environment != "development");
-    let by_https = hosted && request.connection_info().scheme() == "https";
+    let by_https = request.app_data::<web::Data<ApiState>>().is_some_and(|state| {
+        let settings = &state.settings;
+        settings.environment != "development" && is_https(request.headers(), settings.http.trusted_proxies)
+    });
     let mut response = next.call(request).await?.map_into_boxed_body();
     let request = response.request().clone();
     let headers = response.headers_mut();

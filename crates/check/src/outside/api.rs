@@ -13,6 +13,7 @@ use super::{
     },
     http::{self, Answer, HttpError},
 };
+use domain::Code;
 
 const DEPLOY: &str =
     "Deploy the expected commit to the web service, and check the branch from which that service deploys.";
@@ -127,10 +128,15 @@ async fn ready(context: &Context<'_>) -> Outcome {
     if health.status == "ok" {
         return Ok("ready".to_owned());
     }
-    let failed = health.checks.iter().filter(|(_, reason)| *reason != "ok");
-    let reasons: Vec<String> = failed.map(|(name, reason)| format!("{name}: {reason}")).collect();
+    let failed: Vec<(&String, &String)> = health.checks.iter().filter(|(_, code)| *code != "ok").collect();
+    let reasons: Vec<String> = failed.iter().map(|(name, code)| format!("{name}: {code}")).collect();
     let observed = if reasons.is_empty() { health.status.clone() } else { reasons.join("; ") };
-    Err(NOT_READY.seen(observed).expecting("ok"))
+    let problem = NOT_READY.seen(observed).expecting("ok");
+    // An API of another build may have codes that this one does not know.
+    match failed.iter().find_map(|(_, code)| Code::named(code)) {
+        Some(code) => Err(problem.fix(code.remedy())),
+        None => Err(problem),
+    }
 }
 
 async fn environment(context: &Context<'_>) -> Outcome {

@@ -51,6 +51,9 @@ declare! {
     SIGNED_PUT_REFUSED = error("signed_put_refused",
         "The store refuses a PUT to a signed URL: uploads in two steps would fail.",
         "Give the key the right to write; behind a proxy, check that it passes host, path and query on unchanged.");
+    FULL = error("full",
+        "The disk of the object store, or of TMPDIR, is full: uploads fail, and workers wait.",
+        "Free some space, or give the volume more.");
     FOLDER_UNUSABLE = error("folder_unusable",
         "The folder of STORAGE_URL cannot be created, or cannot be written to.",
         "Create the folder, owned by the user that runs app.");
@@ -108,6 +111,7 @@ fn problem(failure: Failure, denied: &'static Cause) -> Problem {
         Code::StorageRegionWrong => &REGION_WRONG,
         Code::StorageClockWrong => &CLOCK_WRONG,
         Code::StorageDenied => denied,
+        Code::StorageFull => &FULL,
         _ => &UNREACHABLE,
     };
     cause.seen(failure.message)

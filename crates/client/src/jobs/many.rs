@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
-    args::{CancelArgs, RetryArgs},
+    args::RetryArgs,
     http::{ApiClient, ClientError},
     render,
 };
@@ -18,7 +19,7 @@ const MAX_IDS: usize = 100;
 const MAX_LISTED: usize = 20;
 
 /// Retries the named jobs, or all failed ones, and prints the counts.
-pub(super) async fn retry(api: &ApiClient, args: RetryArgs) -> anyhow::Result<()> {
+pub(super) async fn retry(api: &ApiClient, args: RetryArgs, job_ids: &[Uuid]) -> anyhow::Result<()> {
     let mut request = RetryManyRequest {
         job_ids: Vec::new(),
         all: args.all,
@@ -39,7 +40,7 @@ pub(super) async fn retry(api: &ApiClient, args: RetryArgs) -> anyhow::Result<()
             }
         }
     } else {
-        for ids in args.job_ids.chunks(MAX_IDS) {
+        for ids in job_ids.chunks(MAX_IDS) {
             let request = RetryManyRequest { job_ids: ids.to_vec(), ..request.clone() };
             add(&mut total, api.post("/jobs/retry", &request).await?);
         }
@@ -76,10 +77,10 @@ fn as_text(total: &RetryManyAnswer) -> String {
 }
 
 /// Cancels each job. A job that has ended already does not stop the others; the exit code is then 1.
-pub(super) async fn cancel(api: &ApiClient, args: &CancelArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn cancel(api: &ApiClient, job_ids: &[Uuid], as_json: bool) -> anyhow::Result<ExitCode> {
     let mut cancelled = 0_u64;
     let mut refused = BTreeMap::new();
-    for job_id in &args.job_ids {
+    for job_id in job_ids {
         match api.post::<_, Value>(&format!("/jobs/{job_id}/cancel"), &json!({})).await {
             Ok(_job) => cancelled += 1,
             Err(ClientError::Refused { problem, .. }) if problem.status < 429 => {
@@ -88,7 +89,7 @@ pub(super) async fn cancel(api: &ApiClient, args: &CancelArgs) -> anyhow::Result
             Err(error) => return Err(error.into()),
         }
     }
-    if args.json {
+    if as_json {
         render::print_json(&json!({ "cancelled": cancelled, "refused": refused }))?;
     } else {
         let lines: String = refused.iter().map(|(id, code)| format!("  {id}  {}\n", printable(code))).collect();
@@ -105,7 +106,7 @@ mod tests {
     fn the_counts_of_all_batches_are_added_and_the_reasons_shown() {
         let batch = |queued, id: u128| RetryManyAnswer {
             queued,
-            skipped: vec![SkippedJob { job_id: uuid::Uuid::from_u128(id), code: "document_busy".to_owned() }],
+            skipped: vec![SkippedJob { job_id: Uuid::from_u128(id), code: "document_busy".to_owned() }],
             reasons: BTreeMap::from([("document_busy".to_owned(), 1)]),
             ..RetryManyAnswer::default()
         };

@@ -34,25 +34,25 @@ settings! {
     Parser in "parser", titled "Parser";
 
     /// Pages, slides or sheets of one document; `0`: no limit.
-    PARSE_MAX_PAGES[WORKER] max_pages: u32 = whole(0..=u32::MAX), default "500";
+    PARSE_MAX_PAGES[READERS] max_pages: u32 = whole(0..=u32::MAX), default "500";
     /// Seconds of CPU time that parsing one document may take, OCR apart. By the clock it may take longer: only a parser that gets
     /// next to none for this time is stopped, and tried again.
-    PARSE_TIMEOUT[WORKER] timeout: Duration = seconds(1.0..=3600.0), default "120";
+    PARSE_TIMEOUT[READERS] timeout: Duration = seconds(1.0..=3600.0), default "120";
     /// Memory (address space) that parsing one document may take, in bytes or with a unit. Default: what the container's limit
     /// (cgroup), else the machine's memory, leaves beside the worker and its model, shared among the parser's children (one a
     /// core), 2 GiB at most. A worker prints it at its start; `app check` compares it with the container.
-    PARSE_MEMORY_BYTES[WORKER] memory_bytes: u64 = memory, optional "1 GiB";
+    PARSE_MEMORY_BYTES[READERS] memory_bytes: u64 = memory, optional "1 GiB";
     /// Text that parsing one document may yield, in bytes or with a unit.
-    PARSE_OUTPUT_BYTES[WORKER] output_bytes: u64 = output, default "64 MiB";
+    PARSE_OUTPUT_BYTES[READERS] output_bytes: u64 = output, default "64 MiB";
     /// PDFium's library, which reads PDFs. Without it: beside the executable, or where `scripts/fetch` and the image have it.
-    PDFIUM_LIBRARY[WORKER] pdfium_library: PathBuf = path, optional "/usr/local/lib/libpdfium.so";
+    PDFIUM_LIBRARY[READERS] pdfium_library: PathBuf = path, optional "/usr/local/lib/libpdfium.so";
     /// What reads pages that are pictures: `auto`, Tesseract where the program `tesseract` is on the `PATH`; `tesseract`, the
     /// same, and without it these documents wait for a worker that has it; `off`, nothing.
-    OCR_ENGINE[WORKER] ocr_engine: OcrChoice = one_of(OcrChoice::ALL), default "auto";
+    OCR_ENGINE[READERS] ocr_engine: OcrChoice = one_of(OcrChoice::ALL), default "auto";
     /// Languages for OCR, as Tesseract names them, joined by `+`. The data of each must be installed.
-    OCR_LANGUAGES[WORKER] ocr_languages: String = languages, default "eng";
+    OCR_LANGUAGES[READERS] ocr_languages: String = languages, default "eng";
     /// Seconds of CPU time that OCR of one page may take.
-    OCR_PAGE_CPU[WORKER] ocr_page_cpu: Duration = seconds(1.0..=600.0), default "30";
+    OCR_PAGE_CPU[READERS] ocr_page_cpu: Duration = seconds(1.0..=600.0), default "30";
     /// Passages of one document; `0`: no limit.
     MAX_PASSAGES_PER_DOCUMENT[WORKER] max_passages: usize = whole(0..=10_000_000), default "50000";
     /// Which documents LlamaParse reads: `auto`, those that cannot be read here (pages that are pictures) and those

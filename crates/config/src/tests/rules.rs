@@ -11,6 +11,8 @@ fn each_role_asks_only_for_what_it_needs() {
     assert_eq!(needed(Role::Worker), ["DATABASE_URL", "STORAGE_URL"]);
     assert_eq!(needed(Role::Api), ["DATABASE_URL", "STORAGE_URL", "STORAGE_SIGNING_SECRET"]);
     assert_eq!(faults(Role::Client, &Sources::default()), [""; 0]);
+    let library = load(Role::Parse, &Sources::of([("PDFIUM_LIBRARY", "/x/libpdfium.so")])).parser.pdfium_library;
+    assert_eq!(library.as_deref(), Some(Path::new("/x/libpdfium.so")), "`app parse` reads as a worker does");
     let dev = Sources::default().with_default_environment(Environment::Development);
     assert_eq!(faults(Role::Dev, &dev), [""; 0]);
     assert_eq!(faults(Role::Migrate, &Sources::of([("ENVIRONMENT", "staging"), ("DIRECT_URL", DATABASE.1)])), [""; 0]);

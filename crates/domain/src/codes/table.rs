@@ -82,8 +82,8 @@ codes! {
         /// This key acts for many users.
         /// Say for which with the header `X-User-Id: <uuid>`.
         UserRequired = "user_required", http [400], at "every private route";
-        /// The header X-User-Id is no UUID.
-        /// Send the user's UUID.
+        /// The header X-User-Id is no UUID, or is there more than once.
+        /// Send the user's UUID, once.
         UserInvalid = "user_invalid", http [400], at "every private route";
         /// This token or key acts for one user, and X-User-Id names another.
         /// Leave the header out.
@@ -204,7 +204,7 @@ codes! {
         /// Shorten it.
         FilenameTooLong = "filename_too_long", http [422], at "uploads",
             say "The file name is longer than 120 characters. Shorten it.";
-        /// The file name holds control characters, line breaks, or marks that turn text around.
+        /// The file name holds control characters, line breaks, or marks that show nothing or turn text around.
         /// Rename the file.
         FilenameInvalid = "filename_invalid", http [422, 400], at "uploads (422), `GET /documents` (400)";
         /// `mime` is no media type.
@@ -414,6 +414,9 @@ codes! {
         /// The markdown is not in the object store under `parsed_path`.
         /// Retry the job from `uploaded`.
         ParsedTextMissing = "parsed_text_missing", class Document, at "validate, chunk";
+        /// The markdown in the object store has another hash than the one that was written.
+        /// Retry the job from `uploaded`. Find out what changes files in the store.
+        ParsedTextChanged = "parsed_text_changed", class Document, at "chunk";
         /// The document has no chunks.
         /// Retry the job from `parse_validated`.
         ChunksMissing = "chunks_missing", class Document, at "finish";
@@ -453,6 +456,9 @@ codes! {
         /// The file could not be stored just now.
         /// Try again in a few seconds.
         StorageUnavailable = "storage_unavailable", http [503], class Transient, at "any step; uploads";
+        /// The disk of the object store, or of the folder for temporary files (`TMPDIR`), is full.
+        /// Free space. Workers go on by themselves, and no job has lost a try.
+        StorageFull = "storage_full", class Configuration, at "any step; uploads; `/health`";
         /// The bucket of `STORAGE_URL` does not exist.
         /// Check the bucket's name and the account.
         StorageBucketMissing = "storage_bucket_missing", class Configuration, at "any step; uploads";

@@ -62,23 +62,26 @@ pub(super) fn of_file(error: &io::Error, doing: &str) -> Failure {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             refused(Code::StorageDenied, doing, "this user may not write to the folder; check its owner and mode")
         }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => unavailable(doing, "the disk is full"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            refused(Code::StorageFull, doing, "the disk is full; free some space")
+        }
         kind => unavailable(doing, &kind.to_string()),
     }
 }
 
 /// The failure that an error of the folder for temporary files means.
 pub(super) fn of_spool(error: &io::Error, doing: &str) -> Failure {
-    let why = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "is full".to_owned(),
-        kind => format!("cannot be used ({kind})"),
-    };
-    unavailable(doing, &format!("the folder for temporary files (TMPDIR) {why}"))
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            refused(Code::StorageFull, doing, "the folder for temporary files (TMPDIR) is full; free some space")
+        }
+        kind => unavailable(doing, &format!("the folder for temporary files (TMPDIR) cannot be used ({kind})")),
+    }
 }
 
 /// A failure that is retried, while the storage recovers or the operator repairs it.
 pub(super) fn unavailable(doing: &str, why: &str) -> Failure {
-    let message = format!("The object storage couldn't {doing} the file: {why}. It will be tried again.");
+    let message = format!("The object storage couldn't {doing} the file: {why}.");
     Failure::new(Code::StorageUnavailable, message)
 }
 
@@ -105,4 +108,19 @@ fn reason(error: &HttpError) -> &'static str {
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut causes = iter::successors(Some(error), |&error| error.source());
     causes.find_map(|error| error.downcast_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::ErrorClass;
+
+    #[test]
+    fn a_full_disk_pauses_the_worker_and_costs_no_try() {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            for failure in [of_file(&kind.into(), "write"), of_spool(&kind.into(), "write")] {
+                assert_eq!((failure.code, failure.class), (Code::StorageFull, ErrorClass::Configuration));
+            }
+        }
+    }
 }

@@ -183,12 +183,18 @@ async fn a_key_cannot_leave_the_folder() {
 }
 
 #[tokio::test]
-async fn the_folder_is_private_and_a_file_in_its_way_is_named() {
+async fn the_folder_and_its_files_are_private_and_a_file_in_its_way_is_named() {
     use std::os::unix::fs::PermissionsExt;
     let scratch = Scratch::new();
     open_folder(&scratch.0.join("a b/c")).unwrap();
-    let mode = std::fs::metadata(scratch.0.join("a b/c")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&scratch.0.join("a b/c")), 0o700);
+    let store = scratch.store();
+    store.put("raw/u/1", bytes(b"abc"), 0).await.unwrap();
+    store.put("raw/u/2", body(long(7)), 0).await.unwrap();
+    for file in scratch.files() {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
     std::fs::write(scratch.0.join("file"), b"").unwrap();
     let failure = open_folder(&scratch.0.join("file")).unwrap_err();
     assert_eq!((failure.code, failure.class), (Code::StorageMisconfigured, ErrorClass::Configuration));

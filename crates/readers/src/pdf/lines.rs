@@ -8,6 +8,7 @@ use super::{
     geometry::{Rect, median},
     words::{Bit, Piece},
 };
+use crate::building::hyphens::DIVISION;
 
 /// Distances are in parts of the font's size, unless it is said otherwise.
 /// A font of another size begins another paragraph.
@@ -151,7 +152,8 @@ fn append(bits: &mut Vec<Bit>, more: &[Bit], between: &str) {
     bits.extend_from_slice(rest);
 }
 
-/// Adds the next line of a paragraph: a hyphen at the end of a line is part of the line, not of the word.
+/// Adds the next line of a paragraph. Whether a hyphen at the end of a line is the line's or the word's is decided when
+/// the whole document is known.
 fn append_line(bits: &mut Vec<Bit>, next: &[Bit]) {
     let begins = next.first().and_then(|bit| bit.text().chars().next());
     let Some(Bit::Plain(text)) = bits.last_mut() else { return append(bits, next, " ") };
@@ -166,6 +168,9 @@ fn append_line(bits: &mut Vec<Bit>, next: &[Bit]) {
             let is_word = before.is_some_and(char::is_lowercase) && begins.is_lowercase();
             let length = text.trim_end().len();
             text.truncate(if is_word { length - hyphen.len_utf8() } else { length });
+            if is_word {
+                text.push(DIVISION);
+            }
             ""
         }
         (Some(last), Some(begins)) if is_cjk(last) && is_cjk(begins) => "",
@@ -308,7 +313,7 @@ mod tests {
             line("hour X-", 0.0, 34.0, 100.0),
             line("Rays", 0.0, 46.0, 100.0),
         ];
-        assert_eq!(texts(&lines), ["The damage of 24-hour X-Rays"]);
+        assert_eq!(texts(&lines), ["The dam\u{2}age of 24-hour X-Rays"]);
     }
 
     #[test]

@@ -127,18 +127,20 @@ struct Expired {
 
 impl Expired {
     /// What becomes of the job, as a row of [`take_over_jobs`].
-    fn decide(&self) -> Value {
-        let takeover = Takeover::decide(self.in_a_step, self.crash_count);
+    fn decide(&self, database_was_away: bool) -> Value {
+        let died_in_a_step = self.in_a_step && !database_was_away;
+        let takeover = Takeover::decide(died_in_a_step, self.crash_count);
         let (event, severity, status) = match takeover {
             Takeover::Requeue => ("taken_over", "info", self.status),
             Takeover::Retry | Takeover::RetryAlone => ("taken_over", "warn", self.status),
             Takeover::GiveUp => ("error", "error", self.status.failed()),
         };
         let failure = takeover.failure();
-        let charge = |count: i32| count.saturating_add(i32::from(self.in_a_step));
+        let charge = |count: i32| count.saturating_add(i32::from(died_in_a_step));
         json!({
             "job_id": self.job_id, "state": takeover.state(), "status": status, "retry_count": charge(self.retry_count),
-            "crash_count": charge(self.crash_count), "in_a_step": self.in_a_step, "event": event, "severity": severity,
+            "crash_count": charge(self.crash_count), "in_a_step": self.in_a_step,
+            "database_was_away": database_was_away, "event": event, "severity": severity,
             "code": failure.as_ref().map_or(self.status.as_str(), |failure| failure.code.as_str()),
             "last_error": failure.map(|Failure { code, class, message, .. }| json!({
                 "code": code.as_str(), "class": class.as_str(), "message": message,
@@ -149,11 +151,19 @@ impl Expired {
 }
 
 /// Frees jobs whose lease has expired, at most `limit`: [`Takeover`] decides what becomes of each. How many were freed.
-pub async fn release_expired_jobs(db: &Db, limit: i64, now: Option<OffsetDateTime>) -> Result<u64, DbError> {
+///
+/// `database_was_away`: nobody could renew a lease, so no document is charged with the death of a worker.
+pub async fn release_expired_jobs(
+    db: &Db,
+    limit: i64,
+    now: Option<OffsetDateTime>,
+    database_was_away: bool,
+) -> Result<u64, DbError> {
     db.run_tx("release_expired_jobs", |tx| {
         Box::pin(async move {
             let expired = lock_expired_jobs(&tx, limit, now).await?;
-            if expired.is_empty() { Ok(0) } else { take_over_jobs(&tx, &expired, now).await }
+            let decided: Value = expired.iter().map(|job| job.decide(database_was_away)).collect();
+            if expired.is_empty() { Ok(0) } else { take_over_jobs(&tx, &decided, now).await }
         })
     })
     .await
@@ -178,15 +188,14 @@ FOR UPDATE SKIP LOCKED",
 }
 
 /// Writes the decisions about the locked jobs.
-async fn take_over_jobs(tx: &impl Session, jobs: &[Expired], now: Option<OffsetDateTime>) -> Result<u64, DbError> {
-    let decided: Value = jobs.iter().map(Expired::decide).collect();
+async fn take_over_jobs(tx: &impl Session, decided: &Value, now: Option<OffsetDateTime>) -> Result<u64, DbError> {
     tx.run(
         &format!(
             "-- take_over_jobs
 WITH decided AS (
   SELECT d.*, j.claimed_by AS worker
   FROM jsonb_to_recordset($1) AS d (job_id uuid, state text, status text, retry_count int, crash_count int,
-    in_a_step boolean, event text, severity text, code text, last_error jsonb)
+    in_a_step boolean, database_was_away boolean, event text, severity text, code text, last_error jsonb)
   JOIN upload_pipeline.upload_jobs AS j ON j.job_id = d.job_id
 ),
 job AS (
@@ -198,7 +207,8 @@ job AS (
       finished_at = CASE WHEN d.state IN {ENDED} THEN coalesce($2, now()) END
   FROM decided AS d
   WHERE j.job_id = d.job_id
-  RETURNING j.job_id, j.document_id, j.status, j.state, j.correlation_id, d.worker, d.in_a_step, d.event, d.severity, d.code
+  RETURNING j.job_id, j.document_id, j.status, j.state, j.correlation_id, d.worker, d.in_a_step, d.database_was_away, d.event,
+    d.severity, d.code
 ),
 document AS (
   UPDATE upload_pipeline.documents AS d
@@ -208,10 +218,11 @@ document AS (
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
 SELECT job.job_id, job.document_id, job.event, job.severity, job.code,
-  jsonb_build_object('worker', job.worker, 'in_a_step', job.in_a_step), job.correlation_id
+  jsonb_build_object('worker', job.worker, 'in_a_step', job.in_a_step, 'database_was_away', job.database_was_away),
+  job.correlation_id
 FROM job"
         ),
-        &[&decided, &now],
+        &[decided, &now],
     )
     .await
 }

@@ -128,6 +128,8 @@ pub struct JobFilter {
     pub state: Option<State>,
     /// At this status.
     pub status: Option<Status>,
+    /// With an id from the first to the second.
+    pub ids: Option<(Uuid, Uuid)>,
     /// Of this document.
     pub document: Option<DocumentId>,
     /// Created after this moment.
@@ -153,8 +155,9 @@ WHERE j.user_id = $1
   AND ($5::text IS NULL OR j.status = $5)
   AND ($6::uuid IS NULL OR j.document_id = $6)
   AND ($7::timestamptz IS NULL OR j.created_at > $7) AND ($8::timestamptz IS NULL OR j.created_at < $8)
+  AND ($9::uuid IS NULL OR j.job_id BETWEEN $9 AND $10)
 ORDER BY j.created_at DESC, j.job_id DESC
-LIMIT $9"
+LIMIT $11"
     );
     db.list(
         &sql,
@@ -167,6 +170,8 @@ LIMIT $9"
             &filter.document.map(|id| id.0),
             &filter.created_after,
             &filter.created_before,
+            &filter.ids.map(|(first, _)| first),
+            &filter.ids.map(|(_, last)| last),
             &limit,
         ],
     )

@@ -75,13 +75,20 @@ fn check_scope(key: &ApiKey, needed: Scope) -> Result<(), ApiError> {
 
 /// The one user for whom a caller may act, or whom the request names.
 pub fn acts_for(own: Option<UserId>, request: &HttpRequest) -> Result<UserId, ApiError> {
-    let named = request
-        .headers()
-        .get(USER_HEADER)
+    let mut values = request.headers().get_all(USER_HEADER);
+    let named = values
+        .next()
         .map(|value| {
             value.to_str().ok().and_then(|text| text.trim().parse().ok()).ok_or_else(|| ApiError::of(Code::UserInvalid))
         })
         .transpose()?;
+    if values.next().is_some() {
+        // A proxy may read the first, and we the last.
+        return Err(ApiError::new(
+            Code::UserInvalid,
+            format!("The request has more than one {USER_HEADER}. Send one."),
+        ));
+    }
     match (own, named) {
         (Some(own), Some(named)) if own != named => Err(ApiError::new(
             Code::UserForbidden,

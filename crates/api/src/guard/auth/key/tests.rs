@@ -37,6 +37,10 @@ fn a_key_without_a_user_needs_one_named_and_a_users_key_takes_no_other() {
         }
         request.to_http_request()
     };
+    let twice = actix_web::test::TestRequest::default()
+        .append_header((USER_HEADER, one.to_string()))
+        .append_header((USER_HEADER, two.to_string()));
+    assert_eq!(acts_for(None, &twice.to_http_request()).unwrap_err().code(), Code::UserInvalid);
     let code = |key: &ApiKey, request: &HttpRequest| acts_for(key.user_id, request).map_err(|error| error.code());
     assert_eq!(code(&key(None), &request(None)), Err(Code::UserRequired));
     assert_eq!(code(&key(None), &request(Some("me"))), Err(Code::UserInvalid));
