@@ -7,15 +7,16 @@
 # Base images are named by version. For a build that is repeatable to the byte, add the digest that
 # `docker buildx imagetools inspect IMAGE` prints. Cargo.lock pins every crate, a SHA-256 the model.
 
-# --- The embedding model, 91 MB, and PDFium, 8 MB, in their own stage so that a change of code does not fetch them again.
+# --- The embedding models, multilingual-e5-small (76 MB, converted here) and all-MiniLM-L6-v2 (91 MB), which databases of
+# earlier builds keep, and PDFium, 8 MB, in their own stage so that a change of code does not fetch them again.
 FROM debian:trixie-slim AS model
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates python3-pip \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY scripts/fetch scripts/lib.sh scripts/unpack.py scripts/
+COPY scripts/fetch scripts/lib.sh scripts/unpack.py scripts/convert_model.py scripts/
 COPY scripts/pins scripts/pins
-RUN APP_CACHE_DIR=/cache scripts/fetch model pdfium
+RUN APP_CACHE_DIR=/cache scripts/fetch model minilm pdfium
 
 # --- The manifests of the workspace, which do not change with the code.
 FROM debian:trixie-slim AS manifests
@@ -34,7 +35,7 @@ RUN mkdir -p src \
  && for crate in . crates/*; do mkdir -p $crate/src && touch $crate/src/lib.rs; done \
  && cargo build --locked --release --bin app \
  && rm -r src build.rs crates
-COPY build.rs LICENSE ./
+COPY build.rs LICENSE NOTICE ./
 COPY scripts/lib.sh scripts/licences scripts/
 COPY scripts/pins scripts/pins
 COPY config config

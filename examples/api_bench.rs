@@ -21,29 +21,28 @@ use actix_web::{
     web,
 };
 use anyhow::{Context, bail};
+use async_trait::async_trait;
 use domain::{
-    JobId, UploadId, UserId,
-    ports::{EmbedPriority, Embedder},
+    Code, Failure, JobId, UploadId, UserId,
+    ports::{Chunker, Embedder, ModelSource},
 };
 use embedded_postgres::{Cluster, ClusterOptions, find_binaries};
-use embedder::LocalEmbedder;
+use embedder::{LocalEmbedder, Precision};
 use messages::{BASE_PATH, SearchMode, SearchRequest, TextRequest};
 use pg::{ConnectTarget, Db, PoolOptions, databases::ensure_database, url::DatabaseUrl};
-use search::fuse;
+use search::Query;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::{
     jobs::{Job, JobFilter, get_job, list_jobs},
     migrations::get_environment_stamp,
-    search::{FoundChunk, SearchIn, get_extent, list_found_chunks, search_text, search_vectors},
     uploads::{Content, NewUpload, announce_upload, register_stored},
 };
 use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-/// Candidates of each ranking and hits of a page, as in the API.
-const CANDIDATES: i64 = 50;
+/// Hits of a page, as in the API.
 const HITS: usize = 10;
 
 /// State that the handlers share.
@@ -97,7 +96,7 @@ async fn serve(port: u16) -> anyhow::Result<()> {
     let state = web::Data::new(State {
         db: Db::open(target, PoolOptions { size: 10, ..PoolOptions::default() })?,
         store: PathBuf::from(variable("BENCH_STORE")?),
-        embedder: Arc::new(LocalEmbedder::load(&model, "all-MiniLM-L6-v2", "1", threads)?),
+        embedder: Arc::new(LocalEmbedder::load(&model, "all-MiniLM-L6-v2", "1", Precision::Int8, threads)?),
     });
     let build = move || {
         App::new().app_data(state.clone()).route("/health", web::get().to(health)).service(
@@ -167,38 +166,41 @@ async fn upload(state: web::Data<State>, user: UnverifiedUser, body: web::Json<T
     Ok(HttpResponse::Accepted().json(json!({ "registered": format!("{registered:?}") })))
 }
 
-async fn search(state: web::Data<State>, user: UnverifiedUser, body: web::Json<SearchRequest>) -> Answer {
-    let within = SearchIn { user: user.0, document: None, limit: CANDIDATES };
-    let conn = state.db.get().await.map_err(ErrorInternalServerError)?;
-    let extent = get_extent(&conn, within).await.map_err(ErrorInternalServerError)?;
-    drop(conn);
-    let mut by_vector = Vec::new();
-    if body.mode != SearchMode::Text {
-        let texts = vec![body.query.clone()];
-        let vectors = state
-            .embedder
-            .embed(texts, EmbedPriority::Query)
-            .await
-            .map_err(|failure| ErrorInternalServerError(failure.to_string()))?;
-        let vector = vectors.first().ok_or_else(|| ErrorInternalServerError("no vector"))?;
-        let found = search_vectors(&state.db, state.embedder.model(), vector, within, extent).await;
-        by_vector = found.map_err(ErrorInternalServerError)?;
+/// The model of [`State`] as the search takes it.
+struct Loaded(Arc<LocalEmbedder>);
+
+#[async_trait]
+impl ModelSource for Loaded {
+    async fn embedder(&self) -> Result<Arc<dyn Embedder>, Failure> {
+        Ok(self.0.clone())
     }
-    let conn = state.db.get().await.map_err(ErrorInternalServerError)?;
-    let by_text = match body.mode {
-        SearchMode::Vector => Vec::new(),
-        SearchMode::Text | SearchMode::Hybrid => {
-            search_text(&conn, &body.query, within, extent).await.map_err(ErrorInternalServerError)?
-        }
+    async fn chunker(&self) -> Result<Arc<dyn Chunker>, Failure> {
+        Err(Failure::new(Code::EmbedderUnavailable, "nothing is cut here"))
+    }
+}
+
+async fn search(state: web::Data<State>, user: UnverifiedUser, body: web::Json<SearchRequest>) -> Answer {
+    let query = Query {
+        user: user.0,
+        document: None,
+        text: &body.query,
+        by_meaning: body.mode != SearchMode::Text,
+        by_words: body.mode != SearchMode::Vector,
+        limit: HITS,
+        min_score: None,
+        around: None,
+        max_chars: 4000,
+        per_document: None,
+        distinct: false,
     };
-    let fused = fuse(&by_vector, &by_text, HITS);
-    let ids: Vec<_> = fused.iter().map(|hit| hit.chunk_id).collect();
-    let found = list_found_chunks(&conn, user.0, &body.query, &ids).await.map_err(ErrorInternalServerError)?;
-    let hit = |chunk: &FoundChunk| {
+    let model = Loaded(state.embedder.clone());
+    let found = search::search(&state.db, &model, query).await.map_err(ErrorInternalServerError)?;
+    let hit = |hit: &search::Hit| {
+        let chunk = &hit.passage.chunk;
         json!({
             "document_id": chunk.document_id.0, "filename": chunk.filename, "chunk_id": chunk.chunk_id.0, "ord": chunk.ord,
-            "heading": chunk.heading, "text": chunk.text, "highlight": chunk.highlight,
+            "heading": chunk.heading, "text": chunk.text, "highlight": hit.highlight,
         })
     };
-    Ok(HttpResponse::Ok().json(json!({ "hits": found.iter().map(hit).collect::<Vec<_>>() })))
+    Ok(HttpResponse::Ok().json(json!({ "hits": found.hits.iter().map(hit).collect::<Vec<_>>() })))
 }

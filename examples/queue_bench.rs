@@ -86,7 +86,7 @@ impl Steps for EmptySteps {
             Step::Embed => Status::EmbeddingsStored,
             Step::Finish => {
                 let ending = Ending::of(lease, Duration::ZERO);
-                return match self.completer.complete(ending, &self.model).await? {
+                return match self.completer.complete(ending, None, &self.model).await? {
                     Completion::Done => Ok(Outcome::Finished(Status::Complete)),
                     Completion::Missing { .. } => Err(StepError::LeaseLost),
                 };

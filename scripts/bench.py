@@ -431,7 +431,7 @@ def compare_embedders(texts):
     with tempfile.NamedTemporaryFile("w", suffix=".json", prefix="app-bench-") as file:
         json.dump(texts, file)
         file.flush()
-        command = [sys.executable, script, "--model", os.environ["EMBED_MODEL_DIR"], "--texts", file.name]
+        command = [sys.executable, script, "--model", pathlib.Path(os.environ["EMBED_MODEL_DIR"]) / os.environ["EMBED_MODEL"], "--texts", file.name]
         command += ["--profile", "fast", "--chunks", str(min(96, len(texts)))]
         return subprocess.run(command, check=False).returncode == 0
 

@@ -218,6 +218,7 @@ def main():
         env = {
             "ENVIRONMENT": "development", "DATABASE_URL": postgres.url, "DIRECT_URL": postgres.url, "SUPABASE_JWT_SECRET": SECRET,
             "STORAGE_URL": str(folder / "store"), "UPLOADS_PER_DAY": "0", "API_RATE_PER_MINUTE": "600", "LOG_LEVEL": "warn",
+            "EMBED_MODEL": "all-MiniLM-L6-v2",
             "EMBED_MODEL_DIR": os.environ.get("EMBED_MODEL_DIR", str(cache / "models" / "all-MiniLM-L6-v2")),
         }  # fmt: skip
         whole = {**os.environ, **env}

@@ -5,8 +5,8 @@
 
 The rounds are interleaved, and figures are chunks per second of CPU time (user and system, tokenising
 included), which other load distorts less than wall time. onnxruntime gets the model in two forms, plain
-operators and its own fused attention, each in batches of 1 and of 8 texts of similar length; the fastest form
-is compared. Needs Linux, Python 3.11 or later with pip, and poppler's pdftotext for --pdf. Builds the example
+operators and its own fused attention, each in 32-bit floats, one text at a time and (--batches) in batches of 8 of
+similar length, and in its dynamic int8 (per channel); the fastest form of each precision is compared with ours. Needs Linux, Python 3.11 or later with pip, and poppler's pdftotext for --pdf. Builds the example
 `embed_bench` unless --binary is given. Keeps what it installs in --cache.
 """
 
@@ -36,6 +36,7 @@ def arguments():
     parser.add_argument("--binary", type=pathlib.Path, help="the built example embed_bench")
     parser.add_argument("--profile", default="fast", help="cargo profile to build it with (default: fast)")
     parser.add_argument("--chunks", type=int, default=96, help="chunks of each round, spread over the text (default: 96)")
+    parser.add_argument("--batches", action="store_true", help="also batches of 8 for onnxruntime, which are slower")
     parser.add_argument("--rounds", type=int, default=7, help="rounds (default: 7)")
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="core to run on (default: the last)")
     parser.add_argument("--cache", type=pathlib.Path, default=ROOT / ".cache" / "bench")
@@ -59,7 +60,7 @@ def enter_venv(cache):
 
 
 def build_binary(profile):
-    build = ["cargo", "build", "--profile", profile, "--example", "embed_bench", "--message-format", "json"]
+    build = ["cargo", "build", "--package", "app-embedder", "--profile", profile, "--example", "embed_bench", "--message-format", "json"]
     output = subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     messages = [json.loads(line) for line in output.splitlines()]
     return next(m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "embed_bench")
@@ -81,15 +82,27 @@ def cut(pdf, tokenizer):
     return [*chunks, " ".join(chunk)]
 
 
+def load_weights(model):
+    """The tensors by BERT's names. Packed matrices (scripts/convert_model.py) are unpacked."""
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    weights = {name.removeprefix("bert."): value for name, value in load_file(model / "model.safetensors").items()}
+    for name in [name for name in weights if name.endswith(".q4")]:
+        groups, scales = weights.pop(name), weights.pop(name + "_scale")
+        values = np.concatenate([groups & 15, groups >> 4], axis=2).astype(np.float32) - 8
+        weights[name.removesuffix(".q4")] = (values * scales[:, :, None].astype(np.float32)).reshape(len(groups), -1)
+    return weights
+
+
 def make_graph(model, path, fused):
     """Writes a BERT with mean pooling as ONNX. Positions come from Slice: onnxruntime 1.31.1 breaks Range + Gather."""
     import numpy as np
     import onnx
     from onnx import TensorProto, helper, numpy_helper
-    from safetensors.numpy import load_file
 
     config = json.loads((model / "config.json").read_text())
-    weights = {name.removeprefix("bert."): value for name, value in load_file(model / "model.safetensors").items()}
+    weights = load_weights(model)
     hidden, heads, epsilon = config["hidden_size"], config["num_attention_heads"], config["layer_norm_eps"]
     nodes, constants = [], {}
 
@@ -159,10 +172,21 @@ def make_graph(model, path, fused):
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
 
 
+def quantised(path):
+    """Writes the graph in onnxruntime's dynamic int8."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    target = path.with_name(path.stem + "-int8.onnx")
+    options = {"DefaultTensorType": onnx.TensorProto.FLOAT}
+    quantize_dynamic(path, target, per_channel=True, weight_type=QuantType.QInt8, extra_options=options)
+    return target
+
+
 class Onnx:
     """Python's onnxruntime on one thread."""
 
-    def __init__(self, model, path, tokenizer, batch, texts):
+    def __init__(self, path, tokenizer, batch, texts):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -197,8 +221,8 @@ class Onnx:
 class Ours:
     """The example embed_bench, which runs one thread."""
 
-    def __init__(self, binary, model, texts):
-        self.child = subprocess.Popen([binary, model, texts], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, binary, model, texts, precision):
+        self.child = subprocess.Popen([binary, model, texts, precision], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, command):
         self.child.stdin.write(command + "\n")
@@ -242,16 +266,21 @@ def main():
     chosen = options.cache / "texts.json"
     chosen.write_text(json.dumps(texts))
 
-    engines = {"ours": Ours(binary, options.model, chosen)}
-    for fused in (False, True):
-        path = options.cache / f"bert-{'fused' if fused else 'plain'}.onnx"
-        make_graph(options.model, path, fused)
-        for batch in (1, 8):
-            name = f"onnxruntime, {'fused' if fused else 'plain'}, batch {batch}"
-            engines[name] = Onnx(options.model, path, tokenizer, batch, texts)
+    prompts = options.model / "config_sentence_transformers.json"
+    prompt = json.loads(prompts.read_text())["prompts"].get("passage", "") if prompts.exists() else ""
+    prompted = [prompt + text for text in texts]
 
-    reference, ours = (engines[name].vectors().astype(np.float64) for name in ("onnxruntime, plain, batch 1", "ours"))
-    cosines = (reference * ours).sum(1) / np.linalg.norm(reference, axis=1) / np.linalg.norm(ours, axis=1)
+    engines = {f"ours, {precision}": Ours(binary, options.model, chosen, precision) for precision in ("f32", "int8")}
+    for fused in (False, True):
+        form = "fused" if fused else "plain"
+        path = options.cache / f"bert-{form}.onnx"
+        make_graph(options.model, path, fused)
+        for batch in (1, 8) if options.batches else (1,):
+            engines[f"onnxruntime, {form}, f32, batch {batch}"] = Onnx(path, tokenizer, batch, prompted)
+        engines[f"onnxruntime, {form}, int8"] = Onnx(quantised(path), tokenizer, 1, prompted)
+
+    reference = engines["onnxruntime, plain, f32, batch 1"].vectors().astype(np.float64)
+    reference /= np.linalg.norm(reference, axis=1, keepdims=True)
     rates = {name: [] for name in engines}
     for _ in range(options.rounds):
         for name, engine in engines.items():
@@ -261,10 +290,15 @@ def main():
     print(f"{'engine':32} chunks / CPU second: median (least to most)")
     for name, values in rates.items():
         print(f"{name:32} {medians[name]:6.1f} ({min(values):.1f} to {max(values):.1f})")
-    best = max((name for name in rates if name != "ours"), key=medians.get)
-    ratios = [mine / theirs for mine, theirs in zip(rates["ours"], rates[best])]
-    print(f"ours / {best}: {statistics.median(ratios):.2f} (median of rounds; {min(ratios):.2f} to {max(ratios):.2f})")
-    print(f"least cosine between the two: {cosines.min():.7f}")
+    for precision in ("f32", "int8"):
+        best = max((name for name in rates if "onnxruntime" in name and precision in name), key=medians.get)
+        ratios = [mine / theirs for mine, theirs in zip(rates[f"ours, {precision}"], rates[best])]
+        spread = f"median of rounds; {min(ratios):.2f} to {max(ratios):.2f}"
+        print(f"ours, {precision} / {best}: {statistics.median(ratios):.2f} ({spread})")
+        for name in (f"ours, {precision}", best):
+            vectors = engines[name].vectors().astype(np.float64)
+            cosines = (reference * vectors).sum(1) / np.linalg.norm(vectors, axis=1)
+            print(f"cosine of {name} to onnxruntime's plain f32: {cosines.mean():.5f} (least {cosines.min():.5f})")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${APP_CACHE_DIR:-$root/.cache}
-model_dir=$cache/models/all-MiniLM-L6-v2
+models_dir=$cache/models
+model_dir=$models_dir/multilingual-e5-small
+minilm_dir=$models_dir/all-MiniLM-L6-v2
 
 # Prints one line, which says what is wrong and what to do, and exits 1.
 die() {

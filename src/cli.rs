@@ -11,7 +11,9 @@ use uuid::Uuid;
 use check::CheckOptions;
 use store::api_keys::Scope;
 
-pub use client::args::{CancelArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs, SearchArgs, UploadArgs};
+pub use client::args::{
+    CancelArgs, DocumentsArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs, SearchArgs, UploadArgs,
+};
 
 /// Takes in documents and makes them searchable in your own Postgres.
 #[derive(Debug, Parser)]
@@ -91,6 +93,8 @@ pub enum Command {
     Upload(UploadArgs),
     /// List, show, retry or cancel jobs
     Jobs(JobsArgs),
+    /// Show a document, or download its markdown or its original
+    Documents(DocumentsArgs),
     /// Search your documents
     Search(SearchArgs),
     /// Create, list and revoke API keys
@@ -100,6 +104,16 @@ pub enum Command {
         app keys revoke 0192…\n\n\
         Uses DATABASE_URL directly, not the API.")]
     Keys(KeysArgs),
+    /// Compare what is stored of documents with their rows: bytes, markdown, passages, vectors
+    #[command(after_long_help = "Examples:\n  \
+        app verify 6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18\n  \
+        app verify --all                   every document of every user; one line a finding\n  \
+        app verify --all --sample 0        embed nothing again\n  \
+        app verify --all --output json     for a script\n\n\
+        Reads the originals and the markdown from the object store, so it costs their traffic. Uses DATABASE_URL directly,\n\
+        not the API, and changes nothing. docs/errors.md lists what it finds, and what to do.\n\
+        Exit codes: 0 everything fits, 1 something does not, 2 wrong arguments.")]
+    Verify(VerifyArgs),
     /// Print the markdown that the parser makes of a file
     #[command(after_long_help = "Examples:\n  \
         app parse report.pdf               show what search will see\n  \
@@ -109,6 +123,9 @@ pub enum Command {
     /// The child process of the parser; reads its work from stdin
     #[command(name = "parse-child", hide = true)]
     ParseChild,
+    /// The child process that draws a page; reads its work from stdin
+    #[command(name = "picture-child", hide = true)]
+    PictureChild,
 }
 
 /// `app migrate`.
@@ -239,6 +256,32 @@ pub enum KeysAction {
         /// Its id, from `app keys list`
         key_id: Uuid,
     },
+}
+
+/// `app verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Ids of documents
+    #[arg(value_name = "DOCUMENT", required_unless_present = "all")]
+    pub documents: Vec<Uuid>,
+    /// Every document of every user
+    #[arg(long, conflicts_with = "documents")]
+    pub all: bool,
+    /// How many passages of a document are embedded again and compared; 0: none
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub sample: u16,
+    /// How to print the findings
+    #[arg(long, short, value_enum, default_value_t = VerifyOutput::Text, value_name = "FORMAT")]
+    pub output: VerifyOutput,
+}
+
+/// How `app verify` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VerifyOutput {
+    /// One line a finding
+    Text,
+    /// One JSON object
+    Json,
 }
 
 /// `app parse`.

@@ -16,9 +16,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const EXIT_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
-    // Before anything else: the child that parses hostile files has no runtime and no configuration.
-    if std::env::args_os().nth(1).is_some_and(|command| command == readers::CHILD_COMMAND) {
-        return readers::run_child();
+    // Before anything else: the children that open hostile files have no runtime and no configuration.
+    match std::env::args_os().nth(1) {
+        Some(command) if command == readers::CHILD_COMMAND => return readers::run_child(),
+        Some(command) if command == readers::PICTURE_COMMAND => return readers::run_picture_child(),
+        _ => {}
     }
     static VERSION: OnceLock<String> = OnceLock::new();
     let build =
@@ -42,11 +44,16 @@ fn run(command: Command, build: &BuildInfo) -> anyhow::Result<ExitCode> {
         Command::Dev(args) => roles::dev::run(args, &sources, build),
         Command::Upload(args) => client::run(client::upload::run(args, &sources, build)),
         Command::Jobs(args) => client::run(client::jobs::run(args, &sources, build)),
+        Command::Documents(args) => client::run(client::documents::run(args, &sources, build)),
         Command::Search(args) => client::run(client::search::run(args, &sources, build)),
         Command::Keys(args) => roles::run(Role::Keys, &sources, build, |ctx| roles::keys::run(args, ctx)),
+        Command::Verify(args) => {
+            roles::run(Role::Verify, &roles::check::sources(&sources), build, |ctx| roles::verify::run(args, ctx))
+        }
         Command::Parse(args) => roles::parse::run(args, &sources),
         // `main` handles this before anything else, unless other arguments come first.
         Command::ParseChild => Ok(readers::run_child()),
+        Command::PictureChild => Ok(readers::run_picture_child()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! One composition root per subcommand, and the start-up that they share: configuration, log, runtime, signals.
 
+mod active_model;
 pub mod api;
 pub mod check;
 pub mod dev;
@@ -7,6 +8,7 @@ pub mod keys;
 pub mod migrate;
 pub mod parse;
 mod usable;
+pub mod verify;
 mod wiring;
 pub mod worker;
 

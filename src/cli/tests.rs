@@ -43,8 +43,9 @@ fn every_option_is_explained() {
 }
 
 #[test]
-fn the_parsers_child_is_hidden_and_works() {
-    assert!(!Cli::command().render_long_help().to_string().contains("parse-child"));
+fn the_child_processes_are_hidden_and_work() {
+    assert!(!Cli::command().render_long_help().to_string().contains("-child"));
+    assert!(matches!(parse("app picture-child").unwrap().command, Command::PictureChild));
     assert!(matches!(parse("app parse-child").unwrap().command, Command::ParseChild));
 }
 

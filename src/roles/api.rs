@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use super::{
     Context,
     usable::wait_until_usable,
-    wiring::{key_source, listen_address, model, open_db, open_store},
+    wiring::{key_source, listen_address, model, open_db, open_store, page_renderer},
 };
 use api::{ApiSettings, ApiState};
 use domain::ports::{ModelSource, ObjectStore};
@@ -19,7 +19,7 @@ use pg::Db;
 pub async fn run(ctx: Context) -> anyhow::Result<ExitCode> {
     let db = open_db(&ctx.config)?;
     let store = open_store(&ctx.config.storage)?;
-    let state = build_state(&ctx, db.clone(), store, model(&ctx.config))?;
+    let state = build_state(&ctx, db.clone(), store, model(&ctx.config, &db))?;
     let address = listen_address(&ctx.config)?;
     let server = api::serve(state, address, |_bound| {});
     let wait = async {
@@ -43,7 +43,8 @@ pub(super) fn build_state(
     model: Arc<dyn ModelSource>,
 ) -> anyhow::Result<ApiState> {
     let settings = ApiSettings::new(&ctx.config)?;
-    let state = ApiState::new(db, store, model, settings, ctx.build.clone(), ctx.stop.clone());
+    let pictures = Arc::new(page_renderer(&ctx.config.parser));
+    let state = ApiState::new(db, store, model, settings, ctx.build.clone(), ctx.stop.clone()).with_pictures(pictures);
     Ok(match key_source(&ctx.config)? {
         Some(source) => state.with_keys(source),
         None => state,

@@ -4,6 +4,8 @@ mod dev;
 mod junit;
 mod text;
 
+pub use dev::sources;
+
 use std::{
     process::ExitCode,
     time::{Duration, Instant},
@@ -14,7 +16,7 @@ use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::wiring::{local_parser, model, open_store, parse_memory};
+use super::wiring::{local_parser, model_to_check, open_store, parse_memory};
 use crate::{
     cli::{CheckAction, CheckArgs, CheckOutput},
     shutdown,
@@ -68,7 +70,7 @@ async fn check(args: &CheckArgs, sources: &Sources, build: &BuildInfo, stop: &Ca
         build,
         options: &args.options,
         store: open_store(&config.storage).map_err(|error| format!("{error:#}")),
-        model: model(&config),
+        model: model_to_check(&config),
         pdf_library: Box::new(|| local_parser(&config.parser).pdf_library()),
         ocr: Box::new(|| local_parser(&config.parser).check_ocr()),
         memory: parse_memory(&config),

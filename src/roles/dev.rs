@@ -110,7 +110,7 @@ async fn serve(ctx: Context, folder: &DevFolder, cluster: &Cluster, once: bool) 
     prepare_database(&ctx, cluster).await?;
     let db = open_db(&ctx.config)?;
     let store = open_store(&ctx.config.storage)?;
-    let model = model(&ctx.config);
+    let model = model(&ctx.config, &db);
     // Fail now rather than at the first document: without the model no document becomes searchable.
     model.embedder().await?;
     let state = build_state(&ctx, db.clone(), Arc::clone(&store), Arc::clone(&model))?;

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use async_trait::async_trait;
 
-use super::Context;
+use super::{Context, active_model::DatabaseModel};
 use crate::container;
 use config::{Config, OcrChoice, ParserChoice, Storage};
 use domain::{
@@ -18,7 +18,7 @@ use domain::{
     callback::CallbackKey,
     ports::{ModelSource, ObjectStore},
 };
-use embedder::{LocalModel, LocalModelOptions};
+use embedder::{LocalModelOptions, Precision};
 use housekeeping::{Housekeeping, HousekeepingSettings};
 use messages::BASE_PATH;
 use pg::{ConnectTarget, Db, PoolOptions, url::DatabaseUrl};
@@ -29,7 +29,7 @@ use providers::{
     object_storage::{Credentials, ObjectStorage},
 };
 use queue::{Steps, Worker, WorkerSettings};
-use readers::{LocalParser, OcrOptions, pdf_library_places, tesseract_places};
+use readers::{LocalParser, OcrOptions, PageRenderer, pdf_library_places, tesseract_places};
 use signing_keys::KeySource;
 use store::{
     Listener, Wakeup,
@@ -75,9 +75,15 @@ pub(super) fn open_store(storage: &Storage) -> anyhow::Result<Arc<dyn ObjectStor
     Ok(Arc::new(ObjectStorage::open(storage.location()?, credentials)?))
 }
 
-/// The model, which is loaded at first use.
-pub(super) fn model(config: &Config) -> Arc<dyn ModelSource> {
-    Arc::new(LocalModel::new(model_options(config)))
+/// The model of the database's vectors, which is found and loaded at first use.
+pub(super) fn model(config: &Config, db: &Db) -> Arc<dyn ModelSource> {
+    Arc::new(DatabaseModel::new(db.clone(), model_options(config)))
+}
+
+/// The same for `app check`, which writes nothing and may have no database.
+pub(super) fn model_to_check(config: &Config) -> Arc<dyn ModelSource> {
+    let db = config.database.url().ok().and_then(|url| open_db_at(config, url).ok());
+    Arc::new(DatabaseModel::reading_only(db, model_options(config)))
 }
 
 /// The memory of this container, and what of it one parse may take beside the worker and its model.
@@ -100,6 +106,10 @@ fn model_options(config: &Config) -> LocalModelOptions {
         name: embedder.model.clone(),
         version: embedder.version.clone(),
         places,
+        precision: match embedder.precision {
+            config::Precision::Int8 => Precision::Int8,
+            config::Precision::F32 => Precision::F32,
+        },
         threads: embedder.threads,
     }
 }
@@ -123,6 +133,11 @@ fn ocr_options(parser: &config::Parser) -> OcrOptions {
         languages: parser.ocr_languages.clone(),
         page_cpu: parser.ocr_page_cpu,
     }
+}
+
+/// Draws pages of documents.
+pub(super) fn page_renderer(parser: &config::Parser) -> PageRenderer {
+    PageRenderer::new(pdf_library_places(parser.pdfium_library.as_deref(), &CACHES.map(PathBuf::from)))
 }
 
 /// The source of the project's signing keys; `None` if no project is set.

@@ -44,7 +44,8 @@ async fn work(ctx: &Context, db: Db, readiness: Arc<Readiness>) -> anyhow::Resul
         return Ok(ExitCode::SUCCESS);
     }
     let housekeeping = build_housekeeping(&ctx.config, db.clone(), Arc::clone(&store));
-    let worker = build_worker(ctx, db, store, model(&ctx.config), readiness)?;
+    let model = model(&ctx.config, &db);
+    let worker = build_worker(ctx, db, store, model, readiness)?;
     tokio::join!(worker.run(ctx.stop.clone()), housekeeping.run(ctx.stop.clone()));
     Ok(ExitCode::SUCCESS)
 }

@@ -48,6 +48,7 @@ fn heading(group: Group) -> &'static str {
         Group::Worker => "The worker and what it depends on",
         Group::Database => "The database",
         Group::CommandLine => "Start and command line",
+        Group::Verify => "What `app verify` finds",
         Group::Event => "Codes of events that are no failures",
     }
 }

@@ -126,7 +126,8 @@ async fn a_document_with_a_failed_page_is_complete_and_its_record_says_so() {
     assert_eq!(client.wait_for_end(job).await["status"], "complete");
     let (_, found) = client.get(&format!("/documents/{document}")).await;
     let record = json!({
-        "reader": "local", "pages": 2, "read": 1, "ocr": 0, "empty": 0, "failed": 1, "by_ocr": [],
+        "reader": "local", "reader_version": domain::record::READER_VERSION, "pages": 2, "read": 1, "ocr": 0, "empty": 0, "failed": 1,
+        "by_ocr": [],
         "failures": [{ "why": "unreadable", "pages": [2], "count": 1 }],
         "left_out": [{ "what": "hidden_sheets", "count": 1 }],
         "truncated": false,

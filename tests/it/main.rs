@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod active_model;
 mod alerts;
 mod api_auth;
 mod api_bad_input;
@@ -22,8 +23,11 @@ mod gauges;
 mod journey;
 mod migrations;
 mod ocr;
+mod pages;
 mod parser;
+mod places;
 mod queue;
+mod read_again;
 mod redrive_many;
 mod remote_parse;
 mod requests;
@@ -33,6 +37,7 @@ mod sql;
 mod support;
 mod tls;
 mod torture;
+mod verify;
 mod watching;
 mod webhook;
 mod worker;

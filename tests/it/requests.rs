@@ -1,6 +1,7 @@
 //! Features that many routes share: idempotency keys, conditional requests, filters and paging, live timelines.
 
 mod conditional;
+mod downloads;
 mod idempotency;
 mod interrupted;
 mod journeys;

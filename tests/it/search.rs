@@ -1,22 +1,243 @@
-//! Both search plans: reading every passage of a user with few, and using the indexes for a user with many.
+//! Searching: the index on words, how it is filled for documents from before it, and both plans of the search by meaning.
 
-use domain::{ChunkId, UserId, ports::EmbedModel};
-use store::search::{Extent, SearchIn, get_extent, search_text, search_vectors};
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use domain::{
+    Code, DocumentId, Failure, UserId,
+    ports::{Chunker, EmbedModel, Embedder, ModelSource},
+};
+use search::{Around, Query, search};
+use store::search::{Candidate, Extent, SearchIn, get_extent, search_text, search_vectors};
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use crate::support::db::TestDb;
+use crate::support::db::{TestDb, target};
 
 const USER: UserId = UserId(Uuid::from_u128(1));
-const QUESTION: &str = "Which lamps burn?";
+const OTHER: UserId = UserId(Uuid::from_u128(2));
 
-fn within(user: UserId) -> SearchIn {
-    SearchIn { user, document: None, limit: 50 }
+fn within(user: UserId) -> SearchIn<'static> {
+    SearchIn { user, documents: None, limit: 50 }
+}
+
+/// No model: every search is by words.
+struct NoModel;
+
+#[async_trait]
+impl ModelSource for NoModel {
+    async fn embedder(&self) -> Result<Arc<dyn Embedder>, Failure> {
+        Err(Failure::new(Code::EmbedderUnavailable, "there is no model here"))
+    }
+    async fn chunker(&self) -> Result<Arc<dyn Chunker>, Failure> {
+        Err(Failure::new(Code::EmbedderUnavailable, "there is no model here"))
+    }
+}
+
+fn by_words(user: UserId, text: &str) -> Query<'_> {
+    Query {
+        user,
+        document: None,
+        text,
+        by_meaning: false,
+        by_words: true,
+        limit: 10,
+        min_score: None,
+        around: None,
+        max_chars: 4000,
+        per_document: None,
+        distinct: false,
+    }
+}
+
+/// File name and place of each hit.
+async fn found(test: &TestDb, query: Query<'_>) -> Vec<String> {
+    let found = search(&test.db, &NoModel, query).await.unwrap();
+    let shown = |hit: &search::Hit| format!("{} {}", hit.passage.chunk.filename, hit.passage.chunk.ord);
+    found.hits.iter().map(shown).collect()
+}
+
+/// A complete document with these passages, which is in no index yet.
+async fn add(test: &TestDb, user: UserId, filename: &str, passages: &[&str]) -> DocumentId {
+    let id = Uuid::new_v4();
+    test.run(&format!(
+        "INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path, processing_status)
+         VALUES ('{id}', '{user}', '{filename}', 'text/markdown', 1, '{id}', 'raw/x', 'complete')"
+    ))
+    .await;
+    for (ord, text) in passages.iter().enumerate() {
+        test.run(&format!(
+            "INSERT INTO upload_pipeline.document_chunks (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, chunk_sha)
+             VALUES (gen_random_uuid(), '{id}', 'm', '1', {ord}, '{}', 'x')",
+            text.replace('\'', "''")
+        ))
+        .await;
+    }
+    DocumentId(id)
+}
+
+async fn fill(test: &TestDb) -> u64 {
+    housekeeping::words::fill(&test.db, Duration::from_secs(600)).await.unwrap()
+}
+
+const PASSAGES: [&str; 4] = [
+    "The insurance covers water damage of up to $1,577.00, error ERR-4012.",
+    "Burst pipes are covered, if the house was heated.",
+    "Pipes that burst in an empty house are not covered.",
+    "La déclaration est faite par l'assuré.",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_numbers_and_identifiers_are_found_in_any_language_and_only_the_caller_s() {
+    let test = TestDb::new().await;
+    add(&test, USER, "policy_2018.md", &PASSAGES).await;
+    add(
+        &test,
+        USER,
+        "kuendigung.md",
+        &["Die Kündigungsfristen betragen drei Monate, wenn der Vertrag mit der Versicherung nichts anderes sagt."],
+    )
+    .await;
+    add(&test, USER, "合同.md", &["这份保险合同涵盖水造成的损失。"]).await;
+    add(&test, OTHER, "other.md", &["The insurance of another user covers pipes."]).await;
+    assert_eq!(fill(&test).await, 4);
+    assert_eq!(fill(&test).await, 0, "nothing is left to do");
+    for (question, expected) in [
+        ("pipe", vec!["policy_2018.md 1", "policy_2018.md 2"]),
+        ("1577", vec!["policy_2018.md 0"]),
+        ("4012", vec!["policy_2018.md 0"]),
+        ("err-4012", vec!["policy_2018.md 0"]),
+        ("Kundigungsfrist", vec!["kuendigung.md 0"]),
+        ("保险", vec!["合同.md 0"]),
+        ("declaration assure", vec!["policy_2018.md 3"]),
+        ("\"burst pipes\"", vec!["policy_2018.md 1"]),
+        ("pipes -empty", vec!["policy_2018.md 1"]),
+        ("covers filename:2018", vec!["policy_2018.md 0", "policy_2018.md 1", "policy_2018.md 2"]),
+        ("covers filename:2019", vec![]),
+        ("giraffe", vec![]),
+        ("😀 *?!", vec![]),
+    ] {
+        let mut hits = found(&test, by_words(USER, question)).await;
+        hits.sort();
+        assert_eq!(hits, expected, "{question}");
+    }
+    let of_other = found(&test, by_words(OTHER, "insurance pipes house")).await;
+    assert_eq!(of_other, ["other.md 0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_of_the_document_counts_for_each_of_its_passages() {
+    let test = TestDb::new().await;
+    for year in 2015..2020 {
+        add(&test, USER, &format!("ACME_{year}_10K.md"), &["Net sales were 5.", "Capital expenses were 7."]).await;
+    }
+    fill(&test).await;
+    let hits = found(&test, by_words(USER, "What were the capital expenses of Acme in 2018?")).await;
+    assert_eq!(hits[0], "ACME_2018_10K.md 1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_score_means_the_same_for_any_question_and_nonsense_finds_nothing() {
+    let test = TestDb::new().await;
+    let mut passages: Vec<String> =
+        (0..40).map(|n| format!("Paragraph {n} is about herons that fish in the sea.")).collect();
+    passages.push("The lamp in the lighthouse burns oil.".to_owned());
+    add(&test, USER, "sea.md", &passages.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    fill(&test).await;
+    let scores = |found: search::Found| found.hits.iter().map(|hit| hit.score).collect::<Vec<_>>();
+    let sure = scores(search(&test.db, &NoModel, by_words(USER, "lighthouse lamp oil")).await.unwrap());
+    assert!(
+        sure[0] > 0.9 && sure.is_sorted_by(|a, b| a >= b) && sure.iter().all(|score| (0.0..=1.0).contains(score)),
+        "{sure:?}"
+    );
+    let nonsense = "quantum chromodynamics fishes lattice gauge symmetry";
+    assert!(found(&test, by_words(USER, nonsense)).await.is_empty());
+    let all = Query { min_score: Some(0.0), ..by_words(USER, nonsense) };
+    assert_eq!(found(&test, all).await.len(), 10);
+    let least = Query { min_score: Some(0.9), ..by_words(USER, "lighthouse herons") };
+    assert!(scores(search(&test.db, &NoModel, least).await.unwrap()).iter().all(|score| *score >= 0.9));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hits_are_put_together_with_neighbours_and_bounded_for_each_document() {
+    let test = TestDb::new().await;
+    let text = "The lamp burns brightly at night and is lit by the keeper of the light each evening.";
+    add(&test, USER, "a.md", &["First.", text, "Last.", "Other.", text]).await;
+    add(&test, USER, "b.md", &[text]).await;
+    fill(&test).await;
+    let question = "lamp keeper";
+    assert_eq!(found(&test, by_words(USER, question)).await.len(), 3);
+    assert_eq!(found(&test, Query { per_document: Some(1), ..by_words(USER, question) }).await.len(), 2);
+    let distinct = search(&test.db, &NoModel, Query { distinct: true, ..by_words(USER, question) }).await.unwrap();
+    assert_eq!((distinct.hits.len(), distinct.hits[0].passage.duplicates), (1, 2));
+    let around = Query { around: Some(Around::Next), per_document: Some(1), ..by_words(USER, question) };
+    let expanded = search(&test.db, &NoModel, around).await.unwrap();
+    let hit = expanded.hits.iter().find(|hit| hit.passage.chunk.filename == "a.md").unwrap();
+    assert!(hit.passage.ord_last - hit.passage.ord_first >= 1 && hit.passage.chunk.text.contains("\n\n"));
+    assert!(hit.highlight.contains("**lamp**"), "{}", hit.highlight);
+}
+
+const COLUMN: &str = "ALTER TABLE upload_pipeline.document_chunks ADD COLUMN tsv tsvector
+    GENERATED ALWAYS AS (to_tsvector('english', coalesce(heading, '') || ' ' || text)) STORED;
+    CREATE INDEX ix_document_chunks_tsv ON upload_pipeline.document_chunks USING gin (tsv)";
+const HAS_COLUMN: &str =
+    "SELECT count(*) FROM pg_attribute WHERE attrelid = 'upload_pipeline.document_chunks'::regclass
+    AND attname = 'tsv' AND NOT attisdropped";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_from_before_the_index_are_found_throughout_and_the_old_index_goes_when_they_are_in() {
+    let test = TestDb::new().await;
+    test.run(COLUMN).await;
+    add(&test, USER, "old.md", &["The lamp burns.", "A sea."]).await;
+    let migrate = || async {
+        store::migrations::migrate(&target(&test.url), &Handle::current(), "development", None, "test").await.unwrap();
+        test.value(HAS_COLUMN).await
+    };
+    assert_eq!(migrate().await, "1", "the old index stays while a document is not in the new one");
+    assert_eq!(found(&test, by_words(USER, "lamps")).await, ["old.md 0"]);
+    assert_eq!(store::words::count_unindexed(&test.db).await.unwrap(), 1);
+    fill(&test).await;
+    assert_eq!(test.value("SELECT is_filled FROM upload_pipeline.search_users").await, "t");
+    assert_eq!(migrate().await, "0");
+    assert_eq!(found(&test, by_words(USER, "lamps")).await, ["old.md 0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_index_goes_with_the_document() {
+    let test = TestDb::new().await;
+    let document = add(&test, USER, "lamp.md", &["The lamp burns."]).await;
+    fill(&test).await;
+    let rows = "SELECT (SELECT count(*) FROM upload_pipeline.search_documents) + (SELECT count(*) FROM upload_pipeline.search_words)
+        + (SELECT count(*) FROM upload_pipeline.search_titles)";
+    assert_ne!(test.value(rows).await, "0");
+    store::documents::delete_document(&test.db, USER, document, None).await.unwrap();
+    assert_eq!(test.value(rows).await, "0");
+    assert!(found(&test, by_words(USER, "lamp")).await.is_empty());
+}
+
+/// The plan that the search depends on: a look-up for each term in the key that holds everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn postings_are_read_from_the_key_alone_by_user_and_term() {
+    let test = TestDb::new().await;
+    add(&test, USER, "lamp.md", &["The lamp burns."]).await;
+    fill(&test).await;
+    test.run("ANALYZE; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off").await;
+    let plan = test
+        .rows(
+            "EXPLAIN SELECT w.term, string_agg(w.entries, ''::bytea) FROM unnest('{1,2}'::int[]) AS t (term)
+             JOIN upload_pipeline.search_words AS w ON w.user_no = 1 AND w.term = t.term GROUP BY w.term",
+        )
+        .await;
+    let plan = plan.concat().join("\n");
+    assert!(plan.contains("Index Only Scan using pk_search_words"), "{plan}");
+    assert!(plan.contains("(user_no = 1) AND (term = t.term)"), "{plan}");
 }
 
 /// Three complete documents of user 1 and many of user 2, with ten passages each. Every third passage is about lamps, and
 /// each later passage has a vector further from `[1, 0]`.
 async fn seeded() -> TestDb {
     let test = TestDb::new().await;
+    test.run(COLUMN).await;
     test.run(
         "INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path, processing_status)
          SELECT gen_random_uuid(), ('00000000-0000-0000-0000-00000000000' || CASE WHEN n <= 3 THEN 1 ELSE 2 END)::uuid, 'a.md',
@@ -33,8 +254,8 @@ async fn seeded() -> TestDb {
     test
 }
 
-async fn owners(test: &TestDb, found: &[ChunkId]) -> Vec<Vec<String>> {
-    let ids: Vec<String> = found.iter().map(|id| format!("'{}'", id.0)).collect();
+async fn owners(test: &TestDb, found: &[Candidate]) -> Vec<Vec<String>> {
+    let ids: Vec<String> = found.iter().map(|candidate| format!("'{}'", candidate.chunk_id.0)).collect();
     test.rows(&format!(
         "SELECT DISTINCT d.user_id FROM upload_pipeline.document_chunks AS c
          JOIN upload_pipeline.documents AS d USING (document_id) WHERE c.chunk_id IN ({})",
@@ -45,6 +266,7 @@ async fn owners(test: &TestDb, found: &[ChunkId]) -> Vec<Vec<String>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_plans_find_the_same_passages_and_none_of_other_users() {
+    const QUESTION: &str = "Which lamps burn?";
     let test = seeded().await;
     let conn = test.db.get().await.unwrap();
     assert_eq!(get_extent(&conn, within(USER)).await.unwrap(), Extent::Few);
@@ -57,28 +279,7 @@ async fn both_plans_find_the_same_passages_and_none_of_other_users() {
     let few = search_vectors(&test.db, &model, &[1.0, 0.0], within(USER), Extent::Few).await.unwrap();
     let many = search_vectors(&test.db, &model, &[1.0, 0.0], within(USER), Extent::Many).await.unwrap();
     assert_eq!(few.len(), 30);
-    assert_eq!(few, many);
+    let ids = |found: &[Candidate]| found.iter().map(|candidate| candidate.chunk_id).collect::<Vec<_>>();
+    assert_eq!(ids(&few), ids(&many));
     assert_eq!(owners(&test, &few).await, [[USER.to_string()]]);
-}
-
-/// The full-text index does not contain the user, so for a user with few passages it would be read in full.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_search_of_a_user_with_few_passages_does_not_read_the_full_text_index() {
-    let test = seeded().await;
-    let conn = test.db.get().await.unwrap();
-    search_text(&conn, QUESTION, within(USER), Extent::Few).await.unwrap();
-    drop(conn);
-    test.db.close();
-    let scans = |index: &'static str| {
-        let sql = format!("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = '{index}'");
-        let test = &test;
-        async move { test.rows(&sql).await[0][0].parse::<u64>().unwrap() }
-    };
-    // PostgreSQL publishes a session's counters when the session ends.
-    let deadline = std::time::Instant::now() + crate::support::fleet::PATIENCE;
-    while scans("uq_document_chunks_ord").await == 0 {
-        assert!(std::time::Instant::now() < deadline, "the user's passages were not found by their documents");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    assert_eq!(scans("ix_document_chunks_tsv").await, 0);
 }

@@ -279,7 +279,7 @@ async fn a_missing_model_costs_no_try_and_the_worker_recovers_when_it_appears() 
     const JOBS: usize = 8;
     let (test, mut fleet) = start().await;
     let (_api, client) = fleet.api();
-    let (real, place) = (std::env::var("APP_MODEL_DIR").unwrap(), fleet.folder("models").join("late"));
+    let (real, place) = (std::env::var("APP_MODEL_DIR").unwrap(), fleet.folder("models").join("all-MiniLM-L6-v2"));
     fleet.set("EMBED_MODEL_DIR", place.to_str().unwrap());
     fleet.set("WORKER_CONCURRENCY", &JOBS.to_string());
     let mut worker = fleet.worker();

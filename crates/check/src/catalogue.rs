@@ -89,6 +89,7 @@ pub static GROUPS: [Group; 13] = [
             &schema::STATUSES,
             &schema::SHAPE,
             &schema::VECTORS,
+            &schema::WORDS,
             &indexes::PGVECTOR,
             &indexes::INDEXES,
         ],

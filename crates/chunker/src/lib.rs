@@ -1,11 +1,15 @@
 //! Cuts markdown into chunks that fit the embedding model, along the structure of the text.
 //!
+//! Tokens are counted as all-MiniLM-L6-v2 counts them, for every model: so another model finds the chunks as they are, and a
+//! chunk has the same size in every store. Longer chunks are worse to search even where a model could read them
+//! (docs/performance.md).
+//!
 //! `source` removes the page markers, `blocks` finds where the text may be cut, `tokens` counts tokens, `leaves` finds cuts
 //! inside a part that is too long, `titles` shortens the headings, and `pack` fills the chunks. Every word is in exactly one
 //! chunk, except that a chunk which begins inside a table repeats the table's head. A chunk that continues a code block has
 //! no opening fence. The same text always gives the same chunks.
 //!
-//! *Must not know:* files, the database, or anything of the model but its tokenizer.
+//! *Must not know:* files, the database, or anything of the model but how many tokens it reads.
 
 mod blocks;
 mod leaves;
@@ -13,6 +17,7 @@ mod pack;
 mod source;
 mod titles;
 mod tokens;
+mod vocabulary;
 
 #[cfg(test)]
 mod tests;
@@ -28,9 +33,12 @@ use self::{
 };
 use domain::{
     Code, Failure,
+    layout::Layout,
     ports::{Chunk, Chunker},
 };
 
+/// The most tokens of a chunk, including the two special ones: what all-MiniLM-L6-v2 reads.
+const WINDOW: usize = 256;
 /// The smallest budget of a chunk, in tokens.
 const MIN_BUDGET: usize = 16;
 /// A chunk smaller than this part of the budget is merged with a neighbour: 63 of 254 tokens.
@@ -43,9 +51,16 @@ pub struct MarkdownChunker {
 }
 
 impl MarkdownChunker {
-    /// Makes a chunker for the model of `tokenizer`, which reads at most `max_tokens` tokens of a text, including special
-    /// tokens.
-    pub fn load(tokenizer: Tokenizer, max_tokens: usize) -> Self {
+    /// Makes a chunker for a model that reads at most `max_tokens` tokens of a text, including special tokens.
+    ///
+    /// # Errors
+    ///
+    /// `tokenizer_failed`, which the vocabulary in the program rules out.
+    pub fn new(max_tokens: usize) -> Result<Self, Failure> {
+        Ok(Self::with_tokenizer(vocabulary::tokenizer()?, max_tokens.min(WINDOW)))
+    }
+
+    fn with_tokenizer(tokenizer: Tokenizer, max_tokens: usize) -> Self {
         let counter = Counter::new(tokenizer);
         let budget = max_tokens.saturating_sub(counter.special_tokens()).max(MIN_BUDGET);
         Self { counter, sizes: Sizes { budget, tiny: budget / TINY_SHARE } }
@@ -61,8 +76,8 @@ impl Chunker for MarkdownChunker {
         "1"
     }
 
-    fn chunk(&self, markdown: &str) -> Result<Vec<Chunk>, Failure> {
-        let source = Source::new(markdown);
+    fn chunk(&self, markdown: &str, layout: &Layout) -> Result<Vec<Chunk>, Failure> {
+        let source = Source::new(markdown, &layout.places(markdown));
         if source.text.trim().is_empty() {
             let message = "The document has no text to search. If it is a scan, upload it with OCR; otherwise check that the file is the right one.";
             return Err(Failure::new(Code::TextEmpty, message));
@@ -79,6 +94,8 @@ impl Chunker for MarkdownChunker {
                 heading: titles.joined(&piece.path),
                 page_first: pages.map(|(first, _)| first),
                 page_last: pages.map(|(_, last)| last),
+                page_label: pages.and_then(|(first, _)| layout.label_of(u32::try_from(first).ok()?)).map(str::to_owned),
+                boxes: source.boxes(&piece.range),
                 token_count: i32::try_from(piece.tokens).unwrap_or(i32::MAX),
             }
         };

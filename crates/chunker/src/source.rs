@@ -1,8 +1,11 @@
-//! Prepares the text: removes page markers but keeps the pages, and shortens leaders and runs of blank lines.
+//! Prepares the text: removes page markers but keeps the pages and boxes, and shortens leaders and runs of blank lines.
 
 use std::ops::Range;
 
-use domain::ports::page_marker;
+use domain::{document::PageBox, layout::Place, ports::page_marker};
+
+/// A passage with more boxes gets one a page.
+const MAX_BOXES: usize = 64;
 
 /// Runs of at least this many fill characters are shortened.
 const MIN_FILL_RUN: usize = 6;
@@ -18,13 +21,18 @@ pub(super) struct Source {
     pub text: String,
     /// The start and the number of each page, in the order of the text. Empty if the format has no pages.
     pages: Vec<(usize, i32)>,
+    /// Parts of the text that stand in one box, by their starts and by their ends.
+    places: Vec<(Range<usize>, PageBox)>,
 }
 
 impl Source {
     /// Reads `markdown`. Removes page markers, all but one of a run of blank lines, and all but three of a run of fill
-    /// characters. In a table of contents, the model would read every dot before a page number as a word.
-    pub fn new(markdown: &str) -> Self {
-        let mut source = Self { text: String::with_capacity(markdown.len()), pages: Vec::new() };
+    /// characters. In a table of contents, the model would read every dot before a page number as a word. `places` are
+    /// those of its lines.
+    pub fn new(markdown: &str, places: &[Place]) -> Self {
+        let mut source = Self { text: String::with_capacity(markdown.len()), pages: Vec::new(), places: Vec::new() };
+        // Where each line that is not blank begins.
+        let mut starts = Vec::new();
         let mut blank = false;
         let mut page = None;
         let mut last_line = 0;
@@ -32,6 +40,7 @@ impl Source {
             if let Some(number) = marked_page(line) {
                 page = Some(number);
                 blank = true;
+                starts.push(source.text.len());
             } else if line.trim().is_empty() {
                 blank = true;
             } else {
@@ -40,12 +49,30 @@ impl Source {
                     source.text.push_str(if blank && !joins { "\n\n" } else { "\n" });
                 }
                 last_line = source.text.len();
+                starts.push(last_line);
                 source.pages.extend(page.take().map(|number| (last_line, number)));
                 push_shortened(&mut source.text, line);
                 blank = false;
             }
         }
+        let end = source.text.len();
+        let start = |line: u32| starts.get(line as usize).copied().unwrap_or(end);
+        let part = |place: &Place| (start(place.first)..start(place.first.saturating_add(place.lines)), place.place);
+        source.places = places.iter().map(part).collect();
         source
+    }
+
+    /// Where `range` stands: the boxes of the blocks that it holds, or holds a part of.
+    pub fn boxes(&self, range: &Range<usize>) -> Vec<PageBox> {
+        let first = self.places.partition_point(|(place, _)| place.end <= range.start);
+        let places = self.places[first..].iter().take_while(|(place, _)| place.start < range.end);
+        let mut boxes: Vec<PageBox> = Vec::new();
+        for (_, place) in places {
+            if !boxes.contains(place) {
+                boxes.push(*place);
+            }
+        }
+        if boxes.len() > MAX_BOXES { one_a_page(&boxes) } else { boxes }
     }
 
     /// The lowest and the highest page number in `range`.
@@ -56,6 +83,24 @@ impl Source {
         let numbers = || self.pages.get(first..past).unwrap_or_default().iter().map(|&(_, page)| page);
         Some((numbers().min()?, numbers().max()?))
     }
+}
+
+/// A box a page around all its boxes.
+fn one_a_page(boxes: &[PageBox]) -> Vec<PageBox> {
+    let mut pages: Vec<PageBox> = Vec::new();
+    for part in boxes {
+        match pages.iter_mut().find(|whole| whole.page == part.page) {
+            Some(whole) => {
+                whole.left = whole.left.min(part.left);
+                whole.top = whole.top.min(part.top);
+                whole.right = whole.right.max(part.right);
+                whole.bottom = whole.bottom.max(part.bottom);
+            }
+            None => pages.push(*part),
+        }
+    }
+    pages.truncate(MAX_BOXES);
+    pages
 }
 
 /// The page number of `line`, if it is exactly a line that [`page_marker`] writes.
@@ -140,7 +185,7 @@ mod tests {
 
     #[test]
     fn markers_become_pages_and_are_removed() {
-        let source = Source::new("<!-- page 1 -->\n\n# A\n\n<!-- page 2 -->\n<!-- page 3 -->\n\n\n\nThe end.\n");
+        let source = Source::new("<!-- page 1 -->\n\n# A\n\n<!-- page 2 -->\n<!-- page 3 -->\n\n\n\nThe end.\n", &[]);
         assert_eq!(source.text, "# A\n\nThe end.");
         assert_eq!(source.pages(&(0..3)), Some((1, 1)));
         assert_eq!(source.pages(&(5..9)), Some((3, 3)));
@@ -148,13 +193,40 @@ mod tests {
     }
 
     #[test]
+    fn boxes_are_those_of_the_lines_in_the_range() {
+        let place = |first, page, top: u8| Place {
+            first,
+            lines: 1,
+            place: PageBox { page, left: 0.0, top: f32::from(top) / 100.0, right: 1.0, bottom: 1.0 },
+        };
+        let tops = |source: &Source, range: Range<usize>| -> Vec<f32> {
+            source.boxes(&range).iter().map(|place| place.top).collect()
+        };
+        // The lines: marker, A, one, marker, two.
+        let source = Source::new(
+            "<!-- page 1 -->\n\n# A\n\none\n\n<!-- page 2 -->\n\ntwo.",
+            &[place(1, 1, 10), place(2, 1, 20), place(4, 2, 30)],
+        );
+        assert_eq!(source.text, "# A\n\none\ntwo.");
+        assert_eq!(tops(&source, 0..4), [0.1]);
+        assert_eq!(tops(&source, 5..8), [0.2]);
+        assert_eq!(tops(&source, 0..13), [0.1, 0.2, 0.3]);
+        assert_eq!(tops(&source, 10..13), [0.3]);
+        let many: Vec<Place> =
+            (0..80).map(|line| place(line, 1 + line / 50, 90 - u8::try_from(line).unwrap())).collect();
+        let source = Source::new(&"a\n".repeat(80), &many);
+        assert_eq!(tops(&source, 0..9).len(), 5);
+        assert_eq!(tops(&source, 0..source.text.len()), [0.41, 0.11]);
+    }
+
+    #[test]
     fn a_text_without_markers_has_no_pages() {
-        assert_eq!(Source::new("one\n\ntwo").pages(&(0..3)), None);
+        assert_eq!(Source::new("one\n\ntwo", &[]).pages(&(0..3)), None);
     }
 
     #[test]
     fn text_before_the_first_marker_has_no_page() {
-        let source = Source::new("Cover.\n\n<!-- page 2 -->\n\nText.");
+        let source = Source::new("Cover.\n\n<!-- page 2 -->\n\nText.", &[]);
         assert_eq!(source.pages(&(0..6)), None);
         assert_eq!(source.pages(&(0..10)), Some((2, 2)));
     }
@@ -162,15 +234,15 @@ mod tests {
     #[test]
     fn lines_that_only_look_like_markers_are_kept() {
         let text = "see <!-- page 4 -->\n<!-- page 04 -->\n<!-- page 99999999999 -->\n<!-- page x -->";
-        assert_eq!(Source::new(text).text, text);
+        assert_eq!(Source::new(text, &[]).text, text);
     }
 
     #[test]
     fn only_a_sentence_that_continues_is_joined_across_pages() {
-        assert_eq!(Source::new("the plan\n\n<!-- page 2 -->\n\npays half.").text, "the plan\npays half.");
-        assert_eq!(Source::new("the plan.\n\n<!-- page 2 -->\n\npays half.").text, "the plan.\n\npays half.");
-        assert_eq!(Source::new("the plan\n\n<!-- page 2 -->\n\nPays half.").text, "the plan\n\nPays half.");
-        assert_eq!(Source::new("# the plan\n\n<!-- page 2 -->\n\npays half.").text, "# the plan\n\npays half.");
+        assert_eq!(Source::new("the plan\n\n<!-- page 2 -->\n\npays half.", &[]).text, "the plan\npays half.");
+        assert_eq!(Source::new("the plan.\n\n<!-- page 2 -->\n\npays half.", &[]).text, "the plan.\n\npays half.");
+        assert_eq!(Source::new("the plan\n\n<!-- page 2 -->\n\nPays half.", &[]).text, "the plan\n\nPays half.");
+        assert_eq!(Source::new("# the plan\n\n<!-- page 2 -->\n\npays half.", &[]).text, "# the plan\n\npays half.");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use tokenizers::Tokenizer;
 
 use super::*;
-use domain::{Code, ErrorClass};
+use domain::{Code, ErrorClass, layout::Layout};
 
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz0123456789";
 const MARKS: &str = "|#-*_`~>.,:;!?()[]<>/\\=+•&\"'";
@@ -60,7 +60,7 @@ fn tokens(tokenizer: &Tokenizer, chunk: &Chunk) -> i32 {
 }
 
 fn cut(markdown: &str, max_tokens: usize) -> Vec<Chunk> {
-    MarkdownChunker::load(bert(), max_tokens).chunk(markdown).unwrap()
+    MarkdownChunker::with_tokenizer(bert(), max_tokens).chunk(markdown, &Layout::default()).unwrap()
 }
 
 fn visible(text: &str) -> String {
@@ -78,9 +78,9 @@ fn outline(markdown: &str, max_tokens: usize) -> Vec<String> {
 
 /// Checks the guarantees for every text, tokenizer and budget.
 fn assert_sound(tokenizer: &Tokenizer, markdown: &str, max_tokens: usize) {
-    let chunker = MarkdownChunker::load(tokenizer.clone(), max_tokens);
+    let chunker = MarkdownChunker::with_tokenizer(tokenizer.clone(), max_tokens);
     let budget = max_tokens - chunker.counter.special_tokens();
-    let chunks = chunker.chunk(markdown).unwrap();
+    let chunks = chunker.chunk(markdown, &Layout::default()).unwrap();
     for chunk in &chunks {
         assert!(!chunk.text.trim().is_empty());
         assert_eq!(chunk.token_count, tokens(tokenizer, chunk), "{chunk:?}");
@@ -89,10 +89,10 @@ fn assert_sound(tokenizer: &Tokenizer, markdown: &str, max_tokens: usize) {
         assert!(chunk.heading.chars().count() <= 200);
         assert!(chunk.page_first <= chunk.page_last);
     }
-    assert_eq!(chunks, chunker.chunk(markdown).unwrap(), "the same text must give the same chunks");
+    assert_eq!(chunks, chunker.chunk(markdown, &Layout::default()).unwrap(), "the same text must give the same chunks");
 
     // The text keeps every letter and digit. Without repeated table heads, the passages together are the text.
-    let source = Source::new(markdown);
+    let source = Source::new(markdown, &[]);
     let unmarked =
         markdown.lines().filter(|line| ![1, 2].map(domain::ports::page_marker).contains(&line.trim().to_owned()));
     let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
@@ -114,7 +114,7 @@ fn assert_sound(tokenizer: &Tokenizer, markdown: &str, max_tokens: usize) {
 #[test]
 fn an_empty_text_is_an_error_of_the_document() {
     for markdown in ["", " \n\t\n", "<!-- page 1 -->\n\n<!-- page 2 -->\n"] {
-        let failure = MarkdownChunker::load(bert(), 256).chunk(markdown).unwrap_err();
+        let failure = MarkdownChunker::with_tokenizer(bert(), 256).chunk(markdown, &Layout::default()).unwrap_err();
         assert_eq!((failure.code, failure.class), (Code::TextEmpty, ErrorClass::Document));
     }
 }
@@ -284,7 +284,7 @@ fn random_markdown_keeps_the_guarantees() {
     for round in 0..300 {
         let markdown: String =
             (0..random.usize(1..60)).map(|_| parts[random.usize(..parts.len())].repeat(random.usize(1..4))).collect();
-        if !Source::new(&markdown).text.trim().is_empty() {
+        if !Source::new(&markdown, &[]).text.trim().is_empty() {
             assert_sound(&tokenizers[round % 2], &markdown, random.usize(18..130));
         }
     }
@@ -298,4 +298,29 @@ fn the_time_grows_linearly_with_the_text() {
         let chunks = cut(&line.repeat(200_000 / line.len()), 256);
         assert!(!chunks.is_empty());
     }
+}
+
+/// Compares the vocabulary in the program with the model's own file.
+#[test]
+fn the_vocabulary_is_that_of_minilm() {
+    let folder =
+        std::env::var("APP_MODEL_DIR").expect("APP_MODEL_DIR names the all-MiniLM-L6-v2 folder; scripts/test sets it");
+    let mut theirs = Tokenizer::from_file(std::path::Path::new(&folder).join("tokenizer.json")).unwrap();
+    theirs.with_padding(None).with_truncation(None).unwrap();
+    let ours = vocabulary::tokenizer().unwrap();
+    assert_eq!(ours.get_vocab(true), theirs.get_vocab(true));
+    for text in
+        ["", "Der Versicherungsschutz umfasst 12 Monate – naïve café?", "[CLS] 日本語 ไทย \u{ad}x\u{200b}y [MASK]"]
+    {
+        assert_eq!(ours.encode(text, true).unwrap().get_ids(), theirs.encode(text, true).unwrap().get_ids(), "{text}");
+    }
+}
+
+#[test]
+fn a_wider_window_gives_the_same_chunks_and_a_narrower_one_smaller_chunks() {
+    let markdown = "Some words of a paragraph stand here, and a few more.\n\n".repeat(60);
+    let chunks = |max_tokens| MarkdownChunker::new(max_tokens).unwrap().chunk(&markdown, &Layout::default()).unwrap();
+    assert_eq!(chunks(512), chunks(256));
+    assert!(chunks(128).iter().all(|chunk| chunk.token_count <= 126));
+    assert!(chunks(256).iter().any(|chunk| chunk.token_count > 126));
 }

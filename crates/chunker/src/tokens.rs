@@ -17,7 +17,7 @@ const WORDS_PER_CALL: usize = 64;
 /// Characters in a piece of a long word.
 const PIECE_CHARS: usize = 16;
 
-/// Counts tokens as the embedding model does.
+/// Counts tokens as the tokenizer does.
 pub(super) struct Counter {
     tokenizer: Tokenizer,
     /// Whether the tokens of a text are those of its words.
@@ -60,7 +60,7 @@ impl Counter {
     }
 }
 
-fn refused(error: &tokenizers::Error) -> Failure {
+pub(super) fn refused(error: &tokenizers::Error) -> Failure {
     let message =
         format!("The embedding model's tokenizer refused a text ({error}). Check the model folder's tokenizer.json.");
     Failure::new(Code::TokenizerFailed, message)

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use uuid::Uuid;
 
 use domain::{State, Status, ports::FileKind};
-use messages::SearchMode;
+use messages::{Expand, SearchMode};
 
 const CONNECTION: &str = "Which API: APP_URL and APP_TOKEN (a user's token or an API key; with a key for many users also \
 APP_USER_ID).\nWithout them: the `app dev` that runs in this checkout.";
@@ -94,7 +94,8 @@ pub enum JobsAction {
         app jobs retry 0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10 --type docx      after type_mismatch: read it as this type\n  \
         app jobs retry --all --dry-run                     how many would be queued\n  \
         app jobs retry --all --code storage_unavailable    all that failed with this code\n  \
-        app jobs retry --all --status failed_parse         all that failed in this stage\n\n\
+        app jobs retry --all --status failed_parse         all that failed in this stage\n  \
+        app jobs retry --all --reader-before 2             read again what older readers have read\n\n\
         --all leaves out a job whose document has a later job. Of several jobs, those that cannot be retried, or that \
         a retry cannot help, are counted with the reason and do not stop the others.\n\
         Exit codes: 0 (for a single job: it was queued), 1 failed, 2 wrong arguments.")]
@@ -127,6 +128,16 @@ pub struct RetryArgs {
     /// With --all: only jobs at this status: failed_parse, failed_chunking, failed_embedding
     #[arg(long, value_name = "STATUS", requires = "all", conflicts_with = "job_ids")]
     pub status: Option<Status>,
+    /// With --all: read complete documents again that readers of a version below this have read (`reader_version` in
+    /// `app documents get`); at low priority
+    #[arg(
+        long,
+        value_name = "VERSION",
+        requires = "all",
+        conflicts_with_all = ["job_ids", "code", "status"],
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub reader_before: Option<u32>,
     /// Change nothing; print how many would be queued
     #[arg(long)]
     pub dry_run: bool,
@@ -183,6 +194,46 @@ pub struct JobArgs {
     pub json: bool,
 }
 
+/// `app documents`.
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("Examples:\n  \
+    app documents get 6f1d3a52-…             one document, and how it was read\n  \
+    app documents get 6f1d3a52-… --markdown  what search sees of it\n\n{CONNECTION}"))]
+pub struct DocumentsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: DocumentsAction,
+}
+
+/// `app documents …`.
+#[derive(Debug, Subcommand)]
+pub enum DocumentsAction {
+    /// Show a document, or download its markdown or its original
+    #[command(after_long_help = "Examples:\n  \
+        app documents get 6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18                  as JSON: kind, pages, record, job\n  \
+        app documents get 6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18 --markdown       the text that was read\n  \
+        app documents get 6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18 --file -o a.pdf  the bytes that were uploaded")]
+    Get(DocumentsGetArgs),
+}
+
+/// `app documents get`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").args(["markdown", "file"]))]
+pub struct DocumentsGetArgs {
+    /// Its id, from `app upload --json` or `app jobs show`
+    #[arg(value_name = "ID")]
+    pub document_id: Uuid,
+    /// Download the markdown that was read
+    #[arg(long)]
+    pub markdown: bool,
+    /// Download the original
+    #[arg(long)]
+    pub file: bool,
+    /// Write to this file instead of stdout
+    #[arg(short, long, value_name = "PATH", requires = "what")]
+    pub output: Option<PathBuf>,
+}
+
 /// `app search`.
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("Examples:\n  \
@@ -203,6 +254,21 @@ pub struct SearchArgs {
     /// Only in this document
     #[arg(long, value_name = "ID")]
     pub document: Option<Uuid>,
+    /// Only hits with at least this score, 0 to 1
+    #[arg(long, value_name = "SCORE")]
+    pub min_score: Option<f64>,
+    /// Put each hit together with its neighbours
+    #[arg(long, value_enum, default_value_t = Expand::None)]
+    pub expand: Expand,
+    /// At most this many characters of a hit with its neighbours
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(200..=20_000))]
+    pub max_chars: Option<u32>,
+    /// At most this many hits of one document
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub per_document: Option<u32>,
+    /// Leave out hits that are nearly the same as a better one
+    #[arg(long)]
+    pub distinct: bool,
     /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,

@@ -121,6 +121,11 @@ impl ApiClient {
         self.read(self.send(|| self.request(Method::GET, path, query)).await?).await
     }
 
+    /// Sends a GET for bytes; the caller reads the body.
+    pub(super) async fn download(&self, path: &str) -> Result<Response, ClientError> {
+        self.check_status(self.send(|| self.request(Method::GET, path, &[])).await?).await
+    }
+
     /// Sends `body` as JSON in a POST. An `Idempotency-Key` makes a repeated request harmless.
     ///
     /// # Errors

@@ -23,10 +23,15 @@ const EXCERPT_CHARS: usize = 400;
 /// There is no API to ask, or its answer is an error.
 pub async fn run(args: SearchArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
     let request = SearchRequest {
-        query: args.query.join(" "),
         limit: Some(args.limit),
         mode: args.mode,
         document_id: args.document,
+        min_score: args.min_score,
+        expand: args.expand,
+        max_chars: args.max_chars,
+        per_document: args.per_document,
+        distinct: args.distinct,
+        ..SearchRequest::of(args.query.join(" "))
     };
     let answer: SearchResponse = connect(sources, build)?.post("/search", &request).await?;
     if args.json {
@@ -44,7 +49,9 @@ pub fn render_hits(answer: &SearchResponse) -> String {
 
 fn hits_as_text(answer: &SearchResponse, columns: usize, coloured: bool) -> String {
     if answer.hits.is_empty() {
-        return "Nothing found. Only complete documents are searched; `app jobs` shows the others.\n".to_owned();
+        return "Nothing found. Only complete documents are searched; `app jobs` shows the others. `--min-score 0` shows even \
+                what is most likely about something else.\n"
+            .to_owned();
     }
     let hits: Vec<String> =
         answer.hits.iter().enumerate().map(|(i, hit)| hit_as_text(i + 1, hit, columns, coloured)).collect();
@@ -57,7 +64,12 @@ fn hit_as_text(rank: usize, hit: &Hit, columns: usize, coloured: bool) -> String
     if !hit.heading.is_empty() {
         text.push_str(&format!("{INDENT}{DIM}{}{DIM:#}\n", printable(&hit.heading)));
     }
-    let passage = if hit.highlight.trim().is_empty() { &shortened(&hit.text) } else { &hit.highlight };
+    let is_whole = hit.ords.is_some() || hit.highlight.trim().is_empty();
+    let passage = match (is_whole, hit.ords) {
+        (true, Some(_)) => &hit.text,
+        (true, None) => &shortened(&hit.text),
+        (false, _) => &hit.highlight,
+    };
     text.push_str(&render::passage(passage, INDENT, columns, coloured));
     text
 }
@@ -65,7 +77,10 @@ fn hit_as_text(rank: usize, hit: &Hit, columns: usize, coloured: bool) -> String
 fn pages(hit: &Hit) -> Option<String> {
     match (hit.page_first, hit.page_last) {
         (Some(first), Some(last)) if last > first => Some(format!("pages {first}–{last}")),
-        (Some(page), _) | (None, Some(page)) => Some(format!("page {page}")),
+        (Some(page), _) | (None, Some(page)) => match &hit.page_label {
+            Some(label) => Some(format!("page {page} ({})", printable(label))),
+            None => Some(format!("page {page}")),
+        },
         (None, None) => None,
     }
 }
@@ -89,12 +104,18 @@ mod tests {
             filename: "policy.pdf".into(),
             chunk_id: uuid::Uuid::nil(),
             ord: 3,
+            ords: None,
             heading: "Cover > Exclusions".into(),
             page_first,
             page_last,
+            page_label: None,
+            boxes: None,
             text: "The whole passage.".into(),
             highlight: highlight.into(),
             score: 0.1,
+            cosine: None,
+            covered: None,
+            duplicates: None,
             vector_rank: Some(1),
             text_rank: None,
         }

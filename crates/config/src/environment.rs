@@ -36,6 +36,8 @@ named! {
         Dev = "dev",
         /// `app keys`
         Keys = "keys",
+        /// `app verify`
+        Verify = "verify",
         /// `app upload`, `app jobs`, `app search`: they belong to no environment.
         Client = "client",
         /// `app parse`, which belongs to none either.
@@ -45,16 +47,18 @@ named! {
 
 /// Roles that read the same settings.
 pub(crate) mod roles {
-    use super::Role::{self, Api, Check, Client, Dev, Keys, Migrate, Parse, Worker};
+    use super::Role::{self, Api, Check, Client, Dev, Keys, Migrate, Parse, Verify, Worker};
 
-    pub(crate) const ALL: &[Role] = &[Api, Worker, Migrate, Check, Dev, Keys, Client, Parse];
-    pub(crate) const SERVERS: &[Role] = &[Api, Worker, Migrate, Check, Dev, Keys];
-    pub(crate) const DATABASE: &[Role] = &[Api, Worker, Migrate, Check, Keys];
-    pub(crate) const MODEL: &[Role] = &[Api, Worker, Migrate, Check, Dev];
+    pub(crate) const ALL: &[Role] = &[Api, Worker, Migrate, Check, Dev, Keys, Verify, Client, Parse];
+    pub(crate) const SERVERS: &[Role] = &[Api, Worker, Migrate, Check, Dev, Keys, Verify];
+    pub(crate) const DATABASE: &[Role] = &[Api, Worker, Migrate, Check, Keys, Verify];
+    pub(crate) const MODEL: &[Role] = &[Api, Worker, Migrate, Check, Dev, Verify];
+    pub(crate) const STORED: &[Role] = &[Api, Worker, Check, Dev, Verify];
     pub(crate) const BOTH: &[Role] = &[Api, Worker, Check, Dev];
     pub(crate) const API: &[Role] = &[Api, Check, Dev];
     pub(crate) const WORKER: &[Role] = &[Worker, Check, Dev];
     pub(crate) const READERS: &[Role] = &[Worker, Check, Dev, Parse];
+    pub(crate) const PAGES: &[Role] = &[Api, Worker, Check, Dev, Parse];
     pub(crate) const CLIENT: &[Role] = &[Client, Check];
     pub(crate) const CLIENT_ONLY: &[Role] = &[Client];
     pub(crate) const DEV: &[Role] = &[Dev, Client, Check];

@@ -30,7 +30,7 @@ pub use self::{
     location::{S3Location, StorageLocation},
     secret::Secret,
     sections::{
-        Auth, Client, Database, Embedder, Http, OcrChoice, Parser, ParserChoice, Platform, Retention, Storage,
+        Auth, Client, Database, Embedder, Http, OcrChoice, Parser, ParserChoice, Platform, Precision, Retention, Storage,
         Telemetry, Uploads, Worker, variable,
     },
     setting::{Secrecy, Variable},

@@ -26,6 +26,8 @@ pub enum Group {
     Database,
     /// What is wrong on the command line.
     CommandLine,
+    /// What `app verify` finds.
+    Verify,
     /// Codes of events that are not failures.
     Event,
 }

@@ -11,6 +11,8 @@ pub struct Document {
     pub pages: u32,
     /// What the text does not hold, or holds with a doubt.
     pub notices: Vec<Notice>,
+    /// What is printed on pages as their numbers, where that is not the number: page and label.
+    pub labels: Vec<(u32, String)>,
 }
 
 impl Document {

@@ -6,14 +6,24 @@
 mod file_kind;
 mod remote_parser;
 
-use std::{ops::ControlFlow, path::Path, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    ops::{ControlFlow, Range},
+    path::Path,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, document::Notice};
+use crate::{
+    Failure,
+    document::{Notice, PageBox},
+    layout::Layout,
+};
 
 pub use file_kind::FileKind;
 pub use remote_parser::{Callback, RemoteParser, RemoteState, RemoteText, StartFailed};
@@ -33,6 +43,16 @@ pub struct StoredObject {
 /// The key of one byte, which probes write and delete.
 const PROBE_KEY: &str = "health/probe";
 
+/// An object that is being read.
+pub struct OpenObject {
+    /// Size of the whole object in bytes.
+    pub bytes_len: u64,
+    /// Changes whenever the object does. Visible ASCII without quotation marks.
+    pub version: String,
+    /// The bytes asked for.
+    pub body: ByteStream,
+}
+
 /// Stores the bytes of documents. Keys are derived from ids, never from file names.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
@@ -41,6 +61,8 @@ pub trait ObjectStore: Send + Sync {
     async fn put(&self, key: &str, body: ByteStream, max_bytes: u64) -> Result<StoredObject, Failure>;
     /// Copies the object to the file `to` and hashes it; `None` if there is no object at `key`.
     async fn fetch(&self, key: &str, to: &Path) -> Result<Option<StoredObject>, Failure>;
+    /// Opens the object, or the bytes `range` of it, which must lie within it; `None` if there is no object at `key`.
+    async fn open(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<OpenObject>, Failure>;
     /// The object's size in bytes; `None` if there is no object at `key`.
     async fn head(&self, key: &str) -> Result<Option<u64>, Failure>;
     /// Deletes the object. Succeeds if there is none.
@@ -79,6 +101,8 @@ pub struct ParsedDocument {
     pub kind: FileKind,
     /// What the text does not hold, or holds with a doubt.
     pub notices: Vec<Notice>,
+    /// Where its lines stand on the pages.
+    pub layout: Layout,
 }
 
 impl ParsedDocument {
@@ -158,8 +182,15 @@ pub trait Parser: Send + Sync {
     async fn parse(&self, job: ParseJob<'_>) -> Result<Option<ParsedDocument>, Failure>;
 }
 
+/// Shows pages of files as pictures.
+#[async_trait]
+pub trait PagePictures: Send + Sync {
+    /// Page `page`, from 1, of the file at `path` as PNG, with `boxes` marked on it.
+    async fn picture(&self, path: &Path, page: u32, boxes: &[PageBox]) -> Result<Vec<u8>, Failure>;
+}
+
 /// A piece of a document that fits the embedder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Chunk {
     /// The passage as a reader sees it: markdown without page markers, never empty.
     pub text: String,
@@ -169,6 +200,10 @@ pub struct Chunk {
     pub page_first: Option<i32>,
     /// Its last page.
     pub page_last: Option<i32>,
+    /// What is printed on its first page as the number; `None`: the number itself, or unknown.
+    pub page_label: Option<String>,
+    /// Where it stands on its pages; empty if unknown.
+    pub boxes: Vec<PageBox>,
     /// Tokens of what is embedded ([`Chunk::embed_text`]), without the model's special tokens.
     pub token_count: i32,
 }
@@ -186,8 +221,9 @@ pub trait Chunker: Send + Sync {
     fn name(&self) -> &'static str;
     /// For `chunker_version`: changes whenever the same text would be cut differently.
     fn version(&self) -> &'static str;
-    /// Cuts `markdown`, in order of the text. CPU-bound; call it where that is fine.
-    fn chunk(&self, markdown: &str) -> Result<Vec<Chunk>, Failure>;
+    /// Cuts `markdown`, whose lines stand as `layout` says, in order of the text. The layout changes no text. CPU-bound;
+    /// call it where that is fine.
+    fn chunk(&self, markdown: &str, layout: &Layout) -> Result<Vec<Chunk>, Failure>;
 }
 
 /// An embedding model, with the names that rows store.
@@ -203,12 +239,12 @@ pub struct EmbedModel {
     pub max_tokens: usize,
 }
 
-/// The priority of a text to embed.
+/// The priority of a text to embed, and which of the model's prompts goes before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmbedPriority {
-    /// A person's query: goes before documents.
+    /// A person's question: goes before documents, with the model's prompt for questions.
     Query,
-    /// A document's chunk.
+    /// A document's chunk, with the model's prompt for passages.
     Document,
 }
 

@@ -8,11 +8,17 @@ use crate::{
     ports::ParsedDocument,
 };
 
+/// The readers of this build. One more whenever documents come out better than before, so that they can be read again
+/// (`app jobs retry --all --reader-before`). What has no version is of 1.
+pub const READER_VERSION: u32 = 2;
+
 /// How a document was read. `read`, `ocr`, `empty` and `failed` add up to `pages`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReadingRecord {
     /// What read it.
     pub reader: String,
+    /// [`READER_VERSION`] when it was read.
+    pub reader_version: u32,
     /// Pages, slides or sheets in the file; 0 if the format has none.
     pub pages: u32,
     /// Pages whose text was read from the file.
@@ -90,6 +96,7 @@ impl ReadingRecord {
         let ocr = by_ocr.iter().map(|by: &ReadByOcr| by.count).fold(0, u32::saturating_add).min(with_text);
         Self {
             reader: reader.to_owned(),
+            reader_version: READER_VERSION,
             pages: document.pages,
             read: with_text - ocr,
             ocr,
@@ -108,6 +115,7 @@ impl ReadingRecord {
         let ocr = pages_with_text(markdown).min(pages);
         Self {
             reader: reader.to_owned(),
+            reader_version: READER_VERSION,
             pages,
             read: 0,
             ocr,
@@ -138,7 +146,7 @@ fn pages_with_text(text: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::FileKind;
+    use crate::{layout::Layout, ports::FileKind};
 
     #[test]
     fn pages_add_up() {
@@ -152,6 +160,7 @@ mod tests {
                 Notice::OcrPages { engine: OcrEngine::Tesseract, pages: vec![5], count: 1, sure: 93 },
                 Notice::LeftOut { what: LeftOut::HiddenLayers, count: 2 },
             ],
+            layout: Layout::default(),
         };
         let record = ReadingRecord::new("local", &document);
         assert_eq!((record.read, record.ocr, record.empty, record.failed), (2, 1, 1, 1));

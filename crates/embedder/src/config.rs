@@ -8,7 +8,7 @@ use super::{
     error::{invalid, unreadable, unsupported},
     tokenizer::transformer_folder,
 };
-use domain::Failure;
+use domain::{Failure, ports::EmbedPriority};
 
 const CONFIG: &str = "config.json";
 
@@ -69,6 +69,39 @@ struct PoolingConfig {
     pooling_mode: Option<String>,
     #[serde(flatten)]
     modes: std::collections::BTreeMap<String, serde_json::Value>,
+}
+
+/// What stands before a text, for a model that was trained so.
+#[derive(Debug, Default)]
+pub(super) struct Prompts {
+    question: String,
+    passage: String,
+}
+
+/// Where sentence-transformers keeps the prompts.
+#[derive(Deserialize, Default)]
+struct SentenceTransformersConfig {
+    #[serde(default)]
+    prompts: std::collections::BTreeMap<String, Option<String>>,
+}
+
+impl Prompts {
+    /// Reads `config_sentence_transformers.json`. Without it, or without prompts in it, they are empty. The names are those
+    /// that sentence-transformers looks for.
+    pub fn load(folder: &Path) -> Result<Self, Failure> {
+        let config: SentenceTransformersConfig = read(folder, "config_sentence_transformers.json")?.unwrap_or_default();
+        let first =
+            |names: &[&str]| names.iter().find_map(|name| config.prompts.get(*name)?.clone()).unwrap_or_default();
+        Ok(Self { question: first(&["query"]), passage: first(&["document", "passage", "corpus"]) })
+    }
+
+    /// The prompt for questions or for passages.
+    pub fn of(&self, priority: EmbedPriority) -> &str {
+        match priority {
+            EmbedPriority::Query => &self.question,
+            EmbedPriority::Document => &self.passage,
+        }
+    }
 }
 
 impl ModelConfig {

@@ -29,6 +29,8 @@ pub(super) fn invalid(file: &str, reason: impl Display) -> Failure {
 
 /// The encoder does not support this property of the model.
 pub(super) fn unsupported(what: impl Display) -> Failure {
-    let message = format!("the model's {what} is not supported; use a BERT model, such as all-MiniLM-L6-v2");
+    let message = format!(
+        "the model's {what} is not supported; use a model of the BERT family, such as multilingual-e5-small or all-MiniLM-L6-v2"
+    );
     Failure::new(Code::ModelUnsupported, message)
 }

@@ -11,7 +11,7 @@
 use std::{num::NonZeroUsize, path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use tokenizers::{Tokenizer, TruncationParams};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use domain::{
     Code, Failure,
@@ -19,10 +19,10 @@ use domain::{
 };
 
 use self::{
-    config::ModelConfig,
-    encoder::Encoder,
-    error::invalid,
+    config::{ModelConfig, Prompts},
+    encoder::{Encoder, Numbers},
     isa::Isa,
+    tokenizer::ModelTokenizer,
     workers::{Vectors, Work, Workers, crashed},
 };
 
@@ -35,8 +35,10 @@ mod local_model;
 mod math;
 mod panels;
 mod product;
+mod quantised;
 mod tensors;
 mod tokenizer;
+mod unigram;
 mod workers;
 
 #[cfg(test)]
@@ -44,8 +46,8 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
+pub use encoder::Precision;
 pub use local_model::{LocalModel, LocalModelOptions};
-pub use tokenizer::load_tokenizer;
 
 /// The approximate number of tokens in a batch, which holds at least one text: about five chunks. A query waits at most for
 /// one batch of documents, a quarter of a second on a server core. Smaller batches leave more of their last panel unused: 512
@@ -55,30 +57,49 @@ const BATCH_TOKENS: usize = 1024;
 /// A model in memory and the threads that run it. Dropping it stops the threads.
 pub struct LocalEmbedder {
     model: EmbedModel,
+    prompts: Prompts,
+    kernel: &'static str,
     workers: Workers,
 }
 
 impl LocalEmbedder {
     /// Loads the model in `folder`: `config.json`, `tokenizer.json` and `model.safetensors`, and if they exist
-    /// `sentence_bert_config.json`, `modules.json` and the pooling's `config.json`. Blocks for some tenths of a second.
+    /// `sentence_bert_config.json`, `modules.json`, `config_sentence_transformers.json` and the pooling's `config.json`.
+    /// Blocks for some tenths of a second.
     /// Rows store its vectors with `name` and `version`.
     ///
     /// # Errors
     ///
     /// The folder contains no usable model.
-    pub fn load(folder: &Path, name: &str, version: &str, threads: NonZeroUsize) -> Result<Self, Failure> {
+    pub fn load(
+        folder: &Path,
+        name: &str,
+        version: &str,
+        precision: Precision,
+        threads: NonZeroUsize,
+    ) -> Result<Self, Failure> {
         let config = ModelConfig::load(folder)?;
-        let tokenizer = Arc::new(truncating_tokenizer(folder, &config)?);
+        let tokenizer = Arc::new(ModelTokenizer::load(folder, &config)?);
+        let prompts = Prompts::load(folder)?;
         let model = EmbedModel {
             name: name.to_owned(),
             version: version.to_owned(),
             dim: config.hidden_size,
             max_tokens: config.max_tokens,
         };
-        let encoder = Arc::new(Encoder::load(folder, config, Isa::best())?);
+        let numbers = Numbers::of(precision);
+        let kernel = numbers.name();
+        let encoder = Arc::new(Encoder::load(folder, config, Isa::best(), numbers)?);
         let make = move || encode_batches(Arc::clone(&encoder), Arc::clone(&tokenizer));
         let workers = Workers::start(threads.get(), make).map_err(no_thread)?;
-        Ok(Self { model, workers })
+        Ok(Self { model, prompts, kernel, workers })
+    }
+}
+
+impl LocalEmbedder {
+    /// For the log: the instructions of the products in 8 bits, or `f32`.
+    pub fn kernel(&self) -> &'static str {
+        self.kernel
     }
 }
 
@@ -90,12 +111,21 @@ impl Embedder for LocalEmbedder {
 
     async fn embed(&self, texts: Vec<String>, priority: EmbedPriority) -> Result<Vec<Vec<f32>>, Failure> {
         let mut vectors = Vec::with_capacity(texts.len());
+        let prompt = self.prompts.of(priority);
+        let texts = texts.into_iter().map(|text| prepare(prompt, text)).collect();
         let batches = split(texts, self.model.max_tokens);
         for answer in self.workers.submit(batches, priority) {
             vectors.extend(answer.await.unwrap_or_else(|_gone| Err(crashed()))?);
         }
         Ok(vectors)
     }
+}
+
+/// What the model reads: the text in Unicode's composed form (NFC), after the model's prompt. Tokenizers know a letter with
+/// its accent as one character; many PDFs have two.
+fn prepare(prompt: &str, text: String) -> String {
+    let composed = is_nfc_quick(text.chars()) == IsNormalized::Yes;
+    if composed && prompt.is_empty() { text } else { prompt.chars().chain(text.nfc()).collect() }
 }
 
 /// Splits texts, in order, into batches. Tokens are estimated from bytes: the encoder threads
@@ -121,26 +151,6 @@ fn split(texts: Vec<String>, max_tokens: usize) -> Vec<Vec<String>> {
     batches
 }
 
-/// Loads the model's tokenizer, checks that it fits the model, and sets it to truncate texts at the model's limit.
-fn truncating_tokenizer(folder: &Path, config: &ModelConfig) -> Result<Tokenizer, Failure> {
-    const FILE: &str = "tokenizer.json";
-    let mut tokenizer = load_tokenizer(folder)?;
-    let last = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
-    if last as usize >= config.vocab_size {
-        return Err(invalid(
-            FILE,
-            format!("it has a token {last}, but the model has only {} tokens", config.vocab_size),
-        ));
-    }
-    let special = tokenizer.encode_fast("", true).map_err(|error| invalid(FILE, error))?;
-    if special.is_empty() || special.len() >= config.max_tokens {
-        return Err(invalid(FILE, format!("it adds {} special tokens to a text", special.len())));
-    }
-    let truncation = TruncationParams { max_length: config.max_tokens, ..TruncationParams::default() };
-    tokenizer.with_truncation(Some(truncation)).map_err(|error| invalid(FILE, error))?;
-    Ok(tokenizer)
-}
-
 fn no_thread(error: std::io::Error) -> Failure {
     let message =
         format!("couldn't start an encoder thread ({error}); raise the limit on threads, or set fewer encoder threads");
@@ -148,10 +158,10 @@ fn no_thread(error: std::io::Error) -> Failure {
 }
 
 /// Makes the work of one thread: tokenise the texts, then encode them.
-fn encode_batches(encoder: Arc<Encoder>, tokenizer: Arc<Tokenizer>) -> Work {
+fn encode_batches(encoder: Arc<Encoder>, tokenizer: Arc<ModelTokenizer>) -> Work {
     let mut scratch = encoder.scratch();
     Box::new(move |texts: &[String]| -> Vectors {
-        let ids = texts.iter().map(|text| tokenizer.encode_fast(text.as_str(), true).map(|it| it.get_ids().to_vec()));
+        let ids = texts.iter().map(|text| tokenizer.encode(text));
         let ids = ids.collect::<Result<Vec<_>, _>>().map_err(|_error| untokenisable())?;
         Ok(encoder.encode(&ids, &mut scratch))
     })

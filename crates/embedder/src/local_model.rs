@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
-use crate::{LocalEmbedder, load_tokenizer, tokenizer::transformer_folder};
+use crate::{LocalEmbedder, Precision, config::ModelConfig, tokenizer::transformer_folder};
 use chunker::MarkdownChunker;
 use domain::{
     Code, Failure,
@@ -19,8 +19,10 @@ pub struct LocalModelOptions {
     pub name: String,
     /// The value of `embed_version`.
     pub version: String,
-    /// The places to search, in order. Each is the model's folder, or contains a folder with the model's name.
+    /// The places to search, in order. Each contains a folder with the model's name, or is that folder.
     pub places: Vec<PathBuf>,
+    /// How the model computes.
+    pub precision: Precision,
     /// The number of encoder threads; `0` means one for each core.
     pub threads: usize,
 }
@@ -33,57 +35,60 @@ impl LocalModelOptions {
     }
 }
 
-struct Loaded {
-    embedder: Arc<LocalEmbedder>,
-    chunker: Arc<MarkdownChunker>,
-}
-
 /// A model that is loaded at first use.
 pub struct LocalModel {
     options: LocalModelOptions,
-    loaded: OnceCell<Loaded>,
+    embedder: OnceCell<Arc<LocalEmbedder>>,
+    chunker: OnceCell<Arc<MarkdownChunker>>,
 }
 
 impl LocalModel {
     /// Reads no file yet.
     pub fn new(options: LocalModelOptions) -> Self {
-        Self { options, loaded: OnceCell::new() }
-    }
-
-    /// Returns the model, which the first call loads. Other callers wait for that, so it is loaded once.
-    async fn get(&self) -> Result<&Loaded, Failure> {
-        let load = || async {
-            let options = self.options.clone();
-            let ended = tokio::task::spawn_blocking(move || load(&options)).await;
-            let stopped = |error| Failure::new(Code::ModelInvalid, format!("Loading the model stopped: {error}."));
-            ended.map_err(stopped)?
-        };
-        self.loaded.get_or_try_init(load).await
+        Self { options, embedder: OnceCell::new(), chunker: OnceCell::new() }
     }
 }
 
-fn load(options: &LocalModelOptions) -> Result<Loaded, Failure> {
+/// Runs `load`, which reads files, on a thread for that.
+async fn blocking<T: Send + 'static>(
+    options: &LocalModelOptions,
+    load: impl FnOnce(&LocalModelOptions) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let options = options.clone();
+    let ended = tokio::task::spawn_blocking(move || load(&options)).await;
+    ended.map_err(|error| Failure::new(Code::ModelInvalid, format!("Loading the model stopped: {error}.")))?
+}
+
+fn load(options: &LocalModelOptions) -> Result<Arc<LocalEmbedder>, Failure> {
     let folder = find(options)?;
     let threads = NonZeroUsize::new(options.threads)
         .or_else(|| std::thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN);
-    let embedder = LocalEmbedder::load(&folder, &options.name, &options.version, threads)?;
-    let tokenizer = load_tokenizer(&folder)?;
-    let chunker = MarkdownChunker::load(tokenizer, Embedder::model(&embedder).max_tokens);
-    tracing::info!(model = %options.name, threads, "the embedding model is loaded");
-    Ok(Loaded { embedder: Arc::new(embedder), chunker: Arc::new(chunker) })
+    let embedder = LocalEmbedder::load(&folder, &options.name, &options.version, options.precision, threads)?;
+    tracing::info!(model = %options.name, threads, kernel = embedder.kernel(), "the embedding model is loaded");
+    Ok(Arc::new(embedder))
 }
 
-/// Finds the model's folder: the first candidate with a `config.json`.
+/// Makes the chunker, which needs only the model's window and so does not load its weights.
+fn load_chunker(options: &LocalModelOptions) -> Result<Arc<MarkdownChunker>, Failure> {
+    let config = ModelConfig::load(&find(options)?)?;
+    Ok(Arc::new(MarkdownChunker::new(config.max_tokens)?))
+}
+
+/// Finds the model's folder: the first candidate with a `config.json`. A folder of another name is another model: its vectors
+/// would be stored as this one's.
 fn find(options: &LocalModelOptions) -> Result<PathBuf, Failure> {
-    let mut candidates = options.places.iter().flat_map(|place| [place.join(&options.name), place.clone()]);
+    let is_named = |folder: &PathBuf| folder.canonicalize().is_ok_and(|folder| folder.ends_with(&options.name));
+    let inside = options.places.iter().map(|place| place.join(&options.name));
+    let mut candidates = inside.chain(options.places.iter().filter(|place| is_named(place)).cloned());
     candidates.find(|folder| folder.join("config.json").is_file()).ok_or_else(|| {
         let places: Vec<String> = options.places.iter().map(|place| place.display().to_string()).collect();
         Failure::new(
             Code::ModelMissing,
             format!(
-                "The embedding model {} is in none of these folders: {}. Run `scripts/fetch model`, or set EMBED_MODEL_DIR \
-                 to the folder that contains it.",
+                "The embedding model {} is in none of these folders: {}. Run `scripts/fetch model` for multilingual-e5-small or \
+                 `scripts/fetch minilm` for all-MiniLM-L6-v2, or set EMBED_MODEL_DIR to the folder that contains a folder \
+                 of that name.",
                 options.name,
                 places.join(", ")
             ),
@@ -94,11 +99,13 @@ fn find(options: &LocalModelOptions) -> Result<PathBuf, Failure> {
 #[async_trait]
 impl ModelSource for LocalModel {
     async fn embedder(&self) -> Result<Arc<dyn Embedder>, Failure> {
-        Ok(self.get().await?.embedder.clone())
+        let embedder = self.embedder.get_or_try_init(|| blocking(&self.options, load)).await?;
+        Ok(Arc::<LocalEmbedder>::clone(embedder))
     }
 
     async fn chunker(&self) -> Result<Arc<dyn Chunker>, Failure> {
-        Ok(self.get().await?.chunker.clone())
+        let chunker = self.chunker.get_or_try_init(|| blocking(&self.options, load_chunker)).await?;
+        Ok(Arc::<MarkdownChunker>::clone(chunker))
     }
 }
 
@@ -113,6 +120,7 @@ mod tests {
             name: "no-such-model".into(),
             version: "1".into(),
             places: vec!["/nonexistent/models".into()],
+            precision: Precision::Int8,
             threads: 1,
         });
         let Err(failure) = model.embedder().await else { panic!("a model was loaded") };

@@ -8,6 +8,7 @@ mod objects;
 mod retention;
 mod rows;
 mod watch;
+pub mod words;
 
 use std::{sync::Arc, time::Duration};
 
@@ -75,6 +76,7 @@ impl Housekeeping {
         rows::sweep(db).await?;
         objects::sweep(db, &**store, settings.lease).await?;
         canaries::sweep(db, &**store).await;
-        retention::sweep(db, settings.retention).await
+        retention::sweep(db, settings.retention).await?;
+        words::sweep(db).await
     }
 }

@@ -53,6 +53,10 @@ pub struct DocumentView {
 pub struct RecordView {
     /// What read it.
     pub reader: String,
+    /// The version of the readers then, to find what older ones have read; null before they had one.
+    #[serde(default)]
+    #[schema(required)]
+    pub reader_version: Option<u32>,
     /// Pages, slides or sheets in the file; 0 if the format has none.
     pub pages: u32,
     /// Pages whose text was read from the file.
@@ -135,8 +139,34 @@ pub struct ChunkView {
     /// Last page.
     #[schema(required)]
     pub page_last: Option<i32>,
+    /// What is printed on the first page as its number, where that is known and not the number itself, for example `iv`.
+    #[schema(required)]
+    pub page_label: Option<String>,
+    /// Where the passage stands on its pages; null for a format without pages, and for what was read before places were kept.
+    #[schema(required)]
+    pub boxes: Option<Vec<BoxView>>,
     /// Whether it has a vector.
     pub embedded: bool,
+}
+
+/// A rectangle on a page. Edges are parts of the page's width and height, from its top left.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct BoxView {
+    /// The page, from 1.
+    #[schema(minimum = 1)]
+    pub page: u32,
+    /// Left edge.
+    #[schema(minimum = 0, maximum = 1)]
+    pub left: f32,
+    /// Top edge.
+    #[schema(minimum = 0, maximum = 1)]
+    pub top: f32,
+    /// Right edge.
+    #[schema(minimum = 0, maximum = 1)]
+    pub right: f32,
+    /// Bottom edge.
+    #[schema(minimum = 0, maximum = 1)]
+    pub bottom: f32,
 }
 
 /// How far a deletion has come.

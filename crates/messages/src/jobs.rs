@@ -40,6 +40,12 @@ pub struct RetryManyRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<FailedName>)]
     pub status: Option<String>,
+    /// With `all`: not those that failed, but those whose complete document was read here by readers of a version below
+    /// this (`record.reader_version`; 1 without a record). They are read again at low priority, and can be searched until a
+    /// worker begins. Where each goes on from is `uploaded` then, if `from` does not say otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub reader_before: Option<u32>,
     /// Where each goes on from, as for a single one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<ResumeName>)]

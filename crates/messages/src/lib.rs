@@ -14,7 +14,7 @@ mod search;
 mod uploads;
 mod webhook;
 
-pub use documents::{ChunkView, DeletionReceipt, DocumentPatch, DocumentView};
+pub use documents::{BoxView, ChunkView, DeletionReceipt, DocumentPatch, DocumentView};
 pub use jobs::{EventView, JobView, Progress, RetryManyAnswer, RetryManyRequest, RetryRequest, SkippedJob};
 pub use names::{
     Binary, EventTypeName, FailedName, FileForm, KindName, LastError, ReceiptState, ResumeName, SeverityName,
@@ -23,7 +23,7 @@ pub use names::{
 pub use page::{Page, PageOfChunkView, PageOfDocumentView, PageOfEventView, PageOfJobView};
 pub use probes::{Health, VersionInfo};
 pub use problem::Problem;
-pub use search::{Hit, SearchMode, SearchRequest, SearchResponse};
+pub use search::{Expand, Hit, SearchMode, SearchRequest, SearchResponse};
 pub use uploads::{DocumentsAccepted, FileOutcome, TextRequest, UploadAccepted, UploadRequest};
 pub use webhook::WebhookTaken;
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::number;
+use super::{BoxView, number};
 
 /// How to search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -15,16 +15,31 @@ pub enum SearchMode {
     Vector,
     /// By words.
     Text,
-    /// Both, fused by reciprocal rank.
+    /// Both, fused.
     #[default]
     Hybrid,
+}
+
+/// The neighbours that a hit is put together with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "snake_case")]
+pub enum Expand {
+    /// None.
+    #[default]
+    None,
+    /// The passage before and the passage after.
+    Neighbours,
+    /// The passages under the same headings.
+    Section,
 }
 
 /// What to look for.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchRequest {
-    /// A question or some words.
+    /// A question or some words. `"words in a row"` must stand so, `-word` must not stand in the passage, `filename:part`
+    /// must be part of the file's name; everything else is plain words.
     #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
     pub query: String,
     /// Hits wanted, 1 to 50; 10 when absent.
@@ -37,6 +52,42 @@ pub struct SearchRequest {
     /// Only in this document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_id: Option<Uuid>,
+    /// The least `score` of a hit, 0 to 1. When absent: any, but no hits at all where even the best is most likely about
+    /// something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 1)]
+    pub min_score: Option<f64>,
+    /// The neighbours that a hit is put together with; hits that meet become one. None when absent.
+    #[serde(default)]
+    pub expand: Expand,
+    /// The most characters of a hit with its neighbours, 200 to 20,000; 4,000 when absent.
+    #[serde(default, deserialize_with = "number::whole_or_none", skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 200, maximum = 20000)]
+    pub max_chars: Option<u32>,
+    /// The most hits of one document, 1 to 50; any number when absent.
+    #[serde(default, deserialize_with = "number::whole_or_none", skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 50)]
+    pub per_document: Option<u32>,
+    /// Whether to leave out hits that are nearly the same as a better one. Not when absent.
+    #[serde(default)]
+    pub distinct: bool,
+}
+
+impl SearchRequest {
+    /// A request with nothing but a question.
+    pub fn of(query: impl Into<String>) -> Self {
+        Self {
+            query: query.into(),
+            limit: None,
+            mode: SearchMode::default(),
+            document_id: None,
+            min_score: None,
+            expand: Expand::None,
+            max_chars: None,
+            per_document: None,
+            distinct: false,
+        }
+    }
 }
 
 /// What was found.
@@ -64,6 +115,9 @@ pub struct Hit {
     pub chunk_id: Uuid,
     /// Its place in the document.
     pub ord: i32,
+    /// With `expand`: the places of the first and last passage that `text` holds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ords: Option<(i32, i32)>,
     /// Headings above it.
     pub heading: String,
     /// First page, where there are pages.
@@ -72,12 +126,30 @@ pub struct Hit {
     /// Last page.
     #[schema(required)]
     pub page_last: Option<i32>,
-    /// The passage.
+    /// What is printed on the first page as its number, where that is known and not the number itself, for example `iv`.
+    #[schema(required)]
+    pub page_label: Option<String>,
+    /// Where the passage stands on its pages; null for a format without pages, and for what was read before places were kept.
+    #[schema(required)]
+    pub boxes: Option<Vec<BoxView>>,
+    /// The passage, with its neighbours where `expand` asks for them.
     pub text: String,
-    /// Fragments of the passage, with `**` around the words that match.
+    /// Fragments of the passage without markup, cut between words, with `**` around the words that match; the start of the
+    /// passage where none does.
     pub highlight: String,
-    /// For ordering within this answer; not comparable across answers.
+    /// How sure it is that the passage answers, 0 to 1; the same number means the same for any question. No greater than
+    /// that of the hit before.
     pub score: f64,
+    /// The cosine of the question's vector and the passage's, where the ranking by meaning has it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cosine: Option<f64>,
+    /// The share of the question's words, by their weight, that the passage and the file's name have, where the ranking by
+    /// words has it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub covered: Option<f64>,
+    /// With `distinct`: how many further hits are nearly the same and left out, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub duplicates: Option<u32>,
     /// Place by meaning, from 1, where it had one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub vector_rank: Option<u32>,

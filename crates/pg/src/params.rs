@@ -68,6 +68,12 @@ impl<T: SqlType> SqlType for Option<T> {
     const ARRAY: Type = T::ARRAY;
 }
 
+/// Bytes, as `bytea`.
+impl SqlType for Vec<u8> {
+    const TYPE: Type = Type::BYTEA;
+    const ARRAY: Type = Type::BYTEA_ARRAY;
+}
+
 /// An array of arrays has the type of the array.
 impl<T: SqlType> SqlType for [T] {
     const TYPE: Type = T::ARRAY;

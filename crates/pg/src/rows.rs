@@ -71,6 +71,7 @@ columns! {
     i16: i16 => |raw| raw;
     i32: i32 => |raw| raw;
     i64: i64 => |raw| raw;
+    f32: f32 => |raw| raw;
     f64: f64 => |raw| raw;
     String: String => |raw| raw;
     Uuid: Uuid => |raw| raw;
@@ -104,6 +105,14 @@ impl<T: Column> Column for Option<T> {
     type Raw = Option<T::Raw>;
     fn from_raw(raw: Self::Raw) -> Result<Self, String> {
         raw.map(T::from_raw).transpose()
+    }
+}
+
+/// A `bytea`.
+impl Column for Vec<u8> {
+    type Raw = Vec<u8>;
+    fn from_raw(raw: Self::Raw) -> Result<Self, String> {
+        Ok(raw)
     }
 }
 

@@ -13,9 +13,10 @@ impl Pipeline {
     pub(super) async fn chunk(&self, lease: &Lease, memory: &mut JobMemory) -> Result<Outcome, StepError> {
         let began = Instant::now();
         let markdown = self.get_markdown(lease, memory).await?;
+        let layout = self.get_layout(lease).await?;
         let chunker = self.model.chunker().await?;
         let for_thread = Arc::clone(&chunker);
-        let chunks = tokio::task::spawn_blocking(move || for_thread.chunk(&markdown))
+        let chunks = tokio::task::spawn_blocking(move || for_thread.chunk(&markdown, &layout))
             .await
             .map_err(|error| Failure::new(Code::ChunkerCrashed, format!("The chunker stopped: {error}.")))??;
         if self.max_passages > 0 && chunks.len() > self.max_passages {

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::{JobMemory, Pipeline, Remote, poll};
 use domain::{
     Code, Failure, Lease, Outcome, Status, Step, StepError,
+    layout::Layout,
     ports::{RemoteState, RemoteText},
     record::ReadingRecord,
 };
@@ -110,7 +111,7 @@ impl Pipeline {
             return Err(failure.into());
         }
         let record = ReadingRecord::of_ocr(remote.parser.name(), text.pages, &text.markdown);
-        self.save_parsed(lease, &call.kind, &record, &text.markdown).await?;
+        self.save_parsed(lease, &call.kind, &record, &text.markdown, &Layout::default()).await?;
         let progress = json!({ "pages": text.pages });
         self.db
             .run_tx("collect", |tx| {

@@ -3,10 +3,7 @@
 //! Doing it twice is harmless: only chunks without a vector of the active model are embedded. Each batch is committed
 //! with its counts, so a crash loses at most one batch.
 
-use std::{
-    ops::RangeInclusive,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -20,12 +17,15 @@ use store::{
     jobs::advance_job,
 };
 
-/// Chunks of the first batch: less than a second of one core with the default model.
-const FIRST: i64 = 16;
-/// Chunks of a batch: at most about two seconds of one core, and fewer where that core is shared.
-const CHUNKS: RangeInclusive<i64> = 4..=48;
-/// How long a batch should take: a job whose turn is over looks after each whether others wait.
-const WANTED: Duration = Duration::from_secs(1);
+/// Chunks of a batch at first: less than a second of one core with the default model.
+const FIRST: i64 = 12;
+/// Chunks of a batch at least.
+const FEWEST: i64 = 4;
+/// Chunks of a batch at most, for many cores.
+const MOST: i64 = 256;
+/// How long a batch should take: progress moves at least once a second, and a job whose turn is over looks after each batch
+/// whether others wait.
+const WANTED: Duration = Duration::from_millis(800);
 
 /// Where the step is, from one batch to the next.
 #[derive(Debug)]
@@ -61,11 +61,16 @@ impl Pipeline {
         at.embedded += i64::try_from(batch.len()).unwrap_or(0);
         let progress = json!({ "chunks": at.chunks, "embedded": at.embedded.min(at.chunks) });
         save_vectors(&self.db, lease.fence, model, &batch, &progress).await?;
-        let batch = if began.elapsed() > WANTED { at.batch / 2 } else { at.batch * 2 };
-        at.batch = batch.clamp(*CHUNKS.start(), *CHUNKS.end());
+        at.batch = next_batch(batch.len(), began.elapsed());
         memory.embedding = Some(at);
         Ok(Outcome::Advanced(Status::EmbeddingInProgress))
     }
+}
+
+/// How many chunks take as long as wanted, by the last batch.
+fn next_batch(chunks: usize, took: Duration) -> i64 {
+    let fitting = chunks as u128 * WANTED.as_millis() / took.as_millis().max(1);
+    i64::try_from(fitting).unwrap_or(MOST).clamp(FEWEST, MOST)
 }
 
 async fn embed_batch(
@@ -111,6 +116,14 @@ mod tests {
 
     fn model() -> EmbedModel {
         EmbedModel { name: "m".into(), version: "1".into(), dim: 2, max_tokens: 8 }
+    }
+
+    #[test]
+    fn a_batch_takes_less_than_a_second_where_four_chunks_do() {
+        assert_eq!(next_batch(12, Duration::from_millis(400)), 24);
+        assert_eq!(next_batch(24, Duration::from_secs(2)), 9);
+        assert_eq!(next_batch(4, Duration::from_secs(9)), FEWEST);
+        assert_eq!(next_batch(12, Duration::ZERO), MOST);
     }
 
     #[test]

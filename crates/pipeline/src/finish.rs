@@ -1,4 +1,5 @@
-//! `embeddings_stored` → `complete`: one statement counts the vectors again and completes this job and others with it.
+//! `embeddings_stored` → `complete`: one statement counts the vectors again and completes this job and others with it; the
+//! transaction also puts the document's words into the index.
 //!
 //! Doing it twice is harmless: the statement requires the lease, which ends with the job.
 
@@ -8,13 +9,20 @@ use serde_json::json;
 
 use super::Pipeline;
 use domain::{Code, Failure, Lease, Outcome, Status, Step, StepError};
-use store::jobs::{Completion, Ending, save_progress};
+use store::{
+    jobs::{Completion, Ending, save_progress},
+    words::{get_indexable, index_words},
+};
 
 impl Pipeline {
     pub(super) async fn finish(&self, lease: &Lease) -> Result<Outcome, StepError> {
         let began = Instant::now();
         let embedder = self.model.embedder().await?;
-        match self.completer.complete(Ending::of(lease, began.elapsed()), embedder.model()).await? {
+        let document = get_indexable(&self.db, lease.document_id).await?;
+        let words = tokio::task::spawn_blocking(move || index_words(document))
+            .await
+            .map_err(|error| Failure::new(Code::ChunkerCrashed, format!("Indexing the words stopped: {error}.")))?;
+        match self.completer.complete(Ending::of(lease, began.elapsed()), words, embedder.model()).await? {
             Completion::Done => Ok(Outcome::Finished(Status::Complete)),
             Completion::Missing { chunks: 0, .. } => Err(Failure::new(
                 Code::ChunksMissing,

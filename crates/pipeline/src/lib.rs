@@ -5,6 +5,7 @@
 //!
 //! *Must not know:* claiming, heartbeats, other jobs. Parsers, models and the object store are ports.
 
+mod audit;
 mod chunk;
 mod collect;
 mod embed;
@@ -20,6 +21,7 @@ mod verify;
 
 use std::sync::Arc;
 
+pub use audit::{Audit, AuditFinding, AuditModel};
 pub use remote::{Callbacks, Remote};
 pub use scratch::ScratchDir;
 

@@ -7,8 +7,8 @@ use futures_util::stream;
 use serde_json::json;
 
 use super::{JobMemory, Pipeline, StepError};
-use domain::{Code, Failure, Lease, Status, record::ReadingRecord};
-use store::work::{ParsedFacts, get_work_document, save_parsed_facts};
+use domain::{Code, Failure, Lease, Status, layout::Layout, record::ReadingRecord};
+use store::work::{ParsedFacts, get_work_document, get_work_layout, save_parsed_facts};
 
 impl Pipeline {
     /// Stores the markdown of a parsed document. The row names the key before the first byte is written, so a deletion
@@ -19,11 +19,14 @@ impl Pipeline {
         kind: &str,
         record: &ReadingRecord,
         markdown: &str,
+        layout: &Layout,
     ) -> Result<(), StepError> {
         let key = parsed_key(lease);
         let page_count = i32::try_from(record.pages).unwrap_or(i32::MAX);
         let json = json!(record);
-        let facts = ParsedFacts { parsed_path: &key, kind, parser: &record.reader, page_count, record: &json };
+        let layout = (!layout.is_empty()).then(|| json!(layout).to_string());
+        let layout = layout.as_deref();
+        let facts = ParsedFacts { parsed_path: &key, kind, parser: &record.reader, page_count, record: &json, layout };
         self.db
             .run_tx("save_parsed_facts", |tx| {
                 let facts = &facts;
@@ -31,6 +34,12 @@ impl Pipeline {
             })
             .await?;
         Ok(self.store_markdown(lease, markdown).await?)
+    }
+
+    /// Where the markdown's lines stand; a layout of another form, as another build may have written, says nothing.
+    pub(super) async fn get_layout(&self, lease: &Lease) -> Result<Layout, StepError> {
+        let stored = get_work_layout(&self.db, lease.fence).await?;
+        Ok(stored.and_then(|json| serde_json::from_str::<Layout>(&json).ok()?.checked()).unwrap_or_default())
     }
 
     /// Writes the markdown to the job's key.

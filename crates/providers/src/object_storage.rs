@@ -14,7 +14,7 @@ mod spool;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{fmt, ops::Range, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use object_store::{ObjectStore as Backend, ObjectStoreExt, aws::AmazonS3, local::LocalFileSystem, signer::Signer};
@@ -23,7 +23,7 @@ use url::Url;
 use config::StorageLocation;
 use domain::{
     Code, Failure,
-    ports::{ByteStream, ObjectStore, StoredObject},
+    ports::{ByteStream, ObjectStore, OpenObject, StoredObject},
 };
 
 /// S3's limit for a key, in bytes.
@@ -156,6 +156,10 @@ impl ObjectStore for ObjectStorage {
 
     async fn fetch(&self, key: &str, to: &Path) -> Result<Option<StoredObject>, Failure> {
         fetch::fetch(&*self.backend, &self.locate(key)?, to).await
+    }
+
+    async fn open(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<OpenObject>, Failure> {
+        fetch::open(&*self.backend, &self.locate(key)?, range).await
     }
 
     async fn head(&self, key: &str) -> Result<Option<u64>, Failure> {

@@ -45,25 +45,28 @@ const MAX_OPEN_FILES: u64 = 16;
 /// Stdin and stdout carry a private protocol. Exits with 0 after any answer, and with 1 if it cannot read the request
 /// or write the answer.
 pub fn run_child() -> ExitCode {
-    // A panic's message can quote the document.
-    panic::set_hook(Box::new(|_| {}));
+    prepare();
     let Ok((request, known)) = protocol::read_request(io::stdin().lock()) else {
         return ExitCode::FAILURE;
     };
     if exit_with_parent().is_err() {
         return ExitCode::FAILURE;
     }
-    let answer = set_limits(&request.limits)
-        .map_err(|error| Fault::unavailable(&format!("limits: {}", error.kind())))
-        .and_then(|()| parse_on_own_stack(request, known));
+    let limits = request.limits;
+    let answer = with_limits(&limits, move || parse(&request, known));
     match protocol::write_answer(io::stdout().lock(), answer) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
+/// Prints no panics: a message can quote the document.
+pub(super) fn prepare() {
+    panic::set_hook(Box::new(|_| {}));
+}
+
 /// Exits as soon as stdin closes, so that no child outlives a killed parent; nor does its OCR, if they are a group of their own.
-fn exit_with_parent() -> io::Result<()> {
+pub(super) fn exit_with_parent() -> io::Result<()> {
     let wait = || {
         let mut byte = [0];
         while matches!(io::stdin().read(&mut byte), Ok(1)) {}
@@ -109,10 +112,14 @@ fn limit(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
     setrlimit(resource, new).map_err(io::Error::from)
 }
 
-fn parse_on_own_stack(request: Request, known: Vec<PageText>) -> Result<Parsed, Fault> {
-    let limit_bytes = request.limits.memory_bytes;
-    let parser = thread::Builder::new().stack_size(PARSE_STACK_BYTES).spawn(move || parse(&request, known));
-    match parser.map(thread::JoinHandle::join) {
+/// Sets the limits, then works on a stack of its own.
+pub(super) fn with_limits<T: Send + 'static>(
+    limits: &ParseLimits,
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    set_limits(limits).map_err(|error| Fault::unavailable(&format!("limits: {}", error.kind())))?;
+    let limit_bytes = limits.memory_bytes;
+    match thread::Builder::new().stack_size(PARSE_STACK_BYTES).spawn(work).map(thread::JoinHandle::join) {
         Ok(Ok(answer)) => answer,
         Ok(Err(_panic)) => Err(Fault::crashed("a panic")),
         Err(_) => Err(Fault::Memory { limit_bytes }),
@@ -125,12 +132,12 @@ fn parse(request: &Request, known: Vec<PageText>) -> Result<Parsed, Fault> {
     let declared = Declared::new(&request.mime, &request.filename);
     let mut ocr = Ocr::new(request.ocr.clone(), known);
     let (kind, reading) = reading(bytes, &declared, request, 0, &mut ocr)?;
-    let (markdown, pages, notices) = reading.rendered();
+    let (markdown, layout, pages, notices) = reading.rendered();
     protocol::check_output(limits, markdown.len())?;
     if kind != FileKind::Pdf && is_blank(&markdown) {
         return Err(if declares_entities(&read(&request.path, limits)?) { Fault::Entities } else { Fault::Blank });
     }
-    Ok(Parsed { kind, pages, markdown, notices })
+    Ok(Parsed { kind, pages, markdown, layout, notices })
 }
 
 /// Reads the bytes of a file, or of an attachment that stands `depth` levels deep in one.
@@ -197,7 +204,7 @@ fn read_office(kind: FileKind, bytes: &[u8], limits: &ParseLimits) -> Result<Doc
 }
 
 /// Reads the whole file. The worker wrote it, so if it can't be read, the machine is at fault.
-fn read(path: &Path, limits: &ParseLimits) -> Result<Vec<u8>, Fault> {
+pub(super) fn read(path: &Path, limits: &ParseLimits) -> Result<Vec<u8>, Fault> {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::OutOfMemory => Fault::Memory { limit_bytes: limits.memory_bytes },
         kind => Fault::unavailable(&format!("file: {kind}")),

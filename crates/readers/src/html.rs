@@ -49,7 +49,7 @@ pub(crate) fn read(html: &str, options: Options) -> Document {
         (LeftOut::DeepParts, dropped + reader.deep),
     ];
     let notices = counts.into_iter().filter_map(|(what, count)| Notice::left_out(what, count)).collect();
-    Document { blocks, pages: 0, notices }
+    Document { blocks, notices, ..Document::default() }
 }
 
 fn title(tree: &tree::Tree) -> String {

@@ -24,6 +24,7 @@ mod open_document;
 mod outcome;
 mod package;
 mod pdf;
+mod picture;
 mod protocol;
 mod reading;
 mod render;
@@ -57,6 +58,7 @@ pub use child::run_child;
 use children::Children;
 use fault::Fault;
 pub use pdf::pdf_library_places;
+pub use picture::{PICTURE_COMMAND, PageRenderer, run_picture_child};
 use protocol::Request;
 use running::Running;
 
@@ -121,8 +123,7 @@ impl LocalParser {
 
     /// The library that reads PDFs. It is looked for each time, since it may be fetched while the worker runs.
     pub fn pdf_library(&self) -> Option<PathBuf> {
-        let file = self.pdf_libraries.iter().find(|file| file.is_file())?;
-        std::path::absolute(file).ok()
+        library_in(&self.pdf_libraries)
     }
 
     /// The same, with OCR.
@@ -201,7 +202,7 @@ impl LocalParser {
         told: &Told<'_>,
     ) -> Result<Option<ParsedDocument>, Fault> {
         let place = self.children.enter().await?;
-        let mut running = Running::start(&self.executable)?;
+        let mut running = Running::start(&self.executable, CHILD_COMMAND)?;
         let (limit, pid) = (request.limits.time, running.id());
         let answer = {
             let mut parse = pin!(running.parse(request, known, told));
@@ -344,6 +345,12 @@ impl CpuTime {
             _ => Self::default(),
         }
     }
+}
+
+/// The first of `places` that is a file.
+fn library_in(places: &[PathBuf]) -> Option<PathBuf> {
+    let file = places.iter().find(|file| file.is_file())?;
+    std::path::absolute(file).ok()
 }
 
 /// The longest part of a declared type or extension that the child gets, in characters: a request is one short line.

@@ -136,7 +136,7 @@ fn named(name: String) -> Document {
     let name = if name.trim().is_empty() { "no name".to_owned() } else { name };
     let aside = BlockKind::Aside { kind: AsideKind::Attachment, by: name, blocks: Vec::new() };
     let notices = Notice::left_out(LeftOut::Attachments, 1).into_iter().collect();
-    Document { blocks: vec![aside.into()], pages: 0, notices }
+    Document { blocks: vec![aside.into()], notices, ..Document::default() }
 }
 
 /// The body in that of its forms which says more: plain text, unless the page holds a table or far more words.

@@ -58,7 +58,7 @@ pub(crate) fn read(bytes: &[u8], limits: &ParseLimits) -> Result<Document, Fault
         (LeftOut::DeepParts, reader.deep),
     ];
     let notices = left_out.into_iter().filter_map(|(what, count)| Notice::left_out(what, count)).collect();
-    Ok(Document { blocks, pages, notices })
+    Ok(Document { blocks, pages, notices, ..Document::default() })
 }
 
 /// Reads the parts of one document.

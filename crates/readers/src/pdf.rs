@@ -33,7 +33,7 @@ use pdfium_render::prelude::{
 };
 
 use super::{
-    bitmap::Colours,
+    bitmap::{Bitmap, Colours},
     building::hyphens,
     child,
     fault::Fault,
@@ -100,6 +100,26 @@ pub(super) fn read(
             Ok(read)
         }
     }
+}
+
+/// Page `number`, from 1, as a picture.
+pub(super) fn picture(bytes: &[u8], library: Option<&Path>, number: u32, dpi: u32) -> Result<Bitmap, Fault> {
+    // In a declared PDF, other bytes may come first.
+    let begin = bytes.windows(5).take(HEADER_WITHIN_BYTES).position(|window| window == b"%PDF-").unwrap_or(0);
+    let bytes = &bytes[begin..];
+    let pdfium = library::load(library)?;
+    let whole;
+    let document = match pdfium.load_pdf_from_byte_slice(bytes, None) {
+        Ok(document) => document,
+        Err(error) => {
+            let fault = fault_of(&error, bytes);
+            whole = salvage::with_new_end(bytes).filter(|_| fault == Fault::Truncated).ok_or_else(|| fault.clone())?;
+            pdfium.load_pdf_from_byte_slice(&whole, None).map_err(|_error| fault)?
+        }
+    };
+    let index = number.checked_sub(1).and_then(|index| PdfPageIndex::try_from(index).ok()).ok_or(Fault::Corrupt)?;
+    let page = document.pages().get(index).map_err(|_error| Fault::Corrupt)?;
+    render::render(&page, dpi, Colours::Rgb).ok_or(Fault::Corrupt)
 }
 
 fn read_document(
@@ -200,6 +220,8 @@ struct Reader<'a> {
     hidden: usize,
     /// Pages with text on layers that are switched off.
     layers: usize,
+    /// What is printed on pages as their numbers.
+    labels: Vec<(u32, String)>,
 }
 
 impl<'a> Reader<'a> {
@@ -218,6 +240,7 @@ impl<'a> Reader<'a> {
             failed: Vec::new(),
             hidden: 0,
             layers: 0,
+            labels: Vec::new(),
         }
     }
 
@@ -231,7 +254,10 @@ impl<'a> Reader<'a> {
     fn add(&mut self, document: &PdfDocument<'_>, number: u32) -> Result<(), Fault> {
         let index = PdfPageIndex::try_from(number - 1).unwrap_or(PdfPageIndex::MAX);
         let mut page = document.pages().get(index).ok();
-        let found = page.as_mut().and_then(|page| self.read_page(page, number));
+        let found = page.as_mut().and_then(|page| {
+            self.labels.extend(page.label().filter(|label| !label.is_empty()).map(|label| (number, label.to_owned())));
+            self.read_page(page, number)
+        });
         let (drafts, comments) = match (found, page) {
             (Some(found), Some(page)) => self.with_ocr(&page, number, found)?,
             _ => {
@@ -351,7 +377,7 @@ impl<'a> Reader<'a> {
         notices.extend(Notice::left_out(LeftOut::Attachments, attachments.len()));
         blocks.extend(attachments);
         hyphens::resolve(&mut blocks);
-        Document { blocks, pages, notices }
+        Document { blocks, pages, notices, labels: self.labels }
     }
 
     fn notices(&self) -> Vec<Notice> {

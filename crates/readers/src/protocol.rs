@@ -17,11 +17,15 @@ use super::{
 };
 use domain::{
     document::Notice,
+    layout::Layout,
     ports::{FileKind, ParseLimits},
 };
 
 /// The longest line that either side reads, in bytes.
 pub(super) const MAX_LINE_BYTES: u64 = 64 * 1024;
+
+/// The longest layout that the parent reads, in bytes: several times what [`Layout`] makes at most.
+pub(super) const MAX_LAYOUT_BYTES: u64 = 8 << 20;
 
 /// What a page read by OCR may take, in bytes.
 pub(super) const MAX_PAGE_BYTES: u64 = 8 << 20;
@@ -61,7 +65,7 @@ pub(super) fn check_output(limits: &ParseLimits, len: usize) -> Result<(), Fault
     Ok(())
 }
 
-/// A line of the child. After [`Header::Parsed`] follow `bytes` bytes of markdown, after [`Header::Page`] as many of the page's
+/// A line of the child. After [`Header::Parsed`] follow `bytes` bytes of markdown and `layout_bytes` of the layout as JSON, after [`Header::Page`] as many of the page's
 /// text, if it was read by OCR. All but pages end the answer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,6 +74,7 @@ pub(super) enum Header {
         kind: FileKind,
         pages: u32,
         bytes: u64,
+        layout_bytes: u64,
         notices: Vec<Notice>,
     },
     Failed(Fault),
@@ -87,6 +92,7 @@ pub(super) struct Parsed {
     pub(super) kind: FileKind,
     pub(super) pages: u32,
     pub(super) markdown: String,
+    pub(super) layout: Layout,
     pub(super) notices: Vec<Notice>,
 }
 
@@ -132,14 +138,17 @@ pub(super) fn write_page(mut output: impl Write, read: u32, pages: u32, text: Op
 
 /// The child's side: writes the one answer.
 pub(super) fn write_answer(mut output: impl Write, answer: Result<Parsed, Fault>) -> io::Result<()> {
-    let (header, markdown) = match answer {
-        Ok(Parsed { kind, pages, markdown, notices }) => {
-            (Header::Parsed { kind, pages, bytes: markdown.len() as u64, notices }, markdown)
+    let (header, markdown, layout) = match answer {
+        Ok(Parsed { kind, pages, markdown, layout, notices }) => {
+            let layout = if layout.is_empty() { Vec::new() } else { serde_json::to_vec(&layout)? };
+            let (bytes, layout_bytes) = (markdown.len() as u64, layout.len() as u64);
+            (Header::Parsed { kind, pages, bytes, layout_bytes, notices }, markdown, layout)
         }
-        Err(fault) => (Header::Failed(fault), String::new()),
+        Err(fault) => (Header::Failed(fault), String::new(), Vec::new()),
     };
     output.write_all(&to_line(&header)?)?;
     output.write_all(markdown.as_bytes())?;
+    output.write_all(&layout)?;
     output.flush()
 }
 

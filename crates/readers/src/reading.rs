@@ -1,7 +1,10 @@
 //! What a reader makes of a file, before it is rendered.
 
 use super::render;
-use domain::document::{Document, Notice};
+use domain::{
+    document::{Document, Notice},
+    layout::Layout,
+};
 
 /// A reader's result.
 #[derive(Debug)]
@@ -18,11 +21,14 @@ pub(super) enum Reading {
 }
 
 impl Reading {
-    /// The tidy markdown, the number of pages, and the notices.
-    pub(super) fn rendered(self) -> (String, u32, Vec<Notice>) {
+    /// The tidy markdown, where its lines stand, the number of pages, and the notices.
+    pub(super) fn rendered(self) -> (String, Layout, u32, Vec<Notice>) {
         match self {
-            Self::Markdown { text, pages } => (text, pages, Vec::new()),
-            Self::Blocks(document) => (render::tidy_markdown(&document), document.pages, document.notices),
+            Self::Markdown { text, pages } => (text, Layout::default(), pages, Vec::new()),
+            Self::Blocks(document) => {
+                let (text, layout) = render::laid_out(&document);
+                (text, layout, document.pages, document.notices)
+            }
         }
     }
 }

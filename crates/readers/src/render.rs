@@ -10,7 +10,8 @@ mod table;
 mod tests;
 
 use domain::{
-    document::{AsideKind, Block, BlockKind, Document, Inline, ListItem},
+    document::{AsideKind, Block, BlockKind, Document, Inline, ListItem, PageBox},
+    layout::{Layout, Place, count_lines},
     markdown,
     ports::page_marker,
 };
@@ -20,19 +21,42 @@ const MAX_DEPTH: usize = 16;
 
 /// The document's markdown, [tidied](markdown::tidy).
 pub(crate) fn tidy_markdown(document: &Document) -> String {
-    let mut out = String::new();
+    laid_out(document).0
+}
+
+/// The same, with the places of its lines.
+pub(crate) fn laid_out(document: &Document) -> (String, Layout) {
+    let (mut out, mut layout) = (String::new(), Layout::default());
     for block in &document.blocks {
         match block.kind {
             // A document's text cannot make a page marker: only this line does.
-            BlockKind::Page(number) => markdown::push_paragraphs(&mut out, &page_marker(number)),
+            BlockKind::Page(number) => {
+                let marker = page_marker(number);
+                markdown::push_paragraphs(&mut out, &marker);
+                layout.add_lines(&marker);
+            }
             _ => {
                 let mut writer = Writer::default();
                 writer.block(&block.kind);
-                markdown::push_paragraphs(&mut out, &markdown::tidy(&writer.text));
+                let text = markdown::tidy(&writer.text);
+                markdown::push_paragraphs(&mut out, &text);
+                let first = layout.add_lines(&text);
+                let lines = count_lines(&text);
+                // Lines that look like page markers are gone from the text, so those behind are not where they were.
+                let items = std::mem::take(&mut writer.items);
+                if !items.is_empty() && count_lines(&writer.text) == lines {
+                    items.into_iter().for_each(|item| layout.mark(Place { first: first + item.first, ..item }));
+                } else {
+                    block.boxes.iter().for_each(|place| layout.mark(Place { first, lines, place: *place }));
+                }
             }
         }
     }
-    out
+    if document.pages == 0 {
+        return (out, Layout::default());
+    }
+    document.labels.iter().for_each(|(page, label)| layout.label(*page, label));
+    (out, layout)
 }
 
 /// The words of a table's cell.
@@ -45,6 +69,8 @@ pub(crate) fn cell(text: &[Inline]) -> String {
 struct Writer {
     text: String,
     depth: usize,
+    /// Where the items of a list stand that is the whole text.
+    items: Vec<Place>,
 }
 
 impl Writer {
@@ -105,6 +131,7 @@ impl Writer {
 
     fn list(&mut self, items: &[ListItem]) {
         let mut lines = String::new();
+        let (mut line, mut places) = (0, Vec::new());
         for item in items {
             let marker = item.marker.as_deref().map(str::trim).filter(|marker| !marker.is_empty());
             let (bullet, label) = match marker {
@@ -118,14 +145,21 @@ impl Writer {
                 continue;
             }
             let words = if label.is_empty() { text.to_owned() } else { format!("{label} {text}") };
-            lines.push_str(&format!("{bullet} {}\n", words.trim_end()));
+            let written = format!("{bullet} {}\n", words.trim_end());
+            let (first, count) = (line, count_lines(&written));
+            line += count;
+            places.extend(boxes_of(&item.blocks).map(|place| Place { first, lines: count, place }));
+            lines.push_str(&written);
+        }
+        if self.text.is_empty() {
+            self.items = places;
         }
         self.push(&lines);
     }
 
     /// The markdown of `blocks`, each line but the first behind `indent`. The blocks of one item stand close together.
     fn nested(&self, blocks: &[Block], indent: &str) -> String {
-        let mut inner = Self { text: String::new(), depth: self.depth + 1 };
+        let mut inner = Self { depth: self.depth + 1, ..Self::default() };
         inner.blocks(blocks);
         let indent = if inner.depth > MAX_DEPTH { "" } else { indent };
         let mut text = String::with_capacity(inner.text.len());
@@ -171,6 +205,11 @@ impl Writer {
         }
         self.quote(&lead, blocks);
     }
+}
+
+/// The boxes of the blocks themselves, without those that stand in them.
+fn boxes_of(blocks: &[Block]) -> impl Iterator<Item = PageBox> {
+    blocks.iter().flat_map(|block| block.boxes.iter().copied())
 }
 
 /// Whether markdown takes `marker` as the number of a list item.

@@ -11,12 +11,14 @@ use tokio::{
 };
 
 use super::{
-    CHILD_COMMAND,
     fault::Fault,
     outcome,
-    protocol::{self, Header, MAX_LINE_BYTES, MAX_PAGE_BYTES, Request},
+    protocol::{self, Header, MAX_LAYOUT_BYTES, MAX_LINE_BYTES, MAX_PAGE_BYTES, Request},
 };
-use domain::ports::{OcrPage, ParseLimits, ParseWatch, ParsedDocument};
+use domain::{
+    layout::Layout,
+    ports::{OcrPage, ParseLimits, ParseWatch, ParsedDocument},
+};
 
 /// How much of a child's stderr is read, in bytes: enough for the runtime's sentence about why it aborts.
 const MAX_STDERR_BYTES: u64 = 4096;
@@ -34,17 +36,17 @@ pub(super) struct Running {
     /// The child leads a group of its own, in which its OCR runs.
     group: Option<Pid>,
     /// The child exits when this closes.
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
+    pub(super) stdin: ChildStdin,
+    pub(super) stdout: BufReader<ChildStdout>,
     stderr: ChildStderr,
 }
 
 impl Running {
-    /// Starts a child, which waits for its request. It inherits nothing but three pipes.
-    pub(super) fn start(executable: &Path) -> Result<Self, Fault> {
+    /// Starts a child by the hidden subcommand `command`, which waits for its request. It inherits nothing but three pipes.
+    pub(super) fn start(executable: &Path, command: &str) -> Result<Self, Fault> {
         let mut process = Command::new(executable)
             .arg0("app")
-            .arg(CHILD_COMMAND)
+            .arg(command)
             .env_clear()
             .envs([RESERVE, HUGE_PAGES])
             .current_dir("/")
@@ -107,7 +109,7 @@ impl Running {
     }
 
     /// Why the child closed its stdout without an answer.
-    async fn exit_fault(&mut self, limits: &ParseLimits) -> Fault {
+    pub(super) async fn exit_fault(&mut self, limits: &ParseLimits) -> Fault {
         let mut stderr = Vec::new();
         let _ = (&mut self.stderr).take(MAX_STDERR_BYTES).read_to_end(&mut stderr).await;
         let ended = self.process.wait().await;
@@ -154,16 +156,27 @@ async fn read_answer(
             Ok(Header::Parsed { bytes, .. }) if bytes > limits.output_bytes => {
                 return Err(Fault::OutputLimit { limit_bytes: limits.output_bytes });
             }
-            Ok(Header::Parsed { kind, pages, bytes, notices }) => {
-                let Some(markdown) = read_bytes(&mut output, bytes).await else { return Ok(Answer::None) };
+            Ok(Header::Parsed { layout_bytes, .. }) if layout_bytes > MAX_LAYOUT_BYTES => return Err(invalid_answer()),
+            Ok(Header::Parsed { kind, pages, bytes, layout_bytes, notices }) => {
+                let (Some(markdown), Some(layout)) =
+                    (read_part(&mut output, bytes).await, read_part(&mut output, layout_bytes).await)
+                else {
+                    return Ok(Answer::None);
+                };
                 let markdown =
                     String::from_utf8(markdown).map_err(|_encoding| Fault::crashed("an answer that is not text"))?;
-                return Ok(Answer::Document(ParsedDocument { markdown, pages, kind, notices }));
+                let layout = match layout.as_slice() {
+                    [] => Layout::default(),
+                    json => {
+                        serde_json::from_slice::<Layout>(json).ok().and_then(Layout::checked).ok_or_else(invalid_answer)?
+                    }
+                };
+                return Ok(Answer::Document(ParsedDocument { markdown, pages, kind, notices, layout }));
             }
             Ok(Header::Failed(fault)) => return Err(fault),
             Ok(Header::Page { bytes, .. }) if bytes > MAX_PAGE_BYTES => return Err(invalid_answer()),
             Ok(Header::Page { read, pages, bytes }) => {
-                let Some(text) = read_bytes(&mut output, bytes).await else { return Ok(Answer::None) };
+                let Some(text) = read_part(&mut output, bytes).await else { return Ok(Answer::None) };
                 let ocr = (!text.is_empty()).then_some(OcrPage { page: read, text });
                 if watch.page(read, pages, ocr).await == ControlFlow::Break(()) {
                     return Ok(Answer::Stopped);
@@ -174,14 +187,14 @@ async fn read_answer(
     }
 }
 
-/// `bytes` bytes; `None` if there are fewer.
-async fn read_bytes(output: &mut (impl AsyncBufRead + Unpin), bytes: u64) -> Option<Vec<u8>> {
-    let mut found = Vec::new();
-    let read = output.take(bytes).read_to_end(&mut found).await.ok()?;
-    (read as u64 == bytes).then_some(found)
+/// The next `bytes` bytes; `None` if the output ends before.
+async fn read_part(output: &mut (impl AsyncBufRead + Unpin), bytes: u64) -> Option<Vec<u8>> {
+    let mut part = Vec::new();
+    let read = output.take(bytes).read_to_end(&mut part).await.ok()?;
+    (read as u64 == bytes).then_some(part)
 }
 
-fn invalid_answer() -> Fault {
+pub(super) fn invalid_answer() -> Fault {
     Fault::crashed("an answer that makes no sense")
 }
 
@@ -203,12 +216,12 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_a_header_and_the_text() {
         let document = answer(
-            b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":3,\"notices\":[{\"notice\":\"truncated\"}]}}\nabc",
+            b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":3,\"layout_bytes\":0,\"notices\":[{\"notice\":\"truncated\"}]}}\nabc",
         )
         .await
         .unwrap();
         let notices = vec![Notice::Truncated];
-        let expected = ParsedDocument { markdown: "abc".into(), pages: 2, kind: FileKind::Pdf, notices };
+        let expected = ParsedDocument { markdown: "abc".into(), pages: 2, kind: FileKind::Pdf, notices, layout: Layout::default() };
         assert_eq!(document, Answer::Document(expected));
     }
 
@@ -217,23 +230,39 @@ mod tests {
         assert_eq!(answer(b"").await, Ok(Answer::None));
         assert_eq!(answer(b"{\"parsed\"").await, Ok(Answer::None));
         assert_eq!(
-            answer(b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":9,\"notices\":[]}}\nabc").await,
+            answer(b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":9,\"layout_bytes\":0,\"notices\":[]}}\nabc").await,
             Ok(Answer::None)
         );
     }
 
     #[tokio::test]
     async fn a_child_cannot_send_more_than_the_limit() {
-        let fault = answer(b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":11,\"notices\":[]}}\nabcdefghijk")
-            .await
-            .unwrap_err();
+        let fault = answer(
+            b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":11,\"layout_bytes\":0,\"notices\":[]}}\nabcdefghijk",
+        )
+        .await
+        .unwrap_err();
         assert_eq!(fault, Fault::OutputLimit { limit_bytes: 10 });
+    }
+
+    #[tokio::test]
+    async fn a_child_cannot_send_a_layout_that_no_reader_makes() {
+        let with = |layout: &str| {
+            let header = r#"{"parsed":{"kind":"pdf","pages":2,"bytes":1,"layout_bytes":N,"notices":[]}}"#;
+            format!("{}\na{layout}", header.replace('N', &layout.len().to_string()))
+        };
+        let good = with(r#"{"lines":1,"marks":[[0,1,2,0,0,5000,10000]],"labels":[]}"#);
+        let document = answer(good.as_bytes()).await.unwrap().unwrap();
+        assert_eq!(document.layout.places("a")[0].place.right, 0.5);
+        for bad in [r#"{"lines":1,"marks":[[0,1,0,0,0,1,1]],"labels":[]}"#, "[]", "x"] {
+            assert!(matches!(answer(with(bad).as_bytes()).await, Err(Fault::Crashed { .. })), "{bad}");
+        }
     }
 
     #[tokio::test]
     async fn an_invalid_answer_is_a_crash() {
         assert!(matches!(answer(b"hello\n").await, Err(Fault::Crashed { .. })));
-        let latin1 = b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":1,\"notices\":[]}}\n\xff";
+        let latin1 = b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":1,\"layout_bytes\":0,\"notices\":[]}}\n\xff";
         assert!(matches!(answer(latin1).await, Err(Fault::Crashed { .. })));
     }
 }

@@ -70,7 +70,7 @@ pub(crate) fn read(bytes: &[u8], limits: &ParseLimits) -> Result<Document, Fault
         failed.truncate(MAX_LISTED);
         notices.push(Notice::FailedPages { pages: failed, count });
     }
-    Ok(Document { blocks, pages, notices })
+    Ok(Document { blocks, pages, notices, ..Document::default() })
 }
 
 /// Reads the parts of one presentation.

@@ -57,7 +57,7 @@ fn read_embedded(bytes: &[u8], embedded: usize) -> Result<Document, Fault> {
         (LeftOut::DeepParts, reader.deep),
     ];
     let notices = left_out.into_iter().filter_map(|(what, count)| Notice::left_out(what, count)).collect();
-    Ok(Document { blocks, pages: 0, notices })
+    Ok(Document { blocks, notices, ..Document::default() })
 }
 
 /// A footnote, endnote or comment.

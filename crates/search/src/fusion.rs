@@ -1,84 +1,226 @@
-//! Reciprocal rank fusion: merges two rankings without comparing their scores.
+//! Merges the ranking by meaning and the ranking by words: docs/decisions/0025.
+
+use std::collections::HashMap;
 
 use domain::ChunkId;
+use store::search::Candidate;
 
-/// How much more a place near the top counts than one further down.
-///
-/// From Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual rank learning
-/// methods", SIGIR 2009, who found 60 to do well across collections.
+/// Best passages of each ranking that are compared.
+pub const DEPTH: usize = 100;
+/// A ranking whose best stands out by less has no signal.
+const NO_PEAK: f64 = 2.0;
+/// What a ranking without signal still weighs, so that it orders what the other does not know.
+const LEAST: f64 = 0.05;
+/// How much words count beside meaning, where they cover the question and stand out alike. Measured: docs/performance.md.
+const WORDS: f64 = 1.5;
+/// How much a word in the document's name counts by meaning, in deviations of the ranking.
+const TITLE: f64 = 0.8;
+/// The constant of reciprocal ranks: Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and
+/// individual rank learning methods", SIGIR 2009.
 const K: f64 = 60.0;
+
+/// A chunk in a ranking.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Placed {
+    /// The chunk, with the score of its ranking.
+    pub candidate: Candidate,
+    /// By words: the share of the question's words that it has. By meaning: not used.
+    pub covered: f64,
+    /// The bonus of its document's name.
+    pub name: f64,
+}
 
 /// A chunk in the fused ranking.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fused {
     /// The chunk.
-    pub chunk_id: ChunkId,
-    /// The sum of `1 / (K + place)` over the rankings that have it.
-    pub score: f64,
+    pub candidate: Candidate,
+    /// What it is sorted by; 0 is what an average passage of the rankings has.
+    pub fused: f64,
+    /// Its cosine, where the ranking by meaning has it.
+    pub cosine: Option<f64>,
+    /// The share of the question's words that it has, where the ranking by words has it.
+    pub covered: Option<f64>,
     /// Its place by meaning, from 1.
     pub vector_rank: Option<u32>,
     /// Its place by words, from 1.
     pub text_rank: Option<u32>,
 }
 
-/// Fuses two rankings, each best first and without repeats; the best `limit`, best first. Equal scores go to the better
-/// place by meaning, then by words.
-pub fn fuse(by_vector: &[ChunkId], by_text: &[ChunkId], limit: usize) -> Vec<Fused> {
-    let mut fused: Vec<Fused> = (1..)
-        .zip(by_vector)
-        .map(|(rank, chunk)| Fused { chunk_id: *chunk, score: share(rank), vector_rank: Some(rank), text_rank: None })
-        .collect();
-    for (rank, chunk) in (1..).zip(by_text) {
-        match fused.iter_mut().find(|hit| hit.chunk_id == *chunk) {
-            Some(hit) => {
-                hit.score += share(rank);
-                hit.text_rank = Some(rank);
-            }
-            None => {
-                fused.push(Fused { chunk_id: *chunk, score: share(rank), vector_rank: None, text_rank: Some(rank) })
-            }
-        }
+/// One ranking as deviations from its mean.
+struct Standard {
+    mean: f64,
+    deviation: f64,
+    /// The greatest.
+    peak: f64,
+    /// The least, which a passage outside has.
+    least: f64,
+}
+
+impl Standard {
+    /// Of `scores`, filled up with zeros to `to`.
+    fn of(scores: &[f64], to: usize) -> Self {
+        let n = scores.len().max(to).max(1) as f64;
+        let mean = scores.iter().sum::<f64>() / n;
+        let squares: f64 = scores.iter().map(|score| (score - mean).powi(2)).sum();
+        let zeros = (n - scores.len() as f64) * mean.powi(2);
+        let deviation = ((squares + zeros) / n).sqrt();
+        let mut standard = Self { mean, deviation, peak: 0.0, least: 0.0 };
+        standard.peak = scores.iter().map(|score| standard.z(*score)).fold(0.0, f64::max);
+        let worst = if n as usize > scores.len() { 0.0 } else { scores.iter().copied().fold(f64::INFINITY, f64::min) };
+        standard.least = if scores.is_empty() { 0.0 } else { standard.z(worst) };
+        standard
+    }
+
+    fn z(&self, score: f64) -> f64 {
+        if self.deviation > 1e-9 { (score - self.mean) / self.deviation } else { 0.0 }
+    }
+
+    fn signal(&self) -> f64 {
+        (self.peak - NO_PEAK).max(LEAST)
+    }
+}
+
+/// Fuses two rankings of `passages` passages, each best first and without repeats; best first. Equal scores go to the
+/// better place by meaning, then by words.
+///
+/// Each ranking's scores become deviations from its mean. A ranking weighs by how far its best stands out, and words
+/// also by the greatest share of the question's words that one passage has.
+pub fn fuse(by_vector: &[Placed], by_text: &[Placed], passages: usize) -> Vec<Fused> {
+    let scores = |ranking: &[Placed]| ranking.iter().map(|placed| placed.candidate.score).collect::<Vec<_>>();
+    let meaning = Standard::of(&scores(by_vector), 0);
+    let words = Standard::of(&scores(by_text), DEPTH.min(passages));
+    let gate = by_text.iter().map(|placed| placed.covered).fold(0.0, f64::max);
+    let (of_meaning, of_words) = match (by_vector.is_empty(), by_text.is_empty()) {
+        (false, false) => (meaning.signal(), WORDS * gate * words.signal()),
+        _ => (1.0, 1.0),
+    };
+    let mut fused = merge(by_vector, by_text);
+    let names: HashMap<ChunkId, f64> =
+        by_vector.iter().chain(by_text).map(|placed| (placed.candidate.chunk_id, placed.name)).collect();
+    let text_scores: HashMap<ChunkId, f64> =
+        by_text.iter().map(|placed| (placed.candidate.chunk_id, placed.candidate.score)).collect();
+    for hit in &mut fused {
+        let z_meaning = hit.cosine.map_or(meaning.least, |cosine| meaning.z(cosine));
+        let z_words = text_scores.get(&hit.candidate.chunk_id).map_or(words.least, |score| words.z(*score));
+        let name =
+            if by_vector.is_empty() { 0.0 } else { TITLE * names.get(&hit.candidate.chunk_id).copied().unwrap_or(0.0) };
+        hit.fused = of_meaning * (z_meaning + name) + of_words * z_words;
     }
     // The sort is stable, so equal scores keep the order of by_vector, then of by_text.
-    fused.sort_by(|a, b| b.score.total_cmp(&a.score));
-    fused.truncate(limit);
+    fused.sort_by(|a, b| b.fused.total_cmp(&a.fused));
     fused
 }
 
-fn share(rank: u32) -> f64 {
-    1.0 / (K + f64::from(rank))
+/// Fuses by places alone, where the scores of a ranking mean nothing beyond its order.
+pub fn fuse_by_places(by_vector: &[Placed], by_text: &[Placed]) -> Vec<Fused> {
+    let mut fused = merge(by_vector, by_text);
+    let share = |rank: Option<u32>| rank.map_or(0.0, |rank| 1.0 / (K + f64::from(rank)));
+    for hit in &mut fused {
+        hit.fused = share(hit.vector_rank) + share(hit.text_rank);
+        hit.covered = None;
+    }
+    fused.sort_by(|a, b| b.fused.total_cmp(&a.fused));
+    fused
+}
+
+fn merge(by_vector: &[Placed], by_text: &[Placed]) -> Vec<Fused> {
+    let mut fused: Vec<Fused> = (1..)
+        .zip(by_vector)
+        .map(|(rank, placed)| Fused {
+            candidate: placed.candidate,
+            fused: 0.0,
+            cosine: Some(placed.candidate.score),
+            covered: None,
+            vector_rank: Some(rank),
+            text_rank: None,
+        })
+        .collect();
+    let places: HashMap<ChunkId, usize> = fused.iter().map(|hit| hit.candidate.chunk_id).zip(0..).collect();
+    for (rank, placed) in (1..).zip(by_text) {
+        let (covered, text_rank) = (Some(placed.covered), Some(rank));
+        match places.get(&placed.candidate.chunk_id) {
+            Some(place) => {
+                fused[*place].covered = covered;
+                fused[*place].text_rank = text_rank;
+            }
+            None => fused.push(Fused {
+                candidate: placed.candidate,
+                fused: 0.0,
+                cosine: None,
+                covered,
+                vector_rank: None,
+                text_rank,
+            }),
+        }
+    }
+    fused
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::DocumentId;
     use uuid::Uuid;
 
-    fn ids(numbers: &[u128]) -> Vec<ChunkId> {
-        numbers.iter().map(|n| ChunkId(Uuid::from_u128(*n))).collect()
+    fn ranking(scores: &[(u128, f64)], covered: f64) -> Vec<Placed> {
+        let candidate = |id: u128, score| Candidate {
+            chunk_id: ChunkId(Uuid::from_u128(id)),
+            document_id: DocumentId(Uuid::from_u128(0)),
+            ord: 0,
+            score,
+        };
+        scores.iter().map(|(id, score)| Placed { candidate: candidate(*id, *score), covered, name: 0.0 }).collect()
+    }
+
+    /// One passage that stands out among many that do not.
+    fn peaked(best: u128, others: std::ops::Range<u128>) -> Vec<(u128, f64)> {
+        std::iter::once((best, 1.0)).chain(others.map(|id| (id, 0.2 + (id % 7) as f64 / 100.0))).collect()
+    }
+
+    /// Scores without a passage that stands out.
+    fn flat(ids: std::ops::Range<u128>) -> Vec<(u128, f64)> {
+        let n = ids.end as f64;
+        ids.map(|id| (id, 0.4 - id as f64 / n / 10.0)).collect()
+    }
+
+    fn order(fused: &[Fused]) -> Vec<u128> {
+        fused.iter().map(|hit| hit.candidate.chunk_id.0.as_u128()).collect()
     }
 
     #[test]
-    fn a_chunk_in_both_rankings_beats_the_top_of_either() {
-        let fused = fuse(&ids(&[1, 2, 3]), &ids(&[4, 2, 5]), 10);
-        assert_eq!(fused[0].chunk_id, ids(&[2])[0]);
-        assert_eq!((fused[0].vector_rank, fused[0].text_rank), (Some(2), Some(2)));
-        assert!((fused[0].score - 2.0 / 62.0).abs() < 1e-12);
-        assert_eq!(fused.len(), 5);
+    fn a_ranking_without_a_peak_does_not_pull_down_the_other() {
+        let (sharp, dull) = (peaked(7, 100..150), flat(10..110));
+        let by_words = fuse(&ranking(&dull, 0.0), &ranking(&sharp, 0.9), 1000);
+        let by_meaning = fuse(&ranking(&sharp, 0.0), &ranking(&dull, 0.9), 1000);
+        assert_eq!((order(&by_words)[0], order(&by_meaning)[0]), (7, 7));
     }
 
     #[test]
-    fn equal_scores_keep_meaning_before_words_and_the_limit_holds() {
-        let fused = fuse(&ids(&[1]), &ids(&[2]), 1);
-        assert_eq!(fused.iter().map(|hit| hit.chunk_id).collect::<Vec<_>>(), ids(&[1]));
+    fn words_count_by_the_share_of_the_question_that_they_cover() {
+        let (meaning, words) = (peaked(1, 100..150), peaked(2, 100..150));
+        assert_eq!(order(&fuse(&ranking(&meaning, 0.0), &ranking(&words, 0.05), 1000))[0], 1);
+        assert_eq!(order(&fuse(&ranking(&meaning, 0.0), &ranking(&words, 1.0), 1000))[..2], [2, 1]);
     }
 
     #[test]
-    fn one_ranking_alone_keeps_its_order() {
-        let order = ids(&[9, 3, 7, 1]);
-        let text: Vec<_> = fuse(&[], &order, 10).iter().map(|hit| hit.chunk_id).collect();
-        let vector: Vec<_> = fuse(&order, &[], 10).iter().map(|hit| hit.chunk_id).collect();
-        assert_eq!((text, vector), (order.clone(), order));
-        assert!(fuse(&[], &[], 10).is_empty());
+    fn one_ranking_alone_keeps_its_order_and_no_score_is_not_a_number() {
+        let scores = [(9, 0.9), (3, 0.5), (7, 0.4), (1, 0.4)];
+        let text = fuse(&[], &ranking(&scores, 0.5), 4);
+        let vector = fuse(&ranking(&scores, 0.0), &[], 4);
+        assert_eq!((order(&text), order(&vector)), (vec![9, 3, 7, 1], vec![9, 3, 7, 1]));
+        assert!(fuse(&[], &[], 0).is_empty());
+        let single = fuse(&ranking(&[(1, 0.3)], 0.0), &ranking(&[(1, 2.0)], 1.0), 1);
+        assert!(single[0].fused.is_finite() && single[0].vector_rank == Some(1) && single[0].text_rank == Some(1));
+    }
+
+    #[test]
+    fn by_places_a_chunk_in_both_rankings_beats_the_top_of_either() {
+        let fused = fuse_by_places(
+            &ranking(&[(1, 0.9), (2, 0.8), (3, 0.7)], 0.0),
+            &ranking(&[(4, 3.0), (2, 2.0), (5, 1.0)], 0.0),
+        );
+        assert_eq!(order(&fused)[0], 2);
+        assert!((fused[0].fused - 2.0 / 62.0).abs() < 1e-12);
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! *Must not know:* HTTP and its messages, the queue, concrete models.
 
+mod bm25;
+mod confidence;
 mod fusion;
+mod passages;
+mod rankings;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,12 +15,20 @@ use domain::{
     ports::{EmbedPriority, Embedder, ModelSource},
 };
 use pg::{Db, DbError};
-use store::search::{FoundChunk, SearchIn, get_extent, list_found_chunks, search_text, search_vectors};
+use store::search::{FoundChunk, SearchIn, list_found_chunks, list_named, list_neighbours};
+use words::Question;
 
-pub use fusion::{Fused, fuse};
+use confidence::{NOTHING_BELOW, confidence};
+use fusion::DEPTH;
+pub use fusion::Fused;
+pub use passages::{Around, Passage};
+use passages::{Folder, expand, language_of};
+use rankings::{Ranked, rank};
 
-/// The most hits of a search, and of each ranking before they are fused.
+/// The most hits of a search.
 pub const MAX_HITS: u32 = 50;
+/// Documents that a file name in the question may mean.
+const MAX_NAMED: i64 = 1000;
 
 /// What to search for.
 #[derive(Debug, Clone, Copy)]
@@ -33,13 +45,36 @@ pub struct Query<'a> {
     pub by_words: bool,
     /// The most hits to return, up to [`MAX_HITS`].
     pub limit: usize,
+    /// The least score of a hit; `None`: any, if the best is above what a question about something else gets.
+    pub min_score: Option<f64>,
+    /// The neighbours that a hit is put together with.
+    pub around: Option<Around>,
+    /// The most characters of a hit with its neighbours.
+    pub max_chars: usize,
+    /// The most hits of one document; `None`: any number.
+    pub per_document: Option<usize>,
+    /// Whether hits that are nearly the same as a better one are left out.
+    pub distinct: bool,
+}
+
+/// One hit.
+#[derive(Debug)]
+pub struct Hit {
+    /// Its place in the rankings.
+    pub place: Fused,
+    /// The passage.
+    pub passage: Passage,
+    /// From 0 to 1, how sure it is that the passage answers; no greater than that of the hit before.
+    pub score: f64,
+    /// Fragments of the passage with `**` around the words of the question.
+    pub highlight: String,
 }
 
 /// The result of a search.
 #[derive(Debug)]
 pub struct Found {
-    /// The chunks, each with its place in the ranking, best first.
-    pub hits: Vec<(Fused, FoundChunk)>,
+    /// Best first.
+    pub hits: Vec<Hit>,
     /// The model of the vectors; `None`: the search was by words only.
     pub model: Option<String>,
 }
@@ -53,35 +88,108 @@ pub enum SearchError {
     /// The query has no vector, and a search by words was not wanted. The class says whether a retry may help.
     #[error(transparent)]
     Embedding(Failure),
+    /// The query only says what is not wanted.
+    #[error("the query only says what is not wanted")]
+    OnlyNegative,
 }
 
 /// Runs `query`. No connection is held while the model works.
 pub async fn search(db: &Db, model: &dyn ModelSource, query: Query<'_>) -> Result<Found, SearchError> {
-    let Query { user, document, text, .. } = query;
-    let within = SearchIn { user, document, limit: i64::from(MAX_HITS) };
-    let vector = query_vector(model, query).await?;
-    let extent = get_extent(db, within).await?;
-    let by_vector = match &vector {
-        Some((embedder, vector)) => search_vectors(db, embedder.model(), vector, within, extent).await?,
-        None => Vec::new(),
-    };
-    let by_text = if query.by_words { search_text(db, text, within, extent).await? } else { Vec::new() };
-    let fused = fuse(&by_vector, &by_text, query.limit);
-    let ids: Vec<ChunkId> = fused.iter().map(|place| place.chunk_id).collect();
-    let chunks = list_found_chunks(db, user, text, &ids).await?;
-    let mut chunks: HashMap<ChunkId, FoundChunk> = chunks.into_iter().map(|chunk| (chunk.chunk_id, chunk)).collect();
-    // A chunk that was deleted since it was found is left out.
-    let hits = fused.into_iter().filter_map(|place| Some((place, chunks.remove(&place.chunk_id)?))).collect();
-    Ok(Found { hits, model: vector.map(|(embedder, _)| embedder.model().name.clone()) })
+    let syntax = Question::parse(query.text, &[]);
+    if syntax.is_only_negative() && (!syntax.without.is_empty() || syntax.filenames.is_empty()) {
+        return Err(SearchError::OnlyNegative);
+    }
+    let plain = if syntax.plain.is_empty() { query.text } else { &syntax.plain };
+    let vector = query_vector(model, query, plain).await?;
+    let name = vector.as_ref().map(|(embedder, _)| embedder.model().name.clone());
+    let documents = documents(db, query, &syntax).await?;
+    let within = SearchIn { user: query.user, documents: documents.as_deref(), limit: DEPTH as i64 };
+    let vector = vector.as_ref().map(|(embedder, vector)| (embedder.model(), vector.as_slice()));
+    let ranked = rank(db, query.text, vector, query.by_words, within).await?;
+    let hits = hits(db, query, ranked, name.as_deref()).await?;
+    Ok(Found { hits, model: name })
+}
+
+/// The documents to search; `None`: all.
+async fn documents(db: &Db, query: Query<'_>, syntax: &Question) -> Result<Option<Vec<DocumentId>>, DbError> {
+    let document = query.document.map(|document| vec![document]);
+    if syntax.filenames.is_empty() {
+        return Ok(document);
+    }
+    let within = SearchIn { user: query.user, documents: document.as_deref(), limit: MAX_NAMED };
+    Ok(Some(list_named(db, within, &syntax.filenames, MAX_NAMED).await?))
+}
+
+/// The hits as they are returned: what fits the question's phrases, scored, bounded, with neighbours.
+async fn hits(db: &Db, query: Query<'_>, ranked: Ranked, model: Option<&str>) -> Result<Vec<Hit>, DbError> {
+    let Ranked { fused, question, is_comparable } = ranked;
+    let scores = scores(&fused, model, is_comparable);
+    if query.min_score.is_none() && is_comparable && scores.first().is_some_and(|best| *best < NOTHING_BELOW) {
+        return Ok(Vec::new());
+    }
+    let least = query.min_score.unwrap_or(0.0);
+    let wanted = fused.into_iter().zip(scores).filter(|(_, score)| *score >= least);
+    let mut hits: Vec<Hit> = Vec::new();
+    let (mut folder, mut of_document) = (Folder::default(), HashMap::<DocumentId, usize>::new());
+    let mut rest: Vec<(Fused, f64)> = wanted.collect();
+    while !rest.is_empty() && hits.len() < query.limit {
+        let batch: Vec<(Fused, f64)> = rest.drain(..rest.len().min(query.limit)).collect();
+        let ids: Vec<ChunkId> = batch.iter().map(|(place, _)| place.candidate.chunk_id).collect();
+        let chunks = list_found_chunks(db, query.user, &ids).await?;
+        let mut chunks: HashMap<ChunkId, FoundChunk> =
+            chunks.into_iter().map(|chunk| (chunk.chunk_id, chunk)).collect();
+        for (place, score) in batch {
+            // A chunk that was deleted since it was found is left out.
+            let Some(chunk) = chunks.remove(&place.candidate.chunk_id) else { continue };
+            if question.is_strict() && !question.accepts(&chunk.heading, &chunk.text, language_of(&chunk)) {
+                continue;
+            }
+            if query.distinct
+                && let Some(same) = folder.find_or_add(&chunk.text)
+            {
+                hits[same].passage.duplicates += 1;
+                continue;
+            }
+            let count = of_document.entry(chunk.document_id).or_default();
+            if query.per_document.is_some_and(|most| *count >= most) || hits.len() == query.limit {
+                continue;
+            }
+            *count += 1;
+            let highlight = words::highlight(&chunk.text, &question.words, language_of(&chunk));
+            hits.push(Hit { place, passage: Passage::of(chunk), score, highlight });
+        }
+    }
+    let Some(around) = query.around else { return Ok(hits) };
+    let ids: Vec<ChunkId> = hits.iter().map(|hit| hit.passage.chunk.chunk_id).collect();
+    let neighbours = list_neighbours(db, &ids, around.distance()).await?;
+    let (passages, mut rest): (Vec<Passage>, HashMap<ChunkId, Hit>) =
+        hits.into_iter().map(|hit| (hit.passage.clone(), (hit.passage.chunk.chunk_id, hit))).unzip();
+    let expanded = expand(passages, neighbours, around, query.max_chars);
+    Ok(expanded
+        .into_iter()
+        .filter_map(|passage| Some(Hit { passage: passage.clone(), ..rest.remove(&passage.chunk.chunk_id)? }))
+        .collect())
+}
+
+/// The score of each place; none is above that of a better place.
+fn scores(fused: &[Fused], model: Option<&str>, is_comparable: bool) -> Vec<f64> {
+    let mut scores: Vec<f64> = fused
+        .iter()
+        .map(|place| if is_comparable { confidence(place, model).unwrap_or(0.5) } else { place.fused.clamp(0.0, 1.0) })
+        .collect();
+    for i in 1..scores.len() {
+        scores[i] = scores[i].min(scores[i - 1]);
+    }
+    scores
 }
 
 type QueryVector = Option<(Arc<dyn Embedder>, Vec<f32>)>;
 
-async fn query_vector(model: &dyn ModelSource, query: Query<'_>) -> Result<QueryVector, SearchError> {
+async fn query_vector(model: &dyn ModelSource, query: Query<'_>, text: &str) -> Result<QueryVector, SearchError> {
     if !query.by_meaning {
         return Ok(None);
     }
-    match embed(model, query.text).await {
+    match embed(model, text).await {
         Ok(found) => Ok(Some(found)),
         Err(failure) if query.by_words => {
             tracing::warn!(

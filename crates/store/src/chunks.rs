@@ -1,13 +1,15 @@
 //! The table `document_chunks`, as the worker writes it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use uuid::Uuid;
 
 use super::jobs::{advance_job, lock_lease, save_progress};
 use domain::{
-    ChunkId, DocumentId, Fence, Lease, Status, Step, hex,
+    ChunkId, DocumentId, Fence, Lease, Status, Step,
+    document::PageBox,
+    hex,
     ports::{Chunk, EmbedModel},
 };
 use pg::{Db, DbError, FromRow, Session};
@@ -76,20 +78,27 @@ async fn upsert_chunks(
     let shas: Vec<String> = chunks.iter().map(chunk_sha).collect();
     let page_firsts: Vec<Option<i32>> = chunks.iter().map(|chunk| chunk.page_first).collect();
     let page_lasts: Vec<Option<i32>> = chunks.iter().map(|chunk| chunk.page_last).collect();
+    let page_labels: Vec<Option<&str>> = chunks.iter().map(|chunk| chunk.page_label.as_deref()).collect();
+    let boxes: Vec<Option<Value>> = chunks.iter().map(|chunk| boxes_json(&chunk.boxes)).collect();
     let tokens: Vec<i32> = chunks.iter().map(|chunk| chunk.token_count).collect();
     tx.exec(
         "-- upsert_chunks
 INSERT INTO upload_pipeline.document_chunks AS c
-  (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, heading, chunk_sha, page_first, page_last, token_count)
-SELECT n.chunk_id, $1, $2, $3, n.chunk_ord, n.text, n.heading, n.chunk_sha, n.page_first, n.page_last, n.token_count
-FROM unnest($4::uuid[], $5::int[], $6::text[], $7::text[], $8::text[], $9::int[], $10::int[], $11::int[])
-  AS n (chunk_id, chunk_ord, text, heading, chunk_sha, page_first, page_last, token_count)
+  (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, heading, chunk_sha, page_first, page_last, token_count,
+   page_label, boxes)
+SELECT n.chunk_id, $1, $2, $3, n.chunk_ord, n.text, n.heading, n.chunk_sha, n.page_first, n.page_last, n.token_count,
+  n.page_label, n.boxes
+FROM unnest($4::uuid[], $5::int[], $6::text[], $7::text[], $8::text[], $9::int[], $10::int[], $11::int[],
+    $12::text[], $13::jsonb[])
+  AS n (chunk_id, chunk_ord, text, heading, chunk_sha, page_first, page_last, token_count, page_label, boxes)
 ON CONFLICT (document_id, chunker_name, chunker_version, chunk_ord) DO UPDATE
 SET text = excluded.text,
     heading = excluded.heading,
     chunk_sha = excluded.chunk_sha,
     page_first = excluded.page_first,
     page_last = excluded.page_last,
+    page_label = excluded.page_label,
+    boxes = excluded.boxes,
     token_count = excluded.token_count,
     embedding = CASE WHEN c.chunk_sha = excluded.chunk_sha THEN c.embedding END,
     embed_model = CASE WHEN c.chunk_sha = excluded.chunk_sha THEN c.embed_model END,
@@ -109,13 +118,25 @@ SET text = excluded.text,
             &page_firsts,
             &page_lasts,
             &tokens,
+            &page_labels,
+            &boxes,
         ],
     )
     .await
 }
 
+/// The boxes as rows hold them: with the four digits that there are, behind which a longer float has noise.
+fn boxes_json(boxes: &[PageBox]) -> Option<Value> {
+    let edge = |edge: f32| (f64::from(edge) * 10_000.0).round() / 10_000.0;
+    let json = |place: &PageBox| {
+        let (left, top) = (edge(place.left), edge(place.top));
+        json!({ "page": place.page, "left": left, "top": top, "right": edge(place.right), "bottom": edge(place.bottom) })
+    };
+    (!boxes.is_empty()).then(|| boxes.iter().map(json).collect())
+}
+
 /// SHA-256 of what is embedded, so that a chunk is embedded again only when that changed.
-fn chunk_sha(chunk: &Chunk) -> String {
+pub fn chunk_sha(chunk: &Chunk) -> String {
     hex(Sha256::digest(format!("{}\n{}", chunk.heading, chunk.text)))
 }
 
@@ -181,7 +202,7 @@ pub async fn save_vectors(
     fence: Fence,
     model: &EmbedModel,
     batch: &[(PendingChunk, Vec<f32>)],
-    progress: &serde_json::Value,
+    progress: &Value,
 ) -> Result<(), DbError> {
     db.run_tx("save_vectors", |tx| {
         Box::pin(async move {

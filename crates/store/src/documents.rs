@@ -70,6 +70,70 @@ WHERE d.document_id = $1 AND d.user_id = $2"
     db.find(&sql, &[&id.0, &user.0]).await
 }
 
+/// Where a document's bytes and markdown are.
+#[derive(Debug, Clone, FromRow)]
+pub struct StoredFiles {
+    /// As the client named it.
+    pub filename: String,
+    /// Key of the bytes; empty once they were removed.
+    pub raw_path: String,
+    /// Key of the markdown; `None` until the document was read.
+    pub markdown_path: Option<String>,
+}
+
+/// Where the bytes and the markdown of `user`'s document are.
+pub async fn get_stored_files(db: &impl Session, user: UserId, id: DocumentId) -> Result<Option<StoredFiles>, DbError> {
+    db.find(
+        "-- get_stored_files
+SELECT d.filename, d.raw_path, CASE WHEN d.parsed_sha256 IS NOT NULL THEN nullif(d.parsed_path, '') END AS markdown_path
+FROM upload_pipeline.documents AS d
+WHERE d.document_id = $1 AND d.user_id = $2",
+        &[&id.0, &user.0],
+    )
+    .await
+}
+
+/// What a picture of a page is made from.
+#[derive(Debug, Clone, FromRow)]
+pub struct PageSource {
+    /// Key of the bytes; empty once they were removed.
+    pub raw_path: String,
+    /// What the file is by its content, once parsed.
+    pub kind: Option<String>,
+    /// Pages, once parsed.
+    pub page_count: Option<i32>,
+}
+
+/// What pictures of pages of `user`'s document are made from.
+pub async fn get_page_source(db: &impl Session, user: UserId, id: DocumentId) -> Result<Option<PageSource>, DbError> {
+    db.find(
+        "-- get_page_source
+SELECT d.raw_path, d.kind, d.page_count
+FROM upload_pipeline.documents AS d
+WHERE d.document_id = $1 AND d.user_id = $2",
+        &[&id.0, &user.0],
+    )
+    .await
+}
+
+/// Where a passage of `user`'s document stands, as JSON; the inner `None`: that is not known.
+pub async fn get_chunk_boxes(
+    db: &impl Session,
+    user: UserId,
+    id: DocumentId,
+    chunk: Uuid,
+) -> Result<Option<Option<Value>>, DbError> {
+    db.find(
+        "-- get_chunk_boxes
+SELECT c.boxes
+FROM upload_pipeline.document_chunks AS c
+JOIN upload_pipeline.documents AS d ON d.document_id = c.document_id
+WHERE c.chunk_id = $3 AND c.document_id = $1 AND d.user_id = $2",
+        &[&id.0, &user.0, &chunk],
+    )
+    .await
+}
+
 /// Filters a user's documents; `None` filters nothing.
 #[derive(Debug, Clone, Default)]
 pub struct DocumentFilter {
@@ -131,6 +195,10 @@ pub struct StoredChunk {
     pub page_first: Option<i32>,
     /// Last page.
     pub page_last: Option<i32>,
+    /// What is printed on the first page as its number, where that is not the number.
+    pub page_label: Option<String>,
+    /// Where it stands, as JSON.
+    pub boxes: Option<Value>,
     /// Whether it has a vector.
     pub embedded: bool,
 }
@@ -145,7 +213,8 @@ pub async fn list_chunks(
 ) -> Result<Vec<StoredChunk>, DbError> {
     db.list(
         "-- list_chunks
-SELECT c.chunk_id, c.chunk_ord AS ord, c.heading, c.text, c.page_first, c.page_last, c.embedding IS NOT NULL AS embedded
+SELECT c.chunk_id, c.chunk_ord AS ord, c.heading, c.text, c.page_first, c.page_last,
+  c.page_label, c.boxes, c.embedding IS NOT NULL AS embedded
 FROM upload_pipeline.document_chunks AS c
 JOIN upload_pipeline.documents AS d ON d.document_id = c.document_id
 WHERE c.document_id = $1 AND d.user_id = $2 AND c.chunk_ord > $3

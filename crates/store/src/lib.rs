@@ -6,7 +6,9 @@
 //! *Must not know:* HTTP, files, models, or when a function is called. It decides nothing: what becomes of a job is decided
 //! in `domain` and by the callers, and written here under the fence of the lease.
 
+pub mod active_model;
 pub mod api_keys;
+pub mod audit;
 pub mod canary;
 pub mod chunks;
 mod cursor;
@@ -28,6 +30,7 @@ pub mod shape;
 pub mod trial;
 pub mod uploads;
 pub mod webhooks;
+pub mod words;
 pub mod work;
 pub mod workers;
 

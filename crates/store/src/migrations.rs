@@ -12,6 +12,7 @@ use tokio_postgres::Client;
 
 use pg::{ConnectTarget, Db, DbError, FromRow, Session, column, probe};
 
+use crate::active_model::forget_unused_model;
 use carry_over::Before;
 pub use error::MigrateError;
 pub use stamp::get_environment_stamp;
@@ -108,6 +109,8 @@ pub async fn migrate(
     applied.extend(report.applied_migrations().iter().map(name));
     batch(&client, &format!("-- close_history\nALTER TABLE {HISTORY} ENABLE ROW LEVEL SECURITY")).await?;
     batch(&client, ROW_SECURITY).await?;
+    drop_replaced_words(&client).await?;
+    forget_unused_model(&client).await?;
     let indexes = ensure_vector_indexes(&client).await?;
     match from {
         Some(from) => stamp::move_stamp(&client, from, environment, by).await?,
@@ -163,6 +166,20 @@ fn explain(error: &refinery::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Drops the column `tsv` with its index, once the index on words has every complete document.
+async fn drop_replaced_words(client: &Client) -> Result<(), DbError> {
+    if super::words::count_unindexed(client).await? == 0 {
+        batch(
+            client,
+            "-- mark_users_filled\nUPDATE upload_pipeline.search_users SET is_filled = true WHERE NOT is_filled",
+        )
+        .await?;
+        batch(client, "-- drop_replaced_words\nALTER TABLE upload_pipeline.document_chunks DROP COLUMN IF EXISTS tsv")
+            .await?;
+    }
+    Ok(())
 }
 
 /// Builds a partial HNSW index for each model that has enough vectors, without locking writers out. An index that a

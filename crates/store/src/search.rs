@@ -2,14 +2,20 @@
 
 mod text;
 mod vectors;
+mod words;
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use domain::{ChunkId, DocumentId, UserId};
 use pg::{DbError, FromRow, Session};
 
-pub use text::search_text;
+pub use text::{has_old_index, search_text};
 pub use vectors::search_vectors;
+pub use words::{
+    Numbered, Postings, WordUser, get_word_user, list_ids, list_named, list_numbers, list_postings,
+    list_title_documents, list_word_chunks,
+};
 
 /// Below this many passages of a user, all of them are compared; from here on the indexes are used. Measured: comparing
 /// 20,000 vectors of 384 components takes 20 ms, and misses nothing.
@@ -17,13 +23,19 @@ const FEW_BELOW: i64 = 20_000;
 
 /// Where to search.
 #[derive(Debug, Clone, Copy)]
-pub struct SearchIn {
+pub struct SearchIn<'a> {
     /// Whose documents.
     pub user: UserId,
-    /// Only in this document.
-    pub document: Option<DocumentId>,
+    /// Only in these documents.
+    pub documents: Option<&'a [DocumentId]>,
     /// Hits wanted.
     pub limit: i64,
+}
+
+impl SearchIn<'_> {
+    fn ids(&self) -> Option<Vec<Uuid>> {
+        self.documents.map(|documents| documents.iter().map(|id| id.0).collect())
+    }
 }
 
 /// How much there is to search.
@@ -35,8 +47,15 @@ pub enum Extent {
     Many,
 }
 
-/// How much there is within `within`.
-pub async fn get_extent(db: &impl Session, within: SearchIn) -> Result<Extent, DbError> {
+impl Extent {
+    /// Of so many passages.
+    pub fn of(passages: i64) -> Self {
+        if passages < FEW_BELOW { Self::Few } else { Self::Many }
+    }
+}
+
+/// How much there is within `within`, for a user whose passages the index on words does not count.
+pub async fn get_extent(db: &impl Session, within: SearchIn<'_>) -> Result<Extent, DbError> {
     let passages: i64 = db
         .one(
             "-- get_extent
@@ -45,24 +64,41 @@ FROM (
   SELECT
   FROM upload_pipeline.documents AS d
   JOIN upload_pipeline.document_chunks AS c ON c.document_id = d.document_id
-  WHERE d.user_id = $1 AND d.processing_status = 'complete' AND ($2::uuid IS NULL OR d.document_id = $2)
+  WHERE d.user_id = $1 AND d.processing_status = 'complete' AND ($2::uuid[] IS NULL OR d.document_id = ANY ($2))
   LIMIT $3
 ) AS counted",
-            &[&within.user.0, &within.document.map(|id| id.0), &FEW_BELOW],
+            &[&within.user.0, &within.ids(), &FEW_BELOW],
         )
         .await?;
-    Ok(if passages < FEW_BELOW { Extent::Few } else { Extent::Many })
+    Ok(Extent::of(passages))
 }
 
-/// The tsquery of a question in `$1`: any of its words, in their base form, ranked by how many there are, long passages
-/// less.
-///
-/// Measured with ten questions on a 232-page plan: this form finds a right page among the first five for all ten;
-/// requiring every word finds five, weighting headings eight.
-const TSQUERY: &str = r"coalesce((
-    SELECT string_agg('''' || replace(replace(w.lexeme, '\', '\\'), '''', '''''') || '''', ' | ')
-    FROM unnest(to_tsvector('english', $1)) AS w
-  ), '')::tsquery";
+/// A chunk that a ranking has found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Candidate {
+    /// The chunk.
+    pub chunk_id: ChunkId,
+    /// Its document.
+    pub document_id: DocumentId,
+    /// Its place in the document.
+    pub ord: i32,
+    /// What the ranking says; more is better.
+    pub score: f64,
+}
+
+#[derive(FromRow)]
+struct CandidateRow {
+    chunk_id: ChunkId,
+    document_id: DocumentId,
+    ord: i32,
+    score: f64,
+}
+
+fn candidates(rows: Vec<CandidateRow>) -> Vec<Candidate> {
+    rows.into_iter()
+        .map(|CandidateRow { chunk_id, document_id, ord, score }| Candidate { chunk_id, document_id, ord, score })
+        .collect()
+}
 
 /// A chunk as a hit shows it.
 #[derive(Debug, Clone, FromRow)]
@@ -83,30 +119,64 @@ pub struct FoundChunk {
     pub page_first: Option<i32>,
     /// Last page.
     pub page_last: Option<i32>,
-    /// Fragments with `**` around the words that match and no other emphasis; the start of the passage where none does.
-    pub highlight: String,
+    /// What is printed on the first page as its number, where that is not the number.
+    pub page_label: Option<String>,
+    /// Where it stands, as JSON.
+    pub boxes: Option<Value>,
+    /// ISO 639-1 code of the document's language; empty: not known.
+    pub language: String,
 }
 
-/// The chunks with these ids, in no particular order, with what of the query they hold. One that was deleted since it
-/// was found is left out. The passage's own emphasis is taken out of the highlight, where `**` means a match.
+/// The chunks with these ids, in no particular order. One that was deleted since it was found is left out.
 pub async fn list_found_chunks(
     db: &impl Session,
     user: UserId,
-    query: &str,
     chunks: &[ChunkId],
 ) -> Result<Vec<FoundChunk>, DbError> {
     let ids: Vec<Uuid> = chunks.iter().map(|chunk| chunk.0).collect();
-    let sql = format!(
+    db.list(
         "-- list_found_chunks
-WITH asked AS (SELECT {TSQUERY} AS q)
 SELECT c.chunk_id, c.document_id, d.filename, c.chunk_ord AS ord, c.heading, c.text, c.page_first, c.page_last,
-  CASE WHEN to_tsvector('english', c.text) @@ asked.q
-    THEN ts_headline('english', translate(c.text, '*`', ''), asked.q, 'StartSel=**, StopSel=**, MaxFragments=2, MinWords=8, MaxWords=30')
-    ELSE left(translate(c.text, '*`', ''), 240) END AS highlight
-FROM asked
-CROSS JOIN upload_pipeline.document_chunks AS c
+  c.page_label, c.boxes, coalesce(s.language, '') AS language
+FROM upload_pipeline.document_chunks AS c
 JOIN upload_pipeline.documents AS d ON d.document_id = c.document_id
-WHERE c.chunk_id = ANY ($2) AND d.user_id = $3 AND d.processing_status = 'complete'"
-    );
-    db.list(&sql, &[&query, &ids, &user.0]).await
+LEFT JOIN upload_pipeline.search_documents AS s ON s.document_id = c.document_id
+WHERE c.chunk_id = ANY ($1) AND d.user_id = $2 AND d.processing_status = 'complete'",
+        &[&ids, &user.0],
+    )
+    .await
+}
+
+/// A passage beside a hit.
+#[derive(Debug, Clone, FromRow)]
+pub struct Neighbour {
+    /// The chunk of the hit.
+    pub of: ChunkId,
+    /// Its place in the document.
+    pub ord: i32,
+    /// Headings above it.
+    pub heading: String,
+    /// The passage.
+    pub text: String,
+    /// First page, where there are pages.
+    pub page_first: Option<i32>,
+    /// Last page.
+    pub page_last: Option<i32>,
+}
+
+/// Passages of the same documents up to `distance` places before and after each chunk, itself left out, in order.
+pub async fn list_neighbours(db: &impl Session, chunks: &[ChunkId], distance: i32) -> Result<Vec<Neighbour>, DbError> {
+    let ids: Vec<Uuid> = chunks.iter().map(|chunk| chunk.0).collect();
+    db.list(
+        "-- list_neighbours
+SELECT c.chunk_id AS of, n.chunk_ord AS ord, n.heading, n.text, n.page_first, n.page_last
+FROM upload_pipeline.document_chunks AS c
+JOIN upload_pipeline.document_chunks AS n
+  ON n.document_id = c.document_id AND n.chunker_name = c.chunker_name AND n.chunker_version = c.chunker_version
+    AND n.chunk_ord BETWEEN c.chunk_ord - $2 AND c.chunk_ord + $2 AND n.chunk_ord <> c.chunk_ord
+WHERE c.chunk_id = ANY ($1)
+ORDER BY c.chunk_id, n.chunk_ord",
+        &[&ids, &distance],
+    )
+    .await
 }

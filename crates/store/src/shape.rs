@@ -15,7 +15,8 @@ pub struct ShapeDifference {
 }
 
 /// Reads the shape of the schema: a line `kind name = text` for each object, in order. A constraint that is not
-/// validated counts as the same, since adopted databases have some.
+/// validated counts as the same, since adopted databases have some. What [`migrations`](crate::migrations) drops once it is
+/// replaced, the column `tsv` and its index, may be there or not.
 pub async fn read_shape(db: &impl Session) -> Result<Vec<String>, DbError> {
     db.list(
         "-- read_shape
@@ -34,6 +35,7 @@ FROM (
     || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
   FROM tables AS t
   JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+  WHERE a.attname <> 'tsv'
   UNION ALL
   SELECT 'constraint ' || t.name || '.' || k.conname || ' = '
     || regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '')
@@ -45,7 +47,7 @@ FROM (
   FROM tables AS t
   JOIN pg_index AS x ON x.indrelid = t.oid
   JOIN pg_class AS i ON i.oid = x.indexrelid
-  WHERE i.relname NOT LIKE 'ix_chunks_hnsw_%'
+  WHERE i.relname NOT LIKE 'ix_chunks_hnsw_%' AND i.relname <> 'ix_document_chunks_tsv'
   UNION ALL
   SELECT 'trigger ' || t.name || '.' || g.tgname || ' = ' || CASE WHEN g.tgenabled = 'D' THEN 'disabled' ELSE 'enabled' END
   FROM tables AS t

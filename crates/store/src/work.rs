@@ -89,6 +89,25 @@ pub struct ParsedFacts<'a> {
     pub page_count: i32,
     /// How it was read, as JSON.
     pub record: &'a Value,
+    /// Where its lines stand on the pages, as JSON; `None` if that is not known.
+    pub layout: Option<&'a str>,
+}
+
+/// Where the lines of a leased job's markdown stand on its pages, as JSON.
+pub async fn get_work_layout(db: &impl Session, fence: Fence) -> Result<Option<String>, DbError> {
+    let found: Option<Option<String>> = db
+        .find(
+            &format!(
+                "-- get_work_layout
+SELECT d.layout
+FROM upload_pipeline.upload_jobs AS j
+JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
+WHERE {FENCED}"
+            ),
+            &[&fence.job_id.0, &fence.worker.0, &fence.epoch],
+        )
+        .await?;
+    found.ok_or(DbError::LeaseLost { job_id: fence.job_id })
 }
 
 /// Writes where the markdown will be stored, before its first byte, so that deleting the document finds it. The
@@ -116,10 +135,10 @@ kept AS (
   WHERE u.storage_key = o.raw_path
 )
 UPDATE upload_pipeline.documents AS d
-SET parsed_path = $2, kind = $3, parser = $4, page_count = $5, record = $6, parsed_sha256 = NULL, updated_at = now()
+SET parsed_path = $2, kind = $3, parser = $4, page_count = $5, record = $6, layout = $7, parsed_sha256 = NULL, updated_at = now()
 FROM older AS o
 WHERE d.document_id = o.document_id",
-        &[&fence.job_id.0, &facts.parsed_path, &facts.kind, &facts.parser, &facts.page_count, &facts.record],
+        &[&fence.job_id.0, &facts.parsed_path, &facts.kind, &facts.parser, &facts.page_count, &facts.record, &facts.layout],
     )
     .await
     .map(drop)

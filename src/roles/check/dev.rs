@@ -1,4 +1,4 @@
-//! The settings of `app check` if nothing but a running `app dev` is set up.
+//! The settings of `app check` and `app verify` if nothing but a running `app dev` is set up.
 
 use std::path::Path;
 
@@ -10,16 +10,17 @@ use config::{Config, Environment, Fault, Role, Sources};
 /// The settings, with those of a running `app dev` if neither a database nor an API is set. Takes all of them or none, so
 /// that `app dev` is never mixed with another environment.
 pub(super) fn load(sources: &Sources) -> (Config, Vec<Fault>) {
-    let (config, faults) = Config::load_lenient(Role::Check, sources);
+    Config::load_lenient(Role::Check, &self::sources(sources))
+}
+
+/// `sources`, or those of a running `app dev` as in [`load`].
+pub fn sources(sources: &Sources) -> Sources {
+    let (config, _faults) = Config::load_lenient(Role::Check, sources);
     let in_development = config.environment.is_development() || config.environment_is_assumed;
     if config.database.url.is_some() || config.client.url.is_some() || !in_development {
-        return (config, faults);
+        return sources.clone();
     }
-    let folder = dev_dir(config.client.dev_dir.as_deref());
-    match running(&folder, sources) {
-        Some(sources) => Config::load_lenient(Role::Check, &sources),
-        None => (config, faults),
-    }
+    running(&dev_dir(config.client.dev_dir.as_deref()), sources).unwrap_or_else(|| sources.clone())
 }
 
 /// The settings that a running `app dev` has written to its folder.

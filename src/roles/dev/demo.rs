@@ -14,7 +14,7 @@ use client::{
     render, search, upload,
 };
 use embedded_postgres::Cluster;
-use messages::{DocumentView, Page, SearchMode, SearchRequest, SearchResponse};
+use messages::{DocumentView, Page, SearchRequest, SearchResponse};
 
 /// The sample documents, included in the executable so that they are always there.
 const SAMPLES: [(&str, &[u8]); 4] = [
@@ -70,8 +70,7 @@ async fn upload_samples(ctx: &Context, folder: &DevFolder, api: &ApiClient) -> a
 }
 
 async fn search_samples(api: &ApiClient) -> anyhow::Result<()> {
-    let request =
-        SearchRequest { query: QUESTION.to_owned(), limit: Some(3), mode: SearchMode::Hybrid, document_id: None };
+    let request = SearchRequest { limit: Some(3), ..SearchRequest::of(QUESTION) };
     let answer: SearchResponse = api.post("/search", &request).await?;
     render::print(&format!("\nSearching them: {QUESTION}\n\n{}", search::render_hits(&answer)))?;
     let best = answer.hits.first().context("the search found nothing")?;

@@ -77,7 +77,8 @@ impl World {
         let mut parts: Vec<String> = Vec::new();
         for part in operation.path.split('/') {
             let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) else {
-                parts.push(part.to_owned());
+                let page = || plain(&parameter(operation, "n")["example"]);
+                parts.push(if part.contains("{n}") { part.replace("{n}", &page()) } else { part.to_owned() });
                 continue;
             };
             let kind = if name == "id" { parts.last().cloned().unwrap_or_default() } else { name.to_owned() };
@@ -246,7 +247,10 @@ async fn a_read_only_key_reads_everything_and_changes_nothing() {
     for operation in operations(&world.document).into_iter().filter(Operation::is_private) {
         let (name, answer) = (operation.name(), world.call(&operation, Some(&key)).await);
         if is_read_only(&operation) {
-            assert!((200..300).contains(&answer.status), "{name}: {}", answer.body);
+            // The document waits for a worker, so it has no markdown and no pages yet.
+            let unread = ["markdown_not_ready", "pages_not_shown"];
+            let unread = unread.iter().any(|code| is_refused(&operation, &answer, 409, code));
+            assert!((200..300).contains(&answer.status) || unread, "{name}: {}", answer.body);
         } else {
             assert!(is_refused(&operation, &answer, 403, "scope_missing"), "{name}: {} {}", answer.status, answer.body);
         }

@@ -29,7 +29,11 @@ async fn every_path_of_the_contract_exists_and_accepts_only_its_methods() {
         let url = format!(
             "{}{}",
             client.root,
-            path.replace("{id}", ID).replace("{upload_id}", ID).replace("{job_id}", ID).replace("{file}", "x")
+            path.replace("{id}", ID)
+                .replace("{upload_id}", ID)
+                .replace("{job_id}", ID)
+                .replace("{file}", "x")
+                .replace("{n}", "1")
         );
         let answer = http.request(Method::TRACE, &url).bearer_auth(&client.token).send().await.unwrap();
         let allow = answer.headers().get("allow").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();

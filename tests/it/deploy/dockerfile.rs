@@ -125,7 +125,7 @@ fn every_copied_path_exists() {
     // The paths that each stage produces, and the command that produces them.
     let made = BTreeMap::from([
         (("model", "/cache/models"), "APP_CACHE_DIR=/cache scripts/fetch model"),
-        (("model", "/cache/pdfium"), "APP_CACHE_DIR=/cache scripts/fetch model pdfium"),
+        (("model", "/cache/pdfium"), "APP_CACHE_DIR=/cache scripts/fetch model minilm pdfium"),
         (("build", "/licences"), "scripts/licences /licences"),
         (("manifests", "/src"), "find crates -type f ! -name Cargo.toml -delete"),
         (("build", "/src/target/release/app"), "cargo build --locked --release --bin app"),

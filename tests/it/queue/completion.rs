@@ -35,7 +35,7 @@ async fn simultaneous_completions_share_commits_and_each_is_checked_on_its_own()
     assert_eq!(leases.len(), 40);
     assert!(cancel_job(&test.db.get().await.unwrap(), user(1), leases[0].fence.job_id).await.unwrap());
     let (completer, model) = (Completer::new(test.db.clone()), model());
-    let ends = leases.iter().map(|lease| completer.complete(Ending::of(lease, Duration::ZERO), &model));
+    let ends = leases.iter().map(|lease| completer.complete(Ending::of(lease, Duration::ZERO), None, &model));
     let ends = futures_util::future::join_all(ends).await;
     let lost = ends.iter().filter(|end| matches!(end, Err(DbError::LeaseLost { .. }))).count();
     let done = ends.iter().filter(|end| matches!(end, Ok(Completion::Done))).count();

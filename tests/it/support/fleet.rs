@@ -51,6 +51,7 @@ impl Fleet {
             ("DATABASE_URL", url),
             ("DIRECT_URL", direct_url),
             ("STORAGE_URL", storage.to_str().unwrap()),
+            ("EMBED_MODEL", "all-MiniLM-L6-v2"),
             ("EMBED_MODEL_DIR", model.to_str().unwrap()),
             ("PDFIUM_LIBRARY", &pdfium),
             // A Tesseract that happens to be installed would change what other tests see.

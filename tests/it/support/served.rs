@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use api::{ApiSettings, ApiState, serve};
 use config::{Config, Role, Sources, StorageLocation};
 use domain::build_info::BuildInfo;
-use embedder::{LocalModel, LocalModelOptions};
+use embedder::{LocalModel, LocalModelOptions, Precision};
 use pg::{Db, PoolOptions};
 use providers::{jwks::Jwks, object_storage::ObjectStorage};
 use tokio::sync::oneshot;
@@ -65,6 +65,7 @@ impl Plan {
             name: "all-MiniLM-L6-v2".to_owned(),
             version: "1".to_owned(),
             places: std::env::var("APP_MODEL_DIR").into_iter().map(PathBuf::from).collect(),
+            precision: Precision::Int8,
             threads: 1,
         });
         let db = Db::open(target(url), PoolOptions::default()).unwrap();

@@ -23,16 +23,21 @@ const TAG_BYTES: usize = 16;
 pub fn json(request: &HttpRequest, view: &impl Serialize) -> Result<HttpResponse, ApiError> {
     let body = serde_json::to_vec(view).map_err(ApiError::internal)?;
     let tag = tag_of(&body);
-    let known = match IfNoneMatch::parse(request) {
-        Ok(IfNoneMatch::Any) => true,
-        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
-        Err(_unreadable) => false,
-    };
+    let known = is_known(request, &tag);
     let mut response =
         if known { HttpResponse::build(StatusCode::NOT_MODIFIED) } else { HttpResponse::build(StatusCode::OK) };
     // Only the client may keep it, and must ask again each time.
     response.insert_header(header::ETag(tag)).insert_header((header::CACHE_CONTROL, "private, no-cache"));
     Ok(if known { response.finish() } else { response.content_type("application/json").body(body) })
+}
+
+/// Whether the client already has the answer with this tag.
+pub fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
+    match IfNoneMatch::parse(request) {
+        Ok(IfNoneMatch::Any) => true,
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(tag)),
+        Err(_unreadable) => false,
+    }
 }
 
 fn tag_of(body: &[u8]) -> EntityTag {

@@ -95,6 +95,16 @@ pub struct ChunksQuery {
     pub from: Option<i32>,
 }
 
+/// `GET /documents/{id}/pages/{n}.png`.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct PictureQuery {
+    /// The passage whose places are marked: `chunk_id` of a hit.
+    #[param(example = "3b0c9d1e-5f2a-5d8b-9c47-e61f0a2d3b54")]
+    pub boxes: Option<Uuid>,
+}
+
 impl JobsQuery {
     /// What is asked for, and the list that its cursors belong to.
     pub fn filter(&self) -> Result<(JobFilter, ListId), ApiError> {

@@ -10,12 +10,12 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    http::{ApiError, Quota},
+    http::{ApiError, PictureCache, Quota},
     settings::ApiSettings,
 };
 use domain::{
     build_info::BuildInfo,
-    ports::{ModelSource, ObjectStore},
+    ports::{ModelSource, ObjectStore, PagePictures},
 };
 use pg::{Conn, Db, DbError};
 use signing_keys::KeySource;
@@ -47,6 +47,12 @@ pub struct ApiState {
     pub(crate) notifier: Notifier,
     /// The memory of the bodies in hand, in bytes.
     pub(crate) bodies: Quota,
+    /// Shows pages; `None`: no page is shown.
+    pub(crate) pictures: Option<Arc<dyn PagePictures>>,
+    /// Pages that are being drawn.
+    pub(crate) drawing: Quota,
+    /// Pages that were drawn.
+    pub(crate) drawn: PictureCache,
     schema_is_current: Arc<AtomicBool>,
 }
 
@@ -71,9 +77,19 @@ impl ApiState {
             notifier: Notifier::default(),
             bodies: Quota::default(),
             key_source: None,
+            pictures: None,
+            drawing: Quota::default(),
+            drawn: PictureCache::default(),
             settings: Arc::new(settings),
             schema_is_current: Arc::new(AtomicBool::new(false)),
         }
+    }
+
+    /// Shows pages of documents as `pictures` draws them.
+    #[must_use]
+    pub fn with_pictures(mut self, pictures: Arc<dyn PagePictures>) -> Self {
+        self.pictures = Some(pictures);
+        self
     }
 
     /// Takes tokens that are signed with the keys of `source`, too.

@@ -3,6 +3,7 @@
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, http::header, web};
 use bytes::Bytes;
 use futures_util::Stream;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
@@ -20,8 +21,8 @@ use crate::{
 use config::Uploads;
 use domain::{Code, DocumentId, JobId, UserId, ports::StoredObject};
 use messages::{
-    BASE_PATH, ChunkView, DeletionReceipt, DocumentView, DocumentsAccepted, FileForm, FileOutcome, PageOfChunkView,
-    PageOfDocumentView, TextRequest,
+    BASE_PATH, BoxView, ChunkView, DeletionReceipt, DocumentView, DocumentsAccepted, FileForm, FileOutcome,
+    PageOfChunkView, PageOfDocumentView, TextRequest,
 };
 use store::{
     Cursor,
@@ -401,9 +402,16 @@ pub async fn list_chunks(
         text: row.text,
         page_first: row.page_first,
         page_last: row.page_last,
+        page_label: row.page_label,
+        boxes: boxes_view(row.boxes),
         embedded: row.embedded,
     };
     conditions::json(&request, &list.page(rows, limit, |row| i64::from(row.ord), view))
+}
+
+/// The boxes of a passage; what another program wrote may have another form.
+pub fn boxes_view(boxes: Option<Value>) -> Option<Vec<BoxView>> {
+    boxes.and_then(|boxes| serde_json::from_value(boxes).ok())
 }
 
 fn receipt(deletion: Deletion) -> DeletionReceipt {

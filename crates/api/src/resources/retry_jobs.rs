@@ -12,7 +12,10 @@ use crate::{
 };
 use domain::{Code, State, Status, UserId, retry_needs};
 use messages::{RetryManyAnswer, RetryManyRequest, SkippedJob};
-use store::jobs::{Candidate, FailedFilter, Redriven, list_candidates, list_failed_jobs, redrive_owned_job};
+use store::jobs::{
+    Candidate, FailedFilter, Redriven, list_candidates, list_failed_jobs, list_jobs_read_before, read_owned_job_again,
+    redrive_owned_job,
+};
 
 /// Jobs that one call redrives: each is a transaction of its own, and the call should answer within seconds.
 const BATCH: usize = 100;
@@ -23,6 +26,7 @@ const DRY_BATCH: usize = 1000;
 enum Selection {
     Named(Vec<Uuid>),
     Failed { code: Option<String>, status: Option<Status>, behind: Option<Uuid> },
+    ReadBefore { version: u32, behind: Option<Uuid> },
 }
 
 /// Leaves a job out, with the code that asking for it alone would have given.
@@ -35,7 +39,7 @@ fn skip(answer: &mut RetryManyAnswer, job_id: Uuid, code: Code) {
 ///
 /// Those that are named, or with `all` every one that failed, a batch a call: send `next_cursor` as `cursor` until
 /// there is none. Those that another try cannot help are left out and counted. `dry_run` changes nothing and says what
-/// would be queued.
+/// would be queued. With `reader_before`, complete documents that an older reader has read are read again.
 #[utoipa::path(
     post,
     path = "/jobs/retry",
@@ -50,12 +54,14 @@ fn skip(answer: &mut RetryManyAnswer, job_id: Uuid, code: Code) {
 )]
 pub async fn retry_jobs(Call { state, caller, .. }: Call, Json(request): Json<RetryManyRequest>) -> HttpResult {
     let (from, dry_run) = (request.from.as_deref().map(parse_from).transpose()?, request.dry_run);
+    let again = request.reader_before.map(|_version| from.unwrap_or(Status::Uploaded));
     let (candidates, mut answer) = pick(&state, caller.user, selection(request)?, dry_run).await?;
     for candidate in candidates {
         let job_id = candidate.job_id;
-        let refused = match obstacle(&candidate, from) {
-            None if !dry_run => redrive(&state, caller.user, candidate, from).await?,
-            refused => refused,
+        let refused = match (obstacle(&candidate, again.or(from)), again) {
+            (None, Some(from)) => read_again(&state, caller.user, candidate, from, dry_run).await?,
+            (None, None) if !dry_run => redrive(&state, caller.user, candidate, from).await?,
+            (refused, _) => refused,
         };
         match refused {
             Some(code) => skip(&mut answer, job_id.0, code),
@@ -70,18 +76,28 @@ pub async fn retry_jobs(Call { state, caller, .. }: Call, Json(request): Json<Re
 
 fn selection(request: RetryManyRequest) -> Result<Selection, ApiError> {
     let invalid = |detail: String| Err(ApiError::new(Code::RetrySelectionInvalid, detail));
-    let RetryManyRequest { job_ids, all, code, status, cursor, .. } = request;
+    let RetryManyRequest { job_ids, all, code, status, cursor, reader_before, .. } = request;
     if all != job_ids.is_empty() {
         return invalid("Name the jobs in `job_ids`, or say `\"all\": true` for all that failed; not both.".to_owned());
     }
     if !all {
-        if code.is_some() || status.is_some() || cursor.is_some() {
-            return invalid("`code`, `status` and `cursor` go with `all`, not with `job_ids`.".to_owned());
+        if code.is_some() || status.is_some() || cursor.is_some() || reader_before.is_some() {
+            return invalid(
+                "`code`, `status`, `reader_before` and `cursor` go with `all`, not with `job_ids`.".to_owned(),
+            );
         }
         if job_ids.len() > BATCH {
             return invalid(format!("At most {BATCH} jobs can be named in one request; send the others in another."));
         }
         return Ok(Selection::Named(job_ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect()));
+    }
+    if let Some(version) = reader_before {
+        return match (code, status) {
+            (None, None) => Ok(Selection::ReadBefore { version, behind: cursor }),
+            _ => invalid(
+                "`reader_before` picks complete documents, `code` and `status` failed jobs; not both.".to_owned(),
+            ),
+        };
     }
     let failed = [Status::FailedParse, Status::FailedChunking, Status::FailedEmbedding];
     let status = status
@@ -124,6 +140,13 @@ async fn pick(
             }
             Ok((found, answer))
         }
+        Selection::ReadBefore { version, behind } => {
+            // Each is looked for in the object store, also where nothing is changed.
+            let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
+            let found = list_jobs_read_before(&conn, user, version, behind, limit).await?;
+            answer.next_cursor = found.last().filter(|_| found.len() == BATCH).map(|candidate| candidate.job_id.0);
+            Ok((found, answer))
+        }
         Selection::Failed { code, status, behind } => {
             let batch = if dry_run { DRY_BATCH } else { BATCH };
             let filter = FailedFilter { code: code.as_deref(), status };
@@ -136,6 +159,31 @@ async fn pick(
             Ok((wanted, answer))
         }
     }
+}
+
+/// Queues one job to read its document again; `None`: queued, or would be.
+async fn read_again(
+    state: &ApiState,
+    user: UserId,
+    candidate: Candidate,
+    from: Status,
+    dry_run: bool,
+) -> Result<Option<Code>, ApiError> {
+    // A document that cannot be read again must not fail where it was complete.
+    if candidate.raw_path.is_empty() || is_without_bytes(state, Some(Code::ObjectMissing), &candidate.raw_path).await? {
+        return Ok(Some(Code::RetryNeedsUpload));
+    }
+    if dry_run {
+        return Ok(None);
+    }
+    Ok(match read_owned_job_again(&state.db, user, candidate.job_id, from).await? {
+        Redriven::Queued(_) => None,
+        Redriven::Busy(_) => Some(Code::DocumentBusy),
+        Redriven::NotFound => Some(Code::JobNotFound),
+        Redriven::Refused(_) | Redriven::Changed | Redriven::TooFar(_) | Redriven::Helpless(..) => {
+            Some(Code::JobNotRetryable)
+        }
+    })
 }
 
 /// What would keep the job from being queued, as far as it shows without trying.

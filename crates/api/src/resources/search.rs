@@ -4,19 +4,23 @@ use std::time::Instant;
 
 use actix_web::{HttpResponse, http::StatusCode};
 
-use crate::http::{ApiError, Call, HttpResult, Json, codes};
+use crate::{
+    http::{ApiError, Call, HttpResult, Json, codes},
+    resources::documents::boxes_view,
+};
 use domain::{Code, DocumentId};
-use messages::{Hit, SearchMode, SearchRequest, SearchResponse};
-use search::{Found, Fused, MAX_HITS, Query, SearchError, search};
-use store::search::FoundChunk;
+use messages::{Expand, Hit, SearchMode, SearchRequest, SearchResponse};
+use search::{Around, Found, MAX_HITS, Query, SearchError, search};
 
 const DEFAULT_LIMIT: u32 = 10;
 const MAX_QUERY_CHARS: usize = 1000;
+const DEFAULT_MAX_CHARS: u32 = 4000;
 
 /// Search.
 ///
-/// Searches the caller's complete documents by meaning, by words, or both. Best first; no hits is an empty list. A POST
-/// for its body; it changes nothing, so a key with the scope `read` may do it.
+/// Searches the caller's complete documents by meaning, by words, or both. Best first. An empty list: nothing was found,
+/// or nothing that is likely about the question; `min_score: 0` shows that too. A POST for its body; it changes nothing,
+/// so a key with the scope `read` may do it.
 #[utoipa::path(
     post,
     path = "/search",
@@ -35,7 +39,7 @@ const MAX_QUERY_CHARS: usize = 1000;
 )]
 pub async fn post_search(Call { state, caller, .. }: Call, body: Json<SearchRequest>) -> HttpResult {
     let began = Instant::now();
-    let (text, limit) = checked(&body)?;
+    let Checked { text, limit, max_chars } = checked(&body)?;
     let query = Query {
         user: caller.user,
         document: body.document_id.map(DocumentId),
@@ -43,20 +47,43 @@ pub async fn post_search(Call { state, caller, .. }: Call, body: Json<SearchRequ
         by_meaning: body.mode != SearchMode::Text,
         by_words: body.mode != SearchMode::Vector,
         limit,
+        min_score: body.min_score,
+        around: match body.expand {
+            Expand::None => None,
+            Expand::Neighbours => Some(Around::Next),
+            Expand::Section => Some(Around::Section),
+        },
+        max_chars,
+        per_document: body.per_document.map(|most| most as usize),
+        distinct: body.distinct,
     };
     let Found { hits, model } = search(&state.db, state.model.as_ref(), query).await.map_err(|error| match error {
         SearchError::Database(error) => error.into(),
         SearchError::Embedding(failure) => ApiError::embedding(&failure),
+        SearchError::OnlyNegative => {
+            invalid(Code::QueryInvalid, "`query` only says what is not wanted. Add words to look for.".to_owned())
+        }
     })?;
     Ok(HttpResponse::Ok().json(SearchResponse {
-        hits: hits.into_iter().map(hit).collect(),
+        hits: hits.into_iter().map(|found| hit(found, body.expand)).collect(),
         mode: if model.is_none() { SearchMode::Text } else { body.mode },
         model,
         took_ms: (began.elapsed().as_secs_f64() * 10_000.0).round() / 10.0,
     }))
 }
 
-fn checked(body: &SearchRequest) -> Result<(&str, usize), ApiError> {
+#[derive(Debug)]
+struct Checked<'a> {
+    text: &'a str,
+    limit: usize,
+    max_chars: usize,
+}
+
+fn invalid(code: Code, message: String) -> ApiError {
+    ApiError::with_status(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+}
+
+fn checked(body: &SearchRequest) -> Result<Checked<'_>, ApiError> {
     let query = body.query.trim();
     if query.is_empty() {
         return Err(ApiError::of(Code::QueryEmpty));
@@ -68,34 +95,45 @@ fn checked(body: &SearchRequest) -> Result<(&str, usize), ApiError> {
         ));
     }
     if query.contains('\0') {
-        return Err(ApiError::with_status(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            Code::QueryInvalid,
-            "`query` holds a NUL character. Leave it out.",
-        ));
+        return Err(invalid(Code::QueryInvalid, "`query` holds a NUL character. Leave it out.".to_owned()));
     }
-    match body.limit.unwrap_or(DEFAULT_LIMIT) {
-        limit @ 1..=MAX_HITS => Ok((query, limit as usize)),
-        _ => Err(ApiError::with_status(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            Code::LimitInvalid,
-            format!("`limit` must be from 1 to {MAX_HITS}."),
-        )),
+    if body.min_score.is_some_and(|least| !(0.0..=1.0).contains(&least)) {
+        return Err(invalid(Code::LimitInvalid, "`min_score` must be from 0 to 1.".to_owned()));
     }
+    let within = |name: &str, value: u32, range: std::ops::RangeInclusive<u32>| match range.contains(&value) {
+        true => Ok(value as usize),
+        false => {
+            Err(invalid(Code::LimitInvalid, format!("`{name}` must be from {} to {}.", range.start(), range.end())))
+        }
+    };
+    within("per_document", body.per_document.unwrap_or(1), 1..=MAX_HITS)?;
+    Ok(Checked {
+        text: query,
+        limit: within("limit", body.limit.unwrap_or(DEFAULT_LIMIT), 1..=MAX_HITS)?,
+        max_chars: within("max_chars", body.max_chars.unwrap_or(DEFAULT_MAX_CHARS), 200..=20_000)?,
+    })
 }
 
-fn hit((place, chunk): (Fused, FoundChunk)) -> Hit {
+fn hit(found: search::Hit, expand: Expand) -> Hit {
+    let search::Hit { place, passage, score, highlight } = found;
+    let chunk = passage.chunk;
     Hit {
         document_id: chunk.document_id.0,
         filename: chunk.filename,
         chunk_id: chunk.chunk_id.0,
         ord: chunk.ord,
+        ords: (expand != Expand::None).then_some((passage.ord_first, passage.ord_last)),
         heading: chunk.heading,
         page_first: chunk.page_first,
         page_last: chunk.page_last,
+        page_label: chunk.page_label,
+        boxes: boxes_view(chunk.boxes),
         text: chunk.text,
-        highlight: chunk.highlight,
-        score: place.score,
+        highlight,
+        score,
+        cosine: place.cosine,
+        covered: place.covered,
+        duplicates: Some(passage.duplicates).filter(|duplicates| *duplicates > 0),
         vector_rank: place.vector_rank,
         text_rank: place.text_rank,
     }
@@ -106,12 +144,14 @@ mod tests {
     use super::*;
 
     fn request(query: &str, limit: Option<u32>) -> SearchRequest {
-        SearchRequest { query: query.to_owned(), limit, mode: SearchMode::Hybrid, document_id: None }
+        SearchRequest { limit, ..SearchRequest::of(query) }
     }
 
     #[test]
     fn a_query_is_bounded_and_each_refusal_has_its_code() {
-        assert_eq!(checked(&request(" what is covered? ", None)).unwrap(), ("what is covered?", 10));
+        let request_of = request(" what is covered? ", None);
+        let Checked { text, limit, max_chars } = checked(&request_of).unwrap();
+        assert_eq!((text, limit, max_chars), ("what is covered?", 10, 4000));
         assert!(checked(&request(&"ü".repeat(1000), Some(50))).is_ok());
         let cases = [
             (request(" ", None), Code::QueryEmpty),
@@ -119,6 +159,10 @@ mod tests {
             (request("a\0b", None), Code::QueryInvalid),
             (request("a", Some(0)), Code::LimitInvalid),
             (request("a", Some(51)), Code::LimitInvalid),
+            (SearchRequest { per_document: Some(0), ..SearchRequest::of("a") }, Code::LimitInvalid),
+            (SearchRequest { max_chars: Some(199), ..SearchRequest::of("a") }, Code::LimitInvalid),
+            (SearchRequest { min_score: Some(1.1), ..SearchRequest::of("a") }, Code::LimitInvalid),
+            (SearchRequest { min_score: Some(f64::NAN), ..SearchRequest::of("a") }, Code::LimitInvalid),
         ];
         for (request, code) in cases {
             assert_eq!(checked(&request).unwrap_err().code(), code);

@@ -17,7 +17,7 @@ use crate::{
     openapi::{Access, docs_page},
     ops::{health, metrics},
     page,
-    resources::{document_type, documents, events, jobs, retry_jobs, search, uploads, webhook},
+    resources::{document_files, document_type, documents, events, jobs, pages, retry_jobs, search, uploads, webhook},
     server::body_head::check_body_head,
 };
 use messages::BASE_PATH;
@@ -46,6 +46,9 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint!(Private document_type::patch_document),
         endpoint!(Private documents::delete_document),
         endpoint!(Private documents::list_chunks),
+        endpoint!(Private document_files::get_markdown),
+        endpoint!(Private document_files::get_file),
+        endpoint!(Private pages::get_page),
         endpoint!(Private documents::get_deletion_receipt),
         endpoint!(Private jobs::list_jobs),
         // Before the ids, or `retry` would be taken for one.

@@ -6,9 +6,11 @@ use super::{
     settings::SETTINGS,
 };
 use store::{
+    active_model::get_active_model,
     migrations::{MigrationStatus, list_migrations},
     shape::compare_shape,
     trial::{get_vector_facts, list_refused_pairs, writable_pairs},
+    words::count_unindexed,
 };
 
 const RESTORE: &str = "Restore it as migrations/ makes it; or restore a backup, if other changes are possible.";
@@ -55,9 +57,19 @@ declare! {
     DIMENSION = error("dimension_unlike_model",
         "Vectors stored under the active model's name have another dimension: search and embedding would fail or mix models.",
         "Set EMBED_MODEL or EMBED_VERSION to a name of its own for the new model, then retry the documents --from chunks_stored.");
+    MODEL_DIFFERS = warning("model_differs",
+        "EMBED_MODEL or EMBED_VERSION names another model than the one of this database's vectors, which is used.",
+        "Set EMBED_MODEL and EMBED_VERSION to the database's model. They name the model of an empty database only.");
     INVALID_INDEX = warning("invalid_index",
         "An index on vectors was left incomplete: searches do not use it and are slow.",
         "Run `app migrate`, which drops it and builds it again without blocking writes.");
+}
+
+declare! {
+    WORDS = once("db.words", "every complete document is in the index on words.", words_filled).needs(&[&MIGRATIONS]);
+    WORDS_LEFT = warning("left",
+        "Documents that were complete before an upgrade are not in the index on words yet: their owners' searches use the old one.",
+        "Wait: housekeeping, which runs beside each worker, puts them in. Then run `app migrate`, which drops the old index.").may_pass();
 }
 
 async fn migrations(context: &Context<'_>) -> Outcome {
@@ -113,13 +125,32 @@ fn some_of(lines: &[String]) -> String {
     }
 }
 
+async fn words_filled(context: &Context<'_>) -> Outcome {
+    match count_unindexed(&context.conn().await?).await? {
+        0 => Ok("every complete document is in the index on words".to_owned()),
+        left => Err(WORDS_LEFT.seen(format!("{left} complete documents are not in the index on words"))),
+    }
+}
+
 async fn vectors(context: &Context<'_>) -> Outcome {
-    let name = &context.config.embedder.model;
-    let facts = get_vector_facts(&context.conn().await?, name).await?;
+    let conn = context.conn().await?;
+    let settings = &context.config.embedder;
+    let active = get_active_model(&conn).await?;
+    let name = active.as_ref().map_or(&settings.model, |active| &active.model);
+    let facts = get_vector_facts(&conn, name).await?;
+    drop(conn);
     if !facts.invalid_indexes.is_empty() {
         return Err(INVALID_INDEX.seen(format!("not valid: {}", facts.invalid_indexes.join(", "))));
     }
+    let differs = || {
+        let active = active.as_ref().filter(|it| (&it.model, &it.version) != (&settings.model, &settings.version))?;
+        let observed = format!("EMBED_MODEL is {} version {}", settings.model, settings.version);
+        Some(MODEL_DIFFERS.seen(observed).expecting(format!("{} version {}", active.model, active.version)))
+    };
     if facts.dims.is_empty() {
+        if let Some(differs) = differs() {
+            return Err(differs);
+        }
         return Ok(format!("no vectors of {name} yet"));
     }
     let Ok(embedder) = context.setup.model.embedder().await else {
@@ -128,6 +159,9 @@ async fn vectors(context: &Context<'_>) -> Outcome {
     let dim = embedder.model().dim.to_string();
     let stored: Vec<String> = facts.dims.iter().map(ToString::to_string).collect();
     if stored.iter().all(|stored| *stored == dim) {
+        if let Some(differs) = differs() {
+            return Err(differs);
+        }
         return Ok(format!("stored vectors of {name} have its {dim} components"));
     }
     let observed = format!("vectors stored as {name} have {} components", stored.join(" and "));

@@ -7,13 +7,13 @@ declare! {
     MODEL = once("ext.embed", "the model loads and gives vectors of its dimension.", model);
     MODEL_MISSING = error("model_missing",
         "The embedding model is in none of the places where it is looked for.",
-        "Run `scripts/fetch model`, or set EMBED_MODEL_DIR to the folder that holds it; check EMBED_MODEL.");
+        "Run `scripts/fetch model` (multilingual-e5-small) or `scripts/fetch minilm` (all-MiniLM-L6-v2), or set EMBED_MODEL_DIR to the folder that holds a folder of its name.");
     MODEL_UNUSABLE = error("model_unusable",
         "The embedding model cannot be used: it is damaged or of an unknown kind, or memory or threads are missing.",
-        "Fetch the model again (`scripts/fetch model`), and check that EMBED_MODEL is a BERT model.");
+        "Fetch the model again (`scripts/fetch model` or `scripts/fetch minilm`); one of your own must be of the BERT family.");
     DIMENSION_UNEXPECTED = error("dimension_unexpected",
         "The model gives vectors of another dimension than it declares, or not of length 1: search would go wrong.",
-        "Fetch the model again: `scripts/fetch model`.");
+        "Fetch the model again: `scripts/fetch model` or `scripts/fetch minilm`.");
 }
 
 /// Allows for rounding in a vector's length of 1.

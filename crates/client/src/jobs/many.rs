@@ -25,6 +25,7 @@ pub(super) async fn retry(api: &ApiClient, args: RetryArgs, job_ids: &[Uuid]) ->
         all: args.all,
         code: args.code,
         status: args.status.map(|status| status.to_string()),
+        reader_before: args.reader_before,
         from: args.from.map(|status| status.to_string()),
         dry_run: args.dry_run,
         cursor: None,

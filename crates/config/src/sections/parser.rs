@@ -44,8 +44,8 @@ settings! {
     PARSE_MEMORY_BYTES[READERS] memory_bytes: u64 = memory, optional "1 GiB";
     /// Text that parsing one document may yield, in bytes or with a unit.
     PARSE_OUTPUT_BYTES[READERS] output_bytes: u64 = output, default "64 MiB";
-    /// PDFium's library, which reads PDFs. Without it: beside the executable, or where `scripts/fetch` and the image have it.
-    PDFIUM_LIBRARY[READERS] pdfium_library: PathBuf = path, optional "/usr/local/lib/libpdfium.so";
+    /// PDFium's library, which reads PDFs and shows their pages. Without it: beside the executable, or where `scripts/fetch` and the image have it.
+    PDFIUM_LIBRARY[PAGES] pdfium_library: PathBuf = path, optional "/usr/local/lib/libpdfium.so";
     /// What reads pages that are pictures: `auto`, Tesseract where the program `tesseract` is on the `PATH`; `tesseract`, the
     /// same, and without it these documents wait for a worker that has it; `off`, nothing.
     OCR_ENGINE[READERS] ocr_engine: OcrChoice = one_of(OcrChoice::ALL), default "auto";

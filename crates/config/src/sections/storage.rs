@@ -8,21 +8,21 @@ settings! {
 
     /// Where documents are kept: `s3://bucket/prefix?endpoint=…&region=…`, or a folder (`file:///var/lib/app`,
     /// `./storage`) where one machine does everything.
-    STORAGE_URL[BOTH] location: StorageLocation = _,
+    STORAGE_URL[STORED] location: StorageLocation = _,
         late "s3://documents/app?endpoint=https://abc.storage.supabase.co/storage/v1/s3&region=eu-west-2", key "url";
     /// `true` accepts a folder outside development too: only right if all processes use the same disk.
-    STORAGE_ALLOW_LOCAL[BOTH] allow_local: bool = flag, default "false", example "true";
+    STORAGE_ALLOW_LOCAL[STORED] allow_local: bool = flag, default "false", example "true";
     /// Signs our own upload URLs, 32 characters or more, the same in every process of the API. Development derives one.
     STORAGE_SIGNING_SECRET[API] signing_secret: Secret<String> = long_secret,
         secret "32 random bytes: openssl rand -hex 32";
     /// Key of an S3 store.
-    AWS_ACCESS_KEY_ID[BOTH] access_key_id: Secret<String> = secret, secret "AKIA…";
+    AWS_ACCESS_KEY_ID[STORED] access_key_id: Secret<String> = secret, secret "AKIA…";
     /// Secret of that key.
-    AWS_SECRET_ACCESS_KEY[BOTH] secret_access_key: Secret<String> = secret, secret "wJalr…";
+    AWS_SECRET_ACCESS_KEY[STORED] secret_access_key: Secret<String> = secret, secret "wJalr…";
     /// Region of an S3 store whose `STORAGE_URL` names none.
-    AWS_REGION[BOTH] region: String = name, default "us-east-1", example "eu-west-2";
+    AWS_REGION[STORED] region: String = name, default "us-east-1", example "eu-west-2";
     /// Address of an S3 store other than AWS whose `STORAGE_URL` names none.
-    AWS_ENDPOINT_URL[BOTH] endpoint: Url = service_url, optional "https://minio.example.com";
+    AWS_ENDPOINT_URL[STORED] endpoint: Url = service_url, optional "https://minio.example.com";
 }
 
 impl Storage {

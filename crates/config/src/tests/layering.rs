@@ -18,7 +18,7 @@ fn defaults_are_those_of_the_design() {
     assert_eq!((kept.events_days, kept.webhooks_days, kept.jobs_days, kept.receipts_days), (90, 30, 0, 365));
     assert_eq!((config.parser.max_pages, config.parser.memory_bytes), (500, None));
     assert_eq!(config.parser.limits(1).time, seconds(120));
-    assert_eq!((config.embedder.model.as_str(), config.embedder.version.as_str()), ("all-MiniLM-L6-v2", "1"));
+    assert_eq!((config.embedder.model.as_str(), config.embedder.version.as_str()), ("multilingual-e5-small", "1"));
     assert_eq!((config.http.host.as_str(), config.auth.audience.as_str()), ("0.0.0.0", "authenticated"));
     let development = Sources::of([("ENVIRONMENT", "development"), DATABASE]);
     assert_eq!(load(Role::Api, &development).uploads.per_day, 0);

@@ -255,6 +255,40 @@ codes! {
         /// There is no such document of yours.
         /// `GET /documents` lists those there are.
         DocumentNotFound = "document_not_found", http [404], at "`/documents/{id}…`";
+        /// The bytes of this document were removed: they never were what was declared, or have expired.
+        /// Upload the file again.
+        FileRemoved = "file_removed", http [410], at "`GET /documents/{id}/file`";
+        /// The bytes of this document are not in the object store.
+        /// If its upload has not ended, send the bytes; else upload the file again.
+        FileNotStored = "file_not_stored", http [409], at "`GET /documents/{id}/file`";
+        /// The document has not been read yet, or could not be read.
+        /// Wait until its status is past `parsed`; `GET /documents/{id}` names its job, which says what failed.
+        MarkdownNotReady = "markdown_not_ready", http [409], at "`GET /documents/{id}/markdown`";
+        /// The markdown of this document is not in the object store.
+        /// Have it read again: `POST /jobs/{id}/retry` with `from` set to `uploaded`.
+        MarkdownMissing = "markdown_missing", http [409], at "`GET /documents/{id}/markdown`";
+        /// The document has no such page.
+        /// `GET /documents/{id}` says how many there are.
+        PageNotFound = "page_not_found", http [404], at "`GET /documents/{id}/pages/{n}.png`",
+            say "The document has 3 pages, counted from 1.";
+        /// The document has no such passage.
+        /// Take `chunk_id` from a hit or from `GET /documents/{id}/chunks`; a document that was read again may have others.
+        PassageNotFound = "passage_not_found", http [404], at "`GET /documents/{id}/pages/{n}.png`";
+        /// Only pages of PDFs are shown, once they have been read.
+        /// Read the text instead: `GET /documents/{id}/chunks` or `/markdown`.
+        PagesNotShown = "pages_not_shown", http [409], at "`GET /documents/{id}/pages/{n}.png`";
+        /// The page cannot be drawn: the file is damaged, or the page takes too much time or memory.
+        /// Download the file instead: `GET /documents/{id}/file`.
+        PageNotDrawn = "page_not_drawn", http [422], at "`GET /documents/{id}/pages/{n}.png`";
+        /// As many pages are being drawn as this server, or one user, may have at a time.
+        /// Send it again when `Retry-After` says, and fewer at once.
+        PagesBusy = "pages_busy", http [503, 429], at "`GET /documents/{id}/pages/{n}.png`";
+        /// This server cannot draw pages now; the log says why.
+        /// Try again; the operator runs `scripts/fetch pdfium` or sets `PDFIUM_LIBRARY` for the API.
+        PagesUnavailable = "pages_unavailable", http [503], at "`GET /documents/{id}/pages/{n}.png`";
+        /// `Range` names bytes behind the end.
+        /// Ask for bytes within the size that `Content-Range` names.
+        RangeInvalid = "range_invalid", http [416], at "`GET /documents/{id}/file`, `/markdown`";
         /// There is no such deletion of yours.
         /// The id is in the answer to DELETE.
         DeletionNotFound = "deletion_not_found", http [404], at "`GET /deletions/{id}`";
@@ -481,7 +515,7 @@ codes! {
         /// Send it again.
         UploadInterrupted = "upload_interrupted", class Transient, at "object store";
         /// The model's folder or one of its files is not there.
-        /// Run `scripts/fetch model`, or set `EMBED_MODEL_DIR`.
+        /// Run `scripts/fetch model` (multilingual-e5-small) or `scripts/fetch minilm` (all-MiniLM-L6-v2), or set `EMBED_MODEL_DIR`.
         ModelMissing = "model_missing", class Configuration, at "chunk, embed, finish; `/search`";
         /// A file of the model cannot be read.
         /// Check its permissions.
@@ -489,9 +523,12 @@ codes! {
         /// A file of the model is damaged.
         /// Fetch the model again.
         ModelInvalid = "model_invalid", class Configuration, at "as above";
-        /// The model is no BERT model.
-        /// Use all-MiniLM-L6-v2.
+        /// The model is not of the BERT family, or has a part that is not supported; the message names it.
+        /// Use multilingual-e5-small, all-MiniLM-L6-v2 or another BERT model.
         ModelUnsupported = "model_unsupported", class Configuration, at "as above";
+        /// The model in the folder has another dimension than the database's vectors of that name.
+        /// Put the right model into the folder, or give another model a name of its own (`EMBED_MODEL`).
+        ModelDimension = "model_dimension", class Configuration, at "as above";
         /// No thread for the model could be started.
         /// Raise the limit, or lower `EMBED_THREADS`.
         ModelThreads = "model_threads", class Configuration, at "as above";
@@ -606,6 +643,33 @@ codes! {
         /// The system gave no random bytes.
         /// Try again.
         RandomnessUnavailable = "randomness_unavailable", class Transient, at "`app keys create`";
+    }
+
+    Verify {
+        /// The original of a document is not in the object store.
+        /// Put it back from a backup, or delete the document and upload the file again; until then its passages can be searched, and not read again.
+        FileLost = "file_lost", at "`app verify`";
+        /// The original in the object store is not the one that came.
+        /// Put it back from a backup, or delete the document and upload the file again.
+        FileChanged = "file_changed", at "`app verify`";
+        /// The markdown of a document is not in the object store.
+        /// Read it again: `app jobs retry ID --from uploaded`.
+        MarkdownLost = "markdown_lost", at "`app verify`";
+        /// The markdown in the object store is not the one that was made.
+        /// Read it again: `app jobs retry ID --from uploaded`.
+        MarkdownChanged = "markdown_changed", at "`app verify`";
+        /// The pages that were read, read by OCR, empty and failed do not add up.
+        /// Read it again: `app jobs retry ID --from uploaded`.
+        RecordMismatch = "record_mismatch", at "`app verify`";
+        /// The passages are not those that the markdown gives.
+        /// Cut it again: `app jobs retry ID --from parse_validated`.
+        PassagesDiffer = "passages_differ", at "`app verify`";
+        /// Passages of a complete document have no vector of its model, and meaning does not find them.
+        /// Embed them: `app jobs retry ID --from chunks_stored`.
+        VectorsMissing = "vectors_missing", at "`app verify`";
+        /// Vectors are not those of their passages.
+        /// Set `embedding` of the document's chunks to null, then `app jobs retry ID --from chunks_stored`.
+        VectorsDiffer = "vectors_differ", at "`app verify`";
     }
 
     Event {

@@ -76,6 +76,30 @@ async fn what_was_put_is_fetched_with_its_size_and_hash() {
     assert_eq!(std::fs::read(to).unwrap(), b"abc");
 }
 
+/// What `range` of the object at `key` holds, with the size and version of the whole.
+async fn read(store: &ObjectStorage, key: &str, range: Option<Range<u64>>) -> (u64, String, Vec<u8>) {
+    let mut open = store.open(key, range).await.unwrap().unwrap();
+    let mut bytes = Vec::new();
+    while let Some(part) = open.body.next().await {
+        bytes.extend_from_slice(&part.unwrap());
+    }
+    (open.bytes_len, open.version, bytes)
+}
+
+#[tokio::test]
+async fn an_object_is_opened_whole_or_in_part_and_its_version_changes_with_it() {
+    let scratch = Scratch::new();
+    let store = scratch.store();
+    assert!(store.open("raw/u/1", None).await.unwrap().is_none());
+    store.put("raw/u/1", bytes(b"abcdef"), 0).await.unwrap();
+    let (len, version, whole) = read(&store, "raw/u/1", None).await;
+    assert_eq!((len, whole.as_slice()), (6, b"abcdef".as_slice()));
+    let part = read(&store, "raw/u/1", Some(2..4)).await;
+    assert_eq!(part, (6, version.clone(), b"cd".to_vec()));
+    store.put("raw/u/1", bytes(b"ghijkl"), 0).await.unwrap();
+    assert_ne!(read(&store, "raw/u/1", None).await.1, version);
+}
+
 #[tokio::test]
 async fn an_object_of_several_parts_comes_back_unchanged() {
     let scratch = Scratch::new();

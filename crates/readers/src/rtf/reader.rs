@@ -130,7 +130,7 @@ impl Reader {
         let counts =
             [(LeftOut::HiddenText, self.hidden), (LeftOut::Pictures, self.pictures), (LeftOut::DeepParts, self.deep)];
         let notices = counts.into_iter().filter_map(|(what, count)| Notice::left_out(what, count)).collect();
-        Document { blocks, pages: 0, notices }
+        Document { blocks, notices, ..Document::default() }
     }
 
     fn control(&mut self, token: &Token<'_>, scanner: &mut Scanner<'_>) {

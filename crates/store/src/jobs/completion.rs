@@ -5,13 +5,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use crate::words::{IndexedWords, replace_words};
 use domain::{DocumentId, Fence, Lease, ports::EmbedModel};
 use pg::{Db, DbError, Session, column};
 
@@ -50,6 +51,7 @@ pub enum Completion {
 
 struct Request {
     ending: Ending,
+    words: Option<Arc<IndexedWords>>,
     answer: oneshot::Sender<Result<Completion, DbError>>,
 }
 
@@ -71,15 +73,21 @@ impl Completer {
         Self { db, max_batch, requests: OnceLock::new() }
     }
 
-    /// Ends the job as `complete`, which takes a vector of `model` for every chunk, counted in the same statement.
+    /// Ends the job as `complete`, which takes a vector of `model` for every chunk, counted in the same statement, and puts
+    /// `words` into the index in the same transaction.
     ///
     /// # Errors
     ///
     /// The lease is lost, or the database does not answer. A caller that stops waiting changes nothing: what was asked is
     /// still written, if the lease holds.
-    pub async fn complete(&self, ending: Ending, model: &EmbedModel) -> Result<Completion, DbError> {
+    pub async fn complete(
+        &self,
+        ending: Ending,
+        words: Option<IndexedWords>,
+        model: &EmbedModel,
+    ) -> Result<Completion, DbError> {
         let (answer, answered) = oneshot::channel();
-        let request = Request { ending, answer };
+        let request = Request { ending, words: words.map(Arc::new), answer };
         let requests = self.requests.get_or_init(|| {
             let (sender, receiver) = mpsc::unbounded_channel();
             tokio::spawn(write_all(self.db.clone(), model.clone(), receiver, self.max_batch));
@@ -134,7 +142,23 @@ fn answer(batch: Vec<Request>, result: Result<Vec<Result<Completion, DbError>>, 
 /// The completions of the batch, in its order.
 async fn write(db: &Db, model: &EmbedModel, batch: &[Request]) -> Result<Vec<Result<Completion, DbError>>, DbError> {
     let endings: Vec<Ending> = batch.iter().map(|request| request.ending).collect();
-    complete_jobs(db, &endings, model).await
+    let words: Vec<Option<Arc<IndexedWords>>> = batch.iter().map(|request| request.words.clone()).collect();
+    if words.iter().all(Option::is_none) {
+        return complete_jobs(db, &endings, model).await;
+    }
+    db.run_tx("complete_jobs", |tx| {
+        let (endings, words) = (&endings, &words);
+        Box::pin(async move {
+            let completions = complete_jobs(&tx, endings, model).await?;
+            for ((ending, words), completion) in endings.iter().zip(words).zip(&completions) {
+                if let (Some(words), Ok(Completion::Done)) = (words, completion) {
+                    replace_words(&tx, ending.document_id, words).await?;
+                }
+            }
+            Ok(completions)
+        })
+    })
+    .await
 }
 
 /// Ends those of the jobs whose documents have a vector of `model` for every chunk. All have one worker.

@@ -107,7 +107,7 @@ pub async fn finish_duplicate(db: &impl Session, fence: Fence) -> Result<bool, D
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET {LET_GO}, status = 'duplicate', state = 'done', retry_count = 0, finished_at = now()
-  WHERE {FENCED}
+  WHERE {FENCED} AND NOT j.progress ? 'read_again'
     AND EXISTS (
       SELECT FROM upload_pipeline.upload_jobs AS other
       WHERE other.document_id = j.document_id AND other.status = 'complete' AND other.job_id <> j.job_id)

@@ -39,7 +39,8 @@ WITH job AS (
         WHEN j.state <> 'deadletter' THEN j.status
         WHEN j.last_error ->> 'checkpoint' = ANY ($4) THEN j.last_error ->> 'checkpoint'
         ELSE 'uploaded' END),
-      retry_count = 0, crash_count = 0, run_at = now(), finished_at = NULL,
+      retry_count = 0, crash_count = 0, run_at = now(), finished_at = NULL, progress = j.progress - 'read_again',
+      priority = CASE WHEN j.progress ? 'read_again' THEN 0 ELSE j.priority END,
       upload_expires_at = CASE WHEN j.upload_expires_at > now() THEN j.upload_expires_at END
   WHERE j.job_id = $1 AND j.user_id = $2 AND j.state <> 'working' AND (j.state <> 'done' OR $3 IS NOT NULL)
   RETURNING j.job_id, j.document_id, j.status, j.correlation_id
@@ -55,6 +56,32 @@ SELECT job.job_id, job.document_id, 'redriven', 'info', job.status, job.correlat
 FROM job"
         ),
         &[&job.0, &user.0, &from.map(Status::as_str), &Status::claimable()],
+    )
+    .await
+}
+
+/// The priority of documents that are read again: behind all others.
+const READ_AGAIN_PRIORITY: i16 = 100;
+
+/// Queues a complete job to read its document again from `from`, behind all others. The document stays complete until the
+/// worker's first checkpoint. `false`: `user` has no such job, or it is not complete.
+pub async fn read_job_again(db: &impl Session, user: UserId, job: JobId, from: Status) -> Result<bool, DbError> {
+    db.run_any(
+        &format!(
+            "-- read_job_again
+WITH job AS (
+  UPDATE upload_pipeline.upload_jobs AS j
+  SET {LET_GO}, state = 'queued', lease_epoch = j.lease_epoch + 1, status = $3, retry_count = 0, crash_count = 0,
+      run_at = now(), finished_at = NULL, priority = greatest(j.priority, $4),
+      progress = j.progress || '{{\"read_again\": true}}'
+  WHERE j.job_id = $1 AND j.user_id = $2 AND j.state = 'done' AND j.status = 'complete'
+  RETURNING j.job_id, j.document_id, j.status, j.correlation_id
+)
+INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
+SELECT job.job_id, job.document_id, 'redriven', 'info', job.status, job.correlation_id
+FROM job"
+        ),
+        &[&job.0, &user.0, &from.as_str(), &READ_AGAIN_PRIORITY],
     )
     .await
 }

@@ -5,7 +5,7 @@ use crate::documents::lock_jobs_of_document;
 use domain::{Code, JobId, Status, UserId};
 use pg::{Db, DbError};
 
-use super::{Job, cancel_job, get_job, get_live_sibling, redrive_job};
+use super::{Job, cancel_job, get_job, get_live_sibling, read_job_again, redrive_job};
 
 /// Whether a job is as its owner saw it; checked while nothing can change it.
 pub type Expected<'a> = Option<&'a (dyn Fn(&Job) -> bool + Send + Sync)>;
@@ -94,6 +94,24 @@ pub async fn redrive_owned_job(
                 return Ok(Redriven::Helpless(needed, Box::new(job)));
             }
             if !redrive_job(&tx, user, job_id, from).await? {
+                return Ok(Redriven::Refused(Box::new(job)));
+            }
+            Ok(get_job(&tx, user, job_id).await?.map_or(Redriven::NotFound, |job| Redriven::Queued(Box::new(job))))
+        })
+    })
+    .await
+}
+
+/// Queues `user`'s complete job to read its document again from `from`, behind all others.
+pub async fn read_owned_job_again(db: &Db, user: UserId, job_id: JobId, from: Status) -> Result<Redriven, DbError> {
+    db.run_tx("read_owned_job_again", move |tx| {
+        Box::pin(async move {
+            let Some(job) = get_job(&tx, user, job_id).await? else { return Ok(Redriven::NotFound) };
+            lock_jobs_of_document(&tx, job.document_id).await?;
+            if let Some(sibling) = get_live_sibling(&tx, job_id).await? {
+                return Ok(Redriven::Busy(sibling));
+            }
+            if !read_job_again(&tx, user, job_id, from).await? {
                 return Ok(Redriven::Refused(Box::new(job)));
             }
             Ok(get_job(&tx, user, job_id).await?.map_or(Redriven::NotFound, |job| Redriven::Queued(Box::new(job))))

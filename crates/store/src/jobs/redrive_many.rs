@@ -84,6 +84,38 @@ WITH picked AS MATERIALIZED (
     db.list(&sql, &[&user.0, &behind, &filter.code, &filter.status.map(Status::as_str), &limit]).await
 }
 
+/// Up to `limit` of `user`'s jobs behind `behind`, by id, whose complete documents were read here by readers of a version
+/// below `before`: of each document the latest that is complete. What a remote parser read would be paid again.
+pub async fn list_jobs_read_before(
+    db: &impl Session,
+    user: UserId,
+    before: u32,
+    behind: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Candidate>, DbError> {
+    let sql = format!(
+        "-- list_jobs_read_before
+WITH picked AS MATERIALIZED (
+  SELECT j.job_id, j.document_id, j.created_at, j.state, j.last_error
+  FROM upload_pipeline.upload_jobs AS j
+  JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
+  WHERE j.user_id = $1 AND j.state = 'done' AND j.status = 'complete'
+    AND j.job_id > coalesce($2, '00000000-0000-0000-0000-000000000000'::uuid)
+    AND d.processing_status = 'complete' AND coalesce(d.parser, 'local') = 'local'
+    AND CASE WHEN jsonb_typeof(d.record -> 'reader_version') = 'number'
+      THEN (d.record ->> 'reader_version')::numeric ELSE 1 END < $3::bigint
+    AND NOT EXISTS (
+      SELECT FROM upload_pipeline.upload_jobs AS later
+      WHERE later.document_id = j.document_id AND later.status = 'complete'
+        AND (later.created_at, later.job_id) > (j.created_at, j.job_id))
+  ORDER BY j.job_id
+  LIMIT $4
+){}",
+        candidates()
+    );
+    db.list(&sql, &[&user.0, &behind, &i64::from(before), &limit]).await
+}
+
 /// Those of `jobs` that are `user`'s.
 pub async fn list_candidates(db: &impl Session, user: UserId, jobs: &[Uuid]) -> Result<Vec<Candidate>, DbError> {
     let sql = format!(

@@ -1,20 +1,20 @@
 //! By meaning.
 
-use super::{Extent, SearchIn};
-use domain::{ChunkId, ports::EmbedModel};
+use super::{Candidate, CandidateRow, Extent, SearchIn, candidates};
+use domain::ports::EmbedModel;
 use pg::{Db, DbError, Session};
 
 /// `hnsw.ef_search`: pgvector's default is 40, less than the number of candidates that are fused.
 const EF_SEARCH: &str = "200";
 
-/// The best chunks by meaning: exactly for a user with few passages, else through the model's index.
+/// The best chunks by meaning, with their cosine: exactly for a user with few passages, else through the model's index.
 pub async fn search_vectors(
     db: &Db,
     model: &EmbedModel,
     vector: &[f32],
-    within: SearchIn,
+    within: SearchIn<'_>,
     extent: Extent,
-) -> Result<Vec<ChunkId>, DbError> {
+) -> Result<Vec<Candidate>, DbError> {
     match extent {
         Extent::Few => search_vectors_exact(db, model, vector, within).await,
         Extent::Many => {
@@ -39,28 +39,26 @@ async fn search_vectors_exact(
     db: &impl Session,
     model: &EmbedModel,
     vector: &[f32],
-    within: SearchIn,
-) -> Result<Vec<ChunkId>, DbError> {
+    within: SearchIn<'_>,
+) -> Result<Vec<Candidate>, DbError> {
     let dim = dim(model);
     let sql = format!(
         "-- search_vectors_exact
 WITH candidates AS MATERIALIZED (
-  SELECT c.chunk_id, c.embedding::vector({dim}) <=> $1::real[]::vector({dim}) AS distance
+  SELECT c.chunk_id, c.document_id, c.chunk_ord, c.embedding::vector({dim}) <=> $1::real[]::vector({dim}) AS distance
   FROM upload_pipeline.documents AS d
   JOIN upload_pipeline.document_chunks AS c ON c.document_id = d.document_id
-  WHERE d.user_id = $2 AND d.processing_status = 'complete' AND ($3::uuid IS NULL OR d.document_id = $3)
+  WHERE d.user_id = $2 AND d.processing_status = 'complete' AND ($3::uuid[] IS NULL OR d.document_id = ANY ($3))
     AND c.embed_model = $5 AND c.embed_version = $6 AND c.vector_dim = {dim} AND c.embedding IS NOT NULL
 )
-SELECT k.chunk_id
+SELECT k.chunk_id, k.document_id, k.chunk_ord AS ord, 1 - k.distance AS score
 FROM candidates AS k
 ORDER BY k.distance, k.chunk_id
 LIMIT $4"
     );
-    db.list(
-        &sql,
-        &[&vector, &within.user.0, &within.document.map(|id| id.0), &within.limit, &model.name, &model.version],
-    )
-    .await
+    let rows: Vec<CandidateRow> =
+        db.list(&sql, &[&vector, &within.user.0, &within.ids(), &within.limit, &model.name, &model.version]).await?;
+    Ok(candidates(rows))
 }
 
 /// Makes the index search further, and, with pgvector 0.8 and later, go on while the filter leaves too few.
@@ -84,29 +82,31 @@ async fn search_vectors_indexed(
     tx: &impl Session,
     model: &EmbedModel,
     vector: &[f32],
-    within: SearchIn,
-) -> Result<Vec<ChunkId>, DbError> {
+    within: SearchIn<'_>,
+) -> Result<Vec<Candidate>, DbError> {
     let dim = dim(model);
     let name = quote_literal(&model.name);
     let sql = format!(
         "-- search_vectors_indexed
 WITH nearest AS MATERIALIZED (
-  SELECT c.chunk_id, c.embedding::vector({dim}) <=> $1::real[]::vector({dim}) AS distance
+  SELECT c.chunk_id, c.document_id, c.chunk_ord, c.embedding::vector({dim}) <=> $1::real[]::vector({dim}) AS distance
   FROM upload_pipeline.document_chunks AS c
   WHERE c.embed_model = {name} AND c.vector_dim = {dim} AND c.embedding IS NOT NULL AND c.embed_version = $5
     AND EXISTS (
       SELECT
       FROM upload_pipeline.documents AS d
       WHERE d.document_id = c.document_id AND d.user_id = $2 AND d.processing_status = 'complete'
-        AND ($3::uuid IS NULL OR d.document_id = $3))
+        AND ($3::uuid[] IS NULL OR d.document_id = ANY ($3)))
   ORDER BY c.embedding::vector({dim}) <=> $1::real[]::vector({dim})
   LIMIT $4
 )
-SELECT k.chunk_id
+SELECT k.chunk_id, k.document_id, k.chunk_ord AS ord, 1 - k.distance AS score
 FROM nearest AS k
 ORDER BY k.distance + 0, k.chunk_id"
     );
-    tx.list(&sql, &[&vector, &within.user.0, &within.document.map(|id| id.0), &within.limit, &model.version]).await
+    let rows: Vec<CandidateRow> =
+        tx.list(&sql, &[&vector, &within.user.0, &within.ids(), &within.limit, &model.version]).await?;
+    Ok(candidates(rows))
 }
 
 /// A string as an SQL literal that means the same whatever `standard_conforming_strings` says.

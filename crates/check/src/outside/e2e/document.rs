@@ -19,7 +19,7 @@ use super::{
 };
 use domain::{Status, hex};
 use housekeeping::canaries::CANARY_NAME;
-use messages::{self, BASE_PATH, DocumentsAccepted, JobView, SearchMode, SearchRequest, SearchResponse, TextRequest};
+use messages::{self, BASE_PATH, DocumentsAccepted, JobView, SearchRequest, SearchResponse, TextRequest};
 
 /// For one request: the upload waits for the object store, the first search for the model.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -108,7 +108,12 @@ impl<'c> TestDocument<'c> {
     /// time that is left, if that is more than the time for other requests.
     async fn search(&self, document: Uuid, left: Duration) -> Result<(), Problem> {
         let query = format!("What is the canary called {}?", self.word);
-        let request = SearchRequest { query, limit: Some(5), mode: SearchMode::Hybrid, document_id: Some(document) };
+        let request = SearchRequest {
+            limit: Some(5),
+            document_id: Some(document),
+            min_score: Some(0.0),
+            ..SearchRequest::of(query)
+        };
         let body = |builder: RequestBuilder| builder.json(&request).timeout(left.max(ANSWER_TIMEOUT));
         let answer = self.send(Method::POST, "/search", body).await?;
         if let Some(problem) = answer.json::<messages::Problem>().filter(|_| !answer.is_success()) {

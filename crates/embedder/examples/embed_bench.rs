@@ -1,4 +1,5 @@
-//! The local embedder on one thread, for scripts/bench_embed.py to time: `embed_bench MODEL_FOLDER TEXTS.json`.
+//! The local embedder on one thread, for scripts/bench_embed.py to time: `embed_bench MODEL_FOLDER TEXTS.json
+//! [int8|f32]`.
 //!
 //! Reads commands from standard input, one a line: `round` embeds all texts and prints their number, `vectors` embeds
 //! them and prints the vectors as JSON.
@@ -6,18 +7,22 @@
 use std::{io::BufRead, num::NonZeroUsize, path::PathBuf};
 
 use anyhow::{Context, bail};
+use app_embedder::{LocalEmbedder, Precision};
 use domain::ports::{EmbedPriority, Embedder};
-use embedder::LocalEmbedder;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
     let (Some(folder), Some(texts)) = (arguments.next(), arguments.next()) else {
-        bail!("usage: embed_bench MODEL_FOLDER TEXTS.json");
+        bail!("usage: embed_bench MODEL_FOLDER TEXTS.json [int8|f32]");
+    };
+    let precision = match arguments.next() {
+        Some(name) if name.as_os_str() == "f32" => Precision::F32,
+        _ => Precision::Int8,
     };
     let texts = std::fs::read(&texts).with_context(|| format!("couldn't read {}", texts.display()))?;
     let texts: Vec<String> = serde_json::from_slice(&texts).context("the texts are not a JSON list of strings")?;
-    let embedder = LocalEmbedder::load(&folder, "all-MiniLM-L6-v2", "1", NonZeroUsize::MIN)?;
+    let embedder = LocalEmbedder::load(&folder, "all-MiniLM-L6-v2", "1", precision, NonZeroUsize::MIN)?;
     for line in std::io::stdin().lock().lines() {
         let vectors = embedder.embed(texts.clone(), EmbedPriority::Document).await?;
         match line?.as_str() {

@@ -1,0 +1,76 @@
+//! `app documents get`: what was read, or the original.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail};
+use reqwest::Response;
+
+use super::{connect::connect, http::ApiClient, render};
+use crate::args::{DocumentsAction, DocumentsArgs, DocumentsGetArgs};
+use config::Sources;
+use domain::build_info::BuildInfo;
+use messages::DocumentView;
+
+/// Runs one action.
+///
+/// # Errors
+///
+/// There is no API to ask, its answer is an error, or the file cannot be written.
+pub async fn run(args: DocumentsArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
+    let api = connect(sources, build)?;
+    match args.action {
+        DocumentsAction::Get(args) => get(&api, args).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn get(api: &ApiClient, args: DocumentsGetArgs) -> anyhow::Result<()> {
+    let path = format!("/documents/{}", args.document_id);
+    if !args.markdown && !args.file {
+        let document: DocumentView = api.get(&path, &[]).await?;
+        return render::print_json(&document);
+    }
+    if args.file && args.output.is_none() && io::stdout().is_terminal() {
+        bail!("the original may be no text for a terminal; name a file with -o, or use a pipe");
+    }
+    let response = api.download(&format!("{path}/{}", if args.file { "file" } else { "markdown" })).await?;
+    match args.output {
+        Some(output) => save(api, response, &output).await,
+        None => write_to_stdout(api, response).await,
+    }
+}
+
+/// Writes the body to `output`, which appears whole or not at all.
+async fn save(api: &ApiClient, mut response: Response, output: &Path) -> anyhow::Result<()> {
+    let couldnt = || format!("couldn't write {}", output.display());
+    let part = PathBuf::from(format!("{}.part", output.display()));
+    let mut file = std::fs::File::create(&part).with_context(couldnt)?;
+    let written = async {
+        while let Some(bytes) = response.chunk().await.map_err(|error| api.transport_error(&error))? {
+            file.write_all(&bytes).with_context(couldnt)?;
+        }
+        std::fs::rename(&part, output).with_context(couldnt)
+    };
+    let written: anyhow::Result<()> = written.await;
+    if written.is_err() {
+        // The reason for the failure says more than why its remains stay.
+        drop(std::fs::remove_file(&part));
+    }
+    written
+}
+
+async fn write_to_stdout(api: &ApiClient, mut response: Response) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    while let Some(bytes) = response.chunk().await.map_err(|error| api.transport_error(&error))? {
+        match stdout.write_all(&bytes).and_then(|()| stdout.flush()) {
+            // A closed pipe (`| head`) is no error.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written?,
+        }
+    }
+    Ok(())
+}

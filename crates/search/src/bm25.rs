@@ -1,0 +1,216 @@
+//! Scores passages by words: BM25 over the postings of one user, with exact document frequencies.
+
+use std::collections::{HashMap, HashSet};
+
+use store::search::Postings;
+use words::{BLOCK, Question, decode_entry};
+
+/// `k1 + 1` over the greatest weight: a posting holds `tf / (tf + norm)` as a number up to 255.
+const SCALE: f64 = 2.2 / 255.0;
+/// How much a word in the document's name counts. Measured: docs/performance.md.
+const TITLE: f64 = 2.0;
+
+/// A passage that has words of the question.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scored {
+    /// The number of its document.
+    pub document_no: i32,
+    /// Its place in the document.
+    pub ord: i32,
+    /// BM25, with the bonus of the document's name.
+    pub score: f64,
+    /// The share of the weight of the question's words that it has, 0 to 1.
+    pub covered: f64,
+}
+
+/// What is known of the words of a question.
+#[derive(Debug, Default)]
+pub struct ByWords {
+    /// The best passages, best first.
+    pub best: Vec<Scored>,
+    /// The bonus of documents whose name has words of the question.
+    pub names: HashMap<i32, f64>,
+}
+
+/// What is searched.
+pub struct Searched<'a> {
+    /// Passages of the user, or of the documents that are searched.
+    pub passages: i64,
+    /// The documents.
+    pub documents: i64,
+    /// Postings of the question's terms.
+    pub postings: &'a [Postings],
+    /// The question's terms in names of documents: term, document.
+    pub titles: &'a [(i32, i32)],
+}
+
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    score: f64,
+    words: u64,
+    weight: u8,
+}
+
+struct Block {
+    document_no: i32,
+    first_ord: i32,
+    slots: Vec<Slot>,
+}
+
+/// The weight of a word that `df` of `n` have.
+fn idf(n: i64, df: usize) -> f64 {
+    let (n, df) = (n.max(df as i64) as f64, df as f64);
+    (1.0 + (n - df + 0.5) / (df + 0.5)).ln()
+}
+
+/// The best `limit` passages for `question`. A passage that lacks a required word is left out.
+pub fn score(question: &Question, searched: &Searched<'_>, limit: usize) -> ByWords {
+    let by_term: HashMap<i32, &Postings> = searched.postings.iter().map(|postings| (postings.term, postings)).collect();
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut numbers: HashMap<(i32, i32), usize> = HashMap::new();
+    let mut weights = Vec::with_capacity(question.words.len());
+    let mut touched: Vec<(usize, usize)> = Vec::new();
+    for (i, word) in question.words.iter().enumerate() {
+        let bit = 1_u64 << i;
+        // A form counts as the word; a passage that has two forms has the heavier.
+        for postings in word.terms().collect::<HashSet<i32>>().iter().filter_map(|term| by_term.get(term)) {
+            each_entry(postings, |document_no, block, place, weight| {
+                let number = *numbers.entry((document_no, block)).or_insert_with(|| {
+                    blocks.push(Block { document_no, first_ord: block * BLOCK as i32, slots: Vec::new() });
+                    blocks.len() - 1
+                });
+                let slots = &mut blocks[number].slots;
+                if slots.len() <= place {
+                    slots.resize(place + 1, Slot::default());
+                }
+                let slot = &mut slots[place];
+                if slot.words & bit == 0 {
+                    slot.words |= bit;
+                    touched.push((number, place));
+                }
+                slot.weight = slot.weight.max(weight);
+            });
+        }
+        let weight = idf(searched.passages, touched.len());
+        for (number, place) in touched.drain(..) {
+            let slot = &mut blocks[number].slots[place];
+            slot.score += weight * SCALE * f64::from(std::mem::take(&mut slot.weight));
+        }
+        weights.push(weight);
+    }
+    let (names, named) = names(question, searched);
+    let required = (1_u64 << question.required.min(63)) - 1;
+    let all: f64 = weights.iter().sum();
+    let share = |words: u64| -> f64 {
+        let has = weights.iter().enumerate().filter(|(i, _)| words >> i & 1 == 1);
+        if all > 0.0 { has.map(|(_, weight)| weight).sum::<f64>() / all } else { 0.0 }
+    };
+    let mut best: Vec<(Scored, u64)> = Vec::new();
+    for block in &blocks {
+        let bonus = TITLE * names.get(&block.document_no).copied().unwrap_or(0.0);
+        let named = named.get(&block.document_no).copied().unwrap_or(0);
+        for (ord, slot) in (block.first_ord..).zip(&block.slots) {
+            if slot.words != 0 && slot.words & required == required {
+                let score = slot.score + bonus;
+                let scored = Scored { document_no: block.document_no, ord, score, covered: 0.0 };
+                best.push((scored, slot.words | named));
+            }
+        }
+    }
+    let order = |a: &(Scored, u64), b: &(Scored, u64)| {
+        let (a, b) = (&a.0, &b.0);
+        b.score.total_cmp(&a.score).then((a.document_no, a.ord).cmp(&(b.document_no, b.ord)))
+    };
+    if best.len() > limit {
+        best.select_nth_unstable_by(limit, order);
+        best.truncate(limit);
+    }
+    best.sort_unstable_by(order);
+    let best = best.into_iter().map(|(scored, words)| Scored { covered: share(words), ..scored }).collect();
+    ByWords { best, names }
+}
+
+fn each_entry(postings: &Postings, mut each: impl FnMut(i32, i32, usize, u8)) {
+    let mut rest = postings.entries.as_slice();
+    for ((document_no, block), length) in postings.documents.iter().zip(&postings.blocks).zip(&postings.lengths) {
+        let Some((entries, after)) = rest.split_at_checked(usize::try_from(*length).unwrap_or(0)) else { return };
+        rest = after;
+        for entry in entries.as_chunks::<3>().0 {
+            let (place, weight) = decode_entry(*entry);
+            each(*document_no, *block, place, weight);
+        }
+    }
+}
+
+/// For each document whose name has words of the question: the sum of their weights among names, and which.
+fn names(question: &Question, searched: &Searched<'_>) -> (HashMap<i32, f64>, HashMap<i32, u64>) {
+    let (mut names, mut named) = (HashMap::new(), HashMap::new());
+    for (i, word) in question.words.iter().enumerate() {
+        let terms: HashSet<i32> = word.terms().collect();
+        let documents: HashSet<i32> =
+            searched.titles.iter().filter(|(term, _)| terms.contains(term)).map(|(_, document)| *document).collect();
+        let weight = idf(searched.documents, documents.len());
+        for document in documents {
+            *names.entry(document).or_insert(0.0) += weight;
+            *named.entry(document).or_insert(0) |= 1 << i;
+        }
+    }
+    (names, named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use words::{Language, Passage, index, term};
+
+    const DOCUMENT: i32 = 7;
+
+    fn postings(filename: &str, texts: &[&str]) -> (Vec<Postings>, Vec<(i32, i32)>) {
+        let passages: Vec<Passage<'_>> = texts.iter().map(|text| Passage { heading: "", text }).collect();
+        let index = index(filename, &passages);
+        let all = index.postings.into_iter().map(|(term, block, entries)| Postings {
+            term,
+            documents: vec![DOCUMENT],
+            blocks: vec![block],
+            lengths: vec![entries.len() as i32],
+            entries,
+        });
+        (all.collect(), index.title.into_iter().map(|term| (term, DOCUMENT)).collect())
+    }
+
+    fn found(question: &str, filename: &str, texts: &[&str]) -> Vec<Scored> {
+        let (postings, titles) = postings(filename, texts);
+        let question = Question::parse(question, &Language::parse("en").into_iter().collect::<Vec<_>>());
+        let searched = Searched { passages: texts.len() as i64, documents: 3, postings: &postings, titles: &titles };
+        score(&question, &searched, 10).best
+    }
+
+    #[test]
+    fn rare_words_weigh_more_and_the_share_of_the_question_is_told() {
+        let texts = ["The lamp burns.", "The sea burns.", "The sea burns again.", "A heron."];
+        let hits = found("burning lamps", "a.md", &texts);
+        assert_eq!(hits.iter().map(|hit| hit.ord).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!((hits[0].covered - 1.0).abs() < 1e-9 && hits[1].covered < 0.5);
+        // One word alone: idf · weight, near the formula's own value.
+        let alone = found("lamp", "a.md", &texts);
+        let (tf, norm) = (1.0, 1.2 * (0.25 + 0.75 * 3.0 / 90.0));
+        let expected = (1.0_f64 + (4.0 - 1.0 + 0.5) / 1.5).ln() * 2.2 * tf / (tf + norm);
+        assert!((alone[0].score - expected).abs() < 0.01, "{} {expected}", alone[0].score);
+    }
+
+    #[test]
+    fn the_document_s_name_counts_for_its_passages() {
+        let texts = ["The lamp burns.", "A sea."];
+        let (named, other) = (found("lamp policy", "policy.md", &texts), found("lamp policy", "a.md", &texts));
+        assert!(named[0].score > other[0].score + 1.0 && named[0].covered > other[0].covered);
+        assert_eq!(named.len(), 1, "a passage without words of the question is no hit");
+    }
+
+    #[test]
+    fn a_required_word_leaves_out_passages_without_it() {
+        let texts = ["The lamp burns.", "The sea burns."];
+        let ords: Vec<i32> = found("\"sea\" lamp", "a.md", &texts).iter().map(|hit| hit.ord).collect();
+        assert_eq!(ords, [1]);
+        assert_ne!(term("sea"), term("lamp"));
+    }
+}

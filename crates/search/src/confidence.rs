@@ -1,0 +1,68 @@
+//! How sure it is that a passage answers: a score from 0 to 1 that means the same across questions.
+//!
+//! A logistic function of two facts that do not depend on the other passages: the share of the question's words, by
+//! their weight, that the passage has, and its cosine as the model spreads it.
+
+use super::fusion::Fused;
+
+/// Below this score of the best hit there is nothing to find: the border between questions that a document of the set
+/// answers and questions of another set. Measured: docs/performance.md.
+pub const NOTHING_BELOW: f64 = 0.5;
+
+/// How a model spreads its cosines.
+struct Spread {
+    model: &'static str,
+    /// The cosine of a question and a passage about something else.
+    unlike: f64,
+    /// That of a question and the passage that answers it.
+    alike: f64,
+}
+
+/// Of models that were measured, medians of first hits. What another model finds may be right however few words it has: it
+/// is never below [`NOTHING_BELOW`].
+const SPREADS: [Spread; 1] = [Spread { model: "all-MiniLM-L6-v2", unlike: 0.23, alike: 0.58 }];
+
+/// The score of a hit; `None`: nothing is known of it that would be comparable.
+pub fn confidence(hit: &Fused, model: Option<&str>) -> Option<f64> {
+    let spread = model.and_then(|model| SPREADS.iter().find(|spread| model.contains(spread.model)));
+    let meaning = spread
+        .zip(hit.cosine)
+        .map(|(spread, cosine)| ((cosine - spread.unlike) / (spread.alike - spread.unlike)).clamp(-0.5, 1.5));
+    let logit = match (meaning, hit.covered) {
+        (Some(meaning), covered) => 4.2 * meaning + 5.6 * covered.unwrap_or(0.0) - 2.6,
+        (None, Some(covered)) if hit.cosine.is_some() => (8.0 * covered - 0.8).max(0.0),
+        (None, Some(covered)) => 8.0 * covered - 0.8,
+        (None, None) => return None,
+    };
+    Some(1.0 / (1.0 + (-logit).exp()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{ChunkId, DocumentId};
+    use store::search::Candidate;
+    use uuid::Uuid;
+
+    fn hit(cosine: Option<f64>, covered: Option<f64>) -> Fused {
+        let candidate =
+            Candidate { chunk_id: ChunkId(Uuid::nil()), document_id: DocumentId(Uuid::nil()), ord: 0, score: 0.0 };
+        Fused { candidate, fused: 0.0, cosine, covered, vector_rank: None, text_rank: None }
+    }
+
+    #[test]
+    fn either_fact_can_make_it_sure_and_neither_alone_can_make_it_nothing() {
+        let of = |cosine, covered| confidence(&hit(Some(cosine), Some(covered)), Some("all-MiniLM-L6-v2")).unwrap();
+        assert!(of(0.6, 0.7) > 0.95 && of(0.6, 0.0) > NOTHING_BELOW && of(0.25, 0.6) > NOTHING_BELOW);
+        assert!(of(0.25, 0.1) < NOTHING_BELOW);
+        assert!(of(-1.0, 0.0) > 0.0 && of(1.0, 1.0) < 1.0);
+    }
+
+    #[test]
+    fn what_a_model_finds_that_was_not_measured_is_never_nothing() {
+        assert_eq!(confidence(&hit(Some(0.9), None), Some("another")), None);
+        assert!(confidence(&hit(Some(0.9), Some(0.05)), Some("another")).unwrap() >= NOTHING_BELOW);
+        assert!(confidence(&hit(None, Some(0.05)), None).unwrap() < NOTHING_BELOW);
+        assert!(confidence(&hit(None, Some(0.9)), None).unwrap() > 0.9);
+    }
+}

@@ -1,0 +1,214 @@
+//! Makes the hits that a person or a model reads: folds what is nearly the same, bounds hits a document, adds neighbours.
+
+use std::collections::{HashMap, HashSet};
+
+use domain::{ChunkId, DocumentId};
+use store::search::{FoundChunk, Neighbour};
+use words::{Language, term, tokens};
+
+/// A share of common triples of words from which two passages are the same.
+const SAME_FROM: f64 = 0.8;
+
+/// A hit with the passages that were put together with it.
+#[derive(Debug, Clone)]
+pub struct Passage {
+    /// The chunk that was found; its text and pages span what was put together.
+    pub chunk: FoundChunk,
+    /// The place of the first passage in the document.
+    pub ord_first: i32,
+    /// That of the last.
+    pub ord_last: i32,
+    /// How many further hits are nearly the same and left out.
+    pub duplicates: u32,
+}
+
+impl Passage {
+    /// The hit alone.
+    pub fn of(chunk: FoundChunk) -> Self {
+        Self { ord_first: chunk.ord, ord_last: chunk.ord, duplicates: 0, chunk }
+    }
+}
+
+/// The triples of words that a text has.
+fn triples(text: &str) -> HashSet<(i32, i32, i32)> {
+    let mut words = Vec::new();
+    tokens(text, None, &mut |token| words.push(term(&token.forms[0])));
+    match words.len() {
+        0..3 => words.first().map(|first| (*first, *words.last().unwrap_or(first), 0)).into_iter().collect(),
+        _ => words.windows(3).map(|three| (three[0], three[1], three[2])).collect(),
+    }
+}
+
+/// Finds whether a passage is nearly the same as one before it.
+#[derive(Default)]
+pub struct Folder {
+    seen: Vec<HashSet<(i32, i32, i32)>>,
+}
+
+impl Folder {
+    /// The place of the earlier passage that `text` repeats; otherwise remembers it.
+    pub fn find_or_add(&mut self, text: &str) -> Option<usize> {
+        let triples = triples(text);
+        let is_same = |seen: &HashSet<_>| {
+            let common = seen.intersection(&triples).count() as f64;
+            common > 0.0 && common >= SAME_FROM * (seen.len() + triples.len()) as f64 / (1.0 + SAME_FROM)
+        };
+        let found = self.seen.iter().position(is_same);
+        if found.is_none() {
+            self.seen.push(triples);
+        }
+        found
+    }
+}
+
+/// Which neighbours belong to a hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Around {
+    /// The passage before and the passage after.
+    Next,
+    /// All under the same headings.
+    Section,
+}
+
+impl Around {
+    /// How far away they may stand.
+    pub fn distance(self) -> i32 {
+        match self {
+            Self::Next => 1,
+            Self::Section => 20,
+        }
+    }
+}
+
+/// Puts each hit together with its neighbours, alternately the one after and the one before, while the text stays within
+/// `budget` characters. Hits that meet become one, at the place of the better.
+pub fn expand(hits: Vec<Passage>, neighbours: Vec<Neighbour>, around: Around, budget: usize) -> Vec<Passage> {
+    let mut by_hit: HashMap<ChunkId, HashMap<i32, Neighbour>> = HashMap::new();
+    for neighbour in neighbours {
+        by_hit.entry(neighbour.of).or_default().insert(neighbour.ord, neighbour);
+    }
+    let mut expanded: Vec<Passage> = Vec::new();
+    let mut taken: HashMap<DocumentId, HashMap<i32, usize>> = HashMap::new();
+    for mut hit in hits {
+        let of_document = taken.entry(hit.chunk.document_id).or_default();
+        if of_document.contains_key(&hit.chunk.ord) {
+            continue;
+        }
+        let beside = by_hit.remove(&hit.chunk.chunk_id).unwrap_or_default();
+        let mut length = hit.chunk.text.chars().count();
+        let heading = hit.chunk.heading.clone();
+        let mut open = [true, true];
+        while open.contains(&true) {
+            for (side, is_open) in open.iter_mut().enumerate().filter(|(_, is_open)| **is_open) {
+                let ord = if side == 0 { hit.ord_last + 1 } else { hit.ord_first - 1 };
+                let next = beside.get(&ord).filter(|next| {
+                    let belongs = match around {
+                        Around::Next => (next.ord - hit.chunk.ord).abs() <= 1,
+                        Around::Section => next.heading == heading,
+                    };
+                    belongs && !of_document.contains_key(&ord)
+                });
+                match next {
+                    Some(next) if length + next.text.chars().count() <= budget => {
+                        length += next.text.chars().count();
+                        join(&mut hit, next);
+                    }
+                    Some(_) | None => *is_open = false,
+                }
+            }
+        }
+        for ord in hit.ord_first..=hit.ord_last {
+            of_document.insert(ord, expanded.len());
+        }
+        expanded.push(hit);
+    }
+    expanded
+}
+
+fn join(hit: &mut Passage, next: &Neighbour) {
+    let chunk = &mut hit.chunk;
+    if next.ord > hit.ord_last {
+        hit.ord_last = next.ord;
+        chunk.text = format!("{}\n\n{}", chunk.text, next.text);
+    } else {
+        hit.ord_first = next.ord;
+        chunk.text = format!("{}\n\n{}", next.text, chunk.text);
+    }
+    chunk.page_first = [chunk.page_first, next.page_first].into_iter().flatten().min();
+    chunk.page_last = [chunk.page_last, next.page_last].into_iter().flatten().max();
+}
+
+/// The language of a chunk's document.
+pub fn language_of(chunk: &FoundChunk) -> Option<Language> {
+    Language::parse(&chunk.language)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn hit(ord: i32) -> Passage {
+        Passage::of(FoundChunk {
+            chunk_id: ChunkId(Uuid::from_u128(ord as u128)),
+            document_id: DocumentId(Uuid::from_u128(1)),
+            filename: "a.md".into(),
+            ord,
+            heading: "A".into(),
+            text: format!("text {ord}"),
+            page_first: Some(ord),
+            page_last: Some(ord),
+            page_label: None,
+            boxes: None,
+            language: "en".into(),
+        })
+    }
+
+    fn neighbour(of: i32, ord: i32, heading: &str) -> Neighbour {
+        Neighbour {
+            of: ChunkId(Uuid::from_u128(of as u128)),
+            ord,
+            heading: heading.into(),
+            text: format!("text {ord}"),
+            page_first: Some(ord),
+            page_last: Some(ord),
+        }
+    }
+
+    #[test]
+    fn hits_that_meet_become_one_at_the_better_place_and_the_budget_holds() {
+        let beside =
+            [4, 6].map(|ord| neighbour(5, ord, "A")).into_iter().chain([5, 7].map(|ord| neighbour(6, ord, "A")));
+        let hits = expand(vec![hit(5), hit(6), hit(9)], beside.clone().collect(), Around::Next, 100);
+        let spans: Vec<_> = hits.iter().map(|hit| (hit.ord_first, hit.ord_last)).collect();
+        assert_eq!(spans, [(4, 6), (9, 9)]);
+        assert_eq!(hits[0].chunk.text, "text 4\n\ntext 5\n\ntext 6");
+        assert_eq!((hits[0].chunk.page_first, hits[0].chunk.page_last), (Some(4), Some(6)));
+        let hits = expand(vec![hit(5)], beside.collect(), Around::Next, 12);
+        assert_eq!((hits[0].ord_first, hits[0].ord_last), (5, 6), "the one after fits, the one before does not");
+    }
+
+    #[test]
+    fn a_section_ends_at_another_heading() {
+        let beside = [(3, "B"), (4, "A"), (6, "A"), (7, "A"), (8, "B"), (9, "A")];
+        let beside = beside.map(|(ord, heading)| neighbour(5, ord, heading)).to_vec();
+        let hits = expand(vec![hit(5)], beside, Around::Section, 1000);
+        assert_eq!((hits[0].ord_first, hits[0].ord_last), (4, 7));
+    }
+
+    #[test]
+    fn passages_that_are_nearly_the_same_are_found_and_others_are_not() {
+        let mut folder = Folder::default();
+        let text = "The insurance covers damage by water, fire and storm in the house and in the garden of the owner.";
+        assert_eq!(folder.find_or_add(text), None);
+        assert_eq!(
+            folder.find_or_add("Something else entirely, of about the same length as the other passage has."),
+            None
+        );
+        assert_eq!(folder.find_or_add(&text.replace("owner", "Owner!")), Some(0));
+        assert_eq!(
+            (folder.find_or_add("a lamp"), folder.find_or_add("A lamp"), folder.find_or_add("a sea")),
+            (None, Some(2), None)
+        );
+    }
+}

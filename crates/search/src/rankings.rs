@@ -1,0 +1,159 @@
+//! Asks the indexes for both rankings, and fuses them.
+
+use std::collections::{HashMap, HashSet};
+
+use domain::{DocumentId, ports::EmbedModel};
+use pg::{Db, DbError};
+use store::search::{
+    Candidate, Extent, SearchIn, WordUser, get_extent, get_word_user, has_old_index, list_ids, list_numbers,
+    list_postings, list_title_documents, list_word_chunks, search_text, search_vectors,
+};
+use words::{Language, Question};
+
+use super::{
+    bm25::{ByWords, Searched, score},
+    fusion::{DEPTH, Fused, Placed, fuse, fuse_by_places},
+};
+
+/// Names with a word of the question that are looked at; a word of more names says nothing.
+const MAX_TITLES: i64 = 20_000;
+/// Documents with the best names, whose passages are all compared by meaning.
+const BEST_NAMES: usize = 5;
+/// A phrase is looked for in so many passages that have its words.
+const DEPTH_OF_PHRASES: usize = 400;
+
+/// The fused ranking.
+pub(super) struct Ranked {
+    /// Best first.
+    pub fused: Vec<Fused>,
+    /// The question as it was read.
+    pub question: Question,
+    /// Whether what is known of a place says how sure it is. The old index on words does not.
+    pub is_comparable: bool,
+}
+
+/// Asks both rankings for the question `text`, by meaning with its vector.
+pub(super) async fn rank(
+    db: &Db,
+    text: &str,
+    vector: Option<(&EmbedModel, &[f32])>,
+    by_words: bool,
+    within: SearchIn<'_>,
+) -> Result<Ranked, DbError> {
+    let user = get_word_user(db, within).await?;
+    let languages: Vec<Language> =
+        user.iter().flat_map(|user| &user.languages).filter_map(|code| Language::parse(code)).collect();
+    let question = Question::parse(text, &languages);
+    let Some(user) = user.filter(|user| user.is_filled) else {
+        let fused = rank_by_old_index(db, &question, vector, by_words, within).await?;
+        return Ok(Ranked { fused, question, is_comparable: false });
+    };
+    let words = if by_words { find_by_words(db, &user, &question, within).await? } else { Found::default() };
+    let by_vector = match vector {
+        Some(vector) => find_by_meaning(db, &user, &words, vector, within).await?,
+        None => Vec::new(),
+    };
+    let passages = usize::try_from(user.passages).unwrap_or(usize::MAX);
+    let mut by_text = words.ranking;
+    if vector.is_some() {
+        by_text.truncate(DEPTH);
+    }
+    Ok(Ranked { fused: fuse(&by_vector, &by_text, passages), question, is_comparable: true })
+}
+
+#[derive(Default)]
+struct Found {
+    ranking: Vec<Placed>,
+    /// The bonus of documents whose name has words of the question; only for a search by meaning.
+    names: HashMap<DocumentId, f64>,
+}
+
+async fn find_by_words(db: &Db, user: &WordUser, question: &Question, within: SearchIn<'_>) -> Result<Found, DbError> {
+    let terms: Vec<i32> =
+        question.words.iter().flat_map(|word| word.terms()).collect::<HashSet<i32>>().into_iter().collect();
+    if terms.is_empty() {
+        return Ok(Found::default());
+    }
+    let numbers: Option<Vec<i32>> = match within.documents {
+        Some(documents) => {
+            Some(list_numbers(db, user.user_no, documents).await?.into_iter().map(|(_, number)| number).collect())
+        }
+        None => None,
+    };
+    let postings = list_postings(db, user.user_no, &terms, numbers.as_deref()).await?;
+    let titles = list_title_documents(db, user.user_no, &terms, MAX_TITLES).await?;
+    let searched =
+        Searched { passages: user.passages, documents: user.documents, postings: &postings, titles: &titles };
+    let depth = if question.is_strict() { DEPTH_OF_PHRASES } else { DEPTH };
+    let ByWords { best, names } = score(question, &searched, depth);
+    let places: Vec<(i32, i32)> = best.iter().map(|scored| (scored.document_no, scored.ord)).collect();
+    let mut chunks = list_word_chunks(db, within, &places).await?;
+    chunks.sort_unstable_by_key(|(i, _)| *i);
+    let placed = |(i, candidate): (i64, Candidate)| {
+        let scored = best.get(usize::try_from(i - 1).ok()?)?;
+        let name = names.get(&scored.document_no).copied().unwrap_or(0.0);
+        Some(Placed { candidate: Candidate { score: scored.score, ..candidate }, covered: scored.covered, name })
+    };
+    let ranking = chunks.into_iter().filter_map(placed).collect();
+    Ok(Found { ranking, names: best_names(db, user, names).await? })
+}
+
+/// The documents with the best names. Names that all documents share tell none apart.
+async fn best_names(db: &Db, user: &WordUser, names: HashMap<i32, f64>) -> Result<HashMap<DocumentId, f64>, DbError> {
+    let mut names: Vec<(i32, f64)> = names.into_iter().filter(|(_, bonus)| *bonus > 0.5).collect();
+    names.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    names.truncate(DEPTH);
+    if names.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let numbers: Vec<i32> = names.iter().map(|(number, _)| *number).collect();
+    let ids: HashMap<i32, DocumentId> =
+        list_ids(db, user.user_no, &numbers).await?.into_iter().map(|(id, number)| (number, id)).collect();
+    Ok(names.into_iter().filter_map(|(number, bonus)| Some((*ids.get(&number)?, bonus))).collect())
+}
+
+async fn find_by_meaning(
+    db: &Db,
+    user: &WordUser,
+    words: &Found,
+    (model, vector): (&EmbedModel, &[f32]),
+    within: SearchIn<'_>,
+) -> Result<Vec<Placed>, DbError> {
+    let mut found = search_vectors(db, model, vector, within, Extent::of(user.passages)).await?;
+    let mut named: Vec<(DocumentId, f64)> = words.names.iter().map(|(id, bonus)| (*id, *bonus)).collect();
+    named.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    named.truncate(BEST_NAMES);
+    if !named.is_empty() && within.documents.is_none() {
+        let documents: Vec<DocumentId> = named.iter().map(|(id, _)| *id).collect();
+        let within = SearchIn { documents: Some(&documents), ..within };
+        let further = search_vectors(db, model, vector, within, Extent::Few).await?;
+        let known: HashSet<_> = found.iter().map(|candidate| candidate.chunk_id).collect();
+        found.extend(further.into_iter().filter(|candidate| !known.contains(&candidate.chunk_id)));
+        found.sort_by(|a, b| b.score.total_cmp(&a.score));
+    }
+    let name = |candidate: &Candidate| words.names.get(&candidate.document_id).copied().unwrap_or(0.0);
+    Ok(found.into_iter().map(|candidate| Placed { candidate, covered: 0.0, name: name(&candidate) }).collect())
+}
+
+/// For a user whose documents are not all in the index on words yet.
+async fn rank_by_old_index(
+    db: &Db,
+    question: &Question,
+    vector: Option<(&EmbedModel, &[f32])>,
+    by_words: bool,
+    within: SearchIn<'_>,
+) -> Result<Vec<Fused>, DbError> {
+    let extent = get_extent(db, within).await?;
+    let placed = |found: Vec<Candidate>| -> Vec<Placed> {
+        found.into_iter().map(|candidate| Placed { candidate, covered: 0.0, name: 0.0 }).collect()
+    };
+    let by_vector = match vector {
+        Some((model, vector)) => placed(search_vectors(db, model, vector, within, extent).await?),
+        None => Vec::new(),
+    };
+    let by_text = match by_words && has_old_index(db).await? {
+        true => placed(search_text(db, &question.plain, within, extent).await?),
+        false => Vec::new(),
+    };
+    Ok(fuse_by_places(&by_vector, &by_text))
+}

@@ -1,0 +1,52 @@
+//! The model of this database's vectors. There is one row, from the first use of a model on.
+
+use domain::ports::EmbedModel;
+use pg::{DbError, FromRow, Session};
+
+/// The model whose vectors search reads and workers write.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct ActiveModel {
+    /// As in `embed_model`.
+    pub model: String,
+    /// As in `embed_version`.
+    pub version: String,
+    /// Components of a vector.
+    pub vector_dim: i32,
+}
+
+/// The active model; `None` before the first use of one.
+pub async fn get_active_model(db: &impl Session) -> Result<Option<ActiveModel>, DbError> {
+    db.find(
+        "-- get_active_model
+SELECT a.model, a.version, a.vector_dim
+FROM upload_pipeline.active_model AS a",
+        &[],
+    )
+    .await
+}
+
+/// Makes `model` the active one unless there is one. Returns the active one: of two processes that start on an empty
+/// database, both get the same.
+pub async fn claim_active_model(db: &impl Session, model: &EmbedModel) -> Result<ActiveModel, DbError> {
+    db.one(
+        "-- claim_active_model
+INSERT INTO upload_pipeline.active_model AS a (model, version, vector_dim)
+VALUES ($1, $2, $3)
+ON CONFLICT (only_one) DO UPDATE
+SET model = a.model
+RETURNING a.model, a.version, a.vector_dim",
+        &[&model.name, &model.version, &i32::try_from(model.dim).unwrap_or(i32::MAX)],
+    )
+    .await
+}
+
+/// Forgets the active model of a database without documents, so that `EMBED_MODEL` names it again.
+pub async fn forget_unused_model(db: &impl Session) -> Result<u64, DbError> {
+    db.run(
+        "-- forget_unused_model
+DELETE FROM upload_pipeline.active_model
+WHERE NOT EXISTS (SELECT FROM upload_pipeline.documents)",
+        &[],
+    )
+    .await
+}
