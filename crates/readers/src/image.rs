@@ -50,5 +50,5 @@ pub(super) fn read(kind: FileKind, bytes: &[u8], limits: &ParseLimits, ocr: &mut
         damaged.truncate(Notice::LISTED_PAGES);
         notices.push(Notice::FailedPages { pages: damaged, count });
     }
-    Ok(Document { blocks: pdf::blocks_of_pictures(texts), pages, notices })
+    Ok(Document { blocks: pdf::blocks_of_pictures(texts), pages, notices, ..Document::default() })
 }

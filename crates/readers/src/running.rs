@@ -167,9 +167,10 @@ async fn read_answer(
                     String::from_utf8(markdown).map_err(|_encoding| Fault::crashed("an answer that is not text"))?;
                 let layout = match layout.as_slice() {
                     [] => Layout::default(),
-                    json => {
-                        serde_json::from_slice::<Layout>(json).ok().and_then(Layout::checked).ok_or_else(invalid_answer)?
-                    }
+                    json => serde_json::from_slice::<Layout>(json)
+                        .ok()
+                        .and_then(Layout::checked)
+                        .ok_or_else(invalid_answer)?,
                 };
                 return Ok(Answer::Document(ParsedDocument { markdown, pages, kind, notices, layout }));
             }
@@ -221,7 +222,13 @@ mod tests {
         .await
         .unwrap();
         let notices = vec![Notice::Truncated];
-        let expected = ParsedDocument { markdown: "abc".into(), pages: 2, kind: FileKind::Pdf, notices, layout: Layout::default() };
+        let expected = ParsedDocument {
+            markdown: "abc".into(),
+            pages: 2,
+            kind: FileKind::Pdf,
+            notices,
+            layout: Layout::default(),
+        };
         assert_eq!(document, Answer::Document(expected));
     }
 
@@ -230,7 +237,8 @@ mod tests {
         assert_eq!(answer(b"").await, Ok(Answer::None));
         assert_eq!(answer(b"{\"parsed\"").await, Ok(Answer::None));
         assert_eq!(
-            answer(b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":9,\"layout_bytes\":0,\"notices\":[]}}\nabc").await,
+            answer(b"{\"parsed\":{\"kind\":\"pdf\",\"pages\":2,\"bytes\":9,\"layout_bytes\":0,\"notices\":[]}}\nabc")
+                .await,
             Ok(Answer::None)
         );
     }
