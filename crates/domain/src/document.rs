@@ -306,6 +306,8 @@ pub enum LeftOut {
     HiddenLayers,
     /// Text that is hidden or invisible.
     HiddenText,
+    /// Running heads and page numbers that do not come back on other pages.
+    RunningHeads,
     /// Attachments of a kind that is not read.
     Attachments,
     /// Pictures without a description.
@@ -357,6 +359,7 @@ impl LeftOut {
             Self::HiddenSlides => "hidden slide",
             Self::HiddenLayers => "hidden layer",
             Self::HiddenText => "hidden text",
+            Self::RunningHeads => "line at the edge of a page (running head or page number)",
             Self::Attachments => "attachment of a kind that is not read",
             Self::Pictures => "picture without a description",
             Self::DeepParts => "part nested too deeply for a structure",
@@ -368,7 +371,9 @@ fn plural(count: u32, noun: &str) -> String {
     match noun.split_once(' ') {
         _ if count == 1 => noun.to_owned(),
         // “parts nested …”, “pictures without …”, but “hidden sheets”.
-        Some((first, rest)) if matches!(first, "attachment" | "picture" | "part") => format!("{first}s {rest}"),
+        Some((first, rest)) if matches!(first, "attachment" | "line" | "picture" | "part") => {
+            format!("{first}s {rest}")
+        }
         _ => format!("{noun}s"),
     }
 }

@@ -8,11 +8,14 @@
     reason = "counts and places on a page are far below the limits of their types, and a float beyond them saturates"
 )]
 
+mod aligned;
 mod annotations;
 mod characters;
 mod columns;
 mod garbage;
 mod geometry;
+mod glyphs;
+
 mod graphics;
 mod heads;
 mod hidden;
@@ -364,7 +367,7 @@ impl<'a> Reader<'a> {
 
     fn finish(mut self, outline: &Outline, attachments: Vec<Block>) -> Document {
         let pages = self.count;
-        heads::keep_once(&mut self.pages);
+        let running = heads::keep_once(&mut self.pages);
         let mut blocks = Vec::new();
         let comments = std::mem::take(&mut self.comments);
         let texts = structure::blocks(std::mem::take(&mut self.pages), outline);
@@ -374,6 +377,7 @@ impl<'a> Reader<'a> {
             blocks.extend(comments);
         }
         let mut notices = self.notices();
+        notices.extend(Notice::left_out(LeftOut::RunningHeads, running));
         notices.extend(Notice::left_out(LeftOut::Attachments, attachments.len()));
         blocks.extend(attachments);
         hyphens::resolve(&mut blocks);

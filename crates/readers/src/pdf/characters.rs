@@ -55,7 +55,7 @@ pub(super) struct Characters {
 
 /// Reads the characters of `page`.
 pub(super) fn read(text: &PdfPageText<'_>, sheet: &Sheet) -> Characters {
-    let mut reader = Reader { sheet, found: Characters::default(), run: Run::default(), spaced: false };
+    let mut reader = Reader { sheet, found: Characters::default(), run: Run::default(), spaced: false, half: None };
     for char in text.chars().iter().take(MAX_CHARS) {
         reader.add(&char);
     }
@@ -121,6 +121,8 @@ struct Reader<'a> {
     found: Characters,
     run: Run,
     spaced: bool,
+    /// The first half of a character that comes as two.
+    half: Option<u32>,
 }
 
 impl Reader<'_> {
@@ -130,6 +132,15 @@ impl Reader<'_> {
             return;
         }
         let code = char.unicode_value();
+        // A character beyond the first plane comes as two halves: mathematical italics, rare ideographs.
+        if (0xd800..0xdc00).contains(&code) {
+            self.half = Some(code);
+            return;
+        }
+        let code = match self.half.take() {
+            Some(half) if (0xdc00..0xe000).contains(&code) => 0x1_0000 + ((half - 0xd800) << 10) + (code - 0xdc00),
+            Some(_) | None => code,
+        };
         let Some(c) = readable(code) else {
             if code != 0 {
                 self.found.unknown += 1;
@@ -187,7 +198,10 @@ impl Reader<'_> {
             return;
         }
         let name = char.font_name().to_ascii_lowercase();
-        let bold = ["bold", "black", "heavy", "semibold", "demi"].iter().any(|word| name.contains(word))
+        let bold = ["bold", "black", "heavy", "semibold", "demi", "cmbx", "sfbx", "ecbx"]
+            .iter()
+            .any(|word| name.contains(word))
+            || name.ends_with("medi")
             || mode == PdfPageTextRenderMode::FilledThenStroked;
         let size = char.matrix().map_or(1.0, |matrix| (matrix.c().powi(2) + matrix.d().powi(2)).sqrt())
             * char.unscaled_font_size().value;
@@ -225,7 +239,7 @@ fn readable(code: u32) -> Option<char> {
     }
     match char::from_u32(code)? {
         c if c.is_whitespace() => Some(' '),
-        '\u{e000}'..='\u{f8ff}' | '\u{fffc}'..='\u{ffff}' | '\u{feff}' => None,
+        '\u{e000}'..='\u{f8ff}' | '\u{fffc}'..='\u{ffff}' | '\u{feff}' | '\u{f0000}'..='\u{10ffff}' => None,
         c if c.is_control() => None,
         c => Some(c),
     }

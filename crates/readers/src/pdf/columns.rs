@@ -14,8 +14,14 @@ const MAX_EDGES: usize = 24;
 const GUTTER: f32 = 0.9;
 /// The fewest lines on each side of a gutter.
 const MIN_LINES: usize = 3;
+/// The greatest gap between two lines of one paragraph, in parts of the font's size.
+const LINE_GAP: f32 = 0.7;
+/// The greatest gap between two lines at the end of a column, in parts of the font's size.
+const COLUMN_GAP: f32 = 3.0;
 /// Characters in the usual line of a column of text, at least.
 const PROSE_CHARS: usize = 16;
+/// The share of a column's characters that stand in such lines, at least.
+const PROSE_SHARE: f32 = 0.75;
 
 /// Something on the page that is read in one go.
 #[derive(Debug, Clone)]
@@ -129,18 +135,22 @@ fn gutters_at<T>(by_top: &[&Item<T>], edge: f32, width: f32) -> Vec<(usize, Rect
 }
 
 /// The gutter between two sides, if they are columns.
-fn gutter_between<T>(
-    mut left: Vec<&Item<T>>,
-    mut right: Vec<&Item<T>>,
+fn gutter_between<'a, T>(
+    mut left: Vec<&'a Item<T>>,
+    mut right: Vec<&'a Item<T>>,
     start: f32,
     edge: f32,
 ) -> Option<(usize, Rect)> {
     let top = |side: &[&Item<T>]| side.iter().map(|item| item.rect.top).reduce(f32::min);
-    // What stands above the first line of the other side belongs to neither.
+    // What stands above the first line of the other side belongs to neither, nor what stands below its last line, unless
+    // the lines run through.
+    let bottom = |side: &[&Item<T>]| side.iter().map(|item| item.rect.bottom).reduce(f32::max);
     let from = top(&left)?.max(top(&right)?) - 2.0;
-    let is_below = |item: &&Item<T>| item.rect.bottom > from;
-    left.retain(is_below);
-    right.retain(is_below);
+    let to = bottom(&left)?.min(bottom(&right)?) + 2.0;
+    for side in [&mut left, &mut right] {
+        let (first, last) = running(side, from, to);
+        side.retain(|item| item.rect.bottom > first && item.rect.top < last);
+    }
     let (left_rows, right_rows) = (row_bases(&left), row_bases(&right));
     if left_rows.len() < MIN_LINES
         || right_rows.len() < MIN_LINES
@@ -153,7 +163,31 @@ fn gutter_between<T>(
     Some((left_rows.len() + right_rows.len(), gutter))
 }
 
-/// The lines of a side: base, characters, left and right end.
+/// How far up and down from a range the lines of a side run through.
+fn running<T>(side: &[&Item<T>], from: f32, to: f32) -> (f32, f32) {
+    let mut by_top: Vec<&&Item<T>> = side.iter().collect();
+    by_top.sort_by(|a, b| a.rect.top.total_cmp(&b.rect.top));
+    let begin = by_top.iter().position(|item| item.rect.bottom > from).unwrap_or(0);
+    let (mut first, mut last) = (from, to);
+    for pair in by_top[..=begin].windows(2).rev() {
+        let (large, small) = (pair[0].size.max(pair[1].size), pair[0].size.min(pair[1].size));
+        if pair[1].rect.top - pair[0].rect.bottom > LINE_GAP * large || large > 1.1 * small {
+            break;
+        }
+        first = pair[0].rect.top;
+    }
+    let mut bottom = f32::NEG_INFINITY;
+    for item in by_top {
+        if item.rect.top >= to && item.rect.top - bottom > COLUMN_GAP * item.size {
+            break;
+        }
+        bottom = bottom.max(item.rect.bottom);
+        last = last.max(bottom);
+    }
+    (first, last)
+}
+
+/// The lines of a side: base, characters of the longest piece, left and right end.
 fn row_bases<T>(side: &[&Item<T>]) -> Vec<(f32, usize, f32, f32)> {
     let mut sorted: Vec<&&Item<T>> = side.iter().collect();
     sorted.sort_by(|a, b| a.base.total_cmp(&b.base));
@@ -161,7 +195,7 @@ fn row_bases<T>(side: &[&Item<T>]) -> Vec<(f32, usize, f32, f32)> {
     for item in sorted {
         match rows.last_mut() {
             Some((base, chars, left, right)) if item.base - *base < 0.3 * item.size => {
-                *chars += item.chars;
+                *chars = (*chars).max(item.chars);
                 *left = left.min(item.rect.left);
                 *right = right.max(item.rect.right);
             }
@@ -175,7 +209,13 @@ type Rows = [(f32, usize, f32, f32)];
 
 /// Whether two sides are columns of text and not of a table.
 fn are_columns<T>(left: &[&Item<T>], right: &[&Item<T>], left_rows: &Rows, right_rows: &Rows) -> bool {
-    if is_prose(left_rows) && is_prose(right_rows) {
+    let (left_prose, right_prose) = (is_prose(left_rows), is_prose(right_rows));
+    let size = left.first().map_or(10.0, |item| item.size);
+    let is_beside = |base: f32| left_rows.iter().any(|row| (row.0 - base).abs() < 0.2 * size);
+    let beside = right_rows.iter().filter(|row| is_beside(row.0)).count();
+    // A box beside text has lines of its own.
+    let own_lines = beside * 2 < left_rows.len().min(right_rows.len());
+    if left_prose && right_prose || (left_prose || right_prose) && own_lines {
         return true;
     }
     // Short lines: the order of the content tells. A table is written row by row, or has a line for each line of the other
@@ -188,18 +228,19 @@ fn are_columns<T>(left: &[&Item<T>], right: &[&Item<T>], left_rows: &Rows, right
     if left_last >= right_first && right_last >= left_first {
         return false;
     }
-    let size = left.first().map_or(10.0, |item| item.size);
-    let is_beside = |base: f32| left_rows.iter().any(|row| (row.0 - base).abs() < 0.2 * size);
-    let beside = right_rows.iter().filter(|row| is_beside(row.0)).count();
     beside * 10 < 8 * left_rows.len().max(right_rows.len())
 }
 
-/// Whether most lines are long, and about as long as each other.
+/// Whether most of the text stands in long lines that are about as long as each other; formulas and short lines may stand
+/// between them.
 fn is_prose(rows: &Rows) -> bool {
-    let mut chars: Vec<f32> = rows.iter().map(|row| row.1 as f32).collect();
-    let mut widths: Vec<f32> = rows.iter().map(|row| row.3 - row.2).collect();
+    let long = || rows.iter().filter(|row| row.1 >= PROSE_CHARS);
+    let chars: usize = long().map(|row| row.1).sum();
+    let all: usize = rows.iter().map(|row| row.1).sum();
+    let mut widths: Vec<f32> = long().map(|row| row.3 - row.2).collect();
     let widest = widths.iter().copied().fold(1.0, f32::max);
-    median(&mut chars).is_some_and(|chars| chars >= PROSE_CHARS as f32)
+    widths.len() >= MIN_LINES
+        && chars as f32 >= PROSE_SHARE * all as f32
         && median(&mut widths).is_some_and(|width| width > 0.6 * widest)
 }
 
@@ -281,5 +322,28 @@ mod tests {
         }
         items.iter_mut().for_each(|item| item.chars = 5);
         assert_eq!(texts(regions(items)), ["a1", "b1", "a2", "b2", "a3", "b3", "a4", "b4"]);
+    }
+
+    #[test]
+    fn what_stands_far_below_the_shorter_column_is_read_after_both() {
+        let mut items = Vec::new();
+        for at in 0..4 {
+            let top = 40.0 + 12.0 * at as f32;
+            items.extend([line("a", 50.0, top, 200.0, at), line("b", 300.0, top, 200.0, 10 + at)]);
+        }
+        items.push(line("a goes on", 50.0, 88.0, 200.0, 4));
+        items.push(line("banner", 50.0, 160.0, 100.0, 20));
+        assert_eq!(texts(regions(items)), ["a", "a", "a", "a", "a goes on", "b", "b", "b", "b", "banner"]);
+    }
+
+    #[test]
+    fn rows_of_many_short_pieces_are_no_column() {
+        let mut items = Vec::new();
+        for at in 0..5 {
+            let top = 40.0 + 12.0 * at as f32;
+            items.extend((0..8).map(|column| line("cell", 50.0 + 50.0 * column as f32, top, 30.0, 8 * at + column)));
+        }
+        items.iter_mut().for_each(|item| item.chars = 8);
+        assert_eq!(regions(items).len(), 1);
     }
 }

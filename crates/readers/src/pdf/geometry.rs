@@ -89,6 +89,12 @@ impl Sheet {
         if self.rotation.is_multiple_of(2) { (width, height) } else { (height, width) }
     }
 
+    /// Width and height of the frame of text of direction `turn`.
+    pub(super) fn frame_size(&self, turn: Turn) -> (f32, f32) {
+        let (width, height) = self.size();
+        if turn.is_multiple_of(2) { (width, height) } else { (height, width) }
+    }
+
     /// A point of the file on the displayed page.
     pub(super) fn shown(&self, (x, y): (f32, f32)) -> (f32, f32) {
         let [left, bottom, right, top] = self.crop;

@@ -1,8 +1,15 @@
-//! Running heads and page numbers: lines that come back at the edge of page after page. The first of each is kept.
+//! Running heads and page numbers.
+//!
+//! Lines that come back at the edge of page after page: the first of each is kept. A document of one or two pages has no
+//! such lines; there, what its form gives away is left out: a page number, alone or with the running head around it, and
+//! the stamp of a download. Heads of letters, addresses and dates are none of these.
 
 use std::collections::HashMap;
 
-use super::page::{Content, Draft};
+use super::{
+    page::{Content, Draft},
+    words::Piece,
+};
 
 /// How much of the page's height is its edge, at the top and at the bottom.
 const EDGE: f32 = 0.12;
@@ -13,8 +20,22 @@ const PARTS: usize = 4;
 /// The longest running head, in characters.
 const MAX_CHARS: usize = 160;
 
-/// Leaves out all but the first of each running head.
-pub(super) fn keep_once(pages: &mut [Vec<Draft>]) {
+/// Lines at one edge that may be running heads.
+const MAX_HEADS: usize = 3;
+/// The least distance of a page number from the text, in parts of the font's size.
+const APART: f32 = 1.5;
+/// Long lines on a page of running text, at least, and their characters: an invoice or a form has fewer.
+const TEXT_LINES: usize = 12;
+const LONG_LINE: usize = 30;
+
+/// Leaves out all but the first of each running head, and those that are known by their form where there are too few
+/// pages to compare: how many those are is the result.
+pub(super) fn keep_once(pages: &mut [Vec<Draft>]) -> usize {
+    if pages.len() < MIN_PAGES {
+        let before: usize = pages.iter().map(Vec::len).sum();
+        pages.iter_mut().for_each(|page| page.retain(|draft| !draft.running));
+        return before - pages.iter().map(Vec::len).sum::<usize>();
+    }
     let mut counts: HashMap<String, usize> = HashMap::new();
     for page in pages.iter() {
         let mut keys: Vec<String> = edges(page).into_iter().filter_map(|at| key(&page[at])).collect();
@@ -41,6 +62,144 @@ pub(super) fn keep_once(pages: &mut [Vec<Draft>]) {
             keep
         });
     }
+    0
+}
+
+/// Takes the running heads that are known by their form out of `pieces`: those at the top and those at the bottom of a page
+/// of the given width and height.
+pub(super) fn take_running(pieces: &mut Vec<Piece>, (width, height): (f32, f32)) -> [Vec<Piece>; 2] {
+    let lines = lines(pieces);
+    let is_long = |line: &&Vec<usize>| line.iter().any(|&at| pieces[at].chars >= LONG_LINE);
+    let is_text = lines.iter().filter(is_long).count() >= TEXT_LINES;
+    let mut taken: [Vec<usize>; 2] = Default::default();
+    if lines.len() <= MAX_HEADS {
+        return Default::default();
+    }
+    // That of the text, also where most of the page is a table in small print.
+    let mut sizes: Vec<f32> = pieces.iter().map(|piece| piece.size).collect();
+    sizes.sort_unstable_by(f32::total_cmp);
+    let usual = sizes.get(sizes.len() * 9 / 10).copied().unwrap_or(10.0);
+    let page = Page { pieces, width, height, is_text, usual };
+    for (edge, taken) in taken.iter_mut().enumerate() {
+        let mut from_edge: Vec<&Vec<usize>> = lines.iter().collect();
+        if edge == 1 {
+            from_edge.reverse();
+        }
+        let mut outermost = true;
+        for pair in from_edge.windows(2).take(MAX_HEADS) {
+            let (line, next) = (pair[0], pair[1]);
+            let is_stamp = page.is_stamp(line);
+            outermost &= is_stamp || page.is_running(line, next, edge == 1);
+            if outermost || is_stamp {
+                taken.extend(line);
+            }
+        }
+    }
+    let mut at = 0;
+    let mut out: [Vec<Piece>; 2] = Default::default();
+    pieces.retain(|piece| {
+        let edge = taken.iter().position(|taken| taken.contains(&at));
+        at += 1;
+        if let Some(edge) = edge {
+            out[edge].push(piece.clone());
+        }
+        edge.is_none()
+    });
+    out
+}
+
+/// The lines of the page from top to bottom, by their pieces' places.
+fn lines(pieces: &[Piece]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..pieces.len()).collect();
+    order.sort_by(|a, b| pieces[*a].base.total_cmp(&pieces[*b].base));
+    let mut lines: Vec<Vec<usize>> = Vec::new();
+    for at in order {
+        match lines.last_mut() {
+            Some(line) if pieces[at].base - pieces[line[0]].base < 0.3 * pieces[at].size => line.push(at),
+            _ => lines.push(vec![at]),
+        }
+    }
+    lines
+}
+
+struct Page<'a> {
+    pieces: &'a [Piece],
+    width: f32,
+    height: f32,
+    /// It holds running text.
+    is_text: bool,
+    /// The usual size of its font.
+    usual: f32,
+}
+
+impl Page<'_> {
+    /// Whether the outermost `line` is a page number, or a running head around one. `next` is the line beside it.
+    fn is_running(&self, line: &[usize], next: &[usize], is_bottom: bool) -> bool {
+        let pieces = || line.iter().map(|&at| &self.pieces[at]);
+        let Some(number) = pieces().find(|piece| is_page_number(&piece.text())) else { return false };
+        let rect = number.body();
+        let gap = next.iter().map(|&at| self.pieces[at].body().shared_height(&rect)).fold(f32::MIN, f32::max);
+        let size_fits = pieces().all(|piece| piece.size < 1.3 * self.usual);
+        let (x, y) = rect.middle();
+        let at_edge = if is_bottom { y > (1.0 - EDGE) * self.height } else { y < EDGE * self.height };
+        if !size_fits {
+            return false;
+        }
+        if line.len() == 1 {
+            let is_centred = (x - self.width / 2.0).abs() < 0.05 * self.width;
+            return -gap >= APART * number.size && (is_centred || at_edge);
+        }
+        let others = || pieces().filter(|piece| !std::ptr::eq(*piece, number));
+        let is_apart = others().all(|piece| -piece.rect.shared_width(&rect) >= APART * number.size);
+        self.is_text
+            && at_edge
+            && is_apart
+            && -gap >= 0.5 * number.size
+            && others().all(|piece| !is_address(&piece.text()))
+    }
+
+    /// Whether the line at the edge says from where the file was downloaded.
+    fn is_stamp(&self, line: &[usize]) -> bool {
+        let stamps = ["downloaded from ", "downloaded by ", "download date", "digitized by "];
+        line.iter().all(|&at| {
+            let y = self.pieces[at].body().middle().1 / self.height;
+            !(EDGE..=1.0 - EDGE).contains(&y)
+        }) && line.first().is_some_and(|_| {
+            let text: Vec<String> = line.iter().map(|&at| self.pieces[at].text().to_lowercase()).collect();
+            text.iter().any(|text| stamps.iter().any(|stamp| text.starts_with(stamp)))
+        })
+    }
+}
+
+/// Whether `text` is nothing but the number of a page: `62`, `- 3 -`, `Page 3 of 10`, `iv`.
+fn is_page_number(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || matches!(c, '-' | '–' | '—' | '/' | '|' | '[' | ']' | '.'))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let is_number = |word: &str| {
+        let is_roman = word.len() <= 6 && word.bytes().all(|b| b"ivxl".contains(&b));
+        let is_year = word.len() == 4 && (word.starts_with("19") || word.starts_with("20"));
+        word.len() <= 4 && word.bytes().all(|b| b.is_ascii_digit()) && !is_year || is_roman
+    };
+    let names = ["page", "p", "pg", "seite", "s", "página", "pagina", "blatt", "of", "von", "de", "sur", "di"];
+    let numbers = words.iter().filter(|word| is_number(word)).count();
+    (1..=2).contains(&numbers)
+        && words.iter().all(|word| is_number(word) || names.contains(word))
+        && words.len() <= numbers * 2
+}
+
+/// Whether `text` holds more than the words of a running head: a mail address, a number with the digits of an account, or a
+/// day.
+fn is_address(text: &str) -> bool {
+    let is_day = |word: &str| {
+        let parts: Vec<&str> = word.trim_end_matches(',').split(['.', '/', '-']).collect();
+        parts.len() == 3 && parts.iter().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+    };
+    text.contains('@')
+        || text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() >= 5)
+        || text.split_whitespace().any(is_day)
 }
 
 /// The parts at the edges of a page.
@@ -85,7 +244,7 @@ mod tests {
         let place = PageBox { page: 1, left: 0.0, top, right: 1.0, bottom: top + 0.02 };
         let bits = vec![Bit::Plain(text.to_owned())];
         let paragraph = Paragraph { bits, rect, size: 10.0, bold: false, lines: 1, marker: None };
-        Draft { content: Content::Paragraph(paragraph), place }
+        Draft { content: Content::Paragraph(paragraph), place, running: false }
     }
 
     #[test]
@@ -100,5 +259,43 @@ mod tests {
         let mut two: Vec<Vec<Draft>> = (1..3).map(page).collect();
         keep_once(&mut two);
         assert!(two.iter().all(|page| page.len() == 3), "two pages may begin alike by chance");
+    }
+
+    fn piece(text: &str, left: f32, base: f32) -> Piece {
+        let rect = Rect { left, top: base - 8.0, right: left + 5.0 * text.len() as f32, bottom: base + 2.0 };
+        let bits = vec![Bit::Plain(text.to_owned())];
+        let chars = text.len();
+        let (order, turn) = (0, 0);
+        let [bold, fixed, right_to_left, slanted] = [false; 4];
+        Piece { bits, rect, base, size: 10.0, turn, order, chars, bold, fixed, right_to_left, slanted }
+    }
+
+    fn running(head: &[(&str, f32)], lines: usize, foot: &[(&str, f32)]) -> Vec<String> {
+        let mut pieces: Vec<Piece> = head.iter().map(|(text, left)| piece(text, *left, 40.0)).collect();
+        let text = "The lock keeper opens the gate at dawn and closes it at dusk.";
+        pieces.extend((0..lines).map(|line| piece(text, 50.0, 100.0 + 12.0 * line as f32)));
+        pieces.extend(foot.iter().map(|(text, left)| piece(text, *left, 770.0)));
+        take_running(&mut pieces, (600.0, 800.0)).into_iter().flatten().map(|piece| piece.text()).collect()
+    }
+
+    #[test]
+    fn numbers_of_single_pages_are_known_by_their_form() {
+        assert_eq!(running(&[], 20, &[("62", 295.0)]), ["62"]);
+        assert_eq!(running(&[("400", 50.0), ("BRITISH HUSBANDRY.", 200.0)], 20, &[]), ["400", "BRITISH HUSBANDRY."]);
+        assert_eq!(running(&[("Downloaded from http://example.org/", 50.0)], 20, &[]).len(), 1);
+        for number in ["- 3 -", "Page 3 of 10", "Seite 3 von 10", "3 / 10", "iv"] {
+            assert!(is_page_number(number), "{number}");
+        }
+        for other in ["2023", "Page", "3.5 m", "A 4", "1 2 3"] {
+            assert!(!is_page_number(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn letterheads_invoices_and_addresses_are_no_running_heads() {
+        assert!(running(&[("Harbour Office", 50.0)], 20, &[("Quay 7, 20457 Hamburg", 50.0)]).is_empty());
+        assert!(running(&[("Invoice", 50.0), ("4711", 400.0)], 5, &[]).is_empty(), "a page without running text");
+        assert!(running(&[], 20, &[("3", 50.0), ("06/12/2023, 14:12", 295.0)]).is_empty());
+        assert!(running(&[], 20, &[("IBAN DE02 12030000", 50.0), ("3", 295.0)]).is_empty());
     }
 }

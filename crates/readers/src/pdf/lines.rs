@@ -17,6 +17,8 @@ const OTHER_SIZE: f32 = 1.12;
 const PARAGRAPH_GAP: f32 = 1.28;
 /// The greatest usual distance of lines.
 const MAX_LEADING: f32 = 2.2;
+/// The same between bold lines: headings of two levels stand closer to each other than to the text.
+const HEADING_GAP: f32 = 1.12;
 /// The least shift of a line to the right that is an indent.
 const INDENT: f32 = 0.8;
 /// A line that ends this share of the region's width before its right edge, with the end of a sentence, ends its paragraph.
@@ -129,7 +131,7 @@ impl Line {
 }
 
 /// Adds `more` to `bits`, behind `between`.
-fn append(bits: &mut Vec<Bit>, more: &[Bit], between: &str) {
+pub(super) fn append(bits: &mut Vec<Bit>, more: &[Bit], between: &str) {
     let Some((first, rest)) = more.split_first() else { return };
     match (bits.last_mut(), first) {
         (Some(Bit::Plain(text)), Bit::Plain(next)) => {
@@ -209,7 +211,12 @@ fn begins_paragraph(current: &[&Line], last: &Line, line: &Line, leading: f32, r
     // Each entry of a list of contents stands alone.
     let ends_entry = last.bits.iter().any(|bit| leader(bit.text()).is_some());
     let other_look = size / last.size.min(line.size) > OTHER_SIZE || last.bold != line.bold || last.fixed != line.fixed;
+    let other_heading = line.bold
+        && last.rect.right < region.right - SHORT_LINE * region.width()
+        && !line.begins_lower()
+        && (distance > HEADING_GAP * leading * size || size / last.size.min(line.size) > 1.03);
     if other_look
+        || other_heading
         || ends_entry
         || distance < 0.0
         || distance > PARAGRAPH_GAP * leading * size.max(1.0)

@@ -15,6 +15,8 @@ const STEPS_PER_POINT: f32 = 2.0;
 const HEADING_SIZE: f32 = 1.12;
 /// The longest heading, in characters.
 const MAX_HEADING_CHARS: usize = 200;
+/// The longest heading that ends like a sentence, in characters.
+const MAX_SENTENCE_CHARS: usize = 50;
 /// The longest heading that only its weight marks.
 const MAX_BOLD_CHARS: usize = 100;
 
@@ -44,7 +46,7 @@ pub(super) fn blocks(pages: Vec<Vec<Draft>>, outline: &Outline) -> Vec<Vec<Block
 
 fn page_blocks(drafts: Vec<Draft>, sizes: &Sizes, outline: &Outline) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
-    for Draft { content, place } in drafts {
+    for Draft { content, place, .. } in drafts {
         let kind = match content {
             Content::Table(table) => BlockKind::Table(table),
             Content::Paragraph(paragraph) => match sizes.heading_level(&paragraph, outline) {
@@ -154,7 +156,9 @@ fn may_be_heading(paragraph: &Paragraph) -> bool {
 }
 
 fn is_large_heading(paragraph: &Paragraph, usual: f32) -> bool {
-    let is_sentence = paragraph.lines > 2 && paragraph.text().trim_end().ends_with('.');
+    let text = paragraph.text();
+    let is_sentence =
+        (paragraph.lines > 2 || text.chars().count() > MAX_SENTENCE_CHARS) && text.trim_end().ends_with('.');
     paragraph.size >= HEADING_SIZE * usual
         && paragraph.lines <= 4
         && may_be_heading(paragraph)
@@ -173,7 +177,7 @@ mod tests {
         let bits = vec![Bit::Plain(text.to_owned())];
         let marker = marker.map(str::to_owned);
         let paragraph = Paragraph { bits, rect, size, bold, lines: 1, marker };
-        Draft { content: Content::Paragraph(paragraph), place }
+        Draft { content: Content::Paragraph(paragraph), place, running: false }
     }
 
     #[test]

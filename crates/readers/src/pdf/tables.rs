@@ -1,11 +1,10 @@
-//! Tables with rules, and tables whose columns are only aligned.
+//! Tables in a grid of rules.
 
 use domain::document::{Block, BlockKind, Cell, Inline, Table};
 
 use super::{
-    columns::Item,
     geometry::Rect,
-    lines::{self, Line, paragraphs},
+    lines::{Line, paragraphs},
     words::Piece,
 };
 
@@ -19,8 +18,6 @@ const MEETS: f32 = 1.5;
 const APART: f32 = 3.0;
 /// Text in a cell beyond which the grid is a frame of the page and no table, in characters.
 const MAX_CELL_CHARS: usize = 2500;
-/// Text in the usual cell of a table of two columns without rules, at most, in characters.
-const SHORT_CELL: usize = 40;
 
 /// A grid of rules: the places of its lines.
 #[derive(Debug)]
@@ -184,137 +181,4 @@ fn cell_blocks(pieces: Vec<Piece>) -> Vec<Block> {
         BlockKind::Paragraph(text).into()
     });
     blocks.collect()
-}
-
-/// A part of a region.
-pub(super) enum Part {
-    /// A line of text.
-    Line(Line),
-    /// A table of aligned columns, and its place.
-    Table(Table, Rect),
-}
-
-/// Finds the tables among the rows of a region whose columns are aligned.
-pub(super) fn parts(rows: Vec<Vec<Item<Piece>>>) -> Vec<Part> {
-    let mut parts = Vec::new();
-    let mut at = 0;
-    while let Some(row) = rows.get(at) {
-        match aligned(&rows[at..]) {
-            Some((length, columns)) => {
-                let table_rows = &rows[at..at + length];
-                let rect = Rect::around(table_rows.iter().flatten().map(|item| &item.content.rect));
-                parts.extend(rect.map(|rect| Part::Table(aligned_table(table_rows, &columns), rect)));
-                at += length;
-            }
-            None => {
-                parts.extend(Line::of(row).map(Part::Line));
-                at += 1;
-            }
-        }
-    }
-    parts
-}
-
-/// How many of the first rows are a table, and its columns.
-fn aligned(rows: &[Vec<Item<Piece>>]) -> Option<(usize, Vec<(f32, f32)>)> {
-    let first = rows.first().filter(|row| row.len() >= 2)?;
-    let mut columns: Vec<(f32, f32)> = Vec::new();
-    let (mut length, mut full_rows, mut chars, mut cells) = (0, 0, 0, 0);
-    let mut accepted = columns.clone();
-    let mut last = first.first()?;
-    for (at, row) in rows.iter().enumerate() {
-        let Some(begin) = row.first() else { break };
-        if at > 0 && begin.base - last.base > 2.6 * begin.size.max(last.size) || is_no_row(row) {
-            break;
-        }
-        let Some(widened) = widened(&columns, row) else { break };
-        columns = widened;
-        last = begin;
-        if row.len() >= 2 {
-            length = at + 1;
-            full_rows += 1;
-            cells += row.len();
-            chars += row.iter().map(|item| item.chars).sum::<usize>();
-            accepted = columns.clone();
-        }
-    }
-    let is_table = match accepted.len() {
-        0 | 1 => false,
-        2 => full_rows >= 3 && chars <= SHORT_CELL * cells && full_rows * 10 >= 7 * length,
-        _ => full_rows >= 2 && full_rows * 2 >= length,
-    };
-    (is_table && !holds_markers(&rows[..length])).then_some((length, accepted))
-}
-
-/// Rows that are lines of a list of contents: with dots that lead to a page number.
-fn is_no_row(row: &[Item<Piece>]) -> bool {
-    row.iter().any(|item| lines::leader(&item.content.text()).is_some())
-}
-
-/// The columns with the pieces of `row` in them; `None` if a piece covers several columns.
-fn widened(columns: &[(f32, f32)], row: &[Item<Piece>]) -> Option<Vec<(f32, f32)>> {
-    let mut wider = columns.to_vec();
-    for item in row {
-        let (left, right) = (item.rect.left, item.rect.right);
-        let mut hit = wider.iter_mut().filter(|column| column.0 < right && left < column.1);
-        match (hit.next(), hit.next()) {
-            (None, _) => {
-                wider.push((left, right));
-                wider.sort_by(|a, b| a.0.total_cmp(&b.0));
-            }
-            (Some(column), None) => *column = (column.0.min(left), column.1.max(right)),
-            (Some(_), Some(_)) => return None,
-        }
-    }
-    wider.windows(2).all(|pair| pair[0].1 < pair[1].0).then_some(wider)
-}
-
-/// Whether the first column holds only numbers or bullets of a list.
-fn holds_markers(rows: &[Vec<Item<Piece>>]) -> bool {
-    rows.iter().filter(|row| row.len() >= 2).all(|row| {
-        let text = row[0].content.text();
-        let text = text.trim();
-        let is_number = text.len() <= 8
-            && text.bytes().any(|b| b.is_ascii_digit())
-            && text.bytes().all(|b| b.is_ascii_digit() || b".()[]".contains(&b));
-        (row.len() == 2 && is_number && text.ends_with(['.', ')', ']']))
-            || lines::marker(&[super::words::Bit::Plain(format!("{text} x"))]).is_some()
-            || text.chars().count() == 1 && !text.chars().all(char::is_alphanumeric)
-    })
-}
-
-fn aligned_table(rows: &[Vec<Item<Piece>>], columns: &[(f32, f32)]) -> Table {
-    let mut out: Vec<Vec<Vec<Inline>>> = Vec::new();
-    let mut last_base = f32::NEG_INFINITY;
-    for row in rows {
-        let mut cells: Vec<Vec<Inline>> = vec![Vec::new(); columns.len()];
-        for item in row {
-            let (x, _) = item.rect.middle();
-            let at = columns.iter().position(|column| column.0 <= x && x <= column.1).unwrap_or(0);
-            if !cells[at].is_empty() {
-                cells[at].push(Inline::text(" "));
-            }
-            cells[at].extend(lines::inlines(&item.content.bits));
-        }
-        let (base, size) = row.first().map_or((0.0, 1.0), |item| (item.base, item.size));
-        // A line below that has nothing in the first column goes on with the cells above.
-        let goes_on = cells.first().is_some_and(Vec::is_empty) && base - last_base < 1.35 * size;
-        last_base = base;
-        match out.last_mut().filter(|_| goes_on) {
-            Some(above) => {
-                for (cell, more) in above.iter_mut().zip(cells).filter(|(_, more)| !more.is_empty()) {
-                    if !cell.is_empty() {
-                        cell.push(Inline::text(" "));
-                    }
-                    cell.extend(more);
-                }
-            }
-            None => out.push(cells),
-        }
-    }
-    let cell = |text: Vec<Inline>| {
-        Cell::new(if text.is_empty() { Vec::new() } else { vec![BlockKind::Paragraph(text).into()] })
-    };
-    let rows = out.into_iter().map(|row| row.into_iter().map(cell).collect()).collect();
-    Table { rows, ..Table::default() }
 }

@@ -18,6 +18,11 @@ const SCRIPT_SHIFT: f32 = 0.65;
 const SCRIPT_SIZE: f32 = 0.85;
 /// The narrowest gap between two words, beyond the gaps within a word.
 const WORD_GAP: f32 = 0.15;
+/// The same where letters stand close: most gaps are below `CLOSE`.
+const CLOSE_WORD_GAP: f32 = 0.1;
+const CLOSE: f32 = 0.03;
+/// The distance of the middles of two letters of a slanted word, at most.
+const SLANTED_STEP: f32 = 1.1;
 /// How far apart the two prints of a letter are that is drawn twice to look bold.
 const REPRINT: f32 = 0.12;
 
@@ -114,12 +119,13 @@ fn follows(group: &[&Char], char: &Char) -> bool {
         return false;
     }
     let size = last.look.size.max(char.look.size);
+    if char.look.slanted {
+        // The boxes of slanted letters overlap.
+        return last.run == char.run || step(last, char) < 1.5 * SLANTED_STEP * size;
+    }
     let gap = gap(last, char) / size;
     if !(-MAX_OVERLAP..=MAX_GAP).contains(&gap) {
         return false;
-    }
-    if char.look.slanted {
-        return last.run == char.run;
     }
     let main = main_of(group);
     let shift = (char.base - main.base).abs() / size;
@@ -128,6 +134,12 @@ fn follows(group: &[&Char], char: &Char) -> bool {
         || (shift < SCRIPT_SHIFT && small < SCRIPT_SIZE * large && gap < 0.4)
         // Raised signs beside each other.
         || (last.base - char.base).abs() / size < SAME_BASE && last.look.size == char.look.size && gap < 0.4
+}
+
+/// The distance of the middles of two characters, in points.
+fn step(last: &Char, char: &Char) -> f32 {
+    let ((x, y), (next_x, next_y)) = (last.rect.middle(), char.rect.middle());
+    (next_x - x).hypot(next_y - y)
 }
 
 /// Whether one of the vertical `bars` stands between the two.
@@ -235,7 +247,13 @@ fn word_gap(group: &[&Char]) -> f32 {
     // Of the narrower gaps: where many words are short, the median is one between words.
     let usual = if gaps.len() < 3 { 0.0 } else { gaps.get(gaps.len() / 4).copied().unwrap_or(0.0).max(0.0) };
     // Letters that are set apart: their words are apart by more than twice that.
-    usual + if usual > 0.1 * size { usual.max(WORD_GAP * size) } else { WORD_GAP * size }
+    let most = gaps.get(gaps.len() * 2 / 3).copied().unwrap_or(f32::MAX);
+    usual
+        + match () {
+            () if usual > 0.1 * size => usual.max(WORD_GAP * size),
+            () if gaps.len() >= 3 && most < CLOSE * size => CLOSE_WORD_GAP * size,
+            () => WORD_GAP * size,
+        }
 }
 
 /// Whether capital letters were each put where they are, at the same distance: those of one word, set apart.
@@ -252,6 +270,9 @@ fn ends_word(last: &Char, char: &Char, threshold: f32) -> bool {
     if is_cjk(last.c) && is_cjk(char.c) {
         return char.spaced && gap(last, char) > 0.2 * char.look.size;
     }
+    if char.look.slanted {
+        return char.spaced || step(last, char) > SLANTED_STEP * char.look.size;
+    }
     char.spaced || gap(last, char) > threshold
 }
 
@@ -264,6 +285,15 @@ fn push_char(text: &mut String, c: char) {
         '\u{fb03}' => text.push_str("ffi"),
         '\u{fb04}' => text.push_str("ffl"),
         '\u{fb05}' | '\u{fb06}' => text.push_str("st"),
+        // Two single quotation marks are the double one.
+        '‘' if text.ends_with('‘') => {
+            text.pop();
+            text.push('“');
+        }
+        '’' if text.ends_with('’') => {
+            text.pop();
+            text.push('”');
+        }
         _ => text.push(c),
     }
 }
