@@ -55,6 +55,7 @@ async fn a_page_is_shown_with_the_places_of_a_passage_marked() {
     let first = shown.bytes().await.unwrap();
     let (_, _, pixels) = decoded(&first);
     let pixel = |across: f64, down: f64| -> [u8; 3] {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "both are parts of the picture")]
         let (column, row) = ((across * f64::from(width)) as usize, (down * f64::from(height)) as usize);
         pixels[(row * width as usize + column) * 3..][..3].try_into().unwrap()
     };

@@ -228,7 +228,7 @@ mod tests {
     fn packed(width: usize, scale_type: Dtype) -> Result<Table, Failure> {
         let folder = tempfile::tempdir().unwrap();
         let mut groups = [[0x88_u8; 16]; 4];
-        groups[2] = std::array::from_fn(|i| (i as u8) | (15 - i as u8) << 4);
+        groups[2] = std::array::from_fn(|i| u8::try_from(i | (15 - i) << 4).unwrap());
         // 1/2 as an IEEE half.
         let scales = [0x00, 0x38].repeat(4);
         let views = [

@@ -1,3 +1,5 @@
+#![expect(clippy::cast_possible_truncation, reason = "vectors are compared as the encoder gives them")]
+
 use std::{num::NonZeroUsize, path::Path};
 
 use super::{

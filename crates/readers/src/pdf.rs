@@ -37,7 +37,6 @@ use pdfium_render::prelude::{
 
 use super::{
     bitmap::{Bitmap, Colours},
-    building::hyphens,
     child,
     fault::Fault,
     ocr::Ocr,
@@ -380,7 +379,6 @@ impl<'a> Reader<'a> {
         notices.extend(Notice::left_out(LeftOut::RunningHeads, running));
         notices.extend(Notice::left_out(LeftOut::Attachments, attachments.len()));
         blocks.extend(attachments);
-        hyphens::resolve(&mut blocks);
         Document { blocks, pages, notices, labels: self.labels }
     }
 

@@ -1,6 +1,6 @@
 //! What a reader makes of a file, before it is rendered.
 
-use super::render;
+use super::{building::hyphens, render};
 use domain::{
     document::{Document, Notice},
     layout::Layout,
@@ -25,7 +25,8 @@ impl Reading {
     pub(super) fn rendered(self) -> (String, Layout, u32, Vec<Notice>) {
         match self {
             Self::Markdown { text, pages } => (text, Layout::default(), pages, Vec::new()),
-            Self::Blocks(document) => {
+            Self::Blocks(mut document) => {
+                hyphens::resolve(&mut document.blocks);
                 let (text, layout) = render::laid_out(&document);
                 (text, layout, document.pages, document.notices)
             }

@@ -5,6 +5,9 @@ use std::collections::{HashMap, HashSet};
 use store::search::Postings;
 use words::{BLOCK, Question, decode_entry};
 
+/// [`BLOCK`], as the rows count.
+#[expect(clippy::cast_possible_truncation, reason = "it is 512")]
+const PASSAGES: i32 = BLOCK as i32;
 /// `k1 + 1` over the greatest weight: a posting holds `tf / (tf + norm)` as a number up to 255.
 const SCALE: f64 = 2.2 / 255.0;
 /// How much a word in the document's name counts. Measured: docs/performance.md.
@@ -76,7 +79,7 @@ pub fn score(question: &Question, searched: &Searched<'_>, limit: usize) -> ByWo
         for postings in word.terms().collect::<HashSet<i32>>().iter().filter_map(|term| by_term.get(term)) {
             each_entry(postings, |document_no, block, place, weight| {
                 let number = *numbers.entry((document_no, block)).or_insert_with(|| {
-                    blocks.push(Block { document_no, first_ord: block * BLOCK as i32, slots: Vec::new() });
+                    blocks.push(Block { document_no, first_ord: block * PASSAGES, slots: Vec::new() });
                     blocks.len() - 1
                 });
                 let slots = &mut blocks[number].slots;
@@ -172,7 +175,7 @@ mod tests {
             term,
             documents: vec![DOCUMENT],
             blocks: vec![block],
-            lengths: vec![entries.len() as i32],
+            lengths: vec![entries.len().try_into().unwrap()],
             entries,
         });
         (all.collect(), index.title.into_iter().map(|term| (term, DOCUMENT)).collect())

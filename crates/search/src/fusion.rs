@@ -63,14 +63,15 @@ struct Standard {
 impl Standard {
     /// Of `scores`, filled up with zeros to `to`.
     fn of(scores: &[f64], to: usize) -> Self {
-        let n = scores.len().max(to).max(1) as f64;
+        let count = scores.len().max(to).max(1);
+        let n = count as f64;
         let mean = scores.iter().sum::<f64>() / n;
         let squares: f64 = scores.iter().map(|score| (score - mean).powi(2)).sum();
         let zeros = (n - scores.len() as f64) * mean.powi(2);
         let deviation = ((squares + zeros) / n).sqrt();
         let mut standard = Self { mean, deviation, peak: 0.0, least: 0.0 };
         standard.peak = scores.iter().map(|score| standard.z(*score)).fold(0.0, f64::max);
-        let worst = if n as usize > scores.len() { 0.0 } else { scores.iter().copied().fold(f64::INFINITY, f64::min) };
+        let worst = if count > scores.len() { 0.0 } else { scores.iter().copied().fold(f64::INFINITY, f64::min) };
         standard.least = if scores.is_empty() { 0.0 } else { standard.z(worst) };
         standard
     }

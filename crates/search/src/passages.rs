@@ -150,7 +150,7 @@ mod tests {
 
     fn hit(ord: i32) -> Passage {
         Passage::of(FoundChunk {
-            chunk_id: ChunkId(Uuid::from_u128(ord as u128)),
+            chunk_id: ChunkId(Uuid::from_u128(ord.unsigned_abs().into())),
             document_id: DocumentId(Uuid::from_u128(1)),
             filename: "a.md".into(),
             ord,
@@ -166,7 +166,7 @@ mod tests {
 
     fn neighbour(of: i32, ord: i32, heading: &str) -> Neighbour {
         Neighbour {
-            of: ChunkId(Uuid::from_u128(of as u128)),
+            of: ChunkId(Uuid::from_u128(of.unsigned_abs().into())),
             ord,
             heading: heading.into(),
             text: format!("text {ord}"),

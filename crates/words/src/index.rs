@@ -1,5 +1,11 @@
 //! Makes the rows of the index on words.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "places in a block, numbers of blocks and weights are far below the limits of their types"
+)]
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{

@@ -23,6 +23,7 @@ pub const VERSION: i16 = 1;
 
 /// The number of a term in the index: FNV-1a of 64 bits, folded to 32. In a million different terms, a question's word
 /// meets another with the same number in one of 4,000 cases.
+#[expect(clippy::cast_possible_truncation, reason = "the lower half of the hash is wanted")]
 pub fn term(word: &str) -> i32 {
     let hash = word
         .bytes()

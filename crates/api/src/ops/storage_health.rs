@@ -19,7 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The last answer.
 #[derive(Clone, Default)]
-pub struct StorageHealth(Arc<Mutex<Option<(Instant, Option<Failure>)>>>);
+pub struct StorageHealth(Arc<Mutex<Option<Answer>>>);
+
+/// When the store was asked, and why it failed.
+type Answer = (Instant, Option<Failure>);
 
 impl StorageHealth {
     /// Why uploads fail, if they do.

@@ -6,6 +6,7 @@ use crate::xml::{Node, Tree};
 /// The lines of a page; `None` if the text is no hOCR.
 pub(super) fn lines(text: &str) -> Option<Vec<Line>> {
     let tree = Tree::parse(text).ok()?;
+    tree.root().descendants().find(|node| node.attr("class").as_deref() == Some("ocr_page"))?;
     Some(tree.root().descendants().filter(is_line).filter_map(line).collect())
 }
 
@@ -70,7 +71,8 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Vec<Line> {
-        lines(&format!("<?xml version='1.0'?><html xmlns='x'><body>{body}</body></html>")).unwrap()
+        lines(&format!("<?xml version='1.0'?><html xmlns='x'><body><div class='ocr_page'>{body}</div></body></html>"))
+            .unwrap()
     }
 
     #[test]

@@ -117,7 +117,7 @@ mod tests {
             line(&[("Later", 248.0)], 600.0),
         ]);
         let texts: Vec<&str> = found.iter().map(|(text, _)| text.as_str()).collect();
-        assert_eq!(texts, ["The heronhouse opens.", "Later"]);
+        assert_eq!(texts, ["The heron\u{2}house opens.", "Later"]);
         assert!((found[0].1 - 0.1).abs() < 0.001, "{found:?}");
     }
 
