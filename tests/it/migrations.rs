@@ -120,7 +120,8 @@ async fn schema_11_is_upgraded_without_losing_a_row() {
     test.run(include_str!("../data/schema_11.sql")).await;
     let before = all_rows(&test).await;
     let state = schema_state(&test.db).await.unwrap();
-    assert!(matches!(&state, SchemaState::Behind(pending) if pending.len() == 8), "{state:?}");
+    let all = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap().count();
+    assert!(matches!(&state, SchemaState::Behind(pending) if pending.len() == all), "{state:?}");
     let fleet = Fleet::new(&test.url, &test.url);
     let run_app = |arguments: &[&str]| {
         let (status, printed, log) = fleet.run(arguments);
@@ -129,7 +130,6 @@ async fn schema_11_is_upgraded_without_losing_a_row() {
     };
     let printed = run_app(&["migrate", "--status"]);
     assert!(printed.starts_with("at schema 11 of a build before 0.1.0"), "{printed}");
-    let all = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap().count();
     assert_eq!(printed.matches("  pending\n").count(), all, "{printed}");
     let printed = run_app(&["migrate", "--dry-run"]);
     assert!(
@@ -160,7 +160,8 @@ async fn a_failed_upgrade_of_schema_11_changes_nothing() {
     run(&test).await.unwrap_err();
     assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.schema_history").await, "11");
     test.run("DROP TABLE upload_pipeline.architecture_notes").await;
-    assert_eq!(run(&test).await.unwrap().len(), 8);
+    let all = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap().count();
+    assert_eq!(run(&test).await.unwrap().len(), all);
 }
 
 #[tokio::test]

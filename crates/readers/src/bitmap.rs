@@ -6,7 +6,6 @@ pub(super) enum Colours {
     /// One byte, from black to white.
     Grey,
     /// Three bytes: red, green, blue.
-    #[allow(dead_code, reason = "page pictures come with another change")]
     Rgb,
 }
 
@@ -35,6 +34,28 @@ pub(super) struct Bitmap {
 const BMP_HEAD_BYTES: u32 = 14 + 40 + 4 * 256;
 
 impl Bitmap {
+    /// The picture after `turn` quarter turns anticlockwise: text that lay turned clockwise by so many is upright in it.
+    pub(super) fn turned_back(&self, turn: u8) -> Self {
+        let (columns, rows) = (self.width as usize, self.height as usize);
+        let pixel = |column: usize, row: usize| {
+            let at = (row * columns + column) * self.colours.bytes();
+            &self.pixels[at..at + self.colours.bytes()]
+        };
+        let (width, height) = if turn % 2 == 1 { (self.height, self.width) } else { (self.width, self.height) };
+        let mut pixels = Vec::with_capacity(self.pixels.len());
+        for row in 0..height as usize {
+            for column in 0..width as usize {
+                pixels.extend_from_slice(match turn % 4 {
+                    0 => pixel(column, row),
+                    1 => pixel(columns - 1 - row, column),
+                    2 => pixel(columns - 1 - column, rows - 1 - row),
+                    _ => pixel(row, rows - 1 - column),
+                });
+            }
+        }
+        Self { width, height, colours: self.colours, dpi: self.dpi, pixels }
+    }
+
     /// A BMP file with the picture in grey: every program reads it, and it says its pixels per inch.
     pub(super) fn to_bmp(&self) -> Vec<u8> {
         let width = self.width as usize;
@@ -83,6 +104,15 @@ mod tests {
         assert_eq!(bmp[head..], [4, 5, 6, 0, 1, 2, 3, 0]);
         assert_eq!(u32::from_le_bytes(bmp[2..6].try_into().unwrap()) as usize, bmp.len());
         assert_eq!(u32::from_le_bytes(bmp[38..42].try_into().unwrap()), 10_000);
+    }
+
+    #[test]
+    fn a_picture_is_turned_back() {
+        let picture = Bitmap { width: 2, height: 3, colours: Colours::Grey, dpi: 72, pixels: vec![1, 2, 3, 4, 5, 6] };
+        assert_eq!(picture.turned_back(1).pixels, [2, 4, 6, 1, 3, 5]);
+        assert_eq!(picture.turned_back(2).pixels, [6, 5, 4, 3, 2, 1]);
+        assert_eq!(picture.turned_back(3).pixels, [5, 3, 1, 6, 4, 2]);
+        assert_eq!((picture.turned_back(1).width, picture.turned_back(1).height), (3, 2));
     }
 
     #[test]

