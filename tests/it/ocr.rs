@@ -61,7 +61,7 @@ async fn a_scan_is_read_found_and_its_record_names_the_engine() {
     assert_eq!((&by["engine"], &by["pages"]), (&json!("tesseract"), &json!([1, 2])), "{record}");
     let (_, found) = client.post("/search", json!({ "query": "otter", "mode": "text" })).await;
     assert_eq!(
-        (&found["hits"][0]["filename"], &found["hits"][0]["page_first"]),
+        (&found["hits"][0]["filename"], &found["hits"][0]["page_last"]),
         (&json!("letter.pdf"), &json!(2)),
         "{found}"
     );

@@ -149,7 +149,7 @@ fn every_copied_path_exists() {
         }
     }
     assert_eq!(copied, made.len());
-    assert!(read("scripts/lib.sh").contains("model_dir=$cache/models/"), "scripts/fetch puts the model elsewhere");
+    assert!(read("scripts/lib.sh").contains("models_dir=$cache/models\n"), "scripts/fetch puts the model elsewhere");
 }
 
 #[test]

@@ -104,8 +104,8 @@ async fn read_by(engine: &TempFile) -> Result<ParsedDocument, Failure> {
 #[tokio::test]
 async fn a_page_that_takes_too_much_processor_time_fails_alone() {
     // The picture of the second page is longer.
-    let hocr = "<?xml version='1.0'?><html><span class='ocr_line' title='bbox 1 1 90 20'>\
-                <span class='ocrx_word' title='bbox 1 1 90 20; x_wconf 90'>heronry</span></span></html>";
+    let hocr = "<?xml version='1.0'?><html><div class='ocr_page'><span class='ocr_line' title='bbox 1 1 90 20'>\
+                <span class='ocrx_word' title='bbox 1 1 90 20; x_wconf 90'>heronry</span></span></div></html>";
     let then = format!("if [ $(wc -c) -gt 815000 ]; then while :; do :; done; fi\necho \"{hocr}\"");
     let document = read_by(&engine(&then)).await.unwrap();
     assert!(document.markdown.contains("heronry"), "{}", document.markdown);
@@ -128,8 +128,13 @@ struct First(Mutex<Vec<OcrPage>>);
 impl ParseWatch for First {
     async fn page(&self, _read: u32, pages: u32, ocr: Option<OcrPage>) -> ControlFlow<()> {
         assert_eq!(pages, 2);
-        self.0.lock().unwrap().extend(ocr);
-        ControlFlow::Break(())
+        match ocr {
+            None => ControlFlow::Continue(()),
+            Some(page) => {
+                self.0.lock().unwrap().push(page);
+                ControlFlow::Break(())
+            }
+        }
     }
 }
 
