@@ -148,7 +148,7 @@ impl LocalParser {
     }
 
     fn ocr_settings(&self, every_page: bool) -> ocr::Settings {
-        let missing = || self.ocr.required.then(|| PathBuf::from("tesseract"));
+        let missing = || self.ocr.required.then(PathBuf::new);
         let program = self.ocr_program().or_else(missing);
         let engine = program.map(|program| ocr::Engine::Tesseract { program, data: self.ocr.data.clone() });
         let OcrOptions { languages, page_cpu, .. } = self.ocr.clone();
