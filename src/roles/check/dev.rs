@@ -13,7 +13,7 @@ pub(super) fn load(sources: &Sources) -> (Config, Vec<Fault>) {
     Config::load_lenient(Role::Check, &self::sources(sources))
 }
 
-/// `sources`, or those of a running `app dev` as in [`load`].
+/// `sources`, or those of a running `app dev`.
 pub fn sources(sources: &Sources) -> Sources {
     let (config, _faults) = Config::load_lenient(Role::Check, sources);
     let in_development = config.environment.is_development() || config.environment_is_assumed;
