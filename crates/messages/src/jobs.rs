@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::number;
 use crate::names::{EventTypeName, FailedName, LastError, ResumeName, SeverityName, StateName, StatusName};
 use domain::{State, Status};
 
@@ -43,7 +44,7 @@ pub struct RetryManyRequest {
     /// With `all`: not those that failed, but those whose complete document was read here by readers of a version below
     /// this (`record.reader_version`; 1 without a record). They are read again at low priority, and can be searched until a
     /// worker begins. Where each goes on from is `uploaded` then, if `from` does not say otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "number::whole_or_none", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub reader_before: Option<u32>,
     /// Where each goes on from, as for a single one.
