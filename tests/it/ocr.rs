@@ -86,12 +86,17 @@ async fn a_crash_costs_only_the_page_in_hand() {
     let (_, job) = client.get(&format!("/jobs/{}", accepted["job_id"].as_str().unwrap())).await;
     assert_eq!((&job["progress"]["pages"], &job["progress"]["pages_read"]), (&json!(2), &json!(1)), "{job}");
     worker.kill();
-    // This one reads one page and no more.
-    scanning.engine(&format!("mkdir {} 2> /dev/null || exit 1", mark("two")));
+    // This one reads the same word on any page, so what the first one read shows.
+    let hocr = "<?xml version='1.0'?><html><div class='ocr_page'><span class='ocr_line' title='bbox 1 1 190 20'>\
+                <span class='ocrx_word' title='bbox 1 1 190 20; x_wconf 90'>kingfisher</span></span></div></html>";
+    scanning.engine(&format!("cat > /dev/null\necho \"{hocr}\"\nexit 0"));
     let _worker = scanning.fleet.worker();
     let job = client.wait_for_end(accepted["job_id"].as_str().unwrap()).await;
     assert_eq!(job["status"], "complete", "{job}");
     let (_, found) = client.get(&format!("/documents/{}", accepted["document_id"].as_str().unwrap())).await;
     assert_eq!((&found["record"]["ocr"], &found["record"]["failed"]), (&json!(2), &json!(0)), "{found}");
+    let (_, chunks) = client.get(&format!("/documents/{}/chunks", accepted["document_id"].as_str().unwrap())).await;
+    let text = chunks["items"].to_string();
+    assert!(text.contains("heron waits") && text.contains("kingfisher") && !text.contains("otter"), "{text}");
     assert!(scanning.stored_pages().await.is_empty());
 }
