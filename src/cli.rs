@@ -12,7 +12,7 @@ use check::CheckOptions;
 use store::api_keys::Scope;
 
 pub use client::args::{
-    CancelArgs, DocumentsArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs, SearchArgs, UploadArgs,
+    CancelArgs, DocumentsArgs, EvalArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs, SearchArgs, UploadArgs,
 };
 
 /// Takes in documents and makes them searchable in your own Postgres.
@@ -97,6 +97,8 @@ pub enum Command {
     Documents(DocumentsArgs),
     /// Search your documents
     Search(SearchArgs),
+    /// Measure how well search finds what a file of questions says is right
+    Eval(EvalArgs),
     /// Create, list and revoke API keys
     #[command(after_long_help = "Examples:\n  \
         app keys create ci --user 6b0f…    prints the key, once\n  \

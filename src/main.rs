@@ -46,6 +46,7 @@ fn run(command: Command, build: &BuildInfo) -> anyhow::Result<ExitCode> {
         Command::Jobs(args) => client::run(client::jobs::run(args, &sources, build)),
         Command::Documents(args) => client::run(client::documents::run(args, &sources, build)),
         Command::Search(args) => client::run(client::search::run(args, &sources, build)),
+        Command::Eval(args) => client::run(client::eval::run(args, &sources, build)),
         Command::Keys(args) => roles::run(Role::Keys, &sources, build, |ctx| roles::keys::run(args, ctx)),
         Command::Verify(args) => {
             roles::run(Role::Verify, &roles::check::sources(&sources), build, |ctx| roles::verify::run(args, ctx))

@@ -306,10 +306,34 @@ async fn the_command_line_uploads_searches_and_manages_keys() {
     let (status, stdout, stderr) = world.fleet.run(&["search", "--json", "How often does the lamp turn?"]);
     assert!(status.success(), "{stderr}");
     assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap()["hits"][0]["filename"], "lighthouse.md");
+    check_eval(&world);
     let (_, listed, _) = world.fleet.run(&["keys", "list"]);
     let id = listed.lines().find(|line| line.contains(" ci ")).unwrap().split_whitespace().next().unwrap().to_owned();
     assert!(world.fleet.run(&["keys", "revoke", &id]).0.success());
     let (status, _, stderr) = world.fleet.run(&["jobs"]);
     assert_eq!(status.code(), Some(1));
     assert!(stderr.contains("APP_TOKEN"), "{stderr}");
+}
+
+/// `app eval` finds the one passage, keeps the result, compares with it, and fails below a bound.
+fn check_eval(world: &World) {
+    let line = json!({
+        "question": "How often does the lamp turn?",
+        "answers": [{ "file": "lighthouse.md", "text": "turns once in twelve seconds" }],
+    });
+    let questions = world.fleet.file("questions.jsonl", format!("{line}\n").as_bytes());
+    let kept = questions.with_file_name("kept.json");
+    let (questions, kept) = (questions.to_str().unwrap(), kept.to_str().unwrap());
+    let (status, stdout, stderr) = world.fleet.run(&["eval", questions, "--json", "--save", kept]);
+    assert!(status.success(), "{stderr}");
+    let figures: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(figures.as_array().unwrap().len(), 15, "five measures of three ways: {figures}");
+    assert!(figures.as_array().unwrap().iter().all(|figure| figure["value"] == 1.0), "{figures}");
+    let (status, stdout, _) = world.fleet.run(&["eval", questions, "--mode", "text", "--baseline", kept]);
+    assert!(status.success() && stdout.contains("not distinguishable"), "{stdout}");
+    let wrong = line.to_string().replace("lighthouse.md", "another.md");
+    let wrong = world.fleet.file("wrong.jsonl", wrong.as_bytes());
+    let (status, _, stderr) = world.fleet.run(&["eval", wrong.to_str().unwrap(), "--at-least", "hit@5=0.9"]);
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("hit@5 by both is 0.000, below 0.9"), "{stderr}");
 }

@@ -234,6 +234,58 @@ pub struct DocumentsGetArgs {
     pub output: Option<PathBuf>,
 }
 
+/// `app eval`.
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("Examples:\n  \
+    app eval questions.jsonl                             every measure of each way of searching\n  \
+    app eval questions.jsonl --save before.json          keep the result\n  \
+    app eval questions.jsonl --baseline before.json      what a change did\n  \
+    app eval questions.jsonl --at-least hit@5=0.9        for CI: exit 1 if it is less\n\n\
+    A line of the file is a question with what answers it: \
+    {{\"question\": \"how high is the tower?\", \"answers\": [{{\"file\": \"lighthouse.md\", \"text\": \"41 metres high\"}}]}}. \
+    An answer names a file or a document's id, a page, words of the text, or several of them.\n\
+    Exit codes: 0, 1 failed or below --at-least, 2 wrong arguments.\n\n{CONNECTION}"))]
+pub struct EvalArgs {
+    /// Questions and answers, one JSON object a line
+    #[arg(value_name = "QUESTIONS.jsonl")]
+    pub questions: PathBuf,
+    /// Measure only this way of searching; each by default
+    #[arg(long, value_enum)]
+    pub mode: Option<SearchMode>,
+    /// Keep the result in this file
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// Compare with a result that was kept
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Exit with 1 if this measure, by both words and meaning, is less; for example hit@5=0.9
+    #[arg(long, value_name = "MEASURE=VALUE")]
+    pub at_least: Vec<Least>,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The least value of a measure of `app eval`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Least {
+    /// Its name, for example `hit@5`.
+    pub measure: String,
+    /// 0 to 1.
+    pub least: f64,
+}
+
+impl FromStr for Least {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wanted = "wanted a measure and a value from 0 to 1, for example hit@5=0.9";
+        let (measure, least) = text.split_once('=').ok_or(wanted)?;
+        let least = least.parse().ok().filter(|least| (0.0..=1.0).contains(least)).ok_or(wanted)?;
+        Ok(Self { measure: measure.trim().to_owned(), least })
+    }
+}
+
 /// `app search`.
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("Examples:\n  \

@@ -1,4 +1,4 @@
-//! The commands that talk to a running API: `app upload`, `app jobs`, `app documents`, `app search`. Their arguments, their requests and
+//! The commands that talk to a running API: `app upload`, `app jobs`, `app documents`, `app search`, `app eval`. Their arguments, their requests and
 //! their output.
 //!
 //! *Must not know:* the database, storage or any other part of the server. Any other HTTP client could do the same.
@@ -7,6 +7,7 @@ pub mod args;
 mod connect;
 pub mod dev_dir;
 pub mod documents;
+pub mod eval;
 pub mod http;
 pub mod jobs;
 pub mod render;

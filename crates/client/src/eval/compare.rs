@@ -1,0 +1,79 @@
+//! Against a baseline that was kept.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::measure::{Measure, Outcome, interval, mean};
+use messages::SearchMode;
+
+/// What became of each question, for each way of searching.
+pub(super) type Kept = BTreeMap<SearchMode, BTreeMap<String, Outcome>>;
+
+/// The change of a measure over the questions that both runs have.
+#[derive(Debug, Serialize)]
+pub(super) struct Change {
+    pub(super) before: f64,
+    pub(super) difference: f64,
+    pub(super) questions: usize,
+    pub(super) verdict: Verdict,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Verdict {
+    Better,
+    Worse,
+    /// As great a difference comes about by the choice of the questions alone.
+    NotDistinguishable,
+}
+
+/// `None` if the runs have no question in common.
+pub(super) fn compare(
+    now: &BTreeMap<String, Outcome>,
+    before: &BTreeMap<String, Outcome>,
+    measure: &Measure,
+) -> Option<Change> {
+    let of = measure.of;
+    let pairs: Vec<(f64, f64)> =
+        now.iter().filter_map(|(question, now)| Some((of(before.get(question)?), of(now)))).collect();
+    if pairs.is_empty() {
+        return None;
+    }
+    let differences: Vec<f64> = pairs.iter().map(|(before, now)| now - before).collect();
+    let (low, high) = interval(&differences);
+    let verdict = if low > 0.0 {
+        Verdict::Better
+    } else if high < 0.0 {
+        Verdict::Worse
+    } else {
+        Verdict::NotDistinguishable
+    };
+    let before: Vec<f64> = pairs.iter().map(|(before, _)| *before).collect();
+    Some(Change { before: mean(&before), difference: mean(&differences), questions: pairs.len(), verdict })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::measure::MEASURES;
+
+    #[test]
+    fn one_question_of_twenty_is_not_distinguishable_and_ten_are() {
+        let run = |found: usize| -> BTreeMap<String, Outcome> {
+            (0..20)
+                .map(|at| {
+                    (
+                        format!("{at:02}"),
+                        Outcome { places: (at < found).then_some(1).into_iter().collect(), answers: 1 },
+                    )
+                })
+                .collect()
+        };
+        let verdict = |before, now| compare(&run(now), &run(before), &MEASURES[0]).unwrap().verdict;
+        assert_eq!(verdict(10, 11), Verdict::NotDistinguishable);
+        assert_eq!(verdict(10, 20), Verdict::Better);
+        assert_eq!(verdict(20, 10), Verdict::Worse);
+        assert!(compare(&run(1), &BTreeMap::new(), &MEASURES[0]).is_none());
+    }
+}
