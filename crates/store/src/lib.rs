@@ -22,6 +22,7 @@ pub mod jobs;
 mod listener;
 pub mod migrations;
 mod notifier;
+pub mod objects;
 pub mod ocr_pages;
 pub mod provider_calls;
 pub mod retention;

@@ -193,6 +193,15 @@ async fn a_backlog_is_told_by_its_age_its_length_and_its_dead_workers() {
         ))
         .await;
     run_check().requires("q.backlog/many_waiting");
+    // Four in five minutes are 48 an hour.
+    let finalized = "INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, ts) \
+         SELECT gen_random_uuid(), gen_random_uuid(), 'finalized', 'info', 'complete', now() - interval '1 minute' \
+         FROM generate_series(1, 4)";
+    environment.db.run(finalized).await;
+    let checked = run_check();
+    let observed = checked.requires("q.backlog/hours_left")["observed"].as_str().unwrap();
+    assert!(observed.contains("done in 2.1 hours"), "{observed}");
+    environment.db.run("DELETE FROM upload_pipeline.events").await;
     environment.db.run("UPDATE upload_pipeline.upload_jobs SET run_at = now() - interval '6 minutes'").await;
     run_check().requires("q.backlog/overdue");
     environment
