@@ -23,6 +23,7 @@ mod listener;
 pub mod migrations;
 mod notifier;
 pub mod ocr_pages;
+pub mod packed;
 pub mod provider_calls;
 pub mod retention;
 pub mod search;
