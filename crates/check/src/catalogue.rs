@@ -90,7 +90,7 @@ pub static GROUPS: [Group; 13] = [
             &schema::SHAPE,
             &schema::VECTORS,
             &schema::WORDS,
-            &indexes::PGVECTOR,
+            &indexes::VACUUM,
             &indexes::INDEXES,
         ],
     ),

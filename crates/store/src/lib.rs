@@ -24,6 +24,7 @@ pub mod migrations;
 mod notifier;
 pub mod objects;
 pub mod ocr_pages;
+pub mod packed;
 pub mod provider_calls;
 pub mod retention;
 pub mod search;
