@@ -98,4 +98,5 @@ def main():
           f"  largest process {after.ru_maxrss // 1024} MiB")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -163,6 +163,9 @@ pub struct CheckArgs {
     /// Treat warnings as failures
     #[arg(long)]
     pub strict: bool,
+    /// Also write a zip for a colleague: findings, versions, fingerprints of settings, last problems; no secret, no text
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
     /// What to check.
     #[command(flatten)]
     pub options: CheckOptions,

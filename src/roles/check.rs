@@ -1,5 +1,6 @@
 //! `app check`.
 
+mod bundle;
 mod dev;
 mod junit;
 mod text;
@@ -21,9 +22,9 @@ use crate::{
     cli::{CheckAction, CheckArgs, CheckOutput},
     shutdown,
 };
-use check::{Finding, Report, Setup, Verdict, run_checks};
+use check::{Finding, Report, Setup, Surroundings, Verdict, get_surroundings, run_checks};
 use client::render;
-use config::{Config, Sources};
+use config::{Config, Role, Sources, list_fingerprints};
 use domain::build_info::BuildInfo;
 
 /// Everything that is wrong could go away by itself, and did not within `--wait`.
@@ -41,12 +42,17 @@ pub fn run(args: CheckArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Res
         render::print(explained)?;
         return Ok(ExitCode::SUCCESS);
     }
+    let bundle = args.bundle.as_deref().map(bundle::create).transpose()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("couldn't start the runtime")?;
     let outcome = runtime.block_on(async {
         let stop = shutdown::listen().context("couldn't listen for signals")?;
-        let (config, report) = check(&args, sources, build, &stop).await;
+        let (config, report, surroundings) = check(&args, sources, build, &stop).await;
         print(&args, &config, build, &report)?;
+        if let Some((file, surroundings)) = bundle.zip(surroundings) {
+            let settings = list_fingerprints(Role::Check, &dev::sources(sources));
+            bundle::write(file, &report.to_json(config.environment, build), &settings, &surroundings)?;
+        }
         Ok(match report.verdict() {
             // The checks that were not run have not passed.
             _ if stop.is_cancelled() => ExitCode::FAILURE,
@@ -61,7 +67,12 @@ pub fn run(args: CheckArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Res
 }
 
 /// Repeats the checks until nothing is wrong, something cannot go away by itself, the time is over, or `stop`.
-async fn check(args: &CheckArgs, sources: &Sources, build: &BuildInfo, stop: &CancellationToken) -> (Config, Report) {
+async fn check(
+    args: &CheckArgs,
+    sources: &Sources,
+    build: &BuildInfo,
+    stop: &CancellationToken,
+) -> (Config, Report, Option<Surroundings>) {
     let (began, started_at) = (Instant::now(), OffsetDateTime::now_utc());
     let (config, faults) = dev::load(sources);
     let setup = Setup {
@@ -95,8 +106,12 @@ async fn check(args: &CheckArgs, sources: &Sources, build: &BuildInfo, stop: &Ca
     }
     report.interrupted = stop.is_cancelled();
     report.ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let surroundings = match args.bundle {
+        Some(_) => Some(get_surroundings(&setup).await),
+        None => None,
+    };
     drop(setup);
-    (config, report)
+    (config, report, surroundings)
 }
 
 /// On stderr, so that a piped report stays valid.

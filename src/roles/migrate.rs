@@ -43,7 +43,7 @@ pub async fn run(args: MigrateArgs, ctx: Context) -> anyhow::Result<ExitCode> {
     if report.carried_over {
         text.push_str(&format!("{SCHEMA_11}: carried over\n"));
     }
-    for name in report.applied.iter().chain(&report.indexes) {
+    for name in &report.applied {
         text.push_str(&format!("applied {name}\n"));
     }
     text.push_str(if text.is_empty() {

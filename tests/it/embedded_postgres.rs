@@ -225,3 +225,24 @@ async fn the_pooler_shares_few_server_connections_and_survives_a_restart() {
     assert!(clients[0].simple_query("SELECT 1").await.is_err());
     assert_eq!(ask(pooler.url(), "SELECT 1").await, "1");
 }
+
+#[tokio::test]
+async fn a_replica_has_what_the_primary_commits_and_can_take_its_place() {
+    let (first, second) = (Scratch::new("primary"), Scratch::new("replica"));
+    let primary = start(first.path()).await.unwrap();
+    let mut options = ClusterOptions::throwaway(second.path().to_owned());
+    options.replica_of = Some(primary.as_primary());
+    let replica = Cluster::start_or_adopt(binaries(), options).await.unwrap();
+    let (old, new) = (primary.url("postgres"), replica.url("postgres"));
+    assert_eq!(ask(&new, "SELECT pg_is_in_recovery()").await, "t");
+    // A commit returns when the replica has applied it.
+    ask(&old, "ALTER SYSTEM SET synchronous_standby_names = '*'").await;
+    ask(&old, "SELECT pg_reload_conf()").await;
+    let client = connect(&old).await.unwrap();
+    while ask(&old, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'").await != "1" {}
+    client.batch_execute("SET synchronous_commit = 'remote_apply'; CREATE TABLE kept AS SELECT 7 AS n").await.unwrap();
+    assert_eq!(ask(&new, "SELECT n FROM kept").await, "7");
+    assert_eq!(primary.stop().await.unwrap(), Stopped::Ended);
+    assert_eq!(ask(&new, "SELECT pg_promote(true)").await, "t");
+    assert_eq!(ask(&new, "CREATE TABLE more (n int); SELECT count(*) FROM more").await, "0");
+}

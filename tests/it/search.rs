@@ -1,13 +1,13 @@
-//! Searching: the index on words, how it is filled for documents from before it, and both plans of the search by meaning.
+//! Searching: the index on words, the packed vectors, and how both are filled for documents from before them.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
     Code, DocumentId, Failure, UserId,
-    ports::{Chunker, EmbedModel, Embedder, ModelSource},
+    ports::{Chunker, EmbedModel, EmbedPriority, Embedder, ModelSource},
 };
-use search::{Around, Query, search};
+use search::{Around, Query, VectorCache, search};
 use store::search::{Candidate, Extent, SearchIn, get_extent, search_text, search_vectors};
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -52,7 +52,7 @@ fn by_words(user: UserId, text: &str) -> Query<'_> {
 
 /// File name and place of each hit.
 async fn found(test: &TestDb, query: Query<'_>) -> Vec<String> {
-    let found = search(&test.db, &NoModel, query).await.unwrap();
+    let found = search(&test.db, &NoModel, &VectorCache::new(0), query).await.unwrap();
     let shown = |hit: &search::Hit| format!("{} {}", hit.passage.chunk.filename, hit.passage.chunk.ord);
     found.hits.iter().map(shown).collect()
 }
@@ -145,7 +145,8 @@ async fn a_score_means_the_same_for_any_question_and_nonsense_finds_nothing() {
     add(&test, USER, "sea.md", &passages.iter().map(String::as_str).collect::<Vec<_>>()).await;
     fill(&test).await;
     let scores = |found: search::Found| found.hits.iter().map(|hit| hit.score).collect::<Vec<_>>();
-    let sure = scores(search(&test.db, &NoModel, by_words(USER, "lighthouse lamp oil")).await.unwrap());
+    let sure =
+        scores(search(&test.db, &NoModel, &VectorCache::new(0), by_words(USER, "lighthouse lamp oil")).await.unwrap());
     assert!(
         sure[0] > 0.9 && sure.is_sorted_by(|a, b| a >= b) && sure.iter().all(|score| (0.0..=1.0).contains(score)),
         "{sure:?}"
@@ -155,7 +156,11 @@ async fn a_score_means_the_same_for_any_question_and_nonsense_finds_nothing() {
     let all = Query { min_score: Some(0.0), ..by_words(USER, nonsense) };
     assert_eq!(found(&test, all).await.len(), 10);
     let least = Query { min_score: Some(0.9), ..by_words(USER, "lighthouse herons") };
-    assert!(scores(search(&test.db, &NoModel, least).await.unwrap()).iter().all(|score| *score >= 0.9));
+    assert!(
+        scores(search(&test.db, &NoModel, &VectorCache::new(0), least).await.unwrap())
+            .iter()
+            .all(|score| *score >= 0.9)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,10 +173,13 @@ async fn hits_are_put_together_with_neighbours_and_bounded_for_each_document() {
     let question = "lamp keeper";
     assert_eq!(found(&test, by_words(USER, question)).await.len(), 3);
     assert_eq!(found(&test, Query { per_document: Some(1), ..by_words(USER, question) }).await.len(), 2);
-    let distinct = search(&test.db, &NoModel, Query { distinct: true, ..by_words(USER, question) }).await.unwrap();
+    let distinct =
+        search(&test.db, &NoModel, &VectorCache::new(0), Query { distinct: true, ..by_words(USER, question) })
+            .await
+            .unwrap();
     assert_eq!((distinct.hits.len(), distinct.hits[0].passage.duplicates), (1, 2));
     let around = Query { around: Some(Around::Next), per_document: Some(1), ..by_words(USER, question) };
-    let expanded = search(&test.db, &NoModel, around).await.unwrap();
+    let expanded = search(&test.db, &NoModel, &VectorCache::new(0), around).await.unwrap();
     let hit = expanded.hits.iter().find(|hit| hit.passage.chunk.filename == "a.md").unwrap();
     assert!(hit.passage.ord_last - hit.passage.ord_first >= 1 && hit.passage.chunk.text.contains("\n\n"));
     assert!(hit.highlight.contains("**lamp**"), "{}", hit.highlight);
@@ -266,7 +274,7 @@ async fn owners(test: &TestDb, found: &[Candidate]) -> Vec<Vec<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_plans_find_the_same_passages_and_none_of_other_users() {
+async fn both_old_plans_find_the_same_passages_and_none_of_other_users() {
     const QUESTION: &str = "Which lamps burn?";
     let test = seeded().await;
     let conn = test.db.get().await.unwrap();
@@ -277,10 +285,110 @@ async fn both_plans_find_the_same_passages_and_none_of_other_users() {
     assert_eq!(few, many);
     assert_eq!(owners(&test, &few).await, [[USER.to_string()]]);
     let model = EmbedModel { name: "m".into(), version: "1".into(), dim: 2, max_tokens: 8 };
-    let few = search_vectors(&test.db, &model, &[1.0, 0.0], within(USER), Extent::Few).await.unwrap();
-    let many = search_vectors(&test.db, &model, &[1.0, 0.0], within(USER), Extent::Many).await.unwrap();
-    assert_eq!(few.len(), 30);
-    let ids = |found: &[Candidate]| found.iter().map(|candidate| candidate.chunk_id).collect::<Vec<_>>();
-    assert_eq!(ids(&few), ids(&many));
-    assert_eq!(owners(&test, &few).await, [[USER.to_string()]]);
+    let all = search_vectors(&test.db, &model, &[1.0, 0.0], within(USER)).await.unwrap();
+    assert_eq!(all.len(), 30);
+    assert_eq!(owners(&test, &all).await, [[USER.to_string()]]);
+}
+
+/// A model that gives every question one vector.
+struct OneVector(Vec<f32>, EmbedModel);
+
+impl OneVector {
+    fn new(vector: &[f32]) -> Arc<Self> {
+        let model = EmbedModel { name: "m".into(), version: "1".into(), dim: vector.len(), max_tokens: 8 };
+        Arc::new(Self(vector.to_vec(), model))
+    }
+}
+
+#[async_trait]
+impl Embedder for OneVector {
+    fn model(&self) -> &EmbedModel {
+        &self.1
+    }
+    async fn embed(&self, texts: Vec<String>, _priority: EmbedPriority) -> Result<Vec<Vec<f32>>, Failure> {
+        Ok(vec![self.0.clone(); texts.len()])
+    }
+}
+
+struct Source(Arc<OneVector>);
+
+#[async_trait]
+impl ModelSource for Source {
+    async fn embedder(&self) -> Result<Arc<dyn Embedder>, Failure> {
+        Ok(self.0.clone())
+    }
+    async fn chunker(&self) -> Result<Arc<dyn Chunker>, Failure> {
+        Err(Failure::new(Code::EmbedderUnavailable, "nothing is cut here"))
+    }
+}
+
+fn by_meaning(user: UserId) -> Query<'static> {
+    Query { by_meaning: true, by_words: false, min_score: Some(0.0), ..by_words(user, "a question") }
+}
+
+/// The vector of a question, and two users with 3,000 passages each in documents of 300, whose vectors all point about the
+/// same way, as those of some models do.
+async fn many_vectors(test: &TestDb) -> Vec<f32> {
+    test.run(
+        "SELECT setseed(0.5);
+         INSERT INTO upload_pipeline.active_model (model, version, vector_dim) VALUES ('m', '1', 64);
+         INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path, processing_status)
+         SELECT gen_random_uuid(), ('00000000-0000-0000-0000-00000000000' || 1 + n % 2)::uuid, n || '.md',
+           'text/markdown', 1, n::text, 'raw/x', 'complete'
+         FROM generate_series(1, 20) AS n;
+         INSERT INTO upload_pipeline.document_chunks (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text,
+           chunk_sha, embed_model, embed_version, vector_dim, embedding)
+         SELECT gen_random_uuid(), d.document_id, 'm', '1', n, 'A sea.', 'x', 'm', '1', 64, (
+           SELECT array_agg(3 + random() - 0.5 + (n + i) * 0) FROM generate_series(1, 64) AS i)::real[]::vector
+         FROM upload_pipeline.documents AS d, generate_series(0, 299) AS n;
+         ANALYZE",
+    )
+    .await;
+    (0..64).map(|i| 3.0 + f32::from(i16::try_from(i * 37 % 64).unwrap()) / 64.0 - 0.5).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packed_vectors_find_what_an_exact_scan_finds_of_the_caller_alone_and_kept_or_not() {
+    let test = TestDb::new().await;
+    let vector = many_vectors(&test).await;
+    let model = OneVector::new(&vector);
+    let exact = search_vectors(&test.db, &model.1, &vector, SearchIn { limit: 10, ..within(USER) }).await.unwrap();
+    let exact: Vec<_> = exact.iter().map(|candidate| candidate.chunk_id).collect();
+    let cache = VectorCache::new(1 << 20);
+    let source = Source(model);
+    let found = || async {
+        let found = search(&test.db, &source, &cache, by_meaning(USER)).await.unwrap();
+        found.hits.iter().map(|hit| hit.passage.chunk.chunk_id).collect::<Vec<_>>()
+    };
+    assert_eq!(found().await, exact, "nothing is indexed yet");
+    fill(&test).await;
+    assert_eq!(housekeeping::words::pack(&test.db, Duration::from_secs(600)).await.unwrap(), 0, "filling packs too");
+    assert_eq!(found().await, exact, "read");
+    assert_eq!(found().await, exact, "kept");
+    // As after an upgrade: words are there, vectors are not packed yet.
+    test.run("DELETE FROM upload_pipeline.search_vectors WHERE document_no % 3 = 0").await;
+    let cache = VectorCache::new(0);
+    let some = search(&test.db, &source, &cache, by_meaning(USER)).await.unwrap();
+    assert_eq!(some.hits.iter().map(|hit| hit.passage.chunk.chunk_id).collect::<Vec<_>>(), exact);
+    let left = store::packed::count_unpacked(&test.db).await.unwrap();
+    assert!(left > 0);
+    assert_eq!(housekeeping::words::pack(&test.db, Duration::from_secs(600)).await.unwrap(), left.unsigned_abs());
+    let whole = "SELECT count(DISTINCT length(packed)) || ' ' || count(*) FROM upload_pipeline.search_vectors";
+    assert_eq!(test.value(whole).await, "1 20");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packed_vectors_go_with_the_document_and_what_is_kept_of_it_finds_nothing() {
+    let test = TestDb::new().await;
+    let vector = many_vectors(&test).await;
+    fill(&test).await;
+    let (cache, source) = (VectorCache::new(1 << 20), Source(OneVector::new(&vector)));
+    let first = || async {
+        let found = search(&test.db, &source, &cache, by_meaning(USER)).await.unwrap();
+        found.hits[0].passage.chunk.document_id
+    };
+    let document = first().await;
+    store::documents::delete_document(&test.db, USER, document, None).await.unwrap();
+    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.search_vectors").await, "19");
+    assert_ne!(first().await, document);
 }

@@ -1,8 +1,12 @@
-//! A fleet of processes works while the test kills and freezes them, cuts and stalls their connections, and crashes the
-//! pooler and PostgreSQL. Afterwards the tables must show that no job was lost, duplicated or stuck. `scripts/torture` runs
-//! the test for longer.
+//! A fleet of processes works while the test kills and freezes them, cuts and stalls their connections, crashes the pooler and
+//! PostgreSQL, fails over to its replica, fills the disk, takes the CPU and sends bodies that never end. Afterwards the tables
+//! must show that no job was lost, duplicated or stuck, no good document was given up, and no page waited long for its turn.
+//! `scripts/torture` runs the test for longer.
 
+mod bodies;
 mod chaos;
+mod disk;
+mod failover;
 mod history;
 mod invariants;
 mod load;
@@ -16,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::support::fleet::Fleet;
 use chaos::Chaos;
+use invariants::Checked;
 use load::{Clients, Ledger};
 use report::Report;
 use stack::Stack;
@@ -26,6 +31,8 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Longest time from an owner's last heartbeat to the takeover of its jobs: the lease, one heartbeat in which another worker
 /// learns when the lease ends, and the rest for a busy machine and for other workers that are frozen, cut off or starting.
 const TAKEOVER_LIMIT: Duration = Duration::from_secs(12);
+/// The API takes 50 MiB here at rest; 256 MiB more is what no mix of clients may take it above.
+const API_MEMORY_LIMIT: u64 = (50 + 256) << 20;
 /// Longest time for the remaining jobs after the last fault. A job that takes longer counts as stuck.
 const FINISH_LIMIT: Duration = Duration::from_secs(120);
 
@@ -90,6 +97,7 @@ async fn no_job_is_lost_duplicated_or_stuck_through_kills_freezes_and_cut_connec
     let mut uploading = clients.start(url.clone(), storage.clone());
     let (stop_watching, stop) = watch::channel(false);
     let outages = tokio::spawn(history::watch_outages(stack.url_through(&stack.pooled), stop));
+    let memory = tokio::spawn(bodies::watch_memory(chaos.api_pid.subscribe(), stop_watching.subscribe()));
     let counting = tokio::spawn(count(url.clone(), live_sender));
 
     let began = Instant::now();
@@ -101,11 +109,12 @@ async fn no_job_is_lost_duplicated_or_stuck_through_kills_freezes_and_cut_connec
     let waited = wait_for_the_end(&url).await;
     counting.abort();
     stop_watching.send_replace(true);
-    let outages = outages.await.unwrap();
+    let (outages, memory) = (outages.await.unwrap(), memory.await.unwrap());
     chaos.end();
 
     let ledger = load::read(&clients.ledger).clone();
-    let known = history::Known { ledger: &ledger, outages: &outages, faults: &chaos.injected, storage: &storage };
+    let (faults, lost) = (&chaos.injected, &stack.lost);
+    let known = history::Known { ledger: &ledger, outages: &outages, faults, lost, storage: &storage };
     history::load(&url, &known).await;
     let away: f64 = outages.iter().map(|(since, until)| until - since).sum();
     let figures = vec![
@@ -114,8 +123,17 @@ async fn no_job_is_lost_duplicated_or_stuck_through_kills_freezes_and_cut_connec
         ("  of it after the last fault".to_owned(), format!("{:.1} s", waited.as_secs_f64())),
         ("workers started".to_owned(), chaos.started().to_string()),
         ("database away".to_owned(), format!("{away:.0} s in {} outages", outages.len())),
+        ("most memory of the API".to_owned(), format!("{} MiB ({} MiB)", memory >> 20, API_MEMORY_LIMIT >> 20)),
+        (
+            "lost by asynchronous failovers".to_owned(),
+            format!("{} transactions, of {} documents", lost.transactions, lost.documents.len()),
+        ),
     ];
-    let report = Report::make(&url, settings.heading(), figures, &chaos).await;
+    let mut further =
+        vec![Checked { name: "a change that was lost though the replica had received it", broken: lost.wrong.clone() }];
+    let too_much = (memory > API_MEMORY_LIMIT).then(|| ("api".to_owned(), format!("{} MiB", memory >> 20)));
+    further.push(Checked { name: "memory of the API above its bound", broken: too_much.into_iter().collect() });
+    let report = Report::make(&url, settings.heading(), figures, further, &chaos).await;
     println!("{report}");
     assert!(report.is_clean(), "TORTURE_SEED={} breaks an invariant; see the report above", settings.seed);
     assert!(

@@ -74,7 +74,8 @@ impl<'c> CanaryObject<'c> {
     }
 }
 
-fn key_of(name: &str) -> String {
+/// The key of a canary's object.
+pub(super) fn key_of(name: &str) -> String {
     format!("raw/{CANARY_USER}/{name}")
 }
 

@@ -7,7 +7,7 @@ use super::{
     configuration,
     context::CheckOptions,
     database::{budget, environment, indexes, login, network, queue, schema, server, session_mode, settings, workers},
-    outside::{api, e2e, keys, llamaparse, model, ocr, own, pdf, project, storage, webhook},
+    outside::{api, bucket, e2e, keys, llamaparse, model, objects, ocr, own, pdf, project, storage, webhook},
 };
 
 /// A group of checks.
@@ -56,7 +56,7 @@ pub static GROUPS: [Group; 13] = [
     Group::new(
         "configuration",
         Runs::Always,
-        &[&configuration::SETTINGS, &configuration::PORT, &configuration::MEMORY],
+        &[&configuration::SETTINGS, &configuration::PORT, &configuration::MEMORY, &configuration::DISK],
     ),
     Group::new(
         "network",
@@ -90,13 +90,17 @@ pub static GROUPS: [Group; 13] = [
             &schema::SHAPE,
             &schema::VECTORS,
             &schema::WORDS,
-            &indexes::PGVECTOR,
+            &indexes::VACUUM,
             &indexes::INDEXES,
         ],
     ),
     Group::new("environment", Runs::Always, &[&environment::STAMP]),
     Group::new("queue", Runs::Always, &[&queue::ROUND_TRIP, &queue::REFUSAL, &queue::BACKLOG]),
-    Group::new("storage", Runs::Always, &[&storage::READ_WRITE]),
+    Group::new(
+        "storage",
+        Runs::Always,
+        &[&storage::READ_WRITE, &bucket::VERSIONS, &bucket::CORS, &objects::SAMPLE, &objects::DELETED],
+    ),
     Group::new("auth", Runs::Always, &[&project::PROJECT, &keys::KEYS]),
     Group::new(
         "providers",

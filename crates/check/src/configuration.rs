@@ -1,8 +1,8 @@
 //! `cfg.parse`: whether every setting can be used. `cfg.port`: whether the API listens where the platform connects.
-//! `self.memory`: whether a worker fits into this container.
+//! `self.memory`, `self.disk`: whether a worker fits into this container.
 
 use super::{
-    check::{Context, Outcome, declare},
+    check::{Context, Outcome, Problem, declare},
     context::SETTINGS_ID,
 };
 use pg::url::is_loopback;
@@ -32,6 +32,16 @@ declare! {
     TOO_SMALL = warning("too_small",
         "This container has too little memory for a worker, its model and one parser's child a core.",
         "Give the worker more memory.");
+    SLOTS_TOO_MANY = warning("slots_too_many",
+        "The texts that all slots of a worker may hold at once need more than this container's memory.",
+        "Lower WORKER_CONCURRENCY or PARSE_OUTPUT_BYTES, or give the worker more memory.");
+}
+
+declare! {
+    DISK = once("self.disk", "the disk of TMPDIR has room for the files of all slots.", disk);
+    DISK_TOO_SMALL = warning("too_small",
+        "The disk of TMPDIR has less room than the files that all slots of a worker may have in hand: jobs would wait (`storage_full`).",
+        "Give the disk more room, let TMPDIR name another one, or lower WORKER_CONCURRENCY or UPLOAD_MAX_BYTES.");
 }
 
 /// One outcome for each fault and each doubt.
@@ -53,13 +63,31 @@ fn settings(context: &Context<'_>) -> Vec<(Option<String>, Outcome)> {
 
 async fn memory(context: &Context<'_>) -> Outcome {
     let memory = &context.setup.memory;
-    let observed = memory.to_string();
+    let (slots, each) = (context.config.worker.concurrency as u64, context.config.parser.output_bytes);
+    let observed = format!("{memory}; {} MiB of text for each of {slots} slots", each >> 20);
+    let most = memory.model_bytes.saturating_add(each.saturating_mul(slots));
+    if memory.container_bytes.is_some_and(|container| most > container) {
+        return Err(SLOTS_TOO_MANY.seen(observed).expecting("the model and the texts fit together"));
+    }
     if memory.fits() {
         return Ok(observed);
     }
     let cause = if memory.asked_bytes.is_some() { &DOES_NOT_FIT } else { &TOO_SMALL };
     let expected = memory.share().map(|bytes| format!("at most {} MiB for each child", bytes >> 20));
     Err(cause.seen(observed).expecting(expected.unwrap_or_default()))
+}
+
+async fn disk(context: &Context<'_>) -> Outcome {
+    let folder = std::env::temp_dir();
+    let (slots, each) = (context.config.worker.concurrency as u64, context.config.uploads.max_bytes);
+    let free = match rustix::fs::statvfs(&folder) {
+        Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
+        Err(error) => return Problem::skipped(format!("{} cannot be looked at: {error}", folder.display())),
+    };
+    let needed = each.saturating_mul(slots);
+    let observed =
+        format!("{} MiB free in {}; {slots} slots take up to {} MiB", free >> 20, folder.display(), needed >> 20);
+    if free >= needed { Ok(observed) } else { Err(DISK_TOO_SMALL.seen(observed)) }
 }
 
 async fn port(context: &Context<'_>) -> Outcome {

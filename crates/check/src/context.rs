@@ -149,6 +149,8 @@ pub(super) struct Context<'a> {
     pub(super) urls: Vec<UrlPath<'a>>,
     /// Set by `db.mode`.
     pub(super) modes: OnceCell<Modes>,
+    /// Set by `store.rw`: whether the store keeps older versions of objects.
+    pub(super) keeps_versions: OnceCell<bool>,
     /// Set by `api.reach`.
     pub(super) health: OnceCell<Health>,
     facts: sync::OnceCell<ServerFacts>,
@@ -171,6 +173,7 @@ impl<'a> Context<'a> {
             findings: RefCell::default(),
             urls,
             modes: OnceCell::new(),
+            keeps_versions: OnceCell::new(),
             health: OnceCell::new(),
             facts: sync::OnceCell::new(),
             db: OnceCell::new(),

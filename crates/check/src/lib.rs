@@ -7,6 +7,7 @@
 //!
 //! *Must not know:* how findings are printed, or how the process continues. SQL on our tables is in [`store`].
 
+mod bundle;
 mod canary;
 mod catalogue;
 mod cause;
@@ -21,6 +22,7 @@ mod report;
 mod run;
 
 pub use self::{
+    bundle::{Surroundings, get_surroundings},
     catalogue::{CheckName, GROUPS, explain},
     cause::{Cause, Severity},
     context::{CheckOptions, Setup},

@@ -1,11 +1,13 @@
 //! The checks of everything around the database: the object store, keys, services, the API, and the end-to-end check.
 
 pub(super) mod api;
+pub(super) mod bucket;
 pub(super) mod e2e;
 mod http;
 pub(super) mod keys;
 pub(super) mod llamaparse;
 pub(super) mod model;
+pub(super) mod objects;
 pub(super) mod ocr;
 pub(super) mod own;
 pub(super) mod pdf;

@@ -11,6 +11,7 @@ mod env_file;
 mod environment;
 mod fault;
 mod files;
+mod fingerprint;
 mod layers;
 mod location;
 mod near;
@@ -27,6 +28,7 @@ mod values;
 pub use self::{
     environment::{Environment, Role},
     fault::{ConfigError, Fault},
+    fingerprint::{Fingerprint, list_fingerprints},
     location::{S3Location, StorageLocation},
     secret::Secret,
     sections::{

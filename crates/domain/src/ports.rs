@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 use crate::{
     Failure,
@@ -50,6 +51,15 @@ pub struct OpenObject {
     pub body: ByteStream,
 }
 
+/// An object in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedObject {
+    /// Its key.
+    pub key: String,
+    /// When it was last written.
+    pub written_at: OffsetDateTime,
+}
+
 /// The key of one byte, which probes write and delete.
 const PROBE_KEY: &str = "health/probe";
 
@@ -65,6 +75,10 @@ pub trait ObjectStore: Send + Sync {
     async fn open(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<OpenObject>, Failure>;
     /// The object's size in bytes; `None` if there is no object at `key`.
     async fn head(&self, key: &str) -> Result<Option<u64>, Failure>;
+    /// The store's id of the object's version; `None` if it keeps no older versions, or there is no object at `key`.
+    async fn version(&self, key: &str) -> Result<Option<String>, Failure>;
+    /// The first `limit` objects in the folder `prefix` whose keys are greater than `after`, ascending.
+    async fn list(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<ListedObject>, Failure>;
     /// Deletes the object. Succeeds if there is none.
     async fn delete(&self, key: &str) -> Result<(), Failure>;
     /// Fails as the writing of an object would; leaves nothing.

@@ -86,7 +86,8 @@ impl Binaries {
         }
     }
 
-    pub(super) fn program(&self, name: &str) -> PathBuf {
+    /// The path of the program of this name, such as `psql`.
+    pub fn program(&self, name: &str) -> PathBuf {
         self.bin.join(name)
     }
 

@@ -220,13 +220,12 @@ impl Folder {
         }
     }
 
-    /// Makes a password and writes it to the file that `psql` reads (`PGPASSFILE`).
-    pub(super) fn create_password(&self) -> Result<String, EmbeddedError> {
+    /// Writes the password to the file that `psql` reads (`PGPASSFILE`).
+    pub(super) fn write_password(&self, password: &str) -> Result<(), EmbeddedError> {
         let path = self.pgpass();
-        let password = uuid::Uuid::new_v4().simple().to_string();
         let mut file = open_private(&path)?;
         file.set_len(0).and_then(|()| writeln!(file, "*:*:*:{}:{password}", super::USER)).during("write", &path)?;
-        Ok(password)
+        Ok(())
     }
 
     /// Reads the password.

@@ -50,6 +50,8 @@ pub struct ClusterOptions {
     pub max_connections: u32,
     /// Further settings, as in `postgresql.conf`. They override the built-in ones.
     pub settings: Vec<(String, String)>,
+    /// The server of which new data becomes a streaming replica; `None`: new data is empty. Data that exists is used as it is.
+    pub replica_of: Option<Primary>,
     /// For root only: the account that runs the server (`APP_DEV_PG_USER`). Default: `postgres`, or `nobody` if there is no
     /// `postgres`.
     pub run_as: Option<String>,
@@ -58,12 +60,28 @@ pub struct ClusterOptions {
 impl ClusterOptions {
     /// For data that is kept: durable, 100 connections.
     pub fn durable(data_dir_root: PathBuf) -> Self {
-        Self { data_dir_root, durable: true, max_connections: 100, settings: Vec::new(), run_as: None }
+        let settings = Vec::new();
+        Self { data_dir_root, durable: true, max_connections: 100, settings, replica_of: None, run_as: None }
     }
 
     /// For tests: not durable, 200 connections.
     pub fn throwaway(data_dir_root: PathBuf) -> Self {
         Self { durable: false, max_connections: 200, ..Self::durable(data_dir_root) }
+    }
+}
+
+/// A running server that replicas follow. They have its password.
+#[derive(Clone)]
+pub struct Primary {
+    /// For libpq, without the password.
+    conninfo: String,
+    password: String,
+}
+
+/// Without the password.
+impl std::fmt::Debug for Primary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Primary").field(&self.conninfo).finish()
     }
 }
 
@@ -130,6 +148,14 @@ impl Cluster {
         };
         let dbname = percent_encode(dbname.as_bytes(), RESERVED);
         format!("postgresql://{USER}:{}@{host}:{}/{dbname}", self.password, self.port())
+    }
+
+    /// This server, for [`ClusterOptions::replica_of`].
+    pub fn as_primary(&self) -> Primary {
+        let host = self.socket_dir().map_or_else(|| Ipv4Addr::LOCALHOST.to_string(), |dir| dir.display().to_string());
+        let host = host.replace('\\', r"\\").replace('\'', r"\'");
+        let conninfo = format!("host='{host}' port={} user={USER}", self.port());
+        Primary { conninfo, password: self.password.clone() }
     }
 
     /// A shell command that opens psql on `dbname`. It contains the path of the password's file, not the password.

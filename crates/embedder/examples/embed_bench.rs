@@ -2,7 +2,7 @@
 //! [int8|f32]`.
 //!
 //! Reads commands from standard input, one a line: `round` embeds all texts and prints their number, `vectors` embeds
-//! them and prints the vectors as JSON.
+//! them and prints the vectors as JSON, `questions` does so with the model's prefix for questions.
 
 use std::{io::BufRead, num::NonZeroUsize, path::PathBuf};
 
@@ -24,10 +24,12 @@ async fn main() -> anyhow::Result<()> {
     let texts: Vec<String> = serde_json::from_slice(&texts).context("the texts are not a JSON list of strings")?;
     let embedder = LocalEmbedder::load(&folder, "all-MiniLM-L6-v2", "1", precision, NonZeroUsize::MIN)?;
     for line in std::io::stdin().lock().lines() {
-        let vectors = embedder.embed(texts.clone(), EmbedPriority::Document).await?;
-        match line?.as_str() {
+        let command = line?;
+        let priority = if command == "questions" { EmbedPriority::Query } else { EmbedPriority::Document };
+        let vectors = embedder.embed(texts.clone(), priority).await?;
+        match command.as_str() {
             "round" => println!("{}", vectors.len()),
-            "vectors" => println!("{}", serde_json::to_string(&vectors)?),
+            "vectors" | "questions" => println!("{}", serde_json::to_string(&vectors)?),
             other => bail!("unknown command {other}"),
         }
     }

@@ -7,6 +7,7 @@ pub mod canaries;
 mod objects;
 mod retention;
 mod rows;
+pub mod tombstones;
 mod watch;
 pub mod words;
 
@@ -75,6 +76,7 @@ impl Housekeeping {
         let Self { db, store, settings } = self;
         rows::sweep(db).await?;
         objects::sweep(db, &**store, settings.lease).await?;
+        tombstones::sweep(&**store, settings.retention.receipts_days).await?;
         canaries::sweep(db, &**store).await;
         retention::sweep(db, settings.retention).await?;
         words::sweep(db).await

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use super::tombstones::Tombstone;
 use domain::{ErrorClass, Failure, ports::ObjectStore};
 use pg::Db;
 use store::housekeeping::{
-    forget_upload, give_up_mismatched, keep_uploads_in_use, list_abandoned_uploads, list_due_deletions,
+    DueDeletion, forget_upload, give_up_mismatched, keep_uploads_in_use, list_abandoned_uploads, list_due_deletions,
     record_deletion_try,
 };
 
@@ -29,11 +30,27 @@ pub(super) async fn sweep(db: &Db, store: &dyn ObjectStore, lease: Duration) -> 
         }
     }
     for due in deletions {
-        let removed = remove(store, &due.1).await;
+        let removed = write_tombstone(store, &due).await && remove(store, &due.storage_key).await;
         let again_in = if removed { lease } else { RETRY_REMOVAL };
         record_deletion_try(db, &due, removed, again_in).await?;
     }
     Ok(())
+}
+
+/// Whether the deleted document can be known after a restore.
+async fn write_tombstone(store: &dyn ObjectStore, due: &DueDeletion) -> bool {
+    if !due.is_first_of_document {
+        return true;
+    }
+    let tombstone = Tombstone { document: due.document_id, deleted_at: due.requested_at };
+    let written = tombstone.write(store).await;
+    if let Err(failure) = &written {
+        tracing::warn!(
+            error.code = failure.code.as_str(),
+            "couldn't write that a document was deleted; trying again later: {failure}"
+        );
+    }
+    written.is_ok()
 }
 
 /// Whether the object is gone. An object that cannot be removed does not stop the others. An invalid key (of another

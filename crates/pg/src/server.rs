@@ -66,8 +66,6 @@ ORDER BY c.relname",
 /// The indexes of a schema, as far as something may be wrong with them.
 #[derive(Debug, Clone, FromRow)]
 pub struct IndexFacts {
-    /// HNSW indexes.
-    pub hnsw: Vec<String>,
     /// Indexes that are not complete.
     pub invalid: Vec<String>,
     /// Pairs that are the same but for their names: `a and b`.
@@ -79,16 +77,14 @@ pub async fn get_index_facts(db: &impl Session, schema: &str) -> Result<IndexFac
     db.one(
         "-- get_index_facts
 WITH indexes AS (
-  SELECT i.oid, i.relname::text AS name, a.amname = 'hnsw' AS is_hnsw, x.indisvalid AND x.indisready AS is_complete,
+  SELECT i.oid, i.relname::text AS name, x.indisvalid AND x.indisready AS is_complete,
     x.indrelid, x.indisunique, split_part(pg_get_indexdef(i.oid), ' USING ', 2) AS definition
   FROM pg_index AS x
   JOIN pg_class AS i ON i.oid = x.indexrelid
-  JOIN pg_am AS a ON a.oid = i.relam
   JOIN pg_namespace AS n ON n.oid = i.relnamespace
   WHERE n.nspname = $1
 )
 SELECT
-  ARRAY(SELECT x.name FROM indexes AS x WHERE x.is_hnsw ORDER BY x.name) AS hnsw,
   ARRAY(SELECT x.name FROM indexes AS x WHERE NOT x.is_complete ORDER BY x.name) AS invalid,
   ARRAY(
     SELECT x.name || ' and ' || y.name
@@ -98,6 +94,28 @@ SELECT
     ORDER BY 1
   ) AS duplicate",
         &[&schema],
+    )
+    .await
+}
+
+/// How much of a table vacuum has seen to be visible to all.
+#[derive(Debug, Clone, Copy, FromRow)]
+pub struct PageFacts {
+    /// Pages of the table.
+    pub pages: i64,
+    /// Those of them that an index may be read without.
+    pub visible: i64,
+}
+
+/// Reads the pages of a table.
+pub async fn get_page_facts(db: &impl Session, schema: &str, table: &str) -> Result<PageFacts, DbError> {
+    db.one(
+        "-- get_page_facts
+SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint AS pages, c.relallvisible::bigint AS visible
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relname = $2",
+        &[&schema, &table],
     )
     .await
 }

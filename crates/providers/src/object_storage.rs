@@ -5,6 +5,7 @@
 
 mod error;
 mod fetch;
+mod list;
 mod pump;
 mod put;
 mod s3;
@@ -23,7 +24,7 @@ use url::Url;
 use config::StorageLocation;
 use domain::{
     Code, Failure,
-    ports::{ByteStream, ObjectStore, OpenObject, StoredObject},
+    ports::{ByteStream, ListedObject, ObjectStore, OpenObject, StoredObject},
 };
 
 /// S3's limit for a key, in bytes.
@@ -165,6 +166,16 @@ impl ObjectStore for ObjectStorage {
     async fn head(&self, key: &str) -> Result<Option<u64>, Failure> {
         let found = self.backend.head(&self.locate(key)?).await;
         Ok(error::unless_missing(found, "look for")?.map(|meta| meta.size))
+    }
+
+    async fn version(&self, key: &str) -> Result<Option<String>, Failure> {
+        let found = self.backend.head(&self.locate(key)?).await;
+        // A bucket that keeps no versions any more names all new objects `null`.
+        Ok(error::unless_missing(found, "look for")?.and_then(|meta| meta.version).filter(|version| version != "null"))
+    }
+
+    async fn list(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<ListedObject>, Failure> {
+        list::list(self, prefix, after, limit).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), Failure> {

@@ -5,6 +5,7 @@
 mod bm25;
 mod confidence;
 mod fusion;
+mod meaning;
 mod passages;
 mod rankings;
 
@@ -21,6 +22,7 @@ use words::Question;
 use confidence::{NOTHING_BELOW, confidence};
 use fusion::DEPTH;
 pub use fusion::Fused;
+pub use meaning::VectorCache;
 pub use passages::{Around, Passage};
 use passages::{Folder, expand, language_of};
 use rankings::{Ranked, rank};
@@ -94,7 +96,12 @@ pub enum SearchError {
 }
 
 /// Runs `query`. No connection is held while the model works.
-pub async fn search(db: &Db, model: &dyn ModelSource, query: Query<'_>) -> Result<Found, SearchError> {
+pub async fn search(
+    db: &Db,
+    model: &dyn ModelSource,
+    cache: &VectorCache,
+    query: Query<'_>,
+) -> Result<Found, SearchError> {
     let syntax = Question::parse(query.text, &[]);
     if syntax.is_only_negative() && (!syntax.without.is_empty() || syntax.filenames.is_empty()) {
         return Err(SearchError::OnlyNegative);
@@ -105,7 +112,7 @@ pub async fn search(db: &Db, model: &dyn ModelSource, query: Query<'_>) -> Resul
     let documents = documents(db, query, &syntax).await?;
     let within = SearchIn { user: query.user, documents: documents.as_deref(), limit: DEPTH as i64 };
     let vector = vector.as_ref().map(|(embedder, vector)| (embedder.model(), vector.as_slice()));
-    let ranked = rank(db, query.text, vector, query.by_words, within).await?;
+    let ranked = rank(db, cache, query.text, vector, query.by_words, within).await?;
     let hits = hits(db, query, ranked, name.as_deref()).await?;
     Ok(Found { hits, model: name })
 }

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use domain::{DocumentId, ports::EmbedModel};
 use pg::{Db, DbError};
 use store::search::{
-    Candidate, Extent, SearchIn, WordUser, get_extent, get_word_user, has_old_index, list_ids, list_numbers,
-    list_postings, list_title_documents, list_word_chunks, search_text, search_vectors,
+    Candidate, SearchIn, WordUser, get_extent, get_word_user, has_old_index, list_ids, list_numbers, list_postings,
+    list_title_documents, list_word_chunks, search_text, search_vectors,
 };
 use words::{Language, Question};
 
@@ -14,11 +14,12 @@ use super::{
     bm25::{ByWords, Searched, score},
     confidence::knows,
     fusion::{DEPTH, Fused, Placed, fuse, fuse_by_places},
+    meaning::{VectorCache, find_nearest},
 };
 
 /// Names with a word of the question that are looked at; a word of more names says nothing.
 const MAX_TITLES: i64 = 20_000;
-/// Documents with the best names, whose passages are all compared by meaning.
+/// Documents with the best names, whose nearest passages are looked for by themselves.
 const BEST_NAMES: usize = 5;
 /// Passages whose languages say what language the answer is in.
 const BEST_WORDS: usize = 10;
@@ -38,6 +39,7 @@ pub(super) struct Ranked {
 /// Asks both rankings for the question `text`, by meaning with its vector.
 pub(super) async fn rank(
     db: &Db,
+    cache: &VectorCache,
     text: &str,
     vector: Option<(&EmbedModel, &[f32])>,
     by_words: bool,
@@ -53,7 +55,7 @@ pub(super) async fn rank(
     };
     let words = if by_words { find_by_words(db, &user, &question, within).await? } else { Found::default() };
     let by_vector = match vector {
-        Some(vector) => find_by_meaning(db, &user, &words, vector, within).await?,
+        Some(vector) => find_by_meaning(db, cache, &user, &words, vector, within).await?,
         None => Vec::new(),
     };
     let passages = usize::try_from(user.passages).unwrap_or(usize::MAX);
@@ -122,19 +124,20 @@ async fn best_names(db: &Db, user: &WordUser, names: HashMap<i32, f64>) -> Resul
 
 async fn find_by_meaning(
     db: &Db,
+    cache: &VectorCache,
     user: &WordUser,
     words: &Found,
     (model, vector): (&EmbedModel, &[f32]),
     within: SearchIn<'_>,
 ) -> Result<Vec<Placed>, DbError> {
-    let mut found = search_vectors(db, model, vector, within, Extent::of(user.passages)).await?;
+    let mut found = find_nearest(db, cache, (model, vector), (user.user_no, Some(user.passages)), within).await?;
     let mut named: Vec<(DocumentId, f64)> = words.names.iter().map(|(id, bonus)| (*id, *bonus)).collect();
     named.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     named.truncate(BEST_NAMES);
     if !named.is_empty() && within.documents.is_none() {
         let documents: Vec<DocumentId> = named.iter().map(|(id, _)| *id).collect();
         let within = SearchIn { documents: Some(&documents), ..within };
-        let further = search_vectors(db, model, vector, within, Extent::Few).await?;
+        let further = find_nearest(db, cache, (model, vector), (user.user_no, None), within).await?;
         let known: HashSet<_> = found.iter().map(|candidate| candidate.chunk_id).collect();
         found.extend(further.into_iter().filter(|candidate| !known.contains(&candidate.chunk_id)));
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -151,16 +154,15 @@ async fn rank_by_old_index(
     by_words: bool,
     within: SearchIn<'_>,
 ) -> Result<Vec<Fused>, DbError> {
-    let extent = get_extent(db, within).await?;
     let placed = |found: Vec<Candidate>| -> Vec<Placed> {
         found.into_iter().map(|candidate| Placed { candidate, covered: 0.0, name: 0.0 }).collect()
     };
     let by_vector = match vector {
-        Some((model, vector)) => placed(search_vectors(db, model, vector, within, extent).await?),
+        Some((model, vector)) => placed(search_vectors(db, model, vector, within).await?),
         None => Vec::new(),
     };
     let by_text = match by_words && has_old_index(db).await? {
-        true => placed(search_text(db, &question.plain, within, extent).await?),
+        true => placed(search_text(db, &question.plain, within, get_extent(db, within).await?).await?),
         false => Vec::new(),
     };
     Ok(fuse_by_places(&by_vector, &by_text))

@@ -85,3 +85,39 @@ ORDER BY 1, 2";
 pub async fn count_recent_events(db: &impl Session) -> Result<Vec<RecentEvents>, DbError> {
     db.list(COUNT_RECENT_EVENTS, &[&f64::from(RECENT_SECONDS), &RECENT_EVENTS]).await
 }
+
+/// An event that says of a problem, without its payload.
+#[derive(Debug, Clone, FromRow)]
+pub struct ProblemEvent {
+    /// When.
+    pub ts: OffsetDateTime,
+    /// What kind of thing.
+    pub kind: String,
+    /// `info`, `warn` or `error`.
+    pub severity: String,
+    /// Status or failure code.
+    pub code: String,
+    /// The class of the failure; empty where the event has none.
+    pub class: String,
+    /// Whose.
+    pub job_id: JobId,
+}
+
+/// Up to `limit` problems among the newest [`RECENT_EVENTS`], newest first.
+pub async fn list_problem_events(db: &impl Session, limit: i64) -> Result<Vec<ProblemEvent>, DbError> {
+    db.list(
+        "-- list_problem_events
+SELECT r.ts, r.type AS kind, r.severity, r.code, coalesce(r.payload ->> 'class', '') AS class, r.job_id
+FROM (
+  SELECT e.ts, e.type, e.severity, e.code, e.payload, e.job_id
+  FROM upload_pipeline.events AS e
+  ORDER BY e.ts DESC
+  LIMIT $1
+) AS r
+WHERE r.severity IN ('warn', 'error') OR r.type IN ('retry', 'error', 'taken_over')
+ORDER BY r.ts DESC
+LIMIT $2",
+        &[&RECENT_EVENTS, &limit],
+    )
+    .await
+}

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use domain::{Code, MISMATCHED};
-use pg::{DbError, Session};
+use domain::{Code, DocumentId, MISMATCHED};
+use pg::{DbError, FromRow, Session};
 
 /// Takes the turn for the sweep, if it is due; the next is due after `every`.
 pub async fn take_sweep_turn(db: &impl Session, every: Duration) -> Result<bool, DbError> {
@@ -65,11 +66,29 @@ WHERE u.upload_id = $1 AND u.created_at <= now() - interval '1 day'",
     .await
 }
 
-/// Objects whose deletion is due, as receipt and key; at most `limit`.
-pub async fn list_due_deletions(db: &impl Session, limit: i64) -> Result<Vec<(Uuid, String)>, DbError> {
+/// An object whose deletion is due.
+#[derive(Debug, Clone, FromRow)]
+pub struct DueDeletion {
+    /// The receipt.
+    pub deletion_id: Uuid,
+    /// The object's key.
+    pub storage_key: String,
+    /// Whose object it was.
+    pub document_id: DocumentId,
+    /// When it was deleted.
+    pub requested_at: OffsetDateTime,
+    /// Whether this is the first pass for a document that is gone, and not for one that only got another object.
+    pub is_first_of_document: bool,
+}
+
+/// Objects whose deletion is due; at most `limit`.
+pub async fn list_due_deletions(db: &impl Session, limit: i64) -> Result<Vec<DueDeletion>, DbError> {
     db.list(
         "-- list_due_deletions
-SELECT s.deletion_id, s.storage_key
+SELECT s.deletion_id, s.storage_key, s.document_id, s.requested_at,
+  s.passes_left > 1 AND NOT EXISTS (
+    SELECT FROM upload_pipeline.documents AS d
+    WHERE d.document_id = s.document_id AND d.created_at <= s.requested_at) AS is_first_of_document
 FROM upload_pipeline.storage_deletions AS s
 WHERE s.deleted_at IS NULL AND s.delete_at <= now()
 ORDER BY s.delete_at
@@ -83,7 +102,7 @@ LIMIT $1",
 /// `again_in`. A try that failed is no pass.
 pub async fn record_deletion_try(
     db: &impl Session,
-    (deletion_id, storage_key): &(Uuid, String),
+    due: &DueDeletion,
     removed: bool,
     again_in: Duration,
 ) -> Result<(), DbError> {
@@ -94,7 +113,7 @@ SET passes_left = s.passes_left - $4,
     delete_at = now() + $3 * interval '1 second',
     deleted_at = CASE WHEN $4 = 1 AND s.passes_left <= 1 THEN now() END
 WHERE s.deletion_id = $1 AND s.storage_key = $2 AND s.deleted_at IS NULL",
-        &[deletion_id, storage_key, &again_in.as_secs_f64(), &i32::from(removed)],
+        &[&due.deletion_id, &due.storage_key, &again_in.as_secs_f64(), &i32::from(removed)],
     )
     .await
 }

@@ -10,7 +10,7 @@ use refinery::{Migration, Runner};
 use tokio::runtime::Handle;
 use tokio_postgres::Client;
 
-use pg::{ConnectTarget, Db, DbError, FromRow, Session, column, probe};
+use pg::{ConnectTarget, Db, DbError, FromRow, Session, probe};
 
 use crate::active_model::forget_unused_model;
 use carry_over::Before;
@@ -33,10 +33,6 @@ const HISTORY: &str = "upload_pipeline.schema_history";
 const LOCK_KEY: i64 = 0x6c8a_1e6e_1f0b_4aa8;
 /// How long a second `app migrate` waits for the first.
 const LOCK_DEADLINE: Duration = Duration::from_secs(120);
-/// A model with fewer vectors than this is searched exactly, which is as quick and misses nothing: an exact search
-/// reads one user's vectors only, and 10,000 of 384 components take about 10 ms.
-const HNSW_FROM_ROWS: i64 = 10_000;
-
 const ROW_SECURITY: &str = include_str!("row_security.sql");
 
 /// How a database's schema compares with this build's.
@@ -70,8 +66,6 @@ pub struct MigrateReport {
     pub carried_over: bool,
     /// Names of the migrations that were applied now.
     pub applied: Vec<String>,
-    /// Indexes that were built now.
-    pub indexes: Vec<String>,
 }
 
 fn runner() -> Runner {
@@ -84,7 +78,7 @@ fn name(migration: &Migration) -> String {
     format!("V{:04}__{}", migration.version(), migration.name())
 }
 
-/// Applies what is missing, ensures policies and indexes, and stamps the database with `environment`.
+/// Applies what is missing, ensures policies, and stamps the database with `environment`.
 /// Safe to run twice, also at once. `target` must give a session. With `from`, the database belongs to that environment,
 /// and its stamp is moved, which is recorded; in the same call, since a copy may be older than this build.
 pub async fn migrate(
@@ -98,7 +92,7 @@ pub async fn migrate(
         return Err(MigrateError::TransactionMode);
     }
     let mut client = probe::connect(target, runtime).await?;
-    // An index takes longer than the role's statements may.
+    // A migration may take longer than the role's statements may.
     batch(&client, "-- no_statement_timeout\nSET statement_timeout = 0").await?;
     take_lock(&client).await?;
     stamp::check_stamp(&client, environment, from).await?;
@@ -111,12 +105,11 @@ pub async fn migrate(
     batch(&client, ROW_SECURITY).await?;
     drop_replaced_words(&client).await?;
     forget_unused_model(&client).await?;
-    let indexes = ensure_vector_indexes(&client).await?;
     match from {
         Some(from) => stamp::move_stamp(&client, from, environment, by).await?,
         None => stamp::stamp(&client, environment, by).await?,
     }
-    Ok(MigrateReport { carried_over, applied, indexes })
+    Ok(MigrateReport { carried_over, applied })
 }
 
 /// Whether the database was carried over.
@@ -180,45 +173,6 @@ async fn drop_replaced_words(client: &Client) -> Result<(), DbError> {
             .await?;
     }
     Ok(())
-}
-
-/// Builds a partial HNSW index for each model that has enough vectors, without locking writers out. An index that a
-/// killed build left invalid is dropped first.
-async fn ensure_vector_indexes(client: &Client) -> Result<Vec<String>, DbError> {
-    let sql = "-- list_unindexed_models
-SELECT m.embed_model, m.vector_dim, 'ix_chunks_hnsw_' || substr(md5(m.embed_model || ':' || m.vector_dim), 1, 12) AS index_name,
-  coalesce(NOT i.indisvalid, false) AS broken
-FROM (
-  SELECT c.embed_model, c.vector_dim
-  FROM upload_pipeline.document_chunks AS c
-  WHERE c.embedding IS NOT NULL
-  GROUP BY c.embed_model, c.vector_dim
-  HAVING count(*) >= $1
-) AS m
-LEFT JOIN pg_index AS i
-  ON i.indexrelid = to_regclass('upload_pipeline.ix_chunks_hnsw_' || substr(md5(m.embed_model || ':' || m.vector_dim), 1, 12))
-WHERE (i.indexrelid IS NULL OR NOT i.indisvalid) AND m.vector_dim <= 2000";
-    let mut built = Vec::new();
-    for row in client.rows(sql, &[&HNSW_FROM_ROWS]).await? {
-        let model = column::<String>(&row, "embed_model")?.replace('\'', "''");
-        let dim: i32 = column(&row, "vector_dim")?;
-        let index: String = column(&row, "index_name")?;
-        if column(&row, "broken")? {
-            batch(client, &format!("-- drop_broken_index\nDROP INDEX CONCURRENTLY upload_pipeline.{index}")).await?;
-        }
-        batch(
-            client,
-            &format!(
-                "-- build_vector_index
-CREATE INDEX CONCURRENTLY IF NOT EXISTS {index} ON upload_pipeline.document_chunks
-USING hnsw ((embedding::vector({dim})) vector_cosine_ops)
-WHERE embed_model = '{model}' AND vector_dim = {dim} AND embedding IS NOT NULL"
-            ),
-        )
-        .await?;
-        built.push(index);
-    }
-    Ok(built)
 }
 
 /// Every migration that this build or the database knows, in order. Those of a build before 0.1.0 are left out: what

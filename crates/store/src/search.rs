@@ -11,14 +11,13 @@ use domain::{ChunkId, DocumentId, UserId};
 use pg::{DbError, FromRow, Session};
 
 pub use text::{has_old_index, search_text};
-pub use vectors::search_vectors;
+pub use vectors::{SearchedDocument, list_cosines, list_packed, list_searched_documents, search_vectors};
 pub use words::{
     Numbered, Postings, WordUser, get_word_user, list_ids, list_named, list_numbers, list_postings,
     list_title_documents, list_word_chunks,
 };
 
-/// Below this many passages of a user, all of them are compared; from here on the indexes are used. Measured: comparing
-/// 20,000 vectors of 384 components takes 20 ms, and misses nothing.
+/// Below this many passages of a user, the old search by words reads all of them; from here on it uses its index.
 const FEW_BELOW: i64 = 20_000;
 
 /// Where to search.
@@ -38,20 +37,13 @@ impl SearchIn<'_> {
     }
 }
 
-/// How much there is to search.
+/// How the old search by words goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// All passages are compared, found by their documents.
+    /// All passages are read, found by their documents.
     Few,
-    /// The indexes are used. They do not know users, so passages of other users that they find are dropped.
+    /// The index is used. It does not know users, so passages of other users that it finds are dropped.
     Many,
-}
-
-impl Extent {
-    /// Of so many passages.
-    pub fn of(passages: i64) -> Self {
-        if passages < FEW_BELOW { Self::Few } else { Self::Many }
-    }
 }
 
 /// How much there is within `within`, for a user whose passages the index on words does not count.
@@ -70,7 +62,7 @@ FROM (
             &[&within.user.0, &within.ids(), &FEW_BELOW],
         )
         .await?;
-    Ok(Extent::of(passages))
+    Ok(if passages < FEW_BELOW { Extent::Few } else { Extent::Many })
 }
 
 /// A chunk that a ranking has found.

@@ -47,7 +47,7 @@ FROM (
   FROM tables AS t
   JOIN pg_index AS x ON x.indrelid = t.oid
   JOIN pg_class AS i ON i.oid = x.indexrelid
-  WHERE i.relname NOT LIKE 'ix_chunks_hnsw_%' AND i.relname <> 'ix_document_chunks_tsv'
+  WHERE i.relname <> 'ix_document_chunks_tsv'
   UNION ALL
   SELECT 'trigger ' || t.name || '.' || g.tgname || ' = ' || CASE WHEN g.tgenabled = 'D' THEN 'disabled' ELSE 'enabled' END
   FROM tables AS t

@@ -170,19 +170,14 @@ FROM unnest($2::text[], $3::text[]) AS pair (status, state)",
     }
 }
 
-/// What the names of the indexes on vectors begin with, which `app migrate` builds.
-pub const VECTOR_INDEX_PREFIX: &str = "ix_chunks_hnsw_";
-
 /// How the vectors that are there agree with the active model.
 #[derive(Debug, Clone, FromRow)]
 pub struct VectorFacts {
     /// Dimensions of the vectors of this model's name, among the chunks read.
     pub dims: Vec<i32>,
-    /// Indexes on vectors, as `app migrate` names them, that are not valid.
-    pub invalid_indexes: Vec<String>,
 }
 
-/// Looks at the chunks of the documents changed last, and at the vector indexes.
+/// Looks at the chunks of the documents changed last.
 ///
 /// # Errors
 ///
@@ -207,15 +202,7 @@ SELECT
       LIMIT 20
     ) AS c
     ORDER BY 1
-  ) AS dims,
-  ARRAY(
-    SELECT i.relname::text
-    FROM pg_index AS x
-    JOIN pg_class AS i ON i.oid = x.indexrelid
-    WHERE x.indrelid = 'upload_pipeline.document_chunks'::regclass AND NOT x.indisvalid
-      AND i.relname LIKE 'ix_chunks_hnsw_%'
-    ORDER BY 1
-  ) AS invalid_indexes",
+  ) AS dims",
         &[&model],
     )
     .await

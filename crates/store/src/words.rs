@@ -1,7 +1,9 @@
-//! The index on words, as it is written: `search_users`, `search_documents`, `search_words`, `search_titles`.
+//! The index of a document, as it is written: its words in `search_users`, `search_documents`, `search_words` and
+//! `search_titles`, and its packed vectors.
 
 use uuid::Uuid;
 
+use crate::packed::{PackedVectors, pack_vectors, write_packed};
 use domain::DocumentId;
 use pg::{Db, DbError, FromRow, Session};
 use words::{Passage, VERSION, WordIndex, index};
@@ -9,7 +11,7 @@ use words::{Passage, VERSION, WordIndex, index};
 /// Rows an INSERT carries: a few hundred kilobytes.
 const ROWS_PER_INSERT: usize = 5000;
 
-/// A document as its words are made: its name and its passages.
+/// A document as its index is made: its name and its passages.
 #[derive(Debug, Clone)]
 pub struct Indexable {
     filename: String,
@@ -17,14 +19,25 @@ pub struct Indexable {
     chunker_version: String,
     /// Heading and text of each, in order, at its place.
     passages: Vec<(String, String)>,
+    /// The vector of each passage, where it has one.
+    pub(crate) vectors: Vec<Option<StoredVector>>,
     /// When it last changed, to see whether it is still the same.
-    seen: time::OffsetDateTime,
+    pub(crate) seen: time::OffsetDateTime,
+}
+
+/// A vector and whose it is.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredVector {
+    /// Name and version of the model.
+    pub(crate) model: (String, String),
+    pub(crate) vector: Vec<f32>,
 }
 
 /// The rows of a document, ready to be written.
 #[derive(Debug, Clone)]
 pub struct IndexedWords {
     index: WordIndex,
+    packed: Option<PackedVectors>,
     chunker_name: String,
     chunker_version: String,
 }
@@ -40,11 +53,15 @@ pub async fn get_indexable(db: &impl Session, document: DocumentId) -> Result<Op
         ord: i32,
         heading: String,
         text: String,
+        embed_model: Option<String>,
+        embed_version: Option<String>,
+        vector: Option<Vec<f32>>,
     }
     let rows: Vec<Row> = db
         .list(
             "-- get_indexable
-SELECT d.filename, d.updated_at AS seen, c.chunker_name, c.chunker_version, c.chunk_ord AS ord, c.heading, c.text
+SELECT d.filename, d.updated_at AS seen, c.chunker_name, c.chunker_version, c.chunk_ord AS ord, c.heading, c.text,
+  c.embed_model, c.embed_version, c.embedding::real[] AS vector
 FROM upload_pipeline.documents AS d
 JOIN upload_pipeline.document_chunks AS c ON c.document_id = d.document_id
 WHERE d.document_id = $1
@@ -59,6 +76,7 @@ ORDER BY c.chunker_name, c.chunker_version, c.chunk_ord",
             chunker_name: row.chunker_name.clone(),
             chunker_version: row.chunker_version.clone(),
             passages: Vec::new(),
+            vectors: Vec::new(),
             seen: row.seen,
         });
         // Other programs may have left chunks of two chunkers, or a gap.
@@ -68,6 +86,9 @@ ORDER BY c.chunker_name, c.chunker_version, c.chunk_ord",
         if is_same && place < indexable.passages.len() + 10_000 {
             indexable.passages.resize(place, Default::default());
             indexable.passages.push((row.heading, row.text));
+            let vector = row.embed_model.zip(row.embed_version).zip(row.vector);
+            indexable.vectors.resize(place, None);
+            indexable.vectors.push(vector.map(|(model, vector)| StoredVector { model, vector }));
         }
     }
     Ok(found)
@@ -75,14 +96,16 @@ ORDER BY c.chunker_name, c.chunker_version, c.chunk_ord",
 
 /// Makes the rows of a document. It computes: 20 MB of text take about a second.
 pub fn index_words(document: Option<Indexable>) -> Option<IndexedWords> {
-    let Indexable { filename, chunker_name, chunker_version, passages, .. } = document?;
+    let document = document?;
+    let packed = pack_vectors(&document);
+    let Indexable { filename, chunker_name, chunker_version, passages, .. } = document;
     let passages: Vec<Passage<'_>> = passages.iter().map(|(heading, text)| Passage { heading, text }).collect();
-    Some(IndexedWords { index: index(&filename, &passages), chunker_name, chunker_version })
+    Some(IndexedWords { index: index(&filename, &passages), packed, chunker_name, chunker_version })
 }
 
 /// Makes `words` the document's only rows. In the transaction that makes the document complete, or under its lock.
 pub async fn replace_words(tx: &impl Session, document: DocumentId, words: &IndexedWords) -> Result<(), DbError> {
-    let IndexedWords { index, chunker_name, chunker_version } = words;
+    let IndexedWords { index, packed, chunker_name, chunker_version } = words;
     ensure_search_user(tx, document, &index.language).await?;
     delete_words(tx, document).await?;
     let (document_no, user_no): (i32, i32) = tx
@@ -105,6 +128,9 @@ RETURNING document_no, user_no",
             ],
         )
         .await?;
+    if let Some(packed) = packed {
+        write_packed(tx, document, packed).await?;
+    }
     for rows in index.postings.chunks(ROWS_PER_INSERT) {
         insert_postings(tx, user_no, document_no, rows).await?;
     }

@@ -63,3 +63,19 @@ async fn memory_for_parsing_that_the_container_does_not_have_is_named() {
     assert!(line.contains("102400000 MiB for each of "), "{line}");
     worker.wait_for("this container has less memory than that");
 }
+
+#[tokio::test]
+async fn slots_for_which_memory_or_disk_do_not_suffice_are_named() {
+    let mut environment = Environment::new().await;
+    let run_check = |environment: &Environment, id: &str| check(&environment.fleet, &["--only", id, "--strict"]);
+    assert!(run_check(&environment, "self.disk").status.success());
+    environment.fleet.set("WORKER_CONCURRENCY", "1000");
+    environment.fleet.set("PARSE_OUTPUT_BYTES", "100 GiB");
+    let checked = run_check(&environment, "self.memory");
+    let finding = checked.requires("self.memory/slots_too_many");
+    assert!(finding["observed"].as_str().unwrap().ends_with("102400 MiB of text for each of 1000 slots"), "{finding}");
+    environment.fleet.set("UPLOAD_MAX_BYTES", "1000 GiB");
+    let checked = run_check(&environment, "self.disk");
+    let finding = checked.requires("self.disk/too_small");
+    assert!(finding["observed"].as_str().unwrap().ends_with("1000 slots take up to 1024000000 MiB"), "{finding}");
+}

@@ -16,7 +16,8 @@ async fn a_healthy_environment_passes_every_check() {
     let skipped: Vec<_> = checked.checks().filter(|check| check["status"] == "skipped").map(|c| &c["id"]).collect();
     // The test's server is reached by its socket, which has neither name nor TLS; and no service is set up.
     let by_socket = ["net.dns", "net.family", "net.tcp", "net.protocol", "net.tls"];
-    let not_set_up = ["env.project", "ext.ocr", "ext.parse", "hook.url"];
+    // A folder signs no URLs.
+    let not_set_up = ["env.project", "ext.ocr", "ext.parse", "hook.url", "store.cors"];
     let known = |id: &Value| by_socket.iter().chain(&not_set_up).any(|known| id == known);
     assert!(skipped.iter().all(|id| known(id)), "{skipped:?}");
 }
@@ -130,6 +131,43 @@ async fn no_secret_is_shown_whatever_is_wrong() {
             secrets.iter().filter(|secret| stdout.contains(*secret) || stderr.contains(*secret)).collect();
         assert!(shown.is_empty(), "{output} shows {shown:?}: {stdout}{stderr}");
     }
+}
+
+#[tokio::test]
+async fn a_bundle_has_what_a_colleague_needs_and_no_secret() {
+    let mut environment = Environment::new().await;
+    environment.fleet.set("STORAGE_SIGNING_SECRET", "storage-signing-secret-of-forty-characters");
+    environment.fleet.set("API_PORT", "8123");
+    let event = "INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload) VALUES \
+        (gen_random_uuid(), gen_random_uuid(), 'retry', 'warn', 'storage_unavailable', \
+         '{\"class\": \"transient\", \"message\": \"of report-of-ms-a.pdf\"}'), \
+        (gen_random_uuid(), gen_random_uuid(), 'error', 'error', 'Words of another program', '{}')";
+    environment.db.run(event).await;
+    let file = environment.fleet.folder("bundles").join("bundle.zip");
+    let args = ["check", "--only", "database", "--bundle", file.to_str().unwrap()];
+    let (status, _, stderr) = environment.fleet.run(&args);
+    assert!(status.success(), "{stderr}");
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(&file).unwrap()).unwrap();
+    let mut read = |name: &str| {
+        let text = std::io::read_to_string(archive.by_name(name).unwrap()).unwrap();
+        for secret in ["storage-signing-secret", "report-of", "another program", "postgres://", "8123"] {
+            assert!(!text.contains(secret), "{name} has {secret}: {text}");
+        }
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    assert_eq!(read("findings.json")["verdict"], "passed");
+    assert!(read("versions.json")["database"]["migrations"].as_array().unwrap().len() > 5);
+    let events = read("events.json");
+    let told = |event: &Value| format!("{} {}", event["code"], event["class"]).replace('"', "");
+    let told: BTreeSet<String> = events.as_array().unwrap().iter().map(told).collect();
+    assert_eq!(told.into_iter().collect::<Vec<_>>(), ["(not a word) ", "storage_unavailable transient"], "{events}");
+    let settings = read("settings.json");
+    let setting = |name: &str| settings.as_array().unwrap().iter().find(|setting| setting["name"] == name).unwrap();
+    assert_eq!(setting("API_PORT")["from"], "environment");
+    assert!(setting("STORAGE_SIGNING_SECRET")["fingerprint"].as_str().unwrap().len() == 4, "{settings}");
+    assert!(setting("DATABASE_URL")["fingerprint"].is_null(), "a URL has a password: {settings}");
+    let (status, _, stderr) = environment.fleet.run(&args);
+    assert!(!status.success() && stderr.contains("does not exist yet"), "{stderr}");
 }
 
 #[test]

@@ -193,6 +193,15 @@ async fn a_backlog_is_told_by_its_age_its_length_and_its_dead_workers() {
         ))
         .await;
     run_check().requires("q.backlog/many_waiting");
+    // Four in five minutes are 48 an hour.
+    let finalized = "INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, ts) \
+         SELECT gen_random_uuid(), gen_random_uuid(), 'finalized', 'info', 'complete', now() - interval '1 minute' \
+         FROM generate_series(1, 4)";
+    environment.db.run(finalized).await;
+    let checked = run_check();
+    let observed = checked.requires("q.backlog/hours_left")["observed"].as_str().unwrap();
+    assert!(observed.contains("done in 2.1 hours"), "{observed}");
+    environment.db.run("DELETE FROM upload_pipeline.events").await;
     environment.db.run("UPDATE upload_pipeline.upload_jobs SET run_at = now() - interval '6 minutes'").await;
     run_check().requires("q.backlog/overdue");
     environment
@@ -228,37 +237,28 @@ async fn workers_are_told_by_their_absence_commit_branch_and_environment() {
 }
 
 #[tokio::test]
-async fn an_index_that_a_killed_build_left_is_named() {
+async fn an_index_on_words_that_vacuum_has_not_seen_is_named() {
     let environment = Environment::new().await;
+    let run_check = |environment: &Environment| check(&environment.fleet, &["--only", "db.vacuum", "--strict"]);
+    assert!(run_check(&environment).status.success(), "there is no row");
     environment
         .db
         .run(
-            "CREATE INDEX ix_chunks_hnsw_left ON upload_pipeline.document_chunks (chunk_ord); \
-             UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'upload_pipeline.ix_chunks_hnsw_left'::regclass",
+            "ALTER TABLE upload_pipeline.search_words SET (autovacuum_enabled = off);
+             INSERT INTO upload_pipeline.search_users (user_id, is_filled) VALUES (gen_random_uuid(), true);
+             INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path)
+             SELECT gen_random_uuid(), user_id, 'a.md', 'text/markdown', 1, 'x', 'raw/x' FROM upload_pipeline.search_users;
+             INSERT INTO upload_pipeline.search_documents (document_id, user_no, passages, language, chunker_name, chunker_version, version)
+             SELECT d.document_id, u.user_no, 1, 'en', 'm', '1', 1 FROM upload_pipeline.documents AS d, upload_pipeline.search_users AS u;
+             INSERT INTO upload_pipeline.search_words (user_no, term, document_no, block, entries)
+             SELECT s.user_no, n, s.document_no, 0, convert_to(repeat('x', 1500), 'UTF8')
+             FROM upload_pipeline.search_documents AS s, generate_series(1, 6000) AS n",
         )
         .await;
     let checked = environment.check_strictly();
-    let finding = checked.requires("db.vectors/invalid_index");
-    assert!(finding["observed"].as_str().unwrap().contains("ix_chunks_hnsw_left"), "{finding}");
-}
-
-#[tokio::test]
-async fn an_index_on_vectors_that_this_pgvector_may_corrupt_is_named() {
-    let environment = Environment::new().await;
-    let run_check = |environment: &Environment| check(&environment.fleet, &["--only", "db.pgvector", "--strict"]);
-    environment.db.run("UPDATE pg_extension SET extversion = '0.8.2' WHERE extname = 'vector'").await;
-    assert!(run_check(&environment).status.success(), "there is no index");
-    environment
-        .db
-        .run(
-            "CREATE INDEX mine ON upload_pipeline.document_chunks \
-             USING hnsw ((embedding::vector(3)) vector_cosine_ops) WHERE vector_dim = 3",
-        )
-        .await;
-    let checked = environment.check_strictly();
-    let finding = checked.requires("db.pgvector/vacuum_may_corrupt");
-    assert_eq!(finding["observed"], "pgvector 0.8.2, with mine");
-    environment.db.run("UPDATE pg_extension SET extversion = '0.8.3' WHERE extname = 'vector'").await;
+    let finding = checked.requires("db.vacuum/stale");
+    assert!(finding["observed"].as_str().unwrap().starts_with("vacuum has seen 0 of 1"), "{finding}");
+    environment.db.run("VACUUM upload_pipeline.search_words").await;
     assert!(run_check(&environment).status.success());
 }
 

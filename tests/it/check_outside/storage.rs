@@ -47,7 +47,8 @@ async fn a_healthy_store_passes_and_keeps_nothing() {
     let requests = store.requests();
     assert!(requests.iter().any(|(request, by_url)| *by_url && request.starts_with("PUT")), "{requests:?}");
     let user = housekeeping::canaries::CANARY_USER.to_string();
-    let elsewhere = |request: &str| !request.contains(&user) && !request.starts_with("POST");
+    let lists = |request: &str| request.starts_with("GET") && request.trim_end_matches('/').ends_with("/documents");
+    let elsewhere = |request: &str| !request.contains(&user) && !request.starts_with("POST") && !lists(request);
     assert!(!requests.iter().any(|(request, _)| elsewhere(request)), "{requests:?}");
 }
 
@@ -112,4 +113,93 @@ async fn without_a_database_the_store_is_tried_all_the_same() {
     let checked = check(&fleet, &["--only", "store.rw"]);
     assert_eq!(checked.one("store.rw")["status"], "passed", "{:#}", checked.report);
     assert_eq!(store.keys(), [""; 0]);
+}
+
+/// One of the checks around the store, with warnings as failures.
+fn run_one(environment: &Environment, id: &str) -> crate::check::Checked {
+    check(&environment.fleet, &["--only", id, "--strict"])
+}
+
+#[tokio::test]
+async fn a_bucket_that_keeps_what_is_deleted_is_named() {
+    let store = S3::start(Fault::KeepVersions);
+    let environment = with_store(&store).await;
+    run_one(&environment, "store.versions").requires("store.versions/keeps_deleted");
+}
+
+#[tokio::test]
+async fn a_bucket_that_refuses_files_from_our_pages_is_named() {
+    let run_check = async |fault, origins: &str| {
+        let store = S3::start(fault);
+        let mut environment = with_store(&store).await;
+        environment.fleet.set("CORS_ORIGINS", origins);
+        let checked = run_one(&environment, "store.cors");
+        assert!(store.keys().is_empty(), "a question must not store anything");
+        checked
+    };
+    let refused = run_check(Fault::NoCors, "https://app.example.org").await;
+    let finding = refused.requires("store.cors/refused");
+    assert!(finding["observed"].as_str().unwrap().contains("https://app.example.org"), "{finding}");
+    assert_eq!(run_check(Fault::Nothing, "https://app.example.org").await.one("store.cors")["status"], "passed");
+}
+
+const COMPLETE: &str = "
+INSERT INTO upload_pipeline.documents
+  (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path, parsed_path, processing_status)
+VALUES ('00000000-0000-4000-8000-000000000001', '11111111-1111-4111-8111-111111111111', 'a', 'text/markdown', 1, 'a',
+  'raw/u/1', 'parsed/u/1.md', 'complete');
+INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, user_id, status, state)
+SELECT gen_random_uuid(), d.document_id, d.user_id, 'complete', 'done' FROM upload_pipeline.documents AS d;";
+
+#[tokio::test]
+async fn rows_without_objects_and_objects_without_rows_are_named() {
+    let store = S3::start(Fault::Nothing);
+    let environment = with_store(&store).await;
+    environment.db.run(COMPLETE).await;
+    store.insert("env/raw/u/1");
+    let checked = run_one(&environment, "store.sample");
+    let finding = checked.requires("store.sample/object_missing");
+    assert!(finding["observed"].as_str().unwrap().contains("parsed/u/1.md"), "{finding}");
+    store.insert("env/parsed/u/1.md");
+    assert!(run_one(&environment, "store.sample").status.success());
+    store.insert("env/raw/u/2");
+    let checked = run_one(&environment, "store.sample");
+    let finding = checked.requires("store.sample/row_missing");
+    assert!(finding["observed"].as_str().unwrap().contains("1 of 3 objects have no row, such as raw/u/2"), "{finding}");
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_list_leaves_the_sample_out() {
+    let store = S3::start(Fault::DenyList);
+    let checked = run_one(&with_store(&store).await, "store.sample");
+    assert_eq!(checked.one("store.sample")["status"], "skipped", "{:#}", checked.report);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_document_that_a_restore_brings_back_is_named() {
+    let environment = Environment::new().await;
+    let (fleet, db) = (&environment.fleet, &environment.db);
+    let (_api, client) = fleet.api();
+    let job = client.upload_text("a", "# One\n\ntwo three").await;
+    let document = client.get(&format!("/jobs/{job}")).await.1["document_id"].as_str().unwrap().to_owned();
+    db.run("CREATE TABLE public.backup AS SELECT * FROM upload_pipeline.documents").await;
+    let path = format!("/documents/{document}");
+    assert_eq!(client.send(reqwest::Method::DELETE, &path, None).await.0, 202);
+    fleet.housekeeping(&db.db).sweep().await.unwrap();
+    let run_check = || run_one(&environment, "store.deleted");
+    assert!(run_check().status.success());
+    // The same content, uploaded by its owner again, is no accident, though its document has the same id.
+    client.upload_text("a", "# One\n\ntwo three").await;
+    assert!(run_check().status.success());
+    let receipts = "DELETE FROM upload_pipeline.documents; DELETE FROM upload_pipeline.storage_deletions";
+    db.run(&format!("{receipts}; INSERT INTO upload_pipeline.documents SELECT * FROM public.backup")).await;
+    let checked = run_check();
+    let finding = checked.requires("store.deleted/back");
+    assert!(finding["observed"].as_str().unwrap().contains(&document), "{finding}");
+    // What is older than the receipts are kept is forgotten.
+    let old = fleet.storage().join("deleted/0000000000000001");
+    std::fs::create_dir_all(&old).unwrap();
+    std::fs::write(old.join(&document), "deleted\n").unwrap();
+    fleet.housekeeping(&db.db).sweep().await.unwrap();
+    assert!(!old.join(&document).exists() && !run_check().status.success());
 }

@@ -5,12 +5,16 @@ use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
+use config::StorageLocation;
+use housekeeping::{Housekeeping, HousekeepingSettings};
+use providers::object_storage::ObjectStorage;
 use serde_json::{Value, json};
+use store::retention::Retention;
 
 use super::scratch::Scratch;
 
@@ -159,6 +163,15 @@ impl Fleet {
         self.start(&["worker"])
     }
 
+    /// The service that sweeps, over the fleet's folder, with the retention of receipts alone.
+    pub fn housekeeping(&self, db: &pg::Db) -> Housekeeping {
+        let store = ObjectStorage::open(&StorageLocation::Folder(self.storage()), None).unwrap();
+        let second = Duration::from_secs(1);
+        let retention = Retention { events_days: 0, webhooks_days: 0, jobs_days: 0, receipts_days: 365 };
+        let settings = HousekeepingSettings { interval: second, lease: second, retention };
+        Housekeeping { db: db.clone(), store: Arc::new(store), settings }
+    }
+
     /// Starts `app api` and waits until it listens; returns a client for it.
     pub fn api(&self) -> (App, Client) {
         let mut app = self.start(&["api"]);
@@ -219,6 +232,11 @@ impl App {
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// The id of the process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal by its name: KILL, TERM, STOP, CONT.

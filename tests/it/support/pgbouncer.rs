@@ -64,6 +64,13 @@ impl PgBouncer {
         self.process = spawn(self.folder.path(), self.run_as.as_deref());
     }
 
+    /// Leads to another server with the same password from now on. Connections to the old one end with it.
+    pub fn re_point(&self, cluster: &Cluster) {
+        write_settings(self.folder.path(), cluster, "", PORT);
+        let pid = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
     fn kill(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -79,6 +86,18 @@ impl Drop for PgBouncer {
 /// Writes the configuration into `folder`. The pooler retries a lost server after 1 s instead of 15. The files belong to the
 /// cluster's account, as which root runs the pooler.
 fn configure(folder: &Path, cluster: &Cluster, address: &str, port: u16) {
+    fs::create_dir(folder).unwrap();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
+    write_settings(folder, cluster, address, port);
+    // The password is in plain text, since the pooler also needs it to log in to the server.
+    fs::write(folder.join("users.txt"), format!("\"{}\" \"{}\"\n", embedded_postgres::USER, cluster.password)).unwrap();
+    let owner = fs::metadata(cluster.folder().join("cluster")).unwrap();
+    for path in [folder.to_owned(), folder.join("pgbouncer.ini"), folder.join("users.txt")] {
+        chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+}
+
+fn write_settings(folder: &Path, cluster: &Cluster, address: &str, port: u16) {
     let server = match cluster.socket_dir() {
         Some(dir) => dir.to_str().unwrap().to_owned(),
         None => "127.0.0.1".to_owned(),
@@ -93,15 +112,7 @@ fn configure(folder: &Path, cluster: &Cluster, address: &str, port: u16) {
         folder.join("users.txt").display(),
         embedded_postgres::USER,
     );
-    fs::create_dir(folder).unwrap();
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
     fs::write(folder.join("pgbouncer.ini"), settings).unwrap();
-    // The password is in plain text, since the pooler also needs it to log in to the server.
-    fs::write(folder.join("users.txt"), format!("\"{}\" \"{}\"\n", embedded_postgres::USER, cluster.password)).unwrap();
-    let owner = fs::metadata(cluster.folder().join("cluster")).unwrap();
-    for path in [folder.to_owned(), folder.join("pgbouncer.ini"), folder.join("users.txt")] {
-        chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
-    }
 }
 
 /// Starts the program and reads its log until it says that it is up.

@@ -2,16 +2,24 @@
 
 use std::{
     fmt::Write as _,
+    process::{Child, Command},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::{sync::watch, task::block_in_place, time::Instant};
 
-use super::{LEASE, stack::Stack};
+use super::{
+    LEASE,
+    bodies::{self, Bodies},
+    disk::Disk,
+    stack::{Replication, Stack},
+};
 use crate::support::fleet::{App, Fleet, PATIENCE};
 
 /// Shortest and longest pause between two faults, in seconds.
 const BETWEEN: (f64, f64) = (0.4, 2.0);
+/// How many processes it takes to leave next to nothing of the machine to the others.
+const CORES: usize = 2;
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,11 +33,17 @@ pub enum Fault {
     StallConnections,
     RestartPooler,
     CrashPostgres,
+    FailOverInStep,
+    FailOverBehind,
+    SlowBodies,
+    HugeBodies,
+    FullDisk,
+    BusyCpu,
 }
 
 impl Fault {
     /// One round of faults, each as often as it is listed.
-    const ROUND: [Self; 15] = [
+    const ROUND: [Self; 23] = [
         Self::KillWorker,
         Self::KillWorker,
         Self::KillWorker,
@@ -45,6 +59,14 @@ impl Fault {
         Self::StallConnections,
         Self::RestartPooler,
         Self::CrashPostgres,
+        Self::FailOverInStep,
+        Self::FailOverBehind,
+        Self::SlowBodies,
+        Self::SlowBodies,
+        Self::HugeBodies,
+        Self::HugeBodies,
+        Self::FullDisk,
+        Self::BusyCpu,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -58,6 +80,12 @@ impl Fault {
             Self::StallConnections => "all connections stalled",
             Self::RestartPooler => "PgBouncer killed and started",
             Self::CrashPostgres => "Postgres stopped in immediate mode",
+            Self::FailOverInStep => "failover to a synchronous replica",
+            Self::FailOverBehind => "failover to an asynchronous replica that lags",
+            Self::SlowBodies => "24 bodies that come slowly",
+            Self::HugeBodies => "12 bodies of 25 MiB that never end",
+            Self::FullDisk => "the disk of the object store full",
+            Self::BusyCpu => "two processes that take all CPU time",
         }
     }
 }
@@ -92,6 +120,12 @@ pub struct Chaos {
     api_at: watch::Sender<String>,
     started: usize,
     pub injected: Vec<Injected>,
+    /// The disk of the object store; `None`: this user may not make one, and it is never full.
+    disk: Option<Disk>,
+    /// The processes that take all CPU time, and until when.
+    burning: Vec<(Instant, Child)>,
+    /// The process of the API, for those who watch its memory.
+    pub api_pid: watch::Sender<u32>,
     /// Exit codes of drained workers other than 0.
     pub bad_exits: Vec<String>,
     /// The log lines of all processes.
@@ -102,7 +136,11 @@ impl Chaos {
     /// Starts an API and this many workers; the receiver holds the API's current address.
     pub fn start(fleet: Fleet, seed: u64, workers: usize) -> (Self, watch::Receiver<String>) {
         let (api_at, watched) = watch::channel(String::new());
+        let disk = Disk::mount(&fleet.storage());
         let mut chaos = Self {
+            disk,
+            burning: Vec::new(),
+            api_pid: watch::channel(0).0,
             fleet,
             rng: fastrand::Rng::with_seed(seed),
             round: Vec::new(),
@@ -138,12 +176,16 @@ impl Chaos {
             }
             tokio::time::sleep_until(next).await;
             self.reap_drained();
+            self.put_out(Instant::now());
             self.inject(stack).await;
         }
         self.settle().await;
     }
 
     async fn settle(&mut self) {
+        let last = self.burning.iter().map(|(until, _)| *until).max().unwrap_or_else(Instant::now);
+        tokio::time::sleep_until(last).await;
+        self.put_out(last);
         let last = self.frozen.iter().map(|(at, _)| *at).max().unwrap_or_else(Instant::now);
         self.thaw(last);
         let deadline = Instant::now() + PATIENCE;
@@ -165,6 +207,7 @@ impl Chaos {
 
     fn start_api(&mut self) {
         let (app, client) = block_in_place(|| self.fleet.api());
+        self.api_pid.send_replace(app.pid());
         self.api = Some(app);
         self.api_at.send_replace(client.root);
     }
@@ -213,8 +256,42 @@ impl Chaos {
             Fault::StallConnections => self.stall(stack),
             Fault::RestartPooler => block_in_place(|| stack.pooler.restart()),
             Fault::CrashPostgres => stack.crash().await,
+            Fault::FailOverInStep => stack.fail_over(Replication::Synchronous).await,
+            Fault::FailOverBehind => stack.fail_over(Replication::Asynchronous).await,
+            Fault::SlowBodies => {
+                let hold = self.hold();
+                bodies::send(&self.api_at.borrow(), Bodies::Slow, hold);
+            }
+            Fault::HugeBodies => {
+                let hold = self.hold();
+                bodies::send(&self.api_at.borrow(), Bodies::Huge, hold);
+            }
+            Fault::FullDisk => {
+                let hold = self.hold();
+                let Some(disk) = &self.disk else { return };
+                disk.fill(hold);
+            }
+            Fault::BusyCpu => {
+                let until = Instant::now() + self.hold();
+                for _ in 0..CORES {
+                    let busy = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+                    self.burning.push((until, busy));
+                }
+            }
         }
         self.injected.push(injected);
+    }
+
+    /// How long a fault lasts that ends by itself.
+    fn hold(&mut self) -> Duration {
+        LEASE.mul_f64(0.5 + self.rng.f64())
+    }
+
+    /// Ends the processes whose time is over.
+    fn put_out(&mut self, now: Instant) {
+        for (_, busy) in self.burning.extract_if(.., |(until, _)| *until <= now) {
+            stop(busy);
+        }
     }
 
     async fn kill(&mut self, name: &str, mut app: App) {
@@ -294,7 +371,19 @@ impl Chaos {
     }
 }
 
+fn stop(mut busy: Child) {
+    // It never ends by itself.
+    busy.kill().unwrap();
+    busy.wait().unwrap();
+}
+
 /// Seconds since 1970.
 pub fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+impl Drop for Chaos {
+    fn drop(&mut self) {
+        self.burning.drain(..).for_each(|(_, busy)| stop(busy));
+    }
 }

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::{
     chaos::{Injected, now},
+    failover::Loss,
     load::Promise,
     stack::{rows, try_rows},
 };
@@ -41,10 +42,21 @@ END
 $$;
 CREATE TRIGGER torture AFTER INSERT ON upload_pipeline.workers FOR EACH ROW EXECUTE FUNCTION torture.log_worker();
 CREATE TABLE torture.ledger (job_id uuid PRIMARY KEY, document_id uuid NOT NULL, wanted text NOT NULL,
-  cancelled boolean NOT NULL, touched boolean NOT NULL, deleted boolean);
+  cancelled boolean NOT NULL, touched boolean NOT NULL, deleted boolean, lost boolean NOT NULL, book boolean NOT NULL);
 CREATE TABLE torture.outages (since float8 NOT NULL, until float8 NOT NULL);
 CREATE TABLE torture.faults (at float8 NOT NULL, fault text NOT NULL, worker text);
-CREATE TABLE torture.objects (key text PRIMARY KEY);";
+CREATE TABLE torture.objects (key text PRIMARY KEY);
+CREATE TABLE torture.lost_keys (key text PRIMARY KEY);
+-- How long each page waited for its first claim while the database was there. One of a low priority may wait for the others.
+CREATE VIEW torture.waits AS
+SELECT j.job_id, extract(epoch FROM c.claimed_at - j.created_at)::float8 - (
+  SELECT coalesce(sum(least(extract(epoch FROM c.claimed_at), o.until) - greatest(extract(epoch FROM j.created_at), o.since)), 0)
+  FROM torture.outages AS o
+  WHERE o.since < extract(epoch FROM c.claimed_at) AND o.until > extract(epoch FROM j.created_at))::float8 AS seconds
+FROM torture.ledger AS l
+JOIN upload_pipeline.upload_jobs AS j USING (job_id)
+CROSS JOIN LATERAL (SELECT min(h.ts) AS claimed_at FROM torture.history AS h WHERE h.job_id = j.job_id AND h.state = 'working') AS c
+WHERE j.priority <= 0 AND NOT l.touched AND NOT l.lost AND NOT l.book AND c.claimed_at IS NOT NULL;";
 
 /// Creates the schema; call it before the first job.
 pub async fn install(url: &str) {
@@ -56,6 +68,7 @@ pub struct Known<'a> {
     pub ledger: &'a std::collections::BTreeMap<String, Promise>,
     pub outages: &'a [(f64, f64)],
     pub faults: &'a [Injected],
+    pub lost: &'a Loss,
     pub storage: &'a Path,
 }
 
@@ -63,9 +76,12 @@ pub struct Known<'a> {
 /// job.
 pub async fn load(url: &str, known: &Known<'_>) {
     let ledger = known.ledger.iter().map(|(job, promise)| {
-        let Promise { document, wanted, cancelled, touched, deleted } = promise;
-        let deleted = deleted.map_or("NULL".to_owned(), |answered| answered.to_string());
-        format!("('{job}','{document}','{wanted}',{cancelled},{touched},{deleted})")
+        let Promise { document, wanted, cancelled, touched, deleted, book } = promise;
+        let lost = known.lost.documents.contains(document);
+        // Of what was lost, the clients' view holds no more.
+        let (cancelled, touched) = (*cancelled && !lost, *touched || lost);
+        let deleted = deleted.map_or("NULL".to_owned(), |answered| (answered && !lost).to_string());
+        format!("('{job}','{document}','{wanted}',{cancelled},{touched},{deleted},{lost},{book})")
     });
     insert(url, "ledger", ledger).await;
     insert(url, "outages", known.outages.iter().map(|(since, until)| format!("({since},{until})"))).await;
@@ -74,6 +90,7 @@ pub async fn load(url: &str, known: &Known<'_>) {
         format!("({},'{:?}',{worker})", injected.at, injected.fault)
     };
     insert(url, "faults", known.faults.iter().map(fault)).await;
+    insert(url, "lost_keys", known.lost.keys.iter().map(|key| format!("('{key}')"))).await;
     let mut keys = Vec::new();
     list(known.storage, known.storage, &mut keys);
     insert(url, "objects", keys.iter().map(|key| format!("('{key}')"))).await;

@@ -27,11 +27,11 @@ pub async fn check(url: &str) -> Vec<Checked> {
     checked
 }
 
-const ALL: [Invariant; 19] = [
+const ALL: [Invariant; 21] = [
     Invariant {
         name: "lost: accepted, but without a row",
         sql: "SELECT l.job_id, l.wanted FROM torture.ledger AS l
-WHERE l.deleted IS NULL AND NOT EXISTS (SELECT FROM upload_pipeline.upload_jobs AS j WHERE j.job_id = l.job_id)",
+WHERE l.deleted IS NULL AND NOT l.lost AND NOT EXISTS (SELECT FROM upload_pipeline.upload_jobs AS j WHERE j.job_id = l.job_id)",
     },
     Invariant {
         name: "stuck: not ended",
@@ -148,6 +148,15 @@ WHERE NOT l.touched AND l.deleted IS NULL AND j.state IN ('done', 'deadletter', 
     ELSE true END",
     },
     Invariant {
+        name: "given up: a good document",
+        sql: "SELECT l.job_id, j.last_error ->> 'code' FROM torture.ledger AS l JOIN upload_pipeline.upload_jobs AS j USING (job_id)
+WHERE l.wanted = 'complete' AND j.state = 'deadletter' AND NOT l.lost",
+    },
+    Invariant {
+        name: "starved: a page that waited over 40 s for its first claim",
+        sql: "SELECT w.job_id, round(w.seconds) || ' s' FROM torture.waits AS w WHERE w.seconds > 40",
+    },
+    Invariant {
         name: "rows of a deleted document",
         sql: "SELECT l.job_id, r.kind FROM torture.ledger AS l
 JOIN (SELECT document_id, 'document' AS kind FROM upload_pipeline.documents
@@ -161,7 +170,8 @@ WHERE l.deleted",
         name: "objects that no row names, or that are recorded as deleted",
         sql: "SELECT o.key, CASE WHEN s.storage_key IS NULL THEN 'unknown' ELSE 'deleted' END FROM torture.objects AS o
 LEFT JOIN upload_pipeline.storage_deletions AS s ON s.storage_key = o.key AND s.deleted_at IS NOT NULL
-WHERE NOT EXISTS (SELECT FROM upload_pipeline.documents AS d WHERE o.key IN (d.raw_path, d.parsed_path))
+WHERE o.key NOT LIKE 'deleted/%' AND NOT EXISTS (SELECT FROM torture.lost_keys AS k WHERE k.key = o.key)
+  AND NOT EXISTS (SELECT FROM upload_pipeline.documents AS d WHERE o.key IN (d.raw_path, d.parsed_path))
   AND NOT EXISTS (SELECT FROM upload_pipeline.uploads AS u WHERE u.storage_key = o.key)
   AND NOT EXISTS (SELECT FROM upload_pipeline.storage_deletions AS s WHERE s.storage_key = o.key AND s.deleted_at IS NULL)",
     },
@@ -169,7 +179,8 @@ WHERE NOT EXISTS (SELECT FROM upload_pipeline.documents AS d WHERE o.key IN (d.r
         name: "missing objects of complete documents",
         sql: "SELECT j.job_id, d.raw_path FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.documents AS d USING (document_id)
-WHERE j.status = 'complete' AND NOT (EXISTS (SELECT FROM torture.objects AS o WHERE o.key = d.raw_path)
+WHERE j.status = 'complete' AND NOT EXISTS (SELECT FROM torture.lost_keys AS k WHERE k.key IN (d.raw_path, d.parsed_path))
+  AND NOT (EXISTS (SELECT FROM torture.objects AS o WHERE o.key = d.raw_path)
   AND EXISTS (SELECT FROM torture.objects AS o WHERE o.key = d.parsed_path))",
     },
 ];
@@ -200,10 +211,18 @@ INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code)
 SELECT '10000000-0000-4000-8000-000000000011', '00000000-0000-4000-8000-000000000011', e.type, 'info', 'parsed'
 FROM unnest(ARRAY['stage_started', 'stage_started', 'stage_done', 'stage_started', 'stage_done', 'stage_started', 'finalized', 'finalized']) AS e (type);
 INSERT INTO torture.ledger VALUES
-  (gen_random_uuid(), gen_random_uuid(), 'complete', false, false, NULL),
-  ('10000000-0000-4000-8000-000000000010', '00000000-0000-4000-8000-000000000010', 'complete', true, true, NULL),
-  ('10000000-0000-4000-8000-000000000012', '00000000-0000-4000-8000-000000000012', 'complete', false, false, NULL),
-  ('10000000-0000-4000-8000-000000000013', '00000000-0000-4000-8000-000000000013', 'complete', false, true, true);
+  (gen_random_uuid(), gen_random_uuid(), 'complete', false, false, NULL, false, false),
+  ('10000000-0000-4000-8000-000000000010', '00000000-0000-4000-8000-000000000010', 'complete', true, true, NULL, false, false),
+  ('10000000-0000-4000-8000-000000000012', '00000000-0000-4000-8000-000000000012', 'complete', false, false, NULL, false, false),
+  ('10000000-0000-4000-8000-000000000013', '00000000-0000-4000-8000-000000000013', 'complete', false, true, true, false, false),
+  ('10000000-0000-4000-8000-000000000015', '00000000-0000-4000-8000-000000000015', 'complete', false, false, NULL, false, false);
+-- Claimed an hour after it was taken in.
+INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path, processing_status)
+VALUES ('00000000-0000-4000-8000-000000000015', gen_random_uuid(), 'a', 'text/markdown', 1, '15', 'raw/15', 'parsed');
+INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, created_at)
+VALUES ('10000000-0000-4000-8000-000000000015', '00000000-0000-4000-8000-000000000015', 'parsed', 'queued', now() - interval '1 hour');
+UPDATE upload_pipeline.upload_jobs SET state = 'working', claimed_by = gen_random_uuid(), lease_epoch = 1
+WHERE job_id = '10000000-0000-4000-8000-000000000015';
 INSERT INTO torture.objects VALUES ('raw/99');";
     let test = crate::support::db::TestDb::new().await;
     super::history::install(&test.url).await;

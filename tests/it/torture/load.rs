@@ -1,5 +1,6 @@
 //! The clients: they upload, cancel, delete and retry through an API that restarts, and record what it promised them.
 
+mod books;
 mod documents;
 mod foreign;
 
@@ -11,14 +12,17 @@ use std::{
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{io::AsyncWriteExt, sync::watch, task::JoinSet};
 
 use documents::{Document, Kind};
 
+use super::bodies;
 use crate::support::fleet::token;
 
 /// Clients wait while this many jobs have not ended, so that the rest is done within seconds after the last fault.
 const MOST_LIVE: u64 = 40;
+/// Of a hundred documents, how many are first sent by half.
+const INTERRUPTED: u32 = 10;
 /// Timeout of one request.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// Longest time for which a client repeats a request; far longer than any outage.
@@ -41,6 +45,8 @@ pub struct Promise {
     pub touched: bool,
     /// `Some` after a DELETE was sent; `Some(true)` if it was answered with 202.
     pub deleted: Option<bool>,
+    /// It is long, and may wait for its turns.
+    pub book: bool,
 }
 
 /// Every job that the system has accepted, by its id.
@@ -75,6 +81,11 @@ impl Clients {
         }
         let rng = fastrand::Rng::with_seed(self.seed.wrapping_add(100));
         tasks.spawn(foreign::run(self.clone(), rng, database, storage));
+        for n in 0..books::AT_A_TIME {
+            let rng = fastrand::Rng::with_seed(self.seed.wrapping_add(200 + n));
+            let client = Client { shared: self.clone(), token: token(books::USER), rng };
+            tasks.spawn(books::run(client, n));
+        }
         tasks
     }
 
@@ -110,6 +121,10 @@ impl Client {
         while self.shared.may_go_on().await {
             made += 1;
             let document = Document::make(&mut self.rng, &format!("{}-{user}-{made}", self.shared.seed));
+            if self.rng.u32(..100) < INTERRUPTED {
+                // What has come of it is of no use, and must not be in the way of the whole.
+                let _ended = self.interrupt(&document).await;
+            }
             let Some((job, id)) = self.upload(&document).await else { continue };
             self.shared.promise(&job, &id, document.kind.wanted());
             match self.rng.u32(..100) {
@@ -160,17 +175,43 @@ impl Client {
             let signed = promised["signed_url"].as_str().unwrap_or_else(|| panic!("{promised}"));
             // The API's address may have changed.
             let path = &signed[signed.find("/api/").unwrap()..];
+            if document.bytes.len().is_multiple_of(5) {
+                let _ended = self.interrupt_put(path, document).await;
+            }
             let deadline = Instant::now() + RETRY_LIMIT;
             loop {
                 let url = format!("{}{path}", *self.shared.api.borrow());
                 let request = self.shared.http.put(url).body(document.bytes.clone());
                 match answer(request).await {
                     Some((200..300, _)) => return (status, promised),
+                    // A failover has lost the announcement.
+                    Some((404 | 410, _)) => break,
                     other => assert!(Instant::now() < deadline, "the bytes cannot be stored: {other:?}"),
                 }
                 pause().await;
             }
         }
+    }
+
+    /// Sends half of a document, then closes the connection.
+    async fn interrupt(&self, document: &Document) -> std::io::Result<()> {
+        let root = self.shared.api.borrow().trim_start_matches("http://").to_owned();
+        let body = json!({ "title": document.name, "text": String::from_utf8_lossy(&document.bytes) }).to_string();
+        let mut socket = tokio::net::TcpStream::connect(&root).await?;
+        socket.write_all(bodies::head(&root, "documents", &self.token, body.len()).as_bytes()).await?;
+        socket.write_all(&body.as_bytes()[..body.len() / 2]).await?;
+        socket.flush().await
+    }
+
+    /// Sends half of the bytes to a signed URL, then closes the connection.
+    async fn interrupt_put(&self, path: &str, document: &Document) -> std::io::Result<()> {
+        let root = self.shared.api.borrow().trim_start_matches("http://").to_owned();
+        let length = document.bytes.len();
+        let head = format!("PUT {path} HTTP/1.1\r\nhost: {root}\r\ncontent-length: {length}\r\n\r\n");
+        let mut socket = tokio::net::TcpStream::connect(&root).await?;
+        socket.write_all(head.as_bytes()).await?;
+        socket.write_all(&document.bytes[..length / 2]).await?;
+        socket.flush().await
     }
 
     async fn send_file(&self, document: &Document) -> (u16, Value) {

@@ -25,6 +25,7 @@ struct Line {
 pub struct Proxy {
     port: u16,
     line: watch::Sender<Line>,
+    socket: watch::Sender<PathBuf>,
     accepting: JoinHandle<()>,
 }
 
@@ -34,13 +35,19 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (line, watched) = watch::channel(Line::default());
-        let socket = socket.to_owned();
-        let accepting = tokio::spawn(accept(listener, socket, watched));
-        Self { port, line, accepting }
+        let (socket, at) = watch::channel(socket.to_owned());
+        let accepting = tokio::spawn(accept(listener, at, watched));
+        Self { port, line, socket, accepting }
     }
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Forwards later connections to another socket, and cuts those to the old one.
+    pub fn re_point(&self, socket: PathBuf) {
+        self.socket.send_replace(socket);
+        self.cut();
     }
 
     /// Closes every connection and drops all data in transit.
@@ -74,9 +81,9 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, socket: PathBuf, line: watch::Receiver<Line>) {
+async fn accept(listener: TcpListener, at: watch::Receiver<PathBuf>, line: watch::Receiver<Line>) {
     while let Ok((client, _)) = listener.accept().await {
-        let (socket, line) = (socket.clone(), line.clone());
+        let (socket, line) = (at.borrow().clone(), line.clone());
         tokio::spawn(async move {
             // While the server is down, the client's connection is closed at once.
             if let Ok(server) = UnixStream::connect(&socket).await {

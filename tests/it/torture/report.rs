@@ -35,8 +35,15 @@ pub struct Report {
 }
 
 impl Report {
-    pub async fn make(url: &str, heading: String, mut figures: Vec<(String, String)>, chaos: &Chaos) -> Self {
+    pub async fn make(
+        url: &str,
+        heading: String,
+        mut figures: Vec<(String, String)>,
+        further: Vec<Checked>,
+        chaos: &Chaos,
+    ) -> Self {
         let mut invariants = check(url).await;
+        invariants.extend(further);
         let takeovers = list_takeovers(url).await;
         let late = takeovers.iter().filter(|takeover| takeover.seconds > TAKEOVER_LIMIT.as_secs_f64());
         let late = late.map(|takeover| (takeover.job.clone(), format!("{:.1} s", takeover.seconds))).collect();
@@ -118,10 +125,9 @@ FROM (SELECT h.crashes, round(extract(epoch FROM n.ts - h.ts), 1) AS seconds
         ),
         ("crashes counted", "SELECT coalesce(sum(h.crashes - h.old_crashes), 0) FROM torture.history AS h WHERE h.crashes > h.old_crashes"),
         (
-            "good documents given up",
-            "SELECT count(*) || coalesce(': ' || string_agg(j.job_id || ' ' || (j.last_error ->> 'code'), ', '), '')
-FROM torture.ledger AS l JOIN upload_pipeline.upload_jobs AS j USING (job_id)
-WHERE l.wanted = 'complete' AND j.state = 'deadletter'",
+            "longest wait of a page for its first claim",
+            "SELECT coalesce(round(max(w.seconds))::text || ' s, median ' || round(percentile_cont(0.5) WITHIN GROUP (ORDER BY w.seconds)::numeric, 2) || ' s', 'none')
+FROM torture.waits AS w",
         ),
     ];
     let mut counted = Vec::new();

@@ -18,6 +18,7 @@ use domain::{
     ports::{ModelSource, ObjectStore, PagePictures},
 };
 use pg::{Conn, Db, DbError};
+use search::VectorCache;
 use signing_keys::KeySource;
 use store::{
     Notifier,
@@ -53,6 +54,8 @@ pub struct ApiState {
     pub(crate) drawing: Quota,
     /// Pages that were drawn.
     pub(crate) drawn: PictureCache,
+    /// Packed vectors that searches have read.
+    pub(crate) vectors: Arc<VectorCache>,
     schema_is_current: Arc<AtomicBool>,
 }
 
@@ -80,6 +83,7 @@ impl ApiState {
             pictures: None,
             drawing: Quota::default(),
             drawn: PictureCache::default(),
+            vectors: Arc::new(VectorCache::new(usize::try_from(settings.http.search_cache).unwrap_or(usize::MAX))),
             settings: Arc::new(settings),
             schema_is_current: Arc::new(AtomicBool::new(false)),
         }

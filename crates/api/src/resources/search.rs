@@ -57,13 +57,14 @@ pub async fn post_search(Call { state, caller, .. }: Call, body: Json<SearchRequ
         per_document: body.per_document.map(|most| most as usize),
         distinct: body.distinct,
     };
-    let Found { hits, model } = search(&state.db, state.model.as_ref(), query).await.map_err(|error| match error {
-        SearchError::Database(error) => error.into(),
-        SearchError::Embedding(failure) => ApiError::embedding(&failure),
-        SearchError::OnlyNegative => {
-            invalid(Code::QueryInvalid, "`query` only says what is not wanted. Add words to look for.".to_owned())
-        }
-    })?;
+    let Found { hits, model } =
+        search(&state.db, state.model.as_ref(), &state.vectors, query).await.map_err(|error| match error {
+            SearchError::Database(error) => error.into(),
+            SearchError::Embedding(failure) => ApiError::embedding(&failure),
+            SearchError::OnlyNegative => {
+                invalid(Code::QueryInvalid, "`query` only says what is not wanted. Add words to look for.".to_owned())
+            }
+        })?;
     Ok(HttpResponse::Ok().json(SearchResponse {
         hits: hits.into_iter().map(|found| hit(found, body.expand)).collect(),
         mode: if model.is_none() { SearchMode::Text } else { body.mode },

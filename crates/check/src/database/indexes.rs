@@ -1,20 +1,24 @@
-//! The indexes of our schema: whether this pgvector keeps them sound, whether they are complete, and each there once.
+//! The indexes of our schema: whether they are complete, each there once, and read without their tables.
 
 use super::{
-    super::check::{Context, Outcome, Problem, declare},
+    super::check::{Context, Outcome, declare},
     schema::MIGRATIONS,
 };
-use pg::server::{IndexFacts, get_index_facts};
-use store::{SCHEMA, trial::VECTOR_INDEX_PREFIX};
+use pg::server::{IndexFacts, PageFacts, get_index_facts, get_page_facts};
+use store::SCHEMA;
 
-/// The first version whose vacuum repairs an HNSW index without corrupting it (pgvector, CHANGELOG).
-const SOUND_VERSION: [u32; 3] = [0, 8, 3];
+/// The table whose index answers searches by words.
+const WORDS: &str = "search_words";
+/// Pages from which it matters.
+const PAGES: i64 = 1000;
 
 declare! {
-    PGVECTOR = once("db.pgvector", "vacuum keeps the indexes on vectors sound.", pgvector).needs(&[&MIGRATIONS]);
-    MAY_CORRUPT = warning("vacuum_may_corrupt",
-        "There is an HNSW index, and pgvector is older than 0.8.3, whose vacuum may corrupt it: searches would miss passages.",
-        "Update pgvector on the server, run `ALTER EXTENSION vector UPDATE`, then REINDEX the index.");
+    VACUUM = once("db.vacuum", "searches by words read the index alone, as vacuum lets them.", vacuum)
+        .needs(&[&MIGRATIONS]);
+    STALE = warning("stale",
+        "Vacuum has not seen a great part of the index on words: searches read its table as well, at about twice the time.",
+        "Run `VACUUM (ANALYZE) upload_pipeline.search_words`, and see that autovacuum is on and not held up by long transactions.")
+        .may_pass();
 }
 
 declare! {
@@ -26,34 +30,17 @@ declare! {
         "Two indexes are the same but for their names: each write pays for both.");
 }
 
-async fn facts(context: &Context<'_>) -> Result<IndexFacts, Problem> {
-    Ok(get_index_facts(&context.conn().await?, SCHEMA).await?)
-}
-
-async fn pgvector(context: &Context<'_>) -> Outcome {
-    let version = context.facts().await?.vector_version.clone().unwrap_or_default();
-    let hnsw = facts(context).await?.hnsw;
-    if hnsw.is_empty() {
-        return Ok(format!("pgvector {version}, and no HNSW index"));
+async fn vacuum(context: &Context<'_>) -> Outcome {
+    let PageFacts { pages, visible } = get_page_facts(&context.conn().await?, SCHEMA, WORDS).await?;
+    let observed = format!("vacuum has seen {visible} of {pages} pages of {WORDS}");
+    match pages >= PAGES && visible < pages / 10 * 7 {
+        true => Err(STALE.seen(observed).expecting("seven in ten or more")),
+        false => Ok(observed),
     }
-    match parse_version(&version) {
-        Some(found) if found < SOUND_VERSION => {
-            Err(MAY_CORRUPT.seen(format!("pgvector {version}, with {}", hnsw.join(", "))).expecting("0.8.3 or newer"))
-        }
-        Some(_) | None => Ok(format!("pgvector {version}, with {}", hnsw.join(", "))),
-    }
-}
-
-/// The numbers of `0.8.3`.
-fn parse_version(text: &str) -> Option<[u32; 3]> {
-    let numbers: Vec<u32> = text.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
-    numbers.try_into().ok()
 }
 
 async fn indexes(context: &Context<'_>) -> Outcome {
-    let IndexFacts { mut invalid, duplicate, .. } = facts(context).await?;
-    // Those that `app migrate` builds again are reported by `db.vectors`.
-    invalid.retain(|name| !name.starts_with(VECTOR_INDEX_PREFIX));
+    let IndexFacts { invalid, duplicate } = get_index_facts(&context.conn().await?, SCHEMA).await?;
     if let Some(first) = invalid.first() {
         let fix = format!("Run `REINDEX INDEX CONCURRENTLY {SCHEMA}.{first}`, or drop the index if it is not ours.");
         return Err(INVALID.seen(format!("not valid: {}", invalid.join(", "))).fix(fix));
@@ -63,15 +50,4 @@ async fn indexes(context: &Context<'_>) -> Outcome {
         return Err(DUPLICATE.seen(format!("the same: {first}")).fix(fix));
     }
     Ok("complete, and each once".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_compared_as_numbers() {
-        assert!(parse_version("0.8.2").unwrap() < SOUND_VERSION && parse_version("0.10.0").unwrap() > SOUND_VERSION);
-        assert_eq!(parse_version("0.9.0-dev"), None);
-    }
 }

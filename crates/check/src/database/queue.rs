@@ -6,7 +6,8 @@ use super::{
 };
 use pg::{DbError, SqlState};
 use store::{
-    gauges::{count_overdue_leases, get_gauges},
+    events::RECENT_SECONDS,
+    gauges::{Gauges, count_overdue_leases, get_gauges},
     trial::{LIST_BLOCKERS, TripStep, list_accepted_nonsense, run_queue_trip},
 };
 
@@ -14,6 +15,9 @@ use store::{
 const MAX_WAITING: i64 = 100;
 /// A warning if a due job waits for longer, as in the alert of the replaced system.
 const MAX_WAIT_SECONDS: i64 = 300;
+
+/// A warning if the waiting jobs take longer.
+const MAX_HOURS: f64 = 1.0;
 
 const RESTORE: &str = "Look for triggers, constraints and policies on upload_jobs that migrations/ does not make.";
 const MORE_WORKERS: &str = "Start more workers (`WORKER_CONCURRENCY`, instances); if workers are idle, see docs/operations.md, \"A job is stuck\".";
@@ -38,6 +42,9 @@ declare! {
 declare! {
     BACKLOG = once("q.backlog", "jobs do not wait for long, and workers take over expired leases.", backlog)
         .needs(DATABASE_READY);
+    HOURS_LEFT = warning("hours_left",
+        "At the pace of the last five minutes the waiting jobs take over an hour.",
+        MORE_WORKERS).may_pass();
     MANY_WAITING = warning("many_waiting",
         "Over a hundred jobs are due and wait for a worker.",
         MORE_WORKERS).may_pass();
@@ -85,9 +92,17 @@ async fn backlog(context: &Context<'_>) -> Outcome {
     let waiting = gauges.jobs_in("queued") + gauges.jobs_in("retryable");
     let running = gauges.jobs_in("working");
     let oldest = gauges.oldest_due_seconds();
-    let observed = format!("{waiting} waiting, {running} running, the oldest due for {oldest} s");
+    let hours = hours_left(&gauges);
+    let end = match hours {
+        Some(hours) => format!("; at the pace of the last minutes all are done in {hours:.1} hours"),
+        None if waiting > 0 => "; none was completed in the last minutes".to_owned(),
+        None => String::new(),
+    };
+    let observed = format!("{waiting} waiting, {running} running, the oldest due for {oldest} s{end}");
     if overdue > 0 {
         Err(NOT_TAKEN_OVER.seen(format!("{overdue} jobs whose lease expired over two minutes ago; {observed}")))
+    } else if hours.is_some_and(|hours| hours > MAX_HOURS) {
+        Err(HOURS_LEFT.seen(observed).expecting("at most an hour"))
     } else if oldest > MAX_WAIT_SECONDS {
         Err(OVERDUE.seen(observed).expecting("due for less than 5 minutes"))
     } else if waiting > MAX_WAITING {
@@ -95,4 +110,13 @@ async fn backlog(context: &Context<'_>) -> Outcome {
     } else {
         Ok(observed)
     }
+}
+
+/// Until the jobs that are due are done, as fast as jobs were completed in the last minutes; `None`: nothing is due, or
+/// none was completed.
+fn hours_left(gauges: &Gauges) -> Option<f64> {
+    let due = u32::try_from(gauges.due_jobs()).ok().filter(|due| *due > 0)?;
+    let done = gauges.recent.iter().filter(|recent| recent.kind == "finalized").map(|recent| recent.events).sum();
+    let done = i64::try_into(done).ok().filter(|done: &u32| *done > 0)?;
+    Some(f64::from(due) / f64::from(done) * f64::from(RECENT_SECONDS) / 3600.0)
 }

@@ -8,6 +8,7 @@ use super::{
 use store::{
     active_model::get_active_model,
     migrations::{MigrationStatus, list_migrations},
+    packed::count_unpacked,
     shape::compare_shape,
     trial::{get_vector_facts, list_refused_pairs, writable_pairs},
     words::count_unindexed,
@@ -52,7 +53,7 @@ declare! {
 }
 
 declare! {
-    VECTORS = once("db.vectors", "stored vectors fit the active model, and their indexes are complete.", vectors)
+    VECTORS = once("db.vectors", "stored vectors fit the active model.", vectors)
         .needs(&[&MIGRATIONS]);
     DIMENSION = error("dimension_unlike_model",
         "Vectors stored under the active model's name have another dimension: search and embedding would fail or mix models.",
@@ -60,16 +61,16 @@ declare! {
     MODEL_DIFFERS = warning("model_differs",
         "EMBED_MODEL or EMBED_VERSION names another model than the one of this database's vectors, which is used.",
         "Set EMBED_MODEL and EMBED_VERSION to the database's model. They name the model of an empty database only.");
-    INVALID_INDEX = warning("invalid_index",
-        "An index on vectors was left incomplete: searches do not use it and are slow.",
-        "Run `app migrate`, which drops it and builds it again without blocking writes.");
 }
 
 declare! {
-    WORDS = once("db.words", "every complete document is in the index on words.", words_filled).needs(&[&MIGRATIONS]);
+    WORDS = once("db.words", "every complete document is in the index on words, and its vectors are packed.", words_filled).needs(&[&MIGRATIONS]);
     WORDS_LEFT = warning("left",
         "Documents that were complete before an upgrade are not in the index on words yet: their owners' searches use the old one.",
         "Wait: housekeeping, which runs beside each worker, puts them in. Then run `app migrate`, which drops the old index.").may_pass();
+    UNPACKED = warning("unpacked",
+        "Vectors of complete documents are not packed yet: a search by meaning compares each of them, which is slow for their owners.",
+        "Wait: housekeeping, which runs beside each worker, packs them.").may_pass();
 }
 
 async fn migrations(context: &Context<'_>) -> Outcome {
@@ -126,9 +127,11 @@ fn some_of(lines: &[String]) -> String {
 }
 
 async fn words_filled(context: &Context<'_>) -> Outcome {
-    match count_unindexed(&context.conn().await?).await? {
-        0 => Ok("every complete document is in the index on words".to_owned()),
-        left => Err(WORDS_LEFT.seen(format!("{left} complete documents are not in the index on words"))),
+    let conn = context.conn().await?;
+    match (count_unindexed(&conn).await?, count_unpacked(&conn).await?) {
+        (0, 0) => Ok("every complete document is in the index on words, its vectors packed".to_owned()),
+        (0, unpacked) => Err(UNPACKED.seen(format!("the vectors of {unpacked} complete documents are not packed"))),
+        (left, _) => Err(WORDS_LEFT.seen(format!("{left} complete documents are not in the index on words"))),
     }
 }
 
@@ -139,9 +142,6 @@ async fn vectors(context: &Context<'_>) -> Outcome {
     let name = active.as_ref().map_or(&settings.model, |active| &active.model);
     let facts = get_vector_facts(&conn, name).await?;
     drop(conn);
-    if !facts.invalid_indexes.is_empty() {
-        return Err(INVALID_INDEX.seen(format!("not valid: {}", facts.invalid_indexes.join(", "))));
-    }
     let differs = || {
         let active = active.as_ref().filter(|it| (&it.model, &it.version) != (&settings.model, &settings.version))?;
         let observed = format!("EMBED_MODEL is {} version {}", settings.model, settings.version);

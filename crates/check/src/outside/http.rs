@@ -3,7 +3,7 @@
 use std::{borrow::Cow, error::Error, io, time::Duration};
 
 use pg::tls::certificate_ends_at;
-use reqwest::{IntoUrl, RequestBuilder, tls::TlsInfo};
+use reqwest::{IntoUrl, RequestBuilder, header::HeaderMap, tls::TlsInfo};
 use time::OffsetDateTime;
 
 /// For connecting and the whole answer, as for Render's health checks.
@@ -15,6 +15,7 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
     /// When the server's certificate ends; `None` without TLS.
     pub(super) certificate_ends_at: Option<OffsetDateTime>,
@@ -28,6 +29,15 @@ impl Answer {
     /// The body, if it is JSON of type `T`.
     pub(super) fn json<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.body).ok()
+    }
+
+    /// Whether the list in this header has `value`, or admits all.
+    pub(super) fn admits(&self, header: &str, value: &str) -> bool {
+        let lists = self.headers.get_all(header).iter().filter_map(|list| list.to_str().ok());
+        lists
+            .flat_map(|list| list.split(','))
+            .map(str::trim)
+            .any(|item| item == "*" || item.eq_ignore_ascii_case(value))
     }
 
     pub(super) fn text(&self) -> Cow<'_, str> {
@@ -77,6 +87,7 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Answer, HttpError> {
     let status = response.status().as_u16();
     let certificate = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
     let certificate_ends_at = certificate.and_then(certificate_ends_at);
+    let headers = response.headers().clone();
     let mut body = Vec::new();
     while let Some(bytes) = response.chunk().await.map_err(|error| explain(&error))? {
         body.extend_from_slice(&bytes);
@@ -85,7 +96,7 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Answer, HttpError> {
             break;
         }
     }
-    Ok(Answer { status, body, certificate_ends_at })
+    Ok(Answer { status, headers, body, certificate_ends_at })
 }
 
 fn explain(error: &reqwest::Error) -> HttpError {

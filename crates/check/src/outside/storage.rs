@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::{
     super::{
         canary::{self, CanaryObject},
+        certificate::{ENOUGH_DAYS, days_left},
         check::{Cause, Context, Outcome, Problem, declare},
         database::environment::DATABASE_READY,
     },
@@ -54,6 +55,9 @@ declare! {
     FULL = error("full",
         "The disk of the object store, or of TMPDIR, is full: uploads fail, and workers wait.",
         "Free some space, or give the volume more.");
+    ENDS_SOON = warning("certificate_ends_soon",
+        "The store's certificate ends within 30 days; then no file can be stored or read.",
+        "Renew the certificate of the store, or see why its automatic renewal fails.");
     FOLDER_UNUSABLE = error("folder_unusable",
         "The folder of STORAGE_URL cannot be created, or cannot be written to.",
         "Create the folder, owned by the user that runs app.");
@@ -73,19 +77,25 @@ async fn read_write(context: &Context<'_>) -> Outcome {
     let (store, place) = open(context)?;
     canary::sweep(context).await;
     let object = CanaryObject::announce(context).await;
-    let stored = store_and_read(&**store, &object.key).await;
+    let stored = store_and_read(context, &**store, &object.key).await;
     // Remove the object even after a failure, and its row only after the object.
     let removed = remove(&**store, &object.key).await;
     if removed.is_ok() {
         object.forget().await;
     }
-    let signs = stored.and_then(|signs| removed.map(|()| signs)).map_err(|problem| problem.at(&place))?;
-    let signed = if signs { ", by a signed URL too" } else { "; this store signs no URLs" };
+    let signed = stored.and_then(|signed| removed.map(|()| signed)).map_err(|problem| problem.at(&place))?;
+    match days_left(signed.as_ref().and_then(|answer| answer.certificate_ends_at)) {
+        Some(days) if days < ENOUGH_DAYS => {
+            return Err(ENDS_SOON.seen(format!("its certificate ends in {days} days")).at(&place));
+        }
+        _ => {}
+    }
+    let signed = if signed.is_some() { ", by a signed URL too" } else { "; this store signs no URLs" };
     Ok(format!("{place}: stored, read and deleted{signed}"))
 }
 
 /// The store, and its place without secrets.
-fn open<'c>(context: &'c Context<'_>) -> Result<(&'c Arc<dyn ObjectStore>, String), Problem> {
+pub(super) fn open<'c>(context: &'c Context<'_>) -> Result<(&'c Arc<dyn ObjectStore>, String), Problem> {
     let (cause, place) = match &context.config.storage.location {
         None => return Problem::skipped("STORAGE_URL is missing or cannot be used"),
         Some(StorageLocation::Folder(folder)) => (&FOLDER_UNUSABLE, format!("folder {}", folder.display())),
@@ -117,15 +127,21 @@ fn problem(failure: Failure, denied: &'static Cause) -> Problem {
     cause.seen(failure.message)
 }
 
-/// Stores and reads an object, then again by a signed URL. Returns whether the store signs URLs.
-async fn store_and_read(store: &dyn ObjectStore, key: &str) -> Result<bool, Problem> {
+/// Stores and reads an object, then again by a signed URL. Returns the answer to that; `None`: the store signs no URLs.
+async fn store_and_read(
+    context: &Context<'_>,
+    store: &dyn ObjectStore,
+    key: &str,
+) -> Result<Option<http::Answer>, Problem> {
     let body = stream::iter([io::Result::Ok(Bytes::from_static(BODIES[0]))]);
     if let Err(failure) = within(store.put(key, Box::pin(body), 0)).await {
         return Err(cause_of_failed_put(store, key, failure).await);
     }
     read_back(store, key, BODIES[0], &NOT_READABLE).await?;
+    let version = within(store.version(key)).await.map_err(|failure| problem(failure, &NOT_READABLE))?;
+    _ = context.keeps_versions.set(version.is_some());
     let signed = within(store.signed_put_url(key, SIGNED_FOR)).await;
-    let Some(url) = signed.map_err(|failure| problem(failure, &SIGNED_PUT_REFUSED))? else { return Ok(false) };
+    let Some(url) = signed.map_err(|failure| problem(failure, &SIGNED_PUT_REFUSED))? else { return Ok(None) };
     let refused = |result: String| SIGNED_PUT_REFUSED.seen(format!("the PUT to a signed URL {result}"));
     let answer = http::send(http::client().put(url).body(BODIES[1]))
         .await
@@ -134,7 +150,7 @@ async fn store_and_read(store: &dyn ObjectStore, key: &str) -> Result<bool, Prob
         let code = s3_code(&answer.text()).map(|code| format!(" ({code})")).unwrap_or_default();
         return Err(refused(format!("was answered with {}{code}", answer.status)));
     }
-    read_back(store, key, BODIES[1], &SIGNED_PUT_REFUSED).await.map(|()| true)
+    read_back(store, key, BODIES[1], &SIGNED_PUT_REFUSED).await.map(|()| Some(answer))
 }
 
 /// The cause of a failed PUT. A key that may not even read is the wrong key.
@@ -176,7 +192,7 @@ async fn remove(store: &dyn ObjectStore, key: &str) -> Result<(), Problem> {
     }
 }
 
-async fn within<T>(call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(super) async fn within<T>(call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     timeout(CALL_TIMEOUT, call).await.unwrap_or_else(|_elapsed| {
         let message = format!("The object storage gave no answer within {} s.", CALL_TIMEOUT.as_secs());
         Err(Failure::new(Code::StorageUnavailable, message))

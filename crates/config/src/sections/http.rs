@@ -50,6 +50,9 @@ settings! {
     /// Slowest rate of a body in the long run, in bytes a second or with a unit; `0`: no limit, and then
     /// `API_BODY_GRACE` bounds each pause.
     API_BODY_MIN_RATE[API] body_min_rate: u64 = bytes, default "8 KiB";
+    /// Memory in which one process keeps packed vectors between searches, in bytes or with a unit: about 100 bytes a passage
+    /// with a model of 384 components; `0`: each search of a user with more than 2,000 passages reads them again.
+    SEARCH_CACHE[API] search_cache: u64 = bytes, default "64 MiB";
     /// Origins whose pages may call the API, separated by commas; `*`: all; empty: none.
     CORS_ORIGINS[API] cors_origins: Vec<String> = origins, default "",
         example "https://app.example.com,https://admin.example.com";

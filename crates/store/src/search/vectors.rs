@@ -1,41 +1,15 @@
-//! By meaning.
+//! By meaning: the packed vectors of the user's documents, and the real ones.
 
-use super::{Candidate, CandidateRow, Extent, SearchIn, candidates};
+use super::{Candidate, CandidateRow, SearchIn, candidates};
 use domain::ports::EmbedModel;
-use pg::{Db, DbError, Session};
-
-/// `hnsw.ef_search`: pgvector's default is 40, less than the number of candidates that are fused.
-const EF_SEARCH: &str = "200";
-
-/// The best chunks by meaning, with their cosine: exactly for a user with few passages, else through the model's index.
-pub async fn search_vectors(
-    db: &Db,
-    model: &EmbedModel,
-    vector: &[f32],
-    within: SearchIn<'_>,
-    extent: Extent,
-) -> Result<Vec<Candidate>, DbError> {
-    match extent {
-        Extent::Few => search_vectors_exact(db, model, vector, within).await,
-        Extent::Many => {
-            db.run_tx("search_vectors", move |tx| {
-                Box::pin(async move {
-                    set_index_options(&tx).await?;
-                    search_vectors_indexed(&tx, model, vector, within).await
-                })
-            })
-            .await
-        }
-    }
-}
+use pg::{DbError, FromRow, Session};
 
 fn dim(model: &EmbedModel) -> i32 {
     i32::try_from(model.dim).unwrap_or(i32::MAX)
 }
 
-/// Compares every vector of the user. The candidates are materialised, so that the planner cannot use the index, which
-/// would read other users' vectors first and could miss some of these.
-async fn search_vectors_exact(
+/// The best chunks by meaning, with their cosine. Every vector is compared.
+pub async fn search_vectors(
     db: &impl Session,
     model: &EmbedModel,
     vector: &[f32],
@@ -43,17 +17,13 @@ async fn search_vectors_exact(
 ) -> Result<Vec<Candidate>, DbError> {
     let dim = dim(model);
     let sql = format!(
-        "-- search_vectors_exact
-WITH candidates AS MATERIALIZED (
-  SELECT c.chunk_id, c.document_id, c.chunk_ord, c.embedding::vector({dim}) <=> $1::real[]::vector({dim}) AS distance
-  FROM upload_pipeline.documents AS d
-  JOIN upload_pipeline.document_chunks AS c ON c.document_id = d.document_id
-  WHERE d.user_id = $2 AND d.processing_status = 'complete' AND ($3::uuid[] IS NULL OR d.document_id = ANY ($3))
-    AND c.embed_model = $5 AND c.embed_version = $6 AND c.vector_dim = {dim} AND c.embedding IS NOT NULL
-)
-SELECT k.chunk_id, k.document_id, k.chunk_ord AS ord, 1 - k.distance AS score
-FROM candidates AS k
-ORDER BY k.distance, k.chunk_id
+        "-- search_vectors
+SELECT c.chunk_id, c.document_id, c.chunk_ord AS ord, 1 - (c.embedding::vector({dim}) <=> $1::real[]::vector({dim})) AS score
+FROM upload_pipeline.documents AS d
+JOIN upload_pipeline.document_chunks AS c ON c.document_id = d.document_id
+WHERE d.user_id = $2 AND d.processing_status = 'complete' AND ($3::uuid[] IS NULL OR d.document_id = ANY ($3))
+  AND c.embed_model = $5 AND c.embed_version = $6 AND c.vector_dim = {dim} AND c.embedding IS NOT NULL
+ORDER BY score DESC, c.chunk_id
 LIMIT $4"
     );
     let rows: Vec<CandidateRow> =
@@ -61,56 +31,80 @@ LIMIT $4"
     Ok(candidates(rows))
 }
 
-/// Makes the index search further, and, with pgvector 0.8 and later, go on while the filter leaves too few.
-async fn set_index_options(tx: &impl Session) -> Result<(), DbError> {
-    tx.exec(
-        "-- set_index_options
-SELECT set_config('hnsw.ef_search', $1, true),
-  CASE WHEN string_to_array(e.extversion, '.')::int[] >= '{0,8}'::int[]
-    THEN set_config('hnsw.iterative_scan', 'relaxed_order', true) END
-FROM pg_extension AS e
-WHERE e.extname = 'vector'",
-        &[&EF_SEARCH],
+/// A document that is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+pub struct SearchedDocument {
+    /// Its number.
+    pub document_no: i32,
+    /// How many passages it has.
+    pub passages: i32,
+}
+
+/// The documents that are searched, as arrays: a user may have a hundred thousand.
+pub async fn list_searched_documents(
+    db: &impl Session,
+    user_no: i32,
+    within: SearchIn<'_>,
+) -> Result<Vec<SearchedDocument>, DbError> {
+    let (numbers, passages): (Vec<i32>, Vec<i32>) = db
+        .one(
+            "-- list_searched_documents
+SELECT coalesce(array_agg(s.document_no), '{}') AS numbers, coalesce(array_agg(s.passages), '{}') AS passages
+FROM upload_pipeline.search_documents AS s
+WHERE s.user_no = $1 AND ($2::uuid[] IS NULL OR s.document_id = ANY ($2))",
+            &[&user_no, &within.ids()],
+        )
+        .await?;
+    let of = |(document_no, passages)| SearchedDocument { document_no, passages };
+    Ok(numbers.into_iter().zip(passages).map(of).collect())
+}
+
+/// The packed vectors of documents, by number; those that have none of `model` are left out.
+pub async fn list_packed(
+    db: &impl Session,
+    model: &EmbedModel,
+    documents: &[i32],
+) -> Result<Vec<(i32, Vec<u8>)>, DbError> {
+    db.list(
+        "-- list_packed
+SELECT v.document_no, v.packed
+FROM upload_pipeline.search_vectors AS v
+WHERE v.document_no = ANY ($1) AND v.embed_model = $2 AND v.embed_version = $3 AND v.version = $4",
+        &[&documents, &model.name, &model.version, &vectors::VERSION],
     )
     .await
 }
 
-/// Uses the model's index. The statement repeats the index's expression and condition exactly
-/// (`migrations::ensure_vector_indexes`), hence the model's name as a literal. The index returns relaxed order, so the
-/// rows are sorted outside; `+ 0` keeps the planner from taking them as sorted.
-async fn search_vectors_indexed(
-    tx: &impl Session,
+/// The chunks at these places (number of the document, place in it), with their cosine. One look-up for each, which
+/// `OFFSET 0` makes sure of, however old the statistics are.
+pub async fn list_cosines(
+    db: &impl Session,
     model: &EmbedModel,
     vector: &[f32],
     within: SearchIn<'_>,
+    places: &[(i32, i32)],
 ) -> Result<Vec<Candidate>, DbError> {
     let dim = dim(model);
-    let name = quote_literal(&model.name);
+    let numbers: Vec<i32> = places.iter().map(|(number, _)| *number).collect();
+    let ords: Vec<i32> = places.iter().map(|(_, ord)| *ord).collect();
     let sql = format!(
-        "-- search_vectors_indexed
-WITH nearest AS MATERIALIZED (
-  SELECT c.chunk_id, c.document_id, c.chunk_ord, c.embedding::vector({dim}) <=> $1::real[]::vector({dim}) AS distance
-  FROM upload_pipeline.document_chunks AS c
-  WHERE c.embed_model = {name} AND c.vector_dim = {dim} AND c.embedding IS NOT NULL AND c.embed_version = $5
-    AND EXISTS (
-      SELECT
-      FROM upload_pipeline.documents AS d
-      WHERE d.document_id = c.document_id AND d.user_id = $2 AND d.processing_status = 'complete'
-        AND ($3::uuid[] IS NULL OR d.document_id = ANY ($3)))
-  ORDER BY c.embedding::vector({dim}) <=> $1::real[]::vector({dim})
-  LIMIT $4
-)
-SELECT k.chunk_id, k.document_id, k.chunk_ord AS ord, 1 - k.distance AS score
-FROM nearest AS k
-ORDER BY k.distance + 0, k.chunk_id"
+        "-- list_cosines
+SELECT c.chunk_id, c.document_id, c.ord, 1 - (c.embedding::vector({dim}) <=> $1::real[]::vector({dim})) AS score
+FROM unnest($2::int[], $3::int[]) AS n (document_no, ord)
+CROSS JOIN LATERAL (
+  SELECT k.chunk_id, k.document_id, k.chunk_ord AS ord, k.embedding
+  FROM upload_pipeline.search_documents AS s
+  JOIN upload_pipeline.documents AS d ON d.document_id = s.document_id
+  JOIN upload_pipeline.document_chunks AS k
+    ON k.document_id = s.document_id AND k.chunker_name = s.chunker_name AND k.chunker_version = s.chunker_version
+  WHERE s.document_no = n.document_no AND k.chunk_ord = n.ord AND d.user_id = $4 AND d.processing_status = 'complete'
+    AND k.embed_model = $5 AND k.embed_version = $6 AND k.vector_dim = {dim} AND k.embedding IS NOT NULL
+  OFFSET 0
+) AS c
+ORDER BY score DESC, c.chunk_id
+LIMIT $7"
     );
     let rows: Vec<CandidateRow> =
-        tx.list(&sql, &[&vector, &within.user.0, &within.ids(), &within.limit, &model.version]).await?;
+        db.list(&sql, &[&vector, &numbers, &ords, &within.user.0, &model.name, &model.version, &within.limit]).await?;
     Ok(candidates(rows))
-}
-
-/// A string as an SQL literal that means the same whatever `standard_conforming_strings` says.
-fn quote_literal(text: &str) -> String {
-    let quoted = text.replace('\\', r"\\").replace('\'', "''");
-    if text.contains('\\') { format!("E'{quoted}'") } else { format!("'{quoted}'") }
 }

@@ -33,6 +33,8 @@ impl Request {
 pub enum Reply {
     /// Status, media type and body.
     Answer(u16, &'static str, Vec<u8>),
+    /// Status 200, further header lines, each with its line end, and body.
+    With(String, Vec<u8>),
     /// A redirect to another path of this server.
     Redirect(&'static str),
     /// No answer until the server stops.
@@ -157,19 +159,24 @@ impl Shared {
                 socket.flush()
             }
             Reply::Answer(status, kind, body) => {
-                let head = format!(
-                    "HTTP/1.1 {status} x\r\netag: \"e\"\r\nlast-modified: Sun, 22 Nov 2026 01:02:03 GMT\r\n\
-                     content-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-                    body.len()
-                );
-                socket.write_all(head.as_bytes())?;
-                if request.method != "HEAD" {
-                    socket.write_all(&body)?;
-                }
-                socket.flush()
+                answer(socket, &request, status, &format!("content-type: {kind}\r\n"), &body)
             }
+            Reply::With(headers, body) => answer(socket, &request, 200, &headers, &body),
         }
     }
+}
+
+fn answer(socket: &mut impl Write, request: &Request, status: u16, headers: &str, body: &[u8]) -> io::Result<()> {
+    let head = format!(
+        "HTTP/1.1 {status} x\r\netag: \"e\"\r\nlast-modified: Sun, 22 Nov 2026 01:02:03 GMT\r\n\
+         {headers}content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    socket.write_all(head.as_bytes())?;
+    if request.method != "HEAD" {
+        socket.write_all(body)?;
+    }
+    socket.flush()
 }
 
 fn read(socket: &mut impl Read) -> io::Result<Request> {

@@ -33,6 +33,12 @@ pub enum Fault {
     DenyDelete,
     /// A delete is confirmed but not done.
     KeepDeleted,
+    /// Older versions of objects are kept.
+    KeepVersions,
+    /// Pages of other addresses may not send to it.
+    NoCors,
+    /// The key may not list.
+    DenyList,
 }
 
 pub struct S3 {
@@ -58,6 +64,11 @@ impl S3 {
         self.server.url()
     }
 
+    /// Stores an object, as another program would.
+    pub fn insert(&self, key: &str) {
+        self.objects.lock().unwrap().insert(key.to_owned(), b"x".to_vec());
+    }
+
     /// The keys of all objects.
     pub fn keys(&self) -> Vec<String> {
         self.objects.lock().unwrap().keys().cloned().collect()
@@ -78,6 +89,19 @@ fn error(status: u16, code: &str) -> Reply {
 
 fn answer(fault: Fault, request: &Request, objects: &mut BTreeMap<String, Vec<u8>>) -> Reply {
     let by_url = request.query.contains("X-Amz-Signature=");
+    if request.method == "OPTIONS" && by_url {
+        return match fault {
+            Fault::NoCors => error(403, "AccessForbidden"),
+            _ => Reply::With(
+                format!(
+                    "access-control-allow-origin: {}\r\naccess-control-allow-methods: GET, PUT\r\n\
+                     access-control-allow-headers: content-type\r\n",
+                    request.header("origin")
+                ),
+                Vec::new(),
+            ),
+        };
+    }
     if !by_url && !request.header("authorization").starts_with("AWS4-HMAC-SHA256 Credential=") {
         return error(403, "AccessDenied");
     }
@@ -94,8 +118,14 @@ fn answer(fault: Fault, request: &Request, objects: &mut BTreeMap<String, Vec<u8
     if (method, request.path.as_str(), request.query.as_str()) == ("POST", BUCKET.trim_end_matches('/'), "delete") {
         return delete(fault, &String::from_utf8_lossy(&request.body), objects);
     }
+    if method == "GET" && request.path.trim_end_matches('/') == BUCKET.trim_end_matches('/') {
+        return if fault == Fault::DenyList { error(403, "AccessDenied") } else { list(&request.query, objects) };
+    }
     let Some(key) = request.path.strip_prefix(BUCKET) else { return error(404, "NoSuchBucket") };
-    let bytes = |body: Vec<u8>| Reply::Answer(200, "application/octet-stream", body);
+    let bytes = |body: Vec<u8>| match fault {
+        Fault::KeepVersions => Reply::With("x-amz-version-id: v1\r\n".to_owned(), body),
+        _ => Reply::Answer(200, "application/octet-stream", body),
+    };
     match method {
         "PUT" => {
             objects.insert(key.to_owned(), request.body.clone());
@@ -108,6 +138,26 @@ fn answer(fault: Fault, request: &Request, objects: &mut BTreeMap<String, Vec<u8
         },
         _ => error(405, "MethodNotAllowed"),
     }
+}
+
+/// `ListObjectsV2`, in one page.
+fn list(query: &str, objects: &BTreeMap<String, Vec<u8>>) -> Reply {
+    let value = |name: &str| {
+        let (_, value) = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name)?;
+        Some(value.into_owned())
+    };
+    let (prefix, after) = (value("prefix").unwrap_or_default(), value("start-after").unwrap_or_default());
+    let elements: String = objects
+        .keys()
+        .filter(|key| key.starts_with(&prefix) && **key > after)
+        .map(|key| {
+            format!("<Contents><Key>{key}</Key><Size>1</Size><LastModified>2026-11-22T01:02:03.000Z</LastModified></Contents>")
+        })
+        .collect();
+    let body = format!(
+        "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>false</IsTruncated>{elements}</ListBucketResult>"
+    );
+    Reply::Answer(200, "application/xml", body.into_bytes())
 }
 
 /// `DeleteObjects`: the answer has one element for each key, deleted or refused.

@@ -27,7 +27,10 @@ pub async fn run(clients: Clients, mut rng: fastrand::Rng, database: String, sto
         let wanted = if rng.u32(..10) == 0 {
             "object_missing"
         } else {
-            write(&storage.join(&key), &bytes);
+            // The disk may be full.
+            while write(&storage.join(&key), &bytes).is_err() {
+                pause().await;
+            }
             "complete"
         };
         // One simple query is one transaction. Repeating it after a lost answer changes nothing.
@@ -53,9 +56,9 @@ pub async fn run(clients: Clients, mut rng: fastrand::Rng, database: String, sto
 }
 
 /// Writes a file atomically.
-fn write(path: &Path, bytes: &[u8]) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    fs::create_dir_all(path.parent().unwrap())?;
     let unfinished = path.with_extension("unfinished");
-    fs::write(&unfinished, bytes).unwrap();
-    fs::rename(&unfinished, path).unwrap();
+    fs::write(&unfinished, bytes)?;
+    fs::rename(&unfinished, path)
 }
