@@ -1,39 +1,27 @@
 //! Tables whose columns are only aligned, with horizontal rules or without any.
 
-use domain::document::{BlockKind, Cell, Inline, Table};
+mod cells;
+mod ruled;
+
+use domain::document::Table;
 
 use super::{
     columns::Item,
-    geometry::{Rect, median},
+    geometry::Rect,
     lines::{self, Line},
     words::{Bit, Piece},
 };
+use cells::table;
+pub(super) use ruled::{Label, ruled};
 
-/// Distances are in parts of the font's size, unless it is said otherwise.
 /// Text in the usual cell of a table of two columns, at most, in characters.
 const SHORT_CELL: usize = 40;
-/// Text in the usual line of a column of text, at least, in characters: a table has at least one narrower column.
-const TEXT_LINE: f32 = 20.0;
-/// The longest line across a table between its rules, in characters.
-const MAX_ACROSS_CHARS: usize = 80;
-/// The greatest distance of a line from the one before whose cells it goes on with.
-const GOES_ON: f32 = 1.35;
-/// The distance of lines of one row, at most, in parts of the distance of rows.
-const WITHIN_ROW: f32 = 0.75;
 /// How far the middle of a heading may stand from that of its columns, in parts of their width.
 const CENTRED: f32 = 0.1;
 /// Heading lines above the first row of a table without rules.
 const MAX_HEAD_LINES: usize = 2;
-
-/// Rules of a page that are looked at, and pairs of them.
-const MAX_RULES: usize = 1500;
-const MAX_TRIES: usize = 400;
 /// The most columns over which headings of several columns are looked for.
 const MAX_HEADED: usize = 60;
-/// How far the ends of rules of like extent may differ, in points.
-const LIKE: f32 = 4.0;
-/// The shortest rule of a table, in points.
-const MIN_WIDTH: f32 = 60.0;
 
 type Row = Vec<Item<Piece>>;
 type Columns = Vec<(f32, f32)>;
@@ -247,294 +235,10 @@ fn hit(columns: &Columns, item: &Item<Piece>) -> Option<(usize, usize)> {
     columns.iter().position(is_hit).zip(columns.iter().rposition(is_hit))
 }
 
-/// A slanted heading of a column: where it begins, and the heading itself.
-pub(super) struct Label {
-    pub(super) begin: Piece,
-    pub(super) piece: Piece,
-}
-
-/// The tables between horizontal rules of like extent, with their places and orders; their pieces are taken out of `pieces`
-/// and `labels`.
-pub(super) fn ruled(pieces: &mut Vec<Piece>, labels: &mut Vec<Label>, rules: &[Rect]) -> Vec<(Table, Rect, usize)> {
-    let mut found = Vec::new();
-    if rules.len() > MAX_RULES {
-        return found;
-    }
-    let mut tries = 0..MAX_TRIES;
-    for group in like_rules(rules) {
-        let mut from = 0;
-        while from + 1 < group.len() {
-            let to = (from + 1..group.len()).rev().find_map(|to| {
-                tries.next()?;
-                let table = between(pieces, labels, &group[from..=to], rules)?;
-                Some((to, table))
-            });
-            from = match to {
-                Some((to, (table, rect, order, taken))) => {
-                    let mut at = 0;
-                    let mut is_left = || {
-                        at += 1;
-                        !taken.contains(&(at - 1))
-                    };
-                    pieces.retain(|_| is_left());
-                    labels.retain(|_| is_left());
-                    found.push((table, rect, order));
-                    to
-                }
-                None => from + 1,
-            };
-        }
-    }
-    found
-}
-
-/// Groups of horizontal rules that begin and end alike, from top to bottom.
-fn like_rules(rules: &[Rect]) -> Vec<Vec<Rect>> {
-    // Rules are often drawn cell by cell.
-    let mut sorted: Vec<Rect> = rules.to_vec();
-    sorted.sort_by(|a, b| a.middle().1.total_cmp(&b.middle().1).then(a.left.total_cmp(&b.left)));
-    let mut whole: Vec<Rect> = Vec::new();
-    for rule in sorted {
-        match whole.last_mut() {
-            Some(last) if (last.middle().1 - rule.middle().1).abs() < 1.0 && rule.left - last.right < 2.0 => {
-                *last = last.union(&rule);
-            }
-            _ => whole.push(rule),
-        }
-    }
-    let mut groups: Vec<Vec<Rect>> = Vec::new();
-    for rule in whole.into_iter().filter(|rule| rule.width() >= MIN_WIDTH) {
-        let is_like = |group: &&mut Vec<Rect>| {
-            group
-                .last()
-                .is_some_and(|last| (last.left - rule.left).abs() < LIKE && (last.right - rule.right).abs() < LIKE)
-        };
-        match groups.iter_mut().find(is_like) {
-            // Double rules are one.
-            Some(group) if group.last().is_some_and(|last| rule.top - last.bottom < 3.0) => {}
-            Some(group) => group.push(rule),
-            None => groups.push(vec![rule]),
-        }
-    }
-    groups.retain(|group| group.len() >= 2);
-    groups
-}
-
-type Found = (Table, Rect, usize, Vec<usize>);
-
-/// The table between the first and the last of `bounds`, and the places of its pieces in `pieces` and, behind them, `labels`.
-fn between(pieces: &[Piece], labels: &[Label], bounds: &[Rect], rules: &[Rect]) -> Option<Found> {
-    let (first, last) = (bounds.first()?, bounds.last()?);
-    let rect = Rect { top: first.top, bottom: last.bottom, ..first.union(last) };
-    let all = pieces.iter().chain(labels.iter().map(|label| &label.begin)).enumerate();
-    let (taken, inside): (Vec<usize>, Vec<Item<Piece>>) = all
-        .filter(|(_, piece)| {
-            let (x, y) = piece.body().middle();
-            rect.top < y && y < rect.bottom && rect.left - LIKE < x && x < rect.right + LIKE
-        })
-        .map(|(at, piece)| (at, super::page::item(piece.clone())))
-        .unzip();
-    let order = inside.iter().map(|item| item.order).min()?;
-    let rows: Vec<Row> = base_lines(inside).iter().map(|row| with_signs(row)).collect();
-    let columns = columns_of(&rows)?;
-    if !is_ruled_table(&rows, &columns, bounds) {
-        return None;
-    }
-    // What stands above the second rule is the head, if there is a third one.
-    let heads = match bounds {
-        [_, head, _, ..] => rows.iter().take_while(|row| row[0].base < head.bottom).count(),
-        _ => 0,
-    };
-    let heads = if heads == rows.len() { 0 } else { heads };
-    Some((table(&rows, &columns, heads, rules), rect, order, taken))
-}
-
-/// The lines of `items`, from top to bottom, each from left to right.
-fn base_lines(mut items: Vec<Item<Piece>>) -> Vec<Row> {
-    items.sort_by(|a, b| a.base.total_cmp(&b.base));
-    let mut rows: Vec<Row> = Vec::new();
-    for item in items {
-        match rows.last_mut() {
-            Some(row) if item.base - row[0].base < 0.3 * item.size => row.push(item),
-            _ => rows.push(vec![item]),
-        }
-    }
-    rows.iter_mut().for_each(|row| row.sort_by(|a, b| a.rect.left.total_cmp(&b.rect.left)));
-    rows
-}
-
-/// The columns of the rows, by those with the most pieces; lines across several columns have no say.
-fn columns_of(rows: &[Row]) -> Option<Columns> {
-    let mut order: Vec<&Row> = rows.iter().filter(|row| row.len() >= 2).collect();
-    order.sort_by_key(|row| std::cmp::Reverse(row.len()));
-    let mut columns = Columns::new();
-    for row in order {
-        columns = widened(&columns, row).unwrap_or(columns);
-    }
-    // Single pieces make a column wider, but make none.
-    for row in rows.iter().filter(|row| row.len() == 1) {
-        columns = widened(&columns, row).filter(|wider| wider.len() == columns.len()).unwrap_or(columns);
-    }
-    (columns.len() >= 2).then_some(columns)
-}
-
-/// Whether what stands between rules is a table, and not text.
-fn is_ruled_table(rows: &[Row], columns: &Columns, bounds: &[Rect]) -> bool {
-    let is_across = |row: &Row| row.iter().any(|item| hit(columns, item).is_some_and(|(a, b)| a < b));
-    let full = rows.iter().filter(|row| row.len() >= 2).count();
-    let across = rows.iter().filter(|row| is_across(row)).count();
-    if full < 2 || full * 3 < rows.len() || across * 3 > rows.len() || holds_markers(rows) {
-        return false;
-    }
-    let is_text = |at: usize| {
-        let inside = rows.iter().flatten().filter(|item| hit(columns, item) == Some((at, at)));
-        median(&mut inside.map(|item| item.chars as f32).collect::<Vec<_>>()).is_some_and(|chars| chars >= TEXT_LINE)
-    };
-    if (0..columns.len()).all(is_text) {
-        return false;
-    }
-    // Text between two of the rules: the caption of another table.
-    bounds.windows(2).all(|pair| {
-        let inside = || rows.iter().filter(|row| pair[0].top < row[0].base && row[0].base < pair[1].bottom);
-        let chars: usize = inside().flatten().map(|item| item.chars).sum();
-        inside().any(|row| row.len() >= 2) || chars <= MAX_ACROSS_CHARS
-    })
-}
-
-/// A cell of a row that is being made: the columns that it covers and its text.
-#[derive(Debug, Clone)]
-struct Draft {
-    columns: (usize, usize),
-    text: Vec<Inline>,
-    number: bool,
-}
-
-/// The table of `rows`, the first `heads` of which are headings.
-fn table(rows: &[Row], columns: &Columns, heads: usize, rules: &[Rect]) -> Table {
-    let pitch = pitch(&rows[heads..]);
-    let mut out: Vec<(Vec<Draft>, bool)> = Vec::new();
-    let mut last_base = f32::NEG_INFINITY;
-    for (at, row) in rows.iter().enumerate() {
-        let drafts = drafts(row, columns, at < heads, rules);
-        let (base, size) = row.first().map_or((0.0, 1.0), |item| (item.base, item.size));
-        let distance = base - last_base;
-        last_base = base;
-        let is_head = at < heads;
-        let goes_on = out.last().is_some_and(|(above, above_is_head)| {
-            *above_is_head == is_head && goes_on(above, &drafts, distance, size, pitch, columns.len(), is_head)
-        });
-        match out.last_mut().filter(|_| goes_on) {
-            Some((above, _)) => drafts.into_iter().for_each(|draft| add(above, draft)),
-            None => out.push((drafts, is_head)),
-        }
-    }
-    let header_rows = out.iter().filter(|(_, is_head)| *is_head).count();
-    let rows = out.into_iter().map(|(row, _)| cells(row, columns.len())).collect();
-    Table { rows, header_rows, ..Table::default() }
-}
-
-/// The usual distance of the rows, in points: that of most lines, or the greater of the usual two.
-fn pitch(rows: &[Row]) -> f32 {
-    let mut distances: Vec<f32> = rows.windows(2).map(|pair| pair[1][0].base - pair[0][0].base).collect();
-    distances.sort_unstable_by(f32::total_cmp);
-    distances.get(distances.len() * 3 / 4).copied().unwrap_or(0.0)
-}
-
-/// Whether a line goes on with the cells of the row above.
-fn goes_on(
-    above: &[Draft],
-    line: &[Draft],
-    distance: f32,
-    size: f32,
-    pitch: f32,
-    columns: usize,
-    is_head: bool,
-) -> bool {
-    let is_across = |draft: &Draft| draft.columns.0 < draft.columns.1;
-    let same = |draft: &Draft| above.iter().find(|other| other.columns.0 == draft.columns.0);
-    if line.iter().chain(above).any(is_across)
-        || line.iter().any(|draft| draft.number && same(draft).is_some_and(|a| a.number))
-    {
-        return false;
-    }
-    if is_head {
-        return distance < GOES_ON * size;
-    }
-    let has_first = line.iter().any(|draft| draft.columns.0 == 0);
-    // A line below that has nothing in the first column goes on with the cells above.
-    let is_rest = !has_first && line.iter().all(|draft| same(draft).is_some()) && distance < GOES_ON * size;
-    // Lines of one row stand closer than rows do.
-    let is_close = distance < WITHIN_ROW * pitch && (line.len() < columns || above.len() < columns);
-    is_rest || is_close
-}
-
-fn drafts(row: &[Item<Piece>], columns: &Columns, is_head: bool, rules: &[Rect]) -> Vec<Draft> {
-    let mut drafts: Vec<Draft> = Vec::new();
-    for (at, item) in row.iter().enumerate() {
-        let nearest = || {
-            let (x, _) = item.rect.middle();
-            let away = |column: &(f32, f32)| (column.0 - x).max(x - column.1).max(0.0);
-            let nearest = (0..columns.len()).min_by(|a, b| away(&columns[*a]).total_cmp(&away(&columns[*b])));
-            nearest.map_or((0, 0), |column| (column, column))
-        };
-        let span = match () {
-            () if is_head => over_several(row, at, columns, rules).or_else(|| hit(columns, item)),
-            // A long text runs over into free columns, which are not its own.
-            () => hit(columns, item).map(|(a, b)| match is_across(row, (a, b), columns) {
-                true => (0, columns.len() - 1),
-                false => (a, a),
-            }),
-        };
-        let draft = Draft {
-            columns: span.unwrap_or_else(nearest),
-            text: lines::inlines(&item.content.bits),
-            number: is_number(item),
-        };
-        add(&mut drafts, draft);
-    }
-    drafts
-}
-
-/// Whether the row is one line in the middle of the table, over several columns: it is about all of them.
-fn is_across(row: &[Item<Piece>], hit: (usize, usize), columns: &Columns) -> bool {
-    let ends = ends(columns);
-    let off = |item: &Item<Piece>| ((ends.0 + ends.1) / 2.0 - item.rect.middle().0).abs();
-    hit.0 < hit.1 && row.len() == 1 && row.iter().all(|item| off(item) < CENTRED * (ends.1 - ends.0))
-}
-
-/// Adds a cell, or its text to the one that covers its first column.
-fn add(row: &mut Vec<Draft>, draft: Draft) {
-    let covers = |other: &&mut Draft| other.columns.0 <= draft.columns.0 && draft.columns.0 <= other.columns.1;
-    match row.iter_mut().find(covers) {
-        Some(other) => {
-            other.text.push(Inline::text(" "));
-            other.text.extend(draft.text);
-            other.number |= draft.number;
-        }
-        None => {
-            row.push(draft);
-            row.sort_by_key(|draft| draft.columns.0);
-        }
-    }
-}
-
-fn cells(row: Vec<Draft>, columns: usize) -> Vec<Cell> {
-    let mut cells: Vec<Cell> = Vec::new();
-    let mut at = 0;
-    for draft in row {
-        let (from, to) = draft.columns;
-        cells.extend((at..from).map(|_| Cell::new(Vec::new())));
-        let from = from.max(at);
-        let wide = (to + 1).saturating_sub(from).max(1);
-        cells.push(Cell { columns: wide as u32, ..Cell::new(vec![BlockKind::Paragraph(draft.text).into()]) });
-        at = from + wide;
-    }
-    cells.extend((at..columns).map(|_| Cell::new(Vec::new())));
-    cells
-}
-
 #[cfg(test)]
 mod tests {
+    use domain::document::{BlockKind, Cell, Inline};
+
     use super::*;
 
     fn piece(text: &str, left: f32, base: f32) -> Piece {
@@ -567,7 +271,7 @@ mod tests {
     fn aligned_texts(lines: &[&[(&str, f32)]], rules: &[Rect]) -> Vec<Vec<String>> {
         let row = |(at, line): (usize, &&[(&str, f32)])| {
             line.iter()
-                .map(|(text, left)| super::super::page::item(piece(text, *left, 20.0 + 12.0 * at as f32)))
+                .map(|(text, left)| crate::pdf::page::item(piece(text, *left, 20.0 + 12.0 * at as f32)))
                 .collect()
         };
         let rows: Vec<Row> = lines.iter().enumerate().map(row).collect();
