@@ -10,30 +10,28 @@ use std::{
     path::Path,
     process::ExitCode,
     thread,
-    time::Duration,
 };
 
 use rustix::process::{Resource, Rlimit, Signal, getpgrp, getpid, getrlimit, kill_current_process_group, setrlimit};
 
 use super::{
-    csv,
     detect::{self, Content, Declared},
-    epub,
-    fault::Fault,
-    html, image, mail, markdown,
-    ocr::{Ocr, PageText},
-    open_document, outcome,
-    package::Package,
-    pdf,
+    mail, outcome,
     protocol::{self, Parsed, Request},
-    reading::Reading,
-    rtf, sheets, slides, word,
 };
 use domain::{
     document::Document,
     markdown::tidy,
     ports::{FileKind, ParseLimits},
 };
+use markup::{csv, epub, html, markdown, rtf};
+use office::{open_document, slides, word};
+use pages::{
+    image,
+    ocr::{Ocr, PageText},
+    pdf,
+};
+use reading::{Reading, fault::Fault, package::Package};
 
 /// Stack of the thread that parses, in bytes: parsers recurse into nested documents.
 const PARSE_STACK_BYTES: usize = 64 << 20;
@@ -94,17 +92,6 @@ fn set_limits(limits: &ParseLimits) -> io::Result<()> {
     if cfg!(target_vendor = "apple") { Ok(()) } else { memory }
 }
 
-/// From now on this process may take `time` more of the processor, within its limit.
-pub(super) fn limit_processor_time(time: Duration) {
-    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime).tv_sec;
-    // Rounded up, as the whole limit is.
-    let soft = u64::try_from(used).unwrap_or(0).saturating_add(time.as_secs()).saturating_add(1);
-    let hard = getrlimit(Resource::Cpu).maximum;
-    let soft = hard.map_or(soft, |hard| soft.min(hard.saturating_sub(1)));
-    // A refusal leaves the limit as it is.
-    let _ = setrlimit(Resource::Cpu, Rlimit { current: Some(soft), maximum: hard });
-}
-
 /// Sets one limit, unless it is lower already.
 fn limit(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
     let ceiling = getrlimit(resource).maximum.unwrap_or(u64::MAX);
@@ -133,7 +120,7 @@ fn parse(request: &Request, known: Vec<PageText>) -> Result<Parsed, Fault> {
     let mut ocr = Ocr::new(request.ocr.clone(), known);
     let (kind, reading) = reading(bytes, &declared, request, 0, &mut ocr)?;
     let (markdown, layout, pages, notices) = reading.rendered();
-    protocol::check_output(limits, markdown.len())?;
+    reading::limits::check_output(limits, markdown.len())?;
     if kind != FileKind::Pdf && is_blank(&markdown) {
         return Err(if declares_entities(&read(&request.path, limits)?) { Fault::Entities } else { Fault::Blank });
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, setpriority_process};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::fault::Fault;
+use reading::fault::Fault;
 
 /// The niceness of a child that has had its turn: it gets a quarter of a core for which it competes with one other thread.
 const NICE: i32 = 5;

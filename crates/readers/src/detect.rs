@@ -2,14 +2,14 @@
 
 use file_format::FileFormat;
 
-use super::{
-    epub,
-    fault::{Fault, Named},
-    mail,
-    package::Package,
-    pdf, sheets, text,
-};
+use super::mail;
 use domain::ports::FileKind;
+use markup::{epub, text};
+use pages::pdf;
+use reading::{
+    fault::{Fault, Named},
+    package::Package,
+};
 
 /// A file's content by its real type, as the parser for that type takes it.
 #[derive(Debug)]

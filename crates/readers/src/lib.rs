@@ -6,37 +6,14 @@
 //!
 //! *Must not know:* the database, jobs, users, storage. A reader gets a path and limits and returns markdown or a failure.
 
-mod bitmap;
-mod building;
 mod child;
 mod children;
-mod csv;
 mod detect;
-mod epub;
-mod fault;
-mod html;
-mod image;
 mod mail;
-mod markdown;
-mod ocr;
-mod ooxml;
-mod open_document;
 mod outcome;
-mod package;
-mod pdf;
 mod picture;
 mod protocol;
-mod reading;
-mod render;
-mod rtf;
 mod running;
-mod sheets;
-mod slides;
-#[cfg(test)]
-mod testing;
-mod text;
-mod word;
-mod xml;
 
 use std::{
     ffi::OsStr,
@@ -56,8 +33,8 @@ use tokio::{
 
 pub use child::run_child;
 use children::Children;
-use fault::Fault;
-pub use pdf::pdf_library_places;
+use pages::ocr;
+pub use pages::pdf::pdf_library_places;
 pub use picture::{PICTURE_COMMAND, PageRenderer, run_picture_child};
 use protocol::Request;
 use running::Running;
@@ -66,6 +43,7 @@ use domain::{
     ErrorClass, Failure,
     ports::{OcrPage, ParseJob, ParseWatch, ParsedDocument, Parser},
 };
+use reading::fault::Fault;
 
 /// The hidden subcommand under which the executable runs [`run_child`].
 pub const CHILD_COMMAND: &str = "parse-child";

@@ -11,19 +11,14 @@ mod tests;
 
 pub(super) use eml::begins_like_mail;
 
-use super::{
-    child,
-    detect::Declared,
-    fault::Fault,
-    html::{self, Options},
-    ocr::{self, Ocr},
-    protocol::Request,
-    reading::Reading,
-};
+use super::{child, detect::Declared, protocol::Request};
 use domain::{
     document::{AsideKind, Block, BlockKind, Document, Inline, LeftOut, Notice},
     markdown,
 };
+use markup::html::{self, Options};
+use pages::ocr::{self, Ocr};
+use reading::{Reading, fault::Fault};
 
 /// How deep attachments are read: a file in a mail that is attached to a mail.
 const MAX_DEPTH: usize = 2;
@@ -150,7 +145,7 @@ fn fuller(plain: Option<Document>, page: Option<&str>) -> Document {
 }
 
 fn holds_more(page: &Document, plain: &Document) -> bool {
-    let letters = |document: &Document| markdown::letters(&super::render::tidy_markdown(document));
+    let letters = |document: &Document| markdown::letters(&reading::render::tidy_markdown(document));
     let (more, less) = (letters(page), letters(plain));
     let tables = page.blocks.iter().any(|block| matches!(block.kind, BlockKind::Table(_)));
     // The words of a table are counted twice where cells are merged.

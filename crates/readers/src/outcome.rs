@@ -4,8 +4,8 @@ use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
 use rustix::process::Signal;
 
-use super::fault::Fault;
 use domain::ports::ParseLimits;
+use reading::fault::Fault;
 
 /// What the child writes to stderr before PDFium gets a document.
 pub(super) const PDF_MARK: &[u8] = b"pdf\n";

@@ -17,11 +17,8 @@ use tokio::{
 };
 
 use super::{
-    bitmap::{Bitmap, Colours},
-    child, detect,
-    fault::Fault,
-    image, library_in, pdf,
-    protocol::{MAX_LINE_BYTES, to_line},
+    child, detect, library_in,
+    protocol::MAX_LINE_BYTES,
     running::{Running, invalid_answer},
     running_executable,
 };
@@ -30,6 +27,11 @@ use domain::{
     document::PageBox,
     ports::{PagePictures, ParseLimits},
 };
+use pages::{
+    bitmap::{Bitmap, Colours},
+    image, pdf,
+};
+use reading::{fault::Fault, progress::to_line};
 
 /// The hidden subcommand under which the executable runs [`run_picture_child`].
 pub const PICTURE_COMMAND: &str = "picture-child";

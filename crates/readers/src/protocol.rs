@@ -11,14 +11,15 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    fault::Fault,
-    ocr::{self, PageText},
-};
 use domain::{
     document::Notice,
     layout::Layout,
     ports::{FileKind, ParseLimits},
+};
+use pages::ocr::{self, PageText};
+use reading::{
+    fault::Fault,
+    progress::{Header, to_line},
 };
 
 /// The longest line that either side reads, in bytes.
@@ -47,44 +48,6 @@ pub(super) struct Request {
     pub(super) skipped: Vec<u32>,
 }
 
-/// Refuses more pages than allowed.
-pub(super) fn check_pages(limits: &ParseLimits, pages: usize) -> Result<u32, Fault> {
-    let actual = u32::try_from(pages).unwrap_or(u32::MAX);
-    if limits.max_pages != 0 && actual > limits.max_pages {
-        return Err(Fault::PageLimit { limit: limits.max_pages, actual });
-    }
-    Ok(actual)
-}
-
-/// Refuses more text than allowed.
-pub(super) fn check_output(limits: &ParseLimits, len: usize) -> Result<(), Fault> {
-    if len as u64 > limits.output_bytes {
-        return Err(Fault::OutputLimit { limit_bytes: limits.output_bytes });
-    }
-    Ok(())
-}
-
-/// A line of the child. After [`Header::Parsed`] follow `bytes` bytes of markdown and `layout_bytes` of its layout as JSON, after
-/// [`Header::Page`] `bytes` of the page's text, if it was read by OCR. All but pages end the answer.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Header {
-    Parsed {
-        kind: FileKind,
-        pages: u32,
-        bytes: u64,
-        layout_bytes: u64,
-        notices: Vec<Notice>,
-    },
-    Failed(Fault),
-    /// `read` of `pages` pages are read.
-    Page {
-        read: u32,
-        pages: u32,
-        bytes: u64,
-    },
-}
-
 /// A parsed document inside the child.
 #[derive(Debug)]
 pub(super) struct Parsed {
@@ -93,13 +56,6 @@ pub(super) struct Parsed {
     pub(super) markdown: String,
     pub(super) layout: Layout,
     pub(super) notices: Vec<Notice>,
-}
-
-/// `message` as one line.
-pub(super) fn to_line<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(message)?;
-    line.push(b'\n');
-    Ok(line)
 }
 
 /// The child's side: reads the one request, and the pages that are known.
@@ -120,19 +76,6 @@ pub(super) fn read_request(mut input: impl BufRead) -> io::Result<(Request, Vec<
         }
     };
     Ok((request, known))
-}
-
-/// The child's side: tells that `read` of `pages` pages are read.
-pub(super) fn tell(read: u32, pages: u32) -> Result<(), Fault> {
-    write_page(io::stdout().lock(), read, pages, None).map_err(|error| Fault::unavailable(&error.kind().to_string()))
-}
-
-/// The child's side: tells that page `read` of `pages` is read, and what OCR read on it.
-pub(super) fn write_page(mut output: impl Write, read: u32, pages: u32, text: Option<&PageText>) -> io::Result<()> {
-    let text = text.map(serde_json::to_vec).transpose()?.unwrap_or_default();
-    output.write_all(&to_line(&Header::Page { read, pages, bytes: text.len() as u64 })?)?;
-    output.write_all(&text)?;
-    output.flush()
 }
 
 /// The child's side: writes the one answer.
@@ -160,13 +103,5 @@ mod tests {
         assert!(read_request(&b"{\"path\":\"/x\""[..]).is_err());
         let endless = vec![b'x'; 2 * 64 * 1024];
         assert!(read_request(&endless[..]).is_err());
-    }
-
-    #[test]
-    fn a_page_limit_of_0_is_no_limit() {
-        let limits = ParseLimits { max_pages: 0, memory_bytes: 0, time: std::time::Duration::ZERO, output_bytes: 0 };
-        assert_eq!(check_pages(&limits, 1_000_000), Ok(1_000_000));
-        let limits = ParseLimits { max_pages: 2, ..limits };
-        assert_eq!(check_pages(&limits, 3), Err(Fault::PageLimit { limit: 2, actual: 3 }));
     }
 }

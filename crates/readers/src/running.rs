@@ -11,13 +11,16 @@ use tokio::{
 };
 
 use super::{
-    fault::Fault,
     outcome,
-    protocol::{self, Header, MAX_LAYOUT_BYTES, MAX_LINE_BYTES, MAX_PAGE_BYTES, Request},
+    protocol::{MAX_LAYOUT_BYTES, MAX_LINE_BYTES, MAX_PAGE_BYTES, Request},
 };
 use domain::{
     layout::Layout,
     ports::{OcrPage, ParseLimits, ParseWatch, ParsedDocument},
+};
+use reading::{
+    fault::Fault,
+    progress::{Header, to_line},
 };
 
 /// How much of a child's stderr is read, in bytes: enough for the runtime's sentence about why it aborts.
@@ -79,7 +82,7 @@ impl Running {
         known: &[u8],
         watch: &dyn ParseWatch,
     ) -> Result<Option<ParsedDocument>, Fault> {
-        let line = protocol::to_line(request).map_err(|_encoding| Fault::unavailable("a path that is not text"))?;
+        let line = to_line(request).map_err(|_encoding| Fault::unavailable("a path that is not text"))?;
         // If the child ended already, its exit status says more than this error.
         let _ = self.stdin.write_all(&line).await;
         let _ = self.stdin.write_all(known).await;

@@ -16,17 +16,40 @@ pub(super) async fn pump(
     to: &mut (impl AsyncWrite + Unpin),
     of_write: impl Fn(io::Error) -> Failure,
 ) -> Result<StoredObject, Failure> {
-    let (mut bytes_len, mut sha256) = (0, Sha256::new());
+    let mut sums = Sums::new(max_bytes);
     while let Some(bytes) = from.try_next().await? {
-        bytes_len += bytes.len() as u64;
-        if max_bytes > 0 && bytes_len > max_bytes {
-            return Err(too_large(max_bytes));
-        }
-        sha256.update(&bytes);
+        sums.add(&bytes)?;
         to.write_all(&bytes).await.map_err(&of_write)?;
     }
     to.flush().await.map_err(of_write)?;
-    Ok(StoredObject { bytes_len, sha256: hex(sha256.finalize()) })
+    Ok(sums.finish())
+}
+
+/// The length and the hash of a body, while it passes.
+pub(super) struct Sums {
+    max_bytes: u64,
+    bytes_len: u64,
+    sha256: Sha256,
+}
+
+impl Sums {
+    pub(super) fn new(max_bytes: u64) -> Self {
+        Self { max_bytes, bytes_len: 0, sha256: Sha256::new() }
+    }
+
+    /// Adds the next bytes, unless they are too many; a limit of `0` is none.
+    pub(super) fn add(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.bytes_len += bytes.len() as u64;
+        if self.max_bytes > 0 && self.bytes_len > self.max_bytes {
+            return Err(too_large(self.max_bytes));
+        }
+        self.sha256.update(bytes);
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> StoredObject {
+        StoredObject { bytes_len: self.bytes_len, sha256: hex(self.sha256.finalize()) }
+    }
 }
 
 /// The failure of a body that breaks off.

@@ -3,8 +3,8 @@
 use mail_parser::{Address, Encoding, Message, MessageParser, MessagePart, MimeHeaders, PartType};
 
 use super::{Attachment, Content, Mail, fuller, plain};
-use crate::text;
 use domain::document::{Document, LeftOut, Notice};
+use markup::text;
 
 /// How deep parts are looked for in parts.
 const MAX_PARTS_DEPTH: usize = 20;

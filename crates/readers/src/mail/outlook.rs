@@ -9,8 +9,9 @@ use encoding_rs::Encoding;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc2822};
 
 use super::{Attachment, Content, Mail, fuller, plain};
-use crate::{fault::Fault, rtf, text};
 use domain::document::{LeftOut, Notice};
+use markup::{rtf, text};
+use reading::fault::Fault;
 
 /// Types of properties.
 const TEXT: u16 = 0x1f;

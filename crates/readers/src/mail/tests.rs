@@ -1,6 +1,6 @@
 use super::*;
-use crate::render;
 use domain::ports::ParseLimits;
+use reading::render;
 
 fn request() -> Request {
     let limits = ParseLimits { max_pages: 0, memory_bytes: 0, time: std::time::Duration::ZERO, output_bytes: 1 << 20 };
