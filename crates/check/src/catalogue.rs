@@ -6,7 +6,9 @@ use super::{
     check::{Check, ids},
     configuration,
     context::CheckOptions,
-    database::{budget, environment, indexes, login, network, queue, schema, server, session_mode, settings, workers},
+    database::{
+        budget, environment, indexes, login, network, packed, queue, schema, server, session_mode, settings, workers,
+    },
     outside::{api, bucket, e2e, keys, llamaparse, model, objects, ocr, own, pdf, project, storage, webhook},
 };
 
@@ -90,6 +92,7 @@ pub static GROUPS: [Group; 13] = [
             &schema::SHAPE,
             &schema::VECTORS,
             &schema::WORDS,
+            &packed::PACKED,
             &indexes::VACUUM,
             &indexes::INDEXES,
         ],

@@ -5,6 +5,7 @@ pub(super) mod environment;
 pub(super) mod indexes;
 pub(super) mod login;
 pub(super) mod network;
+pub(super) mod packed;
 pub(super) mod queue;
 pub(super) mod schema;
 pub(super) mod server;

@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use crate::words::Indexable;
-use domain::DocumentId;
-use pg::{Db, DbError, Session};
+use domain::{DocumentId, ports::EmbedModel};
+use pg::{Db, DbError, FromRow, Session};
 use vectors::{VERSION, pack};
 
 /// The packed vectors of a document, ready to be written.
@@ -99,5 +99,46 @@ FOR UPDATE",
             Ok(same.is_some())
         })
     })
+    .await
+}
+
+/// A stored vector, and where it is packed.
+#[derive(Debug, Clone, FromRow)]
+pub struct StoredVector {
+    /// The number of its document in the index.
+    pub document_no: i32,
+    /// Its document.
+    pub document_id: DocumentId,
+    /// Its place in the document.
+    pub ord: i32,
+    /// The components.
+    pub vector: Vec<f32>,
+}
+
+/// A vector of each of up to `limit` packed documents, from a random one on.
+pub async fn sample_vectors(db: &impl Session, model: &EmbedModel, limit: i64) -> Result<Vec<StoredVector>, DbError> {
+    db.list(
+        "-- sample_vectors
+WITH sample AS MATERIALIZED (
+  SELECT v.document_no
+  FROM upload_pipeline.search_vectors AS v
+  WHERE v.embed_model = $2 AND v.embed_version = $3 AND v.version = $4
+    AND v.document_no > (SELECT (max(x.document_no) - $1) * random() FROM upload_pipeline.search_vectors AS x)
+  ORDER BY v.document_no
+  LIMIT $1
+)
+SELECT s.document_no, s.document_id, c.ord, c.vector
+FROM sample AS p
+JOIN upload_pipeline.search_documents AS s ON s.document_no = p.document_no
+CROSS JOIN LATERAL (
+  SELECT k.chunk_ord AS ord, k.embedding::real[] AS vector
+  FROM upload_pipeline.document_chunks AS k
+  WHERE k.document_id = s.document_id AND k.chunker_name = s.chunker_name AND k.chunker_version = s.chunker_version
+    AND k.embed_model = $2 AND k.embed_version = $3 AND k.embedding IS NOT NULL
+  ORDER BY random()
+  LIMIT 1
+) AS c",
+        &[&limit, &model.name, &model.version, &VERSION],
+    )
     .await
 }

@@ -286,3 +286,27 @@ async fn an_incomplete_index_and_one_that_is_there_twice_are_named() {
         assert!(finding["observed"].as_str().unwrap().contains(named), "{finding}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packed_vectors_that_are_not_those_of_the_passages_are_named() {
+    let environment = Environment::new().await;
+    let run_check = || check(&environment.fleet, &["--only", "db.packed", "--strict"]);
+    assert_eq!(run_check().one("db.packed")["observed"], "no vectors yet");
+    let (_api, client) = environment.fleet.api();
+    let worker = environment.fleet.worker();
+    let text = "# Ferry\n\nThe ferry leaves at nine.\n\n# Stove\n\nA stove needs wood that is dry.\n\n# Bees\n\nBees sting rarely.";
+    let job = client.upload_text("a", text).await;
+    assert_eq!(client.wait_for_end(&job).await["status"], "complete");
+    assert_eq!(worker.stop(), 0);
+    let checked = run_check();
+    assert!(checked.status.success(), "{:#}", checked.report);
+    assert_eq!(checked.one("db.packed")["observed"], "1 stored vectors are packed as they are");
+    // What stands behind the mean: a scale and a byte for each of 384 components.
+    let garble = "UPDATE upload_pipeline.search_vectors AS v SET packed = overlay(v.packed PLACING \
+        decode(repeat('c0', length(v.packed) - 388), 'hex') FROM 389)";
+    environment.db.run(garble).await;
+    run_check().requires("db.packed/disagrees");
+    // Those of another dimension are none at all.
+    environment.db.run("UPDATE upload_pipeline.search_vectors SET packed = substring(packed FROM 1 FOR 17)").await;
+    run_check().requires("db.packed/disagrees");
+}

@@ -3,6 +3,7 @@
 use crate::{
     check::{Environment, check},
     support::{
+        certificates::ServerCertificate,
         db::TestDb,
         fakes::s3::{Fault, S3},
         fleet::Fleet,
@@ -118,6 +119,18 @@ async fn without_a_database_the_store_is_tried_all_the_same() {
 /// One of the checks around the store, with warnings as failures.
 fn run_one(environment: &Environment, id: &str) -> crate::check::Checked {
     check(&environment.fleet, &["--only", id, "--strict"])
+}
+
+#[tokio::test]
+async fn a_store_whose_certificate_ends_soon_is_named() {
+    for (days, cause) in [("29", Some("store.rw/certificate_ends_soon")), ("40", None)] {
+        let certificate = ServerCertificate::of(days);
+        let store = S3::start_with(Some(certificate.server.clone()), Fault::Nothing);
+        let mut environment = with_store(&store).await;
+        environment.fleet.set("SSL_CERT_FILE", &certificate.ca_file());
+        let checked = run_one(&environment, "store.rw");
+        assert_eq!(checked.causes().first().copied(), cause, "{:#}", checked.report);
+    }
 }
 
 #[tokio::test]

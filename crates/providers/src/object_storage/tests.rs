@@ -239,3 +239,20 @@ async fn a_fetch_that_cannot_write_says_so_without_the_path() {
     assert_eq!((failure.code, failure.class), (Code::StorageUnavailable, ErrorClass::Transient));
     assert!(!failure.message.contains("missing/copy") && !failure.message.contains("raw/u"));
 }
+
+#[tokio::test]
+async fn a_listing_is_in_the_order_of_the_keys_from_behind_a_key_on() {
+    let scratch = Scratch::new();
+    let store = scratch.store();
+    for key in ["raw/b/2", "raw/a/1", "raw/c/3", "rawer/x", "parsed/a/1"] {
+        store.put(key, bytes(b"abc"), 0).await.unwrap();
+    }
+    let keys = async |after: &str, limit| -> Vec<String> {
+        store.list("raw", after, limit).await.unwrap().into_iter().map(|object| object.key).collect()
+    };
+    assert_eq!(keys("", 10).await, ["raw/a/1", "raw/b/2", "raw/c/3"]);
+    assert_eq!(keys("", 2).await, ["raw/a/1", "raw/b/2"]);
+    assert_eq!(keys("raw/a/1", 10).await, ["raw/b/2", "raw/c/3"]);
+    assert!(keys("raw/c/3", 10).await.is_empty() && store.list("none", "", 10).await.unwrap().is_empty());
+    assert_eq!(store.version("raw/a/1").await.unwrap(), None);
+}

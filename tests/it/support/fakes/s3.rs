@@ -48,9 +48,14 @@ pub struct S3 {
 
 impl S3 {
     pub fn start(fault: Fault) -> Self {
+        Self::start_with(None, fault)
+    }
+
+    /// Uses TLS if a configuration is given.
+    pub fn start_with(tls: Option<Arc<rustls::ServerConfig>>, fault: Fault) -> Self {
         let objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>> = Arc::default();
         let stored = objects.clone();
-        let server = Server::start(move |request| answer(fault, request, &mut stored.lock().unwrap()));
+        let server = Server::start_with(tls, move |request| answer(fault, request, &mut stored.lock().unwrap()));
         Self { server, objects }
     }
 
