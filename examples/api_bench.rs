@@ -30,7 +30,7 @@ use embedded_postgres::{Cluster, ClusterOptions, find_binaries};
 use embedder::{LocalEmbedder, Precision};
 use messages::{BASE_PATH, SearchMode, SearchRequest, TextRequest};
 use pg::{ConnectTarget, Db, PoolOptions, databases::ensure_database, url::DatabaseUrl};
-use search::Query;
+use search::{Query, VectorCache};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::{
@@ -50,6 +50,7 @@ struct State {
     db: Db,
     store: PathBuf,
     embedder: Arc<LocalEmbedder>,
+    vectors: VectorCache,
 }
 
 type Answer = actix_web::Result<HttpResponse>;
@@ -97,6 +98,7 @@ async fn serve(port: u16) -> anyhow::Result<()> {
         db: Db::open(target, PoolOptions { size: 10, ..PoolOptions::default() })?,
         store: PathBuf::from(variable("BENCH_STORE")?),
         embedder: Arc::new(LocalEmbedder::load(&model, "all-MiniLM-L6-v2", "1", Precision::Int8, threads)?),
+        vectors: VectorCache::new(64 << 20),
     });
     let build = move || {
         App::new().app_data(state.clone()).route("/health", web::get().to(health)).service(
@@ -160,6 +162,7 @@ async fn upload(state: web::Data<State>, user: UnverifiedUser, body: web::Json<T
         sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
         stored: true,
         ocr: false,
+        metadata: None,
         correlation_id: Uuid::now_v7(),
     };
     let registered = register_stored(&state.db, &upload, &content).await.map_err(ErrorInternalServerError)?;
@@ -183,6 +186,7 @@ async fn search(state: web::Data<State>, user: UnverifiedUser, body: web::Json<S
     let query = Query {
         user: user.0,
         document: None,
+        filter: None,
         text: &body.query,
         by_meaning: body.mode != SearchMode::Text,
         by_words: body.mode != SearchMode::Vector,
@@ -194,7 +198,7 @@ async fn search(state: web::Data<State>, user: UnverifiedUser, body: web::Json<S
         distinct: false,
     };
     let model = Loaded(state.embedder.clone());
-    let found = search::search(&state.db, &model, query).await.map_err(ErrorInternalServerError)?;
+    let found = search::search(&state.db, &model, &state.vectors, query).await.map_err(ErrorInternalServerError)?;
     let hit = |hit: &search::Hit| {
         let chunk = &hit.passage.chunk;
         json!({

@@ -2,7 +2,7 @@
 """Measures search at size: 200 users, of whom one has three in ten passages, by copies of real ones.
 
     scripts/bench_scale.py make --psql PSQL --source URL --target URL [--passages 1000000] [--fill PROGRAM]
-    scripts/bench_scale.py measure --psql PSQL --target URL --api URL --model FOLDER --questions FILE.json [--embed PROGRAM]
+    scripts/bench_scale.py measure --psql PSQL --target URL --api URL --model FOLDER --questions FILE.json [--embed PROGRAM] [--fill PROGRAM]
 
 `make` copies complete documents' passages from the database of `app` at --source into the migrated, empty one at --target, again
 and again: the tenth part of each copy's text is another passage's, and its vector is moved at random so that, about the mean
@@ -48,7 +48,7 @@ def user(number):
 
 def make(args):
     source, target = Database(args.psql, args.source), Database(args.psql, args.target)
-    target.run("""DROP SCHEMA IF EXISTS bench CASCADE; CREATE SCHEMA bench;
+    target.run("""SET client_min_messages = warning; DROP SCHEMA IF EXISTS bench CASCADE; CREATE SCHEMA bench;
         CREATE TABLE bench.real (n bigserial, heading text, text text, page int, embedding vector);""")
     copy = "COPY (SELECT c.heading, c.text, c.page_first, c.embedding FROM upload_pipeline.document_chunks AS c JOIN upload_pipeline.documents AS d \
         USING (document_id) WHERE c.embedding IS NOT NULL ORDER BY c.document_id, c.chunk_ord) TO STDOUT"
@@ -122,6 +122,30 @@ def at(times, share):
     return sorted(times)[min(len(times) - 1, int(len(times) * share))]
 
 
+def active_ms(target):
+    time.sleep(2)  # Sessions that have ended have told the statistics by then.
+    return float(target.run("SELECT active_time FROM pg_stat_database WHERE datname = current_database()"))
+
+
+def add(args, target):
+    """The time that the database works on one more document of the user with four in a hundred passages."""
+    before = active_ms(target)
+    target.run(f"""
+        INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path, processing_status)
+          VALUES (md5('added')::uuid, '{user(3)}', 'added.md', 'text/markdown', 1, 'added', 'bench', 'complete');
+        INSERT INTO upload_pipeline.document_chunks (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, heading, chunk_sha,
+            page_first, page_last, token_count, embed_model, embed_version, vector_dim, embedding, embed_updated_at)
+          SELECT gen_random_uuid(), md5('added')::uuid, c.chunker_name, c.chunker_version, c.chunk_ord, c.text, c.heading, c.chunk_sha, c.page_first, c.page_last,
+            c.token_count, c.embed_model, c.embed_version, c.vector_dim, c.embedding, c.embed_updated_at
+          FROM upload_pipeline.document_chunks AS c WHERE c.document_id = md5('3:0')::uuid AND c.chunk_ord < 500""")
+    stored = active_ms(target)
+    subprocess.run([args.fill or EXAMPLES / "fill_index"], env={**os.environ, "DATABASE_URL": args.target}, check=True, stdout=subprocess.DEVNULL)
+    indexed = active_ms(target)
+    target.run("DELETE FROM upload_pipeline.documents WHERE document_id = md5('added')::uuid")
+    print(f"one more document of 500 passages: {stored - before:.0f} ms for passages and vectors, {indexed - stored:.0f} ms for the indexes,"
+          f" among them what looks for documents to index; deleted in {active_ms(target) - indexed:.0f} ms", flush=True)
+
+
 def measure(args):
     target = Database(args.psql, args.target)
     questions = json.loads(pathlib.Path(args.questions).read_text())
@@ -150,13 +174,14 @@ def measure(args):
         [thread.join() for thread in threads]
         line.append(f"eight callers, hybrid {at(took, .5):.0f} / {at(took, .95):.0f} ({len(took) / (time.time() - began):.0f} a second)")
         caller, same, cases = Caller(args.api, number), 0, list(zip(questions, vectors))[:args.recall]
-        target.run(f"""CREATE TABLE IF NOT EXISTS bench.one (chunk_id uuid, embedding vector); TRUNCATE bench.one;
+        target.run(f"""SET client_min_messages = warning; CREATE TABLE IF NOT EXISTS bench.one (chunk_id uuid, embedding vector); TRUNCATE bench.one;
             INSERT INTO bench.one SELECT chunk_id, embedding FROM upload_pipeline.document_chunks JOIN upload_pipeline.documents USING (document_id) WHERE user_id = '{user(number)}'""")
         for question, vector in cases:
             exact = target.run(f"SELECT chunk_id FROM bench.one ORDER BY embedding <=> '{json.dumps(vector)}'::vector, chunk_id LIMIT 10").split()
             same += len(set(exact) & {hit["chunk_id"] for hit in caller.search(question, "vector")["hits"]})
         line.append(f"recall@10 {same / 10 / len(cases):.3f}, first search by meaning {first:.0f} ms")
         print("; ".join(line), flush=True)
+    add(args, target)
 
 
 def main():

@@ -21,6 +21,7 @@ mod docs;
 mod embedded_postgres;
 mod gauges;
 mod journey;
+mod metadata;
 mod migrations;
 mod ocr;
 mod pages;

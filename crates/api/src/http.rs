@@ -26,7 +26,7 @@ pub use conditions::IfMatch;
 pub use contract::codes;
 pub use download::Download;
 pub use filters::{ChunksQuery, DocumentsQuery, JobsQuery, MarksQuery, PageQuery};
-pub use form::{Form, Part};
+pub use form::{Asked, Form, Part};
 pub use idempotency::{BodyPrint, KeyInHand, Replay, overtaken, remember};
 pub use json::{Json, is_json};
 pub use page_file::page_file;

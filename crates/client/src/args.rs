@@ -3,6 +3,7 @@
 use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 use uuid::Uuid;
 
 use domain::{State, Status, ports::FileKind};
@@ -10,6 +11,10 @@ use messages::{Expand, SearchMode};
 
 const CONNECTION: &str = "Which API: APP_URL and APP_TOKEN (a user's token or an API key; with a key for many users also \
 APP_USER_ID).\nWithout them: the `app dev` that runs in this checkout.";
+
+fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))
+}
 
 /// `app upload`.
 #[derive(Debug, Args)]
@@ -39,6 +44,9 @@ pub struct UploadArgs {
     /// Have every page read by OCR, also those with text
     #[arg(long)]
     pub ocr: bool,
+    /// What to say of the files, to filter by: a JSON object
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    pub metadata: Option<Value>,
     /// Print the outcome as a JSON array
     #[arg(long)]
     pub json: bool,
@@ -254,6 +262,9 @@ pub struct SearchArgs {
     /// Only in this document
     #[arg(long, value_name = "ID")]
     pub document: Option<Uuid>,
+    /// Only in documents for which this filter holds, such as '{"field": "metadata.year", "gte": 2018}'
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    pub filter: Option<Value>,
     /// Only hits with at least this score, 0 to 1
     #[arg(long, value_name = "SCORE")]
     pub min_score: Option<f64>,

@@ -74,7 +74,8 @@ async fn retry(api: &ApiClient, args: RetryArgs) -> anyhow::Result<()> {
 async fn retype(api: &ApiClient, job_id: Uuid, mime: &str, as_json: bool) -> anyhow::Result<()> {
     let job: JobView = api.get(&format!("/jobs/{job_id}"), &[]).await?;
     let path = format!("/documents/{}", job.document_id);
-    let _document: DocumentView = api.patch(&path, &DocumentPatch { mime: mime.to_owned() }).await?;
+    let _document: DocumentView =
+        api.patch(&path, &DocumentPatch { mime: Some(mime.to_owned()), metadata: None }).await?;
     show_job(api, job_id, as_json).await
 }
 

@@ -26,6 +26,7 @@ pub async fn run(args: SearchArgs, sources: &Sources, build: &BuildInfo) -> anyh
         limit: Some(args.limit),
         mode: args.mode,
         document_id: args.document,
+        filter: args.filter,
         min_score: args.min_score,
         expand: args.expand,
         max_chars: args.max_chars,

@@ -49,6 +49,7 @@ pub async fn upload(api: ApiClient, args: UploadArgs, build: &BuildInfo) -> anyh
         uploads: Semaphore::new(MAX_UPLOADS),
         one_step: args.one_step,
         ocr: args.ocr,
+        metadata: args.metadata,
         wait: !args.no_wait,
     };
     let uploader = &uploader;

@@ -1,6 +1,7 @@
 //! Documents, their chunks and their deletion.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -32,6 +33,10 @@ pub struct DocumentView {
     /// How its pages were read, and what its text does not hold; null until parsed, and for what an older build has parsed.
     #[schema(required)]
     pub record: Option<RecordView>,
+    /// What the client says of it.
+    #[serde(default)]
+    #[schema(required, value_type = Object)]
+    pub metadata: Value,
     /// Chunks stored.
     pub chunks: i64,
     /// Its latest job.
@@ -114,12 +119,18 @@ pub struct LeftOutView {
 }
 
 /// What to change about a document.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DocumentPatch {
     /// The media type that the bytes are of; the file's name no longer counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 255, pattern = "^[ -.0-~]+/[ -~]+$")]
-    pub mime: String,
+    pub mime: Option<String>,
+    /// What the client says of it, in place of what was said before: up to 8 KiB, 64 keys, 4 objects and lists within one
+    /// another. Nothing is read or embedded again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub metadata: Option<Value>,
 }
 
 /// A passage of a document.

@@ -95,10 +95,12 @@ impl PartialSchema for FileForm {
         let file = ObjectBuilder::new().schema_type(Type::String).format(Some(binary)).min_length(Some(1));
         let files = ArrayBuilder::new().items(file).min_items(Some(1));
         let ocr = ObjectBuilder::new().schema_type(Type::Boolean);
+        let metadata = ObjectBuilder::new().schema_type(Type::Object);
         ObjectBuilder::new()
             .schema_type(Type::Object)
             .property("file", files)
             .property("ocr", ocr)
+            .property("metadata", metadata)
             .required("file")
             .into()
     }

@@ -1,6 +1,7 @@
 //! Searching.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -52,6 +53,13 @@ pub struct SearchRequest {
     /// Only in this document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_id: Option<Uuid>,
+    /// Only in documents that this holds for: `{"and": [filter, …]}`, `{"or": [filter, …]}`, `{"not": filter}`, or a condition such
+    /// as `{"field": "metadata.year", "gte": 2018, "lt": 2020}`. Fields are `metadata.KEY` (`eq`, `in`, `gt`, `gte`, `lt`, `lte`,
+    /// `exists`), `filename` (`eq`, `in`, `contains`), `kind` and `language` (`eq`, `in`), `created_at` and `updated_at` (`gt`,
+    /// `gte`, `lt`, `lte`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub filter: Option<Value>,
     /// The least `score` of a hit, 0 to 1. When absent: any, but no hits at all where even the best is most likely about
     /// something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,6 +89,7 @@ impl SearchRequest {
             limit: None,
             mode: SearchMode::default(),
             document_id: None,
+            filter: None,
             min_score: None,
             expand: Expand::None,
             max_chars: None,

@@ -1,6 +1,7 @@
 //! Sending documents.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -31,6 +32,10 @@ pub struct UploadRequest {
     #[serde(default)]
     #[schema(default = false)]
     pub ocr: bool,
+    /// What the client says of it, to filter by: up to 8 KiB, 64 keys, 4 objects and lists within one another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub metadata: Option<Value>,
 }
 
 /// Where to send an announced file.
@@ -64,6 +69,10 @@ pub struct TextRequest {
     /// Markdown or plain text.
     #[schema(min_length = 1, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
     pub text: String,
+    /// What the client says of it, to filter by: up to 8 KiB, 64 keys, 4 objects and lists within one another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub metadata: Option<Value>,
 }
 
 /// The result for each file.

@@ -45,6 +45,8 @@ pub struct Searched<'a> {
     pub postings: &'a [Postings],
     /// The question's terms in names of documents: term, document.
     pub titles: &'a [(i32, i32)],
+    /// Only these documents count.
+    pub only: Option<&'a HashSet<i32>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -77,7 +79,7 @@ pub fn score(question: &Question, searched: &Searched<'_>, limit: usize) -> ByWo
         let bit = 1_u64 << i;
         // A form counts as the word; a passage that has two forms has the heavier.
         for postings in word.terms().collect::<HashSet<i32>>().iter().filter_map(|term| by_term.get(term)) {
-            each_entry(postings, |document_no, block, place, weight| {
+            each_entry(postings, searched.only, |document_no, block, place, weight| {
                 let number = *numbers.entry((document_no, block)).or_insert_with(|| {
                     blocks.push(Block { document_no, first_ord: block * PASSAGES, slots: Vec::new() });
                     blocks.len() - 1
@@ -133,11 +135,14 @@ pub fn score(question: &Question, searched: &Searched<'_>, limit: usize) -> ByWo
     ByWords { best, names }
 }
 
-fn each_entry(postings: &Postings, mut each: impl FnMut(i32, i32, usize, u8)) {
+fn each_entry(postings: &Postings, only: Option<&HashSet<i32>>, mut each: impl FnMut(i32, i32, usize, u8)) {
     let mut rest = postings.entries.as_slice();
     for ((document_no, block), length) in postings.documents.iter().zip(&postings.blocks).zip(&postings.lengths) {
         let Some((entries, after)) = rest.split_at_checked(usize::try_from(*length).unwrap_or(0)) else { return };
         rest = after;
+        if only.is_some_and(|only| !only.contains(document_no)) {
+            continue;
+        }
         for entry in entries.as_chunks::<3>().0 {
             let (place, weight) = decode_entry(*entry);
             each(*document_no, *block, place, weight);
@@ -150,8 +155,13 @@ fn names(question: &Question, searched: &Searched<'_>) -> (HashMap<i32, f64>, Ha
     let (mut names, mut named) = (HashMap::new(), HashMap::new());
     for (i, word) in question.words.iter().enumerate() {
         let terms: HashSet<i32> = word.terms().collect();
-        let documents: HashSet<i32> =
-            searched.titles.iter().filter(|(term, _)| terms.contains(term)).map(|(_, document)| *document).collect();
+        let documents: HashSet<i32> = searched
+            .titles
+            .iter()
+            .filter(|(term, _)| terms.contains(term))
+            .map(|(_, document)| *document)
+            .filter(|document| searched.only.is_none_or(|only| only.contains(document)))
+            .collect();
         let weight = idf(searched.documents, documents.len());
         for document in documents {
             *names.entry(document).or_insert(0.0) += weight;
@@ -184,7 +194,8 @@ mod tests {
     fn found(question: &str, filename: &str, texts: &[&str]) -> Vec<Scored> {
         let (postings, titles) = postings(filename, texts);
         let question = Question::parse(question, &Language::parse("en").into_iter().collect::<Vec<_>>());
-        let searched = Searched { passages: texts.len() as i64, documents: 3, postings: &postings, titles: &titles };
+        let searched =
+            Searched { passages: texts.len() as i64, documents: 3, postings: &postings, titles: &titles, only: None };
         score(&question, &searched, 10).best
     }
 

@@ -13,10 +13,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use domain::{
     ChunkId, Code, DocumentId, Failure, UserId,
+    filter::Filter,
     ports::{EmbedPriority, Embedder, ModelSource},
 };
 use pg::{Db, DbError};
-use store::search::{FoundChunk, SearchIn, list_found_chunks, list_named, list_neighbours};
+use store::search::{FoundChunk, SearchIn, list_chosen, list_found_chunks, list_neighbours};
 use words::Question;
 
 use confidence::{NOTHING_BELOW, confidence};
@@ -29,8 +30,6 @@ use rankings::{Ranked, rank};
 
 /// The most hits of a search.
 pub const MAX_HITS: u32 = 50;
-/// Documents that a file name in the question may mean.
-const MAX_NAMED: i64 = 1000;
 
 /// What to search for.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +38,8 @@ pub struct Query<'a> {
     pub user: UserId,
     /// Only this document.
     pub document: Option<DocumentId>,
+    /// Only documents for which this holds.
+    pub filter: Option<&'a Filter>,
     /// A question or some words.
     pub text: &'a str,
     /// Whether to search by meaning. With `by_words`, a search goes on without the model where that fails.
@@ -120,11 +121,11 @@ pub async fn search(
 /// The documents to search; `None`: all.
 async fn documents(db: &Db, query: Query<'_>, syntax: &Question) -> Result<Option<Vec<DocumentId>>, DbError> {
     let document = query.document.map(|document| vec![document]);
-    if syntax.filenames.is_empty() {
+    if syntax.filenames.is_empty() && query.filter.is_none() {
         return Ok(document);
     }
-    let within = SearchIn { user: query.user, documents: document.as_deref(), limit: MAX_NAMED };
-    Ok(Some(list_named(db, within, &syntax.filenames, MAX_NAMED).await?))
+    let within = SearchIn { user: query.user, documents: document.as_deref(), limit: DEPTH as i64 };
+    Ok(Some(list_chosen(db, within, &syntax.filenames, query.filter).await?))
 }
 
 /// The hits as they are returned: what fits the question's phrases, scored, bounded, with neighbours.

@@ -11,7 +11,8 @@ use std::{
 use domain::ports::EmbedModel;
 use pg::{Db, DbError};
 use store::search::{
-    Candidate, SearchIn, SearchedDocument, list_cosines, list_ids, list_packed, list_searched_documents, search_vectors,
+    Candidate, SearchIn, SearchedDocument, list_chosen, list_cosines, list_ids, list_packed, list_searched_documents,
+    search_vectors,
 };
 use vectors::{Nearest, Probe};
 
@@ -95,17 +96,35 @@ impl VectorCache {
 pub(super) async fn find_nearest(
     db: &Db,
     cache: &VectorCache,
+    asked: (&EmbedModel, &[f32]),
+    user: (i32, Option<i64>),
+    within: SearchIn<'_>,
+) -> Result<Vec<Candidate>, DbError> {
+    let (found, is_short) = find(db, cache, asked, user, within).await?;
+    if !is_short {
+        return Ok(found);
+    }
+    // Documents that are read again, and so not complete, have taken places that others would have.
+    let complete = list_chosen(db, within, &[], None).await?;
+    let within = SearchIn { documents: Some(&complete), ..within };
+    Ok(find(db, cache, asked, (user.0, None), within).await?.0)
+}
+
+/// The same, and whether passages that were near are not to be found.
+async fn find(
+    db: &Db,
+    cache: &VectorCache,
     (model, vector): (&EmbedModel, &[f32]),
     (user_no, passages): (i32, Option<i64>),
     within: SearchIn<'_>,
-) -> Result<Vec<Candidate>, DbError> {
+) -> Result<(Vec<Candidate>, bool), DbError> {
     let is_few = |passages| passages <= ALL_UP_TO;
     if passages.is_some_and(is_few) {
-        return search_vectors(db, model, vector, within).await;
+        return Ok((search_vectors(db, model, vector, within).await?, false));
     }
     let documents = list_searched_documents(db, user_no, within).await?;
     if is_few(documents.iter().map(|document| i64::from(document.passages)).sum()) {
-        return search_vectors(db, model, vector, within).await;
+        return Ok((search_vectors(db, model, vector, within).await?, false));
     }
     let kept = cache.get(model, &documents);
     let known: HashSet<i32> = kept.iter().map(|(number, _)| *number).collect();
@@ -126,14 +145,16 @@ pub(super) async fn find_nearest(
     }
     let places: Vec<(i32, i32)> = nearest.into_vec().iter().map(|near| (near.document_no, near.ord)).collect();
     let mut found = list_cosines(db, model, vector, within, &places).await?;
+    let limit = usize::try_from(within.limit).unwrap_or(usize::MAX);
+    let is_short = found.len() < limit.min(places.len());
     if !unpacked.is_empty() {
         // Documents that housekeeping has yet to fill in.
         let ids: Vec<_> = list_ids(db, user_no, &unpacked).await?.into_iter().map(|(id, _)| id).collect();
         found.extend(search_vectors(db, model, vector, SearchIn { documents: Some(&ids), ..within }).await?);
         found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk_id.0.cmp(&b.chunk_id.0)));
-        found.truncate(usize::try_from(within.limit).unwrap_or(usize::MAX));
+        found.truncate(limit);
     }
-    Ok(found)
+    Ok((found, is_short))
 }
 
 /// Compares packed vectors, on a thread that may compute.

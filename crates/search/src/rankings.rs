@@ -25,6 +25,9 @@ const BEST_NAMES: usize = 5;
 const BEST_WORDS: usize = 10;
 /// A phrase is looked for in so many passages that have its words.
 const DEPTH_OF_PHRASES: usize = 400;
+/// Of so many documents the database chooses the postings; of more, all are read and chosen from here, since it looks
+/// through the list for each row.
+const FEW_DOCUMENTS: usize = 100;
 
 /// The fused ranking.
 pub(super) struct Ranked {
@@ -83,16 +86,23 @@ async fn find_by_words(db: &Db, user: &WordUser, question: &Question, within: Se
     if terms.is_empty() {
         return Ok(Found::default());
     }
-    let numbers: Option<Vec<i32>> = match within.documents {
+    let only: Option<HashSet<i32>> = match within.documents {
         Some(documents) => {
             Some(list_numbers(db, user.user_no, documents).await?.into_iter().map(|(_, number)| number).collect())
         }
         None => None,
     };
-    let postings = list_postings(db, user.user_no, &terms, numbers.as_deref()).await?;
+    let few: Option<Vec<i32>> =
+        only.as_ref().filter(|only| only.len() <= FEW_DOCUMENTS).map(|only| only.iter().copied().collect());
+    let postings = list_postings(db, user.user_no, &terms, few.as_deref()).await?;
     let titles = list_title_documents(db, user.user_no, &terms, MAX_TITLES).await?;
-    let searched =
-        Searched { passages: user.passages, documents: user.documents, postings: &postings, titles: &titles };
+    let searched = Searched {
+        passages: user.passages,
+        documents: user.documents,
+        postings: &postings,
+        titles: &titles,
+        only: only.as_ref(),
+    };
     let depth = if question.is_strict() { DEPTH_OF_PHRASES } else { DEPTH };
     let ByWords { best, names } = score(question, &searched, depth);
     let places: Vec<(i32, i32)> = best.iter().map(|scored| (scored.document_no, scored.ord)).collect();

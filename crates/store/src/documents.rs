@@ -12,8 +12,9 @@ use super::{
     deletions::{Deletion, get_deletion, insert_deletions},
     uploads::lock_user_uploads,
 };
-use domain::{ChunkId, DocumentId, JobId, Status, UserId};
-use pg::{Db, DbError, FromRow, Session};
+use crate::filter::Condition;
+use domain::{ChunkId, DocumentId, JobId, Status, UserId, filter::Filter};
+use pg::{Db, DbError, FromRow, Param, Session};
 
 /// A document.
 #[derive(Debug, Clone, FromRow)]
@@ -36,6 +37,8 @@ pub struct Document {
     pub page_count: Option<i32>,
     /// How it was read, once parsed.
     pub record: Option<Value>,
+    /// What the client says of it.
+    pub metadata: Value,
     /// Chunks stored.
     pub chunks: i64,
     /// Its latest job.
@@ -50,6 +53,7 @@ pub struct Document {
 
 const COLUMNS: &str =
     "d.document_id, d.filename, d.mime, d.bytes_len, d.file_sha256, d.processing_status, d.kind, d.page_count, d.record,
+  d.metadata,
   (SELECT count(*) FROM upload_pipeline.document_chunks AS c WHERE c.document_id = d.document_id) AS chunks,
   latest.job_id, latest.state AS job_state, d.created_at, d.updated_at
 FROM upload_pipeline.documents AS d
@@ -143,6 +147,8 @@ pub struct DocumentFilter {
     pub kind: Option<String>,
     /// Whose file name holds this, whatever the case.
     pub filename: Option<String>,
+    /// For which this holds.
+    pub filter: Option<Filter>,
 }
 
 /// Up to `limit` of `user`'s documents behind `after`, newest first. A filter reads on through this user's documents
@@ -154,6 +160,7 @@ pub async fn list_documents(
     after: Option<Cursor>,
     limit: i64,
 ) -> Result<Vec<Document>, DbError> {
+    let condition = Condition::of(filter.filter.as_ref(), 8);
     let sql = format!(
         "-- list_documents
 SELECT {COLUMNS}
@@ -162,21 +169,64 @@ WHERE d.user_id = $1
   AND ($4::text IS NULL OR d.processing_status = $4)
   AND ($5::text IS NULL OR d.kind = $5)
   AND ($6::text IS NULL OR strpos(lower(d.filename), lower($6)) > 0)
+  AND {}
 ORDER BY d.created_at DESC, d.document_id DESC
-LIMIT $7"
+LIMIT $7",
+        condition.sql
     );
-    db.list(
-        &sql,
-        &[
-            &user.0,
-            &after.map(|cursor| cursor.created_at),
-            &after.map(|cursor| cursor.id),
-            &filter.processing_status.map(Status::as_str),
-            &filter.kind,
-            &filter.filename,
-            &limit,
-        ],
-    )
+    let (at, id) = (after.map(|cursor| cursor.created_at), after.map(|cursor| cursor.id));
+    let status = filter.processing_status.map(Status::as_str);
+    let mut params: Vec<&dyn Param> = vec![&user.0, &at, &id, &status, &filter.kind, &filter.filename, &limit];
+    params.extend(condition.params());
+    db.list(&sql, &params).await
+}
+
+/// What became of a change.
+#[derive(Debug, Clone)]
+pub enum Changing {
+    /// The document as it is now.
+    Done(Box<Document>),
+    /// It has changed since it was seen.
+    Changed,
+    /// No such document of this user.
+    NotFound,
+}
+
+/// Makes `metadata` what the client says of `user`'s document, if that is as `expected`.
+pub async fn set_metadata(
+    db: &Db,
+    user: UserId,
+    id: DocumentId,
+    metadata: &Value,
+    expected: &(dyn Fn(&Document) -> bool + Send + Sync),
+) -> Result<Changing, DbError> {
+    db.run_tx("set_metadata", move |tx| {
+        Box::pin(async move {
+            tx.exec(
+                "-- lock_document
+SELECT
+FROM upload_pipeline.documents AS d
+WHERE d.document_id = $1 AND d.user_id = $2
+FOR UPDATE",
+                &[&id.0, &user.0],
+            )
+            .await?;
+            match get_document(&tx, user, id).await? {
+                None => return Ok(Changing::NotFound),
+                Some(document) if !expected(&document) => return Ok(Changing::Changed),
+                Some(_) => {}
+            }
+            tx.exec(
+                "-- set_metadata
+UPDATE upload_pipeline.documents AS d
+SET metadata = $3, updated_at = now()
+WHERE d.document_id = $1 AND d.user_id = $2",
+                &[&id.0, &user.0, metadata],
+            )
+            .await?;
+            Ok(get_document(&tx, user, id).await?.map_or(Changing::NotFound, |now| Changing::Done(Box::new(now))))
+        })
+    })
     .await
 }
 

@@ -15,6 +15,7 @@ mod cursor;
 pub mod deletions;
 pub mod documents;
 pub mod events;
+mod filter;
 pub mod gauges;
 pub mod housekeeping;
 pub mod idempotency;

@@ -8,7 +8,7 @@ mod stored;
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -57,6 +57,8 @@ pub struct Content {
     pub stored: bool,
     /// Whether the client asked for images to be read.
     pub ocr: bool,
+    /// What the client says of it; `None`: nothing.
+    pub metadata: Option<Value>,
     /// Follows the upload through logs.
     pub correlation_id: Uuid,
 }
@@ -351,13 +353,13 @@ async fn insert_document(
 ) -> Result<(), DbError> {
     tx.exec(
         "-- insert_document
-INSERT INTO upload_pipeline.documents
-  (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path, processing_status)
-VALUES ($1, $2, $3, $4, $5, $6, $7, 'uploaded')
+INSERT INTO upload_pipeline.documents AS d
+  (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path, processing_status, metadata)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 'uploaded', coalesce($8, '{}'))
 ON CONFLICT (document_id) DO UPDATE
 SET filename = excluded.filename, mime = excluded.mime, bytes_len = excluded.bytes_len, raw_path = excluded.raw_path,
     parsed_path = NULL, parsed_sha256 = NULL, kind = NULL, parser = NULL, page_count = NULL, record = NULL,
-    processing_status = excluded.processing_status, updated_at = now()",
+    processing_status = excluded.processing_status, metadata = coalesce($8, d.metadata), updated_at = now()",
         &[
             &document_id.0,
             &upload.user.0,
@@ -366,6 +368,7 @@ SET filename = excluded.filename, mime = excluded.mime, bytes_len = excluded.byt
             &content.bytes_len,
             &content.sha256,
             &upload.storage_key,
+            &content.metadata,
         ],
     )
     .await

@@ -62,8 +62,16 @@ async fn upload_samples(ctx: &Context, folder: &DevFolder, api: &ApiClient) -> a
         files.push(file);
     }
     render::print("Uploading the project's samples:\n\n")?;
-    let args =
-        UploadArgs { files, wait: true, no_wait: false, two_step: true, one_step: false, ocr: false, json: false };
+    let args = UploadArgs {
+        files,
+        wait: true,
+        no_wait: false,
+        two_step: true,
+        one_step: false,
+        ocr: false,
+        metadata: None,
+        json: false,
+    };
     let all_ok = upload::upload(api.clone(), args, &ctx.build).await?;
     anyhow::ensure!(all_ok, "a sample did not become searchable; the table says why");
     Ok(())

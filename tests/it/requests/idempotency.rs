@@ -220,8 +220,14 @@ async fn an_attempt_that_lost_its_reservation_changes_nothing() {
         expires_at: time::OffsetDateTime::now_utc() + Duration::from_secs(60),
         per_day: 0,
     };
-    let content =
-        Content { bytes_len: 1, sha256: "0".repeat(64), stored: false, ocr: false, correlation_id: Uuid::new_v4() };
+    let content = Content {
+        bytes_len: 1,
+        sha256: "0".repeat(64),
+        stored: false,
+        ocr: false,
+        metadata: None,
+        correlation_id: Uuid::new_v4(),
+    };
     let keep = Keep { reservation: &reservation, answer: &answer };
     let registered = register_declared(&api.test.db, &upload, &content, Some(&keep), false).await.unwrap();
     assert_eq!(registered, Registered::Overtaken);

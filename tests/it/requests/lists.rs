@@ -87,6 +87,10 @@ async fn paging_shows_every_row_once_while_rows_are_added() {
     assert!(wanted.len() > 100 && wanted.is_subset(&seen.into_iter().collect()));
 }
 
+fn escaped(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
 fn count_items(page: &Value) -> usize {
     page["items"].as_array().unwrap().len()
 }
@@ -95,6 +99,9 @@ fn count_items(page: &Value) -> usize {
 async fn filters_select_rows_and_refuse_unknown_names_and_values() {
     let api = api(&[]).await;
     fill(&api.test, 20, 3600, "Policy").await;
+    api.test
+        .run("UPDATE upload_pipeline.documents SET metadata = jsonb_build_object('n', substr(split_part(filename, '.', 1), 8)::int)")
+        .await;
     let one = api.test.value("SELECT document_id FROM upload_pipeline.documents WHERE filename = 'Policy-3.md'").await;
     let hour = "created_after=2020-01-01T00:00:00Z";
     let job = api.test.value("SELECT job_id FROM upload_pipeline.upload_jobs LIMIT 1").await;
@@ -110,6 +117,8 @@ async fn filters_select_rows_and_refuse_unknown_names_and_values() {
         ("/documents?kind=pdf".to_owned(), 4),
         ("/documents?filename=pOLICY-1".to_owned(), 11),
         ("/documents?filename=%25".to_owned(), 0),
+        (format!("/documents?filter={}", escaped(r#"{"field":"metadata.n","gte":3,"lt":6}"#)), 3),
+        (format!("/documents?kind=pdf&filter={}", escaped(r#"{"field":"metadata.n","in":[4,5]}"#)), 1),
         ("/documents?filename=olicy-2&kind=pdf&processing_status=complete".to_owned(), 1),
     ] {
         let (status, page) = api.client.get(&path).await;
@@ -133,6 +142,8 @@ async fn filters_select_rows_and_refuse_unknown_names_and_values() {
         (format!("/documents?cursor={cursor}"), "cursor_invalid"),
         (format!("/documents/{one}/chunks?cursor={cursor}"), "cursor_invalid"),
         ("/documents?kind=exe".to_owned(), "kind_invalid"),
+        ("/documents?filter=7".to_owned(), "filter_invalid"),
+        ("/documents?filter=x".to_owned(), "filter_invalid"),
         ("/documents?processing_status=gone".to_owned(), "status_invalid"),
         ("/documents?filename=%00".to_owned(), "filename_invalid"),
         ("/documents?state=done".to_owned(), "query_invalid"),

@@ -3,6 +3,7 @@
 
 use std::{fmt::Display, str::FromStr};
 
+use actix_web::http::StatusCode;
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use unicode_normalization::UnicodeNormalization;
@@ -10,7 +11,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::http::{ApiError, ListId};
-use domain::{Code, DocumentId, ports::FileKind};
+use domain::{Code, DocumentId, filter::Filter, ports::FileKind};
 use messages::{KindName, StateName, StatusName};
 use store::{documents::DocumentFilter, jobs::JobFilter};
 
@@ -77,6 +78,9 @@ pub struct DocumentsQuery {
     /// Only documents whose file name holds this, whatever the case.
     #[param(min_length = 1, max_length = 120, example = "policy")]
     pub filename: Option<String>,
+    /// Only documents for which this holds: a filter as `/search` takes it, as JSON.
+    #[param(example = r#"{"field":"metadata.year","gte":2018}"#)]
+    pub filter: Option<String>,
 }
 
 /// `GET /documents/{id}/chunks`.
@@ -122,6 +126,7 @@ impl DocumentsQuery {
                 .transpose()?,
             kind: self.kind.as_deref().map(kind).transpose()?,
             filename: self.filename.as_deref().map(piece).transpose()?,
+            filter: self.filter.as_deref().map(filter).transpose()?,
         };
         let list = ListId::new("documents").with("filter", &parsed);
         Ok((parsed, list))
@@ -164,10 +169,16 @@ fn kind(name: &str) -> Result<String, ApiError> {
     })
 }
 
+fn filter(text: &str) -> Result<Filter, ApiError> {
+    let refuse = |why: String| ApiError::with_status(StatusCode::BAD_REQUEST, Code::FilterInvalid, why);
+    let value = serde_json::from_str(text).map_err(|error| refuse(format!("`filter` is no JSON: {error}.")))?;
+    Filter::parse(&value).map_err(refuse)
+}
+
 fn piece(text: &str) -> Result<String, ApiError> {
     if text.is_empty() || text.chars().count() > MAX_PIECE_CHARS || text.contains(char::is_control) {
         return Err(ApiError::with_status(
-            actix_web::http::StatusCode::BAD_REQUEST,
+            StatusCode::BAD_REQUEST,
             Code::FilenameInvalid,
             format!("`filename` must be 1 to {MAX_PIECE_CHARS} characters of a file name."),
         ));

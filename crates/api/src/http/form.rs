@@ -18,11 +18,12 @@ use actix_web::{
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream::Fuse};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::http::{ApiError, declared_length};
 use config::Uploads;
-use domain::{Code, hex};
+use domain::{Code, hex, metadata::MAX_METADATA_BYTES};
 
 /// The most bytes that belong to no file: what stands before the first part, heads, and parts that are not used.
 const MAX_OTHER_BYTES: u64 = 256 * 1024;
@@ -31,13 +32,24 @@ const READ_AHEAD_BYTES: u64 = 256 * 1024;
 
 /// More than the longest value of a field that is `true` or `false`.
 const MAX_FLAG_BYTES: usize = 8;
+/// More than the metadata of a document may have.
+const MAX_METADATA_FIELD_BYTES: usize = 4 * MAX_METADATA_BYTES;
+
+/// What the fields of a form ask for the files behind them.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Whether every page is read by OCR.
+    pub ocr: bool,
+    /// What the client says of them, not checked yet.
+    pub metadata: Option<Value>,
+}
 
 /// A form that is being read.
 pub struct Form {
     parts: Multipart,
     seen: Rc<RefCell<Seen>>,
     ended: bool,
-    ocr: bool,
+    asked: Asked,
 }
 
 /// What of the form has been read.
@@ -82,12 +94,12 @@ impl Form {
             let most = counting.borrow().in_files + MAX_OTHER_BYTES + READ_AHEAD_BYTES;
             if received > most { Err(PayloadError::Overflow) } else { Ok(data) }
         });
-        Self { parts: Multipart::new(request.headers(), counted), seen, ended: false, ocr: false }
+        Self { parts: Multipart::new(request.headers(), counted), seen, ended: false, asked: Asked::default() }
     }
 
-    /// What the field `ocr` said so far: it counts for the files behind it.
-    pub fn ocr(&self) -> bool {
-        self.ocr
+    /// What the fields `ocr` and `metadata` said so far: they count for the files behind them.
+    pub fn asked(&self) -> Asked {
+        self.asked.clone()
     }
 
     /// Refuses a form that is declared larger than all files that one may have.
@@ -106,7 +118,7 @@ impl Form {
         }
     }
 
-    /// The next file. Of the parts without a file name, `ocr` is read and the others are left out. After an error there is no
+    /// The next file. Of the parts without a file name, `ocr` and `metadata` are read and the others are left out. After an error there is no
     /// more.
     pub async fn next(&mut self) -> Option<Result<Part, ApiError>> {
         while !self.ended {
@@ -118,7 +130,11 @@ impl Form {
             match part {
                 Ok(part) if part.is_file => return Some(Ok(part)),
                 Ok(mut field) if field.name == "ocr" => match field.flag().await {
-                    Ok(value) => self.ocr = value,
+                    Ok(value) => self.asked.ocr = value,
+                    Err(error) => return Some(Err(self.broken(error))),
+                },
+                Ok(mut field) if field.name == "metadata" => match field.object().await {
+                    Ok(value) => self.asked.metadata = Some(value),
                     Err(error) => return Some(Err(self.broken(error))),
                 },
                 Ok(mut other) => {
@@ -170,15 +186,29 @@ impl Part {
         })
     }
 
-    /// Its value, `true` or `false`.
-    async fn flag(&mut self) -> Result<bool, ApiError> {
+    /// The first bytes of its value.
+    async fn value(&mut self, most: usize) -> Result<Vec<u8>, ApiError> {
         let mut value = Vec::new();
         while let Some(piece) = self.next().await {
             let piece = piece?;
-            value.extend_from_slice(&piece[..piece.len().min(MAX_FLAG_BYTES)]);
-            value.truncate(MAX_FLAG_BYTES);
+            value.extend_from_slice(&piece[..piece.len().min(most)]);
+            value.truncate(most);
         }
-        match value.as_slice() {
+        Ok(value)
+    }
+
+    /// Its value, which is JSON.
+    async fn object(&mut self) -> Result<Value, ApiError> {
+        let value = self.value(MAX_METADATA_FIELD_BYTES).await?;
+        serde_json::from_slice(&value).map_err(|error| {
+            let why = format!("`{}` is no JSON object of up to {MAX_METADATA_BYTES} bytes: {error}.", self.name);
+            ApiError::new(Code::MetadataInvalid, why)
+        })
+    }
+
+    /// Its value, `true` or `false`.
+    async fn flag(&mut self) -> Result<bool, ApiError> {
+        match self.value(MAX_FLAG_BYTES).await?.as_slice() {
             b"true" => Ok(true),
             b"false" => Ok(false),
             _ => Err(ApiError::new(

@@ -52,13 +52,13 @@ impl TextBody {
         }
     }
 
-    /// The title, once the body has ended.
-    pub fn title(&self) -> Result<String, ApiError> {
-        let TextRequest { title, .. } = json::parse(&self.splitter.rest)?;
+    /// What stands beside the text, once the body has ended.
+    pub fn request(&self) -> Result<TextRequest, ApiError> {
+        let request = json::parse(&self.splitter.rest)?;
         if !self.has_words {
             return Err(ApiError::of(Code::TextEmpty));
         }
-        Ok(title)
+        Ok(request)
     }
 
     /// Of the whole body; `None`: it was not read to its end, or nothing was to be hashed.
@@ -121,6 +121,8 @@ struct Splitter {
     /// Of the text, as it came and is not decoded yet.
     piece: Vec<u8>,
     place: Place,
+    /// Objects and lists that are open: the text stands in the outermost.
+    depth: u32,
     /// Whether the byte before was a backslash that escapes the next.
     escapes: bool,
 }
@@ -141,6 +143,8 @@ impl Splitter {
             let is_escaped = mem::take(&mut self.escapes);
             self.escapes = byte == b'\\' && !is_escaped && self.place != Place::Between;
             match self.place {
+                Place::Between if byte == b'{' || byte == b'[' => self.depth += 1,
+                Place::Between if byte == b'}' || byte == b']' => self.depth = self.depth.saturating_sub(1),
                 Place::Between if byte == b'"' => {
                     self.place = if self.text_follows() { Place::InText } else { Place::InString };
                 }
@@ -177,7 +181,7 @@ impl Splitter {
     /// Whether the string that begins here is the value of the field `text`.
     fn text_follows(&self) -> bool {
         let name = self.rest.trim_ascii_end().strip_suffix(b":").map(<[u8]>::trim_ascii_end);
-        name.is_some_and(|before| before.ends_with(b"\"text\""))
+        self.depth == 1 && name.is_some_and(|before| before.ends_with(b"\"text\""))
     }
 }
 
@@ -197,7 +201,7 @@ mod tests {
             read.extend(piece.map_err(|error| error.code())?);
         }
         assert_eq!(text.fingerprint(), Some(hex(Sha256::digest(body))));
-        Ok((text.title().map_err(|error| error.code())?, String::from_utf8(read).unwrap()))
+        Ok((text.request().map_err(|error| error.code())?.title, String::from_utf8(read).unwrap()))
     }
 
     #[tokio::test]

@@ -1,10 +1,11 @@
 //! What a client may say about a file.
 
+use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::http::ApiError;
 use config::Uploads;
-use domain::Code;
+use domain::{Code, metadata::check_metadata};
 use messages::UploadRequest;
 
 /// Characters that show nothing, or turn the text behind them around, so that a name can look like another
@@ -90,6 +91,13 @@ pub fn mime(text: &str) -> Result<String, ApiError> {
     if fits { Ok(text.to_ascii_lowercase()) } else { Err(ApiError::of(Code::MimeInvalid)) }
 }
 
+/// What a client says of a document, within its bounds.
+pub fn metadata(given: Option<&Value>) -> Result<Option<Value>, ApiError> {
+    let Some(value) = given else { return Ok(None) };
+    check_metadata(value).map_err(|why| ApiError::new(Code::MetadataInvalid, why))?;
+    Ok(Some(value.clone()))
+}
+
 /// 64 lower-case hex digits.
 fn sha256(text: &str) -> Result<String, ApiError> {
     if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -133,6 +141,7 @@ pub fn upload_request(request: &UploadRequest, limits: &Uploads) -> Result<Uploa
         bytes_len: size(request.bytes_len, limits)?,
         sha256: sha256(&request.sha256)?,
         ocr: request.ocr,
+        metadata: metadata(request.metadata.as_ref())?,
     })
 }
 
@@ -148,6 +157,7 @@ mod tests {
             mime: "Application/PDF".to_owned(),
             sha256: "AB".repeat(32),
             ocr: false,
+            metadata: None,
         }
     }
 
@@ -162,7 +172,7 @@ mod tests {
     #[test]
     fn each_wrong_field_has_its_own_code() {
         type Spoil = fn(&mut UploadRequest);
-        let cases: [(Code, Spoil); 16] = [
+        let cases: [(Code, Spoil); 17] = [
             (Code::FilenameEmpty, |r| r.filename = "  ".to_owned()),
             (Code::FilenameTooLong, |r| r.filename = "ü".repeat(121)),
             (Code::FilenameInvalid, |r| r.filename = "a\nb".to_owned()),
@@ -177,6 +187,7 @@ mod tests {
             (Code::FileTooLarge, |r| r.bytes_len = 25 * 1024 * 1024 + 1),
             (Code::MimeInvalid, |r| r.mime = "pdf".to_owned()),
             (Code::MimeInvalid, |r| r.mime = "a/\u{e9}".to_owned()),
+            (Code::MetadataInvalid, |r| r.metadata = Some(serde_json::json!([1]))),
             (Code::Sha256Invalid, |r| r.sha256 = "ab".to_owned()),
             (Code::Sha256Invalid, |r| r.sha256 = "zz".repeat(32)),
         ];

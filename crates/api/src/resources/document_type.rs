@@ -1,4 +1,4 @@
-//! Correcting the declared type of a document that failed for it.
+//! Changing what a client says of a document: its metadata, and the declared type of one that failed for it.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use uuid::Uuid;
@@ -10,24 +10,26 @@ use crate::{
 use domain::{Code, DocumentId};
 use messages::{DocumentPatch, DocumentView};
 use store::{
-    documents::Document,
+    documents::{Changing, Document, set_metadata},
     jobs::{Retyped, retype_document},
 };
 
-/// Correct a document's type.
+/// Change a document.
 ///
-/// For a document that failed with `type_mismatch`: its bytes, which are kept for a while, are read again at once, as what
-/// `mime` says; its name no longer counts. Sending the same again changes nothing.
+/// `metadata` takes the place of what the client said before; nothing is read or embedded again. `mime` is for a document that failed
+/// with `type_mismatch`: its bytes, which are kept for a while, are read again at once, as what it says; the name no longer
+/// counts. Sending the same again changes nothing.
 #[utoipa::path(
     patch,
     path = "/documents/{id}",
     tag = "Documents",
     params(("id" = Uuid, Path, description = "The document's id, as the answer to its upload gave it.")),
-    request_body(content = DocumentPatch, description = "The type."),
-    responses((status = 200, description = "The document, whose job is queued again.", body = DocumentView)),
+    request_body(content = DocumentPatch, description = "What to change, one or the other."),
+    responses((status = 200, description = "The document as it is now.", body = DocumentView)),
     extensions(("x-codes" = json!(codes(&[
         Code::DocumentNotFound,
         Code::MimeInvalid,
+        Code::MetadataInvalid,
         Code::TypeSettled,
         Code::RetryNeedsUpload
     ]))))
@@ -37,8 +39,21 @@ pub async fn patch_document(
     id: web::Path<Uuid>,
     body: Json<DocumentPatch>,
 ) -> HttpResult {
-    let (id, mime) = (DocumentId(*id), validate::mime(&body.mime)?);
+    let (id, metadata) = (DocumentId(*id), validate::metadata(body.metadata.as_ref())?);
     state.require_schema().await?;
+    let mime = match (&body.mime, metadata) {
+        (Some(mime), None) => validate::mime(mime)?,
+        (None, Some(metadata)) => {
+            return match set_metadata(&state.db, caller.user, id, &metadata, &as_seen(&request)).await? {
+                Changing::Done(document) => Ok(HttpResponse::Ok().json(document_view(*document))),
+                Changing::Changed => Err(ApiError::of(Code::PreconditionFailed)),
+                Changing::NotFound => Err(ApiError::of(Code::DocumentNotFound)),
+            };
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(ApiError::new(Code::JsonInvalid, "Send either `metadata` or `mime`."));
+        }
+    };
     match retype_document(&state.db, caller.user, id, &mime, &as_seen(&request)).await? {
         Retyped::Done(document) => {
             state.notifier.poke();

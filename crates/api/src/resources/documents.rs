@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::{
     http::{
-        ApiError, ApiState, BodyPrint, Call, ChunksQuery, DocumentsQuery, Expected, Form, HttpResult, ListId, PageSize,
-        Part, RequestIds, TextBody, begin_stream, codes, conditions, contract, is_json, refuse_too_large, store_body,
-        validate,
+        ApiError, ApiState, Asked, BodyPrint, Call, ChunksQuery, DocumentsQuery, Expected, Form, HttpResult, ListId,
+        PageSize, Part, RequestIds, TextBody, begin_stream, codes, conditions, contract, is_json, refuse_too_large,
+        store_body, validate,
     },
     resources::{
         document_type::as_seen,
@@ -82,6 +82,7 @@ struct Sender {
                 Code::ContentTypeInvalid,
                 Code::FileMissing,
                 Code::TitleEmpty,
+                Code::MetadataInvalid,
                 Code::TextEmpty,
                 Code::TextInvalid,
                 Code::UploadsPerDay,
@@ -150,8 +151,8 @@ async fn take_files(state: &ApiState, sender: Sender, request: &HttpRequest, bod
             ));
             break;
         }
-        let (ocr, file) = (form.ocr(), (filename.as_str(), mime.as_str()));
-        let outcome = take_file(state, sender, file, ocr, &mut part).await;
+        let (asked, file) = (form.asked(), (filename.as_str(), mime.as_str()));
+        let outcome = take_file(state, sender, file, asked, &mut part).await;
         let skipped = if outcome.is_err() { part.read_on(state.settings.uploads.max_bytes).await } else { Ok(()) };
         outcomes.push((filename, outcome));
         if skipped.is_err() {
@@ -205,16 +206,17 @@ async fn take_file(
     state: &ApiState,
     sender: Sender,
     (filename, mime): (&str, &str),
-    ocr: bool,
+    asked: Asked,
     file: &mut Part,
 ) -> Taken {
     let filename = validate::filename(filename, &state.settings.uploads)?;
+    validate::metadata(asked.metadata.as_ref())?;
     let (upload, stored) = store(state, sender.user, filename, validate::mime(mime)?, file).await?;
     if stored.bytes_len == 0 {
         forget(state, &upload).await;
         return Err(ApiError::of(Code::FileEmpty));
     }
-    register(state, sender, &upload, stored, ocr).await
+    register(state, sender, &upload, stored, asked).await
 }
 
 /// Announces an upload of one body, and stores it.
@@ -242,12 +244,19 @@ where
 }
 
 /// Makes a document and a job of a stored upload.
-async fn register(state: &ApiState, sender: Sender, upload: &NewUpload, stored: StoredObject, ocr: bool) -> Taken {
+async fn register(
+    state: &ApiState,
+    sender: Sender,
+    upload: &NewUpload,
+    stored: StoredObject,
+    Asked { ocr, metadata }: Asked,
+) -> Taken {
     let content = Content {
         bytes_len: i64::try_from(stored.bytes_len).unwrap_or(i64::MAX),
         sha256: stored.sha256,
         stored: true,
         ocr,
+        metadata,
         correlation_id: sender.correlation_id,
     };
     // Where this fails, whether it was committed is not known: the object stays, and housekeeping decides.
@@ -282,14 +291,20 @@ async fn take_text(state: &ApiState, sender: Sender, request: &HttpRequest, body
     let mut text = TextBody::new(body, limits.max_bytes, BodyPrint::is_wanted(request));
     let (mut upload, stored) = store(state, sender.user, String::new(), "text/markdown".to_owned(), &mut text).await?;
     BodyPrint::leave(request, text.fingerprint());
-    match text.title().and_then(|title| text_filename(title.trim(), limits)) {
-        Ok(filename) => upload.filename = filename,
+    let named = text.request().and_then(|TextRequest { title, metadata, .. }| {
+        Ok((text_filename(title.trim(), limits)?, validate::metadata(metadata.as_ref())?))
+    });
+    let metadata = match named {
+        Ok((filename, metadata)) => {
+            upload.filename = filename;
+            metadata
+        }
         Err(error) => {
             forget(state, &upload).await;
             return Err(error);
         }
-    }
-    let outcome = register(state, sender, &upload, stored, false).await;
+    };
+    let outcome = register(state, sender, &upload, stored, Asked { ocr: false, metadata }).await;
     answer(vec![(upload.filename, outcome)], sender)
 }
 
@@ -313,6 +328,7 @@ pub fn document_view(document: Document) -> DocumentView {
         page_count: document.page_count,
         // A record that a newer build wrote may have another form.
         record: document.record.and_then(|record| serde_json::from_value(record).ok()),
+        metadata: document.metadata,
         chunks: document.chunks,
         job_id: document.job_id.map(|id| id.0),
         job_state: document.job_state,
@@ -337,7 +353,7 @@ pub fn document_view(document: Document) -> DocumentView {
     extensions(
         ("x-pages" = json!(DOCUMENTS)),
         ("x-codes" = json!(codes(&[Code::StatusInvalid, Code::KindInvalid]))),
-        ("x-codes-400" = json!(codes(&[Code::FilenameInvalid])))
+        ("x-codes-400" = json!(codes(&[Code::FilenameInvalid, Code::FilterInvalid])))
     )
 )]
 pub async fn list_documents(Call { state, caller, request }: Call, query: web::Query<DocumentsQuery>) -> HttpResult {

@@ -8,7 +8,7 @@ use crate::{
     http::{ApiError, Call, HttpResult, Json, codes},
     resources::documents::boxes_view,
 };
-use domain::{Code, DocumentId};
+use domain::{Code, DocumentId, filter::Filter};
 use messages::{Expand, Hit, SearchMode, SearchRequest, SearchResponse};
 use search::{Around, Found, MAX_HITS, Query, SearchError, search};
 
@@ -34,15 +34,16 @@ const DEFAULT_MAX_CHARS: u32 = 4000;
             Code::QueryNotEmbeddable,
             Code::EmbedderUnavailable
         ]))),
-        ("x-codes-422" = json!(codes(&[Code::QueryInvalid, Code::LimitInvalid])))
+        ("x-codes-422" = json!(codes(&[Code::QueryInvalid, Code::LimitInvalid, Code::FilterInvalid])))
     )
 )]
 pub async fn post_search(Call { state, caller, .. }: Call, body: Json<SearchRequest>) -> HttpResult {
     let began = Instant::now();
-    let Checked { text, limit, max_chars } = checked(&body)?;
+    let Checked { text, limit, max_chars, filter } = checked(&body)?;
     let query = Query {
         user: caller.user,
         document: body.document_id.map(DocumentId),
+        filter: filter.as_ref(),
         text,
         by_meaning: body.mode != SearchMode::Text,
         by_words: body.mode != SearchMode::Vector,
@@ -78,6 +79,7 @@ struct Checked<'a> {
     text: &'a str,
     limit: usize,
     max_chars: usize,
+    filter: Option<Filter>,
 }
 
 fn invalid(code: Code, message: String) -> ApiError {
@@ -108,8 +110,10 @@ fn checked(body: &SearchRequest) -> Result<Checked<'_>, ApiError> {
         }
     };
     within("per_document", body.per_document.unwrap_or(1), 1..=MAX_HITS)?;
+    let filter = body.filter.as_ref().map(Filter::parse).transpose();
     Ok(Checked {
         text: query,
+        filter: filter.map_err(|why| invalid(Code::FilterInvalid, why))?,
         limit: within("limit", body.limit.unwrap_or(DEFAULT_LIMIT), 1..=MAX_HITS)?,
         max_chars: within("max_chars", body.max_chars.unwrap_or(DEFAULT_MAX_CHARS), 200..=20_000)?,
     })
@@ -143,6 +147,7 @@ fn hit(found: search::Hit, expand: Expand) -> Hit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn request(query: &str, limit: Option<u32>) -> SearchRequest {
         SearchRequest { limit, ..SearchRequest::of(query) }
@@ -151,7 +156,7 @@ mod tests {
     #[test]
     fn a_query_is_bounded_and_each_refusal_has_its_code() {
         let request_of = request(" what is covered? ", None);
-        let Checked { text, limit, max_chars } = checked(&request_of).unwrap();
+        let Checked { text, limit, max_chars, .. } = checked(&request_of).unwrap();
         assert_eq!((text, limit, max_chars), ("what is covered?", 10, 4000));
         assert!(checked(&request(&"ü".repeat(1000), Some(50))).is_ok());
         let cases = [
@@ -162,6 +167,7 @@ mod tests {
             (request("a", Some(51)), Code::LimitInvalid),
             (SearchRequest { per_document: Some(0), ..SearchRequest::of("a") }, Code::LimitInvalid),
             (SearchRequest { max_chars: Some(199), ..SearchRequest::of("a") }, Code::LimitInvalid),
+            (SearchRequest { filter: Some(json!({"field": "size"})), ..SearchRequest::of("a") }, Code::FilterInvalid),
             (SearchRequest { min_score: Some(1.1), ..SearchRequest::of("a") }, Code::LimitInvalid),
             (SearchRequest { min_score: Some(f64::NAN), ..SearchRequest::of("a") }, Code::LimitInvalid),
         ];

@@ -81,6 +81,7 @@ pub fn new_upload(state: &ApiState, user: UserId, filename: String, mime: String
                 Code::DocumentExists,
                 Code::FileTooLarge,
                 Code::Sha256Invalid,
+                Code::MetadataInvalid,
                 Code::UploadsPerDay,
                 Code::StorageUnavailable
             ])
@@ -95,6 +96,7 @@ pub async fn post_upload(Call { state, caller, request }: Call, body: Json<Uploa
         sha256: declared.sha256,
         stored: false,
         ocr: body.ocr,
+        metadata: declared.metadata,
         correlation_id: RequestIds::of(&request).map_or_else(Uuid::now_v7, |ids| ids.correlation),
     };
     let (user, expires_at) = (caller.user, upload.expires_at);

@@ -7,6 +7,7 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt};
 use reqwest::{Body, Method, StatusCode, header};
+use serde_json::Value;
 use tokio::{io::AsyncReadExt, sync::Semaphore};
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
@@ -37,6 +38,7 @@ pub(super) struct Uploader {
     pub(super) one_step: bool,
     /// Whether every page is to be read by OCR.
     pub(super) ocr: bool,
+    pub(super) metadata: Option<Value>,
     /// Whether to follow the job until it ends.
     pub(super) wait: bool,
 }
@@ -106,6 +108,7 @@ impl Uploader {
             mime: file.mime.to_owned(),
             sha256: file.sha256.clone(),
             ocr: self.ocr,
+            metadata: self.metadata.clone(),
         };
         let (status, accepted): (_, UploadAccepted) = self.api.post_for_status("/upload", &request).await?;
         if accepted.stored {
@@ -134,7 +137,11 @@ impl Uploader {
             .file_name(file.name.clone())
             .mime_str(file.mime)
             .map_err(|error| self.api.transport_error(&error))?;
-        let form = reqwest::multipart::Form::new().text("ocr", self.ocr.to_string()).part("file", part);
+        let mut form = reqwest::multipart::Form::new().text("ocr", self.ocr.to_string());
+        if let Some(metadata) = &self.metadata {
+            form = form.text("metadata", metadata.to_string());
+        }
+        let form = form.part("file", part);
         let request = self.api.request(Method::POST, "/documents", &[]).multipart(form);
         let response = request.send().await.map_err(|error| self.api.transport_error(&error))?;
         let accepted: DocumentsAccepted = self.api.read(response).await?;

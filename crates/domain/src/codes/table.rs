@@ -129,6 +129,10 @@ codes! {
         /// Correct what `detail` names.
         QueryInvalid = "query_invalid", http [400, 422], at "lists, `/search`",
             say "The query string is not what this route takes: invalid digit found in string.";
+        /// `filter` is not of its grammar, or beyond its bounds.
+        /// Correct what `detail` names; it says what is allowed.
+        FilterInvalid = "filter_invalid", http [422, 400], at "`/search` (422), `GET /documents` (400)",
+            say "There is no field `size`; there are `metadata.KEY`, `filename`, `kind`, `language`, `created_at` and `updated_at`.";
         /// The id in the path or in the filter is no UUID.
         /// Send the id as it was given.
         IdInvalid = "id_invalid", http [400], at "routes with an id, `GET /jobs`",
@@ -207,6 +211,10 @@ codes! {
         /// The file name holds control characters, line breaks, or marks that show nothing or turn text around.
         /// Rename the file.
         FilenameInvalid = "filename_invalid", http [422, 400], at "uploads (422), `GET /documents` (400)";
+        /// `metadata` is no JSON object, or beyond its bounds.
+        /// Correct what `detail` names.
+        MetadataInvalid = "metadata_invalid", http [422], at "uploads, `PATCH /documents/{id}`",
+            say "`metadata` is no JSON object. Send one, such as {\"year\": 2018}.";
         /// `mime` is no media type.
         /// Send one like application/pdf.
         MimeInvalid = "mime_invalid", http [422], at "uploads";

@@ -1,8 +1,9 @@
 //! By words, from the index on words.
 
 use super::{Candidate, SearchIn};
-use domain::DocumentId;
-use pg::{DbError, FromRow, Session};
+use crate::filter::Condition;
+use domain::{DocumentId, filter::Filter};
+use pg::{DbError, FromRow, Param, Session};
 use uuid::Uuid;
 
 /// A user as the index on words knows it, and how much there is to search.
@@ -152,25 +153,29 @@ WHERE d.user_id = $1 AND d.processing_status = 'complete'",
     Ok(rows.into_iter().map(found).collect())
 }
 
-/// Complete documents whose file name contains each of `parts`, in any case; at most `limit`.
-pub async fn list_named(
+/// Complete documents whose file name contains each of `parts`, in any case, and for which `filter` holds.
+pub async fn list_chosen(
     db: &impl Session,
     within: SearchIn<'_>,
     parts: &[String],
-    limit: i64,
+    filter: Option<&Filter>,
 ) -> Result<Vec<DocumentId>, DbError> {
-    db.list(
-        "-- list_named
-SELECT d.document_id
+    let condition = Condition::of(filter, 4);
+    let (user, ids) = (within.user.0, within.ids());
+    let mut params: Vec<&dyn Param> = vec![&user, &ids, &parts];
+    params.extend(condition.params());
+    let sql = format!(
+        "-- list_chosen
+SELECT coalesce(array_agg(d.document_id), '{{}}') AS documents
 FROM upload_pipeline.documents AS d
 WHERE d.user_id = $1 AND d.processing_status = 'complete' AND ($2::uuid[] IS NULL OR d.document_id = ANY ($2))
   AND NOT EXISTS (
     SELECT
     FROM unnest($3::text[]) AS p (part)
     WHERE strpos(lower(d.filename), lower(p.part)) = 0)
-ORDER BY d.created_at DESC
-LIMIT $4",
-        &[&within.user.0, &within.ids(), &parts, &limit],
-    )
-    .await
+  AND {}",
+        condition.sql
+    );
+    let documents: Vec<Uuid> = db.one(&sql, &params).await?;
+    Ok(documents.into_iter().map(DocumentId).collect())
 }

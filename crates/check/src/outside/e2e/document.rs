@@ -93,7 +93,7 @@ impl<'c> TestDocument<'c> {
     }
 
     async fn upload(&self) -> Result<(Uuid, Uuid), Problem> {
-        let body = TextRequest { title: CANARY_NAME.to_owned(), text: self.text.clone() };
+        let body = TextRequest { title: CANARY_NAME.to_owned(), text: self.text.clone(), metadata: None };
         let answer = self.send(Method::POST, "/documents", |request| request.json(&body)).await?;
         let accepted: DocumentsAccepted = self.read(&answer)?;
         let file = accepted.documents.into_iter().next();
