@@ -164,6 +164,7 @@ impl Client {
             "filename": document.name, "mime": document.mime,
             "bytes_len": document.bytes.len(), "sha256": document.sha256(),
         });
+        let deadline = Instant::now() + RETRY_LIMIT;
         loop {
             let (status, promised) = self.send_until_answered(Method::POST, "/upload", &body).await;
             if status == 409 {
@@ -178,14 +179,13 @@ impl Client {
             if document.bytes.len().is_multiple_of(5) {
                 let _ended = self.interrupt_put(path, document).await;
             }
-            let deadline = Instant::now() + RETRY_LIMIT;
             loop {
                 let url = format!("{}{path}", *self.shared.api.borrow());
                 let request = self.shared.http.put(url).body(document.bytes.clone());
                 match answer(request).await {
                     Some((200..300, _)) => return (status, promised),
-                    // A failover has lost the announcement.
-                    Some((404 | 410, _)) => break,
+                    // An asynchronous failover has lost the announcement: announce it again.
+                    Some((403 | 404 | 410, _)) if Instant::now() < deadline => break,
                     other => assert!(Instant::now() < deadline, "the bytes cannot be stored: {other:?}"),
                 }
                 pause().await;

@@ -17,7 +17,7 @@ declare! {
     PACKED = once("db.packed", "packed vectors agree with the stored ones, by sample.", packed).needs(&[&MIGRATIONS]);
     DISAGREES = error("disagrees",
         "Packed vectors are not those of the passages: searches by meaning miss passages, and name wrong ones.",
-        "Run `DELETE FROM upload_pipeline.search_vectors`: housekeeping packs them again, and searches compare the stored ones meanwhile.");
+        "Empty the table search_vectors (TRUNCATE): housekeeping packs them again, and searches compare the stored ones meanwhile.");
 }
 
 async fn packed(context: &Context<'_>) -> Outcome {
