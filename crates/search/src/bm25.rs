@@ -79,21 +79,24 @@ pub fn score(question: &Question, searched: &Searched<'_>, limit: usize) -> ByWo
         let bit = 1_u64 << i;
         // A form counts as the word; a passage that has two forms has the heavier.
         for postings in word.terms().collect::<HashSet<i32>>().iter().filter_map(|term| by_term.get(term)) {
-            each_entry(postings, searched.only, |document_no, block, place, weight| {
+            each_row(postings, searched.only, |document_no, block, entries| {
                 let number = *numbers.entry((document_no, block)).or_insert_with(|| {
                     blocks.push(Block { document_no, first_ord: block * PASSAGES, slots: Vec::new() });
                     blocks.len() - 1
                 });
                 let slots = &mut blocks[number].slots;
-                if slots.len() <= place {
-                    slots.resize(place + 1, Slot::default());
+                for entry in entries {
+                    let (place, weight) = decode_entry(*entry);
+                    if slots.len() <= place {
+                        slots.resize(place + 1, Slot::default());
+                    }
+                    let slot = &mut slots[place];
+                    if slot.words & bit == 0 {
+                        slot.words |= bit;
+                        touched.push((number, place));
+                    }
+                    slot.weight = slot.weight.max(weight);
                 }
-                let slot = &mut slots[place];
-                if slot.words & bit == 0 {
-                    slot.words |= bit;
-                    touched.push((number, place));
-                }
-                slot.weight = slot.weight.max(weight);
             });
         }
         let weight = idf(searched.passages, touched.len());
@@ -110,42 +113,50 @@ pub fn score(question: &Question, searched: &Searched<'_>, limit: usize) -> ByWo
         let has = weights.iter().enumerate().filter(|(i, _)| words >> i & 1 == 1);
         if all > 0.0 { has.map(|(_, weight)| weight).sum::<f64>() / all } else { 0.0 }
     };
-    let mut best: Vec<(Scored, u64)> = Vec::new();
-    for block in &blocks {
-        let bonus = TITLE * names.get(&block.document_no).copied().unwrap_or(0.0);
-        let named = named.get(&block.document_no).copied().unwrap_or(0);
-        for (ord, slot) in (block.first_ord..).zip(&block.slots) {
-            if slot.words != 0 && slot.words & required == required {
-                let score = slot.score + bonus;
-                let scored = Scored { document_no: block.document_no, ord, score, covered: 0.0 };
-                best.push((scored, slot.words | named));
-            }
-        }
-    }
     let order = |a: &(Scored, u64), b: &(Scored, u64)| {
         let (a, b) = (&a.0, &b.0);
         b.score.total_cmp(&a.score).then((a.document_no, a.ord).cmp(&(b.document_no, b.ord)))
     };
-    if best.len() > limit {
-        best.select_nth_unstable_by(limit, order);
-        best.truncate(limit);
+    let mut best: Vec<(Scored, u64)> = Vec::new();
+    // Below this, nothing can be among the best any more.
+    let mut least = f64::NEG_INFINITY;
+    let cut = |best: &mut Vec<(Scored, u64)>| {
+        if best.len() > limit && limit > 0 {
+            let (_, last, _) = best.select_nth_unstable_by(limit - 1, order);
+            let least = last.0.score;
+            best.truncate(limit);
+            return least;
+        }
+        f64::NEG_INFINITY
+    };
+    for block in &blocks {
+        let bonus = TITLE * names.get(&block.document_no).copied().unwrap_or(0.0);
+        let named = named.get(&block.document_no).copied().unwrap_or(0);
+        for (ord, slot) in (block.first_ord..).zip(&block.slots) {
+            let score = slot.score + bonus;
+            if slot.words != 0 && slot.words & required == required && score >= least {
+                let scored = Scored { document_no: block.document_no, ord, score, covered: 0.0 };
+                best.push((scored, slot.words | named));
+                if best.len() >= 8 * limit.max(1) {
+                    least = cut(&mut best);
+                }
+            }
+        }
     }
+    cut(&mut best);
     best.sort_unstable_by(order);
     let best = best.into_iter().map(|(scored, words)| Scored { covered: share(words), ..scored }).collect();
     ByWords { best, names }
 }
 
-fn each_entry(postings: &Postings, only: Option<&HashSet<i32>>, mut each: impl FnMut(i32, i32, usize, u8)) {
+/// Goes through the rows of a term, of the documents that count.
+fn each_row(postings: &Postings, only: Option<&HashSet<i32>>, mut each: impl FnMut(i32, i32, &[[u8; 3]])) {
     let mut rest = postings.entries.as_slice();
     for ((document_no, block), length) in postings.documents.iter().zip(&postings.blocks).zip(&postings.lengths) {
         let Some((entries, after)) = rest.split_at_checked(usize::try_from(*length).unwrap_or(0)) else { return };
         rest = after;
-        if only.is_some_and(|only| !only.contains(document_no)) {
-            continue;
-        }
-        for entry in entries.as_chunks::<3>().0 {
-            let (place, weight) = decode_entry(*entry);
-            each(*document_no, *block, place, weight);
+        if only.is_none_or(|only| only.contains(document_no)) {
+            each(*document_no, *block, entries.as_chunks::<3>().0);
         }
     }
 }
@@ -218,6 +229,20 @@ mod tests {
         let (named, other) = (found("lamp policy", "policy.md", &texts), found("lamp policy", "a.md", &texts));
         assert!(named[0].score > other[0].score + 1.0 && named[0].covered > other[0].covered);
         assert_eq!(named.len(), 1, "a passage without words of the question is no hit");
+    }
+
+    #[test]
+    fn the_best_of_many_are_the_first_of_all() {
+        let texts: Vec<String> = (0..300).map(|i| format!("lamp {}", "sea ".repeat(1 + i * 37 % 100))).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let (postings, titles) = postings("a.md", &texts);
+        let question = Question::parse("lamp sea", &Language::parse("en").into_iter().collect::<Vec<_>>());
+        let searched = Searched { passages: 300, documents: 1, postings: &postings, titles: &titles, only: None };
+        let all = score(&question, &searched, 1000).best;
+        assert_eq!(all.len(), 300);
+        assert_eq!(score(&question, &searched, 5).best, all[..5]);
+        let only = HashSet::from([DOCUMENT + 1]);
+        assert!(score(&question, &Searched { only: Some(&only), ..searched }, 5).best.is_empty());
     }
 
     #[test]

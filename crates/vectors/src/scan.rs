@@ -49,7 +49,7 @@ impl Probe {
             }
         }
         for vector in groups.remainder().chunks_exact(size) {
-            let [cosine] = self.estimate([vector]);
+            let [cosine, ..] = self.estimate([vector; TOGETHER]);
             nearest.offer(Near { document_no, ord, cosine: to_mean + cosine });
             ord += 1;
         }
@@ -61,21 +61,21 @@ impl Probe {
         f32::from_le_bytes(*scale) * sum
     }
 
-    #[inline]
-    fn estimate<const N: usize>(&self, vectors: [&[u8]; N]) -> [f32; N] {
-        let codes: [&[u8]; N] = vectors.map(|vector| &vector[8..8 + self.table.len()]);
-        let mut sums = [0.0_f32; N];
-        for (i, row) in self.table.iter().enumerate() {
-            for (sum, codes) in sums.iter_mut().zip(&codes) {
-                *sum += row[usize::from(codes[i])];
-            }
+    /// Four at a time, by iterators: with indices, the compiler checks each of them.
+    #[inline(always)]
+    fn estimate(&self, [a, b, c, d]: [&[u8]; TOGETHER]) -> [f32; TOGETHER] {
+        let mut sums = [0.0_f32; TOGETHER];
+        for ((((row, a), b), c), d) in self.table.iter().zip(&a[8..]).zip(&b[8..]).zip(&c[8..]).zip(&d[8..]) {
+            sums[0] += row[usize::from(*a)];
+            sums[1] += row[usize::from(*b)];
+            sums[2] += row[usize::from(*c)];
+            sums[3] += row[usize::from(*d)];
         }
-        let mut cosines = [0.0; N];
-        for ((cosine, vector), sum) in cosines.iter_mut().zip(vectors).zip(sums) {
+        let cosine = |vector: &[u8], sum: f32| {
             let number = |at: usize| f32::from_le_bytes([vector[at], vector[at + 1], vector[at + 2], vector[at + 3]]);
-            *cosine = number(0) * sum + number(4);
-        }
-        cosines
+            number(0) * sum + number(4)
+        };
+        [cosine(a, sums[0]), cosine(b, sums[1]), cosine(c, sums[2]), cosine(d, sums[3])]
     }
 }
 
