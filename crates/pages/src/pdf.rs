@@ -310,7 +310,7 @@ impl<'a> Reader<'a> {
         }
         let text = page.text().ok()?;
         let found = characters::read(&text, &sheet);
-        let (outside, unknown) = (found.outside, found.unknown);
+        let (outside, unknown, numbers) = (found.outside, found.unknown, found.numbers);
         let mut chars = found.chars;
         let is_picture = graphics.picture_share(&sheet) >= PICTURE_PAGE_SHARE;
         // Invisible text over a picture is what was read from it; elsewhere it is hidden from the reader.
@@ -331,13 +331,16 @@ impl<'a> Reader<'a> {
         let missing = match () {
             () if is_garbage => Some(Missing::Fonts),
             () if is_picture && letters < MIN_LETTERS_OF_PICTURE_PAGE => Some(Missing::Picture),
-            // A small picture, or letters that are drawn as outlines. Without OCR such a page counts as empty.
+            // A small picture, letters that are drawn as outlines, or a few of an unknown font. Without OCR such a page counts as
+            // empty.
             () if self.ocr.is_on()
                 && letters == 0
-                && (!graphics.pictures.is_empty() || graphics.objects >= MIN_OBJECTS_OF_OUTLINES) =>
+                && (!graphics.pictures.is_empty() || graphics.objects >= MIN_OBJECTS_OF_OUTLINES || unknown > 0) =>
             {
                 Some(Missing::Picture)
             }
+            // Without OCR the lines in other fonts are the page's text.
+            () if self.ocr.is_on() && garbage::is_partial(&chars, numbers) => Some(Missing::Fonts),
             () => None,
         };
         let letters = letters + annotations.pieces.iter().map(|piece| piece.chars).sum::<usize>();

@@ -4,7 +4,10 @@ use pdfium_render::prelude::{
     PdfPageObject, PdfPageText, PdfPageTextChar, PdfPageTextRenderMode, PdfiumLibraryBindingsAccessor,
 };
 
-use super::geometry::{Rect, Sheet, Turn};
+use super::{
+    garbage::{self, Controls},
+    geometry::{Rect, Sheet, Turn},
+};
 
 /// Characters of one page that are read; the longest real pages (directories in small print) have 30,000.
 const MAX_CHARS: usize = 200_000;
@@ -51,15 +54,32 @@ pub(super) struct Characters {
     pub(super) outside: usize,
     /// Characters whose font does not say which letters they are.
     pub(super) unknown: usize,
+    /// Of these, characters of fonts that number their glyphs.
+    pub(super) numbers: usize,
 }
 
 /// Reads the characters of `page`.
 pub(super) fn read(text: &PdfPageText<'_>, sheet: &Sheet) -> Characters {
-    let mut reader = Reader { sheet, found: Characters::default(), run: Run::default(), spaced: false, half: None };
+    let mut reader = Reader {
+        sheet,
+        found: Characters::default(),
+        run: Run::default(),
+        spaced: false,
+        half: None,
+        names: Vec::new(),
+        fonts: vec![0],
+        controls: Controls::new(),
+    };
     for char in text.chars().iter().take(MAX_CHARS) {
         reader.add(&char);
     }
     let mut found = reader.found;
+    // Without control characters, nothing is numbered.
+    if !reader.controls.is_empty() {
+        let before = found.chars.len();
+        found.numbers = garbage::remove_numbers(&mut found.chars, &reader.fonts, &reader.controls);
+        found.unknown += before - found.chars.len();
+    }
     for run in found.chars.chunk_by_mut(|a, b| a.run == b.run) {
         correct_direction(run, sheet);
     }
@@ -123,6 +143,11 @@ struct Reader<'a> {
     spaced: bool,
     /// The first half of a character that comes as two.
     half: Option<u32>,
+    /// The names of the fonts.
+    names: Vec<String>,
+    /// The font of each drawing operation, by its place in `names`.
+    fonts: Vec<usize>,
+    controls: Controls,
 }
 
 impl Reader<'_> {
@@ -144,6 +169,11 @@ impl Reader<'_> {
         let Some(c) = readable(code) else {
             if code != 0 {
                 self.found.unknown += 1;
+            }
+            if (1..0x20).contains(&code) {
+                self.enter_run(char);
+                let font = self.fonts.last().copied().unwrap_or_default();
+                *self.controls.entry((font, code)).or_default() += 1;
             }
             return;
         };
@@ -212,6 +242,11 @@ impl Reader<'_> {
             invisible: mode == PdfPageTextRenderMode::Invisible || mode == PdfPageTextRenderMode::InvisibleClipping,
             slanted: false,
         };
+        let font = self.names.iter().position(|known| *known == name).unwrap_or_else(|| {
+            self.names.push(name);
+            self.names.len() - 1
+        });
+        self.fonts.push(font);
         self.run = Run { handle, number: self.run.number + 1, look: Some(look), origin: None };
     }
 

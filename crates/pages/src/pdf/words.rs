@@ -241,7 +241,7 @@ fn bits(group: &[&Char], main: &Char) -> Vec<Bit> {
 /// The narrowest gap that separates words in this piece, in points.
 fn word_gap(group: &[&Char]) -> f32 {
     let size = group.first().map_or(1.0, |char| char.look.size);
-    let pairs = group.windows(2).filter(|pair| !pair[1].spaced && pair[0].rect.width() > 0.0);
+    let pairs = group.windows(2).filter(|pair| !pair[1].spaced && pair[0].rect.width() > 0.0 && !is_leader(pair));
     let mut gaps: Vec<f32> = pairs.map(|pair| gap(pair[0], pair[1])).collect();
     gaps.sort_unstable_by(f32::total_cmp);
     // Of the narrower gaps: where many words are short, the median is one between words.
@@ -254,6 +254,11 @@ fn word_gap(group: &[&Char]) -> f32 {
             () if gaps.len() >= 3 && most < CLOSE * size => CLOSE_WORD_GAP * size,
             () => WORD_GAP * size,
         }
+}
+
+/// Whether two signs lead to the end of a line, as dots do: how far they are apart says nothing of the letters.
+fn is_leader(pair: &[&Char]) -> bool {
+    pair[0].c == pair[1].c && !pair[0].c.is_alphanumeric()
 }
 
 /// Whether capital letters were each put where they are, at the same distance: those of one word, set apart.
@@ -324,4 +329,38 @@ fn without_reprints(pieces: Vec<Piece>) -> Vec<Piece> {
     }
     let mut keep = kept.iter();
     pieces.into_iter().filter(|_| *keep.next().unwrap_or(&true)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pdf::characters::Look;
+
+    /// Characters of ten points on one line, each with the gap before it.
+    fn line(text: &[(&str, f32)]) -> Vec<Char> {
+        let look = Look { size: 10.0, bold: false, fixed: false, invisible: false, slanted: false };
+        let mut left = 0.0;
+        let mut chars = Vec::new();
+        for (word, gap) in text {
+            for (at, c) in word.chars().enumerate() {
+                left += if at == 0 { *gap } else { 0.0 };
+                let rect = Rect { left, top: 2.0, right: left + 5.0, bottom: 12.0 };
+                chars.push(Char { c, rect, base: 10.0, turn: 0, run: 1, spaced: false, look });
+                left += 5.0;
+            }
+        }
+        chars
+    }
+
+    fn text(chars: &[Char]) -> Vec<String> {
+        pieces(chars, &Default::default()).iter().map(Piece::text).collect()
+    }
+
+    #[test]
+    fn dots_that_lead_to_a_number_do_not_join_the_words_before_them() {
+        let mut entry = vec![("2.1", 0.0), ("Tide", 4.0), ("mills", 2.5)];
+        entry.extend([(".", 2.2); 30]);
+        entry.push(("9", 3.0));
+        assert_eq!(text(&line(&entry)), [format!("2.1 Tide mills{} 9", " .".repeat(30))]);
+    }
 }
