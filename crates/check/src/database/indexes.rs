@@ -17,7 +17,7 @@ declare! {
         .needs(&[&MIGRATIONS]);
     STALE = warning("stale",
         "Vacuum has not seen a great part of the index on words: searches read its table as well, at about twice the time.",
-        "Run `VACUUM (ANALYZE) upload_pipeline.search_words`, and see that autovacuum is on and not held up by long transactions.")
+        "Run `VACUUM (ANALYZE)` on the table search_words, and see that autovacuum is on and not held up by long transactions.")
         .may_pass();
 }
 
