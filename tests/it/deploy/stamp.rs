@@ -67,7 +67,7 @@ async fn the_stamp_is_not_moved_while_workers_use_the_database() {
 async fn the_command_moves_the_stamp_of_an_older_copy_and_reports_it() {
     let test = TestDb::new().await;
     // A database as an older build left it.
-    test.run("DROP TABLE upload_pipeline.ocr_pages; DELETE FROM upload_pipeline.schema_history WHERE version >= 10")
+    test.run("ALTER TABLE upload_pipeline.documents DROP COLUMN metadata; DELETE FROM upload_pipeline.schema_history WHERE version >= 12")
         .await;
     let mut fleet = Fleet::new(&test.url, &test.url);
     fleet.set("ENVIRONMENT", "staging");
