@@ -1,8 +1,6 @@
 //! The packed vectors, as they are written: `search_vectors`.
 
-use uuid::Uuid;
-
-use crate::words::Indexable;
+use crate::words::{Indexable, lock_unchanged};
 use domain::{DocumentId, ports::EmbedModel};
 use pg::{Db, DbError, FromRow, Session};
 use vectors::{VERSION, pack};
@@ -83,20 +81,11 @@ pub async fn fill_packed(
 ) -> Result<bool, DbError> {
     db.run_tx("fill_packed", |tx| {
         Box::pin(async move {
-            let same: Option<Uuid> = tx
-                .find(
-                    "-- lock_unpacked
-SELECT d.document_id
-FROM upload_pipeline.documents AS d
-WHERE d.document_id = $1 AND d.processing_status = 'complete' AND d.updated_at = $2
-FOR UPDATE",
-                    &[&document.0, &seen.seen],
-                )
-                .await?;
-            if same.is_some() {
+            let unchanged = lock_unchanged(&tx, document, seen).await?;
+            if unchanged {
                 write_packed(&tx, document, packed).await?;
             }
-            Ok(same.is_some())
+            Ok(unchanged)
         })
     })
     .await

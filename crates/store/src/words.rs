@@ -233,6 +233,21 @@ WHERE d.processing_status = 'complete' AND (s.document_id IS NULL OR s.version <
     .await
 }
 
+/// Locks a complete document, if it is as it was when it was read.
+pub(crate) async fn lock_unchanged(tx: &impl Session, document: DocumentId, seen: &Indexable) -> Result<bool, DbError> {
+    let same: Option<Uuid> = tx
+        .find(
+            "-- lock_unchanged
+SELECT d.document_id
+FROM upload_pipeline.documents AS d
+WHERE d.document_id = $1 AND d.processing_status = 'complete' AND d.updated_at = $2
+FOR UPDATE",
+            &[&document.0, &seen.seen],
+        )
+        .await?;
+    Ok(same.is_some())
+}
+
 /// Puts a complete document into the index, unless it has changed since it was read: then its job does.
 pub async fn fill_words(
     db: &Db,
@@ -242,20 +257,11 @@ pub async fn fill_words(
 ) -> Result<bool, DbError> {
     db.run_tx("fill_words", |tx| {
         Box::pin(async move {
-            let same: Option<Uuid> = tx
-                .find(
-                    "-- lock_unindexed
-SELECT d.document_id
-FROM upload_pipeline.documents AS d
-WHERE d.document_id = $1 AND d.processing_status = 'complete' AND d.updated_at = $2
-FOR UPDATE",
-                    &[&document.0, &seen.seen],
-                )
-                .await?;
-            if same.is_some() {
+            let unchanged = lock_unchanged(&tx, document, seen).await?;
+            if unchanged {
                 replace_words(&tx, document, words).await?;
             }
-            Ok(same.is_some())
+            Ok(unchanged)
         })
     })
     .await
