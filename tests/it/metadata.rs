@@ -60,8 +60,8 @@ async fn metadata_comes_with_each_way_of_uploading_and_changes_without_embedding
     assert_eq!(test.value(embedded).await, before);
     for (body, status, code) in [
         (json!({ "metadata": 7 }), 422, "metadata_invalid"),
-        (json!({}), 400, "json_invalid"),
-        (json!({ "mime": "text/html", "metadata": {} }), 400, "json_invalid"),
+        (json!({}), 422, "metadata_invalid"),
+        (json!({ "mime": "text/html", "metadata": {} }), 422, "metadata_invalid"),
     ] {
         let (got, problem) = patch(body).await;
         assert_eq!((got, problem["code"].as_str()), (status, Some(code)), "{problem}");

@@ -21,7 +21,7 @@ use futures_util::{Stream, StreamExt, stream::Fuse};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::http::{ApiError, declared_length};
+use crate::http::{ApiError, declared_length, validate};
 use config::Uploads;
 use domain::{Code, hex, metadata::MAX_METADATA_BYTES};
 
@@ -133,8 +133,8 @@ impl Form {
                     Ok(value) => self.asked.ocr = value,
                     Err(error) => return Some(Err(self.broken(error))),
                 },
-                Ok(mut field) if field.name == "metadata" => match field.object().await {
-                    Ok(value) => self.asked.metadata = Some(value),
+                Ok(mut field) if field.name == "metadata" => match field.metadata().await {
+                    Ok(value) => self.asked.metadata = value,
                     Err(error) => return Some(Err(self.broken(error))),
                 },
                 Ok(mut other) => {
@@ -197,13 +197,14 @@ impl Part {
         Ok(value)
     }
 
-    /// Its value, which is JSON.
-    async fn object(&mut self) -> Result<Value, ApiError> {
+    /// Its value, which is the metadata of the files behind it.
+    async fn metadata(&mut self) -> Result<Option<Value>, ApiError> {
         let value = self.value(MAX_METADATA_FIELD_BYTES).await?;
-        serde_json::from_slice(&value).map_err(|error| {
+        let value = serde_json::from_slice(&value).map_err(|error| {
             let why = format!("`{}` is no JSON object of up to {MAX_METADATA_BYTES} bytes: {error}.", self.name);
             ApiError::new(Code::MetadataInvalid, why)
-        })
+        })?;
+        validate::metadata(Some(&value))
     }
 
     /// Its value, `true` or `false`.

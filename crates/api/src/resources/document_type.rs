@@ -51,7 +51,7 @@ pub async fn patch_document(
             };
         }
         (Some(_), Some(_)) | (None, None) => {
-            return Err(ApiError::new(Code::JsonInvalid, "Send either `metadata` or `mime`."));
+            return Err(ApiError::new(Code::MetadataInvalid, "Send either `metadata` or `mime`."));
         }
     };
     match retype_document(&state.db, caller.user, id, &mime, &as_seen(&request)).await? {

@@ -210,7 +210,6 @@ async fn take_file(
     file: &mut Part,
 ) -> Taken {
     let filename = validate::filename(filename, &state.settings.uploads)?;
-    validate::metadata(asked.metadata.as_ref())?;
     let (upload, stored) = store(state, sender.user, filename, validate::mime(mime)?, file).await?;
     if stored.bytes_len == 0 {
         forget(state, &upload).await;

@@ -211,7 +211,7 @@ codes! {
         /// The file name holds control characters, line breaks, or marks that show nothing or turn text around.
         /// Rename the file.
         FilenameInvalid = "filename_invalid", http [422, 400], at "uploads (422), `GET /documents` (400)";
-        /// `metadata` is no JSON object, or beyond its bounds.
+        /// `metadata` is no JSON object, or beyond its bounds; or a `PATCH` has neither it nor `mime`, or both.
         /// Correct what `detail` names.
         MetadataInvalid = "metadata_invalid", http [422], at "uploads, `PATCH /documents/{id}`",
             say "`metadata` is no JSON object. Send one, such as {\"year\": 2018}.";
