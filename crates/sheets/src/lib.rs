@@ -1,6 +1,6 @@
 //! Reads spreadsheets: each sheet is a page with its name as heading, and each block of used cells is a table.
 //!
-//! `xlsx`, `xls` and `ods` read the files; what they read is a [`Sheet`], which `blocks` lays out. What a cell shows is
+//! `xlsx`, `xls` and `ods` read the files; what they read is a `Sheet`, which `blocks` lays out. What a cell shows is
 //! made by `format`, except in OpenDocument, which stores it.
 
 mod blocks;
