@@ -17,7 +17,10 @@ use crate::{
     openapi::{Access, docs_page},
     ops::{health, metrics},
     page,
-    resources::{document_files, document_type, documents, events, jobs, pages, retry_jobs, search, uploads, webhook},
+    resources::{
+        change_document, document_files, documents, events, jobs, pages, retry_jobs, search, send_documents, uploads,
+        webhook,
+    },
     server::body_head::check_body_head,
 };
 use messages::BASE_PATH;
@@ -41,9 +44,9 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint!(Private uploads::post_upload)
             .replayable(Some(|request, kept| Box::pin(uploads::sign_again(request, kept)))),
         endpoint!(Private documents::list_documents),
-        endpoint!(Private documents::post_documents).replayable(None),
+        endpoint!(Private send_documents::post_documents).replayable(None),
         endpoint!(Private documents::get_document),
-        endpoint!(Private document_type::patch_document),
+        endpoint!(Private change_document::patch_document),
         endpoint!(Private documents::delete_document),
         endpoint!(Private documents::list_chunks),
         endpoint!(Private document_files::get_markdown),
