@@ -266,7 +266,7 @@ pub struct EvalArgs {
     /// Compare with a result that was kept
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
-    /// Exit with 1 if this measure, by both words and meaning, is less; for example hit@5=0.9
+    /// Exit with 1 if this measure, by both words and meaning or as --mode says, is less; for example hit@5=0.9
     #[arg(long, value_name = "MEASURE=VALUE")]
     pub at_least: Vec<Least>,
     /// Print the figures as JSON

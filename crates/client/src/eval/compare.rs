@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::measure::{Measure, Outcome, interval, mean};
+use super::measure::{Measure, Outcome, mean};
 use messages::SearchMode;
+
+/// How often the questions are drawn again.
+const DRAWS: usize = 2000;
+/// With fewer questions that differ nothing is told: six that all differ one way do so by chance once in 32 times.
+const LEAST_DIFFERENT: usize = 6;
 
 /// What became of each question, for each way of searching.
 pub(super) type Kept = BTreeMap<SearchMode, BTreeMap<String, Outcome>>;
@@ -41,8 +46,11 @@ pub(super) fn compare(
         return None;
     }
     let differences: Vec<f64> = pairs.iter().map(|(before, now)| now - before).collect();
+    let different = differences.iter().filter(|difference| **difference != 0.0).count();
     let (low, high) = interval(&differences);
-    let verdict = if low > 0.0 {
+    let verdict = if different < LEAST_DIFFERENT {
+        Verdict::NotDistinguishable
+    } else if low > 0.0 {
         Verdict::Better
     } else if high < 0.0 {
         Verdict::Worse
@@ -53,13 +61,24 @@ pub(super) fn compare(
     Some(Change { before: mean(&before), difference: mean(&differences), questions: pairs.len(), verdict })
 }
 
+/// Where the mean of the differences lies with a probability of 95 %, by the percentiles of means of questions drawn with
+/// replacement. The draws are the same in each run.
+fn interval(values: &[f64]) -> (f64, f64) {
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut means: Vec<f64> = (0..DRAWS)
+        .map(|_| (0..values.len()).map(|_| values[random.usize(..values.len())]).sum::<f64>() / values.len() as f64)
+        .collect();
+    means.sort_by(f64::total_cmp);
+    (means[DRAWS / 40], means[DRAWS - DRAWS / 40 - 1])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::eval::measure::MEASURES;
 
     #[test]
-    fn one_question_of_twenty_is_not_distinguishable_and_ten_are() {
+    fn five_questions_of_twenty_are_not_distinguishable_and_ten_are() {
         let run = |found: usize| -> BTreeMap<String, Outcome> {
             (0..20)
                 .map(|at| {
@@ -72,6 +91,7 @@ mod tests {
         };
         let verdict = |before, now| compare(&run(now), &run(before), &MEASURES[0]).unwrap().verdict;
         assert_eq!(verdict(10, 11), Verdict::NotDistinguishable);
+        assert_eq!(verdict(0, 5), Verdict::NotDistinguishable);
         assert_eq!(verdict(10, 20), Verdict::Better);
         assert_eq!(verdict(20, 10), Verdict::Worse);
         assert!(compare(&run(1), &BTreeMap::new(), &MEASURES[0]).is_none());
