@@ -94,6 +94,7 @@ pub static GROUPS: [Group; 13] = [
             &schema::WORDS,
             &packed::PACKED,
             &indexes::VACUUM,
+            &indexes::PGVECTOR,
             &indexes::INDEXES,
         ],
     ),
