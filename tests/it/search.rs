@@ -188,6 +188,20 @@ async fn hits_are_put_together_with_neighbours_and_bounded_for_each_document() {
     assert!(hit.highlight.contains("**lamp**"), "{}", hit.highlight);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passage_that_its_documents_bound_leaves_out_does_not_stand_for_its_copies() {
+    let test = TestDb::new().await;
+    let (best, other) = ("The lamp keeper.", "Each evening the keeper climbs all of the stairs up to the light again.");
+    add(&test, USER, "a.md", &[best, other]).await;
+    add(&test, USER, "b.md", &[&format!("{other} And again.")]).await;
+    fill(&test).await;
+    let query = Query { distinct: true, per_document: Some(1), ..by_words(USER, "lamp keeper") };
+    let found = search(&test.db, &NoModel, &VectorCache::new(0), query).await.unwrap();
+    let shown: Vec<_> =
+        found.hits.iter().map(|hit| (hit.passage.chunk.filename.as_str(), hit.passage.duplicates)).collect();
+    assert_eq!(shown, [("a.md", 0), ("b.md", 0)]);
+}
+
 const COLUMN: &str = "ALTER TABLE upload_pipeline.document_chunks ADD COLUMN tsv tsvector
     GENERATED ALWAYS AS (to_tsvector('english', coalesce(heading, '') || ' ' || text)) STORED;
     CREATE INDEX ix_document_chunks_tsv ON upload_pipeline.document_chunks USING gin (tsv)";

@@ -25,7 +25,7 @@ use fusion::DEPTH;
 pub use fusion::Fused;
 pub use meaning::VectorCache;
 pub use passages::{Around, Passage};
-use passages::{Folder, expand, language_of};
+use passages::{Folder, Triples, expand, language_of};
 use rankings::{Ranked, rank};
 
 /// The most hits of a search.
@@ -152,9 +152,8 @@ async fn hits(db: &Db, query: Query<'_>, ranked: Ranked, model: Option<&str>) ->
             if question.is_strict() && !question.accepts(&chunk.heading, &chunk.text, language_of(&chunk)) {
                 continue;
             }
-            if query.distinct
-                && let Some(same) = folder.find_or_add(&chunk.text)
-            {
+            let triples = query.distinct.then(|| Triples::of(&chunk.text));
+            if let Some(same) = triples.as_ref().and_then(|triples| folder.find(triples)) {
                 hits[same].passage.duplicates += 1;
                 continue;
             }
@@ -163,6 +162,9 @@ async fn hits(db: &Db, query: Query<'_>, ranked: Ranked, model: Option<&str>) ->
                 continue;
             }
             *count += 1;
+            if let Some(triples) = triples {
+                folder.push(triples);
+            }
             let highlight = words::highlight(&chunk.text, &question.words, language_of(&chunk));
             hits.push(Hit { place, passage: Passage::of(chunk), score, highlight });
         }
