@@ -10,6 +10,12 @@ pub(crate) const HEIGHT: usize = 48;
 const MAX_WIDTH: f32 = 3200.0;
 /// The shortest.
 const MIN_WIDTH: f32 = 16.0;
+/// The share of the darkest row's ink that the row has on which letters stand; hanging letters are fewer.
+const BASE_SHARE: f32 = 0.4;
+/// The share of it that a row of letters has, at least.
+const LETTER_SHARE: f32 = 0.02;
+/// The rows between a letter and its dot, at most.
+const MAX_GAP: usize = 4;
 
 /// A picture in grey.
 pub(crate) struct Grey {
@@ -107,10 +113,24 @@ impl Crop {
     pub(crate) fn ink(&self) -> Option<Ink> {
         let rows = self.dark_rows()?;
         let most = rows.iter().copied().fold(0.0, f32::max);
-        let first = |share: f32| rows.iter().position(|dark| *dark > share * most);
-        let last = |share: f32| rows.iter().rposition(|dark| *dark > share * most);
+        let base = rows.iter().rposition(|dark| *dark > BASE_SHARE * most)? + 1;
+        // One tall letter of a long line is a few pixels; what lies beyond a gap is of the next line.
+        let is_ink = |row: &usize| rows[*row] > (LETTER_SHARE * most).max(1.0);
+        let last_of = |towards: &mut dyn Iterator<Item = usize>| {
+            let mut last = None;
+            for row in towards {
+                if is_ink(&row) {
+                    last = Some(row);
+                } else if last.is_some_and(|last| last.abs_diff(row) > MAX_GAP) || last.is_none() {
+                    break;
+                }
+            }
+            last
+        };
+        let top = last_of(&mut (0..base).rev()).unwrap_or(base - 1);
+        let bottom = last_of(&mut (base..HEIGHT)).map_or(base, |row| row + 1);
         let share = |row: usize| row as f32 / HEIGHT as f32;
-        Some(Ink { top: share(first(0.06)?), base: share(last(0.4)? + 1), bottom: share(last(0.06)? + 1) })
+        Some(Ink { top: share(top), base: share(base), bottom: share(bottom) })
     }
 
     /// How dark each row is, against the paper.
@@ -156,6 +176,8 @@ mod tests {
         ink(20..34, 0..80);
         ink(10..34, 80..88);
         ink(20..42, 90..98);
+        // The foot of the line above.
+        ink(0..3, 0..60);
         let ink = Crop { width: 100, pixels }.ink().unwrap();
         assert_eq!([ink.top, ink.base, ink.bottom].map(|share| (share * HEIGHT as f32) as usize), [10, 34, 42]);
         assert_eq!(Crop { width: 1, pixels: vec![1.0; HEIGHT] }.ink(), None);
