@@ -9,7 +9,7 @@ use super::{
     database::{
         budget, environment, indexes, login, network, packed, queue, schema, server, session_mode, settings, workers,
     },
-    outside::{api, bucket, e2e, keys, llamaparse, model, objects, ocr, own, pdf, project, storage, webhook},
+    outside::{api, bucket, e2e, keys, llamaparse, model, objects, ocr, own, pdf, project, rerank, storage, webhook},
 };
 
 /// A group of checks.
@@ -94,6 +94,7 @@ pub static GROUPS: [Group; 13] = [
             &schema::WORDS,
             &packed::PACKED,
             &indexes::VACUUM,
+            &indexes::PGVECTOR,
             &indexes::INDEXES,
         ],
     ),
@@ -108,7 +109,7 @@ pub static GROUPS: [Group; 13] = [
     Group::new(
         "providers",
         Runs::Always,
-        &[&model::MODEL, &pdf::LIBRARY, &ocr::ENGINE, &llamaparse::PARSER, &webhook::WEBHOOK],
+        &[&model::MODEL, &pdf::LIBRARY, &ocr::ENGINE, &llamaparse::PARSER, &webhook::WEBHOOK, &rerank::RERANKER],
     ),
     Group::new("workers", Runs::AfterDeploy, &[&workers::ALIVE, &workers::COMMIT, &workers::ENVIRONMENT]),
     Group::new("api", Runs::AfterDeploy, &[&api::REACH, &api::READY, &api::ENVIRONMENT, &api::COMMIT]),

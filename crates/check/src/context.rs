@@ -20,7 +20,7 @@ use domain::{
     ParseMemory,
     build_info::BuildInfo,
     document::OcrFound,
-    ports::{ModelSource, ObjectStore},
+    ports::{ModelSource, ObjectStore, Reranker},
 };
 use pg::{
     Conn, ConnectTarget, Db, PoolOptions,
@@ -80,6 +80,8 @@ pub struct Setup<'a> {
     pub store: Result<Arc<dyn ObjectStore>, String>,
     /// The local model, which is loaded at its first use.
     pub model: Arc<dyn ModelSource>,
+    /// The reranker, if one is configured, or why its client cannot be made.
+    pub reranker: Result<Option<Arc<dyn Reranker>>, String>,
     /// Finds the library that reads PDFs.
     pub pdf_library: Box<dyn Fn() -> Option<PathBuf> + Send + Sync + 'a>,
     /// What reads pictures, if it works; `None`: there is nothing, and nothing is asked for.

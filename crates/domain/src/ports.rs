@@ -5,6 +5,7 @@
 
 mod file_kind;
 mod remote_parser;
+mod reranker;
 
 use std::{
     ops::{ControlFlow, Range},
@@ -28,6 +29,7 @@ use crate::{
 
 pub use file_kind::FileKind;
 pub use remote_parser::{Callback, RemoteParser, RemoteState, RemoteText, StartFailed};
+pub use reranker::Reranker;
 
 /// A stream of bytes; an `Err` item ends it.
 pub type ByteStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;

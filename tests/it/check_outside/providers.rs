@@ -10,7 +10,7 @@ use crate::{
         certificates::ServerCertificate,
         fakes::{
             http::{Reply, Server},
-            services::llamaparse,
+            services::{KEY_OF_RERANKER, llamaparse, reranker},
         },
         fleet::Fleet,
     },
@@ -46,6 +46,22 @@ async fn a_parsing_service_that_refuses_the_key_or_is_away_is_named() {
     with("llx-right", "http://127.0.0.1:1").requires("ext.parse/unreachable");
     let settings = [("LLAMAPARSE_API_KEY", "llx-another"), ("LLAMAPARSE_API_URL", &at), ("PARSER", "local")];
     assert_eq!(strictly("ext.parse", &settings).causes(), [""; 0], "a service that is not used need not answer");
+}
+
+#[tokio::test]
+async fn a_reranker_that_refuses_the_key_is_away_or_speaks_otherwise_is_named() {
+    let service = reranker();
+    let at = format!("{}/rerank", service.url());
+    let with = |key: &str, url: &str| {
+        strictly("ext.rerank", &[("RERANK_API_KEY", key), ("RERANK_URL", url), ("RERANK_MODEL", "judge-1")])
+    };
+    assert_eq!(with(KEY_OF_RERANKER, &at).causes(), [""; 0]);
+    assert!(!with("rr-wrong", &at).requires("ext.rerank/key_refused").to_string().contains("rr-wrong"));
+    with(KEY_OF_RERANKER, "http://127.0.0.1:1/rerank").requires("ext.rerank/failed");
+    let page = Server::start(|_request| Reply::text(200, "<html>"));
+    with(KEY_OF_RERANKER, &page.url()).requires("ext.rerank/failed");
+    with("line\nfeed", &at).requires("ext.rerank/settings_unusable");
+    assert_eq!(strictly("ext.rerank", &[]).causes(), [""; 0], "it is off by default");
 }
 
 /// One check alone.

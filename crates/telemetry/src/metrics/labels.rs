@@ -50,5 +50,7 @@ named! {
         Fetch = "fetch",
         /// Checks that the API key is accepted.
         Probe = "probe",
+        /// Judges the hits of a search.
+        Rerank = "rerank",
     }
 }
