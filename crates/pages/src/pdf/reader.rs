@@ -6,7 +6,7 @@ use super::{
     annotations,
     characters::{self, Char},
     garbage,
-    geometry::{POINTS_PER_INCH, Rect, Sheet},
+    geometry::{POINTS_PER_INCH, Rect, Sheet, median},
     graphics::{self, Graphics},
     heads, hidden,
     page::{self, Content, Draft},
@@ -60,6 +60,15 @@ struct Found {
 impl Found {
     fn drafts(self, number: u32) -> (Vec<Draft>, Vec<Block>) {
         (page::drafts(&self.chars, self.typed, &self.graphics, &self.sheet, number), self.comments)
+    }
+
+    /// Gives lines of pictures the size of the page's text where it is about that: no heading is known by the size of a drawing.
+    fn even_out(&self, pieces: &mut [Piece]) {
+        let mut sizes: Vec<f32> = self.chars.iter().map(|char| char.look.size).collect();
+        let Some(usual) = median(&mut sizes) else { return };
+        for piece in pieces.iter_mut().filter(|piece| (0.5..2.0).contains(&(piece.size / usual))) {
+            piece.size = usual;
+        }
     }
 
     /// The picture of the page with nothing but its large pictures.
@@ -207,7 +216,9 @@ impl<'a> Reader<'a> {
             if let Some(text) = self.ocr.read_pictures(number, self.count, picture)? {
                 self.letters += text.letters();
                 let order = found.chars.len() + found.typed.len();
-                found.typed.extend(scan::pieces(&text, &found.sheet, order));
+                let mut pieces = scan::pieces(&text, &found.sheet, order);
+                found.even_out(&mut pieces);
+                found.typed.extend(pieces);
             }
         } else {
             match missing {
