@@ -115,3 +115,27 @@ fn flush(model: &mut [u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_next_to_zero_are_zero_and_the_graph_stays() {
+        let mut model = [b"RTEN".to_vec(), vec![1; 20], 32_u64.to_le_bytes().to_vec()].concat();
+        let head = model.clone();
+        for weight in [0.5_f32, 1e-40, -3e-14, -2.0] {
+            model.extend(weight.to_le_bytes());
+        }
+        flush(&mut model);
+        let weights: Vec<f32> = model[32..].as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        assert_eq!((&model[..32], &weights[..]), (&head[..], &[0.5, 0.0, 0.0, -2.0][..]));
+        flush(&mut model[..10]);
+    }
+
+    #[test]
+    fn a_model_that_is_missing_is_named() {
+        let error = Engine::open(Path::new("/nowhere")).err().map(|error| error.to_string());
+        assert_eq!(error.as_deref(), Some("ppocrv6_dict.txt can't be loaded"));
+    }
+}
