@@ -9,7 +9,9 @@ use super::{
     database::{
         budget, environment, indexes, login, network, packed, queue, schema, server, session_mode, settings, workers,
     },
-    outside::{api, bucket, e2e, keys, llamaparse, model, objects, ocr, own, pdf, project, storage, webhook},
+    outside::{
+        api, bucket, e2e, embeddings, keys, llamaparse, model, objects, ocr, own, pdf, project, storage, webhook,
+    },
 };
 
 /// A group of checks.
@@ -108,7 +110,7 @@ pub static GROUPS: [Group; 13] = [
     Group::new(
         "providers",
         Runs::Always,
-        &[&model::MODEL, &pdf::LIBRARY, &ocr::ENGINE, &llamaparse::PARSER, &webhook::WEBHOOK],
+        &[&model::MODEL, &embeddings::SERVICE, &pdf::LIBRARY, &ocr::ENGINE, &llamaparse::PARSER, &webhook::WEBHOOK],
     ),
     Group::new("workers", Runs::AfterDeploy, &[&workers::ALIVE, &workers::COMMIT, &workers::ENVIRONMENT]),
     Group::new("api", Runs::AfterDeploy, &[&api::REACH, &api::READY, &api::ENVIRONMENT, &api::COMMIT]),

@@ -174,6 +174,7 @@ fn job_as_text(job: &JobView) -> String {
         ("pages", count(job.progress.pages)),
         ("chunks", count(job.progress.chunks)),
         ("embedded", count(job.progress.embedded)),
+        ("reused", count(job.progress.reused)),
         ("failed tries", (job.retry_count > 0).then(|| job.retry_count.to_string())),
         ("error", error.as_ref().map(|(code, _)| code.clone())),
         ("", error.map(|(_, message)| message)),

@@ -35,6 +35,7 @@ pub fn job_view(job: Job) -> JobView {
             pages_per_second: job.pages_per_second,
             chunks: job.counts.chunks,
             embedded: job.counts.embedded,
+            reused: job.counts.reused,
         },
         cost_cents: job.cost_cents,
         last_error: job.last_error,
