@@ -198,7 +198,8 @@ async fn search(state: web::Data<State>, user: UnverifiedUser, body: web::Json<S
         distinct: false,
     };
     let model = Loaded(state.embedder.clone());
-    let found = search::search(&state.db, &model, &state.vectors, query).await.map_err(ErrorInternalServerError)?;
+    let found =
+        search::search(&state.db, &model, &state.vectors, None, query).await.map_err(ErrorInternalServerError)?;
     let hit = |hit: &search::Hit| {
         let chunk = &hit.passage.chunk;
         json!({

@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use super::{
     Context,
     usable::wait_until_usable,
-    wiring::{key_source, listen_address, model, open_db, open_store, page_renderer},
+    wiring::{key_source, listen_address, model, open_db, open_store, page_renderer, reranker},
 };
 use api::{ApiSettings, ApiState};
 use domain::ports::{ModelSource, ObjectStore};
@@ -44,7 +44,11 @@ pub(super) fn build_state(
 ) -> anyhow::Result<ApiState> {
     let settings = ApiSettings::new(&ctx.config)?;
     let pictures = Arc::new(page_renderer(&ctx.config.parser));
-    let state = ApiState::new(db, store, model, settings, ctx.build.clone(), ctx.stop.clone()).with_pictures(pictures);
+    let mut state =
+        ApiState::new(db, store, model, settings, ctx.build.clone(), ctx.stop.clone()).with_pictures(pictures);
+    if let Some(reranker) = reranker(&ctx.config)? {
+        state = state.with_reranker(reranker);
+    }
     Ok(match key_source(&ctx.config)? {
         Some(source) => state.with_keys(source),
         None => state,

@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::wiring::{local_parser, model_to_check, open_store, parse_memory};
+use super::wiring::{local_parser, model_to_check, open_store, parse_memory, reranker};
 use crate::{
     cli::{CheckAction, CheckArgs, CheckOutput},
     shutdown,
@@ -82,6 +82,7 @@ async fn check(
         options: &args.options,
         store: open_store(&config.storage).map_err(|error| format!("{error:#}")),
         model: model_to_check(&config),
+        reranker: reranker(&config).map_err(|error| format!("{error:#}")),
         pdf_library: Box::new(|| local_parser(&config.parser).pdf_library()),
         ocr: Box::new(|| local_parser(&config.parser).check_ocr()),
         memory: parse_memory(&config),

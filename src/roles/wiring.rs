@@ -19,7 +19,7 @@ use config::{Config, EmbedProvider, OcrChoice, ParserChoice, Role, Storage};
 use domain::{
     Code, Failure, Lease, Outcome, ParseMemory, RetryPolicy, Step, StepError, WorkerId,
     callback::CallbackKey,
-    ports::{ModelSource, ObjectStore, RequestBounds},
+    ports::{ModelSource, ObjectStore, RequestBounds, Reranker},
 };
 use embedder::{LocalModelOptions, Precision};
 use housekeeping::{Housekeeping, HousekeepingSettings};
@@ -31,6 +31,7 @@ use providers::{
     llamaparse::{LlamaParse, LlamaParseOptions},
     object_storage::{Credentials, ObjectStorage},
     openai::OpenAiOptions,
+    rerank::{HttpReranker, RerankOptions},
 };
 use queue::{Steps, Worker, WorkerSettings};
 use readers::{LocalParser, OcrOptions, PageRenderer, pdf_library_places, tesseract_places};
@@ -190,6 +191,15 @@ pub(super) fn key_source(config: &Config) -> anyhow::Result<Option<Arc<dyn KeySo
     let url = url::Url::parse(&url).context("couldn't form the URL of the project's keys")?;
     let source = Jwks::new(url).context("couldn't set up TLS to the project of SUPABASE_URL")?;
     Ok(Some(Arc::new(source)))
+}
+
+/// The reranker; `None` without its address.
+pub(super) fn reranker(config: &Config) -> anyhow::Result<Option<Arc<dyn Reranker>>> {
+    let settings = &config.rerank;
+    let Some(url) = settings.url.clone() else { return Ok(None) };
+    let options = RerankOptions { url, model: settings.model.clone(), timeout: settings.timeout };
+    let key = settings.api_key.as_ref().map(|key| key.expose().as_str());
+    Ok(Some(Arc::new(HttpReranker::new(options, key)?)))
 }
 
 /// The remote parser; `None` without a key for one, or if every document is parsed locally.

@@ -153,7 +153,9 @@ async fn a_published_model_can_be_shortened_and_keeps_its_dimension_whatever_the
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_without_base64_and_with_smaller_requests_and_texts_is_asked_for_what_it_takes() {
     let world = world(&[("EMBED_REQUEST_INPUTS", "8")]).await;
-    world.service.set(|behaviour| (behaviour.base64, behaviour.max_inputs, behaviour.max_chars) = (false, 3, 300));
+    world.service.set(|behaviour| {
+        (behaviour.refuses_base64, behaviour.max_inputs, behaviour.max_chars) = (Some(500), 3, 300);
+    });
     let _worker = world.fleet.worker();
     let job = world.client.upload_text("lamps", &book("lamp", 8)).await;
     let ended = world.client.wait_for_end(&job).await;

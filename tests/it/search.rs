@@ -1,5 +1,6 @@
 //! Searching: the index on words, the packed vectors, and how both are filled for documents from before them.
 
+mod rerank;
 mod vectors;
 
 use std::{sync::Arc, time::Duration};
@@ -55,7 +56,7 @@ fn by_words(user: UserId, text: &str) -> Query<'_> {
 
 /// File name and place of each hit.
 async fn found(test: &TestDb, query: Query<'_>) -> Vec<String> {
-    let found = search(&test.db, &NoModel, &VectorCache::new(0), query).await.unwrap();
+    let found = search(&test.db, &NoModel, &VectorCache::new(0), None, query).await.unwrap();
     let shown = |hit: &search::Hit| format!("{} {}", hit.passage.chunk.filename, hit.passage.chunk.ord);
     found.hits.iter().map(shown).collect()
 }
@@ -148,8 +149,9 @@ async fn a_score_means_the_same_for_any_question_and_nonsense_finds_nothing() {
     add(&test, USER, "sea.md", &passages.iter().map(String::as_str).collect::<Vec<_>>()).await;
     fill(&test).await;
     let scores = |found: search::Found| found.hits.iter().map(|hit| hit.score).collect::<Vec<_>>();
-    let sure =
-        scores(search(&test.db, &NoModel, &VectorCache::new(0), by_words(USER, "lighthouse lamp oil")).await.unwrap());
+    let sure = scores(
+        search(&test.db, &NoModel, &VectorCache::new(0), None, by_words(USER, "lighthouse lamp oil")).await.unwrap(),
+    );
     assert!(
         sure[0] > 0.9 && sure.is_sorted_by(|a, b| a >= b) && sure.iter().all(|score| (0.0..=1.0).contains(score)),
         "{sure:?}"
@@ -160,7 +162,7 @@ async fn a_score_means_the_same_for_any_question_and_nonsense_finds_nothing() {
     assert_eq!(found(&test, all).await.len(), 10);
     let least = Query { min_score: Some(0.9), ..by_words(USER, "lighthouse herons") };
     assert!(
-        scores(search(&test.db, &NoModel, &VectorCache::new(0), least).await.unwrap())
+        scores(search(&test.db, &NoModel, &VectorCache::new(0), None, least).await.unwrap())
             .iter()
             .all(|score| *score >= 0.9)
     );
@@ -177,15 +179,29 @@ async fn hits_are_put_together_with_neighbours_and_bounded_for_each_document() {
     assert_eq!(found(&test, by_words(USER, question)).await.len(), 3);
     assert_eq!(found(&test, Query { per_document: Some(1), ..by_words(USER, question) }).await.len(), 2);
     let distinct =
-        search(&test.db, &NoModel, &VectorCache::new(0), Query { distinct: true, ..by_words(USER, question) })
+        search(&test.db, &NoModel, &VectorCache::new(0), None, Query { distinct: true, ..by_words(USER, question) })
             .await
             .unwrap();
     assert_eq!((distinct.hits.len(), distinct.hits[0].passage.duplicates), (1, 2));
     let around = Query { around: Some(Around::Next), per_document: Some(1), ..by_words(USER, question) };
-    let expanded = search(&test.db, &NoModel, &VectorCache::new(0), around).await.unwrap();
+    let expanded = search(&test.db, &NoModel, &VectorCache::new(0), None, around).await.unwrap();
     let hit = expanded.hits.iter().find(|hit| hit.passage.chunk.filename == "a.md").unwrap();
     assert!(hit.passage.ord_last - hit.passage.ord_first >= 1 && hit.passage.chunk.text.contains("\n\n"));
     assert!(hit.highlight.contains("**lamp**"), "{}", hit.highlight);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passage_that_its_documents_bound_leaves_out_does_not_stand_for_its_copies() {
+    let test = TestDb::new().await;
+    let (best, other) = ("The lamp keeper.", "Each evening the keeper climbs all of the stairs up to the light again.");
+    add(&test, USER, "a.md", &[best, other]).await;
+    add(&test, USER, "b.md", &[&format!("{other} And again.")]).await;
+    fill(&test).await;
+    let query = Query { distinct: true, per_document: Some(1), ..by_words(USER, "lamp keeper") };
+    let found = search(&test.db, &NoModel, &VectorCache::new(0), None, query).await.unwrap();
+    let shown: Vec<_> =
+        found.hits.iter().map(|hit| (hit.passage.chunk.filename.as_str(), hit.passage.duplicates)).collect();
+    assert_eq!(shown, [("a.md", 0), ("b.md", 0)]);
 }
 
 const COLUMN: &str = "ALTER TABLE upload_pipeline.document_chunks ADD COLUMN tsv tsvector

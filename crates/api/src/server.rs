@@ -4,6 +4,7 @@
 mod body_head;
 mod endpoint;
 mod expect;
+mod panics;
 mod request_id;
 mod routes;
 mod security_headers;

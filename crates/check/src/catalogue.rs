@@ -10,7 +10,8 @@ use super::{
         budget, environment, indexes, login, network, packed, queue, schema, server, session_mode, settings, workers,
     },
     outside::{
-        api, bucket, e2e, embeddings, keys, llamaparse, model, objects, ocr, own, pdf, project, storage, webhook,
+        api, bucket, e2e, embeddings, keys, llamaparse, model, objects, ocr, own, pdf, project, rerank, storage,
+        webhook,
     },
 };
 
@@ -96,6 +97,7 @@ pub static GROUPS: [Group; 13] = [
             &schema::WORDS,
             &packed::PACKED,
             &indexes::VACUUM,
+            &indexes::PGVECTOR,
             &indexes::INDEXES,
         ],
     ),
@@ -110,7 +112,15 @@ pub static GROUPS: [Group; 13] = [
     Group::new(
         "providers",
         Runs::Always,
-        &[&model::MODEL, &embeddings::SERVICE, &pdf::LIBRARY, &ocr::ENGINE, &llamaparse::PARSER, &webhook::WEBHOOK],
+        &[
+            &model::MODEL,
+            &embeddings::SERVICE,
+            &pdf::LIBRARY,
+            &ocr::ENGINE,
+            &llamaparse::PARSER,
+            &webhook::WEBHOOK,
+            &rerank::RERANKER,
+        ],
     ),
     Group::new("workers", Runs::AfterDeploy, &[&workers::ALIVE, &workers::COMMIT, &workers::ENVIRONMENT]),
     Group::new("api", Runs::AfterDeploy, &[&api::REACH, &api::READY, &api::ENVIRONMENT, &api::COMMIT]),

@@ -19,7 +19,7 @@ use config::{Config, Fault};
 use domain::{
     ParseMemory,
     build_info::BuildInfo,
-    ports::{ModelSource, ObjectStore},
+    ports::{ModelSource, ObjectStore, Reranker},
 };
 use pg::{
     Conn, ConnectTarget, Db, PoolOptions,
@@ -79,6 +79,8 @@ pub struct Setup<'a> {
     pub store: Result<Arc<dyn ObjectStore>, String>,
     /// The local model, which is loaded at its first use.
     pub model: Arc<dyn ModelSource>,
+    /// The reranker, if one is configured, or why its client cannot be made.
+    pub reranker: Result<Option<Arc<dyn Reranker>>, String>,
     /// Finds the library that reads PDFs.
     pub pdf_library: Box<dyn Fn() -> Option<PathBuf> + Send + Sync + 'a>,
     /// The program that reads pictures, if its languages are there; `None`: there is none, and none is asked for.

@@ -13,5 +13,6 @@ pub(super) mod ocr;
 pub(super) mod own;
 pub(super) mod pdf;
 pub(super) mod project;
+pub(super) mod rerank;
 pub(super) mod storage;
 pub(super) mod webhook;

@@ -123,7 +123,7 @@ mod tests {
     }
 
     fn text(hits: Vec<Hit>) -> String {
-        let answer = SearchResponse { hits, mode: SearchMode::Hybrid, model: None, took_ms: 1.0 };
+        let answer = SearchResponse { hits, mode: SearchMode::Hybrid, model: None, reranker: None, took_ms: 1.0 };
         anstream::adapter::strip_str(&hits_as_text(&answer, 80, false)).to_string()
     }
 

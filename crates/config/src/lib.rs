@@ -33,7 +33,7 @@ pub use self::{
     secret::Secret,
     sections::{
         Auth, Client, Database, EmbedProvider, Embedder, Http, OcrChoice, Parser, ParserChoice, Platform, Precision,
-        Retention, Storage, Telemetry, Uploads, Worker, variable,
+        Rerank, Retention, Storage, Telemetry, Uploads, Worker, variable,
     },
     setting::{Secrecy, Variable},
     sources::Sources,
@@ -75,6 +75,8 @@ pub struct Config {
     pub parser: Parser,
     /// Embedding.
     pub embedder: Embedder,
+    /// The reranker.
+    pub rerank: Rerank,
     /// The API that the command line uses.
     pub client: Client,
     /// What the platform states.
@@ -121,6 +123,7 @@ impl Config {
             retention: Retention::read(r),
             parser: Parser::read(r).complete(r),
             embedder: Embedder::read(r),
+            rerank: Rerank::read(r),
             client: Client::read(r),
             platform: Platform::read(r),
             warnings: near::misspelt(&layers.names),

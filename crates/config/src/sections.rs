@@ -7,6 +7,7 @@ mod embedder;
 mod http;
 mod parser;
 mod platform;
+mod rerank;
 mod retention;
 mod storage;
 mod telemetry;
@@ -21,6 +22,7 @@ pub use self::{
     http::Http,
     parser::{OcrChoice, Parser, ParserChoice},
     platform::Platform,
+    rerank::Rerank,
     retention::Retention,
     storage::Storage,
     telemetry::Telemetry,
@@ -45,7 +47,7 @@ use super::{
 };
 
 /// Every section's settings, in the order of the documentation.
-pub(crate) static GROUPS: [Group; 12] = [
+pub(crate) static GROUPS: [Group; 13] = [
     Telemetry::GROUP,
     Database::GROUP,
     Http::GROUP,
@@ -56,6 +58,7 @@ pub(crate) static GROUPS: [Group; 12] = [
     Retention::GROUP,
     Parser::GROUP,
     Embedder::GROUP,
+    Rerank::GROUP,
     Client::GROUP,
     Platform::GROUP,
 ];

@@ -6,6 +6,7 @@
 mod embed_service;
 mod file_kind;
 mod remote_parser;
+mod reranker;
 
 use std::{
     ops::{ControlFlow, Range},
@@ -30,6 +31,7 @@ use crate::{
 pub use embed_service::{Bought, BuyFailed, EmbedService, RequestBounds};
 pub use file_kind::FileKind;
 pub use remote_parser::{Callback, RemoteParser, RemoteState, RemoteText, StartFailed};
+pub use reranker::Reranker;
 
 /// A stream of bytes; an `Err` item ends it.
 pub type ByteStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;

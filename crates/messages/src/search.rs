@@ -109,6 +109,9 @@ pub struct SearchResponse {
     /// The model of the vectors, where they took part.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub model: Option<String>,
+    /// The reranker whose order and scores the hits have, where one is configured and has answered in time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reranker: Option<String>,
     /// Time on the server, in milliseconds.
     pub took_ms: f64,
 }

@@ -66,6 +66,8 @@ ORDER BY c.relname",
 /// The indexes of a schema, as far as something may be wrong with them.
 #[derive(Debug, Clone, FromRow)]
 pub struct IndexFacts {
+    /// HNSW indexes.
+    pub hnsw: Vec<String>,
     /// Indexes that are not complete.
     pub invalid: Vec<String>,
     /// Pairs that are the same but for their names: `a and b`.
@@ -77,14 +79,16 @@ pub async fn get_index_facts(db: &impl Session, schema: &str) -> Result<IndexFac
     db.one(
         "-- get_index_facts
 WITH indexes AS (
-  SELECT i.oid, i.relname::text AS name, x.indisvalid AND x.indisready AS is_complete,
+  SELECT i.oid, i.relname::text AS name, a.amname = 'hnsw' AS is_hnsw, x.indisvalid AND x.indisready AS is_complete,
     x.indrelid, x.indisunique, split_part(pg_get_indexdef(i.oid), ' USING ', 2) AS definition
   FROM pg_index AS x
   JOIN pg_class AS i ON i.oid = x.indexrelid
+  JOIN pg_am AS a ON a.oid = i.relam
   JOIN pg_namespace AS n ON n.oid = i.relnamespace
   WHERE n.nspname = $1
 )
 SELECT
+  ARRAY(SELECT x.name FROM indexes AS x WHERE x.is_hnsw ORDER BY x.name) AS hnsw,
   ARRAY(SELECT x.name FROM indexes AS x WHERE NOT x.is_complete ORDER BY x.name) AS invalid,
   ARRAY(
     SELECT x.name || ' and ' || y.name

@@ -158,13 +158,22 @@ impl OpenAi {
         Failure::new(Code::ModelDimension, message)
     }
 
-    /// The dimension that the service answers with. A service that refuses base64 is asked for numbers from then on.
+    /// The dimension that the service answers with. One that fails when it is asked for base64, as some gateways do, is asked
+    /// for numbers from then on.
     async fn measure(&self) -> Result<usize, Failure> {
         let ask = || self.request(ProviderCall::Probe, vec![PROBE.to_owned()], None, self.options.probe_within);
-        let answer = match ask().await {
-            Err(failed) if failed.refuses_texts && !self.is_plain.swap(true, Ordering::Relaxed) => ask().await,
-            answer => answer,
+        let mut answer = ask().await;
+        let may_be_plain = |failed: &BuyFailed| {
+            matches!(failed.failure.code, Code::EmbedServiceTextRefused | Code::EmbedServiceUnavailable)
         };
+        if answer.as_ref().is_err_and(may_be_plain) && !self.is_plain.swap(true, Ordering::Relaxed) {
+            let plain = ask().await;
+            if plain.is_ok() {
+                answer = plain;
+            } else {
+                self.is_plain.store(false, Ordering::Relaxed);
+            }
+        }
         let bought = answer.map_err(|failed| failed.failure)?;
         Ok(bought.vectors.first().map_or(0, Vec::len))
     }

@@ -8,13 +8,14 @@ mod fusion;
 mod meaning;
 mod passages;
 mod rankings;
+mod rerank;
 
 use std::{collections::HashMap, sync::Arc};
 
 use domain::{
     ChunkId, Code, DocumentId, Failure, UserId,
     filter::Filter,
-    ports::{EmbedPriority, Embedder, ModelSource},
+    ports::{EmbedPriority, Embedder, ModelSource, Reranker},
 };
 use pg::{Db, DbError};
 use store::search::{FoundChunk, SearchIn, list_chosen, list_found_chunks, list_neighbours};
@@ -25,8 +26,9 @@ use fusion::DEPTH;
 pub use fusion::Fused;
 pub use meaning::VectorCache;
 pub use passages::{Around, Passage};
-use passages::{Folder, expand, language_of};
+use passages::{Folder, Triples, expand, language_of};
 use rankings::{Ranked, rank};
+use rerank::{Scored, rerank};
 
 /// The most hits of a search.
 pub const MAX_HITS: u32 = 50;
@@ -80,6 +82,8 @@ pub struct Found {
     pub hits: Vec<Hit>,
     /// The model of the vectors; `None`: the search was by words only.
     pub model: Option<String>,
+    /// The reranker whose order and scores the hits have; `None`: those of the search.
+    pub reranker: Option<String>,
 }
 
 /// Why a search failed.
@@ -96,11 +100,12 @@ pub enum SearchError {
     OnlyNegative,
 }
 
-/// Runs `query`. No connection is held while the model works.
+/// Runs `query`. No connection is held while the model or the reranker works.
 pub async fn search(
     db: &Db,
     model: &dyn ModelSource,
     cache: &VectorCache,
+    reranker: Option<&dyn Reranker>,
     query: Query<'_>,
 ) -> Result<Found, SearchError> {
     let syntax = Question::parse(query.text, &[]);
@@ -114,8 +119,15 @@ pub async fn search(
     let within = SearchIn { user: query.user, documents: documents.as_deref(), limit: DEPTH as i64 };
     let vector = vector.as_ref().map(|(embedder, vector)| (embedder.model(), vector.as_slice()));
     let ranked = rank(db, cache, query.text, vector, query.by_words, within).await?;
-    let hits = hits(db, query, ranked, name.as_deref()).await?;
-    Ok(Found { hits, model: name })
+    let Some(mut best) = best(&ranked, query, name.as_deref()) else {
+        return Ok(Found { hits: Vec::new(), model: name, reranker: None });
+    };
+    let reranker = match reranker {
+        Some(reranker) if rerank(db, reranker, query, plain, &mut best).await? => Some(reranker.name().to_owned()),
+        Some(_) | None => None,
+    };
+    let hits = hits(db, query, &ranked.question, best).await?;
+    Ok(Found { hits, model: name, reranker })
 }
 
 /// The documents to search; `None`: all.
@@ -128,20 +140,23 @@ async fn documents(db: &Db, query: Query<'_>, syntax: &Question) -> Result<Optio
     Ok(Some(list_chosen(db, within, &syntax.filenames, query.filter).await?))
 }
 
-/// The hits as they are returned: what fits the question's phrases, scored, bounded, with neighbours.
-async fn hits(db: &Db, query: Query<'_>, ranked: Ranked, model: Option<&str>) -> Result<Vec<Hit>, DbError> {
-    let Ranked { fused, question, is_comparable } = ranked;
-    let scores = scores(&fused, model, query.by_words, is_comparable);
-    if query.min_score.is_none() && is_comparable && scores.first().is_some_and(|best| *best < NOTHING_BELOW) {
-        return Ok(Vec::new());
+/// The ranking with its scores; `None`: even the best is most likely about something else.
+fn best(ranked: &Ranked, query: Query<'_>, model: Option<&str>) -> Option<Vec<Scored>> {
+    let scores = scores(&ranked.fused, model, query.by_words, ranked.is_comparable);
+    let is_doubtful = ranked.is_comparable && scores.first().is_some_and(|best| *best < NOTHING_BELOW);
+    if query.min_score.is_none() && is_doubtful {
+        return None;
     }
-    let least = query.min_score.unwrap_or(0.0);
-    let wanted = fused.into_iter().zip(scores).filter(|(_, score)| *score >= least);
+    Some(ranked.fused.iter().cloned().zip(scores).collect())
+}
+
+/// The hits as they are returned: what fits the question's phrases, bounded, with neighbours.
+async fn hits(db: &Db, query: Query<'_>, question: &Question, mut rest: Vec<Scored>) -> Result<Vec<Hit>, DbError> {
+    rest.retain(|(_, score)| *score >= query.min_score.unwrap_or(0.0));
     let mut hits: Vec<Hit> = Vec::new();
     let (mut folder, mut of_document) = (Folder::default(), HashMap::<DocumentId, usize>::new());
-    let mut rest: Vec<(Fused, f64)> = wanted.collect();
     while !rest.is_empty() && hits.len() < query.limit {
-        let batch: Vec<(Fused, f64)> = rest.drain(..rest.len().min(query.limit)).collect();
+        let batch: Vec<Scored> = rest.drain(..rest.len().min(query.limit)).collect();
         let ids: Vec<ChunkId> = batch.iter().map(|(place, _)| place.candidate.chunk_id).collect();
         let chunks = list_found_chunks(db, query.user, &ids).await?;
         let mut chunks: HashMap<ChunkId, FoundChunk> =
@@ -152,9 +167,8 @@ async fn hits(db: &Db, query: Query<'_>, ranked: Ranked, model: Option<&str>) ->
             if question.is_strict() && !question.accepts(&chunk.heading, &chunk.text, language_of(&chunk)) {
                 continue;
             }
-            if query.distinct
-                && let Some(same) = folder.find_or_add(&chunk.text)
-            {
+            let triples = query.distinct.then(|| Triples::of(&chunk.text));
+            if let Some(same) = triples.as_ref().and_then(|triples| folder.find(triples)) {
                 hits[same].passage.duplicates += 1;
                 continue;
             }
@@ -163,6 +177,9 @@ async fn hits(db: &Db, query: Query<'_>, ranked: Ranked, model: Option<&str>) ->
                 continue;
             }
             *count += 1;
+            if let Some(triples) = triples {
+                folder.push(triples);
+            }
             let highlight = words::highlight(&chunk.text, &question.words, language_of(&chunk));
             hits.push(Hit { place, passage: Passage::of(chunk), score, highlight });
         }

@@ -29,35 +29,40 @@ impl Passage {
     }
 }
 
-/// The triples of words that a text has.
-fn triples(text: &str) -> HashSet<(i32, i32, i32)> {
-    let mut words = Vec::new();
-    tokens(text, None, &mut |token| words.push(term(&token.forms[0])));
-    match words.len() {
-        0..3 => words.first().map(|first| (*first, *words.last().unwrap_or(first), 0)).into_iter().collect(),
-        _ => words.windows(3).map(|three| (three[0], three[1], three[2])).collect(),
+/// The triples of words that a passage has.
+pub struct Triples(HashSet<(i32, i32, i32)>);
+
+impl Triples {
+    /// Those of `text`.
+    pub fn of(text: &str) -> Self {
+        let mut words = Vec::new();
+        tokens(text, None, &mut |token| words.push(term(&token.forms[0])));
+        Self(match words.len() {
+            0..3 => words.first().map(|first| (*first, *words.last().unwrap_or(first), 0)).into_iter().collect(),
+            _ => words.windows(3).map(|three| (three[0], three[1], three[2])).collect(),
+        })
+    }
+
+    /// Whether two passages are nearly the same.
+    fn are_of_same(&self, other: &Self) -> bool {
+        let common = self.0.intersection(&other.0).count() as f64;
+        common > 0.0 && common >= SAME_FROM * (self.0.len() + other.0.len()) as f64 / (1.0 + SAME_FROM)
     }
 }
 
-/// Finds whether a passage is nearly the same as one before it.
+/// The hits that later ones may repeat.
 #[derive(Default)]
-pub struct Folder {
-    seen: Vec<HashSet<(i32, i32, i32)>>,
-}
+pub struct Folder(Vec<Triples>);
 
 impl Folder {
-    /// The place of the earlier passage that `text` repeats; otherwise remembers it.
-    pub fn find_or_add(&mut self, text: &str) -> Option<usize> {
-        let triples = triples(text);
-        let is_same = |seen: &HashSet<_>| {
-            let common = seen.intersection(&triples).count() as f64;
-            common > 0.0 && common >= SAME_FROM * (seen.len() + triples.len()) as f64 / (1.0 + SAME_FROM)
-        };
-        let found = self.seen.iter().position(is_same);
-        if found.is_none() {
-            self.seen.push(triples);
-        }
-        found
+    /// The place of the hit that a passage repeats.
+    pub fn find(&self, triples: &Triples) -> Option<usize> {
+        self.0.iter().position(|kept| kept.are_of_same(triples))
+    }
+
+    /// Keeps the next hit.
+    pub fn push(&mut self, triples: Triples) {
+        self.0.push(triples);
     }
 }
 
@@ -199,16 +204,18 @@ mod tests {
     #[test]
     fn passages_that_are_nearly_the_same_are_found_and_others_are_not() {
         let mut folder = Folder::default();
+        let mut find_or_push = |text: &str| {
+            let triples = Triples::of(text);
+            let found = folder.find(&triples);
+            if found.is_none() {
+                folder.push(triples);
+            }
+            found
+        };
         let text = "The insurance covers damage by water, fire and storm in the house and in the garden of the owner.";
-        assert_eq!(folder.find_or_add(text), None);
-        assert_eq!(
-            folder.find_or_add("Something else entirely, of about the same length as the other passage has."),
-            None
-        );
-        assert_eq!(folder.find_or_add(&text.replace("owner", "Owner!")), Some(0));
-        assert_eq!(
-            (folder.find_or_add("a lamp"), folder.find_or_add("A lamp"), folder.find_or_add("a sea")),
-            (None, Some(2), None)
-        );
+        assert_eq!(find_or_push(text), None);
+        assert_eq!(find_or_push("Something else entirely, of about the same length as the other passage has."), None);
+        assert_eq!(find_or_push(&text.replace("owner", "Owner!")), Some(0));
+        assert_eq!((find_or_push("a lamp"), find_or_push("A lamp"), find_or_push("a sea")), (None, Some(2), None));
     }
 }

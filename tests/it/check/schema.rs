@@ -237,6 +237,26 @@ async fn workers_are_told_by_their_absence_commit_branch_and_environment() {
 }
 
 #[tokio::test]
+async fn an_index_on_vectors_that_this_pgvector_may_corrupt_is_named() {
+    let environment = Environment::new().await;
+    let run_check = |environment: &Environment| check(&environment.fleet, &["--only", "db.pgvector", "--strict"]);
+    environment.db.run("UPDATE pg_extension SET extversion = '0.8.2' WHERE extname = 'vector'").await;
+    assert!(run_check(&environment).status.success(), "there is no index");
+    environment
+        .db
+        .run(
+            "CREATE INDEX mine ON upload_pipeline.document_chunks \
+             USING hnsw ((embedding::vector(3)) vector_cosine_ops) WHERE vector_dim = 3",
+        )
+        .await;
+    let checked = environment.check_strictly();
+    let finding = checked.requires("db.pgvector/vacuum_may_corrupt");
+    assert_eq!(finding["observed"], "pgvector 0.8.2, with mine");
+    environment.db.run("UPDATE pg_extension SET extversion = '0.8.3' WHERE extname = 'vector'").await;
+    assert!(run_check(&environment).status.success(), "a sound version");
+}
+
+#[tokio::test]
 async fn an_index_on_words_that_vacuum_has_not_seen_is_named() {
     let environment = Environment::new().await;
     let run_check = |environment: &Environment| check(&environment.fleet, &["--only", "db.vacuum", "--strict"]);

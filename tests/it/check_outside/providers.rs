@@ -11,7 +11,7 @@ use crate::{
         fakes::{
             embeddings::{Behaviour, Embeddings, Fault},
             http::{Reply, Server},
-            services::llamaparse,
+            services::{KEY_OF_RERANKER, llamaparse, reranker},
         },
         fleet::Fleet,
     },
@@ -102,6 +102,22 @@ async fn a_database_of_a_service_whose_key_is_not_set_is_named() {
         VALUES ('text-embedding-3-small', '1', 1536, 'openai')";
     environment.db.run(row).await;
     check(&environment.fleet, &["--only", "provider.embeddings"]).requires("provider.embeddings/not_set");
+}
+
+#[tokio::test]
+async fn a_reranker_that_refuses_the_key_is_away_or_speaks_otherwise_is_named() {
+    let service = reranker();
+    let at = format!("{}/rerank", service.url());
+    let with = |key: &str, url: &str| {
+        strictly("ext.rerank", &[("RERANK_API_KEY", key), ("RERANK_URL", url), ("RERANK_MODEL", "judge-1")])
+    };
+    assert_eq!(with(KEY_OF_RERANKER, &at).causes(), [""; 0]);
+    assert!(!with("rr-wrong", &at).requires("ext.rerank/key_refused").to_string().contains("rr-wrong"));
+    with(KEY_OF_RERANKER, "http://127.0.0.1:1/rerank").requires("ext.rerank/failed");
+    let page = Server::start(|_request| Reply::text(200, "<html>"));
+    with(KEY_OF_RERANKER, &page.url()).requires("ext.rerank/failed");
+    with("line\nfeed", &at).requires("ext.rerank/settings_unusable");
+    assert_eq!(strictly("ext.rerank", &[]).causes(), [""; 0], "it is off by default");
 }
 
 /// One check alone.

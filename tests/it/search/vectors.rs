@@ -86,7 +86,7 @@ async fn packed_vectors_find_what_an_exact_scan_finds_of_the_caller_alone_and_ke
     let cache = VectorCache::new(1 << 20);
     let source = Source(model);
     let found = || async {
-        let found = search(&test.db, &source, &cache, by_meaning(USER)).await.unwrap();
+        let found = search(&test.db, &source, &cache, None, by_meaning(USER)).await.unwrap();
         found.hits.iter().map(|hit| hit.passage.chunk.chunk_id).collect::<Vec<_>>()
     };
     assert_eq!(found().await, exact, "nothing is indexed yet");
@@ -97,7 +97,7 @@ async fn packed_vectors_find_what_an_exact_scan_finds_of_the_caller_alone_and_ke
     // As after an upgrade: words are there, vectors are not packed yet.
     test.run("DELETE FROM upload_pipeline.search_vectors WHERE document_no % 3 = 0").await;
     let cache = VectorCache::new(0);
-    let some = search(&test.db, &source, &cache, by_meaning(USER)).await.unwrap();
+    let some = search(&test.db, &source, &cache, None, by_meaning(USER)).await.unwrap();
     assert_eq!(some.hits.iter().map(|hit| hit.passage.chunk.chunk_id).collect::<Vec<_>>(), exact);
     let left = store::packed::count_unpacked(&test.db).await.unwrap();
     assert!(left > 0);
@@ -113,7 +113,7 @@ async fn packed_vectors_go_with_the_document_and_what_is_kept_of_it_finds_nothin
     fill(&test).await;
     let (cache, source) = (VectorCache::new(1 << 20), Source(OneVector::new(&vector)));
     let first = || async {
-        let found = search(&test.db, &source, &cache, by_meaning(USER)).await.unwrap();
+        let found = search(&test.db, &source, &cache, None, by_meaning(USER)).await.unwrap();
         found.hits[0].passage.chunk.document_id
     };
     let document = first().await;
@@ -148,7 +148,7 @@ async fn under_a_filter_packed_vectors_find_what_an_exact_scan_finds() {
         let exact = search_vectors(&test.db, &model.1, &vector, within).await.unwrap();
         let parsed = filter(wanted);
         let query = Query { filter: Some(&parsed), ..by_meaning(USER) };
-        let found = search(&test.db, &source, &cache, query).await.unwrap();
+        let found = search(&test.db, &source, &cache, None, query).await.unwrap();
         let found: Vec<_> = found.hits.iter().map(|hit| hit.passage.chunk.chunk_id).collect();
         assert_eq!(found, exact.iter().map(|candidate| candidate.chunk_id).collect::<Vec<_>>(), "{parsed:?}");
     }
@@ -218,7 +218,7 @@ async fn documents_that_are_read_again_do_not_take_the_places_of_others() {
     ))
     .await;
     let exact = search_vectors(&test.db, &model.1, &vector, SearchIn { limit: 10, ..within(USER) }).await.unwrap();
-    let found = search(&test.db, &Source(model), &cache, by_meaning(USER)).await.unwrap();
+    let found = search(&test.db, &Source(model), &cache, None, by_meaning(USER)).await.unwrap();
     let found: Vec<_> = found.hits.iter().map(|hit| hit.passage.chunk.chunk_id).collect();
     assert_eq!(found, exact.iter().map(|candidate| candidate.chunk_id).collect::<Vec<_>>());
 }

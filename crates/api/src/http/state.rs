@@ -15,7 +15,7 @@ use crate::{
 };
 use domain::{
     build_info::BuildInfo,
-    ports::{ModelSource, ObjectStore, PagePictures},
+    ports::{ModelSource, ObjectStore, PagePictures, Reranker},
 };
 use pg::{Conn, Db, DbError};
 use search::VectorCache;
@@ -54,6 +54,8 @@ pub struct ApiState {
     pub(crate) drawing: Quota,
     /// Pages that were drawn.
     pub(crate) drawn: PictureCache,
+    /// Judges the best hits of searches; `None`: they keep their order.
+    pub(crate) reranker: Option<Arc<dyn Reranker>>,
     /// Packed vectors that searches have read.
     pub(crate) vectors: Arc<VectorCache>,
     schema_is_current: Arc<AtomicBool>,
@@ -81,6 +83,7 @@ impl ApiState {
             bodies: Quota::default(),
             key_source: None,
             pictures: None,
+            reranker: None,
             drawing: Quota::default(),
             drawn: PictureCache::default(),
             vectors: Arc::new(VectorCache::new(usize::try_from(settings.http.search_cache).unwrap_or(usize::MAX))),
@@ -93,6 +96,13 @@ impl ApiState {
     #[must_use]
     pub fn with_pictures(mut self, pictures: Arc<dyn PagePictures>) -> Self {
         self.pictures = Some(pictures);
+        self
+    }
+
+    /// Has `reranker` judge the best hits of searches.
+    #[must_use]
+    pub fn with_reranker(mut self, reranker: Arc<dyn Reranker>) -> Self {
+        self.reranker = Some(reranker);
         self
     }
 

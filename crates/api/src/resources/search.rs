@@ -58,8 +58,10 @@ pub async fn post_search(Call { state, caller, .. }: Call, body: Json<SearchRequ
         per_document: body.per_document.map(|most| most as usize),
         distinct: body.distinct,
     };
-    let Found { hits, model } =
-        search(&state.db, state.model.as_ref(), &state.vectors, query).await.map_err(|error| match error {
+    let reranker = state.reranker.as_deref();
+    let Found { hits, model, reranker } = search(&state.db, state.model.as_ref(), &state.vectors, reranker, query)
+        .await
+        .map_err(|error| match error {
             SearchError::Database(error) => error.into(),
             SearchError::Embedding(failure) => ApiError::embedding(&failure),
             SearchError::OnlyNegative => {
@@ -70,6 +72,7 @@ pub async fn post_search(Call { state, caller, .. }: Call, body: Json<SearchRequ
         hits: hits.into_iter().map(|found| hit(found, body.expand)).collect(),
         mode: if model.is_none() { SearchMode::Text } else { body.mode },
         model,
+        reranker,
         took_ms: (began.elapsed().as_secs_f64() * 10_000.0).round() / 10.0,
     }))
 }

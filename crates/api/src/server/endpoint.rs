@@ -2,6 +2,7 @@
 
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route as Handling, middleware::from_fn, web};
 
+use super::panics::answer_panic;
 use crate::{
     http::{ApiError, Replay, remember},
     openapi::{Access, Attribute, Route},
@@ -32,7 +33,8 @@ impl Endpoint {
         A: Attribute,
     {
         let route = Route::new::<A>(access);
-        let handling = route.methods().into_iter().map(|method| web::method(method).to(handler.clone())).collect();
+        let handling = |method| web::method(method).to(handler.clone()).wrap(from_fn(answer_panic));
+        let handling = route.methods().into_iter().map(handling).collect();
         Self { route, handling }
     }
 

@@ -351,6 +351,12 @@ codes! {
         /// The model gave no vector of its dimension. The answer is `embedder_unavailable`, or the search goes by words alone.
         /// Check `EMBED_MODEL` and the model's folder.
         EmbedderAnswerInvalid = "embedder_answer_invalid", class Transient, at "the log of `/search`";
+        /// The reranker did not judge the hits in time, or not all of them. The search answers in its own order.
+        /// Look at what answers at `RERANK_URL`; `app check` asks it.
+        RerankerFailed = "reranker_failed", class Transient, at "the log of `/search`";
+        /// The reranker does not accept `RERANK_API_KEY`. The search answers in its own order.
+        /// Set a key that it accepts.
+        RerankerKeyRefused = "reranker_key_refused", class Configuration, at "the log of `/search`";
     }
 
     Document {

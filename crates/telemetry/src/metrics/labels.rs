@@ -52,5 +52,7 @@ named! {
         Embed = "embed",
         /// Checks that the API key is accepted.
         Probe = "probe",
+        /// Judges the hits of a search.
+        Rerank = "rerank",
     }
 }

@@ -47,8 +47,8 @@ pub struct Behaviour {
     pub dim: usize,
     /// Whether it can shorten vectors.
     pub shortens: bool,
-    /// Whether it knows base64.
-    pub base64: bool,
+    /// The status with which it refuses to be asked for base64; `None`: it knows it.
+    pub refuses_base64: Option<u16>,
     /// The most texts of a request.
     pub max_inputs: usize,
     /// The most characters of a text.
@@ -89,7 +89,7 @@ impl Embeddings {
             model: model.to_owned(),
             dim,
             shortens: false,
-            base64: true,
+            refuses_base64: None,
             max_inputs: usize::MAX,
             max_chars: usize::MAX,
             refuses: None,
@@ -155,8 +155,11 @@ impl Shared {
         if texts.len() > behaviour.max_inputs || texts.iter().any(is_refused) {
             return refusal(400, "invalid_request_error", &format!("cannot take '{}'", texts[0]));
         }
-        if (dim != behaviour.dim && !behaviour.shortens) || (as_base64 && !behaviour.base64) {
+        if dim != behaviour.dim && !behaviour.shortens {
             return refusal(422, "validation", "unknown field");
+        }
+        if let Some(status) = behaviour.refuses_base64.filter(|_| as_base64) {
+            return refusal(status, "unsupported_params", "encoding_format is not supported");
         }
         let scripted = if texts == [PROBE] { None } else { behaviour.next.pop_front() };
         let fault = scripted.or(behaviour.always);
