@@ -26,6 +26,7 @@ use store::{
     chunks::{PendingChunk, save_vectors},
     embed_calls::{CallLost, EmbedCall, begin_embed_call, lose_embed_call},
     provider_rates::{Rates, Reserved, pause_requests, reserve_request},
+    work::Target,
 };
 
 /// How long a round begins requests. A job whose turn is over looks after each round whether others wait.
@@ -138,7 +139,7 @@ impl Pipeline {
         &self,
         service: &dyn EmbedService,
         model: &EmbedModel,
-        lease: &Lease,
+        work: (&Lease, Target),
         pending: Vec<PendingChunk>,
         at: &mut Embedding,
     ) -> Result<Outcome, StepError> {
@@ -150,7 +151,7 @@ impl Pipeline {
             while end.is_none() && running.len() < bounds.in_flight.max(1) {
                 let fresh = || if began.elapsed() < ROUND { orders.pop_front() } else { None };
                 let Some(order) = again.pop().or_else(fresh) else { break };
-                running.push(self.buy(service, model, lease, order, (at.chunks, &embedded)));
+                running.push(self.buy(service, model, work, order, (at.chunks, &embedded)));
             }
             let Some(bought) = running.next().await else { break };
             let Err(mut not_bought) = bought else { continue };
@@ -183,7 +184,7 @@ impl Pipeline {
         &self,
         service: &dyn EmbedService,
         model: &EmbedModel,
-        lease: &Lease,
+        (lease, target): (&Lease, Target),
         order: Order,
         (chunks, embedded): (i64, &Mutex<i64>),
     ) -> Result<(), NotBought> {
@@ -215,7 +216,7 @@ impl Pipeline {
                 let mut embedded = embedded.lock().await;
                 let so_far = *embedded + i64::try_from(batch.len()).unwrap_or(0);
                 let progress = json!({ "chunks": chunks, "embedded": so_far.min(chunks) });
-                save_vectors(&self.db, lease.fence, model, &batch, Some((call_id, tokens)), &progress).await?;
+                save_vectors(&self.db, lease.fence, target, model, &batch, Some((call_id, tokens)), &progress).await?;
                 *embedded = so_far;
                 return Ok(());
             }

@@ -20,6 +20,7 @@ use store::{
     chunks::{PendingChunk, copy_known_vectors, count_chunks, list_pending_chunks, save_vectors},
     embed_calls::close_lost_calls,
     jobs::{advance_job, save_progress},
+    work::Target,
 };
 
 /// Chunks of a batch at first: less than a second of one core with the default model.
@@ -46,6 +47,7 @@ impl Pipeline {
     pub(super) async fn embed(&self, lease: &Lease, memory: &mut JobMemory) -> Result<Outcome, StepError> {
         let embedder = self.model.embedder().await?;
         let (model, service) = (embedder.model(), embedder.service());
+        let target = self.target(lease, memory).await?;
         let mut at = match memory.embedding.take() {
             Some(at) => at,
             None => {
@@ -53,22 +55,22 @@ impl Pipeline {
                 if service.is_some() {
                     close_lost_calls(&self.db, lease.fence).await?;
                 }
-                let (chunks, embedded) = count_chunks(&self.db, lease.document_id, model).await?;
+                let (chunks, embedded) = count_chunks(&self.db, target, model).await?;
                 Embedding { began, chunks, embedded, batch: FIRST }
             }
         };
         let most = service.map_or(at.batch, |service| round_size(service.bounds()));
-        let pending = list_pending_chunks(&self.db, lease.document_id, model, most).await?;
+        let pending = list_pending_chunks(&self.db, target, model, most).await?;
         if pending.is_empty() {
             let progress = json!({ "chunks": at.chunks, "embedded": at.chunks, "model": model.name });
             let took = at.began.elapsed();
             advance_job(&self.db, lease, Step::Embed, Status::EmbeddingsStored, &progress, took).await?;
             return Ok(Outcome::Advanced(Status::EmbeddingsStored));
         }
-        let pending = self.reuse(lease, model, pending, &mut at).await?;
+        let pending = self.reuse((lease, target), model, pending, &mut at).await?;
         let outcome = match service {
-            Some(service) => self.buy_round(service, model, lease, pending, &mut at).await?,
-            None => self.embed_here(embedder.as_ref(), lease, pending, &mut at).await?,
+            Some(service) => self.buy_round(service, model, (lease, target), pending, &mut at).await?,
+            None => self.embed_here(embedder.as_ref(), (lease, target), pending, &mut at).await?,
         };
         memory.embedding = Some(at);
         Ok(outcome)
@@ -77,12 +79,12 @@ impl Pipeline {
     /// Gives chunks the vector of an equal text of the user's; returns the others.
     async fn reuse(
         &self,
-        lease: &Lease,
+        (lease, target): (&Lease, Target),
         model: &EmbedModel,
         mut pending: Vec<PendingChunk>,
         at: &mut Embedding,
     ) -> Result<Vec<PendingChunk>, StepError> {
-        let known = copy_known_vectors(&self.db, lease.fence, model, &pending).await?;
+        let known = copy_known_vectors(&self.db, lease.fence, target, model, &pending).await?;
         if !known.is_empty() {
             let known: HashSet<ChunkId> = known.into_iter().collect();
             pending.retain(|chunk| !known.contains(&chunk.chunk_id));
@@ -96,7 +98,7 @@ impl Pipeline {
     async fn embed_here(
         &self,
         embedder: &dyn Embedder,
-        lease: &Lease,
+        (lease, target): (&Lease, Target),
         pending: Vec<PendingChunk>,
         at: &mut Embedding,
     ) -> Result<Outcome, StepError> {
@@ -105,7 +107,7 @@ impl Pipeline {
             let batch = embed_batch(embedder, model, pending).await?;
             at.embedded += i64::try_from(batch.len()).unwrap_or(0);
             let progress = json!({ "chunks": at.chunks, "embedded": at.embedded.min(at.chunks) });
-            save_vectors(&self.db, lease.fence, model, &batch, None, &progress).await?;
+            save_vectors(&self.db, lease.fence, target, model, &batch, None, &progress).await?;
             at.batch = next_batch(batch.len(), began.elapsed());
         }
         Ok(Outcome::Advanced(Status::EmbeddingInProgress))

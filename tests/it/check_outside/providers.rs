@@ -72,27 +72,22 @@ async fn an_embedding_service_is_asked_for_one_word_and_each_fault_is_named() {
     };
     let with = |url: &str, more: &[(&'static str, String)]| {
         let settings: Vec<_> = settings(url).into_iter().chain(more.iter().cloned()).collect();
-        strictly(
-            "provider.embeddings",
-            &settings.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>(),
-        )
+        strictly("ext.embeddings", &settings.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>())
     };
     for (cause, change) in changes {
         let service = Embeddings::start("heron", 16);
         service.set(change);
         let checked = with(&service.url(), &[]);
-        let wanted: Vec<String> =
-            (!cause.is_empty()).then(|| format!("provider.embeddings/{cause}")).into_iter().collect();
+        let wanted: Vec<String> = (!cause.is_empty()).then(|| format!("ext.embeddings/{cause}")).into_iter().collect();
         assert_eq!(checked.causes(), wanted, "{:#}", checked.report);
         assert!(!checked.report.to_string().contains("sk-planted"));
         assert_eq!(service.units(), [""; 0]);
     }
     let service = Embeddings::start("heron", 16);
-    with(&format!("{}/elsewhere", service.url()), &[]).requires("provider.embeddings/address_wrong");
-    with("http://127.0.0.1:1", &[]).requires("provider.embeddings/unreachable");
-    with(&service.url(), &[("EMBED_DIMENSIONS", "8".to_owned())])
-        .requires("provider.embeddings/dimension_unlike_database");
-    assert_eq!(strictly("provider.embeddings", &[]).causes(), [""; 0], "a service that is not used need not answer");
+    with(&format!("{}/elsewhere", service.url()), &[]).requires("ext.embeddings/address_wrong");
+    with("http://127.0.0.1:1", &[]).requires("ext.embeddings/unreachable");
+    with(&service.url(), &[("EMBED_DIMENSIONS", "8".to_owned())]).requires("ext.embeddings/dimension_unlike_database");
+    assert_eq!(strictly("ext.embeddings", &[]).causes(), [""; 0], "a service that is not used need not answer");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +96,7 @@ async fn a_database_of_a_service_whose_key_is_not_set_is_named() {
     let row = "INSERT INTO upload_pipeline.active_model (model, version, vector_dim, provider)
         VALUES ('text-embedding-3-small', '1', 1536, 'openai')";
     environment.db.run(row).await;
-    check(&environment.fleet, &["--only", "provider.embeddings"]).requires("provider.embeddings/not_set");
+    check(&environment.fleet, &["--only", "ext.embeddings"]).requires("ext.embeddings/not_set");
 }
 
 #[tokio::test]

@@ -146,7 +146,7 @@ async fn nothing_of_a_document_is_sent_before_the_model_is_known_to_fit() {
     worker.wait_for("not claiming until this is mended");
     world.wait_for(&World::has_event(&job, "handed_back", "model_dimension"), "t").await;
     assert_eq!(world.service.units(), [""; 0]);
-    check(&world.fleet, &["--only", "provider.embeddings"]).requires("provider.embeddings/dimension_unlike_database");
+    check(&world.fleet, &["--only", "ext.embeddings"]).requires("ext.embeddings/dimension_unlike_database");
     world.fleet.set("EMBED_PROVIDER", "local");
     let checked = check(&world.fleet, &["--only", "db.vectors", "--strict"]);
     let finding = checked.requires("db.vectors/model_differs");

@@ -6,7 +6,10 @@ use serde_json::json;
 use store::provider_rates::{Rates, Reserved, pause_requests, reserve_request};
 
 use super::{World, book, world};
-use crate::support::{db::TestDb, fakes::embeddings::Fault};
+use crate::{
+    replace::put,
+    support::{db::TestDb, fakes::embeddings::Fault},
+};
 
 const FEW: [(&str, &str); 2] = [("EMBED_REQUEST_INPUTS", "2"), ("EMBED_REQUESTS_IN_FLIGHT", "2")];
 
@@ -100,6 +103,25 @@ async fn a_text_that_the_user_has_already_is_not_bought_again() {
     let ended = other.wait_for_end(&third).await;
     assert_eq!((&ended["status"], ended["progress"].get("reused")), (&json!("complete"), None), "{ended}");
     assert_eq!(world.service.units().len(), paid + 2 + 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_replaces_another_buys_only_what_no_document_of_the_user_has() {
+    let world = world(&FEW).await;
+    let _worker = world.fleet.worker();
+    let first = world.client.upload_text("first", &book("lamp", 4)).await;
+    let second = world.client.upload_text("second", &book("boat", 2)).await;
+    let document = world.client.wait_for_end(&first).await["document_id"].as_str().unwrap().to_owned();
+    assert_eq!(world.client.wait_for_end(&second).await["status"], "complete");
+    let paid = world.service.units().len();
+    let text = [book("harbour", 3), book("boat", 2), book("lamp", 4)].concat();
+    let answer = put(&world.client, &document, "first.md", "text/markdown", text.as_bytes()).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let ended = world.client.wait_for_end(answer.body["job_id"].as_str().unwrap()).await;
+    let (kept, reused) = (&ended["progress"]["kept"], &ended["progress"]["reused"]);
+    assert_eq!((&ended["status"], kept, reused), (&json!("complete"), &json!(4), &json!(2)), "{ended}");
+    assert_eq!(world.service.units().len(), paid + 3);
+    world.assert_nothing_is_paid_twice().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

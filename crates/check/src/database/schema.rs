@@ -161,7 +161,7 @@ async fn vectors(context: &Context<'_>) -> Outcome {
         return Ok(format!("no vectors of {name} yet"));
     }
     let Ok(embedder) = context.setup.model.embedder().await else {
-        return Problem::skipped("the model cannot be used; see ext.embed and provider.embeddings");
+        return Problem::skipped("the model cannot be used; see ext.embed and ext.embeddings");
     };
     let dim = embedder.model().dim.to_string();
     let stored: Vec<String> = facts.dims.iter().map(ToString::to_string).collect();

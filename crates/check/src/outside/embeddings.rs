@@ -1,4 +1,4 @@
-//! `provider.embeddings`: whether the embedding service answers, takes the key, knows the model, and gives vectors of the
+//! `ext.embeddings`: whether the embedding service answers, takes the key, knows the model, and gives vectors of the
 //! dimension that the database has. It embeds one word.
 
 use super::{
@@ -10,7 +10,7 @@ use domain::{Code, Failure};
 use store::active_model::{LOCAL, get_active_model};
 
 declare! {
-    SERVICE = once("provider.embeddings",
+    SERVICE = once("ext.embeddings",
         "the embedding service answers, takes the key, and gives vectors of the active model's dimension.", service);
     KEY_REFUSED = error("key_refused",
         "The embedding service refuses OPENAI_API_KEY, or wants one: workers claim nothing, and searches go by words.",

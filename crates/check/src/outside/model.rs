@@ -24,7 +24,7 @@ const LENGTH_TOLERANCE: f32 = 0.01;
 
 async fn model(context: &Context<'_>) -> Outcome {
     if is_rented(context).await {
-        return Problem::skipped("the model is one of a service: see provider.embeddings");
+        return Problem::skipped("the model is one of a service: see ext.embeddings");
     }
     let name = &context.config.embedder.model;
     let embed = async {
