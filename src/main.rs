@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     match std::env::args_os().nth(1) {
         Some(command) if command == readers::CHILD_COMMAND => return readers::run_child(),
         Some(command) if command == readers::PICTURE_COMMAND => return readers::run_picture_child(),
+        Some(command) if command == readers::OCR_COMMAND => return readers::run_ocr_child(),
         _ => {}
     }
     static VERSION: OnceLock<String> = OnceLock::new();
@@ -55,6 +56,7 @@ fn run(command: Command, build: &BuildInfo) -> anyhow::Result<ExitCode> {
         // `main` handles this before anything else, unless other arguments come first.
         Command::ParseChild => Ok(readers::run_child()),
         Command::PictureChild => Ok(readers::run_picture_child()),
+        Command::OcrChild => Ok(readers::run_ocr_child()),
     }
 }
 

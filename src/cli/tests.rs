@@ -46,6 +46,7 @@ fn every_option_is_explained() {
 fn the_child_processes_are_hidden_and_work() {
     assert!(!Cli::command().render_long_help().to_string().contains("-child"));
     assert!(matches!(parse("app picture-child").unwrap().command, Command::PictureChild));
+    assert!(matches!(parse("app ocr-child").unwrap().command, Command::OcrChild));
     assert!(matches!(parse("app parse-child").unwrap().command, Command::ParseChild));
 }
 

@@ -34,7 +34,7 @@ use providers::{
     rerank::{HttpReranker, RerankOptions},
 };
 use queue::{Steps, Worker, WorkerSettings};
-use readers::{LocalParser, OcrOptions, PageRenderer, pdf_library_places, tesseract_places};
+use readers::{LocalParser, OcrOptions, PageRenderer, ocr_model_places, pdf_library_places, tesseract_places};
 use signing_keys::KeySource;
 use store::{
     Listener, Wakeup,
@@ -166,13 +166,19 @@ pub(super) fn local_parser(parser: &config::Parser) -> LocalParser {
 }
 
 fn ocr_options(parser: &config::Parser) -> OcrOptions {
-    let programs = match parser.ocr_engine {
-        OcrChoice::Off => Vec::new(),
-        OcrChoice::Auto | OcrChoice::Tesseract => tesseract_places(&std::env::var_os("PATH").unwrap_or_default()),
+    let tesseract = || tesseract_places(&std::env::var_os("PATH").unwrap_or_default());
+    let models = || ocr_model_places(&CACHES.map(PathBuf::from));
+    let (programs, models) = match parser.ocr_engine {
+        OcrChoice::Off => Default::default(),
+        OcrChoice::Auto => (tesseract(), models()),
+        OcrChoice::Tesseract => (tesseract(), Vec::new()),
+        OcrChoice::Builtin => (Vec::new(), models()),
     };
     OcrOptions {
         programs,
-        required: parser.ocr_engine == OcrChoice::Tesseract,
+        // The child's folder is another one.
+        models: models.into_iter().filter_map(|folder| std::path::absolute(folder).ok()).collect(),
+        required: matches!(parser.ocr_engine, OcrChoice::Tesseract | OcrChoice::Builtin),
         // Tesseract's own variable. Its child gets no other.
         data: std::env::var_os("TESSDATA_PREFIX").map(PathBuf::from),
         languages: parser.ocr_languages.clone(),

@@ -19,6 +19,7 @@ use config::{Config, Fault};
 use domain::{
     ParseMemory,
     build_info::BuildInfo,
+    document::OcrFound,
     ports::{ModelSource, ObjectStore, Reranker},
 };
 use pg::{
@@ -83,8 +84,8 @@ pub struct Setup<'a> {
     pub reranker: Result<Option<Arc<dyn Reranker>>, String>,
     /// Finds the library that reads PDFs.
     pub pdf_library: Box<dyn Fn() -> Option<PathBuf> + Send + Sync + 'a>,
-    /// The program that reads pictures, if its languages are there; `None`: there is none, and none is asked for.
-    pub ocr: Box<dyn Fn() -> Result<Option<PathBuf>, domain::Failure> + Send + Sync + 'a>,
+    /// What reads pictures, if it works; `None`: there is nothing, and nothing is asked for.
+    pub ocr: Box<dyn Fn() -> Result<Option<OcrFound>, domain::Failure> + Send + Sync + 'a>,
     /// The memory of this container, and who shares it.
     pub memory: ParseMemory,
     /// The main runtime: database connections live on it.

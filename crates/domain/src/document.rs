@@ -266,6 +266,11 @@ pub enum Notice {
         /// How many there are.
         count: u32,
     },
+    /// Languages whose letters the engine that read pages does not know.
+    OcrLanguages {
+        /// Their names, as the settings have them.
+        languages: String,
+    },
     /// Something that a reader of the pages does not see was left out.
     LeftOut {
         /// What it is.
@@ -276,11 +281,13 @@ pub enum Notice {
 }
 
 /// What reads pictures of pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OcrEngine {
     /// Tesseract, a program that is installed.
     Tesseract,
+    /// The one built in.
+    Builtin,
 }
 
 impl OcrEngine {
@@ -288,8 +295,18 @@ impl OcrEngine {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Tesseract => "tesseract",
+            Self::Builtin => "builtin",
         }
     }
+}
+
+/// What reads pictures on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OcrFound {
+    /// Tesseract, or the folder of the built-in engine's models.
+    pub at: std::path::PathBuf,
+    /// Languages of the settings that it can't read.
+    pub unknown: Vec<String>,
 }
 
 /// What was left out of a text.
@@ -312,6 +329,8 @@ pub enum LeftOut {
     Attachments,
     /// Pictures without a description.
     Pictures,
+    /// Pages some of whose letters have no names, so that only OCR could read them.
+    NamelessLetters,
     /// Parts that are nested too deeply to be read in their places; their text is there, without structure.
     DeepParts,
 }
@@ -345,6 +364,10 @@ impl std::fmt::Display for Notice {
                 let what = plural(*count, "page");
                 write!(f, "{count} {what} couldn't be read by OCR: {}.", listed(pages, *count))
             }
+            Self::OcrLanguages { languages } => write!(
+                f,
+                "The built-in OCR can't read these of OCR_LANGUAGES: {languages}. Install Tesseract with their data on the worker."
+            ),
             Self::LeftOut { what, count } => write!(f, "Left out: {count} {}.", plural(*count, what.name())),
         }
     }
@@ -362,6 +385,7 @@ impl LeftOut {
             Self::RunningHeads => "line at the edge of a page (running head or page number)",
             Self::Attachments => "attachment of a kind that is not read",
             Self::Pictures => "picture without a description",
+            Self::NamelessLetters => "page with lines whose font doesn't say its letters (OCR reads them)",
             Self::DeepParts => "part nested too deeply for a structure",
         }
     }
@@ -371,7 +395,7 @@ fn plural(count: u32, noun: &str) -> String {
     match noun.split_once(' ') {
         _ if count == 1 => noun.to_owned(),
         // “parts nested …”, “pictures without …”, but “hidden sheets”.
-        Some((first, rest)) if matches!(first, "attachment" | "line" | "picture" | "part") => {
+        Some((first, rest)) if matches!(first, "attachment" | "line" | "page" | "picture" | "part") => {
             format!("{first}s {rest}")
         }
         _ => format!("{noun}s"),

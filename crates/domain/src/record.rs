@@ -10,7 +10,7 @@ use crate::{
 
 /// The readers of this build. One more whenever documents come out better than before, so that they can be read again
 /// (`app jobs retry --all --reader-before`). What has no version is of 1.
-pub const READER_VERSION: u32 = 2;
+pub const READER_VERSION: u32 = 3;
 
 /// How a document was read. `read`, `ocr`, `empty` and `failed` add up to `pages`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,7 +23,7 @@ pub struct ReadingRecord {
     pub pages: u32,
     /// Pages whose text was read from the file.
     pub read: u32,
-    /// Pages whose text was read by OCR.
+    /// Pages whose text, or that of a picture on them, was read by OCR.
     pub ocr: u32,
     /// Pages without text.
     pub empty: u32,
@@ -88,6 +88,8 @@ impl ReadingRecord {
                 Notice::OcrPages { engine, sure, pages, count } => {
                     by_ocr.push(ReadByOcr { engine: *engine, sure: *sure, pages: pages.clone(), count: *count });
                 }
+                // Its sentence stands among the notices.
+                Notice::OcrLanguages { .. } => {}
                 Notice::LeftOut { what, count } => left_out.push(Left { what: *what, count: *count }),
             }
         }

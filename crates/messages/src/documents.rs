@@ -116,7 +116,7 @@ pub struct RecordView {
     pub pages: u32,
     /// Pages whose text was read from the file.
     pub read: u32,
-    /// Pages whose text was read by OCR.
+    /// Pages whose text, or that of a picture on them, was read by OCR.
     pub ocr: u32,
     /// Pages without text.
     pub empty: u32,
@@ -138,7 +138,7 @@ pub struct RecordView {
 /// Pages that one engine has read by OCR.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ReadByOcrView {
-    /// The engine: `tesseract`.
+    /// The engine: `tesseract`, or `builtin`.
     pub engine: String,
     /// How sure it is of their letters, 0 to 100.
     pub sure: u8,

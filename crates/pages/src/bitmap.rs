@@ -60,6 +60,14 @@ impl Bitmap {
         Self { width, height, colours: self.colours, dpi: self.dpi, pixels }
     }
 
+    /// The pixels in grey, a byte each.
+    pub fn to_grey(&self) -> Vec<u8> {
+        match self.colours {
+            Colours::Grey => self.pixels.clone(),
+            Colours::Rgb => self.pixels.chunks_exact(3).map(|rgb| grey([rgb[0], rgb[1], rgb[2]])).collect(),
+        }
+    }
+
     /// A BMP file with the picture in grey: every program reads it, and it says its pixels per inch.
     pub fn to_bmp(&self) -> Vec<u8> {
         let width = self.width as usize;

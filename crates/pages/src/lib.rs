@@ -1,6 +1,6 @@
 //! Readers of documents that are pages: PDF by PDFium, pictures, and the OCR of both.
 //!
-//! *Must not know:* other formats, the database, jobs, users, storage. It starts no process but Tesseract.
+//! *Must not know:* other formats, the database, jobs, users, storage. It starts no process but those of OCR.
 
 pub mod bitmap;
 pub mod image;

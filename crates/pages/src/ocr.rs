@@ -2,17 +2,30 @@
 //!
 //! The engine gives lines of words with their places; `pdf::scan` makes blocks of them, as of the lines of a PDF.
 
+mod builtin;
 mod hocr;
 mod tesseract;
 
-use std::{collections::HashMap, io, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::bitmap::Bitmap;
+use builtin::Builtin;
+pub use builtin::{OCR_COMMAND, Picture, read_picture};
 use domain::document::{Notice, OcrEngine};
 use reading::{fault::Fault, progress::write_page};
 use tesseract::Tesseract;
+
+/// Below this confidence a line is noise: dust, a stamp, the pattern of a picture.
+const NOISE: u8 = 30;
+/// The same in pictures beside text, which are more often photos than pages.
+const NOISE_OF_PICTURES: u8 = 65;
 
 /// How the child reads pictures.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -37,6 +50,11 @@ pub enum Engine {
         program: PathBuf,
         /// Its folder of language data, if it is not the usual one.
         data: Option<PathBuf>,
+    },
+    /// The one built in, in a process of its own for each page.
+    Builtin {
+        /// The folder of its models.
+        models: PathBuf,
     },
 }
 
@@ -92,22 +110,51 @@ impl PageText {
 }
 
 /// How sure the engine is of the letters, 0 to 100; `None` if there are none.
-fn sureness(lines: &[Line]) -> Option<u8> {
+pub fn sureness(lines: &[Line]) -> Option<u8> {
     let words = || lines.iter().flat_map(|line| &line.words);
     let letters: usize = words().map(|word| word.text.len()).sum();
     let sum: usize = words().map(|word| word.text.len() * usize::from(word.sure)).sum();
     u8::try_from(sum.checked_div(letters)?).ok()
 }
 
-/// Refuses an engine that lacks languages or can't be used.
-pub fn check(settings: &Settings) -> Result<(), Fault> {
-    settings.tesseract().map_or(Ok(()), |tesseract| tesseract.check_languages())
+/// Lines of which the engine is surer than of noise.
+fn kept(mut lines: Vec<Line>, noise: u8) -> Vec<Line> {
+    lines.retain(|line| sureness(std::slice::from_ref(line)).is_some_and(|sure| sure >= noise));
+    lines
 }
 
-impl Settings {
-    fn tesseract(&self) -> Option<Tesseract<'_>> {
-        let Engine::Tesseract { program, data } = self.engine.as_ref()?;
-        Some(Tesseract { program, data: data.as_deref(), settings: self })
+/// Refuses an engine that lacks languages or can't be used.
+pub fn check(settings: &Settings) -> Result<(), Fault> {
+    settings.engine.as_ref().map_or(Ok(()), |engine| engine.check(settings))
+}
+
+/// Those of the languages, joined by `+`, whose letters the built-in engine does not know.
+pub fn unknown_languages(languages: &str) -> Vec<&str> {
+    builtin::unknown_languages(languages)
+}
+
+impl Engine {
+    fn check(&self, settings: &Settings) -> Result<(), Fault> {
+        match self {
+            Self::Tesseract { program, data } => {
+                Tesseract { program, data: data.as_deref(), settings }.check_languages()
+            }
+            Self::Builtin { models } => Builtin { models, settings }.check(),
+        }
+    }
+
+    fn read(&self, picture: &Bitmap, settings: &Settings) -> Result<Vec<Line>, Trouble> {
+        match self {
+            Self::Tesseract { program, data } => Tesseract { program, data: data.as_deref(), settings }.read(picture),
+            Self::Builtin { models } => Builtin { models, settings }.read(picture),
+        }
+    }
+
+    fn name(&self) -> OcrEngine {
+        match self {
+            Self::Tesseract { .. } => OcrEngine::Tesseract,
+            Self::Builtin { .. } => OcrEngine::Builtin,
+        }
     }
 }
 
@@ -126,11 +173,12 @@ pub struct Ocr {
     known: HashMap<u32, PageText>,
     /// Whether the engine has all languages, once it was asked.
     ready: bool,
-    /// Pages with text, with how sure the engine is; and those that failed.
-    read: Vec<(u32, u8)>,
-    engine: OcrEngine,
+    /// Pages with text, with how sure the engine is, by the engine that read them: another worker may have another one.
+    read: BTreeMap<OcrEngine, Vec<(u32, u8)>>,
     failed: Vec<u32>,
     tried: bool,
+    /// Tells nobody of pages: they are no pages of the document in hand.
+    quiet: bool,
 }
 
 impl Ocr {
@@ -140,11 +188,16 @@ impl Ocr {
             settings,
             known: known.into_iter().map(|text| (text.page, text)).collect(),
             ready: false,
-            read: Vec::new(),
-            engine: OcrEngine::Tesseract,
+            read: BTreeMap::new(),
             failed: Vec::new(),
             tried: false,
+            quiet: false,
         }
+    }
+
+    /// One for what lies in the document: what it reads is not stored page by page.
+    pub fn within(settings: Settings) -> Self {
+        Self { quiet: true, ..Self::new(settings, Vec::new()) }
     }
 
     /// Whether there is an engine.
@@ -165,14 +218,33 @@ impl Ocr {
         pages: u32,
         picture: impl FnOnce() -> Option<Bitmap>,
     ) -> Result<Option<PageText>, Fault> {
+        self.read_all(number, pages, NOISE, picture)
+    }
+
+    /// The same for a page with text, of which `picture` has the pictures only.
+    pub fn read_pictures(
+        &mut self,
+        number: u32,
+        pages: u32,
+        picture: impl FnOnce() -> Option<Bitmap>,
+    ) -> Result<Option<PageText>, Fault> {
+        self.read_all(number, pages, NOISE_OF_PICTURES, picture)
+    }
+
+    fn read_all(
+        &mut self,
+        number: u32,
+        pages: u32,
+        noise: u8,
+        picture: impl FnOnce() -> Option<Bitmap>,
+    ) -> Result<Option<PageText>, Fault> {
         let text = match self.known.remove(&number) {
             Some(text) => Some(text),
-            None => self.run(number, pages, picture)?,
+            None => self.run(number, pages, noise, picture)?,
         };
         self.tried = true;
         if let Some((text, sure)) = text.as_ref().and_then(|text| Some((text, sureness(&text.lines)?))) {
-            self.engine = text.engine;
-            self.read.push((number, sure));
+            self.read.entry(text.engine).or_default().push((number, sure));
         }
         Ok(text)
     }
@@ -196,21 +268,25 @@ impl Ocr {
         &mut self,
         number: u32,
         pages: u32,
+        noise: u8,
         picture: impl FnOnce() -> Option<Bitmap>,
     ) -> Result<Option<PageText>, Fault> {
-        let Some(tesseract) = self.settings.tesseract() else { return Ok(None) };
+        let Some(engine) = &self.settings.engine else { return Ok(None) };
         if !self.ready {
-            tesseract.check_languages()?;
+            engine.check(&self.settings)?;
             self.ready = true;
         }
         let Some(picture) = picture() else { return Ok(None) };
-        let lines = match tesseract.read(&picture) {
-            Ok(lines) => lines,
+        let lines = match engine.read(&picture, &self.settings) {
+            Ok(lines) => kept(lines, noise),
             Err(Trouble::Page) => return Ok(None),
             Err(Trouble::Machine) => return Err(Fault::Killed),
         };
         let Bitmap { width, height, dpi, .. } = picture;
-        let text = PageText { page: number, engine: OcrEngine::Tesseract, width, height, dpi, lines };
+        let text = PageText { page: number, engine: engine.name(), width, height, dpi, lines };
+        if self.quiet {
+            return Ok(Some(text));
+        }
         let told = serde_json::to_vec(&text)
             .map_err(io::Error::from)
             .and_then(|json| write_page(io::stdout().lock(), number, pages, &json));
@@ -221,17 +297,40 @@ impl Ocr {
     /// What the reader must know.
     pub fn notices(&self) -> impl Iterator<Item = Notice> {
         let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
-        let sum: usize = self.read.iter().map(|(_, sure)| usize::from(*sure)).sum();
-        let read = (!self.read.is_empty()).then(|| Notice::OcrPages {
-            engine: self.engine,
-            pages: self.read.iter().map(|(page, _)| *page).take(Notice::LISTED_PAGES).collect(),
-            count: count(self.read.len()),
-            sure: u8::try_from(sum / self.read.len()).unwrap_or(100),
+        let read = self.read.iter().map(move |(engine, read)| Notice::OcrPages {
+            engine: *engine,
+            pages: read.iter().map(|(page, _)| *page).take(Notice::LISTED_PAGES).collect(),
+            count: count(read.len()),
+            sure: u8::try_from(read.iter().map(|(_, sure)| usize::from(*sure)).sum::<usize>() / read.len())
+                .unwrap_or(100),
         });
+        let unknown = match self.settings.engine {
+            Some(Engine::Builtin { .. }) if self.tried => unknown_languages(&self.settings.languages),
+            _ => Vec::new(),
+        };
+        let unknown = (!unknown.is_empty()).then(|| Notice::OcrLanguages { languages: unknown.join(", ") });
         let failed = (!self.failed.is_empty()).then(|| Notice::OcrFailed {
             pages: self.failed.iter().copied().take(Notice::LISTED_PAGES).collect(),
             count: count(self.failed.len()),
         });
-        [read, failed].into_iter().flatten()
+        read.chain(failed).chain(unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_is_left_out() {
+        let line = |text: &str, sure| Line {
+            turn: 0,
+            size: 10.0,
+            slope: 0.0,
+            base: 0.0,
+            words: vec![Word { text: text.into(), rect: [0.0; 4], sure }],
+        };
+        let lines = vec![line("heron", 95), line("~,", 12)];
+        assert_eq!(kept(lines, NOISE).len(), 1);
     }
 }

@@ -10,6 +10,7 @@ mod child;
 mod children;
 mod detect;
 mod mail;
+mod ocr_child;
 mod outcome;
 mod picture;
 mod protocol;
@@ -33,7 +34,9 @@ use tokio::{
 
 pub use child::run_child;
 use children::Children;
+pub use ocr_child::run_ocr_child;
 use pages::ocr;
+pub use pages::ocr::OCR_COMMAND;
 pub use pages::pdf::pdf_library_places;
 pub use picture::{PICTURE_COMMAND, PageRenderer, run_picture_child};
 use protocol::Request;
@@ -41,9 +44,11 @@ use running::Running;
 
 use domain::{
     ErrorClass, Failure,
+    document::OcrFound,
     ports::{OcrPage, ParseJob, ParseWatch, ParsedDocument, Parser},
 };
-use reading::fault::Fault;
+use ocr_engine::MODEL_FILES;
+use reading::fault::{Fault, Named};
 
 /// The hidden subcommand under which the executable runs [`run_child`].
 pub const CHILD_COMMAND: &str = "parse-child";
@@ -58,9 +63,11 @@ const TICK: Duration = Duration::from_millis(10);
 /// How pictures of pages are read.
 #[derive(Debug, Clone, Default)]
 pub struct OcrOptions {
-    /// The places in which Tesseract is looked for. Empty: pictures are not read.
+    /// The places in which Tesseract is looked for. It goes first.
     pub programs: Vec<PathBuf>,
-    /// Whether documents that need it wait for a worker that has it, instead of being refused.
+    /// The folders in which the models of the built-in engine are looked for. Both empty: pictures are not read.
+    pub models: Vec<PathBuf>,
+    /// Whether documents that need an engine wait for a worker that has it, instead of being refused.
     pub required: bool,
     /// Tesseract's folder of language data, if it is not the usual one.
     pub data: Option<PathBuf>,
@@ -68,6 +75,11 @@ pub struct OcrOptions {
     pub languages: String,
     /// Processor time that one page may take.
     pub page_cpu: Duration,
+}
+
+/// The folders that may hold the models of the built-in engine, from folders that `scripts/fetch` and the image fill.
+pub fn ocr_model_places(caches: &[PathBuf]) -> Vec<PathBuf> {
+    caches.iter().map(|cache| cache.join("ocr")).collect()
 }
 
 /// The files that may be Tesseract, from the folders of a `PATH`.
@@ -110,25 +122,43 @@ impl LocalParser {
         self
     }
 
-    /// The program that reads pictures. It is looked for each time, since it may be installed while the worker runs.
-    pub fn ocr_program(&self) -> Option<PathBuf> {
-        self.ocr.programs.iter().find(|file| file.is_file()).cloned()
+    /// What reads pictures. It is looked for each time, since it may be installed while the worker runs.
+    fn ocr_engine(&self) -> Option<ocr::Engine> {
+        let OcrOptions { programs, models, data, required, .. } = &self.ocr;
+        let tesseract = |program: PathBuf| ocr::Engine::Tesseract { program, data: data.clone() };
+        let has_models = |folder: &&PathBuf| MODEL_FILES.iter().all(|name| folder.join(name).is_file());
+        let installed = programs.iter().find(|file| file.is_file()).cloned().map(tesseract);
+        installed
+            .or_else(|| models.iter().find(has_models).cloned().map(|models| ocr::Engine::Builtin { models }))
+            .or_else(|| match programs.is_empty() && !models.is_empty() {
+                true => required.then(|| ocr::Engine::Builtin { models: PathBuf::new() }),
+                false => required.then(|| tesseract(PathBuf::new())),
+            })
     }
 
-    /// The program that reads pictures, once it was asked for its languages; `None`: there is none.
+    /// What reads pictures, once it was tried; `None`: there is none.
     ///
     /// # Errors
     ///
     /// It lacks languages, or can't be used.
-    pub fn check_ocr(&self) -> Result<Option<PathBuf>, Failure> {
-        ocr::check(&self.ocr_settings(false))?;
-        Ok(self.ocr_program())
+    pub fn check_ocr(&self) -> Result<Option<OcrFound>, Failure> {
+        let settings = self.ocr_settings(false);
+        ocr::check(&settings)?;
+        let unknown = || ocr::unknown_languages(&settings.languages).into_iter().map(str::to_owned).collect();
+        match &settings.engine {
+            None => Ok(None),
+            Some(ocr::Engine::Tesseract { program, .. }) => {
+                Ok(Some(OcrFound { at: program.clone(), unknown: Vec::new() }))
+            }
+            Some(ocr::Engine::Builtin { models }) => match ocr_engine::Engine::open(models) {
+                Ok(_) => Ok(Some(OcrFound { at: models.clone(), unknown: unknown() })),
+                Err(error) => Err(Fault::OcrModels { why: Named::new(&error.to_string()) }.into()),
+            },
+        }
     }
 
     fn ocr_settings(&self, every_page: bool) -> ocr::Settings {
-        let missing = || self.ocr.required.then(PathBuf::new);
-        let program = self.ocr_program().or_else(missing);
-        let engine = program.map(|program| ocr::Engine::Tesseract { program, data: self.ocr.data.clone() });
+        let engine = self.ocr_engine();
         let OcrOptions { languages, page_cpu, .. } = self.ocr.clone();
         ocr::Settings { engine, languages, page_cpu, every_page }
     }

@@ -11,19 +11,33 @@ mod tests;
 
 pub(super) use eml::begins_like_mail;
 
-use super::{child, detect::Declared, protocol::Request};
+use super::{
+    child,
+    detect::{self, Declared},
+    protocol::Request,
+};
 use domain::{
     document::{AsideKind, Block, BlockKind, Document, Inline, LeftOut, Notice},
     markdown,
+    ports::FileKind,
 };
 use markup::html::{self, Options};
-use pages::ocr::{self, Ocr};
+use pages::{
+    image,
+    ocr::{self, Ocr},
+};
 use reading::{Reading, fault::Fault};
 
 /// How deep attachments are read: a file in a mail that is attached to a mail.
 const MAX_DEPTH: usize = 2;
 /// How many attachments of a mail are read; the others are named.
 const MAX_ATTACHMENTS: usize = 200;
+/// Pictures of a mail that are read by OCR.
+const MAX_PICTURES: usize = 10;
+/// The least picture that is read by OCR, in pixels: about that of a screenshot of some lines.
+const MIN_PIXELS: u64 = 150_000;
+/// A picture with fewer letters is no text.
+const MIN_LETTERS: u64 = 15;
 
 /// A mail, whatever it was saved as.
 #[derive(Debug, Default)]
@@ -40,6 +54,8 @@ struct Attachment {
     name: String,
     media_type: String,
     content: Content,
+    /// It is a picture in the body.
+    shown: bool,
 }
 
 #[derive(Debug)]
@@ -73,16 +89,48 @@ fn document(mail: Mail, request: &Request, depth: usize) -> Document {
     }
     document.blocks.push(BlockKind::Paragraph(lines).into());
     document.append(mail.body);
+    let mut pictures = MAX_PICTURES;
     for (at, attachment) in mail.attachments.into_iter().enumerate() {
-        let part = if at < MAX_ATTACHMENTS { attached(attachment, request, depth + 1) } else { named(attachment.name) };
+        let part = match attachment.as_picture(request, &mut pictures) {
+            Some(part) => part,
+            None if attachment.shown => Document {
+                notices: Notice::left_out(LeftOut::Pictures, 1).into_iter().collect(),
+                ..Document::default()
+            },
+            None if at < MAX_ATTACHMENTS => attached(attachment, request, depth + 1),
+            None => named(attachment.name),
+        };
         document.append(part);
     }
     document
 }
 
+impl Attachment {
+    /// What OCR reads on it, if it is a picture as large as a page or a screen; logos and photos hold next to nothing. `left` more
+    /// of the mail's pictures may be read.
+    fn as_picture(&self, request: &Request, left: &mut usize) -> Option<Document> {
+        let mut ocr = Ocr::within(request.ocr.clone());
+        let Content::File(bytes) = &self.content else { return None };
+        let kind = detect::picture_kind(bytes).filter(|kind| matches!(kind, FileKind::Png | FileKind::Jpeg))?;
+        if *left == 0 || !ocr.is_on() {
+            return None;
+        }
+        let size =
+            image::picture(kind, bytes, 1).map(|picture| u64::from(picture.width) * u64::from(picture.height))?;
+        if size < MIN_PIXELS {
+            return None;
+        }
+        *left -= 1;
+        let part = image::read(kind, bytes, &request.limits, &mut ocr).ok()?;
+        let letters = markdown::letters(&reading::render::tidy_markdown(&part));
+        let what = if self.shown { "Picture" } else { "Attachment" };
+        (letters >= MIN_LETTERS).then(|| titled(part, what, &self.name))
+    }
+}
+
 /// An attachment as a part of the document; its name if it can't be read.
 fn attached(attachment: Attachment, request: &Request, depth: usize) -> Document {
-    let Attachment { name, media_type, content } = attachment;
+    let Attachment { name, media_type, content, .. } = attachment;
     if depth > MAX_DEPTH {
         return named(name);
     }
@@ -90,7 +138,11 @@ fn attached(attachment: Attachment, request: &Request, depth: usize) -> Document
         Content::Mail(mail) => Some(document(*mail, request, depth)),
         Content::File(bytes) => file(bytes, &name, &media_type, request, depth),
     };
-    let Some(mut part) = part else { return named(name) };
+    part.map_or_else(|| named(name.clone()), |part| titled(part, "Attachment", &name))
+}
+
+/// A part under a heading of its own.
+fn titled(mut part: Document, what: &str, name: &str) -> Document {
     part.blocks.retain(|block| !matches!(block.kind, BlockKind::Page(_)));
     for block in &mut part.blocks {
         if let BlockKind::Heading { level, .. } = &mut block.kind {
@@ -98,7 +150,7 @@ fn attached(attachment: Attachment, request: &Request, depth: usize) -> Document
         }
     }
     part.pages = 0;
-    let title = format!("Attachment: {}", if name.trim().is_empty() { "no name" } else { name.trim() });
+    let title = format!("{what}: {}", if name.trim().is_empty() { "no name" } else { name.trim() });
     part.blocks.insert(0, Block::heading(2, title));
     part
 }
@@ -121,7 +173,7 @@ fn file(bytes: Vec<u8>, name: &str, media_type: &str, request: &Request, depth: 
     })
 }
 
-/// Pictures in attachments are logos and photos far more often than pages, so they are named and not read.
+/// A scan in a mail may have hundreds of pages, which no checkpoint would keep.
 fn no_ocr() -> Ocr {
     Ocr::new(ocr::Settings::default(), Vec::new())
 }

@@ -54,7 +54,7 @@ pub enum Fault {
     Encrypted,
     #[error(
         "The PDF holds next to no text ({letters} letters on {pages} pages): its pages are pictures, or blank, and nothing \
-         here reads pictures. Install tesseract-ocr on the worker (OCR_ENGINE) and retry, or run OCR over the file."
+         here reads pictures. Install tesseract-ocr on the worker, or run `scripts/fetch ocr` there (OCR_ENGINE), and retry; or run OCR over the file."
     )]
     NoTextLayer { letters: u64, pages: u32 },
     #[error(
@@ -64,7 +64,7 @@ pub enum Fault {
     #[error("OCR read {pages} {}, and found no text. Upload the right file, or a sharper picture.", if *pages == 1 { "page" } else { "pages" })]
     NothingOnPages { pages: u32 },
     #[error(
-        "The file is {found}, and nothing here reads pictures. Install tesseract-ocr on the worker (OCR_ENGINE) and retry."
+        "The file is {found}, and nothing here reads pictures. Install tesseract-ocr on the worker, or run `scripts/fetch ocr` there (OCR_ENGINE), and retry."
     )]
     NoOcr { found: Named },
     #[error(
@@ -80,8 +80,12 @@ pub enum Fault {
     )]
     OcrEngine { why: Named },
     #[error(
-        "The text of the PDF can't be read: its fonts don't say which letters they draw. Install tesseract-ocr on the worker \
-         (OCR_ENGINE) and retry, or run OCR over the file."
+        "The models of the built-in OCR, which OCR_ENGINE names, can't be used: {why}. Run `scripts/fetch ocr`, or set OCR_ENGINE=off."
+    )]
+    OcrModels { why: Named },
+    #[error(
+        "The text of the PDF can't be read: its fonts don't say which letters they draw. Install tesseract-ocr on the worker, \
+         or run `scripts/fetch ocr` there (OCR_ENGINE), and retry; or run OCR over the file."
     )]
     UnreadableFonts,
     #[error(
@@ -174,7 +178,7 @@ impl Fault {
             Self::NoTextLayer { .. } | Self::NoOcr { .. } | Self::UnreadableFonts => Code::NoTextLayer,
             Self::OcrFailed { .. } => Code::OcrFailed,
             Self::OcrLanguage { .. } => Code::OcrLanguageMissing,
-            Self::OcrEngine { .. } => Code::OcrEngineMissing,
+            Self::OcrEngine { .. } | Self::OcrModels { .. } => Code::OcrEngineMissing,
             Self::TypeMismatch { .. } => Code::TypeMismatch,
             Self::UnsupportedType { .. } => Code::UnsupportedType,
             Self::PageLimit { .. } => Code::PageLimit,

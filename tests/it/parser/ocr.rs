@@ -3,6 +3,7 @@
 use std::{fs, ops::ControlFlow, path::PathBuf, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use domain::{
     Code, ErrorClass, Failure,
     document::Notice,
@@ -17,13 +18,20 @@ const TWO_SCANNED_PAGES: &[u8] = include_bytes!("../../data/scanned.pdf");
 
 fn options(program: PathBuf) -> OcrOptions {
     let (languages, page_cpu) = ("eng".to_owned(), Duration::from_secs(30));
-    OcrOptions { programs: vec![program], required: false, data: None, languages, page_cpu }
+    OcrOptions { programs: vec![program], languages, page_cpu, ..OcrOptions::default() }
 }
 
 /// The parser with the program that scripts/test names.
 fn with_tesseract() -> LocalParser {
     let program = std::env::var_os("APP_TESSERACT").expect("scripts/test names Tesseract");
     parser_running(env!("CARGO_BIN_EXE_app")).with_ocr(options(program.into()))
+}
+
+/// The parser with the built-in engine, whose models scripts/test names.
+fn with_builtin() -> LocalParser {
+    let models = std::env::var_os("APP_OCR_MODELS").expect("scripts/test names the models");
+    let options = OcrOptions { programs: Vec::new(), models: vec![models.into()], ..options(PathBuf::new()) };
+    parser_running(env!("CARGO_BIN_EXE_app")).with_ocr(options)
 }
 
 async fn read(parser: &LocalParser, content: &[u8], filename: &str) -> Result<ParsedDocument, Failure> {
@@ -52,6 +60,102 @@ async fn pictures_are_read_whichever_way_they_lie() {
     assert!(jpeg.markdown.contains("The otter swims past it."), "{}", jpeg.markdown);
     let turned = read(&with_tesseract(), include_bytes!("../../data/scan-turned.png"), "turned.png").await.unwrap();
     assert!(turned.markdown.contains("The heron waits in the reeds."), "{}", turned.markdown);
+}
+
+#[tokio::test]
+async fn without_tesseract_the_built_in_engine_reads_the_pages() {
+    let document = read(&with_builtin(), TWO_SCANNED_PAGES, "letter.pdf").await.unwrap();
+    let (first, second) = document.markdown.split_once("<!-- page 2 -->").unwrap();
+    assert!(first.contains("The heron waits in the reeds."), "{first}");
+    assert!(second.contains("The otter swims past it."), "{second}");
+    let record = ReadingRecord::new("local", &document);
+    assert_eq!((record.pages, record.read, record.ocr, record.empty, record.failed), (2, 0, 2, 0, 0));
+    assert_eq!((record.by_ocr[0].engine.as_str(), &record.by_ocr[0].pages[..]), ("builtin", &[1, 2][..]));
+    assert!(record.by_ocr[0].sure > 80, "{record:?}");
+    let turned = read(&with_builtin(), include_bytes!("../../data/scan-turned.png"), "turned.png").await.unwrap();
+    assert!(turned.markdown.contains("The heron waits in the reeds."), "{}", turned.markdown);
+    let grey = read(&with_builtin(), include_bytes!("../../data/scan.pdf"), "grey.pdf").await.unwrap_err();
+    assert_eq!(grey.code, Code::TextEmpty);
+}
+
+#[tokio::test]
+async fn languages_that_the_built_in_engine_can_not_read_are_named() {
+    let models = PathBuf::from(std::env::var_os("APP_OCR_MODELS").unwrap());
+    let languages = "eng+rus".to_owned();
+    let options = OcrOptions { programs: Vec::new(), models: vec![models], languages, ..options(PathBuf::new()) };
+    let parser = parser_running(env!("CARGO_BIN_EXE_app")).with_ocr(options);
+    assert_eq!(parser.check_ocr().unwrap().unwrap().unknown, ["rus"]);
+    let document = read(&parser, TWO_SCANNED_PAGES, "letter.pdf").await.unwrap();
+    let notices: Vec<String> = document.notices.iter().map(ToString::to_string).collect();
+    assert!(notices.iter().any(|notice| notice.contains("can't read these of OCR_LANGUAGES: rus.")), "{notices:?}");
+}
+
+#[tokio::test]
+async fn a_built_in_engine_that_is_asked_for_without_its_models_is_named() {
+    let missing =
+        OcrOptions { models: vec!["/nowhere".into()], required: true, programs: Vec::new(), ..options(PathBuf::new()) };
+    let parser = parser_running(env!("CARGO_BIN_EXE_app")).with_ocr(missing);
+    let failure = read(&parser, TWO_SCANNED_PAGES, "letter.pdf").await.unwrap_err();
+    assert_eq!((failure.code, failure.class), (Code::OcrEngineMissing, ErrorClass::Configuration));
+    assert!(failure.message.contains("scripts/fetch ocr"), "{}", failure.message);
+}
+
+/// A page with a line of text, and `picture` below it: a JPEG file of 1653 by 496 grey pixels.
+fn page_with_picture(picture: &[u8]) -> Vec<u8> {
+    let content = "BT /F 12 Tf 50 780 Td (The ferry leaves at noon.) Tj ET q 500 0 0 150 50 500 cm /I Do Q";
+    let mut pdf = format!(
+        "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n\
+         3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Resources<</XObject<</I 5 0 R>>\
+         /Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>>endobj\n\
+         4 0 obj<</Length {}>>stream\n{content}\nendstream endobj\n\
+         5 0 obj<</Type/XObject/Subtype/Image/Width 1653/Height 496/ColorSpace/DeviceGray/BitsPerComponent 8\
+         /Filter/DCTDecode/Length {}>>stream\n",
+        content.len(),
+        picture.len()
+    )
+    .into_bytes();
+    pdf.extend(picture);
+    pdf.extend(b"\nendstream endobj\ntrailer<</Root 1 0 R>>\n%%EOF");
+    pdf
+}
+
+#[tokio::test]
+async fn a_large_picture_beside_text_is_read() {
+    let pdf = page_with_picture(include_bytes!("../../data/scan.jpg"));
+    for parser in [with_tesseract(), with_builtin()] {
+        let document = read(&parser, &pdf, "ferry.pdf").await.unwrap();
+        let (text, picture) = document.markdown.split_once("The ferry leaves at noon.").unwrap();
+        assert!(!text.contains("otter") && picture.contains("The otter swims past it."), "{}", document.markdown);
+        assert_eq!(ReadingRecord::new("local", &document).ocr, 1);
+    }
+    let off = read(&parser_running(env!("CARGO_BIN_EXE_app")), &pdf, "ferry.pdf").await.unwrap();
+    assert!(off.markdown.contains("noon") && !off.markdown.contains("otter"), "{}", off.markdown);
+}
+
+#[tokio::test]
+async fn pictures_of_a_mail_are_read_and_small_ones_are_not() {
+    let picture = BASE64_STANDARD.encode(include_bytes!("../../data/scan.jpg"));
+    let part = |disposition: &str, data: &str| {
+        format!(
+            "--b\nContent-Type: image/jpeg; name=note.jpg\n{disposition}Content-Transfer-Encoding: base64\n\n{data}\n"
+        )
+    };
+    let mail = |kind: &str, part: String| {
+        format!(
+            "From: a@example.org\nSubject: Ferry\nMIME-Version: 1.0\nContent-Type: multipart/{kind}; boundary=b\n\n\
+             --b\nContent-Type: text/html\n\n<p>See the note.\n{part}--b--\n"
+        )
+    };
+    let attached = mail("mixed", part("Content-Disposition: attachment\n", &picture));
+    let shown = mail("related", part("Content-ID: <1>\n", &picture));
+    for (mail, title) in [(attached, "## Attachment: note.jpg"), (shown, "## Picture: note.jpg")] {
+        let text = read(&with_builtin(), mail.as_bytes(), "ferry.eml").await.unwrap().markdown;
+        assert!(text.contains("See the note.") && text.contains(title), "{text}");
+        assert!(text.contains("The otter swims past it."), "{text}");
+    }
+    let dot = mail("mixed", part("Content-Disposition: attachment\n", "iVBORw0KGgo="));
+    let text = read(&with_builtin(), dot.as_bytes(), "dot.eml").await.unwrap().markdown;
+    assert!(text.contains("> Attachment: note.jpg"), "{text}");
 }
 
 #[tokio::test]

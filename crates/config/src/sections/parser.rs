@@ -19,11 +19,13 @@ named! {
     /// What reads pages that are pictures.
     #[derive(Default)]
     OcrChoice {
-        /// Tesseract, where it is installed.
+        /// Tesseract, where it is installed; else the built-in engine, where its models are.
         #[default]
         Auto = "auto",
         /// Tesseract; without it, such documents wait for a worker that has it.
         Tesseract = "tesseract",
+        /// The built-in engine; without its models, such documents wait for a worker that has them.
+        Builtin = "builtin",
         /// Nothing.
         Off = "off",
     }
@@ -46,10 +48,12 @@ settings! {
     PARSE_OUTPUT_BYTES[READERS] output_bytes: u64 = output, default "64 MiB";
     /// PDFium's library, which reads PDFs and shows their pages. Without it: beside the executable, or where `scripts/fetch` and the image have it.
     PDFIUM_LIBRARY[PAGES] pdfium_library: PathBuf = path, optional "/usr/local/lib/libpdfium.so";
-    /// What reads pages that are pictures: `auto`, Tesseract where the program `tesseract` is on the `PATH`; `tesseract`, the
-    /// same, and without it these documents wait for a worker that has it; `off`, nothing.
+    /// What reads pages that are pictures: `auto`, Tesseract where the program `tesseract` is on the `PATH`, else the built-in
+    /// engine where `scripts/fetch ocr` or the image has its models; `tesseract` or `builtin`, that one, and without it these
+    /// documents wait for a worker that has it; `off`, nothing.
     OCR_ENGINE[READERS] ocr_engine: OcrChoice = one_of(OcrChoice::ALL), default "auto";
-    /// Languages for OCR, as Tesseract names them, joined by `+`. The data of each must be installed.
+    /// Languages for OCR, as Tesseract names them, joined by `+`. Tesseract needs the data of each; the built-in engine reads
+    /// Latin letters, Chinese and Japanese, and needs none.
     OCR_LANGUAGES[READERS] ocr_languages: String = languages, default "eng";
     /// Seconds of CPU time that OCR of one page may take.
     OCR_PAGE_CPU[READERS] ocr_page_cpu: Duration = seconds(1.0..=600.0), default "30";

@@ -409,7 +409,7 @@ codes! {
         /// Remove the password.
         FileEncrypted = "file_encrypted", class Document, at "parse";
         /// The document's pages are pictures, or blank, and nothing here reads pictures.
-        /// Install Tesseract (`OCR_ENGINE`), or set `LLAMAPARSE_API_KEY`; then retry.
+        /// Install Tesseract or fetch the models of the built-in OCR (`OCR_ENGINE`), or set `LLAMAPARSE_API_KEY`; then retry.
         NoTextLayer = "no_text_layer", class Document, at "parse";
         /// OCR could read none of the pages: each took more than `OCR_PAGE_CPU`, or too much memory.
         /// Scan them at 150 to 300 dpi.
@@ -417,8 +417,8 @@ codes! {
         /// Tesseract lacks the data of a language. The job waits, at no cost, for a worker that has it; documents with text go on.
         /// Install it (Debian: `tesseract-ocr-deu` for `deu`), or change `OCR_LANGUAGES`.
         OcrLanguageMissing = "ocr_language_missing", class Configuration, at "parse";
-        /// `OCR_ENGINE=tesseract`, and it can't be used here. The job waits, at no cost; documents with text go on.
-        /// Install Tesseract (Debian: `tesseract-ocr`), or set `OCR_ENGINE=auto`.
+        /// `OCR_ENGINE` names an engine, and it can't be used here. The job waits, at no cost; documents with text go on.
+        /// Install Tesseract (Debian: `tesseract-ocr`), or fetch the built-in engine's models (`scripts/fetch ocr`), or set `OCR_ENGINE=auto`.
         OcrEngineMissing = "ocr_engine_missing", class Configuration, at "parse";
         /// The document has more pages, slides or sheets than `PARSE_MAX_PAGES`.
         /// Split it, or raise the limit.

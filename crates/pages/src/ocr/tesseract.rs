@@ -59,7 +59,7 @@ impl Tesseract<'_> {
         let upright = picture.to_bmp();
         let mut best = self.run(&upright, Layout::Upright)?;
         // A page without a word is sure.
-        let Some(mut sure) = sureness(&best).filter(|sure| *sure < UNSURE) else { return Ok(kept(best)) };
+        let Some(mut sure) = sureness(&best).filter(|sure| *sure < UNSURE) else { return Ok(best) };
         let mut take_surer = |lines: Vec<Line>| {
             if let Some(surer) = sureness(&lines).filter(|surer| *surer > sure) {
                 (best, sure) = (lines, surer);
@@ -75,7 +75,7 @@ impl Tesseract<'_> {
                 }
             }
         }
-        Ok(kept(best))
+        Ok(best)
     }
 
     fn run(&self, picture: &[u8], layout: Layout) -> Result<Vec<Line>, Trouble> {
@@ -145,18 +145,9 @@ fn trouble(status: ExitStatus) -> Trouble {
     }
 }
 
-/// Below this confidence a line is noise: dust, a stamp, the pattern of a picture.
-const NOISE: u8 = 30;
-
-fn kept(mut lines: Vec<Line>) -> Vec<Line> {
-    lines.retain(|line| sureness(std::slice::from_ref(line)).is_some_and(|sure| sure >= NOISE));
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ocr::Word;
 
     #[test]
     fn a_killed_engine_is_the_machines_fault_and_a_limit_the_pages() {
@@ -166,18 +157,5 @@ mod tests {
         assert_eq!(of(Signal::XCPU.as_raw()), Trouble::Page);
         assert_eq!(of(Signal::ABORT.as_raw()), Trouble::Page);
         assert_eq!(of(1 << 8), Trouble::Page);
-    }
-
-    #[test]
-    fn noise_is_left_out() {
-        let line = |text: &str, sure| Line {
-            turn: 0,
-            size: 10.0,
-            slope: 0.0,
-            base: 0.0,
-            words: vec![Word { text: text.into(), rect: [0.0; 4], sure }],
-        };
-        let lines = vec![line("heron", 95), line("~,", 12)];
-        assert_eq!(kept(lines).len(), 1);
     }
 }

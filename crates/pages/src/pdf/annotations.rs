@@ -12,6 +12,10 @@ use super::{
 
 /// Annotations of a page that are read.
 const MAX_ANNOTATIONS: usize = 5000;
+/// Entries of a list box that are looked at.
+const MAX_ENTRIES: usize = 1000;
+/// The height of an entry of a list box, at least, in points.
+const MIN_ENTRY_HEIGHT: f32 = 7.0;
 /// The height of a line of typed text, at most, in points.
 const LINE_HEIGHT: f32 = 14.0;
 
@@ -36,7 +40,7 @@ pub(super) fn read(page: &PdfPage<'_>, sheet: &Sheet, number: u32, order: usize)
             continue;
         }
         let rect = sheet.shown_rect(rect);
-        let text = text_of(&annotation);
+        let text = text_of(&annotation, rect.height());
         if annotation.is_hidden() {
             found.hidden += usize::from(text.is_some());
             continue;
@@ -52,26 +56,42 @@ pub(super) fn read(page: &PdfPage<'_>, sheet: &Sheet, number: u32, order: usize)
     found
 }
 
-/// The value of a form field, or the text of another annotation; `None` if there is none.
-fn text_of(annotation: &PdfPageAnnotation<'_>) -> Option<String> {
+/// The value of a form field, or the text of another annotation, which is `height` points high; `None` if there is none.
+fn text_of(annotation: &PdfPageAnnotation<'_>, height: f32) -> Option<String> {
     let text = match annotation.annotation_type() {
-        PdfPageAnnotationType::Widget => value_of(annotation.as_form_field()?)?,
+        PdfPageAnnotationType::Widget => value_of(annotation.as_form_field()?, height)?,
         PdfPageAnnotationType::Link | PdfPageAnnotationType::Popup | PdfPageAnnotationType::XfaWidget => return None,
         _ => annotation.contents()?,
     };
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-fn value_of(field: &PdfFormField<'_>) -> Option<String> {
+fn value_of(field: &PdfFormField<'_>, height: f32) -> Option<String> {
     let mark = |checked: bool| Some(if checked { "☒" } else { "☐" }.to_owned());
     match field {
         PdfFormField::Text(field) => field.value(),
         PdfFormField::ComboBox(field) => field.value(),
-        PdfFormField::ListBox(field) => field.value(),
+        PdfFormField::ListBox(field) => {
+            let entries = field.options().iter().take(MAX_ENTRIES);
+            let entries: Vec<(bool, String)> =
+                entries.filter_map(|entry| Some((entry.is_set(), entry.label()?.trim().to_owned()))).collect();
+            chosen(&entries, height)
+        }
         PdfFormField::Checkbox(field) => mark(field.is_checked().ok()?),
         PdfFormField::RadioButton(field) => mark(field.is_checked().ok()?),
         PdfFormField::PushButton(_) | PdfFormField::Signature(_) | PdfFormField::Unknown(_) => None,
     }
+}
+
+/// The entries of a list box of that height: all, if they fit into it, the chosen ones marked; else the chosen ones, which are its
+/// value. `None` if nothing is chosen and the reader sees a part of the list only.
+fn chosen(entries: &[(bool, String)], height: f32) -> Option<String> {
+    let all_seen = entries.len() as f32 * MIN_ENTRY_HEIGHT <= height;
+    let lines: Vec<String> = match all_seen {
+        true => entries.iter().map(|(set, label)| format!("{} {label}", if *set { "☒" } else { "☐" })).collect(),
+        false => entries.iter().filter(|(set, _)| *set).map(|(_, label)| label.clone()).collect(),
+    };
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// Adds the lines of `text`, the first at the top of `rect`.
@@ -115,5 +135,18 @@ pub(super) fn place(rect: &Rect, sheet: &Sheet, page: u32) -> PageBox {
         top: share(rect.top, height),
         right: share(rect.right, width),
         bottom: share(rect.bottom, height),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_box_marks_what_is_chosen_of_what_it_shows() {
+        let entries = [(false, "Rope".to_owned()), (true, "Net".to_owned()), (true, "Oar".to_owned())];
+        assert_eq!(chosen(&entries, 40.0).as_deref(), Some("☐ Rope\n☒ Net\n☒ Oar"));
+        assert_eq!(chosen(&entries, 14.0).as_deref(), Some("Net\nOar"));
+        assert_eq!(chosen(&entries[..1], 5.0), None);
     }
 }

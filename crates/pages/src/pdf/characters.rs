@@ -121,6 +121,11 @@ pub(super) fn is_cjk(c: char) -> bool {
         | '\u{20000}'..='\u{3ffff}')
 }
 
+/// Whether `c` belongs to a script of South-East Asia that has blanks between phrases and not between words.
+pub(super) fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}')
+}
+
 /// Whether vertical writing leaves `c` upright.
 fn is_upright_script(c: char) -> bool {
     is_cjk(c) || c.is_ascii_digit() || ('\u{ac00}'..='\u{d7af}').contains(&c)
@@ -198,9 +203,12 @@ impl Reader<'_> {
         }
         let (turn, slanted) = self.direction(char);
         let mut rect = self.sheet.rect_to_frame(turn, &rect);
-        // The second letter of a ligature: PDFium gives each of its letters the place of the whole.
+        // The second letter of a ligature: PDFium gives each of its letters the place of the whole. It stands at the end of it.
         if self.run.origin == Some(origin) {
-            rect.left = rect.right;
+            match is_right_to_left(c) {
+                true => rect.right = rect.left,
+                false => rect.left = rect.right,
+            }
         }
         self.run.origin = Some(origin);
         let (_, base) = self.sheet.to_frame(turn, self.sheet.shown(origin));

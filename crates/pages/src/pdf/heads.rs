@@ -15,6 +15,10 @@ use super::{
 const EDGE: f32 = 0.12;
 /// The pages on which a line must come back.
 const MIN_PAGES: usize = 3;
+/// In a document of fewer pages a sentence or a row of measures that comes back is text: pages of one form, slides, examples.
+const FEW_PAGES: usize = 6;
+/// Words of a sentence, at least.
+const SENTENCE_WORDS: usize = 6;
 /// The parts at the top and at the bottom of a page that are looked at.
 const PARTS: usize = 4;
 /// The longest running head, in characters.
@@ -36,6 +40,8 @@ pub(super) fn keep_once(pages: &mut [Vec<Draft>]) -> usize {
         pages.iter_mut().for_each(|page| page.retain(|draft| !draft.running));
         return before - pages.iter().map(Vec::len).sum::<usize>();
     }
+    let few = pages.len() < FEW_PAGES;
+    let key = |draft: &Draft| key(draft).filter(|key| !(few && is_text(key)));
     let mut counts: HashMap<String, usize> = HashMap::new();
     for page in pages.iter() {
         let mut keys: Vec<String> = edges(page).into_iter().filter_map(|at| key(&page[at])).collect();
@@ -149,6 +155,10 @@ impl Page<'_> {
             let is_centred = (x - self.width / 2.0).abs() < 0.05 * self.width;
             return -gap >= APART * number.size && (is_centred || at_edge);
         }
+        // The last item of a list: `6.  ADJOURNMENT`.
+        if number.text().trim_end().ends_with(['.', ')']) {
+            return false;
+        }
         let others = || pieces().filter(|piece| !std::ptr::eq(*piece, number));
         let is_apart = others().all(|piece| -piece.rect.shared_width(&rect) >= APART * number.size);
         self.is_text
@@ -214,6 +224,20 @@ fn edges(page: &[Draft]) -> Vec<usize> {
     edges
 }
 
+/// Whether a line is a sentence or a row of measures, and no line of a page's foot, such as one that names its owner.
+fn is_text(key: &str) -> bool {
+    let words = || key.split_whitespace().skip(1);
+    let is_measure = |word: &str| {
+        let parts = word.split_once(['.', ',']);
+        parts.is_some_and(|(whole, part)| {
+            [whole, part].iter().all(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+        })
+    };
+    let is_rights = ["©", "(c)", "copyright", "rights reserved", "confidential"].iter().any(|word| key.contains(word));
+    let is_sentence = words().count() >= SENTENCE_WORDS && key.ends_with(['.', '!', '?', '。']) && !key.contains('#');
+    words().filter(|word| is_measure(word)).count() > 1 || is_sentence && !is_rights
+}
+
 /// What stays the same from page to page: the words, but not the numbers; and at which edge.
 fn key(draft: &Draft) -> Option<String> {
     let Content::Paragraph(paragraph) = &draft.content else { return None };
@@ -261,6 +285,22 @@ mod tests {
         assert!(two.iter().all(|page| page.len() == 3), "two pages may begin alike by chance");
     }
 
+    #[test]
+    fn a_sentence_or_measures_that_few_pages_end_with_are_text() {
+        let page = |foot: &str| vec![draft("Lesson", 0.03), draft(foot, 0.95)];
+        let left = |pages: usize, foot: &str| {
+            let mut pages: Vec<Vec<Draft>> = (0..pages).map(|_| page(foot)).collect();
+            keep_once(&mut pages);
+            pages.iter().map(Vec::len).sum::<usize>()
+        };
+        let sentence = "Close the lower gate before you open the upper one.";
+        assert_eq!(left(4, sentence), 1 + 4);
+        assert_eq!(left(40, sentence), 1 + 1);
+        assert_eq!(left(3, "A = 0.00 A = 0.01 A = 0.05 A = 0.10"), 1 + 3);
+        assert_eq!(left(4, "All rights of this harbour guide are reserved by the office."), 1 + 4);
+        assert_eq!(left(4, "© Harbour Office, all rights are reserved by it."), 1 + 1);
+    }
+
     fn piece(text: &str, left: f32, base: f32) -> Piece {
         let rect = Rect { left, top: base - 8.0, right: left + 5.0 * text.len() as f32, bottom: base + 2.0 };
         let bits = vec![Bit::Plain(text.to_owned())];
@@ -296,6 +336,7 @@ mod tests {
         assert!(running(&[("Harbour Office", 50.0)], 20, &[("Quay 7, 20457 Hamburg", 50.0)]).is_empty());
         assert!(running(&[("Invoice", 50.0), ("4711", 400.0)], 5, &[]).is_empty(), "a page without running text");
         assert!(running(&[], 20, &[("3", 50.0), ("06/12/2023, 14:12", 295.0)]).is_empty());
+        assert!(running(&[], 20, &[("6.", 50.0), ("ADJOURNMENT", 80.0)]).is_empty(), "an item");
         assert!(running(&[], 20, &[("IBAN DE02 12030000", 50.0), ("3", 295.0)]).is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use domain::document::Inline;
 
 use super::{
-    characters::is_cjk,
+    characters::{is_cjk, is_unspaced},
     columns::Item,
     geometry::{Rect, median},
     words::{Bit, Piece},
@@ -176,6 +176,7 @@ fn append_line(bits: &mut Vec<Bit>, next: &[Bit]) {
             ""
         }
         (Some(last), Some(begins)) if is_cjk(last) && is_cjk(begins) => "",
+        (Some(last), Some(begins)) if is_unspaced(last) && is_unspaced(begins) => "",
         _ => " ",
     };
     append(bits, next, between);

@@ -3,15 +3,18 @@
 use pdfium_render::prelude::{PdfDocument, PdfPage, PdfPageIndex, PdfPageRenderRotation};
 
 use super::{
-    annotations, characters, garbage,
-    geometry::{POINTS_PER_INCH, Sheet},
+    annotations,
+    characters::{self, Char},
+    garbage,
+    geometry::{POINTS_PER_INCH, Rect, Sheet, median},
     graphics::{self, Graphics},
     heads, hidden,
     page::{self, Content, Draft},
     render, scan,
     structure::{self, Outline},
+    words::Piece,
 };
-use crate::ocr::Ocr;
+use crate::{bitmap::Bitmap, ocr::Ocr};
 use domain::{
     document::{Block, Document, LeftOut, Notice},
     ports::ParseLimits,
@@ -31,19 +34,71 @@ const OCR_DPI: f32 = 200.0;
 const PICTURE_DPI: [f32; 2] = [200.0, 300.0];
 /// A page of fewer pixels may be rendered finer: some files give their pictures the size of a stamp.
 const SMALL_PICTURE: f32 = 4e6;
+/// The share of the page from which on a picture beside text is read: a scanned table, not a logo.
+const LARGE_PICTURE: f32 = 0.125;
 /// A page without text and with fewer drawn objects holds rules or a logo, and no outlined letters.
 const MIN_OBJECTS_OF_OUTLINES: usize = 10;
 
 /// A page as its text layer has it.
 struct Found {
-    drafts: Vec<Draft>,
+    sheet: Sheet,
+    graphics: Graphics,
+    chars: Vec<Char>,
+    /// Text that lies on the page.
+    typed: Vec<Piece>,
     comments: Vec<Block>,
+    /// Large pictures on which the text layer has no letter, as shown.
+    pictures: Vec<Rect>,
     /// Letters and digits in both.
     letters: usize,
     /// Why its text is not all there.
     missing: Option<Missing>,
     /// The size for a picture of it, in pixels per inch.
     dpi: u32,
+}
+
+impl Found {
+    fn drafts(self, number: u32) -> (Vec<Draft>, Vec<Block>) {
+        (page::drafts(&self.chars, self.typed, &self.graphics, &self.sheet, number), self.comments)
+    }
+
+    /// Gives lines of pictures the size of the page's text where it is about that: no heading is known by the size of a drawing.
+    fn even_out(&self, pieces: &mut [Piece]) {
+        let mut sizes: Vec<f32> = self.chars.iter().map(|char| char.look.size).collect();
+        let Some(usual) = median(&mut sizes) else { return };
+        for piece in pieces.iter_mut().filter(|piece| (0.5..2.0).contains(&(piece.size / usual))) {
+            piece.size = usual;
+        }
+    }
+
+    /// The picture of the page with nothing but its large pictures.
+    fn pictures_only(&self, mut page: Bitmap) -> Bitmap {
+        let (scale, bytes) = (self.sheet.size().0 / page.width.max(1) as f32, page.colours.bytes());
+        let (columns, pictures) = (page.width.max(1) as usize, &self.pictures);
+        for (at, pixel) in page.pixels.chunks_exact_mut(bytes).enumerate() {
+            let place = ((at % columns) as f32 * scale, (at / columns) as f32 * scale);
+            if !pictures.iter().any(|picture| picture.contains(place)) {
+                pixel.fill(u8::MAX);
+            }
+        }
+        page
+    }
+}
+
+/// The large pictures on which no character stands.
+fn pictures_without_text(graphics: &Graphics, chars: &[Char], sheet: &Sheet) -> Vec<Rect> {
+    let (width, height) = sheet.size();
+    let page = Rect { left: 0.0, top: 0.0, right: width, bottom: height };
+    let is_large = |picture: &&Rect| {
+        let (across, down) = (picture.shared_width(&page).max(0.0), picture.shared_height(&page).max(0.0));
+        across * down >= LARGE_PICTURE * width * height
+    };
+    let mut large: Vec<Rect> = graphics.pictures.iter().filter(is_large).copied().collect();
+    if !large.is_empty() {
+        let places: Vec<(f32, f32)> = chars.iter().map(|c| sheet.rect_from_frame(c.turn, &c.rect).middle()).collect();
+        large.retain(|picture| !places.iter().any(|place| picture.contains(*place)));
+    }
+    large
 }
 
 /// Why a page's text is not all there.
@@ -78,6 +133,8 @@ pub(super) struct Reader<'a> {
     /// Pages whose fonts do not say which letters they draw.
     unreadable: Vec<u32>,
     pub(super) failed: Vec<u32>,
+    /// Pages that have lines in fonts which do not say their letters, beside others, and were not read by OCR.
+    nameless: usize,
     /// Pages with text outside their visible part, and with text that is hidden.
     hidden: usize,
     /// Pages with text on layers that are switched off.
@@ -100,6 +157,7 @@ impl<'a> Reader<'a> {
             pictures: Vec::new(),
             unreadable: Vec::new(),
             failed: Vec::new(),
+            nameless: 0,
             hidden: 0,
             layers: 0,
             labels: Vec::new(),
@@ -146,12 +204,21 @@ impl<'a> Reader<'a> {
             match self.ocr.read(number, self.count, picture)? {
                 Some(text) if !text.lines.is_empty() => {
                     self.letters = self.letters - found.letters + text.letters();
-                    found.drafts = scan::parts(&text, number);
+                    return Ok((scan::parts(&text, number), found.comments));
                 }
                 // There is nothing to read.
                 Some(_) => {}
                 None if missing.is_some() => self.ocr.fail(number),
                 None => {}
+            }
+        } else if self.ocr.is_on() && !found.pictures.is_empty() {
+            let picture = || Some(found.pictures_only(render::render(page, found.dpi)?));
+            if let Some(text) = self.ocr.read_pictures(number, self.count, picture)? {
+                self.letters += text.letters();
+                let order = found.chars.len() + found.typed.len();
+                let mut pieces = scan::pieces(&text, &found.sheet, order);
+                found.even_out(&mut pieces);
+                found.typed.extend(pieces);
             }
         } else {
             match missing {
@@ -160,7 +227,7 @@ impl<'a> Reader<'a> {
                 None => {}
             }
         }
-        Ok((found.drafts, found.comments))
+        Ok(found.drafts(number))
     }
 
     fn read_page(&mut self, page: &mut PdfPage<'_>, number: u32) -> Option<Found> {
@@ -201,15 +268,19 @@ impl<'a> Reader<'a> {
                 Some(Missing::Picture)
             }
             // Without OCR the lines in other fonts are the page's text.
-            () if self.ocr.is_on() && garbage::is_partial(&chars, numbers) => Some(Missing::Fonts),
+            () if garbage::is_partial(&chars, numbers) => {
+                self.nameless += usize::from(!self.ocr.is_on());
+                self.ocr.is_on().then_some(Missing::Fonts)
+            }
             () => None,
         };
         let letters = letters + annotations.pieces.iter().map(|piece| piece.chars).sum::<usize>();
         self.letters += letters;
         self.hidden += usize::from(annotations.hidden > 0);
-        let drafts = page::drafts(&chars, annotations.pieces, &graphics, &sheet, number);
+        let pictures = if self.ocr.is_on() { pictures_without_text(&graphics, &chars, &sheet) } else { Vec::new() };
         let dpi = ocr_dpi(&graphics, &sheet);
-        Some(Found { drafts, comments: annotations.comments, letters, missing, dpi })
+        let annotations::Annotations { pieces: typed, comments, .. } = annotations;
+        Some(Found { sheet, graphics, chars, typed, comments, pictures, letters, missing, dpi })
     }
 
     /// Refuses a document whose pages are pictures or blank: their words would be missing from the text without notice.
@@ -259,6 +330,7 @@ impl<'a> Reader<'a> {
             notices.push(Notice::FailedPages { pages, count });
         }
         notices.extend(self.ocr.notices());
+        notices.extend(Notice::left_out(LeftOut::NamelessLetters, self.nameless));
         notices.extend(Notice::left_out(LeftOut::HiddenText, self.hidden));
         notices.extend(Notice::left_out(LeftOut::HiddenLayers, self.layers));
         notices

@@ -1,7 +1,7 @@
 //! What OCR read on a page, as parts of the page: its lines take the same way as those of a PDF.
 
 use super::{
-    characters::is_right_to_left,
+    characters::{is_cjk, is_right_to_left, is_unspaced},
     geometry::{POINTS_PER_INCH, Rect, Sheet, median},
     graphics::Graphics,
     page::{Draft, drafts},
@@ -11,6 +11,8 @@ use crate::ocr::{Line, PageText, Word};
 
 /// The widest gap between words of one piece, in parts of the font's size: beyond it is another column.
 const MAX_GAP: f32 = 1.1;
+/// The narrowest blank in scripts that have none between words, in parts of the font's size.
+const UNSPACED_GAP: f32 = 0.5;
 /// Sizes that differ less from the page's usual one are the same: they are measured from the letters of each line.
 const SAME_SIZE: f32 = 0.22;
 /// Pixels per inch of a picture that does not say.
@@ -21,14 +23,21 @@ pub(crate) fn parts(text: &PageText, number: u32) -> Vec<Draft> {
     let dpi = if (30..=2400).contains(&text.dpi) { text.dpi } else { USUAL_DPI };
     let scale = POINTS_PER_INCH / dpi as f32;
     let sheet = Sheet::new([0.0, 0.0, text.width as f32 * scale, text.height as f32 * scale], 0);
+    drafts(&[], pieces(text, &sheet, 0), &Graphics::default(), &sheet, number)
+}
+
+/// The pieces of what was read on a picture of the page, whose places in the content begin at `order`.
+pub(super) fn pieces(text: &PageText, sheet: &Sheet, order: usize) -> Vec<Piece> {
+    let scale = sheet.size().0 / text.width.max(1) as f32;
     let mut sizes: Vec<f32> = text.lines.iter().flat_map(|line| line.words.iter().map(|_| line.size * scale)).collect();
     let usual = median(&mut sizes).unwrap_or(1.0).max(0.1);
-    let reader = Reader { sheet: &sheet, scale, usual };
+    let reader = Reader { sheet, scale, usual };
     let mut pieces = Vec::new();
     for line in &text.lines {
         reader.add(line, &mut pieces);
     }
-    drafts(&[], pieces, &Graphics::default(), &sheet, number)
+    pieces.iter_mut().for_each(|piece| piece.order += order);
+    pieces
 }
 
 struct Reader<'a> {
@@ -62,8 +71,14 @@ impl Reader<'_> {
 
     fn piece(&self, line: &Line, size: f32, around: Rect, group: &[(&Word, Rect)], order: usize) -> Option<Piece> {
         let rect = Rect::around(group.iter().map(|(_, rect)| rect))?;
-        let words: Vec<&str> = group.iter().map(|(word, _)| word.text.as_str()).collect();
-        let text = words.join(" ");
+        let mut text = String::new();
+        for (at, (word, rect)) in group.iter().enumerate() {
+            let before = at.checked_sub(1).map(|before| &group[before].1);
+            if before.is_some_and(|before| has_blank(&text, word, before.shared_width(rect), size)) {
+                text.push(' ');
+            }
+            text.push_str(&word.text);
+        }
         let base = match line.turn {
             0 => around.bottom - line.base * self.scale + line.slope * (rect.left - around.left),
             _ => around.bottom - 0.2 * size,
@@ -84,6 +99,14 @@ impl Reader<'_> {
             slanted: false,
         })
     }
+}
+
+/// Whether a blank stands between `text` and the next word, which overlaps it by `overlap`. The engine takes apart what the scripts of
+/// East and South-East Asia write without blanks.
+fn has_blank(text: &str, word: &Word, overlap: f32, size: f32) -> bool {
+    let (Some(last), Some(next)) = (text.chars().next_back(), word.text.chars().next()) else { return false };
+    let unspaced = |of: fn(char) -> bool| of(last) && of(next);
+    !(unspaced(is_cjk) || unspaced(is_unspaced)) || -overlap > UNSPACED_GAP * size
 }
 
 #[cfg(test)]
@@ -119,6 +142,13 @@ mod tests {
         let texts: Vec<&str> = found.iter().map(|(text, _)| text.as_str()).collect();
         assert_eq!(texts, ["The heron\u{2}house opens.", "Later"]);
         assert!((found[0].1 - 0.1).abs() < 0.001, "{found:?}");
+    }
+
+    #[test]
+    fn scripts_without_blanks_get_none() {
+        // The test's words are as wide as their bytes.
+        let found = read(vec![line(&[("ท่าเรือ", 200.0), ("เปิด", 590.0), ("日本", 900.0), ("語", 1010.0)], 200.0)]);
+        assert_eq!(found[0].0, "ท่าเรือเปิด 日本語");
     }
 
     #[test]

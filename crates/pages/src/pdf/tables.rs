@@ -19,6 +19,10 @@ const APART: f32 = 3.0;
 /// Text in a cell beyond which the grid is a frame of the page and no table, in characters.
 const MAX_CELL_CHARS: usize = 2500;
 
+/// Rows and columns of text in one cell, from which on they are a table within it.
+const INNER_ROWS: usize = 4;
+const INNER_COLUMNS: usize = 3;
+
 /// A grid of rules: the places of its lines.
 #[derive(Debug)]
 pub(super) struct Grid {
@@ -110,7 +114,10 @@ impl Grid {
         }
         let filled = texts.iter().filter(|text| !text.is_empty()).count();
         let longest = texts.iter().map(|text| text.iter().map(|piece| piece.chars).sum::<usize>()).max();
-        if filled < 2 || longest.is_none_or(|chars| chars > MAX_CELL_CHARS) {
+        if filled < 2
+            || longest.is_none_or(|chars| chars > MAX_CELL_CHARS)
+            || texts.iter().any(|text| holds_table(text))
+        {
             return None;
         }
         let mut out = vec![Vec::new(); rows];
@@ -160,6 +167,15 @@ impl Grid {
         }
         spans
     }
+}
+
+/// Whether the pieces of a cell are a table of their own: then the grid frames parts of the page.
+fn holds_table(pieces: &[Piece]) -> bool {
+    if pieces.len() < INNER_ROWS * INNER_COLUMNS {
+        return false;
+    }
+    let rows = super::columns::rows(pieces.iter().cloned().map(super::page::item).collect());
+    rows.iter().filter(|row| row.len() >= INNER_COLUMNS).count() >= INNER_ROWS
 }
 
 /// The different ones of `values`, sorted.

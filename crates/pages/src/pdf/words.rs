@@ -1,7 +1,7 @@
 //! Pieces of lines: characters that follow each other on one line, and the blanks between their words.
 
 use super::{
-    characters::{Char, is_cjk, is_right_to_left},
+    characters::{Char, is_cjk, is_right_to_left, is_unspaced},
     geometry::{Rect, Turn},
 };
 
@@ -21,6 +21,8 @@ const WORD_GAP: f32 = 0.15;
 /// The same where letters stand close: most gaps are below `CLOSE`.
 const CLOSE_WORD_GAP: f32 = 0.1;
 const CLOSE: f32 = 0.03;
+/// The narrowest gap between two phrases of a script that has no blanks between words.
+const UNSPACED_GAP: f32 = 0.2;
 /// The distance of the middles of two letters of a slanted word, at most.
 const SLANTED_STEP: f32 = 1.1;
 /// How far apart the two prints of a letter are that is drawn twice to look bold.
@@ -274,6 +276,10 @@ fn is_even(near: &[&Char]) -> bool {
 fn ends_word(last: &Char, char: &Char, threshold: f32) -> bool {
     if is_cjk(last.c) && is_cjk(char.c) {
         return char.spaced && gap(last, char) > 0.2 * char.look.size;
+    }
+    // Their vowels and tones stand above and below, in gaps of any width.
+    if is_unspaced(last.c) && is_unspaced(char.c) {
+        return gap(last, char) > UNSPACED_GAP * char.look.size;
     }
     if char.look.slanted {
         return char.spaced || step(last, char) > SLANTED_STEP * char.look.size;

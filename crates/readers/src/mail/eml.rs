@@ -149,7 +149,8 @@ impl Parts<'_, '_> {
             format!("{}/{subtype}", kind.c_type)
         });
         let media_type = media_type.unwrap_or_default().to_ascii_lowercase();
-        if related && media_type.starts_with("image/") {
+        let shown = related && media_type.starts_with("image/");
+        if shown && !matches!(part.body, PartType::Binary(_) | PartType::InlineBinary(_)) {
             self.pictures += 1;
             return;
         }
@@ -167,7 +168,7 @@ impl Parts<'_, '_> {
             PartType::Binary(bytes) | PartType::InlineBinary(bytes) => Content::File(bytes.to_vec()),
             PartType::Multipart(_) => return,
         };
-        self.mail.attachments.push(Attachment { name, media_type, content });
+        self.mail.attachments.push(Attachment { name, media_type, content, shown });
     }
 }
 

@@ -150,5 +150,5 @@ fn attachment(folder: &mut Folder<'_, '_>, depth: usize) -> Option<Attachment> {
         }
         _ => Content::File(folder.bytes(0x3701, BYTES).unwrap_or_default()),
     };
-    Some(Attachment { name, media_type, content })
+    Some(Attachment { name, media_type, content, shown: false })
 }

@@ -7,6 +7,10 @@ use domain::document::{Block, BlockKind, Cell, Table};
 const MAX_COLUMNS: usize = 2000;
 /// The most places of a table in which merged cells are repeated.
 const MAX_PLACES: usize = 2_000_000;
+/// Characters that a merged cell may add across one row: a value is short and found in each column, a remark is said once.
+const MAX_REPEATED: usize = 120;
+/// The same down the rows, in each of which a value is looked for.
+const MAX_REPEATED_DOWN: usize = 600;
 
 /// Writes the table, then the tables that stood in its cells.
 pub(super) fn write(out: &mut Writer, table: &Table) {
@@ -95,6 +99,8 @@ struct Place {
     rows: usize,
     /// Whether the cell begins in this column.
     first_column: bool,
+    /// Whether the cell begins in this row.
+    first_row: bool,
 }
 
 impl Grid {
@@ -120,12 +126,18 @@ impl Grid {
                 }
                 places += columns * down;
                 let cell = add(cell);
-                for row in &mut rows[top..top + down] {
+                for (below, row) in rows[top..top + down].iter_mut().enumerate() {
                     if row.len() < left + columns {
                         row.resize(left + columns, None);
                     }
                     for (at, place) in row[left..left + columns].iter_mut().enumerate() {
-                        place.get_or_insert(Place { cell, columns, rows: down, first_column: at == 0 });
+                        place.get_or_insert(Place {
+                            cell,
+                            columns,
+                            rows: down,
+                            first_column: at == 0,
+                            first_row: below == 0,
+                        });
                     }
                 }
                 left += columns;
@@ -164,12 +176,17 @@ impl Grid {
         for row in body {
             let whole = sole_cell(row, &kept).is_some();
             let text = |&column: &usize| match row.get(column).copied().flatten() {
-                // What spans the row, or heads it, is said once.
-                Some(place) if !place.first_column && (whole || begins_row(row, column)) => "",
+                // What spans the row, heads it, or is a remark, is said once.
+                Some(place) if !place.first_column && (whole || begins_row(row, column) || is_remark(place, texts)) => {
+                    ""
+                }
+                Some(place) if !place.first_row && is_remark_down(place, texts) => "",
                 Some(place) => texts[place.cell].as_str(),
                 None => "",
             };
-            push_row(&mut lines, kept.iter().map(text));
+            if kept.iter().any(|column| !text(column).is_empty()) {
+                push_row(&mut lines, kept.iter().map(text));
+            }
         }
         out.push(&lines);
         self.overflow.iter().for_each(|&cell| out.push(&texts[cell]));
@@ -205,12 +222,22 @@ fn begins_row(row: &[Option<Place>], column: usize) -> bool {
     cell(0) == cell(column)
 }
 
+/// Whether what covers several columns is too long for a value of each.
+fn is_remark(place: Place, texts: &[String]) -> bool {
+    texts[place.cell].chars().count() * (place.columns - 1) > MAX_REPEATED
+}
+
+/// The same for several rows.
+fn is_remark_down(place: Place, texts: &[String]) -> bool {
+    texts[place.cell].chars().count() * (place.rows - 1) > MAX_REPEATED_DOWN
+}
+
 /// The headings over a column, from the top, each once.
 fn joined_head(head: &[&[Option<Place>]], column: usize, texts: &[String]) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for row in head {
         if let Some(place) = row.get(column).copied().flatten() {
-            let text = texts[place.cell].as_str();
+            let text = if !place.first_column && is_remark(place, texts) { "" } else { texts[place.cell].as_str() };
             if !text.is_empty() && parts.last() != Some(&text) {
                 parts.push(text);
             }

@@ -101,6 +101,34 @@ fn a_merged_cell_says_its_value_in_each_place() {
 }
 
 #[test]
+fn a_remark_over_many_columns_is_said_once() {
+    let remark = "The gauge was under repair, and the harbour office took no readings";
+    let rows = vec![
+        row(&["Day", "Low", "High", "Mean", "Wind"]),
+        vec![cell("Mon", 1, 1), cell(remark, 3, 1), cell("NW", 1, 1)],
+        vec![cell("Tue", 1, 1), cell("calm", 3, 1), cell("N", 1, 1)],
+    ];
+    let expected = format!(
+        "| Day | Low | High | Mean | Wind |\n| --- | --- | --- | --- | --- |\n| Mon | {remark} |  |  | NW |\n\
+         | Tue | calm | calm | calm | N |\n"
+    );
+    assert_eq!(one(table(1, rows)), expected);
+}
+
+#[test]
+fn a_long_remark_beside_many_rows_is_said_once() {
+    let remark = "The office closed the gate for repairs. ".repeat(6).trim().to_owned();
+    let mut rows = vec![row(&["Day", "Remark"])];
+    for day in 1..=4 {
+        let mut cells = vec![cell(&day.to_string(), 1, 1)];
+        cells.extend((day == 1).then(|| cell(&remark, 1, 4)));
+        rows.push(cells);
+    }
+    let expected = format!("| Day | Remark |\n| --- | --- |\n| 1 | {remark} |\n| 2 |  |\n| 3 |  |\n| 4 |  |\n");
+    assert_eq!(one(table(1, rows)), expected);
+}
+
+#[test]
 fn empty_rows_and_columns_are_left_out() {
     let rows = vec![row(&["", "", ""]), row(&["a", "", "b"]), row(&["1", "", "x|y"])];
     assert_eq!(one(table(0, rows)), "| a | b |\n| --- | --- |\n| 1 | x\\|y |\n");
