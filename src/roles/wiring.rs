@@ -10,23 +10,27 @@ use std::{
 use anyhow::Context as _;
 use async_trait::async_trait;
 
-use super::{Context, active_model::DatabaseModel};
+use super::{
+    Context,
+    active_model::{DatabaseModel, ModelOptions},
+};
 use crate::container;
-use config::{Config, OcrChoice, ParserChoice, Storage};
+use config::{Config, EmbedProvider, OcrChoice, ParserChoice, Role, Storage};
 use domain::{
     Code, Failure, Lease, Outcome, ParseMemory, RetryPolicy, Step, StepError, WorkerId,
     callback::CallbackKey,
-    ports::{ModelSource, ObjectStore, Reranker},
+    ports::{ModelSource, ObjectStore, RequestBounds, Reranker},
 };
 use embedder::{LocalModelOptions, Precision};
 use housekeeping::{Housekeeping, HousekeepingSettings};
 use messages::BASE_PATH;
 use pg::{ConnectTarget, Db, PoolOptions, url::DatabaseUrl};
-use pipeline::{Callbacks, JobMemory, Pipeline, Remote, ScratchDir};
+use pipeline::{Breaker, Callbacks, JobMemory, Pipeline, Remote, ScratchDir};
 use providers::{
     jwks::Jwks,
     llamaparse::{LlamaParse, LlamaParseOptions},
     object_storage::{Credentials, ObjectStorage},
+    openai::OpenAiOptions,
     rerank::{HttpReranker, RerankOptions},
 };
 use queue::{Steps, Worker, WorkerSettings};
@@ -44,6 +48,8 @@ use telemetry::readiness::Readiness;
 const MODEL_PLACES: [&str; 2] = [".cache/models", "/var/lib/app/models"];
 /// The folders that `scripts/fetch` and the image fill, for what is looked for without a setting.
 const CACHES: [&str; 2] = [".cache", "/var/lib/app"];
+/// How long an embedding service may take for one word.
+const PROBE_WITHIN: Duration = Duration::from_secs(10);
 /// The time between two sweeps of all workers together. Objects of deleted documents are gone within minutes.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
 
@@ -91,14 +97,31 @@ pub(super) fn model_to_check(config: &Config) -> Arc<dyn ModelSource> {
 pub(super) fn parse_memory(config: &Config) -> ParseMemory {
     ParseMemory {
         container_bytes: container::memory_bytes(Path::new("/")),
-        model_bytes: model_options(config).weight_bytes(),
+        model_bytes: match config.embedder.provider {
+            EmbedProvider::Local => local_model(&config.embedder).weight_bytes(),
+            EmbedProvider::OpenAi => 0,
+        },
         children: LocalParser::places() as u64,
         asked_bytes: config.parser.memory_bytes,
     }
 }
 
-fn model_options(config: &Config) -> LocalModelOptions {
+fn model_options(config: &Config) -> ModelOptions {
     let embedder = &config.embedder;
+    ModelOptions {
+        provider: embedder.provider,
+        local: local_model(embedder),
+        service: OpenAiOptions {
+            // In the API a search waits for it.
+            probe_within: if config.role == Role::Api { embedder.query_timeout } else { PROBE_WITHIN },
+            ..embed_service(embedder)
+        },
+        dimensions: embedder.dimensions,
+        can_ask_service: embedder.openai_api_key.is_some() || !embedder.is_openai(),
+    }
+}
+
+fn local_model(embedder: &config::Embedder) -> LocalModelOptions {
     let places = match &embedder.model_dir {
         Some(folder) => vec![folder.clone()],
         None => MODEL_PLACES.iter().map(PathBuf::from).collect(),
@@ -112,6 +135,27 @@ fn model_options(config: &Config) -> LocalModelOptions {
             config::Precision::F32 => Precision::F32,
         },
         threads: embedder.threads,
+    }
+}
+
+fn embed_service(embedder: &config::Embedder) -> OpenAiOptions {
+    OpenAiOptions {
+        url: embedder.openai_url.clone(),
+        key: embedder.openai_api_key.as_ref().map(|key| key.expose().clone()),
+        model: embedder.model.clone(),
+        version: embedder.version.clone(),
+        query_prefix: embedder.query_prefix.clone().unwrap_or_default(),
+        passage_prefix: embedder.passage_prefix.clone().unwrap_or_default(),
+        bounds: RequestBounds {
+            inputs: embedder.request_inputs,
+            tokens: embedder.request_tokens,
+            in_flight: embedder.requests_in_flight,
+            requests_per_minute: embedder.requests_per_minute,
+            tokens_per_minute: embedder.tokens_per_minute,
+        },
+        passages_within: embedder.timeout,
+        query_within: embedder.query_timeout,
+        probe_within: PROBE_WITHIN,
     }
 }
 
@@ -235,6 +279,7 @@ pub(super) fn build_worker(
         parser: Arc::new(local_parser(&ctx.config.parser).with_turns(settings.turn, settings.concurrency)),
         remote: remote_parser(&ctx.config)?,
         model,
+        breaker: Breaker::default(),
         limits: ctx.config.parser.limits(memory.bytes()),
         max_passages: ctx.config.parser.max_passages,
         scratch,

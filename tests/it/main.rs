@@ -18,6 +18,7 @@ mod correlation;
 mod dashboard;
 mod deploy;
 mod docs;
+mod embed_service;
 mod embedded_postgres;
 mod gauges;
 mod journey;

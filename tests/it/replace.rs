@@ -133,7 +133,7 @@ impl World {
     }
 }
 
-async fn put(client: &Client, document: &str, name: &str, mime: &str, bytes: &[u8]) -> Answer {
+pub async fn put(client: &Client, document: &str, name: &str, mime: &str, bytes: &[u8]) -> Answer {
     let part = Part::bytes(bytes.to_vec()).file_name(name.to_owned()).mime_str(mime).unwrap();
     let form = Form::new().part("file", part);
     send(request(client, Method::PUT, &format!("/documents/{document}")).multipart(form)).await

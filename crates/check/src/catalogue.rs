@@ -9,7 +9,10 @@ use super::{
     database::{
         budget, environment, indexes, login, network, packed, queue, schema, server, session_mode, settings, workers,
     },
-    outside::{api, bucket, e2e, keys, llamaparse, model, objects, ocr, own, pdf, project, rerank, storage, webhook},
+    outside::{
+        api, bucket, e2e, embeddings, keys, llamaparse, model, objects, ocr, own, pdf, project, rerank, storage,
+        webhook,
+    },
 };
 
 /// A group of checks.
@@ -109,7 +112,15 @@ pub static GROUPS: [Group; 13] = [
     Group::new(
         "providers",
         Runs::Always,
-        &[&model::MODEL, &pdf::LIBRARY, &ocr::ENGINE, &llamaparse::PARSER, &webhook::WEBHOOK, &rerank::RERANKER],
+        &[
+            &model::MODEL,
+            &embeddings::SERVICE,
+            &pdf::LIBRARY,
+            &ocr::ENGINE,
+            &llamaparse::PARSER,
+            &webhook::WEBHOOK,
+            &rerank::RERANKER,
+        ],
     ),
     Group::new("workers", Runs::AfterDeploy, &[&workers::ALIVE, &workers::COMMIT, &workers::ENVIRONMENT]),
     Group::new("api", Runs::AfterDeploy, &[&api::REACH, &api::READY, &api::ENVIRONMENT, &api::COMMIT]),

@@ -3,6 +3,7 @@
 pub(super) mod api;
 pub(super) mod bucket;
 pub(super) mod e2e;
+pub(super) mod embeddings;
 mod http;
 pub(super) mod keys;
 pub(super) mod llamaparse;

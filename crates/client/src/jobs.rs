@@ -175,6 +175,7 @@ fn job_as_text(job: &JobView) -> String {
         ("pages", count(job.progress.pages)),
         ("chunks", count(job.progress.chunks)),
         ("embedded", count(job.progress.embedded)),
+        ("reused", count(job.progress.reused)),
         ("kept", job.progress.kept.map(|kept| format!("{kept} passages kept their vectors"))),
         ("failed tries", (job.retry_count > 0).then(|| job.retry_count.to_string())),
         ("error", error.as_ref().map(|(code, _)| code.clone())),

@@ -32,8 +32,8 @@ pub use self::{
     location::{S3Location, StorageLocation},
     secret::Secret,
     sections::{
-        Auth, Client, Database, Embedder, Http, OcrChoice, Parser, ParserChoice, Platform, Precision, Rerank,
-        Retention, Storage, Telemetry, Uploads, Worker, variable,
+        Auth, Client, Database, EmbedProvider, Embedder, Http, OcrChoice, Parser, ParserChoice, Platform, Precision,
+        Rerank, Retention, Storage, Telemetry, Uploads, Worker, variable,
     },
     setting::{Secrecy, Variable},
     sources::Sources,

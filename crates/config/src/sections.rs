@@ -18,7 +18,7 @@ pub use self::{
     auth::Auth,
     client::Client,
     database::Database,
-    embedder::{Embedder, Precision},
+    embedder::{EmbedProvider, Embedder, Precision},
     http::Http,
     parser::{OcrChoice, Parser, ParserChoice},
     platform::Platform,

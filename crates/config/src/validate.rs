@@ -3,8 +3,8 @@
 use url::Url;
 
 use super::{
-    Auth, Config, Database, Environment, Fault, Http, Parser, ParserChoice, Role, Storage, StorageLocation, Variable,
-    Worker, fault::shown,
+    Auth, Config, Database, EmbedProvider, Embedder, Environment, Fault, Http, Parser, ParserChoice, Role, Storage,
+    StorageLocation, Variable, Worker, fault::shown,
 };
 use ::pg::{
     probe::SessionMode,
@@ -20,9 +20,13 @@ pub(crate) fn validate(config: &mut Config, faults: &mut Vec<Fault>) {
     rules.storage();
     rules.queue();
     rules.services();
+    rules.embedder();
     let Rules { mut warnings, .. } = rules;
     config.warnings.append(&mut warnings);
 }
+
+/// The models that the image has.
+const LOCAL_MODELS: [&str; 2] = ["multilingual-e5-small", "all-MiniLM-L6-v2"];
 
 /// Finds nothing about settings that the role does not read.
 struct Rules<'a> {
@@ -64,7 +68,7 @@ impl Rules<'_> {
     }
 
     fn presence(&mut self) {
-        let Config { database, storage, parser, role, .. } = self.config;
+        let Config { database, storage, parser, embedder, role, .. } = self.config;
         let migrates_directly = *role == Role::Migrate && database.direct_url.is_some();
         self.need(&Database::DATABASE_URL, database.url.is_some() || migrates_directly);
         self.need(&Storage::STORAGE_URL, storage.location.is_some());
@@ -74,6 +78,9 @@ impl Rules<'_> {
         self.need(&Storage::AWS_SECRET_ACCESS_KEY, is_folder || storage.secret_access_key.is_some());
         let (has_key, called_back) = (parser.llamaparse_api_key.is_some(), parser.webhook_base_url.is_some());
         self.need(&Parser::LLAMAPARSE_API_KEY, has_key || parser.choice != ParserChoice::LlamaParse);
+        let (has_embed_key, is_rented) =
+            (embedder.openai_api_key.is_some(), embedder.provider == EmbedProvider::OpenAi);
+        self.need(&Embedder::OPENAI_API_KEY, has_embed_key || !(is_rented && embedder.is_openai()));
         self.need(&Parser::WEBHOOK_SECRET, parser.webhook_secret.is_some() || !(has_key && called_back));
     }
 
@@ -186,6 +193,26 @@ impl Rules<'_> {
             self.fault_if(in_the_clear && *environment == Environment::Production, variable, problem, "");
             self.service(variable, url);
         }
+    }
+
+    /// Passages and key must be encrypted on the way, and OpenAI has no local models.
+    fn embedder(&mut self) {
+        let Config { embedder, environment, .. } = self.config;
+        let Some(url) = embedder.openai_url.as_ref().filter(|_| embedder.provider == EmbedProvider::OpenAi) else {
+            return;
+        };
+        let in_the_clear = url.scheme() != "https" && !is_this_machine(url) && *environment == Environment::Production;
+        let problem = "does not begin with https://: the key would be sent unencrypted";
+        let has_key = embedder.openai_api_key.is_some();
+        self.fault_if(in_the_clear && has_key, &Embedder::OPENAI_API_URL, problem, "");
+        let problem =
+            "does not begin with https://: passages are sent unencrypted, which is right within a private network only";
+        let fix = "Use https:// for a service outside it.";
+        self.warn_if(in_the_clear && !has_key, &Embedder::OPENAI_API_URL, problem, fix);
+        let is_local = LOCAL_MODELS.contains(&embedder.model.as_str()) && embedder.is_openai();
+        let problem = format!("is {}, which OpenAI does not have", embedder.model);
+        self.fault_if(is_local, &Embedder::EMBED_MODEL, problem, "Example: EMBED_MODEL=text-embedding-3-small");
+        self.service(&Embedder::OPENAI_API_URL, url);
     }
 
     /// In production, no service is on this machine: the address is that of a test.

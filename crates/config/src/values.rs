@@ -118,6 +118,20 @@ pub(crate) fn service_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// The same, for a setting with a default: the field is an `Option`, since `Url` has no `Default`.
+pub(crate) fn some_url(text: &str) -> Result<Option<Url>, String> {
+    service_url(text).map(Some)
+}
+
+/// Some words, on one line.
+pub(crate) fn words(text: &str) -> Result<String, String> {
+    if text.len() <= 1000 && !text.contains(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err("is not one line of at most 1000 bytes".to_owned())
+    }
+}
+
 /// Origins as browsers send them, separated by commas: scheme, host and port; or `*`.
 pub(crate) fn origins(text: &str) -> Result<Vec<String>, String> {
     text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(origin).collect()

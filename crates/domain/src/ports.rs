@@ -3,6 +3,7 @@
 //! The crates `readers`, `chunker`, `embedder` and `providers` implement them. Every error has a code and a class, and its
 //! text states what to do; it contains no document text, secrets or storage paths.
 
+mod embed_service;
 mod file_kind;
 mod remote_parser;
 mod reranker;
@@ -27,6 +28,7 @@ use crate::{
     layout::Layout,
 };
 
+pub use embed_service::{Bought, BuyFailed, EmbedService, RequestBounds};
 pub use file_kind::FileKind;
 pub use remote_parser::{Callback, RemoteParser, RemoteState, RemoteText, StartFailed};
 pub use reranker::Reranker;
@@ -271,6 +273,10 @@ pub trait Embedder: Send + Sync {
     fn model(&self) -> &EmbedModel;
     /// One vector for each text, in the same order, with [`EmbedModel::dim`] components and of length 1.
     async fn embed(&self, texts: Vec<String>, priority: EmbedPriority) -> Result<Vec<Vec<f32>>, Failure>;
+    /// The service that computes the vectors for money; `None`: this machine does.
+    fn service(&self) -> Option<&dyn EmbedService> {
+        None
+    }
 }
 
 /// Loads the model. Its file may be missing at first and appear later.

@@ -13,6 +13,8 @@ pub struct Counts {
     pub chunks: Option<i64>,
     /// Chunks with a vector.
     pub embedded: Option<i64>,
+    /// Chunks whose vector was taken from an equal text of the same user.
+    pub reused: Option<i64>,
 }
 
 /// Shares in percent, each from 0 to 100.
@@ -75,7 +77,8 @@ mod tests {
     use super::*;
 
     fn total(status: Status, state: State, embedded: i64) -> f64 {
-        let counts = Counts { pages: Some(3), pages_read: None, chunks: Some(40), embedded: Some(embedded) };
+        let counts =
+            Counts { pages: Some(3), pages_read: None, chunks: Some(40), embedded: Some(embedded), reused: None };
         percent(status, state, None, counts).total
     }
 
@@ -108,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_failed_job_stays_where_it_had_come_to() {
-        let counts = Counts { pages: Some(3), pages_read: Some(3), chunks: Some(40), embedded: Some(20) };
+        let counts = Counts { pages: Some(3), pages_read: Some(3), chunks: Some(40), embedded: Some(20), reused: None };
         let before = percent(Status::EmbeddingInProgress, State::Working, None, counts);
         let after = percent(Status::FailedEmbedding, State::Deadletter, Some(Status::EmbeddingInProgress), counts);
         assert_eq!(before, after);
@@ -126,7 +129,8 @@ mod tests {
     #[test]
     fn odd_counts_do_no_harm() {
         for (chunks, embedded) in [(0, 0), (0, 5), (5, 9), (-1, -1), (3, -2)] {
-            let counts = Counts { pages: None, pages_read: None, chunks: Some(chunks), embedded: Some(embedded) };
+            let counts =
+                Counts { pages: None, pages_read: None, chunks: Some(chunks), embedded: Some(embedded), reused: None };
             let now = percent(Status::EmbeddingInProgress, State::Working, None, counts);
             assert!((0.0..100.0).contains(&now.total) && (0.0..=100.0).contains(&now.stage), "{now:?}");
         }

@@ -109,6 +109,9 @@ pub struct Progress {
     /// Chunks with a vector.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub embedded: Option<i64>,
+    /// Those of them whose vector was taken from an equal passage of another document of the user, and cost nothing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reused: Option<i64>,
     /// Of a version that replaces another, or of a new reading: chunks that kept the vector of the same text there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub kept: Option<i64>,

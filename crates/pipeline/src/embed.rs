@@ -1,20 +1,26 @@
 //! `chunks_stored` → `embeddings_stored`: gives every chunk a vector.
 //!
-//! Doing it twice is harmless: only chunks without a vector of the active model are embedded. Each batch is committed
-//! with its counts, so a crash loses at most one batch.
+//! Doing it twice is harmless: only chunks without a vector of the active model are embedded, and those whose text has one
+//! in another document of the user take that. Each batch is committed with its counts, so a crash loses at most one batch, or
+//! the requests in flight to a service (`buy`).
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
-use super::{JobMemory, Pipeline};
+use super::{JobMemory, Pipeline, buy::round_size};
 use domain::{
-    Code, Failure, Lease, Outcome, Status, Step, StepError,
+    ChunkId, Code, Failure, Lease, Outcome, Status, Step, StepError,
     ports::{Chunk, EmbedModel, EmbedPriority, Embedder},
 };
 use store::{
-    chunks::{PendingChunk, count_chunks, list_pending_chunks, save_vectors},
-    jobs::advance_job,
+    chunks::{PendingChunk, copy_known_vectors, count_chunks, list_pending_chunks, save_vectors},
+    embed_calls::close_lost_calls,
+    jobs::{advance_job, save_progress},
+    work::Target,
 };
 
 /// Chunks of a batch at first: less than a second of one core with the default model.
@@ -31,39 +37,79 @@ const WANTED: Duration = Duration::from_millis(800);
 #[derive(Debug)]
 pub(super) struct Embedding {
     began: Instant,
-    chunks: i64,
-    embedded: i64,
+    pub(super) chunks: i64,
+    pub(super) embedded: i64,
     batch: i64,
 }
 
 impl Pipeline {
-    /// Embeds one batch. The step is done when no chunk is left without a vector.
+    /// Embeds one batch here, or buys vectors for about a second. The step is done when no chunk is left without a vector.
     pub(super) async fn embed(&self, lease: &Lease, memory: &mut JobMemory) -> Result<Outcome, StepError> {
         let embedder = self.model.embedder().await?;
-        let model = embedder.model();
+        let (model, service) = (embedder.model(), embedder.service());
         let target = self.target(lease, memory).await?;
         let mut at = match memory.embedding.take() {
             Some(at) => at,
             None => {
                 let began = Instant::now();
+                if service.is_some() {
+                    close_lost_calls(&self.db, lease.fence).await?;
+                }
                 let (chunks, embedded) = count_chunks(&self.db, target, model).await?;
                 Embedding { began, chunks, embedded, batch: FIRST }
             }
         };
-        let pending = list_pending_chunks(&self.db, target, model, at.batch).await?;
+        let most = service.map_or(at.batch, |service| round_size(service.bounds()));
+        let pending = list_pending_chunks(&self.db, target, model, most).await?;
         if pending.is_empty() {
             let progress = json!({ "chunks": at.chunks, "embedded": at.chunks, "model": model.name });
             let took = at.began.elapsed();
             advance_job(&self.db, lease, Step::Embed, Status::EmbeddingsStored, &progress, took).await?;
             return Ok(Outcome::Advanced(Status::EmbeddingsStored));
         }
-        let began = Instant::now();
-        let batch = embed_batch(embedder.as_ref(), model, pending).await?;
-        at.embedded += i64::try_from(batch.len()).unwrap_or(0);
-        let progress = json!({ "chunks": at.chunks, "embedded": at.embedded.min(at.chunks) });
-        save_vectors(&self.db, lease.fence, target, model, &batch, &progress).await?;
-        at.batch = next_batch(batch.len(), began.elapsed());
+        let pending = self.reuse((lease, target), model, pending, &mut at).await?;
+        let outcome = match service {
+            Some(service) => self.buy_round(service, model, (lease, target), pending, &mut at).await?,
+            None => self.embed_here(embedder.as_ref(), (lease, target), pending, &mut at).await?,
+        };
         memory.embedding = Some(at);
+        Ok(outcome)
+    }
+
+    /// Gives chunks the vector of an equal text of the user's; returns the others.
+    async fn reuse(
+        &self,
+        (lease, target): (&Lease, Target),
+        model: &EmbedModel,
+        mut pending: Vec<PendingChunk>,
+        at: &mut Embedding,
+    ) -> Result<Vec<PendingChunk>, StepError> {
+        let known = copy_known_vectors(&self.db, lease.fence, target, model, &pending).await?;
+        if !known.is_empty() {
+            let known: HashSet<ChunkId> = known.into_iter().collect();
+            pending.retain(|chunk| !known.contains(&chunk.chunk_id));
+            at.embedded += i64::try_from(known.len()).unwrap_or(0);
+            let progress = json!({ "chunks": at.chunks, "embedded": at.embedded.min(at.chunks) });
+            save_progress(&self.db, lease.fence, Step::Embed, Status::EmbeddingInProgress, &progress).await?;
+        }
+        Ok(pending)
+    }
+
+    async fn embed_here(
+        &self,
+        embedder: &dyn Embedder,
+        (lease, target): (&Lease, Target),
+        pending: Vec<PendingChunk>,
+        at: &mut Embedding,
+    ) -> Result<Outcome, StepError> {
+        if !pending.is_empty() {
+            let (began, model) = (Instant::now(), embedder.model());
+            let batch = embed_batch(embedder, model, pending).await?;
+            at.embedded += i64::try_from(batch.len()).unwrap_or(0);
+            let progress = json!({ "chunks": at.chunks, "embedded": at.embedded.min(at.chunks) });
+            save_vectors(&self.db, lease.fence, target, model, &batch, None, &progress).await?;
+            at.batch = next_batch(batch.len(), began.elapsed());
+        }
         Ok(Outcome::Advanced(Status::EmbeddingInProgress))
     }
 }
@@ -87,7 +133,7 @@ async fn embed_batch(
 
 /// Checks the embedder's answer. The database would refuse a wrong dimension only later, and a vector that is not finite
 /// would damage the index.
-fn check_vectors(model: &EmbedModel, wanted: usize, vectors: &[Vec<f32>]) -> Result<(), Failure> {
+pub(super) fn check_vectors(model: &EmbedModel, wanted: usize, vectors: &[Vec<f32>]) -> Result<(), Failure> {
     if vectors.len() != wanted {
         return Err(Failure::new(
             Code::VectorCount,

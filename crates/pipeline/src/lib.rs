@@ -6,6 +6,8 @@
 //! *Must not know:* claiming, heartbeats, other jobs. Parsers, models and the object store are ports.
 
 mod audit;
+mod breaker;
+mod buy;
 mod chunk;
 mod collect;
 mod embed;
@@ -22,11 +24,12 @@ mod verify;
 use std::sync::Arc;
 
 pub use audit::{Audit, AuditFinding, AuditModel};
+pub use breaker::Breaker;
 pub use remote::{Callbacks, Remote};
 pub use scratch::ScratchDir;
 
 use domain::{
-    ErrorClass, Failure, Lease, Outcome, Step, StepError,
+    Code, ErrorClass, Failure, Lease, Outcome, Step, StepError,
     ports::{ModelSource, ObjectStore, ParseLimits, Parser},
 };
 use pg::Db;
@@ -47,6 +50,8 @@ pub struct Pipeline {
     pub remote: Option<Remote>,
     /// The source of the chunker and the embedder.
     pub model: Arc<dyn ModelSource>,
+    /// What is remembered of an embedding service.
+    pub breaker: Breaker,
     /// The limits of one parse.
     pub limits: ParseLimits,
     /// Passages that a document may have; 0 = no limit.
@@ -95,11 +100,10 @@ impl Pipeline {
         Ok(*memory.target.insert(get_target(&self.db, lease.fence).await?))
     }
 
-    /// Checks whether the cause of a `Configuration` failure is gone: the model loads, the store takes
-    /// what is written, the remote parser
-    /// accepts the key. A remote parser that does not answer delays only the documents that it has.
+    /// Checks whether the cause of a `Configuration` failure is gone: the model loads, or its service answers, the store takes
+    /// what is written, the remote parser accepts the key. A remote parser that does not answer delays only the documents that it has.
     pub async fn probe(&self) -> Result<(), Failure> {
-        self.model.embedder().await?;
+        self.probe_model().await?;
         self.store.try_write().await?;
         match &self.remote {
             Some(remote) => match remote.parser.probe().await {
@@ -107,6 +111,19 @@ impl Pipeline {
                 Ok(()) | Err(_) => Ok(()),
             },
             None => Ok(()),
+        }
+    }
+
+    async fn probe_model(&self) -> Result<(), Failure> {
+        let embedder = self.model.embedder().await?;
+        let Some(service) = embedder.service() else { return Ok(()) };
+        match service.probe().await {
+            // It is there, and jobs that need it wait as long as it says.
+            Err(failure) if failure.code != Code::EmbedServiceBusy => Err(failure),
+            Ok(()) | Err(_) => {
+                self.breaker.close();
+                Ok(())
+            }
         }
     }
 }

@@ -12,30 +12,35 @@ pub struct ActiveModel {
     pub version: String,
     /// Components of a vector.
     pub vector_dim: i32,
+    /// Who computes them: `local`, or a service.
+    pub provider: String,
 }
+
+/// The provider of a model that runs on this machine.
+pub const LOCAL: &str = "local";
 
 /// The active model; `None` before the first use of one.
 pub async fn get_active_model(db: &impl Session) -> Result<Option<ActiveModel>, DbError> {
     db.find(
         "-- get_active_model
-SELECT a.model, a.version, a.vector_dim
+SELECT a.model, a.version, a.vector_dim, a.provider
 FROM upload_pipeline.active_model AS a",
         &[],
     )
     .await
 }
 
-/// Makes `model` the active one unless there is one. Returns the active one: of two processes that start on an empty
+/// Makes `model`, which `provider` computes, the active one unless there is one. Returns the active one: of two processes that start on an empty
 /// database, both get the same.
-pub async fn claim_active_model(db: &impl Session, model: &EmbedModel) -> Result<ActiveModel, DbError> {
+pub async fn claim_active_model(db: &impl Session, model: &EmbedModel, provider: &str) -> Result<ActiveModel, DbError> {
     db.one(
         "-- claim_active_model
-INSERT INTO upload_pipeline.active_model AS a (model, version, vector_dim)
-VALUES ($1, $2, $3)
+INSERT INTO upload_pipeline.active_model AS a (model, version, vector_dim, provider)
+VALUES ($1, $2, $3, $4)
 ON CONFLICT (only_one) DO UPDATE
 SET model = a.model
-RETURNING a.model, a.version, a.vector_dim",
-        &[&model.name, &model.version, &i32::try_from(model.dim).unwrap_or(i32::MAX)],
+RETURNING a.model, a.version, a.vector_dim, a.provider",
+        &[&model.name, &model.version, &i32::try_from(model.dim).unwrap_or(i32::MAX), &provider],
     )
     .await
 }

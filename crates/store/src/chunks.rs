@@ -6,7 +6,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{
-    jobs::{advance_job, lock_lease, save_progress},
+    embed_calls::store_embed_call,
+    jobs::{FENCED, advance_job, lock_lease, save_progress},
     work::Target,
 };
 use domain::{
@@ -46,7 +47,7 @@ pub async fn replace_chunks(
             for (index, part) in chunks.chunks(ROWS_PER_INSERT).enumerate() {
                 upsert_chunks(&tx, target, chunker, index * ROWS_PER_INSERT, part).await?;
             }
-            let mut progress = json!({ "chunks": chunks.len() });
+            let mut progress = json!({ "chunks": chunks.len(), "reused": null });
             if target.is_staged {
                 progress["kept"] = json!(keep_vectors(&tx, target).await?);
             }
@@ -199,6 +200,8 @@ pub struct PendingChunk {
     pub text: String,
     /// To see, when the vector is written, that the text is still the one that was embedded.
     pub chunk_sha: String,
+    /// Tokens of what is embedded, as the chunker counts them.
+    pub token_count: i32,
 }
 
 /// The first `limit` chunks, in order of the text, that have no vector of `model`.
@@ -212,7 +215,7 @@ pub async fn list_pending_chunks(
     db.list(
         &format!(
             "-- list_pending_chunks
-SELECT c.chunk_id, c.heading, c.text, c.chunk_sha
+SELECT c.chunk_id, c.heading, c.text, c.chunk_sha, coalesce(c.token_count, 0) AS token_count
 FROM {chunks} AS c
 WHERE {are_its}
   AND (c.embedding IS NULL OR c.embed_model <> $2 OR c.embed_version <> $3 OR c.vector_dim <> $4)
@@ -240,20 +243,93 @@ WHERE {are_its}"
     .await
 }
 
-/// Commits one batch of vectors and the counts, in one transaction under the lease: what was embedded is never
-/// embedded again.
+/// Gives those of `pending`, which are chunks of the leased job, the vector of an equal text of the same user that has
+/// one of `model`, and counts them in the job's `reused`. Returns the ids of the chunks that have one now; none, and nothing is
+/// written, if the lease is lost.
+///
+/// `OFFSET 0` keeps the search for each text a look-up by its hash.
+pub async fn copy_known_vectors(
+    db: &impl Session,
+    fence: Fence,
+    target: Target,
+    model: &EmbedModel,
+    pending: &[PendingChunk],
+) -> Result<Vec<ChunkId>, DbError> {
+    let chunks = target.chunks();
+    let ids: Vec<Uuid> = pending.iter().map(|chunk| chunk.chunk_id.0).collect();
+    let shas: Vec<&str> = pending.iter().map(|chunk| chunk.chunk_sha.as_str()).collect();
+    db.list(
+        &format!(
+            "-- copy_known_vectors
+WITH copied AS (
+  UPDATE {chunks} AS c
+  SET embedding = known.embedding,
+      embed_model = $6,
+      embed_version = $7,
+      vector_dim = $8,
+      embed_updated_at = now(),
+      updated_at = now()
+  FROM unnest($4::uuid[], $5::text[]) AS n (chunk_id, chunk_sha)
+  JOIN upload_pipeline.upload_jobs AS j ON {FENCED}
+  JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
+  CROSS JOIN LATERAL (
+    SELECT k.embedding
+    FROM (
+      SELECT k.embedding, k.document_id
+      FROM upload_pipeline.document_chunks AS k
+      WHERE k.chunk_sha = n.chunk_sha AND k.embedding IS NOT NULL AND k.embed_model = $6 AND k.embed_version = $7
+        AND k.vector_dim = $8
+      OFFSET 0) AS k
+    JOIN upload_pipeline.documents AS o ON o.document_id = k.document_id
+    WHERE o.user_id = d.user_id
+    LIMIT 1) AS known
+  WHERE c.chunk_id = n.chunk_id AND c.chunk_sha = n.chunk_sha
+  RETURNING c.chunk_id
+),
+counted AS (
+  UPDATE upload_pipeline.upload_jobs AS j
+  SET progress = j.progress
+    || jsonb_build_object('reused', coalesce((j.progress ->> 'reused')::bigint, 0) + (SELECT count(*) FROM copied))
+  WHERE {FENCED} AND EXISTS (SELECT FROM copied)
+)
+SELECT copied.chunk_id
+FROM copied"
+        ),
+        &[
+            &fence.job_id.0,
+            &fence.worker.0,
+            &fence.epoch,
+            &ids,
+            &shas,
+            &model.name,
+            &model.version,
+            &ordinal(model.dim),
+        ],
+    )
+    .await
+}
+
+/// The request that bought a batch: its id in `embed_calls`, and the tokens that were charged for it, if the service said so.
+pub type BoughtBy = (Uuid, Option<i64>);
+
+/// Commits one batch of vectors, the counts and the end of the request that bought them, in one transaction under the
+/// lease: what was embedded is never embedded again.
 pub async fn save_vectors(
     db: &Db,
     fence: Fence,
     target: Target,
     model: &EmbedModel,
     batch: &[(PendingChunk, Vec<f32>)],
+    bought: Option<BoughtBy>,
     progress: &Value,
 ) -> Result<(), DbError> {
     db.run_tx("save_vectors", |tx| {
         Box::pin(async move {
             lock_lease(&tx, fence).await?;
             update_vectors(&tx, target, model, batch).await?;
+            if let Some((call_id, tokens)) = bought {
+                store_embed_call(&tx, call_id, tokens).await?;
+            }
             save_progress(&tx, fence, Step::Embed, Status::EmbeddingInProgress, progress).await
         })
     })

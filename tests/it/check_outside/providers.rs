@@ -9,6 +9,7 @@ use crate::{
     support::{
         certificates::ServerCertificate,
         fakes::{
+            embeddings::{Behaviour, Embeddings, Fault},
             http::{Reply, Server},
             services::{KEY_OF_RERANKER, llamaparse, reranker},
         },
@@ -46,6 +47,56 @@ async fn a_parsing_service_that_refuses_the_key_or_is_away_is_named() {
     with("llx-right", "http://127.0.0.1:1").requires("ext.parse/unreachable");
     let settings = [("LLAMAPARSE_API_KEY", "llx-another"), ("LLAMAPARSE_API_URL", &at), ("PARSER", "local")];
     assert_eq!(strictly("ext.parse", &settings).causes(), [""; 0], "a service that is not used need not answer");
+}
+
+type Change = fn(&mut Behaviour);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedding_service_is_asked_for_one_word_and_each_fault_is_named() {
+    let changes: [(&str, Change); 7] = [
+        ("", |_| {}),
+        ("key_refused", |behaviour| behaviour.key = Some("sk-another".to_owned())),
+        ("quota", |behaviour| behaviour.always = Some(Fault::NoQuota)),
+        ("busy", |behaviour| behaviour.always = Some(Fault::Busy(60))),
+        ("model_unknown", |behaviour| behaviour.model = "another".to_owned()),
+        ("unreachable", |behaviour| behaviour.always = Some(Fault::Error)),
+        ("answer_invalid", |behaviour| behaviour.always = Some(Fault::NotANumber)),
+    ];
+    let settings = |url: &str| {
+        [
+            ("EMBED_PROVIDER", "openai".to_owned()),
+            ("EMBED_MODEL", "heron".to_owned()),
+            ("OPENAI_API_KEY", "sk-planted".to_owned()),
+            ("OPENAI_API_URL", url.to_owned()),
+        ]
+    };
+    let with = |url: &str, more: &[(&'static str, String)]| {
+        let settings: Vec<_> = settings(url).into_iter().chain(more.iter().cloned()).collect();
+        strictly("ext.embeddings", &settings.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>())
+    };
+    for (cause, change) in changes {
+        let service = Embeddings::start("heron", 16);
+        service.set(change);
+        let checked = with(&service.url(), &[]);
+        let wanted: Vec<String> = (!cause.is_empty()).then(|| format!("ext.embeddings/{cause}")).into_iter().collect();
+        assert_eq!(checked.causes(), wanted, "{:#}", checked.report);
+        assert!(!checked.report.to_string().contains("sk-planted"));
+        assert_eq!(service.units(), [""; 0]);
+    }
+    let service = Embeddings::start("heron", 16);
+    with(&format!("{}/elsewhere", service.url()), &[]).requires("ext.embeddings/address_wrong");
+    with("http://127.0.0.1:1", &[]).requires("ext.embeddings/unreachable");
+    with(&service.url(), &[("EMBED_DIMENSIONS", "8".to_owned())]).requires("ext.embeddings/dimension_unlike_database");
+    assert_eq!(strictly("ext.embeddings", &[]).causes(), [""; 0], "a service that is not used need not answer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_a_service_whose_key_is_not_set_is_named() {
+    let environment = Environment::new().await;
+    let row = "INSERT INTO upload_pipeline.active_model (model, version, vector_dim, provider)
+        VALUES ('text-embedding-3-small', '1', 1536, 'openai')";
+    environment.db.run(row).await;
+    check(&environment.fleet, &["--only", "ext.embeddings"]).requires("ext.embeddings/not_set");
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ pub fn job_view(job: Job) -> JobView {
             pages_per_second: job.pages_per_second,
             chunks: job.counts.chunks,
             embedded: job.counts.embedded,
+            reused: job.counts.reused,
             kept: job.kept,
         },
         cost_cents: job.cost_cents,

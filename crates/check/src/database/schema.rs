@@ -59,8 +59,8 @@ declare! {
         "Vectors stored under the active model's name have another dimension: search and embedding would fail or mix models.",
         "Set EMBED_MODEL or EMBED_VERSION to a name of its own for the new model, then retry the documents --from chunks_stored.");
     MODEL_DIFFERS = warning("model_differs",
-        "EMBED_MODEL or EMBED_VERSION names another model than the one of this database's vectors, which is used.",
-        "Set EMBED_MODEL and EMBED_VERSION to the database's model. They name the model of an empty database only.");
+        "EMBED_MODEL, EMBED_VERSION or EMBED_PROVIDER names another model than the one of this database's vectors, which is used.",
+        "Set EMBED_MODEL, EMBED_VERSION and EMBED_PROVIDER to the database's model. They name the model of an empty database only.");
 }
 
 declare! {
@@ -143,9 +143,16 @@ async fn vectors(context: &Context<'_>) -> Outcome {
     let facts = get_vector_facts(&conn, name).await?;
     drop(conn);
     let differs = || {
-        let active = active.as_ref().filter(|it| (&it.model, &it.version) != (&settings.model, &settings.version))?;
-        let observed = format!("EMBED_MODEL is {} version {}", settings.model, settings.version);
-        Some(MODEL_DIFFERS.seen(observed).expecting(format!("{} version {}", active.model, active.version)))
+        let provider = settings.provider.as_str();
+        let set = (&settings.model, &settings.version, provider);
+        let active = active.as_ref().filter(|it| (&it.model, &it.version, it.provider.as_str()) != set)?;
+        let by = if active.provider == provider {
+            [String::new(), String::new()]
+        } else {
+            [provider, &active.provider].map(|provider| format!(" by the provider {provider}"))
+        };
+        let observed = format!("EMBED_MODEL is {} version {}{}", settings.model, settings.version, by[0]);
+        Some(MODEL_DIFFERS.seen(observed).expecting(format!("{} version {}{}", active.model, active.version, by[1])))
     };
     if facts.dims.is_empty() {
         if let Some(differs) = differs() {
@@ -154,7 +161,7 @@ async fn vectors(context: &Context<'_>) -> Outcome {
         return Ok(format!("no vectors of {name} yet"));
     }
     let Ok(embedder) = context.setup.model.embedder().await else {
-        return Problem::skipped("the model cannot be loaded; see ext.embed");
+        return Problem::skipped("the model cannot be used; see ext.embed and ext.embeddings");
     };
     let dim = embedder.model().dim.to_string();
     let stored: Vec<String> = facts.dims.iter().map(ToString::to_string).collect();

@@ -1,6 +1,9 @@
 //! `ext.embed`: the embedding model of this process.
 
-use super::super::check::{Context, Outcome, declare};
+use super::{
+    super::check::{Context, Outcome, Problem, declare},
+    embeddings::is_rented,
+};
 use domain::{Code, Failure, ports::EmbedPriority};
 
 declare! {
@@ -20,6 +23,9 @@ declare! {
 const LENGTH_TOLERANCE: f32 = 0.01;
 
 async fn model(context: &Context<'_>) -> Outcome {
+    if is_rented(context).await {
+        return Problem::skipped("the model is one of a service: see ext.embeddings");
+    }
     let name = &context.config.embedder.model;
     let embed = async {
         let embedder = context.setup.model.embedder().await?;

@@ -108,11 +108,6 @@ fn output(text: &str) -> Result<u64, String> {
     if bytes > 0 { Ok(bytes) } else { Err("leaves no room for any text".to_owned()) }
 }
 
-/// The field is an `Option`, since `Url` has no `Default`.
-fn some_url(text: &str) -> Result<Option<Url>, String> {
-    service_url(text).map(Some)
-}
-
 /// Names of language data: they become arguments of a program.
 fn languages(text: &str) -> Result<String, String> {
     let is_name =

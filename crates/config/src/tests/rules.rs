@@ -164,6 +164,25 @@ fn a_parser_that_is_chosen_needs_its_key_and_one_that_calls_back_a_secret() {
 }
 
 #[test]
+fn an_embedding_service_needs_what_it_cannot_do_without() {
+    const RENTED: (&str, &str) = ("EMBED_PROVIDER", "openai");
+    const KEY: (&str, &str) = ("OPENAI_API_KEY", "sk-planted");
+    const MODEL: (&str, &str) = ("EMBED_MODEL", "text-embedding-3-small");
+    let worker = |more: &[(&'static str, &'static str)]| faults(Role::Worker, &with(more));
+    assert_eq!(worker(&[RENTED, KEY, MODEL]), [""; 0]);
+    assert_eq!(worker(&[RENTED, MODEL]), ["OPENAI_API_KEY"]);
+    assert_eq!(worker(&[RENTED, KEY]), ["EMBED_MODEL"]);
+    assert_eq!(worker(&[KEY]), [""; 0], "a key that is not used is no fault");
+    let own = ("OPENAI_API_URL", "http://ollama:11434/v1");
+    assert_eq!(worker(&[RENTED, own]), [""; 0], "a service of one's own may want no key");
+    assert_eq!(worker(&[RENTED, own, KEY]), ["OPENAI_API_URL"], "a key does not travel in the clear");
+    assert_eq!(worker(&[RENTED, MODEL, ("OPENAI_API_URL", "https://127.0.0.1/v1")]), ["OPENAI_API_URL"]);
+    let staging = [("ENVIRONMENT", "staging"), RENTED, KEY, ("OPENAI_API_URL", "http://127.0.0.1:1")];
+    assert_eq!(worker(&staging), [""; 0]);
+    assert_eq!(worker(&[RENTED, KEY, MODEL, ("EMBED_DIMENSIONS", "0")]), ["EMBED_DIMENSIONS"]);
+}
+
+#[test]
 fn production_takes_no_stand_in_on_this_machine() {
     assert_eq!(faults(Role::Api, &with(&[("SUPABASE_URL", "http://localhost:54321")])), ["SUPABASE_URL"]);
     assert_eq!(faults(Role::Api, &with(&[("SUPABASE_URL", "http://auth.example.com")])), ["SUPABASE_URL"]);

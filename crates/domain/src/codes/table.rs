@@ -549,8 +549,8 @@ codes! {
         /// The model is not of the BERT family, or has a part that is not supported; the message names it.
         /// Use multilingual-e5-small, all-MiniLM-L6-v2 or another BERT model.
         ModelUnsupported = "model_unsupported", class Configuration, at "as above";
-        /// The model in the folder has another dimension than the database's vectors of that name.
-        /// Put the right model into the folder, or give another model a name of its own (`EMBED_MODEL`).
+        /// The model has another dimension than the database's vectors of that name, or than `EMBED_DIMENSIONS` says.
+        /// Put the right model into the folder or behind the service, or give another model a name of its own (`EMBED_MODEL`).
         ModelDimension = "model_dimension", class Configuration, at "as above";
         /// No thread for the model could be started.
         /// Raise the limit, or lower `EMBED_THREADS`.
@@ -568,11 +568,44 @@ codes! {
         /// Nothing. If it stays, report it.
         VectorCount = "vector_count", class Transient, at "embed";
         /// The embedder gave vectors of another dimension than the model's.
-        /// Check `EMBED_MODEL` and the model's folder.
+        /// Check `EMBED_MODEL`, and the model's folder or the service.
         VectorDimension = "vector_dimension", class Configuration, at "embed";
         /// The embedder gave a vector that is not finite, or all zero.
         /// Nothing. If it stays, fetch the model again.
         VectorInvalid = "vector_invalid", class Transient, at "embed";
+        /// The embedding service refuses `OPENAI_API_KEY`, or wants one.
+        /// Set a key that it takes; workers go on by themselves, and no job has lost a try.
+        EmbedServiceKeyRefused = "embed_service_key_refused", class Configuration, at "embed; `/search`";
+        /// The account with the embedding service has no money or no quota left.
+        /// Add credit or raise the account's limit; workers go on by themselves, and no job has lost a try.
+        EmbedServiceNoQuota = "embed_service_no_quota", class Configuration, at "embed; `/search`";
+        /// The embedding service does not know the model.
+        /// Check `EMBED_MODEL`, or make the service load the model.
+        EmbedServiceModelUnknown = "embed_service_model_unknown", class Configuration, at "embed; `/search`";
+        /// What answers is not an embedding service (404).
+        /// Check `OPENAI_API_URL`: requests go to `/embeddings` below it.
+        EmbedServiceAddressWrong = "embed_service_address_wrong", class Configuration, at "embed; `/search`";
+        /// The active model is one of a service, and a setting for it is missing.
+        /// Do what the message says.
+        EmbedServiceNotSet = "embed_service_not_set", class Configuration, at "embed; `/search`";
+        /// The embedding service takes no more requests just now. All workers wait as long as it says, at no cost.
+        /// Nothing. If it stays, set `EMBED_REQUESTS_PER_MINUTE` and `EMBED_TOKENS_PER_MINUTE` to the account's limits.
+        EmbedServiceBusy = "embed_service_busy", class Quota, at "embed; `/search`";
+        /// The embedding service does not answer, or answers with an error. After three failures in a row the worker claims nothing until the service answers.
+        /// Nothing. See its status page.
+        EmbedServiceUnavailable = "embed_service_unavailable", class Transient, at "embed; `/search`";
+        /// The embedding service did not answer within `EMBED_TIMEOUT`, a question's within `EMBED_QUERY_TIMEOUT`.
+        /// Nothing. If it stays, lower `EMBED_REQUEST_INPUTS`, or allow more time.
+        EmbedServiceTimeout = "embed_service_timeout", class Transient, at "embed; `/search`";
+        /// The embedding service's answer broke off. Its texts are sent again, so they may be charged for twice.
+        /// Nothing. If it stays, look at what is between here and the service.
+        EmbedServiceAnswerCut = "embed_service_answer_cut", class Transient, at "embed; `/search`";
+        /// The embedding service's answer is not what its API promises.
+        /// Check `OPENAI_API_URL`.
+        EmbedServiceAnswerInvalid = "embed_service_answer_invalid", class Transient, at "embed; `/search`";
+        /// The embedding service refuses a passage, however short it is cut, and takes others.
+        /// Retry the job from `chunks_stored` with another model, or leave the passage out of the document.
+        EmbedServiceTextRefused = "embed_service_text_refused", class Document, at "embed; `/search`";
         /// The system that this one replaced had given the document up without a reason.
         /// Retry the job.
         AdoptedFailure = "adopted_failure", at "`app migrate`";
@@ -699,7 +732,7 @@ codes! {
         /// The remote parser has the document. It is asked again at `run_at` or when its webhook comes, at no cost.
         /// Nothing.
         WaitingForParser = "waiting_for_parser", at "`snoozed`";
-        /// A worker died, or got no answer, while it asked the remote parser. The document is handed over again and may be charged twice.
+        /// A worker died, or got no answer, while it asked the remote parser or the embedding service. What it asked for is asked for again and may be charged twice.
         /// Nothing.
         ProviderCallUncertain = "provider_call_uncertain", at "`retry`, severity `warn`";
         /// The remote parser has forgotten a document that it had taken. It is handed over once more.
@@ -708,6 +741,9 @@ codes! {
         /// The bytes have not come. The worker looks again at `run_at`, at no cost.
         /// Nothing.
         WaitingForUpload = "waiting_for_upload", at "`snoozed`";
+        /// The embedding service asks to wait, or what `EMBED_REQUESTS_PER_MINUTE` and `EMBED_TOKENS_PER_MINUTE` allow is used up. The job goes on at `run_at`, at no cost.
+        /// Nothing.
+        WaitingForEmbedder = "waiting_for_embedder", at "`snoozed`";
         /// The worker was told to stop. Another goes on from the last checkpoint.
         /// Nothing.
         Shutdown = "shutdown", at "`handed_back`";

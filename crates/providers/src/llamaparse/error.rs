@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use reqwest::{Response, StatusCode, header::RETRY_AFTER};
+use reqwest::{Response, StatusCode};
 use serde_json::Value;
-use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 use super::answer;
+use crate::wait::{MAX_WAIT, retry_after};
 use domain::{Code, Failure};
 
 /// The wait after a refusal that names none; LlamaParse's limits count by the minute.
 const MINUTE: Duration = Duration::from_secs(60);
-/// The longest wait that a refusal may ask for.
-const MAX_WAIT: Duration = Duration::from_secs(3600);
 /// The most characters of a provider's sentence.
 const MAX_CHARS: usize = 200;
 
@@ -55,7 +53,7 @@ pub(super) fn of_transport(error: &reqwest::Error) -> RequestFailed {
 /// The answer has a status other than success.
 pub(super) async fn of_status(response: Response) -> RequestFailed {
     let status = response.status();
-    let retry_after = retry_after(&response);
+    let retry_after = retry_after(response.headers());
     let failure = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::new(
             Code::RemoteParserKeyRefused,
@@ -100,19 +98,6 @@ pub(super) fn unavailable(why: &str) -> Failure {
     )
 }
 
-fn retry_after(response: &Response) -> Option<Duration> {
-    parse_wait(response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim(), OffsetDateTime::now_utc())
-}
-
-/// Parses the header, which holds seconds or a date (RFC 9110, 10.2.3).
-fn parse_wait(retry_after: &str, now: OffsetDateTime) -> Option<Duration> {
-    if let Ok(seconds) = retry_after.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = OffsetDateTime::parse(retry_after, &Rfc2822).ok()?;
-    Some((date - now).try_into().unwrap_or_default())
-}
-
 /// FastAPI's `detail`: a sentence, or a list of faults. Of a fault only the sentence is used, because the rest repeats
 /// the request.
 fn detail(body: &[u8]) -> String {
@@ -142,17 +127,6 @@ mod tests {
         let hostile = format!("bad\n\u{1b}[31m{}", "x".repeat(500));
         let line = one_line(&hostile);
         assert!(line.chars().count() <= MAX_CHARS && !line.chars().any(char::is_control), "{line:?}");
-    }
-
-    #[test]
-    fn a_wait_is_given_in_seconds_or_as_a_date() {
-        let now = OffsetDateTime::from_unix_timestamp(784_111_777).unwrap();
-        let wait = |header| parse_wait(header, now).map(|wait| wait.as_secs());
-        assert_eq!(wait("120"), Some(120));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:51:37 GMT"), Some(120));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:07 GMT"), Some(0), "past");
-        assert_eq!(wait("soon"), None);
-        assert_eq!(wait("-1"), None);
     }
 
     #[test]

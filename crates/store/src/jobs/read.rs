@@ -108,6 +108,7 @@ impl FromRow for Job {
                 pages_read: count("pages_read"),
                 chunks: count("chunks"),
                 embedded: count("embedded"),
+                reused: count("reused"),
             },
             pages_per_second: progress.get("pages_per_second").and_then(Value::as_f64),
             kept: count("kept"),

@@ -48,6 +48,8 @@ named! {
         Look = "look",
         /// Fetches the result of a job.
         Fetch = "fetch",
+        /// Turns texts into vectors, which is what the provider charges for.
+        Embed = "embed",
         /// Checks that the API key is accepted.
         Probe = "probe",
         /// Judges the hits of a search.

@@ -35,6 +35,10 @@ pub enum Reply {
     Answer(u16, &'static str, Vec<u8>),
     /// Status 200, further header lines, each with its line end, and body.
     With(String, Vec<u8>),
+    /// Status, further header lines, each with its line end, and body.
+    Full(u16, String, Vec<u8>),
+    /// The head and the first half of this body; then the connection closes.
+    Cut(Vec<u8>),
     /// A redirect to another path of this server.
     Redirect(&'static str),
     /// No answer until the server stops.
@@ -162,6 +166,13 @@ impl Shared {
                 answer(socket, &request, status, &format!("content-type: {kind}\r\n"), &body)
             }
             Reply::With(headers, body) => answer(socket, &request, 200, &headers, &body),
+            Reply::Full(status, headers, body) => answer(socket, &request, status, &headers, &body),
+            Reply::Cut(body) => {
+                let head = format!("HTTP/1.1 200 x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                socket.write_all(head.as_bytes())?;
+                socket.write_all(&body[..body.len() / 2])?;
+                socket.flush()
+            }
         }
     }
 }

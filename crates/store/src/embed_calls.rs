@@ -1,0 +1,140 @@
+//! The table `embed_calls`: requests to an embedding service that charges for them.
+//!
+//! A row is written before the request, and ends in the transaction that commits its vectors. A row that a crash leaves at
+//! `intended` may have been charged for; the next run closes it as `uncertain` and writes an event to the job's timeline.
+
+use uuid::Uuid;
+
+use super::jobs::{FENCED, lock_lease};
+use domain::{Code, Fence, Lease};
+use pg::{Db, DbError, Session};
+
+/// A request that is about to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct EmbedCall<'a> {
+    /// The service.
+    pub provider: &'a str,
+    /// The model of the vectors.
+    pub model: &'a str,
+    /// Texts in it.
+    pub inputs: usize,
+    /// Their tokens, as they were reckoned.
+    pub tokens: usize,
+}
+
+/// How a request ended without vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallLost {
+    /// It cost nothing.
+    Refused,
+    /// It may have been charged for.
+    Uncertain,
+}
+
+/// Writes that the service is about to be asked for a leased job; returns the call's id.
+///
+/// # Errors
+///
+/// The lease is lost, or the database does not answer. Then the service must not be asked.
+pub async fn begin_embed_call(db: &impl Session, lease: &Lease, call: EmbedCall<'_>) -> Result<Uuid, DbError> {
+    let call_id = Uuid::new_v4();
+    let written = db
+        .run_any(
+            &format!(
+                "-- begin_embed_call
+INSERT INTO upload_pipeline.embed_calls (call_id, job_id, provider, model, inputs, tokens, lease_epoch)
+SELECT $4, j.job_id, $5, $6, $7, $8, j.lease_epoch
+FROM upload_pipeline.upload_jobs AS j
+WHERE {FENCED}"
+            ),
+            &[
+                &lease.fence.job_id.0,
+                &lease.fence.worker.0,
+                &lease.fence.epoch,
+                &call_id,
+                &call.provider,
+                &call.model,
+                &whole(call.inputs),
+                &whole(call.tokens),
+            ],
+        )
+        .await?;
+    if written { Ok(call_id) } else { Err(DbError::LeaseLost { job_id: lease.fence.job_id }) }
+}
+
+fn whole(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// Ends a call whose vectors are written. For the transaction that writes them.
+pub async fn store_embed_call(tx: &impl Session, call_id: Uuid, billed_tokens: Option<i64>) -> Result<(), DbError> {
+    tx.exec(
+        "-- store_embed_call
+UPDATE upload_pipeline.embed_calls AS c
+SET state = 'stored', billed_tokens = $2, ended_at = now()
+WHERE c.call_id = $1",
+        &[&call_id, &billed_tokens],
+    )
+    .await
+}
+
+/// Ends a call without vectors. One that may have been charged for gets an event.
+pub async fn lose_embed_call(db: &Db, fence: Fence, call_id: Uuid, how: CallLost) -> Result<(), DbError> {
+    db.run_tx("lose_embed_call", |tx| {
+        Box::pin(async move {
+            lock_lease(&tx, fence).await?;
+            close_embed_calls(&tx, fence, Some(call_id), how).await
+        })
+    })
+    .await
+}
+
+/// Closes the calls that an earlier run of the job has left open, with an event if there are any: their answers are lost.
+pub async fn close_lost_calls(db: &Db, fence: Fence) -> Result<(), DbError> {
+    db.run_tx("close_lost_calls", |tx| {
+        Box::pin(async move {
+            lock_lease(&tx, fence).await?;
+            close_embed_calls(&tx, fence, None, CallLost::Uncertain).await
+        })
+    })
+    .await
+}
+
+async fn close_embed_calls(
+    tx: &impl Session,
+    fence: Fence,
+    call_id: Option<Uuid>,
+    how: CallLost,
+) -> Result<(), DbError> {
+    let state = match how {
+        CallLost::Refused => "refused",
+        CallLost::Uncertain => "uncertain",
+    };
+    let message = "It is not known whether the embedding service has charged for these texts. They are sent again, so it may \
+        charge twice.";
+    tx.exec(
+        "-- close_embed_calls
+WITH closed AS (
+  UPDATE upload_pipeline.embed_calls AS c
+  SET state = $3, ended_at = now()
+  WHERE c.job_id = $1 AND c.call_id = coalesce($2, c.call_id) AND c.state = 'intended'
+  RETURNING c.job_id, c.provider, c.inputs, c.tokens, c.intended_at
+),
+lost AS (
+  SELECT closed.job_id, closed.provider, count(*) AS calls, sum(closed.inputs) AS inputs, sum(closed.tokens) AS tokens,
+    min(closed.intended_at) AS asked_at
+  FROM closed
+  GROUP BY closed.job_id, closed.provider
+)
+INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
+SELECT j.job_id, j.document_id, 'retry', 'warn', $4,
+  jsonb_build_object('class', 'transient', 'message', $5::text, 'provider', lost.provider, 'calls', lost.calls,
+    'inputs', lost.inputs, 'tokens', lost.tokens, 'asked_at', lost.asked_at),
+  j.correlation_id
+FROM lost
+JOIN upload_pipeline.upload_jobs AS j ON j.job_id = lost.job_id
+WHERE $3 = 'uncertain'",
+        &[&fence.job_id.0, &call_id, &state, &Code::ProviderCallUncertain.as_str(), &message],
+    )
+    .await
+}
