@@ -5,6 +5,7 @@
 
 SETs, their repositories and commits, and the FOLDER that each takes:
   xquad-LANG[:QUESTION_LANG]  google-deepmind/xquad 7d30520: the root. 240 paragraphs; the right one first, among five, ten
+           xquad-en+de+ru deals them among languages, each in one; questions are then in its own, or in QUESTION_LANG
   cran     xyxxyyxy/cranvectors 78c84cb: the root. 1,398 abstracts; nDCG@10, gain 5 - Cleverdon's code
   chunks   brandonstarxel/chunking_evaluation d451fc4: .../general_evaluation_data. The answers' words in five passages
 
@@ -38,9 +39,12 @@ def xquad(folder, languages):
     def paragraphs(language):
         return [p for article in json.loads(read(folder, f"xquad.{language}.json"))["data"] for p in article["paragraphs"]]
 
-    language, _, asked_in = languages.partition(":")
-    texts = [(f"p{i:03}", p["context"]) for i, p in enumerate(paragraphs(language))]
-    questions = [(qa["question"], {f"p{i:03}": 1}) for i, p in enumerate(paragraphs(asked_in or language)) for qa in p["qas"]]
+    written, _, asked_in = languages.partition(":")
+    written = [paragraphs(language) for language in written.split("+")]
+    asked = [paragraphs(asked_in)] if asked_in else written
+    dealt = [(f"p{i:03}", written[i % len(written)][i], asked[i % len(asked)][i]) for i in range(len(written[0]))]
+    texts = [(title, p["context"]) for title, p, _ in dealt]
+    questions = [(qa["question"], {title: 1}) for title, _, p in dealt for qa in p["qas"]]
     random.Random(7).shuffle(questions)
     return texts, questions
 

@@ -31,6 +31,7 @@ mod queue;
 mod read_again;
 mod redrive_many;
 mod remote_parse;
+mod replace;
 mod requests;
 mod retention;
 mod search;

@@ -1,11 +1,14 @@
-//! Documents that an older reader has read are read again, behind everything else, and stay searchable until a worker
-//! begins.
+//! Documents that an older reader has read are read again, behind everything else, and stay searchable as they are until the
+//! new reading is complete.
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    db::TestDb,
-    fleet::{Client, Fleet},
+use crate::{
+    requests::files_in,
+    support::{
+        db::TestDb,
+        fleet::{Client, Fleet},
+    },
 };
 
 async fn complete(client: &Client, title: &str, text: &str) -> (String, String) {
@@ -101,4 +104,48 @@ async fn what_cannot_be_read_again_is_left_out_with_the_reason_and_stays_as_it_i
         let (status, refused) = client.post("/jobs/retry", wrong).await;
         assert_eq!((status, &refused["code"]), (422, &Value::from("retry_selection_invalid")), "{refused}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_is_searched_as_it_is_until_a_new_reading_is_complete_and_after_one_that_failed() {
+    let test = TestDb::new().await;
+    let fleet = Fleet::new(&test.url, &test.url);
+    let (_api, client) = fleet.api();
+    let worker = fleet.worker();
+    let (job, document) = complete(&client, "whales", "# Whales\n\nThe blue whale sings.\n").await;
+    assert_eq!(worker.stop(), 0);
+    let path = format!("/documents/{document}");
+    let (read, chunks) = (format!("{path}/markdown"), format!("{path}/chunks"));
+    let before = (client.get(&read).await, client.get(&chunks).await);
+    let original = fleet.storage().join(test.value("SELECT raw_path FROM upload_pipeline.documents").await);
+    let bytes = std::fs::read(&original).unwrap();
+    std::fs::remove_file(&original).unwrap();
+
+    let again = json!({ "from": "uploaded" });
+    let (status, queued) = client.post(&format!("/jobs/{job}/retry"), again.clone()).await;
+    assert_eq!((status, &queued["status"]), (202, &json!("uploaded")), "{queued}");
+    assert_eq!(hits(&client).await, 1);
+    let worker = fleet.worker();
+    assert_eq!(client.wait_for_end(&job).await["last_error"]["code"], "object_missing");
+    let (_, seen) = client.get(&path).await;
+    assert_eq!((&seen["processing_status"], &seen["job_state"]), (&json!("complete"), &json!("deadletter")), "{seen}");
+    assert_eq!((client.get(&read).await, client.get(&chunks).await), before);
+    assert_eq!(hits(&client).await, 1);
+    let (_, versions) = client.get(&format!("{path}/versions")).await;
+    assert_eq!(versions["items"].as_array().unwrap().len(), 1, "a reading is no version: {versions}");
+
+    std::fs::write(&original, bytes).unwrap();
+    assert_eq!(client.post(&format!("/jobs/{job}/retry"), json!({})).await.0, 202);
+    let ended = client.wait_for_end(&job).await;
+    assert_eq!((&ended["status"], &ended["progress"]["kept"]), (&json!("complete"), &json!(1)), "{ended}");
+    // From behind the chunk step it begins with the passages that are there.
+    assert_eq!(client.post(&format!("/jobs/{job}/retry"), json!({ "from": "chunks_stored" })).await.0, 202);
+    assert_eq!(client.wait_for_end(&job).await["status"], "complete");
+    assert_eq!((client.get(&read).await, client.get(&chunks).await), before, "the same text at the same ids");
+    assert_eq!(worker.stop(), 0);
+    let sweeper = fleet.housekeeping(&test.db);
+    sweeper.sweep().await.unwrap();
+    assert_eq!(files_in(&fleet.storage()).len(), 2, "the original, and one text");
+    let (status, printed, log) = fleet.run(&["verify", "--all"]);
+    assert!(status.success(), "{printed}{log}");
 }

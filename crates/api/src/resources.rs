@@ -11,4 +11,5 @@ pub mod retry_jobs;
 pub mod search;
 pub mod send_documents;
 pub mod uploads;
+pub mod versions;
 pub mod webhook;

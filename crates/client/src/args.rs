@@ -22,7 +22,8 @@ fn json(text: &str) -> Result<Value, String> {
     app upload report.pdf                    watch it until it is searchable\n  \
     app upload contracts/ notes.md           every file in a folder, and one more\n  \
     app upload --json *.pdf > outcome.json   for a script\n  \
-    app upload --no-wait big.pdf             upload it, do not wait for the rest\n\n\
+    app upload --no-wait big.pdf             upload it, do not wait for the rest\n  \
+    app upload --replace 6f1d3a52-… new.pdf  the next version of a document, whose id stays\n\n\
     A file that fails does not stop the others. A document that exists already is no failure.\n\
     Exit codes: 0 every file is searchable (with --no-wait: uploaded), 1 a file failed, 2 wrong arguments.\n\n{CONNECTION}"))]
 pub struct UploadArgs {
@@ -41,6 +42,9 @@ pub struct UploadArgs {
     /// Send each file to the API in a single request
     #[arg(long)]
     pub one_step: bool,
+    /// Put the one file in the place of this document, which can be searched as it is until the file is
+    #[arg(long, value_name = "ID", conflicts_with_all = ["two_step", "one_step"])]
+    pub replace: Option<Uuid>,
     /// Have every page read by OCR, also those with text
     #[arg(long)]
     pub ocr: bool,
@@ -137,7 +141,7 @@ pub struct RetryArgs {
     #[arg(long, value_name = "STATUS", requires = "all", conflicts_with = "job_ids")]
     pub status: Option<Status>,
     /// With --all: read complete documents again that readers of a version below this have read (`reader_version` in
-    /// `app documents get`); at low priority
+    /// `app documents get`); at low priority, and they can be searched as they are until then
     #[arg(
         long,
         value_name = "VERSION",
@@ -206,7 +210,8 @@ pub struct JobArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("Examples:\n  \
     app documents get 6f1d3a52-…             one document, and how it was read\n  \
-    app documents get 6f1d3a52-… --markdown  what search sees of it\n\n{CONNECTION}"))]
+    app documents get 6f1d3a52-… --markdown  what search sees of it\n  \
+    app documents versions 6f1d3a52-…        what it was before\n\n{CONNECTION}"))]
 pub struct DocumentsArgs {
     /// What to do.
     #[command(subcommand)]
@@ -222,6 +227,42 @@ pub enum DocumentsAction {
         app documents get 6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18 --markdown       the text that was read\n  \
         app documents get 6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18 --file -o a.pdf  the bytes that were uploaded")]
     Get(DocumentsGetArgs),
+    /// List a document's versions, the newest first
+    #[command(after_long_help = "Examples:\n  \
+        app documents versions 6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18\n  \
+        app documents versions 6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18 --json\n\n\
+        active: it is searched; replacing: a job makes it; previous: it can be restored; failed: it never became complete.")]
+    Versions(DocumentsVersionsArgs),
+    /// Make an earlier version of a document the active one again
+    #[command(
+        after_long_help = "Example:\n  app documents restore 6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18 1\n\nNothing is read or embedded again."
+    )]
+    Restore(DocumentsRestoreArgs),
+}
+
+/// `app documents versions`.
+#[derive(Debug, Args)]
+pub struct DocumentsVersionsArgs {
+    /// Its id, from `app upload --json` or `app jobs show`
+    #[arg(value_name = "ID")]
+    pub document_id: Uuid,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `app documents restore`.
+#[derive(Debug, Args)]
+pub struct DocumentsRestoreArgs {
+    /// Its id, from `app upload --json` or `app jobs show`
+    #[arg(value_name = "ID")]
+    pub document_id: Uuid,
+    /// The number of the version, from `app documents versions`
+    #[arg(value_name = "VERSION", value_parser = clap::value_parser!(i32).range(1..))]
+    pub version_no: i32,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `app documents get`.

@@ -1,4 +1,4 @@
-//! `app documents get`: what was read, or the original.
+//! `app documents`: what was read, the original, and versions.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -9,11 +9,11 @@ use std::{
 use anyhow::{Context as _, bail};
 use reqwest::Response;
 
-use super::{connect::connect, http::ApiClient, render};
-use crate::args::{DocumentsAction, DocumentsArgs, DocumentsGetArgs};
+use super::{connect::connect, http::ApiClient, jobs::list_items, render};
+use crate::args::{DocumentsAction, DocumentsArgs, DocumentsGetArgs, DocumentsRestoreArgs, DocumentsVersionsArgs};
 use config::Sources;
 use domain::build_info::BuildInfo;
-use messages::DocumentView;
+use messages::{DocumentView, ReplacementAccepted, VersionView};
 
 /// Runs one action.
 ///
@@ -24,8 +24,42 @@ pub async fn run(args: DocumentsArgs, sources: &Sources, build: &BuildInfo) -> a
     let api = connect(sources, build)?;
     match args.action {
         DocumentsAction::Get(args) => get(&api, args).await?,
+        DocumentsAction::Versions(args) => list_versions(&api, &args).await?,
+        DocumentsAction::Restore(args) => restore(&api, &args).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn list_versions(api: &ApiClient, args: &DocumentsVersionsArgs) -> anyhow::Result<()> {
+    let path = format!("/documents/{}/versions", args.document_id);
+    let versions: Vec<VersionView> = list_items(api, &path, Vec::new(), None).await?;
+    if args.json {
+        return render::print_json(&versions);
+    }
+    let rows = versions.iter().map(|version| {
+        vec![
+            version.version_no.to_string(),
+            version.state.clone(),
+            version.filename.clone(),
+            version.bytes_len.to_string(),
+            version.pages.map(|pages| pages.to_string()).unwrap_or_default(),
+            version.passages.to_string(),
+            render::moment(version.created_at),
+            version.job_id.map(|job| job.to_string()).unwrap_or_default(),
+        ]
+    });
+    let head = ["VERSION", "STATE", "FILE", "BYTES", "PAGES", "PASSAGES", "UPLOADED (UTC)", "JOB"];
+    render::print(&render::table(&head, rows))
+}
+
+async fn restore(api: &ApiClient, args: &DocumentsRestoreArgs) -> anyhow::Result<()> {
+    let path = format!("/documents/{}/versions/{}/restore", args.document_id, args.version_no);
+    let accepted: ReplacementAccepted = api.post(&path, &serde_json::json!({})).await?;
+    if args.json {
+        return render::print_json(&accepted);
+    }
+    let ReplacementAccepted { job_id, version_no, .. } = accepted;
+    render::print(&format!("Version {version_no} becomes the active one by job {job_id}: `app jobs show {job_id}`.\n"))
 }
 
 async fn get(api: &ApiClient, args: DocumentsGetArgs) -> anyhow::Result<()> {

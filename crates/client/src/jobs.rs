@@ -107,7 +107,7 @@ async fn list_jobs(api: &ApiClient, args: &JobsListArgs) -> anyhow::Result<()> {
 }
 
 /// All items of a list, or the first `limit`.
-async fn list_items<T: serde::de::DeserializeOwned>(
+pub(super) async fn list_items<T: serde::de::DeserializeOwned>(
     api: &ApiClient,
     path: &str,
     query: Vec<(&str, String)>,
@@ -168,12 +168,14 @@ fn job_as_text(job: &JobView) -> String {
         ("job", Some(job.job_id.to_string())),
         ("document", Some(job.document_id.to_string())),
         ("file", Some(job.filename.clone())),
+        ("version", job.version_no.map(|number| number.to_string())),
         ("status", Some(job.status.clone())),
         ("state", Some(job.state.clone())),
         ("done", Some(format!("{:.0} %", job.progress.total_pct))),
         ("pages", count(job.progress.pages)),
         ("chunks", count(job.progress.chunks)),
         ("embedded", count(job.progress.embedded)),
+        ("kept", job.progress.kept.map(|kept| format!("{kept} passages kept their vectors"))),
         ("failed tries", (job.retry_count > 0).then(|| job.retry_count.to_string())),
         ("error", error.as_ref().map(|(code, _)| code.clone())),
         ("", error.map(|(_, message)| message)),

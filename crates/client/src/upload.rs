@@ -42,12 +42,16 @@ pub async fn run(args: UploadArgs, sources: &Sources, build: &BuildInfo) -> anyh
 /// As [`run`].
 pub async fn upload(api: ApiClient, args: UploadArgs, build: &BuildInfo) -> anyhow::Result<bool> {
     let inputs = files::list(&args.files);
+    if args.replace.is_some() && inputs.len() != 1 {
+        anyhow::bail!("--replace takes one file, and {} are named", inputs.len());
+    }
     let progress = Progress::new(inputs.len());
     let uploader = Uploader {
         api,
         signed: ApiClient::without_token(build)?,
         uploads: Semaphore::new(MAX_UPLOADS),
         one_step: args.one_step,
+        replace: args.replace,
         ocr: args.ocr,
         metadata: args.metadata,
         wait: !args.no_wait,
@@ -73,6 +77,7 @@ pub async fn upload(api: ApiClient, args: UploadArgs, build: &BuildInfo) -> anyh
         render::print_json(&reports)?;
     } else {
         render::print(&report::table(&reports))?;
+        render::print(&report::kept(&reports))?;
     }
     Ok(reports.iter().all(|report| report.ok))
 }

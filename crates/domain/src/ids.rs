@@ -35,7 +35,7 @@ id!(
     UserId
 );
 id!(
-    /// A document: one content of one user, regardless of its file name.
+    /// A document of a user. Its id is made of the content that it began with; another version may have taken that one's place.
     DocumentId
 );
 id!(
@@ -63,9 +63,13 @@ impl DocumentId {
 }
 
 impl ChunkId {
-    /// The id of a document's chunk number `ordinal` as cut by one version of one chunker.
-    pub fn of(document: DocumentId, chunker: &str, version: &str, ordinal: i32) -> Self {
-        let name = format!("{document}:{chunker}:{version}:{ordinal}");
+    /// The id of chunk number `ordinal` of the document's version `version_no`, as cut by one version of one chunker. The ids of
+    /// the first version are those of the replaced system.
+    pub fn of(document: DocumentId, version_no: i32, chunker: &str, version: &str, ordinal: i32) -> Self {
+        let name = match version_no {
+            1 => format!("{document}:{chunker}:{version}:{ordinal}"),
+            _ => format!("{document}:v{version_no}:{chunker}:{version}:{ordinal}"),
+        };
         Self(Uuid::new_v5(&ID_NAMESPACE, name.as_bytes()))
     }
 }
@@ -81,4 +85,18 @@ macro_rules! generated {
     )+};
 }
 
-generated!(JobId, UploadId, WorkerId);
+generated!(DocumentId, JobId, UploadId, WorkerId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chunks_of_the_first_version_keep_the_ids_that_other_programs_make() {
+        let document = DocumentId(Uuid::nil());
+        let theirs = Uuid::new_v5(&ID_NAMESPACE, format!("{document}:markdown:1:7").as_bytes());
+        assert_eq!(ChunkId::of(document, 1, "markdown", "1", 7).0, theirs);
+        assert_ne!(ChunkId::of(document, 2, "markdown", "1", 7), ChunkId::of(document, 3, "markdown", "1", 7));
+        assert_ne!(ChunkId::of(document, 2, "markdown", "1", 7).0, theirs);
+    }
+}

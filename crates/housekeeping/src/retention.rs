@@ -7,9 +7,12 @@ use std::{
 
 use domain::Failure;
 use pg::{Db, DbError};
-use store::retention::{
-    Batch, EVENTS, RECEIPTS, Retention, WEBHOOKS, delete_aged, delete_superseded_jobs, get_jobs_position,
-    save_jobs_position,
+use store::{
+    retention::{
+        Batch, EVENTS, RECEIPTS, Retention, WEBHOOKS, delete_aged, delete_superseded_jobs, get_jobs_position,
+        save_jobs_position,
+    },
+    versions::delete_old_versions,
 };
 
 /// Time for each table in one sweep: enough for a hundred thousand rows, and a small share of the minutes between two
@@ -19,6 +22,8 @@ const BUDGET: Duration = Duration::from_secs(2);
 const BATCH: i64 = 1000;
 /// Jobs that one statement reads: each deleted job deletes its events too.
 const JOBS_BATCH: i64 = 500;
+/// Versions that one statement deletes: each has up to some thousand chunks.
+const VERSIONS_BATCH: i64 = 10;
 
 /// What one turn deleted, in rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,13 +36,15 @@ pub struct Deleted {
     pub jobs: i64,
     /// Of `storage_deletions`.
     pub receipts: i64,
+    /// Of `document_versions`, with their chunks.
+    pub versions: i64,
 }
 
 pub(super) async fn sweep(db: &Db, keep: Retention) -> Result<(), Failure> {
     let deleted = delete_old(db, keep, BUDGET).await?;
     if deleted != Deleted::default() {
-        let Deleted { events, webhooks, jobs, receipts } = deleted;
-        tracing::info!(events, webhooks, jobs, receipts, "deleted what was kept for long enough");
+        let Deleted { events, webhooks, jobs, receipts, versions } = deleted;
+        tracing::info!(events, webhooks, jobs, receipts, versions, "deleted what was kept for long enough");
     }
     Ok(())
 }
@@ -58,7 +65,22 @@ pub async fn delete_old(db: &Db, keep: Retention, budget: Duration) -> Result<De
     if keep.jobs_days > 0 {
         deleted.jobs = delete_jobs(db, keep.jobs_days, budget).await?;
     }
+    if keep.versions_days > 0 {
+        deleted.versions = delete_versions(db, keep.versions_days, budget).await?;
+    }
     Ok(deleted)
+}
+
+/// Versions go with their chunks, a few at a time.
+async fn delete_versions(db: &Db, keep_days: u32, budget: Duration) -> Result<i64, DbError> {
+    let (began, mut deleted) = (Instant::now(), 0);
+    loop {
+        let versions = delete_old_versions(db, keep_days, VERSIONS_BATCH).await?;
+        deleted += versions;
+        if versions < VERSIONS_BATCH || began.elapsed() >= budget {
+            return Ok(deleted);
+        }
+    }
 }
 
 /// The sweep over ended jobs takes as many turns as it needs, and then pauses for a day.

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::names::{ReceiptState, StatusName};
+use crate::names::{ReceiptState, StatusName, VersionStateName};
 
 /// A document.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -21,9 +21,13 @@ pub struct DocumentView {
     pub bytes_len: i64,
     /// SHA-256 of the bytes.
     pub sha256: String,
-    /// The status of its latest job.
+    /// The status of its active version: of its latest job, unless that makes another version.
     #[schema(required, value_type = Option<StatusName>)]
     pub processing_status: Option<String>,
+    /// The number of its active version: the one that is searched, listed and downloaded.
+    #[serde(default = "first_version")]
+    #[schema(required, minimum = 1)]
+    pub version_no: i32,
     /// What the file is by its content, once parsed.
     #[schema(required)]
     pub kind: Option<String>,
@@ -51,6 +55,52 @@ pub struct DocumentView {
     /// When it last changed.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
+}
+
+fn first_version() -> i32 {
+    1
+}
+
+/// A version of a document.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct VersionView {
+    /// Its number, from 1.
+    #[schema(minimum = 1)]
+    pub version_no: i32,
+    /// `active`: it is searched, once it is complete; `replacing`: a job makes it; `previous`: it was active, and can be
+    /// restored; `failed`: it never became complete.
+    #[schema(value_type = VersionStateName)]
+    pub state: String,
+    /// As the client named it.
+    pub filename: String,
+    /// Size in bytes.
+    pub bytes_len: i64,
+    /// SHA-256 of the bytes.
+    pub sha256: String,
+    /// Pages, once parsed.
+    #[schema(required, minimum = 0)]
+    pub pages: Option<i32>,
+    /// Passages stored.
+    #[schema(minimum = 0)]
+    pub passages: i64,
+    /// The latest job that made it; null: that was removed.
+    #[schema(required)]
+    pub job_id: Option<Uuid>,
+    /// When it was uploaded.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+}
+
+/// A job that makes another version of a document the active one.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ReplacementAccepted {
+    /// The job to watch.
+    pub job_id: Uuid,
+    /// The document, whose id stays.
+    pub document_id: Uuid,
+    /// The version that becomes active.
+    #[schema(minimum = 1)]
+    pub version_no: i32,
 }
 
 /// How a document was read. `read`, `ocr`, `empty` and `failed` add up to `pages`.

@@ -42,8 +42,8 @@ pub struct RetryManyRequest {
     #[schema(value_type = Option<FailedName>)]
     pub status: Option<String>,
     /// With `all`: not those that failed, but those whose complete document was read here by readers of a version below
-    /// this (`record.reader_version`; 1 without a record). They are read again at low priority, and can be searched until a
-    /// worker begins. Where each goes on from is `uploaded` then, if `from` does not say otherwise.
+    /// this (`record.reader_version`; 1 without a record). They are read again at low priority, and can be searched as they are
+    /// until the new reading is complete. Where each goes on from is `uploaded` then, if `from` does not say otherwise.
     #[serde(default, deserialize_with = "number::whole_or_none", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub reader_before: Option<u32>,
@@ -109,6 +109,9 @@ pub struct Progress {
     /// Chunks with a vector.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub embedded: Option<i64>,
+    /// Of a version that replaces another, or of a new reading: chunks that kept the vector of the same text there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kept: Option<i64>,
 }
 
 /// A job: the processing of a document.
@@ -118,8 +121,12 @@ pub struct JobView {
     pub job_id: Uuid,
     /// The document.
     pub document_id: Uuid,
-    /// The document's file name.
+    /// The file name of the version that it makes.
     pub filename: String,
+    /// The version of the document that it makes; null: the first, or whichever was active.
+    #[serde(default)]
+    #[schema(required, minimum = 1)]
+    pub version_no: Option<i32>,
     /// The checkpoint.
     #[schema(value_type = StatusName)]
     pub status: String,

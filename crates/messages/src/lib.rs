@@ -14,13 +14,15 @@ mod search;
 mod uploads;
 mod webhook;
 
-pub use documents::{BoxView, ChunkView, DeletionReceipt, DocumentPatch, DocumentView};
+pub use documents::{
+    BoxView, ChunkView, DeletionReceipt, DocumentPatch, DocumentView, ReplacementAccepted, VersionView,
+};
 pub use jobs::{EventView, JobView, Progress, RetryManyAnswer, RetryManyRequest, RetryRequest, SkippedJob};
 pub use names::{
-    Binary, EventTypeName, FailedName, FileForm, KindName, LastError, ReceiptState, ResumeName, SeverityName,
-    StateName, StatusName,
+    Binary, EventTypeName, FailedName, FileForm, KindName, LastError, OneFileForm, ReceiptState, ResumeName,
+    SeverityName, StateName, StatusName, VersionStateName,
 };
-pub use page::{Page, PageOfChunkView, PageOfDocumentView, PageOfEventView, PageOfJobView};
+pub use page::{Page, PageOfChunkView, PageOfDocumentView, PageOfEventView, PageOfJobView, PageOfVersionView};
 pub use probes::{Health, VersionInfo};
 pub use problem::Problem;
 pub use search::{Expand, Hit, SearchMode, SearchRequest, SearchResponse};

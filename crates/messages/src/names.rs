@@ -70,6 +70,8 @@ one_of! {
     SeverityName, "Severity", "How serious an event is.", vec!["info", "warn", "error"];
     /// `state` of a receipt.
     ReceiptState, "ReceiptState", "`done` once every stored object is known to be gone.", vec!["pending", "done"];
+    /// `state` of a version.
+    VersionStateName, "VersionState", "What a version of a document is.", vec!["active", "replacing", "previous", "failed"];
     /// `kind` of a document.
     KindName, "Kind", "What a document is by its content.", FileKind::ALL.map(FileKind::as_str).to_vec();
 }
@@ -107,6 +109,25 @@ impl PartialSchema for FileForm {
 }
 
 impl ToSchema for FileForm {}
+
+/// One file to upload in the place of another.
+pub struct OneFileForm;
+
+impl PartialSchema for OneFileForm {
+    fn schema() -> RefOr<Schema> {
+        let binary = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        let file = ObjectBuilder::new().schema_type(Type::String).format(Some(binary)).min_length(Some(1));
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .property("file", file)
+            .property("ocr", ObjectBuilder::new().schema_type(Type::Boolean))
+            .property("metadata", ObjectBuilder::new().schema_type(Type::Object))
+            .required("file")
+            .into()
+    }
+}
+
+impl ToSchema for OneFileForm {}
 
 /// Why a job failed last.
 #[derive(ToSchema)]

@@ -16,9 +16,11 @@ use domain::{
 use pg::{Db, DbError};
 use store::{
     audit::{
-        AuditedDocument, ChunkFacts, get_chunk_facts, list_audited_documents, list_chunk_hashes, list_chunk_sample,
+        AuditedDocument, ChunkFacts, get_chunk_facts, list_audited_documents, list_audited_versions, list_chunk_hashes,
+        list_chunk_sample,
     },
     chunks::chunk_sha,
+    work::Target,
 };
 
 /// The least cosine of a stored vector and that of the same text embedded again: another precision or machine stays
@@ -72,8 +74,26 @@ impl Audit {
         list_audited_documents(&self.db, ids, after, limit).await
     }
 
-    /// What does not fit of a document. One that a worker changes meanwhile is looked at again.
+    /// What does not fit of a document and its previous versions.
     pub async fn look_at(&self, document: AuditedDocument) -> Result<Vec<AuditFinding>, DbError> {
+        let id = document.document_id;
+        let mut findings = self.look_at_active(document).await?;
+        for version in list_audited_versions(&self.db, id).await? {
+            let found = self.look_once(&version).await?;
+            // One that was restored or removed meanwhile is no longer this one.
+            if !found.is_empty() && list_audited_versions(&self.db, id).await?.contains(&version) {
+                let of_it = |finding: AuditFinding| AuditFinding {
+                    message: format!("version {}: {}", version.version_no, finding.message),
+                    ..finding
+                };
+                findings.extend(found.into_iter().map(of_it));
+            }
+        }
+        Ok(findings)
+    }
+
+    /// What does not fit of its active version. One that a worker changes meanwhile is looked at again.
+    async fn look_at_active(&self, document: AuditedDocument) -> Result<Vec<AuditFinding>, DbError> {
         let mut document = document;
         let mut findings = Vec::new();
         for _ in 0..LOOKS {
@@ -98,10 +118,11 @@ impl Audit {
         let markdown = self.markdown(document, &mut found).await;
         record(document, &mut found);
         if document.complete {
-            counts(&get_chunk_facts(&self.db, document.document_id).await?, &mut found);
+            let target = document.target();
+            counts(&get_chunk_facts(&self.db, target).await?, &mut found);
             if let Some(model) = &self.model {
-                self.cut_again(document.document_id, model, markdown, &mut found).await?;
-                self.embed_again(document.document_id, model, &mut found).await?;
+                self.cut_again(target, model, markdown, &mut found).await?;
+                self.embed_again(target, model, &mut found).await?;
             }
         }
         Ok(found.findings)
@@ -154,14 +175,14 @@ impl Audit {
     /// Whether the chunks are those that the markdown gives.
     async fn cut_again(
         &self,
-        document: DocumentId,
+        target: Target,
         model: &AuditModel,
         markdown: Option<String>,
         found: &mut Found,
     ) -> Result<(), DbError> {
         let Some(markdown) = markdown else { return Ok(()) };
         let by = (model.chunker.name(), model.chunker.version());
-        let stored = list_chunk_hashes(&self.db, document, by, model.embedder.model()).await?;
+        let stored = list_chunk_hashes(&self.db, target, by, model.embedder.model()).await?;
         if stored.is_empty() {
             return Ok(());
         }
@@ -183,11 +204,11 @@ impl Audit {
     }
 
     /// Whether some vectors are those of their passages.
-    async fn embed_again(&self, document: DocumentId, model: &AuditModel, found: &mut Found) -> Result<(), DbError> {
+    async fn embed_again(&self, target: Target, model: &AuditModel, found: &mut Found) -> Result<(), DbError> {
         if self.sample == 0 {
             return Ok(());
         }
-        let sample = list_chunk_sample(&self.db, document, model.embedder.model(), self.sample).await?;
+        let sample = list_chunk_sample(&self.db, target, model.embedder.model(), self.sample).await?;
         let texts = sample.iter().map(|chunk| Chunk::embed_text(&chunk.heading, &chunk.text)).collect();
         match model.embedder.embed(texts, EmbedPriority::Document).await {
             Ok(vectors) => {

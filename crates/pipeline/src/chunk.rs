@@ -1,7 +1,7 @@
 //! `parse_validated` → `chunks_stored`: splits the markdown into chunks.
 //!
 //! Doing it twice is harmless: the same text gives the same chunks with the same ids. One transaction replaces the whole
-//! set, and a chunk with unchanged text keeps its vector.
+//! set, and a chunk with unchanged text keeps its vector, also from the version before.
 
 use std::{sync::Arc, time::Instant};
 
@@ -23,7 +23,8 @@ impl Pipeline {
             return Err(too_many(chunks.len(), self.max_passages).into());
         }
         let id = ChunkerId { name: chunker.name(), version: chunker.version() };
-        replace_chunks(&self.db, lease, id, &chunks, began.elapsed()).await?;
+        let target = self.target(lease, memory).await?;
+        replace_chunks(&self.db, lease, target, id, &chunks, began.elapsed()).await?;
         Ok(Outcome::Advanced(Status::ChunksStored))
     }
 }

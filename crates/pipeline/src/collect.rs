@@ -111,7 +111,8 @@ impl Pipeline {
             return Err(failure.into());
         }
         let record = ReadingRecord::of_ocr(remote.parser.name(), text.pages, &text.markdown);
-        self.save_parsed(lease, &call.kind, &record, &text.markdown, &Layout::default()).await?;
+        let target = self.target(lease, memory).await?;
+        self.save_parsed(lease, target, &call.kind, &record, &text.markdown, &Layout::default()).await?;
         let progress = json!({ "pages": text.pages });
         self.db
             .run_tx("collect", |tx| {

@@ -41,15 +41,16 @@ impl Pipeline {
     pub(super) async fn embed(&self, lease: &Lease, memory: &mut JobMemory) -> Result<Outcome, StepError> {
         let embedder = self.model.embedder().await?;
         let model = embedder.model();
+        let target = self.target(lease, memory).await?;
         let mut at = match memory.embedding.take() {
             Some(at) => at,
             None => {
                 let began = Instant::now();
-                let (chunks, embedded) = count_chunks(&self.db, lease.document_id, model).await?;
+                let (chunks, embedded) = count_chunks(&self.db, target, model).await?;
                 Embedding { began, chunks, embedded, batch: FIRST }
             }
         };
-        let pending = list_pending_chunks(&self.db, lease.document_id, model, at.batch).await?;
+        let pending = list_pending_chunks(&self.db, target, model, at.batch).await?;
         if pending.is_empty() {
             let progress = json!({ "chunks": at.chunks, "embedded": at.chunks, "model": model.name });
             let took = at.began.elapsed();
@@ -60,7 +61,7 @@ impl Pipeline {
         let batch = embed_batch(embedder.as_ref(), model, pending).await?;
         at.embedded += i64::try_from(batch.len()).unwrap_or(0);
         let progress = json!({ "chunks": at.chunks, "embedded": at.embedded.min(at.chunks) });
-        save_vectors(&self.db, lease.fence, model, &batch, &progress).await?;
+        save_vectors(&self.db, lease.fence, target, model, &batch, &progress).await?;
         at.batch = next_batch(batch.len(), began.elapsed());
         memory.embedding = Some(at);
         Ok(Outcome::Advanced(Status::EmbeddingInProgress))

@@ -30,7 +30,10 @@ use domain::{
     ports::{ModelSource, ObjectStore, ParseLimits, Parser},
 };
 use pg::Db;
-use store::jobs::Completer;
+use store::{
+    jobs::Completer,
+    work::{Target, get_target},
+};
 
 /// Everything the steps need.
 pub struct Pipeline {
@@ -65,6 +68,8 @@ pub struct JobMemory {
     file: Option<tempfile::TempPath>,
     /// The remote parser has just got the document, so it is too early to poll.
     started_remote_parse: bool,
+    /// Which version of the document the job makes, once that was asked for.
+    target: Option<Target>,
     /// How far the embed step is.
     embedding: Option<embed::Embedding>,
 }
@@ -78,8 +83,16 @@ impl Pipeline {
             Step::Validate => self.validate(lease, memory).await,
             Step::Chunk => self.chunk(lease, memory).await,
             Step::Embed => self.embed(lease, memory).await,
-            Step::Finish => self.finish(lease).await,
+            Step::Finish => self.finish(lease, memory).await,
         }
+    }
+
+    /// Which version of the document the job makes.
+    async fn target(&self, lease: &Lease, memory: &mut JobMemory) -> Result<Target, StepError> {
+        if let Some(target) = memory.target {
+            return Ok(target);
+        }
+        Ok(*memory.target.insert(get_target(&self.db, lease.fence).await?))
     }
 
     /// Checks whether the cause of a `Configuration` failure is gone: the model loads, the store takes

@@ -71,7 +71,8 @@ impl Pipeline {
             Err(failure) => return Err(failure.into()),
         };
         let record = ReadingRecord::new(self.parser.name(), &parsed);
-        self.save_parsed(lease, parsed.kind.as_str(), &record, &parsed.markdown, &parsed.layout).await?;
+        let target = self.target(lease, memory).await?;
+        self.save_parsed(lease, target, parsed.kind.as_str(), &record, &parsed.markdown, &parsed.layout).await?;
         self.advance_parsed(lease, done, &record, began).await?;
         memory.markdown = Some(parsed.markdown);
         Ok(Outcome::Advanced(Status::Parsed))

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{JobMemory, Pipeline, StepError};
 use domain::{Code, Failure, Lease, Status, layout::Layout, record::ReadingRecord};
-use store::work::{ParsedFacts, get_work_document, get_work_layout, save_parsed_facts};
+use store::work::{ParsedFacts, Target, get_work_document, get_work_layout, save_parsed_facts};
 
 impl Pipeline {
     /// Stores the markdown of a parsed document. The row names the key before the first byte is written, so a deletion
@@ -16,12 +16,13 @@ impl Pipeline {
     pub(super) async fn save_parsed(
         &self,
         lease: &Lease,
+        target: Target,
         kind: &str,
         record: &ReadingRecord,
         markdown: &str,
         layout: &Layout,
     ) -> Result<(), StepError> {
-        let key = parsed_key(lease);
+        let key = parsed_key(lease, target);
         let page_count = i32::try_from(record.pages).unwrap_or(i32::MAX);
         let json = json!(record);
         let layout = (!layout.is_empty()).then(|| json!(layout).to_string());
@@ -33,7 +34,7 @@ impl Pipeline {
                 Box::pin(async move { save_parsed_facts(&tx, lease.fence, facts).await })
             })
             .await?;
-        Ok(self.store_markdown(lease, markdown).await?)
+        Ok(self.store_markdown(&key, markdown).await?)
     }
 
     /// Where the markdown's lines stand; a layout of another form, as another build may have written, says nothing.
@@ -42,10 +43,10 @@ impl Pipeline {
         Ok(stored.and_then(|json| serde_json::from_str::<Layout>(&json).ok()?.checked()).unwrap_or_default())
     }
 
-    /// Writes the markdown to the job's key.
-    pub(super) async fn store_markdown(&self, lease: &Lease, markdown: &str) -> Result<(), Failure> {
+    /// Writes the markdown to its key.
+    pub(super) async fn store_markdown(&self, key: &str, markdown: &str) -> Result<(), Failure> {
         let body = stream::iter([io::Result::Ok(Bytes::copy_from_slice(markdown.as_bytes()))]);
-        self.store.put(&parsed_key(lease), Box::pin(body), 0).await.map(drop)
+        self.store.put(key, Box::pin(body), 0).await.map(drop)
     }
 
     /// The document's markdown: from memory if the previous step left it there, else from the object store.
@@ -81,9 +82,10 @@ impl Pipeline {
 }
 
 /// The key of a document's markdown. Each job has its own key: repeating a step overwrites it, and a removal that a
-/// deletion or another upload of the same content has queued never hits a later job's markdown.
-fn parsed_key(lease: &Lease) -> String {
-    format!("parsed/{}/{}.md", lease.user_id, lease.fence.job_id)
+/// deletion or another upload of the same content has queued never hits a later job's markdown. A new reading by the same job
+/// has another, since the active version keeps its own.
+pub(super) fn parsed_key(lease: &Lease, target: Target) -> String {
+    format!("parsed/{}/{}.md", lease.user_id, target.reading.unwrap_or(lease.fence.job_id.0))
 }
 
 /// Whether the markdown contains more than page markers and punctuation.

@@ -7,7 +7,10 @@ use std::time::Instant;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{JobMemory, Pipeline, parsed::has_text};
+use super::{
+    JobMemory, Pipeline,
+    parsed::{has_text, parsed_key},
+};
 use domain::{Code, Failure, Lease, Outcome, Status, Step, StepError, hex};
 use store::{jobs::advance_job, work::save_parsed_sha256};
 
@@ -24,14 +27,15 @@ impl Pipeline {
             .into());
         }
         let sha256 = hex(Sha256::digest(&normalised));
-        self.store_markdown(lease, &normalised).await?;
+        let key = parsed_key(lease, self.target(lease, memory).await?);
+        self.store_markdown(&key, &normalised).await?;
         let progress = json!({ "characters": normalised.chars().count() });
         self.db
             .run_tx("validate", |tx| {
-                let sha256 = &sha256;
+                let (sha256, key) = (&sha256, &key);
                 let progress = &progress;
                 Box::pin(async move {
-                    save_parsed_sha256(&tx, lease.fence, sha256).await?;
+                    save_parsed_sha256(&tx, lease.fence, sha256, key).await?;
                     advance_job(&tx, lease, Step::Validate, Status::ParseValidated, progress, began.elapsed()).await
                 })
             })

@@ -35,17 +35,23 @@ fn spread(model: &str) -> Option<&'static Spread> {
 /// Whether the model knows passages in this language (ISO 639-1; empty: not told). One that was not measured counts as
 /// knowing all.
 pub fn knows(model: &str, language: &str) -> bool {
-    language == "en" || !spread(model).is_some_and(|spread| spread.is_english)
+    language == "en" || is_multilingual(model)
+}
+
+/// Whether the model was trained on many languages; one that was not measured counts as such.
+pub fn is_multilingual(model: &str) -> bool {
+    !spread(model).is_some_and(|spread| spread.is_english)
 }
 
 /// The score of a hit, where words took part or not; `None`: nothing is known of it that would be comparable.
 pub fn confidence(hit: &Fused, model: Option<&str>, by_words: bool) -> Option<f64> {
     let spread = model.and_then(spread);
     let meaning = spread
-        .zip(hit.cosine)
+        .zip(hit.cosine.map(|cosine| cosine + hit.lift.by))
         .map(|(spread, cosine)| ((cosine - spread.unlike) / (spread.alike - spread.unlike)).clamp(-0.5, 1.5));
     let logit = match (meaning, hit.covered) {
-        (Some(meaning), None) if !by_words => 5.0 * meaning - 0.6,
+        // Words were not asked, or could not find it.
+        (Some(meaning), None) if !by_words || hit.lift.is_foreign => 5.0 * meaning - 0.6,
         (Some(meaning), covered) => 4.2 * meaning + 5.6 * covered.unwrap_or(0.0) - 2.6,
         (None, Some(covered)) if hit.cosine.is_some() => (8.0 * covered - 0.8).max(0.0),
         (None, Some(covered)) => 8.0 * covered - 0.8,
@@ -57,6 +63,7 @@ pub fn confidence(hit: &Fused, model: Option<&str>, by_words: bool) -> Option<f6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::languages::Lift;
     use domain::{ChunkId, DocumentId};
     use store::search::Candidate;
     use uuid::Uuid;
@@ -64,7 +71,7 @@ mod tests {
     fn hit(cosine: Option<f64>, covered: Option<f64>) -> Fused {
         let candidate =
             Candidate { chunk_id: ChunkId(Uuid::nil()), document_id: DocumentId(Uuid::nil()), ord: 0, score: 0.0 };
-        Fused { candidate, fused: 0.0, cosine, covered, vector_rank: None, text_rank: None }
+        Fused { candidate, fused: 0.0, cosine, lift: Lift::default(), covered, vector_rank: None, text_rank: None }
     }
 
     #[test]

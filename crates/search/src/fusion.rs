@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use domain::ChunkId;
 use store::search::Candidate;
 
+use super::languages::Lift;
+
 /// Best passages of each ranking that are compared.
 pub const DEPTH: usize = 100;
 /// A ranking whose best stands out by less has no signal.
@@ -31,6 +33,8 @@ pub struct Placed {
     pub covered: f64,
     /// The bonus of its document's name.
     pub name: f64,
+    /// By meaning: what the score was lifted by.
+    pub lift: Lift,
 }
 
 /// A chunk in the fused ranking.
@@ -42,6 +46,8 @@ pub struct Fused {
     pub fused: f64,
     /// Its cosine, where the ranking by meaning has it.
     pub cosine: Option<f64>,
+    /// What the cosine is lifted by, to be comparable to those of passages in the question's language.
+    pub lift: Lift,
     /// The share of the question's words that it has, where the ranking by words has it.
     pub covered: Option<f64>,
     /// Its place by meaning, from 1.
@@ -107,8 +113,13 @@ pub fn fuse(by_vector: &[Placed], by_text: &[Placed], passages: usize, knows: bo
     let text_scores: HashMap<ChunkId, f64> =
         by_text.iter().map(|placed| (placed.candidate.chunk_id, placed.candidate.score)).collect();
     for hit in &mut fused {
-        let z_meaning = hit.cosine.map_or(meaning.least, |cosine| meaning.z(cosine));
-        let z_words = text_scores.get(&hit.candidate.chunk_id).map_or(words.least, |score| words.z(*score));
+        let z_meaning = hit.cosine.map_or(meaning.least, |cosine| meaning.z(cosine + hit.lift.by));
+        let z_words = match text_scores.get(&hit.candidate.chunk_id) {
+            Some(score) => words.z(*score),
+            // Words cannot find it: they are taken to say what its meaning says.
+            None if hit.lift.is_foreign => z_meaning.min(words.peak),
+            None => words.least,
+        };
         let name =
             if by_vector.is_empty() { 0.0 } else { TITLE * names.get(&hit.candidate.chunk_id).copied().unwrap_or(0.0) };
         hit.fused = of_meaning * (z_meaning + name) + of_words * z_words;
@@ -136,7 +147,8 @@ fn merge(by_vector: &[Placed], by_text: &[Placed]) -> Vec<Fused> {
         .map(|(rank, placed)| Fused {
             candidate: placed.candidate,
             fused: 0.0,
-            cosine: Some(placed.candidate.score),
+            cosine: Some(placed.candidate.score - placed.lift.by),
+            lift: placed.lift,
             covered: None,
             vector_rank: Some(rank),
             text_rank: None,
@@ -154,6 +166,7 @@ fn merge(by_vector: &[Placed], by_text: &[Placed]) -> Vec<Fused> {
                 candidate: placed.candidate,
                 fused: 0.0,
                 cosine: None,
+                lift: Lift::default(),
                 covered,
                 vector_rank: None,
                 text_rank,
@@ -176,7 +189,10 @@ mod tests {
             ord: 0,
             score,
         };
-        scores.iter().map(|(id, score)| Placed { candidate: candidate(*id, *score), covered, name: 0.0 }).collect()
+        scores
+            .iter()
+            .map(|(id, score)| Placed { candidate: candidate(*id, *score), covered, name: 0.0, lift: Lift::default() })
+            .collect()
     }
 
     /// One passage that stands out among many that do not.

@@ -5,6 +5,7 @@
 mod bm25;
 mod confidence;
 mod fusion;
+mod languages;
 mod meaning;
 mod passages;
 mod rankings;
@@ -24,6 +25,7 @@ use words::Question;
 use confidence::{NOTHING_BELOW, confidence};
 use fusion::DEPTH;
 pub use fusion::Fused;
+pub use languages::Lift;
 pub use meaning::VectorCache;
 pub use passages::{Around, Passage};
 use passages::{Folder, Triples, expand, language_of};

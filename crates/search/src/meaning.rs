@@ -16,6 +16,8 @@ use store::search::{
 };
 use vectors::{Nearest, Probe};
 
+use super::languages::Lifts;
+
 /// Up to so many passages all real vectors are compared: it takes as long as the rest of a search, and misses nothing.
 const ALL_UP_TO: i64 = 2000;
 /// The best by packed vectors that are compared by their real ones. Measured: docs/performance.md.
@@ -24,7 +26,7 @@ const COMPARED: usize = 400;
 const AT_A_TIME: i64 = 200_000;
 
 /// Packed vectors of documents by their number.
-type Packed = Vec<(i32, Arc<Vec<u8>>)>;
+pub(super) type Packed = Vec<(i32, Arc<Vec<u8>>)>;
 
 /// Packed vectors that were read from the database, the latest used ones, within a bound of memory.
 #[derive(Debug)]
@@ -50,7 +52,7 @@ impl VectorCache {
     }
 
     /// What is kept of these documents.
-    fn get(&self, model: &EmbedModel, documents: &[SearchedDocument]) -> Packed {
+    pub(super) fn get(&self, model: &EmbedModel, documents: &[SearchedDocument]) -> Packed {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if (&kept.model.0, &kept.model.1) != (&model.name, &model.version) {
             return Vec::new();
@@ -92,22 +94,24 @@ impl VectorCache {
     }
 }
 
-/// The best passages by meaning, with their cosine. `passages`: how many there are within `within`, where that is known.
+/// The best passages by meaning, with their cosine, lifted as `lifts` says. `passages`: how many there are within `within`,
+/// where that is known.
 pub(super) async fn find_nearest(
     db: &Db,
     cache: &VectorCache,
     asked: (&EmbedModel, &[f32]),
+    lifts: &Lifts,
     user: (i32, Option<i64>),
     within: SearchIn<'_>,
 ) -> Result<Vec<Candidate>, DbError> {
-    let (found, is_short) = find(db, cache, asked, user, within).await?;
+    let (found, is_short) = find(db, cache, asked, lifts, user, within).await?;
     if !is_short {
         return Ok(found);
     }
     // Documents that are read again, and so not complete, have taken places that others would have.
     let complete = list_chosen(db, within, &[], None).await?;
     let within = SearchIn { documents: Some(&complete), ..within };
-    Ok(find(db, cache, asked, (user.0, None), within).await?.0)
+    Ok(find(db, cache, asked, lifts, (user.0, None), within).await?.0)
 }
 
 /// The same, and whether passages that were near are not to be found.
@@ -115,23 +119,27 @@ async fn find(
     db: &Db,
     cache: &VectorCache,
     (model, vector): (&EmbedModel, &[f32]),
+    lifts: &Lifts,
     (user_no, passages): (i32, Option<i64>),
     within: SearchIn<'_>,
 ) -> Result<(Vec<Candidate>, bool), DbError> {
     let is_few = |passages| passages <= ALL_UP_TO;
+    let limit = usize::try_from(within.limit).unwrap_or(usize::MAX);
+    // Where some are lifted, the best are known only then.
+    let all = if lifts.is_empty() { within } else { SearchIn { limit: ALL_UP_TO, ..within } };
     if passages.is_some_and(is_few) {
-        return Ok((search_vectors(db, model, vector, within).await?, false));
+        return Ok((best(search_vectors(db, model, vector, all).await?, lifts, limit), false));
     }
     let documents = list_searched_documents(db, user_no, within).await?;
     if is_few(documents.iter().map(|document| i64::from(document.passages)).sum()) {
-        return Ok((search_vectors(db, model, vector, within).await?, false));
+        return Ok((best(search_vectors(db, model, vector, all).await?, lifts, limit), false));
     }
     let kept = cache.get(model, &documents);
     let known: HashSet<i32> = kept.iter().map(|(number, _)| *number).collect();
     let unknown: Vec<SearchedDocument> =
         documents.into_iter().filter(|document| !known.contains(&document.document_no)).collect();
     let probe = Arc::new(Probe::new(vector));
-    let mut nearest = scan(&probe, kept, Nearest::new(COMPARED)).await?;
+    let mut nearest = scan(&probe, lifted(kept, lifts), Nearest::new(COMPARED)).await?;
     let mut unpacked: Vec<i32> = Vec::new();
     for documents in batches(&unknown) {
         let read = list_packed(db, model, &documents).await?;
@@ -141,31 +149,47 @@ async fn find(
         let packed: HashSet<i32> = read.iter().map(|(number, _)| *number).collect();
         unpacked.extend(documents.iter().filter(|number| !packed.contains(number)));
         cache.keep(model, &read);
-        nearest = scan(&probe, read, nearest).await?;
+        nearest = scan(&probe, lifted(read, lifts), nearest).await?;
     }
     let places: Vec<(i32, i32)> = nearest.into_vec().iter().map(|near| (near.document_no, near.ord)).collect();
-    let mut found = list_cosines(db, model, vector, within, &places).await?;
-    let limit = usize::try_from(within.limit).unwrap_or(usize::MAX);
+    let all = if lifts.is_empty() { within } else { SearchIn { limit: COMPARED as i64, ..within } };
+    let mut found = list_cosines(db, model, vector, all, &places).await?;
     let is_short = found.len() < limit.min(places.len());
     if !unpacked.is_empty() {
         // Documents that housekeeping has yet to fill in.
         let ids: Vec<_> = list_ids(db, user_no, &unpacked).await?.into_iter().map(|(id, _)| id).collect();
-        found.extend(search_vectors(db, model, vector, SearchIn { documents: Some(&ids), ..within }).await?);
-        found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk_id.0.cmp(&b.chunk_id.0)));
-        found.truncate(limit);
+        found.extend(search_vectors(db, model, vector, SearchIn { documents: Some(&ids), ..all }).await?);
     }
-    Ok((found, is_short))
+    Ok((best(found, lifts, limit), is_short))
+}
+
+/// The best `limit` of what was found, lifted.
+fn best(mut found: Vec<Candidate>, lifts: &Lifts, limit: usize) -> Vec<Candidate> {
+    for candidate in &mut found {
+        candidate.score += lifts.of(candidate.document_id).by;
+    }
+    found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk_id.0.cmp(&b.chunk_id.0)));
+    found.truncate(limit);
+    found
+}
+
+/// Packed vectors with what their document is lifted by.
+type Lifted = Vec<(i32, Arc<Vec<u8>>, f32)>;
+
+#[expect(clippy::cast_possible_truncation, reason = "the estimate is good to a few hundredths")]
+fn lifted(packed: Packed, lifts: &Lifts) -> Lifted {
+    packed.into_iter().map(|(number, packed)| (number, packed, lifts.of_number(number) as f32)).collect()
 }
 
 /// Compares packed vectors, on a thread that may compute.
-async fn scan(probe: &Arc<Probe>, packed: Packed, mut nearest: Nearest) -> Result<Nearest, DbError> {
+async fn scan(probe: &Arc<Probe>, packed: Lifted, mut nearest: Nearest) -> Result<Nearest, DbError> {
     if packed.is_empty() {
         return Ok(nearest);
     }
     let probe = Arc::clone(probe);
     let scanned = tokio::task::spawn_blocking(move || {
-        for (number, packed) in &packed {
-            probe.scan(*number, packed, &mut nearest);
+        for (number, packed, lift) in &packed {
+            probe.scan(*number, packed, *lift, &mut nearest);
         }
         nearest
     });

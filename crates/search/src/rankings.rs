@@ -12,8 +12,9 @@ use words::{Language, Question};
 
 use super::{
     bm25::{ByWords, Searched, score},
-    confidence::knows,
+    confidence::{is_multilingual, knows},
     fusion::{DEPTH, Fused, Placed, fuse, fuse_by_places},
+    languages::{Lift, Lifts},
     meaning::{VectorCache, find_nearest},
 };
 
@@ -80,6 +81,14 @@ struct Found {
     names: HashMap<DocumentId, f64>,
 }
 
+impl Found {
+    /// The language of most of the best passages.
+    fn main_language(&self) -> Option<&str> {
+        let best = || self.languages.iter().take(BEST_WORDS);
+        best().max_by_key(|language| best().filter(|other| other == language).count()).map(String::as_str)
+    }
+}
+
 async fn find_by_words(db: &Db, user: &WordUser, question: &Question, within: SearchIn<'_>) -> Result<Found, DbError> {
     let terms: Vec<i32> =
         question.words.iter().flat_map(|word| word.terms()).collect::<HashSet<i32>>().into_iter().collect();
@@ -112,7 +121,8 @@ async fn find_by_words(db: &Db, user: &WordUser, question: &Question, within: Se
     let placed = |(i, candidate, _): (i64, Candidate, String)| {
         let scored = best.get(usize::try_from(i - 1).ok()?)?;
         let name = names.get(&scored.document_no).copied().unwrap_or(0.0);
-        Some(Placed { candidate: Candidate { score: scored.score, ..candidate }, covered: scored.covered, name })
+        let candidate = Candidate { score: scored.score, ..candidate };
+        Some(Placed { candidate, covered: scored.covered, name, lift: Lift::default() })
     };
     let ranking = chunks.into_iter().filter_map(placed).collect();
     Ok(Found { ranking, languages, names: best_names(db, user, names).await? })
@@ -140,20 +150,33 @@ async fn find_by_meaning(
     (model, vector): (&EmbedModel, &[f32]),
     within: SearchIn<'_>,
 ) -> Result<Vec<Placed>, DbError> {
-    let mut found = find_nearest(db, cache, (model, vector), (user.user_no, Some(user.passages)), within).await?;
+    let asked = (model, vector);
+    let lifts = match user.languages.len() {
+        2.. if is_multilingual(&model.name) => {
+            Lifts::of_user(db, cache, asked, user.user_no, words.main_language()).await?
+        }
+        _ => Lifts::default(),
+    };
+    let mut found = find_nearest(db, cache, asked, &lifts, (user.user_no, Some(user.passages)), within).await?;
     let mut named: Vec<(DocumentId, f64)> = words.names.iter().map(|(id, bonus)| (*id, *bonus)).collect();
     named.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     named.truncate(BEST_NAMES);
     if !named.is_empty() && within.documents.is_none() {
         let documents: Vec<DocumentId> = named.iter().map(|(id, _)| *id).collect();
         let within = SearchIn { documents: Some(&documents), ..within };
-        let further = find_nearest(db, cache, (model, vector), (user.user_no, None), within).await?;
+        let further = find_nearest(db, cache, asked, &lifts, (user.user_no, None), within).await?;
         let known: HashSet<_> = found.iter().map(|candidate| candidate.chunk_id).collect();
         found.extend(further.into_iter().filter(|candidate| !known.contains(&candidate.chunk_id)));
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
     }
     let name = |candidate: &Candidate| words.names.get(&candidate.document_id).copied().unwrap_or(0.0);
-    Ok(found.into_iter().map(|candidate| Placed { candidate, covered: 0.0, name: name(&candidate) }).collect())
+    let placed = |candidate: Candidate| Placed {
+        covered: 0.0,
+        name: name(&candidate),
+        lift: lifts.of(candidate.document_id),
+        candidate,
+    };
+    Ok(found.into_iter().map(placed).collect())
 }
 
 /// For a user whose documents are not all in the index on words yet.
@@ -165,7 +188,10 @@ async fn rank_by_old_index(
     within: SearchIn<'_>,
 ) -> Result<Vec<Fused>, DbError> {
     let placed = |found: Vec<Candidate>| -> Vec<Placed> {
-        found.into_iter().map(|candidate| Placed { candidate, covered: 0.0, name: 0.0 }).collect()
+        found
+            .into_iter()
+            .map(|candidate| Placed { candidate, covered: 0.0, name: 0.0, lift: Lift::default() })
+            .collect()
     };
     let by_vector = match vector {
         Some((model, vector)) => placed(search_vectors(db, model, vector, within).await?),

@@ -1,13 +1,16 @@
-//! The table `document_chunks`, as the worker writes it.
+//! The tables `document_chunks` and `version_chunks`, as the worker writes them.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use uuid::Uuid;
 
-use super::jobs::{advance_job, lock_lease, save_progress};
+use super::{
+    jobs::{advance_job, lock_lease, save_progress},
+    work::Target,
+};
 use domain::{
-    ChunkId, DocumentId, Fence, Lease, Status, Step,
+    ChunkId, Fence, Lease, Status, Step,
     document::PageBox,
     hex,
     ports::{Chunk, EmbedModel},
@@ -26,11 +29,12 @@ pub struct ChunkerId<'a> {
     pub version: &'a str,
 }
 
-/// Makes `chunks` the document's only chunks and writes the checkpoint, in one transaction under the lease. A chunk
-/// whose text is what it was keeps its vector.
+/// Makes `chunks` the only chunks of the version and writes the checkpoint, in one transaction under the lease. A chunk
+/// whose text is what it was keeps its vector, and so does one of a staged version whose text the active one has.
 pub async fn replace_chunks(
     db: &Db,
     lease: &Lease,
+    target: Target,
     chunker: ChunkerId<'_>,
     chunks: &[Chunk],
     took: Duration,
@@ -38,11 +42,14 @@ pub async fn replace_chunks(
     db.run_tx("replace_chunks", |tx| {
         Box::pin(async move {
             lock_lease(&tx, lease.fence).await?;
-            delete_other_chunks(&tx, lease.document_id, chunker, chunks.len()).await?;
+            delete_other_chunks(&tx, target, chunker, chunks.len()).await?;
             for (index, part) in chunks.chunks(ROWS_PER_INSERT).enumerate() {
-                upsert_chunks(&tx, lease.document_id, chunker, index * ROWS_PER_INSERT, part).await?;
+                upsert_chunks(&tx, target, chunker, index * ROWS_PER_INSERT, part).await?;
             }
-            let progress = json!({ "chunks": chunks.len() });
+            let mut progress = json!({ "chunks": chunks.len() });
+            if target.is_staged {
+                progress["kept"] = json!(keep_vectors(&tx, target).await?);
+            }
             advance_job(&tx, lease, Step::Chunk, Status::ChunksStored, &progress, took).await
         })
     })
@@ -51,28 +58,60 @@ pub async fn replace_chunks(
 
 async fn delete_other_chunks(
     tx: &impl Session,
-    document: DocumentId,
+    target: Target,
     chunker: ChunkerId<'_>,
     keep: usize,
 ) -> Result<(), DbError> {
+    let (chunks, are_its) = (target.chunks(), target.is_of("$1", "$5"));
     tx.exec(
-        "-- delete_other_chunks
-DELETE FROM upload_pipeline.document_chunks AS c
-WHERE c.document_id = $1 AND (c.chunker_name <> $2 OR c.chunker_version <> $3 OR c.chunk_ord >= $4)",
-        &[&document.0, &chunker.name, &chunker.version, &ordinal(keep)],
+        &format!(
+            "-- delete_other_chunks
+DELETE FROM {chunks} AS c
+WHERE {are_its} AND (c.chunker_name <> $2 OR c.chunker_version <> $3 OR c.chunk_ord >= $4)"
+        ),
+        &[&target.document_id.0, &chunker.name, &chunker.version, &ordinal(keep), &target.version_no],
+    )
+    .await
+}
+
+/// Gives the chunks of a staged version the vectors that the active one has for the same text, by the active model. How many
+/// chunks have one from there.
+async fn keep_vectors(tx: &impl Session, target: Target) -> Result<i64, DbError> {
+    tx.one(
+        "-- keep_vectors
+WITH there AS (
+  SELECT DISTINCT ON (a.chunk_sha) a.chunk_sha, a.embed_model, a.embed_version, a.vector_dim, a.embedding, a.embed_updated_at
+  FROM upload_pipeline.document_chunks AS a
+  JOIN upload_pipeline.active_model AS m
+    ON m.model = a.embed_model AND m.version = a.embed_version AND m.vector_dim = a.vector_dim
+  WHERE a.document_id = $1 AND a.embedding IS NOT NULL
+  ORDER BY a.chunk_sha, a.chunk_ord
+),
+kept AS (
+  UPDATE upload_pipeline.version_chunks AS c
+  SET embedding = there.embedding, embed_model = there.embed_model, embed_version = there.embed_version,
+      vector_dim = there.vector_dim, embed_updated_at = there.embed_updated_at
+  FROM there
+  WHERE c.document_id = $1 AND c.version_no = $2 AND c.chunk_sha = there.chunk_sha
+  RETURNING c.chunk_id
+)
+SELECT count(*) AS kept
+FROM kept",
+        &[&target.document_id.0, &target.version_no],
     )
     .await
 }
 
 async fn upsert_chunks(
     tx: &impl Session,
-    document: DocumentId,
+    target: Target,
     chunker: ChunkerId<'_>,
     first: usize,
     chunks: &[Chunk],
 ) -> Result<(), DbError> {
     let ords: Vec<i32> = (first..first + chunks.len()).map(ordinal).collect();
-    let ids: Vec<Uuid> = ords.iter().map(|ord| ChunkId::of(document, chunker.name, chunker.version, *ord).0).collect();
+    let id = |ord: &i32| ChunkId::of(target.document_id, target.version_no, chunker.name, chunker.version, *ord).0;
+    let ids: Vec<Uuid> = ords.iter().map(id).collect();
     let texts: Vec<&str> = chunks.iter().map(|chunk| chunk.text.as_str()).collect();
     let headings: Vec<&str> = chunks.iter().map(|chunk| chunk.heading.as_str()).collect();
     let shas: Vec<String> = chunks.iter().map(chunk_sha).collect();
@@ -81,17 +120,20 @@ async fn upsert_chunks(
     let page_labels: Vec<Option<&str>> = chunks.iter().map(|chunk| chunk.page_label.as_deref()).collect();
     let boxes: Vec<Option<Value>> = chunks.iter().map(|chunk| boxes_json(&chunk.boxes)).collect();
     let tokens: Vec<i32> = chunks.iter().map(|chunk| chunk.token_count).collect();
+    let place = if target.is_staged { "document_id, version_no" } else { "document_id" };
+    let chunks = target.chunks();
     tx.exec(
-        "-- upsert_chunks
-INSERT INTO upload_pipeline.document_chunks AS c
-  (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, heading, chunk_sha, page_first, page_last, token_count,
-   page_label, boxes)
-SELECT n.chunk_id, $1, $2, $3, n.chunk_ord, n.text, n.heading, n.chunk_sha, n.page_first, n.page_last, n.token_count,
-  n.page_label, n.boxes
+        &format!(
+            "-- upsert_chunks
+INSERT INTO {chunks} AS c
+  (chunk_id, document_id, version_no, chunker_name, chunker_version, chunk_ord, text, heading, chunk_sha, page_first, page_last,
+   token_count, page_label, boxes)
+SELECT n.chunk_id, $1, $14, $2, $3, n.chunk_ord, n.text, n.heading, n.chunk_sha, n.page_first, n.page_last,
+  n.token_count, n.page_label, n.boxes
 FROM unnest($4::uuid[], $5::int[], $6::text[], $7::text[], $8::text[], $9::int[], $10::int[], $11::int[],
     $12::text[], $13::jsonb[])
   AS n (chunk_id, chunk_ord, text, heading, chunk_sha, page_first, page_last, token_count, page_label, boxes)
-ON CONFLICT (document_id, chunker_name, chunker_version, chunk_ord) DO UPDATE
+ON CONFLICT ({place}, chunker_name, chunker_version, chunk_ord) DO UPDATE
 SET text = excluded.text,
     heading = excluded.heading,
     chunk_sha = excluded.chunk_sha,
@@ -105,9 +147,10 @@ SET text = excluded.text,
     embed_version = CASE WHEN c.chunk_sha = excluded.chunk_sha THEN c.embed_version END,
     vector_dim = CASE WHEN c.chunk_sha = excluded.chunk_sha THEN c.vector_dim END,
     embed_updated_at = CASE WHEN c.chunk_sha = excluded.chunk_sha THEN c.embed_updated_at END,
-    updated_at = now()",
+    updated_at = now()"
+        ),
         &[
-            &document.0,
+            &target.document_id.0,
             &chunker.name,
             &chunker.version,
             &ids,
@@ -120,6 +163,7 @@ SET text = excluded.text,
             &tokens,
             &page_labels,
             &boxes,
+            &target.version_no,
         ],
     )
     .await
@@ -160,39 +204,40 @@ pub struct PendingChunk {
 /// The first `limit` chunks, in order of the text, that have no vector of `model`.
 pub async fn list_pending_chunks(
     db: &impl Session,
-    document: DocumentId,
+    target: Target,
     model: &EmbedModel,
     limit: i64,
 ) -> Result<Vec<PendingChunk>, DbError> {
+    let (chunks, are_its) = (target.chunks(), target.is_of("$1", "$6"));
     db.list(
-        "-- list_pending_chunks
+        &format!(
+            "-- list_pending_chunks
 SELECT c.chunk_id, c.heading, c.text, c.chunk_sha
-FROM upload_pipeline.document_chunks AS c
-WHERE c.document_id = $1
+FROM {chunks} AS c
+WHERE {are_its}
   AND (c.embedding IS NULL OR c.embed_model <> $2 OR c.embed_version <> $3 OR c.vector_dim <> $4)
 ORDER BY c.chunk_ord
-LIMIT $5",
-        &[&document.0, &model.name, &model.version, &ordinal(model.dim), &limit],
+LIMIT $5"
+        ),
+        &[&target.document_id.0, &model.name, &model.version, &ordinal(model.dim), &limit, &target.version_no],
     )
     .await
 }
 
-/// How many chunks a document has, and how many have a vector of `model`.
-pub async fn count_chunks(db: &impl Session, document: DocumentId, model: &EmbedModel) -> Result<(i64, i64), DbError> {
+/// How many chunks a version has, and how many have a vector of `model`.
+pub async fn count_chunks(db: &impl Session, target: Target, model: &EmbedModel) -> Result<(i64, i64), DbError> {
+    let (chunks, are_its) = (target.chunks(), target.is_of("$1", "$5"));
     db.one(
-        "-- count_chunks
+        &format!(
+            "-- count_chunks
 SELECT count(*) AS chunks,
   count(*) FILTER (WHERE c.embedding IS NOT NULL AND c.embed_model = $2 AND c.embed_version = $3 AND c.vector_dim = $4) AS embedded
-FROM upload_pipeline.document_chunks AS c
-WHERE c.document_id = $1",
-            &[
-                &document.0,
-                &model.name,
-                &model.version,
-                &ordinal(model.dim),
-            ],
-        )
-        .await
+FROM {chunks} AS c
+WHERE {are_its}"
+        ),
+        &[&target.document_id.0, &model.name, &model.version, &ordinal(model.dim), &target.version_no],
+    )
+    .await
 }
 
 /// Commits one batch of vectors and the counts, in one transaction under the lease: what was embedded is never
@@ -200,6 +245,7 @@ WHERE c.document_id = $1",
 pub async fn save_vectors(
     db: &Db,
     fence: Fence,
+    target: Target,
     model: &EmbedModel,
     batch: &[(PendingChunk, Vec<f32>)],
     progress: &Value,
@@ -207,7 +253,7 @@ pub async fn save_vectors(
     db.run_tx("save_vectors", |tx| {
         Box::pin(async move {
             lock_lease(&tx, fence).await?;
-            update_vectors(&tx, model, batch).await?;
+            update_vectors(&tx, target, model, batch).await?;
             save_progress(&tx, fence, Step::Embed, Status::EmbeddingInProgress, progress).await
         })
     })
@@ -217,15 +263,18 @@ pub async fn save_vectors(
 /// The vectors go as one flat array and are cut up again by the server: nested arrays have no built-in parameter form.
 async fn update_vectors(
     tx: &impl Session,
+    target: Target,
     model: &EmbedModel,
     batch: &[(PendingChunk, Vec<f32>)],
 ) -> Result<(), DbError> {
     let ids: Vec<Uuid> = batch.iter().map(|(chunk, _)| chunk.chunk_id.0).collect();
     let shas: Vec<&str> = batch.iter().map(|(chunk, _)| chunk.chunk_sha.as_str()).collect();
     let flat: Vec<f32> = batch.iter().flat_map(|(_, vector)| vector.iter().copied()).collect();
+    let chunks = target.chunks();
     tx.exec(
-        "-- update_vectors
-UPDATE upload_pipeline.document_chunks AS c
+        &format!(
+            "-- update_vectors
+UPDATE {chunks} AS c
 SET embedding = ($3::real[])[(n.i - 1) * $6 + 1 : n.i * $6]::vector,
     embed_model = $4,
     embed_version = $5,
@@ -233,7 +282,8 @@ SET embedding = ($3::real[])[(n.i - 1) * $6 + 1 : n.i * $6]::vector,
     embed_updated_at = now(),
     updated_at = now()
 FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS n (chunk_id, chunk_sha, i)
-WHERE c.chunk_id = n.chunk_id AND c.chunk_sha = n.chunk_sha",
+WHERE c.chunk_id = n.chunk_id AND c.chunk_sha = n.chunk_sha"
+        ),
         &[&ids, &shas, &flat, &model.name, &model.version, &ordinal(model.dim)],
     )
     .await

@@ -11,6 +11,7 @@ use super::{
     Cursor,
     deletions::{Deletion, get_deletion, insert_deletions},
     uploads::lock_user_uploads,
+    versions::list_version_keys,
 };
 use crate::filter::Condition;
 use domain::{ChunkId, DocumentId, JobId, Status, UserId, filter::Filter};
@@ -29,8 +30,10 @@ pub struct Document {
     pub bytes_len: i64,
     /// SHA-256 of the bytes.
     pub file_sha256: String,
-    /// The status of its latest job.
+    /// The status of its active version.
     pub processing_status: Option<String>,
+    /// The number of that version.
+    pub version_no: i32,
     /// What the file is by its content, once parsed.
     pub kind: Option<String>,
     /// Pages, once parsed.
@@ -52,8 +55,8 @@ pub struct Document {
 }
 
 const COLUMNS: &str =
-    "d.document_id, d.filename, d.mime, d.bytes_len, d.file_sha256, d.processing_status, d.kind, d.page_count, d.record,
-  d.metadata,
+    "d.document_id, d.filename, d.mime, d.bytes_len, d.file_sha256, d.processing_status, d.version_no, d.kind,
+  d.page_count, d.record, d.metadata,
   (SELECT count(*) FROM upload_pipeline.document_chunks AS c WHERE c.document_id = d.document_id) AS chunks,
   latest.job_id, latest.state AS job_state, d.created_at, d.updated_at
 FROM upload_pipeline.documents AS d
@@ -192,6 +195,19 @@ pub enum Changing {
     NotFound,
 }
 
+/// Locks `user`'s document until the transaction ends.
+pub(crate) async fn lock_document(tx: &impl Session, user: UserId, id: DocumentId) -> Result<(), DbError> {
+    tx.exec(
+        "-- lock_document
+SELECT
+FROM upload_pipeline.documents AS d
+WHERE d.document_id = $1 AND d.user_id = $2
+FOR UPDATE",
+        &[&id.0, &user.0],
+    )
+    .await
+}
+
 /// Makes `metadata` what the client says of `user`'s document, if that is as `expected`.
 pub async fn set_metadata(
     db: &Db,
@@ -202,15 +218,7 @@ pub async fn set_metadata(
 ) -> Result<Changing, DbError> {
     db.run_tx("set_metadata", move |tx| {
         Box::pin(async move {
-            tx.exec(
-                "-- lock_document
-SELECT
-FROM upload_pipeline.documents AS d
-WHERE d.document_id = $1 AND d.user_id = $2
-FOR UPDATE",
-                &[&id.0, &user.0],
-            )
-            .await?;
+            lock_document(&tx, user, id).await?;
             match get_document(&tx, user, id).await? {
                 None => return Ok(Changing::NotFound),
                 Some(document) if !expected(&document) => return Ok(Changing::Changed),
@@ -300,7 +308,7 @@ pub enum Deleting {
     NotFound,
 }
 
-/// Deletes `user`'s document with its jobs, chunks and events, and hands all its objects to housekeeping, if it is as
+/// Deletes `user`'s document with its jobs, versions, chunks and events, and hands all its objects to housekeeping, if it is as
 /// `expected`, which is checked while no worker can change it. A running step can write nothing more, since its job's row
 /// is gone.
 pub async fn delete_document(
@@ -320,7 +328,10 @@ pub async fn delete_document(
                     return Ok(Deleting::Changed);
                 }
             }
+            lock_document(&tx, user, id).await?;
+            let of_versions = list_version_keys(&tx, id).await?;
             let Some(mut keys) = delete_document_row(&tx, user, id).await? else { return Ok(Deleting::NotFound) };
+            keys.extend(of_versions);
             keys.extend(forget_uploads(&tx, user, id).await?);
             insert_deletions(&tx, deletion_id, user, id, &keys).await?;
             Ok(get_deletion(&tx, user, deletion_id).await?.map_or(Deleting::NotFound, Deleting::Deleted))
@@ -329,7 +340,7 @@ pub async fn delete_document(
     .await
 }
 
-/// Deletes the row, and by cascade its jobs, chunks and events; returns the keys of its objects.
+/// Deletes the row, and by cascade its jobs, versions, chunks and events; returns the keys of its own objects.
 async fn delete_document_row(tx: &impl Session, user: UserId, id: DocumentId) -> Result<Option<Vec<String>>, DbError> {
     tx.find(
         "-- delete_document_row

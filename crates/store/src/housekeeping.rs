@@ -42,6 +42,9 @@ WHERE u.expires_at < now() - interval '1 minute'
   AND NOT EXISTS (
     SELECT FROM upload_pipeline.documents AS d
     WHERE d.document_id = u.document_id AND d.raw_path = u.storage_key)
+  AND NOT EXISTS (
+    SELECT FROM upload_pipeline.document_versions AS v
+    WHERE v.document_id = u.document_id AND v.raw_path = u.storage_key)
 ORDER BY u.expires_at
 LIMIT $1",
         &[&limit],
@@ -137,7 +140,7 @@ WHERE k.user_id = due.user_id AND k.route = due.route AND k.key = due.key",
     .await
 }
 
-/// Removes the expiry of up to `limit` uploads whose object a document needs, since each sweep would read them
+/// Removes the expiry of up to `limit` uploads whose object a document or one of its versions needs, since each sweep would read them
 /// again. Deleting the document, or uploading it again, sets a new one. Returns how many.
 pub async fn keep_uploads_in_use(db: &impl Session, limit: i64) -> Result<u64, DbError> {
     db.run(
@@ -145,8 +148,14 @@ pub async fn keep_uploads_in_use(db: &impl Session, limit: i64) -> Result<u64, D
 WITH used AS (
   SELECT u.upload_id
   FROM upload_pipeline.uploads AS u
-  JOIN upload_pipeline.documents AS d ON d.document_id = u.document_id AND d.raw_path = u.storage_key
   WHERE u.expires_at < now() - interval '1 minute'
+    AND (
+      EXISTS (
+        SELECT FROM upload_pipeline.documents AS d
+        WHERE d.document_id = u.document_id AND d.raw_path = u.storage_key)
+      OR EXISTS (
+        SELECT FROM upload_pipeline.document_versions AS v
+        WHERE v.document_id = u.document_id AND v.raw_path = u.storage_key))
     AND NOT EXISTS (
       SELECT FROM upload_pipeline.upload_jobs AS j
       WHERE j.job_id = u.job_id AND j.state = 'deadletter' AND j.last_error ->> 'code' = ANY ($2))
@@ -168,14 +177,23 @@ pub async fn give_up_mismatched(db: &impl Session, limit: i64) -> Result<u64, Db
     db.run(
         "-- give_up_mismatched
 WITH due AS (
-  SELECT j.job_id, d.document_id
+  SELECT j.job_id, d.document_id, u.storage_key
   FROM upload_pipeline.uploads AS u
-  JOIN upload_pipeline.documents AS d ON d.document_id = u.document_id AND d.raw_path = u.storage_key
+  JOIN upload_pipeline.documents AS d ON d.document_id = u.document_id
   JOIN upload_pipeline.upload_jobs AS j ON j.job_id = u.job_id
   WHERE u.expires_at < now() - interval '1 minute' AND j.state = 'deadletter' AND j.last_error ->> 'code' = ANY ($2)
+    AND (d.raw_path = u.storage_key OR EXISTS (
+      SELECT FROM upload_pipeline.document_versions AS v
+      WHERE v.document_id = d.document_id AND v.raw_path = u.storage_key))
   ORDER BY u.expires_at
   LIMIT $1
   FOR UPDATE OF j, d, u SKIP LOCKED
+),
+version AS (
+  UPDATE upload_pipeline.document_versions AS v
+  SET raw_path = ''
+  FROM due
+  WHERE v.document_id = due.document_id AND v.raw_path = due.storage_key
 ),
 job AS (
   UPDATE upload_pipeline.upload_jobs AS j
@@ -186,7 +204,7 @@ job AS (
 UPDATE upload_pipeline.documents AS d
 SET raw_path = '', updated_at = now()
 FROM due
-WHERE d.document_id = due.document_id",
+WHERE d.document_id = due.document_id AND d.raw_path = due.storage_key",
         &[&limit, &MISMATCHED.map(Code::as_str).as_slice()],
     )
     .await

@@ -32,6 +32,7 @@ pub mod search;
 pub mod shape;
 pub mod trial;
 pub mod uploads;
+pub mod versions;
 pub mod webhooks;
 pub mod words;
 pub mod work;

@@ -24,6 +24,8 @@ pub struct Retention {
     pub jobs_days: u32,
     /// Receipts of deletions that are done.
     pub receipts_days: u32,
+    /// Versions of documents that are not active.
+    pub versions_days: u32,
 }
 
 /// Rows of one table that are deleted by age.

@@ -11,7 +11,10 @@ use domain::{ChunkId, DocumentId, UserId};
 use pg::{DbError, FromRow, Session};
 
 pub use text::{has_old_index, search_text};
-pub use vectors::{SearchedDocument, list_cosines, list_packed, list_searched_documents, search_vectors};
+pub use vectors::{
+    SearchedDocument, SpokenDocument, list_cosines, list_means, list_packed, list_searched_documents,
+    list_spoken_documents, search_vectors,
+};
 pub use words::{
     Numbered, Postings, WordUser, get_word_user, list_chosen, list_ids, list_numbers, list_postings,
     list_title_documents, list_word_chunks,

@@ -4,6 +4,8 @@
 //! for the same content again.
 
 mod left;
+mod replace;
+mod same;
 mod stored;
 
 use std::time::Duration;
@@ -12,16 +14,17 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use self::same::{SameContent, exists_already, find_same, new_document_id};
 use super::{
     deletions::insert_deletions,
-    documents::lock_jobs_of_document,
     idempotency::{KeptAnswer, Reservation, keep_answer, lock_key},
-    jobs::{LIVE, NewJob, enqueue_jobs, requeue_awaiting_job},
+    jobs::{NewJob, enqueue_jobs, requeue_awaiting_job},
 };
-use domain::{Code, DocumentId, JobId, Status, UploadId, UserId};
+use domain::{DocumentId, JobId, Status, UploadId, UserId};
 use pg::{Db, DbError, FromRow, Session};
 
 pub use left::{UploadsLeft, get_uploads_left};
+pub use replace::{Replacement, Replacing, register_replacement, restore_version};
 pub use stored::{Upload, delete_upload, get_upload, mark_upload_stored};
 
 /// How long a two-step upload's job waits before a worker first looks for its bytes.
@@ -162,8 +165,8 @@ pub async fn register_declared(
                 return Ok(Registered::Overtaken);
             }
             let before = find_same(&tx, upload.user, content).await?;
-            if let Some(same) = before.as_ref().filter(|same| same.in_the_way) {
-                return Ok(same.exists());
+            if let Some(exists) = exists_already(&tx, upload.user, content, before.as_ref()).await? {
+                return Ok(exists);
             }
             let (upload, content) = (&mut upload.clone(), &mut content.clone());
             match before.as_ref().and_then(|same| same.upload_id.map(|upload_id| (same, upload_id))) {
@@ -200,70 +203,13 @@ pub async fn register_stored(db: &Db, upload: &NewUpload, content: &Content) -> 
     db.run_tx("register_stored", move |tx| {
         Box::pin(async move {
             lock_user_uploads(&tx, upload.user).await?;
-            match find_same(&tx, upload.user, content).await? {
-                Some(same) if same.in_the_way => Ok(same.exists()),
-                before => register(&tx, upload, content, before).await.map(Registered::Accepted),
+            let before = find_same(&tx, upload.user, content).await?;
+            match exists_already(&tx, upload.user, content, before.as_ref()).await? {
+                Some(exists) => Ok(exists),
+                None => register(&tx, upload, content, before).await.map(Registered::Accepted),
             }
         })
     })
-    .await
-}
-
-/// The user's document with the same content.
-#[derive(FromRow)]
-struct SameContent {
-    document_id: DocumentId,
-    raw_path: String,
-    parsed_path: Option<String>,
-    /// The upload of `raw_path`.
-    upload_id: Option<UploadId>,
-    /// Complete, or its bytes are there and worked on; otherwise the document is used again.
-    in_the_way: bool,
-    /// A job waits for its bytes.
-    awaits_bytes: bool,
-    /// Its bytes were found to be what was announced, and of another type than the declared one.
-    keeps_bytes: bool,
-    /// The job that has it, or had it last.
-    job_id: Option<JobId>,
-}
-
-impl SameContent {
-    fn exists(&self) -> Registered {
-        Registered::Exists { job_id: self.job_id, document_id: self.document_id }
-    }
-}
-
-async fn find_same(tx: &impl Session, user: UserId, content: &Content) -> Result<Option<SameContent>, DbError> {
-    lock_jobs_of_document(tx, DocumentId::of(user, &content.sha256)).await?;
-    tx.find(
-        &format!(
-            "-- find_same
-SELECT d.document_id, d.raw_path, d.parsed_path, u.upload_id, coalesce(live.job_id, latest.job_id) AS job_id,
-  coalesce(d.processing_status IN ('complete', 'duplicate'), false)
-    OR live.job_id IS NOT NULL AND NOT (live.awaits_bytes AND u.upload_id IS NOT NULL) AS in_the_way,
-  coalesce(live.awaits_bytes, false) AS awaits_bytes,
-  coalesce(live.job_id IS NULL AND latest.failed_for_type AND u.upload_id IS NOT NULL, false) AS keeps_bytes
-FROM upload_pipeline.documents AS d
-LEFT JOIN upload_pipeline.uploads AS u ON u.storage_key = d.raw_path AND u.user_id = d.user_id
-LEFT JOIN LATERAL (
-  SELECT j.job_id, j.status = 'uploaded' AND j.upload_expires_at IS NOT NULL AS awaits_bytes
-  FROM upload_pipeline.upload_jobs AS j
-  WHERE j.document_id = d.document_id AND j.state IN {LIVE}
-  ORDER BY j.created_at DESC
-  LIMIT 1
-) AS live ON true
-LEFT JOIN LATERAL (
-  SELECT j.job_id, j.state = 'deadletter' AND j.last_error ->> 'code' = $3 AS failed_for_type
-  FROM upload_pipeline.upload_jobs AS j
-  WHERE j.document_id = d.document_id
-  ORDER BY (j.status = 'complete') DESC, j.created_at DESC
-  LIMIT 1
-) AS latest ON true
-WHERE d.user_id = $1 AND d.file_sha256 = $2
-FOR UPDATE OF d"
-        ),
-        &[&user.0, &content.sha256, &Code::TypeMismatch.as_str()],
-    )
     .await
 }
 
@@ -310,7 +256,7 @@ async fn register(
             expire_uploads(tx, upload.user, document_id).await?;
             document_id
         }
-        None => DocumentId::of(upload.user, &content.sha256),
+        None => new_document_id(tx, upload.user, &content.sha256).await?,
     };
     insert_document(tx, upload, content, document_id).await?;
     let job = NewJob {
@@ -333,13 +279,16 @@ async fn register(
     Ok(Accepted { job_id, is_new: awaiting.is_none(), document_id, upload_id, stored })
 }
 
-/// Lets the document's earlier uploads expire, since a newer one takes their place.
+/// Lets the earlier uploads of the document's active version expire, since a newer one takes their place.
 async fn expire_uploads(tx: &impl Session, user: UserId, document_id: DocumentId) -> Result<(), DbError> {
     tx.exec(
         "-- expire_uploads
 UPDATE upload_pipeline.uploads AS u
 SET expires_at = least(u.expires_at, now() + interval '1 day')
-WHERE u.user_id = $1 AND u.document_id = $2",
+WHERE u.user_id = $1 AND u.document_id = $2
+  AND NOT EXISTS (
+    SELECT FROM upload_pipeline.document_versions AS v
+    WHERE v.document_id = u.document_id AND v.raw_path = u.storage_key)",
         &[&user.0, &document_id.0],
     )
     .await

@@ -3,7 +3,10 @@
 
 use uuid::Uuid;
 
-use crate::packed::{PackedVectors, pack_vectors, write_packed};
+use crate::{
+    packed::{PackedVectors, pack_vectors, write_packed},
+    work::Target,
+};
 use domain::DocumentId;
 use pg::{Db, DbError, FromRow, Session};
 use words::{Passage, VERSION, WordIndex, index};
@@ -42,8 +45,13 @@ pub struct IndexedWords {
     chunker_version: String,
 }
 
-/// Reads what the index of a document is made of; `None`: there is no such document, or it has no passages.
+/// Reads what the index of a document's active version is made of; `None`: there is no such document, or it has no passages.
 pub async fn get_indexable(db: &impl Session, document: DocumentId) -> Result<Option<Indexable>, DbError> {
+    get_version_indexable(db, Target::active(document)).await
+}
+
+/// The same of the version that a job makes.
+pub async fn get_version_indexable(db: &impl Session, target: Target) -> Result<Option<Indexable>, DbError> {
     #[derive(FromRow)]
     struct Row {
         filename: String,
@@ -57,16 +65,25 @@ pub async fn get_indexable(db: &impl Session, document: DocumentId) -> Result<Op
         embed_version: Option<String>,
         vector: Option<Vec<f32>>,
     }
+    let (chunks, are_its) = (target.chunks(), target.is_of("$1", "$2"));
+    let names = match target.is_staged {
+        true => {
+            "upload_pipeline.document_versions AS d ON d.document_id = c.document_id AND d.version_no = c.version_no"
+        }
+        false => "upload_pipeline.documents AS d ON d.document_id = c.document_id",
+    };
     let rows: Vec<Row> = db
         .list(
-            "-- get_indexable
+            &format!(
+                "-- get_indexable
 SELECT d.filename, d.updated_at AS seen, c.chunker_name, c.chunker_version, c.chunk_ord AS ord, c.heading, c.text,
   c.embed_model, c.embed_version, c.embedding::real[] AS vector
-FROM upload_pipeline.documents AS d
-JOIN upload_pipeline.document_chunks AS c ON c.document_id = d.document_id
-WHERE d.document_id = $1
-ORDER BY c.chunker_name, c.chunker_version, c.chunk_ord",
-            &[&document.0],
+FROM {chunks} AS c
+JOIN {names}
+WHERE {are_its}
+ORDER BY c.chunker_name, c.chunker_version, c.chunk_ord"
+            ),
+            &[&target.document_id.0, &target.version_no],
         )
         .await?;
     let mut found: Option<Indexable> = None;

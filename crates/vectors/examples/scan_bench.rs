@@ -19,7 +19,7 @@ fn main() {
         let ready = began.elapsed();
         let mut nearest = Nearest::new(400);
         for (number, packed) in (0..).zip(&packed) {
-            probe.scan(number, packed, &mut nearest);
+            probe.scan(number, packed, 0.0, &mut nearest);
         }
         println!("table {ready:?}, all {:?}, {}", began.elapsed(), nearest.into_vec().len());
     }

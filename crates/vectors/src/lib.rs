@@ -23,8 +23,8 @@ const OUTER: f32 = 0.98;
 /// Components in a byte.
 const PER_BYTE: usize = 4;
 
-/// Bytes of the mean: a scale and a byte for each component.
-fn mean_bytes(dim: usize) -> usize {
+/// Bytes of the mean, which come first: a scale and a byte for each component.
+pub fn mean_bytes(dim: usize) -> usize {
     4 + dim
 }
 

@@ -28,14 +28,14 @@ impl Probe {
         if bytes.is_multiple_of(vector_bytes(dim)) { bytes / vector_bytes(dim) } else { 0 }
     }
 
-    /// Compares all of a document's packed vectors.
-    pub fn scan(&self, document_no: i32, packed: &[u8], nearest: &mut Nearest) {
+    /// Compares all of a document's packed vectors, each lifted by `lift`.
+    pub fn scan(&self, document_no: i32, packed: &[u8], lift: f32, nearest: &mut Nearest) {
         let dim = self.vector.len();
         if self.count(packed) == 0 {
             return;
         }
         let Some((mean, vectors)) = packed.split_at_checked(mean_bytes(dim)) else { return };
-        let to_mean = self.to_mean(mean);
+        let to_mean = self.to_mean(mean).unwrap_or_default() + lift;
         let mut ord = 0;
         let size = vector_bytes(dim);
         let mut groups = vectors.chunks_exact(TOGETHER * size);
@@ -55,10 +55,13 @@ impl Probe {
         }
     }
 
-    fn to_mean(&self, mean: &[u8]) -> f32 {
-        let Some((scale, mean)) = mean.split_first_chunk::<4>() else { return 0.0 };
+    /// The product with the mean of a document's vectors, of which `packed` holds at least the mean; `None` if it is of another
+    /// dimension.
+    pub fn to_mean(&self, packed: &[u8]) -> Option<f32> {
+        let (mean, _vectors) = packed.split_at_checked(mean_bytes(self.vector.len()))?;
+        let (scale, mean) = mean.split_first_chunk::<4>()?;
         let sum: f32 = self.vector.iter().zip(mean).map(|(q, m)| q * f32::from(m.cast_signed())).sum();
-        f32::from_le_bytes(*scale) * sum
+        Some(f32::from_le_bytes(*scale) * sum)
     }
 
     /// Four at a time, by iterators: with indices, the compiler checks each of them.
@@ -174,7 +177,7 @@ mod tests {
             let mut nearest = Nearest::new(100);
             for (document_no, packed) in (0..).zip(&packed) {
                 assert_eq!(probe.count(packed), 100);
-                probe.scan(document_no, packed, &mut nearest);
+                probe.scan(document_no, packed, 0.0, &mut nearest);
             }
             let near = nearest.into_vec();
             assert_eq!(near.len(), 100);
@@ -200,7 +203,7 @@ mod tests {
         let packed = pack(3, &vectors);
         let probe = Probe::new(&[0.0, 1.0, 0.0]);
         let mut nearest = Nearest::new(10);
-        probe.scan(4, &packed, &mut nearest);
+        probe.scan(4, &packed, 0.0, &mut nearest);
         let mut near = nearest.into_vec();
         near.sort_by(|a, b| b.cosine.total_cmp(&a.cosine));
         assert_eq!(near.iter().map(|near| near.ord).collect::<Vec<_>>(), [3, 1]);
@@ -211,7 +214,7 @@ mod tests {
     fn a_document_of_one_passage_is_compared_nearly_exactly() {
         let packed = pack(3, &[Some([0.6_f32, 0.8, 0.0])]);
         let mut nearest = Nearest::new(1);
-        Probe::new(&[1.0, 0.0, 0.0]).scan(1, &packed, &mut nearest);
+        Probe::new(&[1.0, 0.0, 0.0]).scan(1, &packed, 0.0, &mut nearest);
         assert!((nearest.into_vec()[0].cosine - 0.6).abs() < 0.01);
     }
 }

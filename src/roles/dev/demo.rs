@@ -68,6 +68,7 @@ async fn upload_samples(ctx: &Context, folder: &DevFolder, api: &ApiClient) -> a
         no_wait: false,
         two_step: true,
         one_step: false,
+        replace: None,
         ocr: false,
         metadata: None,
         json: false,

@@ -40,6 +40,8 @@ async fn the_ids_of_another_user_are_404_on_every_route_and_nothing_changes() {
         (Method::POST, format!("/jobs/{job}/cancel"), "job_not_found"),
         (Method::GET, format!("/documents/{document}"), "document_not_found"),
         (Method::GET, format!("/documents/{document}/chunks"), "document_not_found"),
+        (Method::GET, format!("/documents/{document}/versions"), "document_not_found"),
+        (Method::POST, format!("/documents/{document}/versions/1/restore"), "document_not_found"),
         (Method::DELETE, format!("/documents/{document}"), "document_not_found"),
         (Method::GET, format!("/deletions/{deletion}"), "deletion_not_found"),
     ] {
@@ -80,7 +82,10 @@ async fn every_private_route_refuses_a_request_with_an_invalid_token() {
         (Method::GET, "/documents".to_owned()),
         (Method::POST, "/documents".to_owned()),
         (Method::GET, format!("/documents/{id}")),
+        (Method::PUT, format!("/documents/{id}")),
         (Method::DELETE, format!("/documents/{id}")),
+        (Method::GET, format!("/documents/{id}/versions")),
+        (Method::POST, format!("/documents/{id}/versions/1/restore")),
         (Method::GET, format!("/documents/{id}/chunks")),
         (Method::GET, format!("/deletions/{id}")),
         (Method::GET, "/jobs".to_owned()),
@@ -101,7 +106,9 @@ async fn every_private_route_refuses_a_request_with_an_invalid_token() {
 #[test]
 fn every_statement_that_runs_for_a_user_names_the_owner() {
     let mut checked = 0;
-    for folder in ["crates/store/src", "crates/store/src/jobs", "crates/store/src/uploads"] {
+    for folder in
+        ["crates/store/src", "crates/store/src/jobs", "crates/store/src/uploads", "crates/store/src/uploads/replace"]
+    {
         for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
             let path = file.unwrap().path();
             if path.extension().is_none_or(|extension| extension != "rs") {

@@ -7,7 +7,7 @@ use crate::support::db::{TestDb, target};
 
 const ONE: &str = "00000000-0000-0000-0000-000000000001";
 /// Tables in which a user may read their own rows. Every other table and view of the schema is closed to them.
-const OWN: [&str; 4] = ["documents", "upload_jobs", "document_chunks", "events"];
+const OWN: [&str; 6] = ["documents", "upload_jobs", "document_chunks", "document_versions", "version_chunks", "events"];
 
 /// A schema with Supabase's roles, and a row of each of two users in each of these tables.
 async fn world() -> TestDb {
@@ -29,6 +29,12 @@ async fn world() -> TestDb {
          INSERT INTO upload_pipeline.document_chunks
            (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text, chunk_sha, embed_model, embed_version, vector_dim)
          SELECT gen_random_uuid(), document_id, 'c', '1', 0, 'words', 'x', 'm', '1', 384 FROM upload_pipeline.documents;
+         INSERT INTO upload_pipeline.document_versions
+           (document_id, version_no, user_id, state, filename, mime, bytes_len, file_sha256, raw_path)
+         SELECT document_id, 2, user_id, 'staged', 'a.md', 'text/markdown', 1, 'z', 'w' FROM upload_pipeline.documents;
+         INSERT INTO upload_pipeline.version_chunks
+           (chunk_id, document_id, version_no, chunker_name, chunker_version, chunk_ord, text, chunk_sha)
+         SELECT gen_random_uuid(), document_id, 2, 'c', '1', 0, 'words', 'x' FROM upload_pipeline.documents;
          INSERT INTO upload_pipeline.events (event_id, job_id, document_id, ts, type, severity, code)
          SELECT gen_random_uuid(), job_id, document_id, now(), 'stage_started', 'info', 'uploaded' FROM upload_pipeline.upload_jobs",
     )

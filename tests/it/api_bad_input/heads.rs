@@ -65,8 +65,10 @@ async fn other_methods_are_refused_with_a_list_of_the_allowed_ones() {
     let routes = [
         ("/upload", "POST"),
         ("/documents", "GET, HEAD, POST"),
-        (&format!("/documents/{NIL}"), "GET, HEAD, PATCH, DELETE"),
+        (&format!("/documents/{NIL}"), "GET, HEAD, PATCH, PUT, DELETE"),
         (&format!("/documents/{NIL}/chunks"), "GET, HEAD"),
+        (&format!("/documents/{NIL}/versions"), "GET, HEAD"),
+        (&format!("/documents/{NIL}/versions/1/restore"), "POST"),
         (&format!("/deletions/{NIL}"), "GET, HEAD"),
         ("/jobs", "GET, HEAD"),
         ("/jobs/retry", "POST"),

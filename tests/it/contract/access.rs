@@ -103,6 +103,12 @@ impl World {
         if body["job_ids"].is_array() {
             body["job_ids"] = json!([self.ids.job]);
         }
+        if kind == "multipart/form-data" {
+            let kind = format!("{kind}; boundary=part");
+            let file = "--part\r\nContent-Disposition: form-data; name=\"file\"; filename=\"new.md\"\r\n\
+                Content-Type: text/markdown\r\n\r\n# New\r\n--part--\r\n";
+            return Some((kind, file.to_owned()));
+        }
         Some((kind.clone(), plain(&body)))
     }
 

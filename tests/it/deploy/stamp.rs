@@ -67,8 +67,16 @@ async fn the_stamp_is_not_moved_while_workers_use_the_database() {
 async fn the_command_moves_the_stamp_of_an_older_copy_and_reports_it() {
     let test = TestDb::new().await;
     // A database as an older build left it.
-    test.run("ALTER TABLE upload_pipeline.documents DROP COLUMN metadata; DELETE FROM upload_pipeline.schema_history WHERE version >= 12")
-        .await;
+    test.run(
+        "DROP TRIGGER tr_upload_jobs_leave_version ON upload_pipeline.upload_jobs;
+         DROP FUNCTION upload_pipeline.leave_version_job, upload_pipeline.checkpoint_job;
+         DROP TABLE upload_pipeline.version_chunks, upload_pipeline.document_versions;
+         ALTER TABLE upload_pipeline.documents DROP COLUMN version_no, DROP COLUMN last_version, DROP COLUMN version_at;
+         ALTER TABLE upload_pipeline.document_chunks DROP COLUMN version_no;
+         ALTER TABLE upload_pipeline.upload_jobs DROP COLUMN version_no;
+         DELETE FROM upload_pipeline.schema_history WHERE version >= 13",
+    )
+    .await;
     let mut fleet = Fleet::new(&test.url, &test.url);
     fleet.set("ENVIRONMENT", "staging");
     let (status, printed, log) = fleet.run(&["migrate", "--move-stamp", "development"]);

@@ -106,6 +106,38 @@ async fn packed_vectors_find_what_an_exact_scan_finds_of_the_caller_alone_and_ke
     assert_eq!(test.value(whole).await, "1 20");
 }
 
+/// Whether all vectors are compared, or the packed ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passage_in_another_language_is_found_before_those_that_are_near_by_their_language_alone() {
+    for passages in [10, 700] {
+        let test = TestDb::new().await;
+        test.run(&format!(
+            "SELECT setseed(0.5);
+             INSERT INTO upload_pipeline.active_model (model, version, vector_dim) VALUES ('m', '1', 8);
+             INSERT INTO upload_pipeline.documents (document_id, user_id, filename, mime, bytes_len, file_sha256, raw_path, processing_status)
+             SELECT gen_random_uuid(), '{USER}', n || '.md', 'text/markdown', 1, n::text, 'raw/x', 'complete'
+             FROM generate_series(0, 3) AS n;
+             INSERT INTO upload_pipeline.document_chunks (chunk_id, document_id, chunker_name, chunker_version, chunk_ord, text,
+               chunk_sha, embed_model, embed_version, vector_dim, embedding)
+             SELECT gen_random_uuid(), d.document_id, 'm', '1', n, CASE WHEN d.filename < '2' THEN 'The insurance covers the house and
+               all that is in it.' ELSE 'Die Versicherung deckt das Haus und alles was darin ist.' END, 'x', 'm', '1', 8, (
+               ARRAY[(d.filename < '2')::int, (d.filename >= '2')::int, CASE WHEN d.filename = '3.md' AND n = 7 THEN 0.6 ELSE 0 END]
+               || (SELECT array_agg((random() - 0.5) / 5 + (n + i) * 0) FROM generate_series(1, 5) AS i))::real[]::vector
+             FROM upload_pipeline.documents AS d, generate_series(0, {passages} - 1) AS n;
+             ANALYZE"
+        ))
+        .await;
+        fill(&test).await;
+        let source = Source(OneVector::new(&[1.0, 0.8, 0.6, 0.0, 0.0, 0.0, 0.0, 0.0]));
+        for (query, cache) in [(by_meaning(USER), 0), (Query { by_words: true, ..by_meaning(USER) }, 1 << 20)] {
+            let found = search(&test.db, &source, &VectorCache::new(cache), None, query).await.unwrap();
+            let first = &found.hits[0];
+            assert_eq!((first.passage.chunk.filename.as_str(), first.passage.chunk.ord), ("3.md", 7));
+            assert!((first.place.cosine.unwrap() - 0.70).abs() < 0.02, "the cosine is as it is: {:?}", first.place);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn packed_vectors_go_with_the_document_and_what_is_kept_of_it_finds_nothing() {
     let test = TestDb::new().await;

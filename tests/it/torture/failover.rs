@@ -25,6 +25,10 @@ UNION ALL
 SELECT 'document', d.document_id::text, d.xmin::text, md5(d::text), d.document_id::text, d.raw_path || ' ' || coalesce(d.parsed_path, '')
 FROM upload_pipeline.documents AS d
 UNION ALL
+SELECT 'version', v.document_id || ' ' || v.version_no, v.xmin::text, md5(v::text), v.document_id::text,
+  v.raw_path || ' ' || coalesce(v.parsed_path, '')
+FROM upload_pipeline.document_versions AS v
+UNION ALL
 SELECT 'upload', u.upload_id::text, u.xmin::text, md5(u::text), coalesce(u.document_id::text, ''), u.storage_key FROM upload_pipeline.uploads AS u
 UNION ALL
 SELECT 'deletion', s.deletion_id || s.storage_key, s.xmin::text, md5(s::text), s.document_id::text, s.storage_key

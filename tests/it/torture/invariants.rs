@@ -27,7 +27,7 @@ pub async fn check(url: &str) -> Vec<Checked> {
     checked
 }
 
-const ALL: [Invariant; 21] = [
+const ALL: [Invariant; 22] = [
     Invariant {
         name: "lost: accepted, but without a row",
         sql: "SELECT l.job_id, l.wanted FROM torture.ledger AS l
@@ -56,9 +56,18 @@ WHERE j.state = 'done' AND NOT (n.rows > 0 AND n.ords = n.rows AND n.sets = 1 AN
 HAVING count(*) FILTER (WHERE e.type = 'finalized') > 1 + count(*) FILTER (WHERE e.type = 'redriven')",
     },
     Invariant {
-        name: "duplicated: a document with several jobs that have not failed",
+        name: "duplicated: a version with several jobs that have not failed",
         sql: "SELECT min(j.job_id::text), count(*) FROM upload_pipeline.upload_jobs AS j
-WHERE j.status <> 'duplicate' AND j.state NOT IN ('deadletter', 'cancelled') GROUP BY j.document_id HAVING count(*) > 1",
+WHERE j.status <> 'duplicate' AND j.state NOT IN ('deadletter', 'cancelled') GROUP BY j.document_id, j.version_no HAVING count(*) > 1",
+    },
+    Invariant {
+        name: "half replaced: chunks of another version than the active one, or a complete one beside it",
+        sql: "SELECT j.job_id, j.version_no, d.version_no FROM upload_pipeline.upload_jobs AS j
+JOIN upload_pipeline.documents AS d USING (document_id)
+WHERE j.state = 'done' AND (EXISTS (SELECT FROM upload_pipeline.document_chunks AS c
+    WHERE c.document_id = d.document_id AND c.version_no <> d.version_no)
+  OR EXISTS (SELECT FROM upload_pipeline.document_versions AS v
+    WHERE v.document_id = d.document_id AND v.version_no = j.version_no AND v.state = 'staged'))",
     },
     Invariant {
         name: "a document whose processing_status differs from its latest job",
@@ -66,6 +75,8 @@ WHERE j.status <> 'duplicate' AND j.state NOT IN ('deadletter', 'cancelled') GRO
 FROM upload_pipeline.upload_jobs AS j JOIN upload_pipeline.documents AS d USING (document_id)
 WHERE NOT EXISTS (SELECT FROM upload_pipeline.upload_jobs AS k WHERE k.document_id = j.document_id
     AND (k.created_at, k.job_id) > (j.created_at, j.job_id))
+  AND NOT EXISTS (SELECT FROM upload_pipeline.document_versions AS v
+    WHERE v.document_id = j.document_id AND v.version_no = j.version_no)
   AND coalesce(d.processing_status, 'uploaded') <> CASE j.status WHEN 'duplicate' THEN 'complete' ELSE j.status END",
     },
     Invariant {
@@ -162,6 +173,7 @@ WHERE l.wanted = 'complete' AND j.state = 'deadletter' AND NOT l.lost",
 JOIN (SELECT document_id, 'document' AS kind FROM upload_pipeline.documents
   UNION ALL SELECT document_id, 'job' FROM upload_pipeline.upload_jobs
   UNION ALL SELECT document_id, 'chunk' FROM upload_pipeline.document_chunks
+  UNION ALL SELECT document_id, 'version' FROM upload_pipeline.document_versions
   UNION ALL SELECT document_id, 'event' FROM upload_pipeline.events
   UNION ALL SELECT document_id, 'upload' FROM upload_pipeline.uploads WHERE document_id IS NOT NULL) AS r USING (document_id)
 WHERE l.deleted",
@@ -172,6 +184,7 @@ WHERE l.deleted",
 LEFT JOIN upload_pipeline.storage_deletions AS s ON s.storage_key = o.key AND s.deleted_at IS NOT NULL
 WHERE o.key NOT LIKE 'deleted/%' AND NOT EXISTS (SELECT FROM torture.lost_keys AS k WHERE k.key = o.key)
   AND NOT EXISTS (SELECT FROM upload_pipeline.documents AS d WHERE o.key IN (d.raw_path, d.parsed_path))
+  AND NOT EXISTS (SELECT FROM upload_pipeline.document_versions AS v WHERE o.key IN (v.raw_path, v.parsed_path))
   AND NOT EXISTS (SELECT FROM upload_pipeline.uploads AS u WHERE u.storage_key = o.key)
   AND NOT EXISTS (SELECT FROM upload_pipeline.storage_deletions AS s WHERE s.storage_key = o.key AND s.deleted_at IS NULL)",
     },
@@ -204,6 +217,12 @@ UPDATE upload_pipeline.upload_jobs SET state = 'queued', status = 'uploaded', cl
 WHERE job_id = '10000000-0000-4000-8000-000000000010';
 -- Complete without a chunk.
 UPDATE upload_pipeline.upload_jobs SET state = 'done', status = 'complete' WHERE job_id = '10000000-0000-4000-8000-000000000011';
+-- Beside the version that the job has made, another one is searched.
+INSERT INTO upload_pipeline.document_versions (document_id, version_no, user_id, state, filename, mime, bytes_len, file_sha256, raw_path)
+SELECT d.document_id, 2, d.user_id, 'staged', 'a', 'text/markdown', 1, 'x', 'raw/11' FROM upload_pipeline.documents AS d
+WHERE d.document_id = '00000000-0000-4000-8000-000000000011';
+INSERT INTO upload_pipeline.upload_jobs (job_id, document_id, status, state, version_no, created_at)
+VALUES ('10000000-0000-4000-8000-000000000016', '00000000-0000-4000-8000-000000000011', 'complete', 'done', 2, now());
 -- Given up without any death of a worker.
 UPDATE upload_pipeline.upload_jobs SET state = 'deadletter', status = 'failed_parse', last_error = '{\"code\": \"worker_died\"}'
 WHERE job_id = '10000000-0000-4000-8000-000000000012';

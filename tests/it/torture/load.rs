@@ -23,6 +23,8 @@ use crate::support::fleet::token;
 const MOST_LIVE: u64 = 40;
 /// Of a hundred documents, how many are first sent by half.
 const INTERRUPTED: u32 = 10;
+/// Of a hundred documents, after how many an earlier one is replaced.
+const REPLACED: u32 = 15;
 /// Timeout of one request.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// Longest time for which a client repeats a request; far longer than any outage.
@@ -76,14 +78,14 @@ impl Clients {
         let mut tasks = JoinSet::new();
         for (n, user) in USERS.iter().enumerate() {
             let rng = fastrand::Rng::with_seed(self.seed.wrapping_add(n as u64));
-            let client = Client { shared: self.clone(), token: token(user), rng };
+            let client = Client { shared: self.clone(), token: token(user), rng, kept: Vec::new() };
             tasks.spawn(client.run(n));
         }
         let rng = fastrand::Rng::with_seed(self.seed.wrapping_add(100));
         tasks.spawn(foreign::run(self.clone(), rng, database, storage));
         for n in 0..books::AT_A_TIME {
             let rng = fastrand::Rng::with_seed(self.seed.wrapping_add(200 + n));
-            let client = Client { shared: self.clone(), token: token(books::USER), rng };
+            let client = Client { shared: self.clone(), token: token(books::USER), rng, kept: Vec::new() };
             tasks.spawn(books::run(client, n));
         }
         tasks
@@ -113,6 +115,8 @@ struct Client {
     shared: Clients,
     token: String,
     rng: fastrand::Rng,
+    /// Documents that are to become complete, and are left alone but for being replaced.
+    kept: Vec<String>,
 }
 
 impl Client {
@@ -134,8 +138,30 @@ impl Client {
                     self.cancel(&job).await;
                     self.retry(&job).await;
                 }
+                _ if document.kind == Kind::Text => self.kept.push(id),
                 _ => {}
             }
+            if self.rng.u32(..100) < REPLACED && !self.kept.is_empty() {
+                let earlier = self.kept[self.rng.usize(..self.kept.len())].clone();
+                let bytes = documents::markdown(&mut self.rng, &format!("{}-{user}-{made}-next", self.shared.seed));
+                self.replace(&earlier, &bytes).await;
+            }
+        }
+    }
+
+    /// Puts a file in the place of a document. It is refused while a job of the document lives.
+    async fn replace(&self, document: &str, bytes: &[u8]) {
+        let (status, body) = self
+            .until_answered(&format!("/documents/{document}"), |request| {
+                let part = reqwest::multipart::Part::bytes(bytes.to_vec()).file_name("next.md");
+                let part = part.mime_str("text/markdown").unwrap();
+                request(Method::PUT).multipart(reqwest::multipart::Form::new().part("file", part))
+            })
+            .await;
+        // 404: a failover has lost the document.
+        assert!(matches!(status, 202 | 404 | 409), "{status} {body}");
+        if let (202, Some(job)) = (status, body["job_id"].as_str()) {
+            self.shared.promise(job, document, "complete");
         }
     }
 

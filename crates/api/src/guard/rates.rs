@@ -158,7 +158,7 @@ fn take(
 
 /// Whether the request has a worker begin or stop a job: both at once would let a user run more jobs than its share.
 pub fn is_retry(method: &Method, path: &str) -> bool {
-    method == Method::POST && (path.ends_with("/retry") || path.ends_with("/cancel"))
+    method == Method::POST && ["/retry", "/cancel", "/restore"].iter().any(|end| path.ends_with(end))
 }
 
 fn too_many_failures(wait: Duration) -> ApiError {
@@ -188,8 +188,12 @@ pub async fn note_uploads(state: &ApiState, request: &HttpRequest) {
 }
 
 fn is_upload(request: &HttpRequest) -> bool {
-    request.method() == Method::POST
-        && request.path().strip_prefix(BASE_PATH).is_some_and(|path| matches!(path, "/upload" | "/documents"))
+    let Some(path) = request.path().strip_prefix(BASE_PATH) else { return false };
+    match *request.method() {
+        Method::POST => matches!(path, "/upload" | "/documents"),
+        Method::PUT => path.starts_with("/documents/"),
+        _ => false,
+    }
 }
 
 fn note(request: &HttpRequest, standing: Standing) {

@@ -17,4 +17,4 @@ pub fn codes(codes: &[Code]) -> Vec<&'static str> {
 /// The operations on the job of an upload.
 pub const JOB_OPERATIONS: [&str; 4] = ["get_job", "get_events", "cancel_job", "retry_job"];
 /// The operations on its document.
-pub const DOCUMENT_OPERATIONS: [&str; 3] = ["get_document", "list_chunks", "delete_document"];
+pub const DOCUMENT_OPERATIONS: [&str; 4] = ["get_document", "list_chunks", "list_versions", "delete_document"];

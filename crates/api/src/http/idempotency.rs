@@ -1,4 +1,4 @@
-//! `Idempotency-Key` (IETF draft-ietf-httpapi-idempotency-key-header): a POST that is sent again is answered as it was
+//! `Idempotency-Key` (IETF draft-ietf-httpapi-idempotency-key-header): a POST or PUT that is sent again is answered as it was
 //! the first time, and its work is done once.
 //!
 //! A key belongs to a user and a route. It is reserved in the database before the work, so that of two equal concurrent
@@ -66,14 +66,14 @@ impl KeyInHand {
 /// Completes a kept answer before it is given again: for a route whose answer holds what must not be kept.
 pub type Replay = fn(HttpRequest, Value) -> LocalBoxFuture<'static, Result<Value, ApiError>>;
 
-/// The middleware of routes whose POST has an effect. It runs after the authentication; requests without the header pass
+/// The middleware of routes whose POST or PUT has an effect. It runs after the authentication; requests without the header pass
 /// through.
 pub async fn remember(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
     replay: Option<Replay>,
 ) -> MiddlewareResult {
-    if request.method() != Method::POST || !request.headers().contains_key(KEY) {
+    if !matches!(*request.method(), Method::POST | Method::PUT) || !request.headers().contains_key(KEY) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
     // A task of its own: when a client hangs up, the work still ends and its key is released or keeps the answer.
@@ -106,7 +106,7 @@ enum Begun {
 async fn begin(request: &mut ServiceRequest, replay: Option<Replay>) -> Result<Begun, ApiError> {
     let key = key_of(request.request())?;
     let Call { state, caller, .. } = Call::of(request.request())?;
-    let route = format!("POST {}", request.match_pattern().unwrap_or_default());
+    let route = format!("{} {}", request.method(), request.match_pattern().unwrap_or_default());
     let reservation = Reservation { user: caller.user, route, key, attempt: Uuid::now_v7() };
     let asked = Request::read(request, &state.settings).await?;
     let conn = state.conn().await?;

@@ -16,9 +16,9 @@ use store::{
 
 /// Change a document.
 ///
-/// `metadata` takes the place of what the client said before; nothing is read or embedded again. `mime` is for a document that failed
-/// with `type_mismatch`: its bytes, which are kept for a while, are read again at once, as what it says; the name no longer
-/// counts. Sending the same again changes nothing.
+/// `metadata` takes the place of what the client said before; nothing is read or embedded again. `mime` is for a document, or a file
+/// that was to replace it, that failed with `type_mismatch`: its bytes, which are kept for a while, are read again at once, as what it
+/// says; the name no longer counts. Sending the same again changes nothing.
 #[utoipa::path(
     patch,
     path = "/documents/{id}",

@@ -27,6 +27,7 @@ pub fn document_view(document: Document) -> DocumentView {
         bytes_len: document.bytes_len,
         sha256: document.file_sha256,
         processing_status: document.processing_status,
+        version_no: document.version_no,
         kind: document.kind,
         page_count: document.page_count,
         // A record that a newer build wrote may have another form.

@@ -101,7 +101,7 @@ pub async fn post_documents(Call { state, caller, request }: Call, body: web::Pa
 }
 
 /// Refuses before the body is read what would be refused after it.
-async fn refuse_without_quota(state: &ApiState, user: UserId) -> Result<(), ApiError> {
+pub(super) async fn refuse_without_quota(state: &ApiState, user: UserId) -> Result<(), ApiError> {
     let per_day = state.settings.uploads.per_day;
     if per_day > 0 {
         let left = get_uploads_left(&state.conn().await?, user, per_day).await?;
@@ -205,7 +205,7 @@ async fn take_file(
 }
 
 /// Announces an upload of one body, and stores it.
-async fn store<S>(
+pub(super) async fn store<S>(
     state: &ApiState,
     user: UserId,
     filename: String,
@@ -259,7 +259,7 @@ async fn register(
 }
 
 /// Deletes an upload that became no document: the object first, so that no object is without its row.
-async fn forget(state: &ApiState, upload: &NewUpload) {
+pub(super) async fn forget(state: &ApiState, upload: &NewUpload) {
     if let Err(failure) = state.store.delete(&upload.storage_key).await {
         tracing::warn!(error.code = failure.code.as_str(), upload.id = %upload.upload_id, "an unused object stays until its upload expires: {failure}");
         return;

@@ -19,7 +19,7 @@ use crate::{
     page,
     resources::{
         change_document, document_files, documents, events, jobs, pages, retry_jobs, search, send_documents, uploads,
-        webhook,
+        versions, webhook,
     },
     server::body_head::check_body_head,
 };
@@ -47,7 +47,10 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint!(Private send_documents::post_documents).replayable(None),
         endpoint!(Private documents::get_document),
         endpoint!(Private change_document::patch_document),
+        endpoint!(Private versions::put_document).replayable(None),
         endpoint!(Private documents::delete_document),
+        endpoint!(Private versions::list_versions),
+        endpoint!(Private versions::restore_version).replayable(None),
         endpoint!(Private documents::list_chunks),
         endpoint!(Private document_files::get_markdown),
         endpoint!(Private document_files::get_file),

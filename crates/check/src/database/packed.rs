@@ -55,6 +55,6 @@ fn own_cosine(vector: &[f32], (number, ord): (i32, i32), packed: &[u8]) -> Optio
         return None;
     }
     let mut all = Nearest::new(count);
-    probe.scan(number, packed, &mut all);
+    probe.scan(number, packed, 0.0, &mut all);
     all.into_vec().into_iter().find(|near| near.ord == ord).map(|near| near.cosine)
 }

@@ -22,6 +22,9 @@ pub(super) struct FileReport {
     document_id: Option<Uuid>,
     pages: Option<i64>,
     chunks: Option<i64>,
+    /// Of a file that replaces another: chunks that kept their vectors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<i64>,
     /// The whole time, in seconds.
     pub(super) seconds: f64,
     code: Option<String>,
@@ -53,6 +56,7 @@ impl FileReport {
             document_id: Some(job.document_id),
             pages: job.progress.pages,
             chunks: job.progress.chunks,
+            kept: job.progress.kept,
             error,
             code,
             ..Self::new(path, ok, status)
@@ -88,6 +92,12 @@ pub(super) fn table(reports: &[FileReport]) -> String {
         ]
     });
     render::table(&["FILE", "STATUS", "PAGES", "CHUNKS", "SECONDS", "ERROR"], rows)
+}
+
+/// How many passages of a file that took another's place were not embedded again; empty if none did.
+pub(super) fn kept(reports: &[FileReport]) -> String {
+    let of_it = reports.iter().filter(|report| report.ok).filter_map(|report| Some((report.kept?, report.chunks?)));
+    of_it.map(|(kept, chunks)| format!("{kept} of {chunks} passages kept their vectors\n")).collect()
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::http::{ApiClient, ClientError};
 use domain::Code;
-use messages::{DocumentsAccepted, JobView, UploadAccepted, UploadRequest};
+use messages::{DocumentsAccepted, JobView, ReplacementAccepted, UploadAccepted, UploadRequest};
 
 /// The first pause between two polls of a job. Short, because a small file is done in a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -36,6 +36,8 @@ pub(super) struct Uploader {
     pub(super) uploads: Semaphore,
     /// Whether a file is sent in one request, without being announced first.
     pub(super) one_step: bool,
+    /// The document in whose place the file is put.
+    pub(super) replace: Option<Uuid>,
     /// Whether every page is to be read by OCR.
     pub(super) ocr: bool,
     pub(super) metadata: Option<Value>,
@@ -87,18 +89,27 @@ impl Uploader {
         let (bytes_len, sha256) = files::measure(path).await.map_err(|error| files::unreadable(&error))?;
         let file = Measured { path, name: files::name_of(path), mime: files::media_type(path), bytes_len, sha256 };
         progress.set_stage("uploading");
-        let sent = if self.one_step {
+        let sent = if let Some(document) = self.replace {
+            self.send_replacement(document, &file, progress).await
+        } else if self.one_step {
             self.send_in_one_step(&file, progress).await
         } else {
             self.send_in_two_steps(&file, progress).await
         };
         match sent {
             Ok(job_id) => Ok(Uploaded::New { job_id }),
-            Err(ClientError::Refused { problem, .. }) if problem.known_code() == Some(Code::DocumentExists) => {
+            Err(ClientError::Refused { problem, .. }) if self.is_there_already(problem.known_code()) => {
                 Ok(Uploaded::Existing { job_id: problem.job_id })
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the refusal says that nothing need be done.
+    fn is_there_already(&self, code: Option<Code>) -> bool {
+        // In the place of a document there may be no other one.
+        let wanted = if self.replace.is_some() { Code::VersionActive } else { Code::DocumentExists };
+        code == Some(wanted)
     }
 
     async fn send_in_two_steps(&self, file: &Measured<'_>, progress: &FileProgress) -> Result<Uuid, ClientError> {
@@ -132,7 +143,12 @@ impl Uploader {
         Ok(accepted.job_id)
     }
 
-    async fn send_in_one_step(&self, file: &Measured<'_>, progress: &FileProgress) -> Result<Uuid, ClientError> {
+    /// The file as a form, with what was asked for it.
+    async fn form(
+        &self,
+        file: &Measured<'_>,
+        progress: &FileProgress,
+    ) -> Result<reqwest::multipart::Form, ClientError> {
         let part = reqwest::multipart::Part::stream_with_length(file.body(progress).await?, file.bytes_len)
             .file_name(file.name.clone())
             .mime_str(file.mime)
@@ -141,7 +157,24 @@ impl Uploader {
         if let Some(metadata) = &self.metadata {
             form = form.text("metadata", metadata.to_string());
         }
-        let form = form.part("file", part);
+        Ok(form.part("file", part))
+    }
+
+    async fn send_replacement(
+        &self,
+        document: Uuid,
+        file: &Measured<'_>,
+        progress: &FileProgress,
+    ) -> Result<Uuid, ClientError> {
+        let form = self.form(file, progress).await?;
+        let request = self.api.request(Method::PUT, &format!("/documents/{document}"), &[]).multipart(form);
+        let response = request.send().await.map_err(|error| self.api.transport_error(&error))?;
+        let accepted: ReplacementAccepted = self.api.read(response).await?;
+        Ok(accepted.job_id)
+    }
+
+    async fn send_in_one_step(&self, file: &Measured<'_>, progress: &FileProgress) -> Result<Uuid, ClientError> {
+        let form = self.form(file, progress).await?;
         let request = self.api.request(Method::POST, "/documents", &[]).multipart(form);
         let response = request.send().await.map_err(|error| self.api.transport_error(&error))?;
         let accepted: DocumentsAccepted = self.api.read(response).await?;

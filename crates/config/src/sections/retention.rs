@@ -1,7 +1,7 @@
 use super::*;
 
 settings! {
-    /// How long ended jobs, their events, receipts and refused bytes are kept.
+    /// How long ended jobs, their events, receipts, refused bytes and previous versions are kept.
     Retention in "retention", titled "Retention";
 
     /// Days that the events of an ended job are kept; `0`: for ever.
@@ -14,6 +14,9 @@ settings! {
     /// Days that bytes are kept which are not of the declared type, or not what was announced; `0`: as long as their
     /// document.
     RETENTION_MISMATCHED_DAYS[WORKER] mismatched_days: u32 = days, default "1";
+    /// Days that a version of a document is kept once another is the active one, so that it can be restored; `0`: as long as
+    /// the document.
+    RETENTION_VERSIONS_DAYS[WORKER] versions_days: u32 = days, default "30";
     /// Days that the receipt of a finished deletion is kept; `0`: for ever.
     RETENTION_RECEIPTS_DAYS[WORKER] receipts_days: u32 = days, default "365";
 }

@@ -68,9 +68,9 @@ codes! {
         /// Come back when `Retry-After` says.
         RateLimited = "rate_limited", http [429], at "every private route",
             say "You have made more than 600 requests a minute (API_RATE_PER_MINUTE), or too many of them at once. Come back when Retry-After says.";
-        /// The user has retried and cancelled more jobs than `API_RETRIES_PER_MINUTE` allows an instance.
+        /// The user has retried and cancelled more jobs, and restored more versions, than `API_RETRIES_PER_MINUTE` allows an instance.
         /// Come back when `Retry-After` says.
-        RetryRateLimited = "retry_rate_limited", http [429], at "retry and cancel",
+        RetryRateLimited = "retry_rate_limited", http [429], at "retry, cancel and restore",
             say "You have retried and cancelled jobs more than 30 times a minute (API_RETRIES_PER_MINUTE). Come back when Retry-After says.";
         /// Too many log-ins from your address have failed (API_LOGIN_FAILURES_PER_MINUTE).
         /// Send a token or key that is valid, when Retry-After says.
@@ -247,7 +247,7 @@ codes! {
         UploadsPerDay = "uploads_per_day", http [429], at "uploads";
         /// You have uploaded this content already: it is searchable, or its bytes are here and being worked on.
         /// Use that document, or delete it first.
-        DocumentExists = "document_exists", http [409], at "uploads";
+        DocumentExists = "document_exists", http [409], at "uploads; finish";
         /// This upload URL was not made here, or was changed.
         /// Use signed_url exactly as POST /upload gave it.
         UploadUrlInvalid = "upload_url_invalid", http [403], at "`PUT` of an upload";
@@ -263,6 +263,15 @@ codes! {
         /// There is no such document of yours.
         /// `GET /documents` lists those there are.
         DocumentNotFound = "document_not_found", http [404], at "`/documents/{id}…`";
+        /// This version is the document's active one: there is nothing to replace.
+        /// Use the document as it is. To have it read again, retry its job.
+        VersionActive = "version_active", http [409], at "`PUT /documents/{id}`, `POST …/restore`";
+        /// The document has no such version, or it was removed after RETENTION_VERSIONS_DAYS.
+        /// `GET /documents/{id}/versions` lists those that can be restored.
+        VersionNotFound = "version_not_found", http [404], at "`POST /documents/{id}/versions/{n}/restore`";
+        /// This version never became complete, so there is nothing to restore.
+        /// Retry its job, or send the file again with `PUT /documents/{id}`.
+        VersionIncomplete = "version_incomplete", http [409], at "`POST /documents/{id}/versions/{n}/restore`";
         /// The bytes of this document were removed: they never were what was declared, or have expired.
         /// Upload the file again.
         FileRemoved = "file_removed", http [410], at "`GET /documents/{id}/file`";
@@ -322,7 +331,7 @@ codes! {
             say "The job has only come to parsed; `from` may name that or an earlier status.";
         /// Another job of this document has not ended.
         /// Wait for it, or cancel it first.
-        DocumentBusy = "document_busy", http [409], at "`POST /jobs/{id}/retry`; `POST /jobs/retry`, as a reason";
+        DocumentBusy = "document_busy", http [409], at "`POST /jobs/{id}/retry`; `PUT /documents/{id}`, `POST …/restore`; `POST /jobs/retry`, as a reason";
         /// The request neither names jobs nor says `all`, says both, names too many, or picks by a status that is no failed one.
         /// Correct what `detail` names.
         RetrySelectionInvalid = "retry_selection_invalid", http [422], at "`POST /jobs/retry`",

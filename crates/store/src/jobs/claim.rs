@@ -35,8 +35,10 @@ pub async fn claim_jobs(
         .rows(
             "-- claim_jobs
 SELECT c.*
-FROM upload_pipeline.claim_jobs(
-  p_worker => $1, p_slots => $2, p_max_per_user => $3, p_after => $4, p_statuses => $5, p_steps => $6,
+FROM set_config('upload_pipeline.knows_versions', 'on', true) AS known (versions)
+CROSS JOIN LATERAL upload_pipeline.claim_jobs(
+  -- Refers to the setting, so that it is made first.
+  p_worker => CASE known.versions WHEN 'on' THEN $1 END, p_slots => $2, p_max_per_user => $3, p_after => $4, p_statuses => $5, p_steps => $6,
   p_alone_from => $7, p_lease => $8, p_now => coalesce($9, now())) AS c",
             &[
                 &worker.0,
@@ -97,7 +99,8 @@ WITH picked AS (
 ),
 claimed AS (
   UPDATE upload_pipeline.upload_jobs AS j
-  SET state = 'working', claimed_by = $3, claimed_at = coalesce($2, now()),
+  SET state = 'working', claimed_by = CASE set_config('upload_pipeline.knows_versions', 'on', true) WHEN 'on' THEN $3 END,
+      claimed_at = coalesce($2, now()),
       lease_expires_at = coalesce($2, now()) + $4 * interval '1 second', lease_epoch = j.lease_epoch + 1,
       step_started_at = coalesce($2, now()), updated_at = coalesce($2, now())
   FROM picked

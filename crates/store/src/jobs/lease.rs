@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     ClaimOptions,
     outcome::KEEP_FIRST,
-    sql::{ENDED, FENCED, LET_GO},
+    sql::{ENDED, FENCED, LET_GO, OF_ACTIVE},
 };
 use crate::workers::WorkerRow;
 use domain::{Code, Failure, Fence, JobId, Status, Takeover, WorkerId};
@@ -207,14 +207,14 @@ job AS (
       finished_at = CASE WHEN d.state IN {ENDED} THEN coalesce($2, now()) END
   FROM decided AS d
   WHERE j.job_id = d.job_id
-  RETURNING j.job_id, j.document_id, j.status, j.state, j.correlation_id, d.worker, d.in_a_step, d.database_was_away, d.event,
+  RETURNING j.job_id, j.document_id, j.version_no, j.status, j.state, j.correlation_id, d.worker, d.in_a_step, d.database_was_away, d.event,
     d.severity, d.code
 ),
 document AS (
   UPDATE upload_pipeline.documents AS d
   SET processing_status = job.status, updated_at = now()
   FROM job
-  WHERE d.document_id = job.document_id AND job.state IN {ENDED}
+  WHERE d.document_id = job.document_id AND job.state IN {ENDED} AND {OF_ACTIVE}
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
 SELECT job.job_id, job.document_id, job.event, job.severity, job.code,

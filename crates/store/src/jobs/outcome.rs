@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::sql::{ENDED, FENCED, LET_GO};
+use super::sql::{ENDED, FENCED, LET_GO, OF_ACTIVE};
 use domain::{Code, Failure, Fence, Lease, State, Status, Step};
 use pg::{DbError, Params, Session};
 
@@ -52,7 +52,7 @@ pub async fn advance_job(
     let written = db
         .one(
             "-- advance_job
-SELECT upload_pipeline.advance_job(
+SELECT upload_pipeline.checkpoint_job(
   p_job => $1, p_worker => $2, p_epoch => $3, p_from => $4, p_to => $5, p_progress => $6, p_done => $7, p_next => $8) AS written",
             &[
                 &lease.fence.job_id.0,
@@ -87,12 +87,15 @@ WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET status = $4, progress = j.progress || $5, retry_count = 0, updated_at = now()
   WHERE {FENCED} AND j.status = ANY ($6)
-  RETURNING j.document_id, j.status
+  RETURNING j.document_id, j.version_no, j.status
+),
+document AS (
+  UPDATE upload_pipeline.documents AS d
+  SET processing_status = job.status, updated_at = now()
+  FROM job
+  WHERE d.document_id = job.document_id AND {OF_ACTIVE}
 )
-UPDATE upload_pipeline.documents AS d
-SET processing_status = job.status, updated_at = now()
-FROM job
-WHERE d.document_id = job.document_id"
+SELECT FROM job"
         ),
         &[&fence.job_id.0, &fence.worker.0, &fence.epoch, &status.as_str(), &progress, &step.statuses()],
     )
@@ -108,6 +111,9 @@ WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET {LET_GO}, status = 'duplicate', state = 'done', retry_count = 0, finished_at = now()
   WHERE {FENCED} AND NOT j.progress ? 'read_again'
+    AND NOT EXISTS (
+      SELECT FROM upload_pipeline.document_versions AS v
+      WHERE v.document_id = j.document_id AND v.version_no = j.version_no)
     AND EXISTS (
       SELECT FROM upload_pipeline.upload_jobs AS other
       WHERE other.document_id = j.document_id AND other.status = 'complete' AND other.job_id <> j.job_id)
@@ -200,14 +206,14 @@ WITH job AS (
       run_at = CASE WHEN $5 IN {ENDED} THEN j.run_at ELSE now() + $7 * interval '1 second' END,
       finished_at = CASE WHEN $5 IN {ENDED} THEN now() END, last_error = $8 || {KEEP_FIRST}
   WHERE {FENCED}
-  RETURNING j.job_id, j.document_id, j.status, j.correlation_id,
+  RETURNING j.job_id, j.document_id, j.version_no, j.status, j.correlation_id,
     CASE WHEN $5 IN {ENDED} THEN '{{}}'::jsonb ELSE jsonb_build_object('run_at', j.run_at) END AS due
 ),
 document AS (
   UPDATE upload_pipeline.documents AS d
   SET processing_status = job.status, updated_at = now()
   FROM job
-  WHERE d.document_id = job.document_id AND $4 IS NOT NULL
+  WHERE d.document_id = job.document_id AND $4 IS NOT NULL AND {OF_ACTIVE}
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, payload, correlation_id)
 SELECT job.job_id, job.document_id, $9, $10, $11, $8 || job.due, job.correlation_id

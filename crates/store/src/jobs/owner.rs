@@ -1,6 +1,6 @@
 //! Cancels and redrives jobs for the owner of a document.
 
-use super::sql::{LET_GO, LIVE};
+use super::sql::{LET_GO, LIVE, OF_ACTIVE};
 use domain::{JobId, Status, UserId};
 use pg::{DbError, Session};
 
@@ -43,13 +43,13 @@ WITH job AS (
       priority = CASE WHEN j.progress ? 'read_again' THEN 0 ELSE j.priority END,
       upload_expires_at = CASE WHEN j.upload_expires_at > now() THEN j.upload_expires_at END
   WHERE j.job_id = $1 AND j.user_id = $2 AND j.state <> 'working' AND (j.state <> 'done' OR $3 IS NOT NULL)
-  RETURNING j.job_id, j.document_id, j.status, j.correlation_id
+  RETURNING j.job_id, j.document_id, j.version_no, j.status, j.correlation_id
 ),
 document AS (
   UPDATE upload_pipeline.documents AS d
   SET processing_status = job.status, updated_at = now()
   FROM job
-  WHERE d.document_id = job.document_id
+  WHERE d.document_id = job.document_id AND {OF_ACTIVE}
 )
 INSERT INTO upload_pipeline.events (job_id, document_id, type, severity, code, correlation_id)
 SELECT job.job_id, job.document_id, 'redriven', 'info', job.status, job.correlation_id
@@ -63,8 +63,7 @@ FROM job"
 /// The priority of documents that are read again: behind all others.
 const READ_AGAIN_PRIORITY: i16 = 100;
 
-/// Queues a complete job to read its document again from `from`, behind all others. The document stays complete until the
-/// worker's first checkpoint. `false`: `user` has no such job, or it is not complete.
+/// Queues a complete job to read its document again from `from`, behind all others. `false`: `user` has no such job, or it is not complete.
 pub async fn read_job_again(db: &impl Session, user: UserId, job: JobId, from: Status) -> Result<bool, DbError> {
     db.run_any(
         &format!(

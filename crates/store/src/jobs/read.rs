@@ -17,8 +17,10 @@ pub struct Job {
     pub job_id: JobId,
     /// The document.
     pub document_id: DocumentId,
-    /// The document's file name.
+    /// The file name of the version that it makes.
     pub filename: String,
+    /// The number of that version; `None`: the active one.
+    pub version_no: Option<i32>,
     /// The checkpoint.
     pub status: Status,
     /// Who has it.
@@ -29,6 +31,8 @@ pub struct Job {
     pub counts: Counts,
     /// How fast pages were read last.
     pub pages_per_second: Option<f64>,
+    /// Chunks that have their vector from another version; `None`: there was none to take any from.
+    pub kept: Option<i64>,
     /// What providers charged, in US cents.
     pub cost_cents: f64,
     /// The last failure, with the first one of the job.
@@ -39,8 +43,10 @@ pub struct Job {
     pub run_at: OffsetDateTime,
     /// Until then the bytes may come; `None`: they came, or must be there already.
     pub upload_expires_at: Option<OffsetDateTime>,
-    /// Where the document's bytes are; empty: they were removed.
+    /// Where the bytes are; empty: they were removed, maybe with their version.
     pub raw_path: String,
+    /// Whether the version that it made was removed.
+    pub is_version_gone: bool,
     /// When it was created.
     pub created_at: OffsetDateTime,
     /// When it last changed.
@@ -67,15 +73,22 @@ impl Job {
 
     /// Why another try would end as the last did; `None`: it may not.
     pub fn retry_needs(&self) -> Option<Code> {
+        if self.is_version_gone {
+            return Some(Code::RetryNeedsUpload);
+        }
         (self.state == State::Deadletter).then(|| retry_needs(self.failed_with(), self.raw_path.is_empty()))?
     }
 }
 
-const COLUMNS: &str = "j.job_id, j.document_id, d.filename, j.status, j.state, j.retry_count, j.progress, j.cost_cents,
-  j.last_error, j.priority, j.run_at, j.upload_expires_at, d.raw_path, j.created_at, j.updated_at, j.started_at,
-  j.finished_at, j.correlation_id
+const COLUMNS: &str = "j.job_id, j.document_id, coalesce(v.filename, d.filename) AS filename, j.version_no, j.status, j.state,
+  j.retry_count, j.progress, j.cost_cents, j.last_error, j.priority, j.run_at, j.upload_expires_at,
+  CASE WHEN v.document_id IS NOT NULL THEN v.raw_path WHEN coalesce(j.version_no, d.version_no) = d.version_no THEN d.raw_path ELSE '' END
+    AS raw_path,
+  v.document_id IS NULL AND coalesce(j.version_no, d.version_no) <> d.version_no AS is_version_gone,
+  j.created_at, j.updated_at, j.started_at, j.finished_at, j.correlation_id
 FROM upload_pipeline.upload_jobs AS j
-JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id";
+JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
+LEFT JOIN upload_pipeline.document_versions AS v ON v.document_id = j.document_id AND v.version_no = j.version_no";
 
 /// JSON that cannot be read counts as none, so that a row edited by hand does not hide the other jobs of a list.
 impl FromRow for Job {
@@ -86,6 +99,7 @@ impl FromRow for Job {
             job_id: column(row, "job_id")?,
             document_id: column(row, "document_id")?,
             filename: column(row, "filename")?,
+            version_no: column(row, "version_no")?,
             status: column(row, "status")?,
             state: column(row, "state")?,
             retry_count: column(row, "retry_count")?,
@@ -96,12 +110,14 @@ impl FromRow for Job {
                 embedded: count("embedded"),
             },
             pages_per_second: progress.get("pages_per_second").and_then(Value::as_f64),
+            kept: count("kept"),
             cost_cents: column(row, "cost_cents")?,
             last_error: column(row, "last_error").unwrap_or_default(),
             priority: column(row, "priority")?,
             run_at: column(row, "run_at")?,
             upload_expires_at: column(row, "upload_expires_at")?,
             raw_path: column(row, "raw_path")?,
+            is_version_gone: column(row, "is_version_gone")?,
             created_at: column(row, "created_at")?,
             updated_at: column(row, "updated_at")?,
             started_at: column(row, "started_at")?,

@@ -1,8 +1,11 @@
 //! Cancels and redrives a job for its owner. All jobs of its document are locked meanwhile, so that the job is as the
 //! owner saw it, and the document gets no second live job.
 
-use crate::documents::lock_jobs_of_document;
-use domain::{Code, JobId, Status, UserId};
+use crate::{
+    documents::lock_jobs_of_document,
+    versions::{stage_reading, touch_version},
+};
+use domain::{Code, JobId, State, Status, UserId};
 use pg::{Db, DbError};
 
 use super::{Job, cancel_job, get_job, get_live_sibling, read_job_again, redrive_job};
@@ -67,7 +70,8 @@ pub enum Redriven {
     Changed,
 }
 
-/// Queues `user`'s job again, from `from` or from its last good checkpoint, if it is as `expected`.
+/// Queues `user`'s job again, from `from` or from its last good checkpoint, if it is as `expected`. A complete document can be
+/// searched as it is until the job is complete again.
 pub async fn redrive_owned_job(
     db: &Db,
     user: UserId,
@@ -93,6 +97,11 @@ pub async fn redrive_owned_job(
             if let Some(needed) = job.retry_needs() {
                 return Ok(Redriven::Helpless(needed, Box::new(job)));
             }
+            if job.state == State::Working || job.state == State::Done && from.is_none() {
+                return Ok(Redriven::Refused(Box::new(job)));
+            }
+            stage_reading(&tx, job_id, from.unwrap_or(job.checkpoint_reached())).await?;
+            touch_version(&tx, job_id).await?;
             if !redrive_job(&tx, user, job_id, from).await? {
                 return Ok(Redriven::Refused(Box::new(job)));
             }
@@ -102,15 +111,23 @@ pub async fn redrive_owned_job(
     .await
 }
 
-/// Queues `user`'s complete job to read its document again from `from`, behind all others.
+/// Queues `user`'s complete job to read its document again from `from`, behind all others. The document can be searched as it is
+/// until the reading is complete.
 pub async fn read_owned_job_again(db: &Db, user: UserId, job_id: JobId, from: Status) -> Result<Redriven, DbError> {
     db.run_tx("read_owned_job_again", move |tx| {
         Box::pin(async move {
             let Some(job) = get_job(&tx, user, job_id).await? else { return Ok(Redriven::NotFound) };
             lock_jobs_of_document(&tx, job.document_id).await?;
+            // Read again now that nothing can change it.
+            let Some(job) = get_job(&tx, user, job_id).await? else { return Ok(Redriven::NotFound) };
             if let Some(sibling) = get_live_sibling(&tx, job_id).await? {
                 return Ok(Redriven::Busy(sibling));
             }
+            if job.is_version_gone || (job.state, job.status) != (State::Done, Status::Complete) {
+                return Ok(Redriven::Refused(Box::new(job)));
+            }
+            stage_reading(&tx, job_id, from).await?;
+            touch_version(&tx, job_id).await?;
             if !read_job_again(&tx, user, job_id, from).await? {
                 return Ok(Redriven::Refused(Box::new(job)));
             }

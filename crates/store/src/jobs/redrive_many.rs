@@ -52,9 +52,12 @@ SELECT p.job_id, p.state,
     SELECT FROM upload_pipeline.upload_jobs AS newer
     WHERE newer.document_id = p.document_id AND (newer.created_at, newer.job_id) > (p.created_at, p.job_id)
   ) AS superseded,
-  p.last_error ->> 'code' AS code, d.raw_path
+  p.last_error ->> 'code' AS code,
+  CASE WHEN v.document_id IS NOT NULL THEN v.raw_path WHEN coalesce(p.version_no, d.version_no) = d.version_no THEN d.raw_path ELSE '' END
+    AS raw_path
 FROM picked AS p
 JOIN upload_pipeline.documents AS d ON d.document_id = p.document_id
+LEFT JOIN upload_pipeline.document_versions AS v ON v.document_id = p.document_id AND v.version_no = p.version_no
 ORDER BY p.job_id"
     )
 }
@@ -70,7 +73,7 @@ pub async fn list_failed_jobs(
     let sql = format!(
         "-- list_failed_jobs
 WITH picked AS MATERIALIZED (
-  SELECT j.job_id, j.document_id, j.created_at, j.state, j.last_error
+  SELECT j.job_id, j.document_id, j.version_no, j.created_at, j.state, j.last_error
   FROM upload_pipeline.upload_jobs AS j
   WHERE j.user_id = $1 AND j.state = 'deadletter'
     AND j.job_id > coalesce($2, '00000000-0000-0000-0000-000000000000'::uuid)
@@ -85,7 +88,7 @@ WITH picked AS MATERIALIZED (
 }
 
 /// Up to `limit` of `user`'s jobs behind `behind`, by id, whose complete documents were read here by readers of a version
-/// below `before`: of each document the latest that is complete. What a remote parser read would be paid again.
+/// below `before`: of each document the latest that is complete, which made its active version. What a remote parser read would be paid again.
 pub async fn list_jobs_read_before(
     db: &impl Session,
     user: UserId,
@@ -96,11 +99,12 @@ pub async fn list_jobs_read_before(
     let sql = format!(
         "-- list_jobs_read_before
 WITH picked AS MATERIALIZED (
-  SELECT j.job_id, j.document_id, j.created_at, j.state, j.last_error
+  SELECT j.job_id, j.document_id, j.version_no, j.created_at, j.state, j.last_error
   FROM upload_pipeline.upload_jobs AS j
   JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
   WHERE j.user_id = $1 AND j.state = 'done' AND j.status = 'complete'
     AND j.job_id > coalesce($2, '00000000-0000-0000-0000-000000000000'::uuid)
+    AND coalesce(j.version_no, d.version_no) = d.version_no
     AND d.processing_status = 'complete' AND coalesce(d.parser, 'local') = 'local'
     AND CASE WHEN jsonb_typeof(d.record -> 'reader_version') = 'number'
       THEN (d.record ->> 'reader_version')::numeric ELSE 1 END < $3::bigint
@@ -121,7 +125,7 @@ pub async fn list_candidates(db: &impl Session, user: UserId, jobs: &[Uuid]) -> 
     let sql = format!(
         "-- list_candidates
 WITH picked AS MATERIALIZED (
-  SELECT j.job_id, j.document_id, j.created_at, j.state, j.last_error
+  SELECT j.job_id, j.document_id, j.version_no, j.created_at, j.state, j.last_error
   FROM upload_pipeline.upload_jobs AS j
   WHERE j.job_id = ANY ($2) AND j.user_id = $1
 ){}",

@@ -1,8 +1,11 @@
 //! Changes the declared type of a document that failed for it.
 
 use super::{get_job, redrive_job};
-use crate::documents::{Document, get_document, lock_jobs_of_document};
-use domain::{Code, DocumentId, State, Status, UserId};
+use crate::{
+    documents::{Document, get_document, lock_jobs_of_document},
+    versions::touch_version,
+};
+use domain::{Code, DocumentId, JobId, State, Status, UserId};
 use pg::{Db, DbError, Session};
 
 /// What became of the wish.
@@ -42,13 +45,14 @@ pub async fn retype_document(
                 job.filter(|job| job.state == State::Deadletter && job.failed_with() == Some(Code::TypeMismatch));
             let Some(job) = failed else {
                 // A wish that comes twice is granted twice.
-                let same = document.mime == mime;
+                let same = get_declared_mime(&tx, &document).await? == mime;
                 return Ok(if same { Retyped::Done(Box::new(document)) } else { Retyped::Refused(Code::TypeSettled) });
             };
             if job.raw_path.is_empty() {
                 return Ok(Retyped::Refused(Code::RetryNeedsUpload));
             }
-            state_type(&tx, id, mime).await?;
+            state_type(&tx, id, job.job_id, mime).await?;
+            touch_version(&tx, job.job_id).await?;
             redrive_job(&tx, user, job.job_id, Some(Status::Uploaded)).await?;
             Ok(get_document(&tx, user, id).await?.map_or(Retyped::NotFound, |now| Retyped::Done(Box::new(now))))
         })
@@ -56,19 +60,41 @@ pub async fn retype_document(
     .await
 }
 
-/// Writes the type, and that it counts more than the file's name, to the document and its failed jobs.
-async fn state_type(tx: &impl Session, id: DocumentId, mime: &str) -> Result<(), DbError> {
+/// The declared type of what the document's latest job makes: its active version, or another.
+async fn get_declared_mime(tx: &impl Session, document: &Document) -> Result<String, DbError> {
+    tx.one(
+        "-- get_declared_mime
+SELECT coalesce(v.mime, d.mime) AS mime
+FROM upload_pipeline.documents AS d
+LEFT JOIN upload_pipeline.upload_jobs AS j ON j.job_id = $2
+LEFT JOIN upload_pipeline.document_versions AS v ON v.document_id = d.document_id AND v.version_no = j.version_no
+WHERE d.document_id = $1",
+        &[&document.document_id.0, &document.job_id.map(|job| job.0)],
+    )
+    .await
+}
+
+/// Writes the type to what `job` makes, which is the document's active version or another, and to its failed jobs that it counts
+/// more than the file's name.
+async fn state_type(tx: &impl Session, id: DocumentId, job: JobId, mime: &str) -> Result<(), DbError> {
     tx.run(
         "-- state_type
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
   SET progress = j.progress || '{\"type_stated\": true}'
   WHERE j.document_id = $1 AND j.state = 'deadletter'
+),
+staged AS (
+  UPDATE upload_pipeline.document_versions AS v
+  SET mime = $2
+  FROM upload_pipeline.upload_jobs AS j
+  WHERE j.job_id = $3 AND v.document_id = j.document_id AND v.version_no = j.version_no
+  RETURNING v.document_id
 )
 UPDATE upload_pipeline.documents AS d
 SET mime = $2, updated_at = now()
-WHERE d.document_id = $1",
-        &[&id.0, &mime],
+WHERE d.document_id = $1 AND NOT EXISTS (SELECT FROM staged)",
+        &[&id.0, &mime, &job.0],
     )
     .await
     .map(drop)

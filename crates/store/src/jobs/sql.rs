@@ -6,6 +6,11 @@
 /// ANALYZE in a quiet moment it believes that index to be empty, and each statement would then read all running jobs.
 pub(crate) const FENCED: &str =
     "j.job_id = $1 AND j.claimed_by = $2 AND j.lease_epoch = $3 AND j.state || '' = 'working'";
+/// Whether the rows `job`, which a statement has changed, are of the active version of their document: its status is then the
+/// job's. A job that makes another version, or reads the active one anew, leaves the document as it is.
+pub(crate) const OF_ACTIVE: &str = "NOT EXISTS (
+    SELECT FROM upload_pipeline.document_versions AS v
+    WHERE v.document_id = job.document_id AND v.version_no = job.version_no)";
 /// What becomes of a job's columns when its worker lets go of it.
 pub(crate) const LET_GO: &str =
     "claimed_by = NULL, lease_expires_at = NULL, step_started_at = NULL, updated_at = now()";

@@ -1,7 +1,7 @@
 //! By meaning: the packed vectors of the user's documents, and the real ones.
 
 use super::{Candidate, CandidateRow, SearchIn, candidates};
-use domain::ports::EmbedModel;
+use domain::{DocumentId, ports::EmbedModel};
 use pg::{DbError, FromRow, Session};
 
 fn dim(model: &EmbedModel) -> i32 {
@@ -57,6 +57,49 @@ WHERE s.user_no = $1 AND ($2::uuid[] IS NULL OR s.document_id = ANY ($2))",
         .await?;
     let of = |(document_no, passages)| SearchedDocument { document_no, passages };
     Ok(numbers.into_iter().zip(passages).map(of).collect())
+}
+
+/// A document that is searched, and its language.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct SpokenDocument {
+    /// Its number.
+    pub document_no: i32,
+    /// The document.
+    pub document_id: DocumentId,
+    /// How many passages it has.
+    pub passages: i32,
+    /// ISO 639-1 code of its language; empty: none that words have a base form in.
+    pub language: String,
+}
+
+/// All documents of a user with their languages, by number.
+pub async fn list_spoken_documents(db: &impl Session, user_no: i32) -> Result<Vec<SpokenDocument>, DbError> {
+    db.list(
+        "-- list_spoken_documents
+SELECT s.document_no, s.document_id, s.passages, s.language
+FROM upload_pipeline.search_documents AS s
+WHERE s.user_no = $1
+ORDER BY s.document_no",
+        &[&user_no],
+    )
+    .await
+}
+
+/// The packed means of documents, by number; those that have none of `model` are left out.
+pub async fn list_means(
+    db: &impl Session,
+    model: &EmbedModel,
+    documents: &[i32],
+) -> Result<Vec<(i32, Vec<u8>)>, DbError> {
+    let bytes = i32::try_from(vectors::mean_bytes(model.dim)).unwrap_or(i32::MAX);
+    db.list(
+        "-- list_means
+SELECT v.document_no, substring(v.packed FROM 1 FOR $5) AS mean
+FROM upload_pipeline.search_vectors AS v
+WHERE v.document_no = ANY ($1) AND v.embed_model = $2 AND v.embed_version = $3 AND v.version = $4",
+        &[&documents, &model.name, &model.version, &vectors::VERSION, &bytes],
+    )
+    .await
 }
 
 /// The packed vectors of documents, by number; those that have none of `model` are left out.
