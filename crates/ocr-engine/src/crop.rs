@@ -177,7 +177,7 @@ mod tests {
             }
         };
         // A low line of letters, one tall one, one that hangs below.
-        ink(20..34, 0..80);
+        (0..80).step_by(2).for_each(|column| ink(20..34, column..column + 1));
         ink(10..34, 80..88);
         ink(20..42, 90..98);
         // A rule below.
