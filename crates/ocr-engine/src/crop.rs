@@ -14,6 +14,8 @@ const MIN_WIDTH: f32 = 16.0;
 const BASE_SHARE: f32 = 0.4;
 /// The share of it that a row of letters has, at least.
 const LETTER_SHARE: f32 = 0.02;
+/// The share of a row's pixels from which on they are no letters.
+const RULE_SHARE: f32 = 0.85;
 /// The rows between a letter and its dot, at most.
 const MAX_GAP: usize = 4;
 
@@ -143,7 +145,9 @@ impl Crop {
         let is_dark = sorted.get(sorted.len() / 2)? < &middle;
         let is_ink = |pixel: &&f32| (**pixel < middle) != is_dark;
         let rows = self.pixels.chunks_exact(self.width);
-        (bright - dark > 0.1).then(|| rows.map(|row| row.iter().filter(is_ink).count() as f32).collect())
+        // A row that is all dark is a rule, under a heading or around a cell.
+        let letters = |count: f32| if count > RULE_SHARE * self.width as f32 { 0.0 } else { count };
+        (bright - dark > 0.1).then(|| rows.map(|row| letters(row.iter().filter(is_ink).count() as f32)).collect())
     }
 }
 
@@ -173,9 +177,11 @@ mod tests {
             }
         };
         // A low line of letters, one tall one, one that hangs below.
-        ink(20..34, 0..80);
+        (0..80).step_by(2).for_each(|column| ink(20..34, column..column + 1));
         ink(10..34, 80..88);
         ink(20..42, 90..98);
+        // A rule below.
+        ink(45..47, 0..100);
         // The foot of the line above.
         ink(0..3, 0..60);
         let ink = Crop { width: 100, pixels }.ink().unwrap();
