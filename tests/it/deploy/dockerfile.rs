@@ -126,6 +126,7 @@ fn every_copied_path_exists() {
     let made = BTreeMap::from([
         (("model", "/cache/models"), "APP_CACHE_DIR=/cache scripts/fetch model"),
         (("model", "/cache/pdfium"), "APP_CACHE_DIR=/cache scripts/fetch model minilm pdfium"),
+        (("model", "/cache/ocr"), "APP_CACHE_DIR=/cache scripts/fetch model minilm pdfium ocr"),
         (("build", "/licences"), "scripts/licences /licences"),
         (("manifests", "/src"), "find crates -type f ! -name Cargo.toml -delete"),
         (("build", "/src/target/release/app"), "cargo build --locked --release --bin app"),

@@ -68,13 +68,10 @@ async fn the_command_moves_the_stamp_of_an_older_copy_and_reports_it() {
     let test = TestDb::new().await;
     // A database as an older build left it.
     test.run(
-        "DROP TRIGGER tr_upload_jobs_leave_version ON upload_pipeline.upload_jobs;
-         DROP FUNCTION upload_pipeline.leave_version_job, upload_pipeline.checkpoint_job;
-         DROP TABLE upload_pipeline.version_chunks, upload_pipeline.document_versions;
-         ALTER TABLE upload_pipeline.documents DROP COLUMN version_no, DROP COLUMN last_version, DROP COLUMN version_at;
-         ALTER TABLE upload_pipeline.document_chunks DROP COLUMN version_no;
-         ALTER TABLE upload_pipeline.upload_jobs DROP COLUMN version_no;
-         DELETE FROM upload_pipeline.schema_history WHERE version >= 13",
+        "DROP TABLE upload_pipeline.embed_calls, upload_pipeline.provider_rates;
+         ALTER TABLE upload_pipeline.active_model DROP COLUMN provider;
+         DROP INDEX upload_pipeline.ix_document_chunks_sha;
+         DELETE FROM upload_pipeline.schema_history WHERE version >= 14",
     )
     .await;
     let mut fleet = Fleet::new(&test.url, &test.url);
