@@ -306,6 +306,17 @@ async fn the_command_line_uploads_searches_and_manages_keys() {
     let (status, stdout, stderr) = world.fleet.run(&["search", "--json", "How often does the lamp turn?"]);
     assert!(status.success(), "{stderr}");
     assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap()["hits"][0]["filename"], "lighthouse.md");
+    let (status, listed, stderr) = world.fleet.run(&["documents", "--filename", "LIGHT"]);
+    assert!(status.success() && listed.contains("lighthouse.md") && !listed.contains("empty.pdf"), "{listed}{stderr}");
+    let (_, found, _) = world.fleet.run(&[
+        "documents",
+        "list",
+        "--json",
+        "--filter",
+        r#"{"field": "filename", "eq": "lighthouse.md"}"#,
+    ]);
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert!(listed.contains(found[0]["document_id"].as_str().unwrap()), "{listed}{found}");
     check_eval(&world);
     let (_, listed, _) = world.fleet.run(&["keys", "list"]);
     let id = listed.lines().find(|line| line.contains(" ci ")).unwrap().split_whitespace().next().unwrap().to_owned();

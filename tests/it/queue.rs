@@ -14,7 +14,7 @@ use serde_json::json;
 use store::{
     jobs::{
         ClaimOptions, Failed, advance_job, beat_heart, cancel_job, claim_jobs, claim_suspect, fail_job, hand_back_job,
-        hand_back_unheld, redrive_job, release_expired_jobs, retry_job, snooze_job,
+        hand_back_unheld, redrive_job, release_expired_jobs, retry_job, save_progress, show_progress, snooze_job,
     },
     workers::WorkerRow,
 };
@@ -352,6 +352,24 @@ async fn a_checkpoint_resets_the_crash_count() {
     let conn = test.db.get().await.unwrap();
     advance_job(&conn, &lease, Step::Parse, Status::Parsed, &json!({}), Duration::ZERO).await.unwrap();
     assert_eq!(test.value("SELECT crash_count FROM upload_pipeline.upload_jobs").await, "0");
+}
+
+#[tokio::test]
+async fn work_that_was_stored_forgives_all_deaths_but_one_and_counts_that_are_only_shown_forgive_nothing() {
+    let test = TestDb::new().await;
+    let (_, lease) = claim_new_job(&test).await;
+    let (conn, counts) = (test.db.get().await.unwrap(), json!({ "pages_read": 3 }));
+    let left = "SELECT retry_count || ' ' || crash_count || ' ' || (progress ->> 'pages_read') FROM upload_pipeline.upload_jobs";
+    test.run("UPDATE upload_pipeline.upload_jobs SET retry_count = 2, crash_count = 2").await;
+    show_progress(&conn, lease.fence, Step::Parse, Status::Uploaded, &counts).await.unwrap();
+    assert_eq!(test.value(left).await, "2 2 3");
+    for _ in 0..2 {
+        save_progress(&conn, lease.fence, Step::Parse, Status::Uploaded, &counts).await.unwrap();
+        assert_eq!(test.value(left).await, "0 1 3");
+    }
+    test.run("UPDATE upload_pipeline.upload_jobs SET crash_count = 0").await;
+    save_progress(&conn, lease.fence, Step::Parse, Status::Uploaded, &counts).await.unwrap();
+    assert_eq!(test.value(left).await, "0 0 3");
 }
 
 #[tokio::test]

@@ -208,19 +208,44 @@ pub struct JobArgs {
 
 /// `app documents`.
 #[derive(Debug, Args)]
-#[command(after_long_help = format!("Examples:\n  \
+#[command(args_conflicts_with_subcommands = true, after_long_help = format!("Examples:\n  \
+    app documents                            the latest documents, with their ids\n  \
+    app documents list --filename policy     those whose name has this part\n  \
     app documents get 6f1d3a52-…             one document, and how it was read\n  \
     app documents get 6f1d3a52-… --markdown  what search sees of it\n  \
     app documents versions 6f1d3a52-…        what it was before\n\n{CONNECTION}"))]
 pub struct DocumentsArgs {
-    /// What to do.
+    /// What to do; `list` by default.
     #[command(subcommand)]
-    pub action: DocumentsAction,
+    pub action: Option<DocumentsAction>,
+    /// The arguments of `list`, where no action is named.
+    #[command(flatten)]
+    pub list: DocumentsListArgs,
+}
+
+/// `app documents list`.
+#[derive(Debug, Clone, Args)]
+pub struct DocumentsListArgs {
+    /// Only documents whose file name has this part, in any case
+    #[arg(long, value_name = "PART")]
+    pub filename: Option<String>,
+    /// Only documents for which this filter holds, such as '{"field": "metadata.year", "gte": 2018}'
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    pub filter: Option<Value>,
+    /// At most this many
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `app documents …`.
 #[derive(Debug, Subcommand)]
 pub enum DocumentsAction {
+    /// List your documents, the latest first
+    #[command(after_long_help = "Examples:\n  app documents list\n  app documents list --filename policy --json")]
+    List(DocumentsListArgs),
     /// Show a document, or download its markdown or its original
     #[command(after_long_help = "Examples:\n  \
         app documents get 6f1d3a52-8c0e-5b7f-a1d4-93e2c6b05f18                  as JSON: kind, pages, record, job\n  \
@@ -243,7 +268,7 @@ pub enum DocumentsAction {
 /// `app documents versions`.
 #[derive(Debug, Args)]
 pub struct DocumentsVersionsArgs {
-    /// Its id, from `app upload --json` or `app jobs show`
+    /// Its id, from `app documents`
     #[arg(value_name = "ID")]
     pub document_id: Uuid,
     /// Print JSON
@@ -254,7 +279,7 @@ pub struct DocumentsVersionsArgs {
 /// `app documents restore`.
 #[derive(Debug, Args)]
 pub struct DocumentsRestoreArgs {
-    /// Its id, from `app upload --json` or `app jobs show`
+    /// Its id, from `app documents`
     #[arg(value_name = "ID")]
     pub document_id: Uuid,
     /// The number of the version, from `app documents versions`
@@ -269,7 +294,7 @@ pub struct DocumentsRestoreArgs {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("what").args(["markdown", "file"]))]
 pub struct DocumentsGetArgs {
-    /// Its id, from `app upload --json` or `app jobs show`
+    /// Its id, from `app documents`
     #[arg(value_name = "ID")]
     pub document_id: Uuid,
     /// Download the markdown that was read

@@ -1,4 +1,4 @@
-//! `app documents`: what was read, the original, and versions.
+//! `app documents`: list, what was read, the original, and versions.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -10,7 +10,9 @@ use anyhow::{Context as _, bail};
 use reqwest::Response;
 
 use super::{connect::connect, http::ApiClient, jobs::list_items, render};
-use crate::args::{DocumentsAction, DocumentsArgs, DocumentsGetArgs, DocumentsRestoreArgs, DocumentsVersionsArgs};
+use crate::args::{
+    DocumentsAction, DocumentsArgs, DocumentsGetArgs, DocumentsListArgs, DocumentsRestoreArgs, DocumentsVersionsArgs,
+};
 use config::Sources;
 use domain::build_info::BuildInfo;
 use messages::{DocumentView, ReplacementAccepted, VersionView};
@@ -22,12 +24,39 @@ use messages::{DocumentView, ReplacementAccepted, VersionView};
 /// There is no API to ask, its answer is an error, or the file cannot be written.
 pub async fn run(args: DocumentsArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
     let api = connect(sources, build)?;
-    match args.action {
+    match args.action.unwrap_or(DocumentsAction::List(args.list)) {
+        DocumentsAction::List(args) => list(&api, &args).await?,
         DocumentsAction::Get(args) => get(&api, args).await?,
         DocumentsAction::Versions(args) => list_versions(&api, &args).await?,
         DocumentsAction::Restore(args) => restore(&api, &args).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn list(api: &ApiClient, args: &DocumentsListArgs) -> anyhow::Result<()> {
+    let filename = args.filename.clone().map(|part| ("filename", part));
+    let filter = args.filter.as_ref().map(|filter| ("filter", filter.to_string()));
+    let query = filename.into_iter().chain(filter).collect();
+    let documents: Vec<DocumentView> = list_items(api, "/documents", query, Some(args.limit)).await?;
+    if args.json {
+        return render::print_json(&documents);
+    }
+    if documents.is_empty() {
+        return render::print("No documents. `app upload FILE` sends one.\n");
+    }
+    let rows = documents.iter().map(|document| {
+        vec![
+            document.document_id.to_string(),
+            document.filename.clone(),
+            document.processing_status.clone().unwrap_or_default(),
+            document.version_no.to_string(),
+            document.page_count.map(|pages| pages.to_string()).unwrap_or_default(),
+            document.chunks.to_string(),
+            render::moment(document.created_at),
+        ]
+    });
+    let head = ["DOCUMENT", "FILE", "STATUS", "VERSION", "PAGES", "PASSAGES", "UPLOADED (UTC)"];
+    render::print(&render::table(&head, rows))
 }
 
 async fn list_versions(api: &ApiClient, args: &DocumentsVersionsArgs) -> anyhow::Result<()> {

@@ -4,7 +4,8 @@ use super::{Code, Failure, State};
 
 /// A job in whose steps workers died this often has no neighbours at its next run: alone, it can hurt no other job.
 pub const ALONE_AFTER_CRASHES: i32 = 2;
-/// A job in whose steps workers died this often is given up: a document that kills workers cannot loop.
+/// A job in whose steps workers died this often, without any work committed between, is given up: a document that kills
+/// workers cannot loop.
 const GIVEN_UP_AFTER_CRASHES: i32 = 3;
 
 /// What to do with the job.

@@ -15,7 +15,7 @@ use domain::{
     ports::{OcrPage, ParseWatch},
 };
 use pg::Db;
-use store::{jobs::save_progress, ocr_pages::save_ocr_page};
+use store::{jobs::show_progress, ocr_pages::save_ocr_page};
 
 /// How long a parse goes on with OCR before its job looks whether others wait: what it begins with again, a fetch and the pages
 /// with text, then takes a few hundredths of it.
@@ -65,7 +65,8 @@ impl<'a> Pages<'a> {
         let (fence, status) = (self.lease.fence, self.lease.status);
         match ocr {
             Some(page) => save_ocr_page(self.db, fence, self.step, status, page, &progress).await?,
-            None => save_progress(&self.db.get().await?, fence, self.step, status, &progress).await?,
+            // Pages with text are read again after a failure.
+            None => show_progress(&self.db.get().await?, fence, self.step, status, &progress).await?,
         }
         Ok(())
     }

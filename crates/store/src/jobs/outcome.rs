@@ -70,7 +70,8 @@ SELECT upload_pipeline.checkpoint_job(
 }
 
 /// Merges counts into `progress` during `step`, in which the job must be. Work was committed, so tries are counted from
-/// zero.
+/// zero, and of the deaths of workers one is left: a job that goes on between them is not given up for them, and one that
+/// kills workers again soon runs alone.
 pub async fn save_progress(
     db: &impl Session,
     fence: Fence,
@@ -78,14 +79,37 @@ pub async fn save_progress(
     status: Status,
     progress: &Value,
 ) -> Result<(), DbError> {
+    let forgiven = "retry_count = 0, crash_count = least(j.crash_count, 1),";
+    write_progress(db, fence, step, status, progress, forgiven).await
+}
+
+/// Merges counts of work that is not committed: what was tried counts on.
+pub async fn show_progress(
+    db: &impl Session,
+    fence: Fence,
+    step: Step,
+    status: Status,
+    progress: &Value,
+) -> Result<(), DbError> {
+    write_progress(db, fence, step, status, progress, "").await
+}
+
+async fn write_progress(
+    db: &impl Session,
+    fence: Fence,
+    step: Step,
+    status: Status,
+    progress: &Value,
+    forgiven: &str,
+) -> Result<(), DbError> {
     expect_one(
         db,
         fence,
         &format!(
-            "-- save_progress
+            "-- write_progress
 WITH job AS (
   UPDATE upload_pipeline.upload_jobs AS j
-  SET status = $4, progress = j.progress || $5, retry_count = 0, updated_at = now()
+  SET status = $4, progress = j.progress || $5, {forgiven} updated_at = now()
   WHERE {FENCED} AND j.status = ANY ($6)
   RETURNING j.document_id, j.version_no, j.status
 ),
