@@ -8,7 +8,7 @@ use store::provider_rates::{Rates, Reserved, pause_requests, reserve_request};
 use super::{World, book, world};
 use crate::{
     replace::put,
-    support::{db::TestDb, fakes::embeddings::Fault},
+    support::{cluster::connect, db::TestDb, fakes::embeddings::Fault},
 };
 
 const FEW: [(&str, &str); 2] = [("EMBED_REQUEST_INPUTS", "2"), ("EMBED_REQUESTS_IN_FLIGHT", "2")];
@@ -51,14 +51,16 @@ async fn a_worker_that_dies_between_answer_and_commit_buys_only_what_was_in_flig
     let world = world(&FEW).await;
     let worker = world.fleet.worker();
     let job = paid_and_not_answered(&world).await;
-    // The commit of vectors locks the job's row.
-    world.test.run(&format!("BEGIN; SELECT FROM upload_pipeline.upload_jobs WHERE job_id = '{job}' FOR UPDATE")).await;
+    // The commit of vectors locks the job's row. On a connection of its own: what a transaction sees of others' waits stays.
+    let other = connect(&world.test.url).await.unwrap();
+    let lock = format!("BEGIN; SELECT FROM upload_pipeline.upload_jobs WHERE job_id = '{job}' FOR UPDATE");
+    other.batch_execute(&lock).await.unwrap();
     world.service.set(|behaviour| behaviour.holds = false);
     let waiting = "SELECT count(*) > 0 FROM pg_stat_activity
         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '-- lock_lease%'";
     world.wait_for(waiting, "t").await;
     worker.kill();
-    world.test.run("ROLLBACK").await;
+    other.batch_execute("ROLLBACK").await.unwrap();
     finish_after_a_crash(&world, &job).await;
 }
 
