@@ -23,7 +23,7 @@ import pypdfium2  # noqa: E402
 
 
 def words(text):
-    text = re.sub(r"<!-- page \d+ -->|<[^>]+>", " ", text)
+    text = re.sub(r"<!-- page \d+ -->|</?[a-z]+[^<>]{0,60}>", " ", text)
     return collections.Counter(re.findall(r"\w+", text.lower()))
 
 

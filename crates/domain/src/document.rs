@@ -325,7 +325,7 @@ pub enum LeftOut {
     HiddenText,
     /// Running heads and page numbers that do not come back on other pages.
     RunningHeads,
-    /// Attachments of a kind that is not read.
+    /// Attachments of which only the name is known: their kind is not read, or they are scans.
     Attachments,
     /// Pictures without a description.
     Pictures,
@@ -383,7 +383,7 @@ impl LeftOut {
             Self::HiddenLayers => "hidden layer",
             Self::HiddenText => "hidden text",
             Self::RunningHeads => "line at the edge of a page (running head or page number)",
-            Self::Attachments => "attachment of a kind that is not read",
+            Self::Attachments => "attachment without its text",
             Self::Pictures => "picture without a description",
             Self::NamelessLetters => "page with lines whose font doesn't say its letters (OCR reads them)",
             Self::DeepParts => "part nested too deeply for a structure",
@@ -420,7 +420,7 @@ mod tests {
     fn notices_are_sentences() {
         let sentence = |what, count| Notice::left_out(what, count).unwrap().to_string();
         assert_eq!(sentence(LeftOut::HiddenSheets, 2), "Left out: 2 hidden sheets.");
-        assert_eq!(sentence(LeftOut::Attachments, 1), "Left out: 1 attachment of a kind that is not read.");
+        assert_eq!(sentence(LeftOut::Attachments, 1), "Left out: 1 attachment without its text.");
         assert_eq!(Notice::left_out(LeftOut::Pictures, 0), None);
         let pages = Notice::PicturePages { pages: vec![1, 2], count: 3 };
         assert_eq!(pages.to_string(), "3 pages have no text, only a picture: 1, 2, ….");

@@ -168,6 +168,7 @@ enum Trouble {
 }
 
 /// Reads pages of one document.
+#[derive(Default)]
 pub struct Ocr {
     settings: Settings,
     known: HashMap<u32, PageText>,
@@ -177,32 +178,29 @@ pub struct Ocr {
     read: BTreeMap<OcrEngine, Vec<(u32, u8)>>,
     failed: Vec<u32>,
     tried: bool,
-    /// Tells nobody of pages: they are no pages of the document in hand.
-    quiet: bool,
+    /// How many more pages of files within the document may be read, once one was. These are not stored page by page, and the
+    /// parent is not told of them.
+    left: Option<u32>,
 }
 
 impl Ocr {
     /// An engine that knows the pages read before.
     pub fn new(settings: Settings, known: Vec<PageText>) -> Self {
-        Self {
-            settings,
-            known: known.into_iter().map(|text| (text.page, text)).collect(),
-            ready: false,
-            read: BTreeMap::new(),
-            failed: Vec::new(),
-            tried: false,
-            quiet: false,
-        }
+        Self { settings, known: known.into_iter().map(|text| (text.page, text)).collect(), ..Self::default() }
     }
 
-    /// One for what lies in the document: what it reads is not stored page by page.
-    pub fn within(settings: Settings) -> Self {
-        Self { quiet: true, ..Self::new(settings, Vec::new()) }
+    /// What `read` makes of a file within the document. In all of these files at most `pages` pages are read.
+    pub fn part<T>(&mut self, pages: u32, read: impl FnOnce(&mut Self) -> T) -> T {
+        let left = Some(self.left.unwrap_or(pages));
+        let mut part = Self { settings: self.settings.clone(), ready: self.ready, left, ..Self::default() };
+        let document = read(&mut part);
+        (self.left, self.ready) = (part.left, part.ready);
+        document
     }
 
-    /// Whether there is an engine.
+    /// Whether there is an engine, which may read more pages.
     pub fn is_on(&self) -> bool {
-        self.settings.engine.is_some()
+        self.settings.engine.is_some() && self.left != Some(0)
     }
 
     /// Whether pages with text are read, too.
@@ -271,12 +269,13 @@ impl Ocr {
         noise: u8,
         picture: impl FnOnce() -> Option<Bitmap>,
     ) -> Result<Option<PageText>, Fault> {
-        let Some(engine) = &self.settings.engine else { return Ok(None) };
+        let Some(engine) = self.settings.engine.as_ref().filter(|_| self.is_on()) else { return Ok(None) };
         if !self.ready {
             engine.check(&self.settings)?;
             self.ready = true;
         }
         let Some(picture) = picture() else { return Ok(None) };
+        self.left = self.left.map(|left| left - 1);
         let lines = match engine.read(&picture, &self.settings) {
             Ok(lines) => kept(lines, noise),
             Err(Trouble::Page) => return Ok(None),
@@ -284,7 +283,7 @@ impl Ocr {
         };
         let Bitmap { width, height, dpi, .. } = picture;
         let text = PageText { page: number, engine: engine.name(), width, height, dpi, lines };
-        if self.quiet {
+        if self.left.is_some() {
             return Ok(Some(text));
         }
         let told = serde_json::to_vec(&text)

@@ -148,8 +148,8 @@ pub(super) fn reading(
                 FileKind::Rtf => rtf::read(&bytes),
                 FileKind::Epub => epub::read(&bytes)?,
                 FileKind::Png | FileKind::Jpeg | FileKind::Tiff => image::read(kind, &bytes, limits, ocr)?,
-                FileKind::Msg => mail::read_outlook(&bytes, request, depth)?,
-                _ => mail::read(&bytes, request, depth)?,
+                FileKind::Msg => mail::read_outlook(&bytes, request, depth, ocr)?,
+                _ => mail::read(&bytes, request, depth, ocr)?,
             };
             (kind, document.into())
         }

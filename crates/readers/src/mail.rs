@@ -22,18 +22,15 @@ use domain::{
     ports::FileKind,
 };
 use markup::html::{self, Options};
-use pages::{
-    image,
-    ocr::{self, Ocr},
-};
+use pages::{image, ocr::Ocr};
 use reading::{Reading, fault::Fault};
 
 /// How deep attachments are read: a file in a mail that is attached to a mail.
 const MAX_DEPTH: usize = 2;
 /// How many attachments of a mail are read; the others are named.
 const MAX_ATTACHMENTS: usize = 200;
-/// Pictures of a mail that are read by OCR.
-const MAX_PICTURES: usize = 10;
+/// Pictures and scanned pages of a mail that are read by OCR: about a minute of processor time, which no checkpoint keeps.
+const MAX_OCR_PAGES: u32 = 20;
 /// The least picture that is read by OCR, in pixels: about that of a screenshot of some lines.
 const MIN_PIXELS: u64 = 150_000;
 /// A picture with fewer letters is no text.
@@ -65,16 +62,16 @@ enum Content {
 }
 
 /// Reads a mail as it was sent. It stands `depth` levels deep in other mails.
-pub(super) fn read(bytes: &[u8], request: &Request, depth: usize) -> Result<Document, Fault> {
-    Ok(document(eml::read(bytes).ok_or(Fault::Corrupt)?, request, depth))
+pub(super) fn read(bytes: &[u8], request: &Request, depth: usize, ocr: &mut Ocr) -> Result<Document, Fault> {
+    Ok(document(eml::read(bytes).ok_or(Fault::Corrupt)?, request, depth, ocr))
 }
 
 /// Reads a mail that Outlook saved.
-pub(super) fn read_outlook(bytes: &[u8], request: &Request, depth: usize) -> Result<Document, Fault> {
-    Ok(document(outlook::read(bytes)?, request, depth))
+pub(super) fn read_outlook(bytes: &[u8], request: &Request, depth: usize, ocr: &mut Ocr) -> Result<Document, Fault> {
+    Ok(document(outlook::read(bytes)?, request, depth, ocr))
 }
 
-fn document(mail: Mail, request: &Request, depth: usize) -> Document {
+fn document(mail: Mail, request: &Request, depth: usize, ocr: &mut Ocr) -> Document {
     let mut document = Document::default();
     let subject = mail.subject.trim();
     if !subject.is_empty() {
@@ -89,15 +86,14 @@ fn document(mail: Mail, request: &Request, depth: usize) -> Document {
     }
     document.blocks.push(BlockKind::Paragraph(lines).into());
     document.append(mail.body);
-    let mut pictures = MAX_PICTURES;
     for (at, attachment) in mail.attachments.into_iter().enumerate() {
-        let part = match attachment.as_picture(request, &mut pictures) {
+        let part = match attachment.as_picture(request, ocr) {
             Some(part) => part,
             None if attachment.shown => Document {
                 notices: Notice::left_out(LeftOut::Pictures, 1).into_iter().collect(),
                 ..Document::default()
             },
-            None if at < MAX_ATTACHMENTS => attached(attachment, request, depth + 1),
+            None if at < MAX_ATTACHMENTS => attached(attachment, request, depth + 1, ocr),
             None => named(attachment.name),
         };
         document.append(part);
@@ -106,22 +102,19 @@ fn document(mail: Mail, request: &Request, depth: usize) -> Document {
 }
 
 impl Attachment {
-    /// What OCR reads on it, if it is a picture as large as a page or a screen; logos and photos hold next to nothing. `left` more
-    /// of the mail's pictures may be read.
-    fn as_picture(&self, request: &Request, left: &mut usize) -> Option<Document> {
-        let mut ocr = Ocr::within(request.ocr.clone());
+    /// What OCR reads on it, if it is a picture as large as a page or a screen; logos and photos hold next to nothing.
+    fn as_picture(&self, request: &Request, ocr: &mut Ocr) -> Option<Document> {
         let Content::File(bytes) = &self.content else { return None };
-        let kind = detect::picture_kind(bytes).filter(|kind| matches!(kind, FileKind::Png | FileKind::Jpeg))?;
-        if *left == 0 || !ocr.is_on() {
+        if !ocr.is_on() {
             return None;
         }
+        let kind = detect::picture_kind(bytes).filter(|kind| matches!(kind, FileKind::Png | FileKind::Jpeg))?;
         let size =
             image::picture(kind, bytes, 1).map(|picture| u64::from(picture.width) * u64::from(picture.height))?;
         if size < MIN_PIXELS {
             return None;
         }
-        *left -= 1;
-        let part = image::read(kind, bytes, &request.limits, &mut ocr).ok()?;
+        let part = ocr.part(MAX_OCR_PAGES, |ocr| image::read(kind, bytes, &request.limits, ocr)).ok()?;
         let letters = markdown::letters(&reading::render::tidy_markdown(&part));
         let what = if self.shown { "Picture" } else { "Attachment" };
         (letters >= MIN_LETTERS).then(|| titled(part, what, &self.name))
@@ -129,14 +122,16 @@ impl Attachment {
 }
 
 /// An attachment as a part of the document; its name if it can't be read.
-fn attached(attachment: Attachment, request: &Request, depth: usize) -> Document {
+fn attached(attachment: Attachment, request: &Request, depth: usize, ocr: &mut Ocr) -> Document {
     let Attachment { name, media_type, content, .. } = attachment;
     if depth > MAX_DEPTH {
         return named(name);
     }
     let part = match content {
-        Content::Mail(mail) => Some(document(*mail, request, depth)),
-        Content::File(bytes) => file(bytes, &name, &media_type, request, depth),
+        Content::Mail(mail) => Some(document(*mail, request, depth, ocr)),
+        Content::File(bytes) => {
+            ocr.part(MAX_OCR_PAGES, |ocr| file(bytes, (&name, &media_type), request, depth, ocr)).ok()
+        }
     };
     part.map_or_else(|| named(name.clone()), |part| titled(part, "Attachment", &name))
 }
@@ -155,27 +150,27 @@ fn titled(mut part: Document, what: &str, name: &str) -> Document {
     part
 }
 
-/// A file's text; `None` if it can't be read. Mail programs often declare a wrong type, so the name counts, then the
-/// content alone.
-fn file(bytes: Vec<u8>, name: &str, media_type: &str, request: &Request, depth: usize) -> Option<Document> {
+/// A file's text. Mail programs often declare a wrong type, so the name counts, then the content alone.
+fn file(
+    bytes: Vec<u8>,
+    (name, media_type): (&str, &str),
+    request: &Request,
+    depth: usize,
+    ocr: &mut Ocr,
+) -> Result<Document, Fault> {
     let by_name = Declared::new("", name);
     let declared = if by_name.is_known() { by_name } else { Declared::new(media_type, "") };
     let again = bytes.clone();
-    let reading = match child::reading(bytes, &declared, request, depth, &mut no_ocr()) {
-        Err(Fault::TypeMismatch { .. }) => child::reading(again, &Declared::new("", ""), request, depth, &mut no_ocr()),
+    let reading = match child::reading(bytes, &declared, request, depth, ocr) {
+        Err(Fault::TypeMismatch { .. }) => child::reading(again, &Declared::new("", ""), request, depth, ocr),
         reading => reading,
     };
-    Some(match reading.ok()?.1 {
+    Ok(match reading?.1 {
         Reading::Blocks(document) => document,
         Reading::Markdown { text, .. } => {
             Document { blocks: vec![BlockKind::Markdown(text).into()], ..Document::default() }
         }
     })
-}
-
-/// A scan in a mail may have hundreds of pages, which no checkpoint would keep.
-fn no_ocr() -> Ocr {
-    Ocr::new(ocr::Settings::default(), Vec::new())
 }
 
 /// The name of an attachment that is not read.

@@ -158,6 +158,42 @@ async fn pictures_of_a_mail_are_read_and_small_ones_are_not() {
     assert!(text.contains("> Attachment: note.jpg"), "{text}");
 }
 
+/// A mail with `files` attached.
+fn mail_with(files: &[(&str, &[u8])]) -> String {
+    let attached = files.iter().map(|(name, bytes)| {
+        let data = BASE64_STANDARD.encode(bytes);
+        format!(
+            "--b\nContent-Type: application/octet-stream\nContent-Disposition: attachment; filename={name}\n\
+             Content-Transfer-Encoding: base64\n\n{data}\n"
+        )
+    });
+    let head = "From: a@example.org\nSubject: Ferry\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n";
+    format!("{head}--b\n\nSee below.\n{}--b--\n", attached.collect::<String>())
+}
+
+#[tokio::test]
+async fn scans_attached_to_a_mail_are_read() {
+    let mail = mail_with(&[("letter.pdf", TWO_SCANNED_PAGES), ("fax.tif", include_bytes!("../../data/scan.tiff"))]);
+    let text = read(&with_builtin(), mail.as_bytes(), "ferry.eml").await.unwrap().markdown;
+    let (letter, fax) = text.split_once("## Attachment: fax.tif").expect(&text);
+    assert!(letter.contains("## Attachment: letter.pdf"), "{text}");
+    for part in [letter, fax] {
+        assert!(part.contains("heron waits") && part.contains("otter swims"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_mail_with_many_scans_the_first_pages_are_read_and_the_rest_is_named() {
+    let names: Vec<String> = (1..=11).map(|number| format!("letter{number}.pdf")).collect();
+    let mail = mail_with(&names.iter().map(|name| (&name[..], TWO_SCANNED_PAGES)).collect::<Vec<_>>());
+    let engine = engine(&format!("cat > /dev/null; echo \"{HERONRY}\""));
+    let parser = parser_running(env!("CARGO_BIN_EXE_app")).with_ocr(options(engine.0.clone()));
+    let document = read(&parser, mail.as_bytes(), "ferry.eml").await.unwrap();
+    assert_eq!(document.markdown.matches("heronry").count(), 20, "{}", document.markdown);
+    assert!(document.markdown.contains("## Attachment: letter10.pdf"), "{}", document.markdown);
+    assert!(document.markdown.contains("> Attachment: letter11.pdf"), "{}", document.markdown);
+}
+
 #[tokio::test]
 async fn pages_without_words_are_said_to_hold_none() {
     let failure = read(&with_tesseract(), include_bytes!("../../data/scan.pdf"), "grey.pdf").await.unwrap_err();
@@ -195,6 +231,10 @@ async fn an_engine_that_is_asked_for_and_missing_is_named() {
     assert_eq!((failure.code, failure.class), (Code::OcrEngineMissing, ErrorClass::Configuration));
 }
 
+/// What Tesseract says of a page with one word.
+const HERONRY: &str = "<?xml version='1.0'?><html><div class='ocr_page'><span class='ocr_line' title='bbox 1 1 90 20'>\
+                       <span class='ocrx_word' title='bbox 1 1 90 20; x_wconf 90'>heronry</span></span></div></html>";
+
 /// In place of Tesseract: it has English, and does `then` with a page.
 fn engine(then: &str) -> TempFile {
     script(&format!("case \"$*\" in *list-langs*) echo eng; exit 0 ;; esac\n{then}"))
@@ -208,9 +248,7 @@ async fn read_by(engine: &TempFile) -> Result<ParsedDocument, Failure> {
 #[tokio::test]
 async fn a_page_that_takes_too_much_processor_time_fails_alone() {
     // The picture of the second page is longer.
-    let hocr = "<?xml version='1.0'?><html><div class='ocr_page'><span class='ocr_line' title='bbox 1 1 90 20'>\
-                <span class='ocrx_word' title='bbox 1 1 90 20; x_wconf 90'>heronry</span></span></div></html>";
-    let then = format!("if [ $(wc -c) -gt 815000 ]; then while :; do :; done; fi\necho \"{hocr}\"");
+    let then = format!("if [ $(wc -c) -gt 815000 ]; then while :; do :; done; fi\necho \"{HERONRY}\"");
     let document = read_by(&engine(&then)).await.unwrap();
     assert!(document.markdown.contains("heronry"), "{}", document.markdown);
     assert!(document.notices.iter().any(|notice| matches!(notice, Notice::OcrFailed { count: 1, .. })), "{document:?}");

@@ -1,5 +1,6 @@
 //! Tables whose columns are only aligned, with horizontal rules or without any.
 
+mod around;
 mod cells;
 mod ruled;
 
@@ -90,13 +91,13 @@ fn is_sign_behind(text: &str) -> bool {
 }
 
 fn begins_number(text: &str) -> bool {
-    let text = text.trim_start_matches(['(', '-', '−', '–', '+', '$', '€', '£', ' ']);
-    text.starts_with(|c: char| c.is_ascii_digit()) || matches!(text, "" | "—")
+    let text = text.trim_start_matches(['(', '-', '−', '–', '+', '$', '€', '£', '¥', ' ']);
+    text.starts_with(|c: char| c.is_ascii_digit()) || matches!(text, "" | "—" | "―")
 }
 
-/// Whether a cell holds a number.
-fn is_number(item: &Item<Piece>) -> bool {
-    let text = item.content.text();
+/// Whether a piece is a number.
+pub(super) fn is_number(piece: &Piece) -> bool {
+    let text = piece.text();
     begins_number(&text) && text.chars().filter(|c| c.is_alphabetic()).count() <= 2
 }
 
@@ -192,19 +193,7 @@ fn over_several(row: &[Item<Piece>], at: usize, columns: &Columns, rules: &[Rect
             .enumerate()
             .all(|(other, item)| other == at || hit(columns, item).is_none_or(|(c, d)| d < a || b < c))
     };
-    // A rule below it, as wide as its columns.
-    let under = rules.iter().find(|rule| {
-        let (x, y) = rule.middle();
-        (0.0..1.4 * item.size).contains(&(y - item.base))
-            && rule.left < item.rect.left + 2.0
-            && item.rect.right < rule.right + 2.0
-            && (x - middle).abs() <= CENTRED * rule.width()
-    });
-    let covered = |rule: &Rect| {
-        let hit = |column: &(f32, f32)| (rule.left..=rule.right).contains(&((column.0 + column.1) / 2.0));
-        columns.iter().position(hit).zip(columns.iter().rposition(hit))
-    };
-    let by_rule = under.and_then(covered).filter(|&(a, b)| a < b && is_free(a, b));
+    let by_rule = over_rule(item, columns, rules).filter(|&(a, b)| a < b && is_free(a, b));
     if by_rule.is_some() {
         return by_rule;
     }
@@ -222,6 +211,20 @@ fn over_several(row: &[Item<Piece>], at: usize, columns: &Columns, rules: &[Rect
             && is_free(a, b)
     };
     ranges.filter(is_over).max_by_key(|(a, b)| b - a)
+}
+
+/// The columns that the rule below a heading covers, if the heading stands over its middle.
+fn over_rule(item: &Item<Piece>, columns: &Columns, rules: &[Rect]) -> Option<(usize, usize)> {
+    let (middle, _) = item.rect.middle();
+    let rule = rules.iter().find(|rule| {
+        let (x, y) = rule.middle();
+        (0.0..1.4 * item.size).contains(&(y - item.base))
+            && rule.left < item.rect.left + 2.0
+            && item.rect.right < rule.right + 2.0
+            && (x - middle).abs() <= CENTRED * rule.width()
+    })?;
+    let hit = |column: &(f32, f32)| (rule.left..=rule.right).contains(&((column.0 + column.1) / 2.0));
+    columns.iter().position(hit).zip(columns.iter().rposition(hit))
 }
 
 /// The left and the right end of the columns.
@@ -320,6 +323,61 @@ mod tests {
             ]
         );
         assert_eq!((found.len(), found[0].0.header_rows, pieces.len()), (1, 1, 1));
+    }
+
+    fn ruled_texts(lines: &[&[(&str, f32)]], rules: &[Rect]) -> (Vec<Vec<String>>, Vec<String>) {
+        let place = |(at, line): (usize, &&[(&str, f32)])| {
+            line.iter().map(move |(text, left)| piece(text, *left, 20.0 + 14.0 * at as f32)).collect::<Vec<_>>()
+        };
+        let mut pieces: Vec<Piece> = lines.iter().enumerate().flat_map(place).collect();
+        let found = ruled(&mut pieces, &mut Vec::new(), rules);
+        (found.iter().map(|(table, ..)| texts(table)).collect(), pieces.iter().map(Piece::text).collect())
+    }
+
+    #[test]
+    fn labels_left_of_rules_under_the_numbers_and_headings_above_belong_to_the_table() {
+        // Rules run under the columns of numbers only; a paragraph parts two tables.
+        let lines: [&[(&str, f32)]; 10] = [
+            &[("Year ended May 31", 220.0)],
+            &[("(in millions)", 0.0), ("2031", 200.0), ("2030", 300.0)],
+            &[("Rope", 0.0), ("5,032", 200.0), ("4,901", 300.0)],
+            &[("Nets of the northern fleet:", 0.0)],
+            &[("sold", 10.0), ("1,035", 200.0), ("963", 300.0)],
+            &[("Total", 0.0), ("6,067", 200.0), ("5,864", 300.0)],
+            &[("The total grew because the fleet did, as the harbour office had foretold in May.", 0.0)],
+            &[("Coal", 0.0), ("12", 200.0), ("49", 300.0)],
+            &[("Oil", 0.0), ("7", 200.0), ("21", 300.0)],
+            &[("All", 0.0), ("19", 200.0), ("70", 300.0)],
+        ];
+        let rules = [24.0, 38.0, 80.0, 94.0, 108.0, 122.0, 136.0, 150.0].map(|y| rule(195.0, 330.0, y));
+        let (tables, left) = ruled_texts(&lines, &rules);
+        assert_eq!(
+            tables,
+            [
+                vec![
+                    "|Year ended May 31×2",
+                    "(in millions)|2031|2030",
+                    "Rope|5,032|4,901",
+                    "Nets of the northern fleet:||",
+                    "sold|1,035|963",
+                    "Total|6,067|5,864",
+                ],
+                vec!["Coal|12|49", "Oil|7|21", "All|19|70"],
+            ]
+        );
+        assert_eq!(left, [lines[6][0].0]);
+    }
+
+    #[test]
+    fn rows_with_numbers_above_a_second_rule_are_no_headings() {
+        let lines: [&[(&str, f32)]; 4] = [
+            &[("Ships", 0.0), ("39,166", 200.0)],
+            &[("Services", 0.0), ("641", 200.0)],
+            &[("Other", 0.0), ("1,823", 200.0)],
+            &[("Total", 0.0), ("41,630", 200.0)],
+        ];
+        let (tables, _) = ruled_texts(&lines, &[8.0, 52.0, 66.0].map(|y| rule(0.0, 240.0, y)));
+        assert_eq!(tables, [["Ships|39,166", "Services|641", "Other|1,823", "Total|41,630"]]);
     }
 
     #[test]

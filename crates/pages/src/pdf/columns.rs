@@ -25,6 +25,9 @@ const PROSE_CHARS: usize = 16;
 /// The share of a column's characters that stand in such lines, at least.
 const PROSE_SHARE: f32 = 0.75;
 
+/// The width of a column of numbers, at most, in parts of the font's size.
+const NUMBER_WIDTH: f32 = 8.0;
+
 /// Something on the page that is read in one go.
 #[derive(Debug, Clone)]
 pub(super) struct Item<T> {
@@ -36,6 +39,8 @@ pub(super) struct Item<T> {
     pub(super) order: usize,
     pub(super) chars: usize,
     pub(super) right_to_left: bool,
+    /// It is a number.
+    pub(super) number: bool,
     pub(super) content: T,
 }
 
@@ -215,6 +220,9 @@ fn are_columns<T>(left: &[&Item<T>], right: &[&Item<T>], left_rows: &Rows, right
     let size = left.first().map_or(10.0, |item| item.size);
     let is_beside = |base: f32| left_rows.iter().any(|row| (row.0 - base).abs() < 0.2 * size);
     let beside = right_rows.iter().filter(|row| is_beside(row.0)).count();
+    if !left_prose && are_labelled(left, right) {
+        return false;
+    }
     // A box beside text has lines of its own.
     let own_lines = beside * 2 < left_rows.len().min(right_rows.len());
     if left_prose && right_prose || (left_prose || right_prose) && own_lines {
@@ -235,6 +243,21 @@ fn are_columns<T>(left: &[&Item<T>], right: &[&Item<T>], left_rows: &Rows, right
         return true;
     }
     beside * 10 < 8 * left_rows.len().max(right_rows.len())
+}
+
+/// Whether the right side begins with a column of numbers whose rows go on from the left one: a table, in whichever order it was
+/// written. Labels of several lines stand around their row.
+fn are_labelled<T>(left: &[&Item<T>], right: &[&Item<T>]) -> bool {
+    let edge = right.iter().map(|item| item.rect.left).fold(f32::MAX, f32::min);
+    let mut sorted: Vec<&&Item<T>> = right.iter().collect();
+    sorted.sort_by(|a, b| a.base.total_cmp(&b.base));
+    let rows = sorted.chunk_by(|a, b| b.base - a.base < 0.3 * b.size);
+    let begins = rows.filter_map(|row| row.iter().min_by(|a, b| a.rect.left.total_cmp(&b.rect.left)));
+    let column: Vec<_> = begins.filter(|first| first.rect.left < edge + NUMBER_WIDTH * first.size).collect();
+    let numbers: Vec<_> = column.iter().filter(|first| first.number).collect();
+    let goes_on = |first: &Item<T>| left.iter().any(|item| (item.base - first.base).abs() < 0.8 * first.size);
+    let labelled = numbers.iter().filter(|first| goes_on(first)).count();
+    numbers.len() * 10 >= 6 * column.len() && labelled * 10 >= 7 * numbers.len()
 }
 
 /// Whether most of the text stands in long lines that are about as long as each other; formulas and short lines may stand
@@ -300,7 +323,7 @@ mod tests {
 
     fn line(text: &'static str, left: f32, top: f32, width: f32, order: usize) -> Item<&'static str> {
         let rect = Rect { left, top, right: left + width, bottom: top + 9.0 };
-        Item { rect, base: top + 7.0, size: 10.0, order, chars: 40, right_to_left: false, content: text }
+        Item { rect, base: top + 7.0, size: 10.0, order, chars: 40, right_to_left: false, number: false, content: text }
     }
 
     fn texts(regions: Vec<Vec<Item<&'static str>>>) -> Vec<&'static str> {
@@ -340,6 +363,25 @@ mod tests {
         }
         items.iter_mut().for_each(|item| item.chars = 5);
         assert_eq!(texts(regions(items)), ["a1", "b1", "a2", "b2", "a3", "b3", "a4", "b4"]);
+    }
+
+    #[test]
+    fn numbers_written_column_by_column_stay_beside_their_labels() {
+        let column = |left: f32, top: f32, number: bool, order: usize| {
+            (0..5).map(move |at| Item {
+                chars: 8,
+                number,
+                ..line(if number { "7" } else { "label" }, left, top + 12.0 * at as f32, 50.0, order + at)
+            })
+        };
+        let labels = || column(50.0, 40.0, false, 0);
+        let table: Vec<_> =
+            labels().chain(column(300.0, 40.0, true, 10)).chain(column(400.0, 40.0, true, 20)).collect();
+        assert_eq!(regions(table).len(), 1);
+        // Two tables beside each other, each with labels of its own.
+        let first = labels().chain(column(120.0, 40.0, true, 10));
+        let second = column(300.0, 45.0, false, 20).chain(column(400.0, 45.0, true, 30));
+        assert_eq!(regions(first.chain(second).collect()).len(), 2);
     }
 
     #[test]

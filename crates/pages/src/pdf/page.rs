@@ -47,6 +47,7 @@ pub(super) fn item(piece: Piece) -> Item<Piece> {
         order: piece.order,
         chars: piece.chars,
         right_to_left: piece.right_to_left,
+        number: aligned::is_number(&piece),
         content: piece,
     }
 }
@@ -68,7 +69,7 @@ pub(super) fn drafts(chars: &[Char], typed: Vec<Piece>, graphics: &Graphics, she
         let left = initials.iter().find_map(|initial| initial.left_of_line(piece.rect.left, piece.base));
         piece.rect.left = left.unwrap_or(piece.rect.left);
     }
-    pieces.extend(typed);
+    pieces.extend(typed.into_iter().map(|piece| level(piece, &pieces)).collect::<Vec<_>>());
     let (slanted, pieces): (Vec<Piece>, Vec<Piece>) = pieces.into_iter().partition(|piece| piece.slanted);
     let mut by_turn: [Vec<Piece>; 4] = Default::default();
     for piece in pieces {
@@ -99,6 +100,26 @@ pub(super) fn drafts(chars: &[Char], typed: Vec<Piece>, graphics: &Graphics, she
         drafts.extend(Line::of(&items).map(|line| layout.paragraphs(group[0].turn, &[line])).unwrap_or_default());
     }
     drafts
+}
+
+/// A form value on the line of the text before it, else of that behind it, and next to it in the order of the content: fields
+/// stand a little higher or lower than their labels, and are listed apart from them.
+fn level(value: Piece, pieces: &[Piece]) -> Piece {
+    let beside = || {
+        pieces.iter().filter(|label| {
+            let least = label.rect.height().min(value.rect.height());
+            label.turn == value.turn && label.rect.shared_height(&value.rect) > 0.5 * least
+        })
+    };
+    let before = beside().filter(|label| label.rect.right <= value.rect.left + label.size);
+    let behind = || beside().filter(|label| label.rect.left >= value.rect.right - label.size);
+    let label = before
+        .max_by(|a, b| a.rect.right.total_cmp(&b.rect.right))
+        .or_else(|| behind().min_by(|a, b| a.rect.left.total_cmp(&b.rect.left)));
+    match label {
+        Some(label) => Piece { base: label.base, order: label.order, ..value },
+        None => value,
+    }
 }
 
 /// A slanted piece as one that is no longer than its beginning, at the lower left: it rises over the column that it heads.
@@ -146,11 +167,20 @@ impl Layout<'_> {
         let mut items = Vec::new();
         for (table, rect, order) in tables {
             let (content, base) = (Part0::Table(table, rect), rect.top + 10.0);
-            items.push(Item { rect, base, size: 10.0, order, chars: 100, right_to_left: false, content });
+            items.push(Item {
+                rect,
+                base,
+                size: 10.0,
+                order,
+                chars: 100,
+                right_to_left: false,
+                number: false,
+                content,
+            });
         }
         items.extend(pieces.into_iter().map(|piece| {
-            let Item { rect, base, size, order, chars, right_to_left, content } = item(piece);
-            Item { rect, base, size, order, chars, right_to_left, content: Part0::Piece(content) }
+            let Item { rect, base, size, order, chars, right_to_left, number, content } = item(piece);
+            Item { rect, base, size, order, chars, right_to_left, number, content: Part0::Piece(content) }
         }));
         columns::regions(items).into_iter().flat_map(|region| self.region(turn, region)).collect()
     }

@@ -17,7 +17,7 @@ fn request() -> Request {
 }
 
 fn markdown(mail: &str) -> String {
-    render::tidy_markdown(&read(mail.as_bytes(), &request(), 0).unwrap())
+    render::tidy_markdown(&read(mail.as_bytes(), &request(), 0, &mut Ocr::default()).unwrap())
 }
 
 #[test]
@@ -57,8 +57,8 @@ fn attachments_are_read_or_named() {
     let expected = "# S\n\nFrom: a@example.org\n\nBody.\n\n## Attachment: prices.csv\n\n| Item | Fee |\n| --- | --- |\n| Rope | 3 |\n\n\
                     > Attachment: plän.pdf\n\n## Attachment: Inner\n\n### Inner\n\nFrom: b@example.org\n\nInner body.\n";
     assert_eq!(markdown(mail), expected);
-    let notices = read(mail.as_bytes(), &request(), 0).unwrap().notices;
-    assert_eq!(notices[0].to_string(), "Left out: 1 attachment of a kind that is not read.");
+    let notices = read(mail.as_bytes(), &request(), 0, &mut Ocr::default()).unwrap().notices;
+    assert_eq!(notices[0].to_string(), "Left out: 1 attachment without its text.");
 }
 
 #[test]
@@ -92,9 +92,9 @@ fn what_outlook_saved_is_a_mail() {
     let mut put = |path: &str, bytes: &[u8]| file.create_stream(path).unwrap().write_all(bytes).unwrap();
     put("/__attach_version1.0_#00000000/__substg1.0_3707001F", &utf16("note.txt"));
     put("/__attach_version1.0_#00000000/__substg1.0_37010102", b"Under the mat.");
-    let document = read_outlook(&file.into_inner().into_inner(), &request(), 0).unwrap();
+    let document = read_outlook(&file.into_inner().into_inner(), &request(), 0, &mut Ocr::default()).unwrap();
     let expected = "# Lock key\n\nFrom: Ann \\<ann@example.org>\nDate: Thu, 01 Jan 1970 00:00:00 +0000\n\nCafé at nine.\n\n\
                     ## Attachment: note.txt\n\nUnder the mat.\n";
     assert_eq!(render::tidy_markdown(&document), expected);
-    assert_eq!(read_outlook(b"\xd0\xcf\x11\xe0", &request(), 0).unwrap_err(), Fault::Corrupt);
+    assert_eq!(read_outlook(b"\xd0\xcf\x11\xe0", &request(), 0, &mut Ocr::default()).unwrap_err(), Fault::Corrupt);
 }

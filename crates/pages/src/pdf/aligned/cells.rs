@@ -2,7 +2,7 @@
 
 use domain::document::{BlockKind, Cell, Inline, Table};
 
-use super::{CENTRED, Columns, Row, ends, hit, is_number, over_several};
+use super::{CENTRED, Columns, Row, ends, hit, over_several};
 use crate::pdf::{columns::Item, geometry::Rect, lines, words::Piece};
 
 /// The greatest distance of a line from the one before whose cells it goes on with.
@@ -97,7 +97,7 @@ fn drafts(row: &[Item<Piece>], columns: &Columns, is_head: bool, rules: &[Rect])
         let draft = Draft {
             columns: span.unwrap_or_else(nearest),
             text: lines::inlines(&item.content.bits),
-            number: is_number(item),
+            number: item.number,
         };
         add(&mut drafts, draft);
     }

@@ -2,7 +2,12 @@
 
 use domain::document::Table;
 
-use super::{Columns, Row, cells::table, hit, holds_markers, widened, with_signs};
+use super::{
+    Columns, Row,
+    around::{Placed, headings, is_crossed, is_year, labels as labels_of_rows},
+    cells::table,
+    hit, holds_markers, widened, with_signs,
+};
 use crate::pdf::{
     columns::Item,
     geometry::{Rect, median},
@@ -105,27 +110,62 @@ type Found = (Table, Rect, usize, Vec<usize>);
 fn between(pieces: &[Piece], labels: &[Label], bounds: &[Rect], rules: &[Rect]) -> Option<Found> {
     let (first, last) = (bounds.first()?, bounds.last()?);
     let rect = Rect { top: first.top, bottom: last.bottom, ..first.union(last) };
-    let all = pieces.iter().chain(labels.iter().map(|label| &label.begin)).enumerate();
-    let (taken, inside): (Vec<usize>, Vec<Item<Piece>>) = all
-        .filter(|(_, piece)| {
+    let placed = |is_inside: bool| -> Vec<Placed> {
+        let all = pieces.iter().chain(labels.iter().map(|label| &label.begin)).enumerate();
+        let chosen = all.filter(|(_, piece)| {
             let (x, y) = piece.body().middle();
-            rect.top < y && y < rect.bottom && rect.left - LIKE < x && x < rect.right + LIKE
-        })
-        .map(|(at, piece)| (at, page::item(piece.clone())))
-        .unzip();
-    let order = inside.iter().map(|item| item.order).min()?;
-    let rows: Vec<Row> = base_lines(inside).iter().map(|row| with_signs(row)).collect();
-    let columns = columns_of(&rows)?;
+            let inside = rect.top < y && y < rect.bottom && rect.left - LIKE < x && x < rect.right + LIKE;
+            inside == is_inside
+        });
+        chosen.map(|(at, piece)| (at, page::item(piece.clone()))).collect()
+    };
+    let mut taken = placed(true);
+    let (mut rows, mut columns) = rows_and_columns(&taken)?;
     if !is_ruled_table(&rows, &columns, bounds) {
         return None;
     }
-    // What stands above the second rule is the head, if there is a third one.
-    let heads = match bounds {
-        [_, head, _, ..] => rows.iter().take_while(|row| row[0].base < head.bottom).count(),
-        _ => 0,
-    };
-    let heads = if heads == rows.len() { 0 } else { heads };
-    Some((table(&rows, &columns, heads, rules), rect, order, taken))
+    let mut outside = placed(false);
+    if is_crossed(taken.iter().chain(&outside), &rect) {
+        return None;
+    }
+    let found = labels_of_rows(&outside, &rows, &columns, &rect);
+    if !found.is_empty() {
+        outside.retain(|(at, _)| found.iter().all(|(label, _)| label != at));
+        taken.extend(found);
+        (rows, columns) = rows_and_columns(&taken)?;
+    }
+    let above = headings(outside, &rows[0][0], &columns, &rect, rules);
+    let has_heads = !above.is_empty();
+    taken.extend(above);
+    let rows = rows_of(&taken);
+    let heads = count_heads(&rows, &columns, bounds, has_heads);
+    let order = taken.iter().map(|(_, item)| item.order).min()?;
+    let rect = taken.iter().fold(rect, |rect, (_, item)| rect.union(&item.rect));
+    let places = taken.into_iter().map(|(at, _)| at).collect();
+    Some((table(&rows, &columns, heads, rules), rect, order, places))
+}
+
+/// How many of the first rows are headings: what stands above the first rule, and, if there is a third one, above the second, down
+/// to the first row with numbers, or to the name of a group of rows.
+fn count_heads(rows: &[Row], columns: &Columns, bounds: &[Rect], has_heads: bool) -> usize {
+    let first = bounds[0].top;
+    let limit = if let [_, second, _, ..] = bounds { second.bottom } else { first };
+    let is_group = |row: &Row| has_heads && row.len() == 1 && hit(columns, &row[0]) == Some((0, 0));
+    let has_numbers = |row: &Row| row.iter().any(|item| item.number && !is_year(item));
+    let is_head = |row: &&Row| row[0].base < first || row[0].base < limit && !is_group(row) && !has_numbers(row);
+    let heads = rows.iter().take_while(is_head).count();
+    if heads == rows.len() { 0 } else { heads }
+}
+
+fn rows_of(items: &[Placed]) -> Vec<Row> {
+    let items = items.iter().map(|(_, item)| item.clone()).collect();
+    base_lines(items).iter().map(|row| with_signs(row)).collect()
+}
+
+fn rows_and_columns(items: &[Placed]) -> Option<(Vec<Row>, Columns)> {
+    let rows = rows_of(items);
+    let columns = columns_of(&rows)?;
+    Some((rows, columns))
 }
 
 /// The lines of `items`, from top to bottom, each from left to right.
@@ -163,6 +203,11 @@ fn is_ruled_table(rows: &[Row], columns: &Columns, bounds: &[Rect]) -> bool {
     let full = rows.iter().filter(|row| row.len() >= 2).count();
     let across = rows.iter().filter(|row| is_across(row)).count();
     if full < 2 || full * 3 < rows.len() || across * 3 > rows.len() || holds_markers(rows) {
+        return false;
+    }
+    // A paragraph: two tables stand above and below it.
+    let is_prose = |row: &Row| row.len() == 1 && is_across(row) && row[0].chars > MAX_ACROSS_CHARS;
+    if rows.windows(2).any(|pair| pair.iter().all(is_prose)) {
         return false;
     }
     let is_text = |at: usize| {
