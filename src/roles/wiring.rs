@@ -251,6 +251,7 @@ pub(super) fn build_housekeeping(config: &Config, db: Db, store: Arc<dyn ObjectS
         jobs_days: kept.jobs_days,
         receipts_days: kept.receipts_days,
         versions_days: kept.versions_days,
+        judgements_days: kept.judgements_days,
     };
     let settings = HousekeepingSettings { interval: SWEEP_INTERVAL, lease: config.worker.lease, retention };
     Housekeeping { db, store, settings }

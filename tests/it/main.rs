@@ -22,6 +22,7 @@ mod embed_service;
 mod embedded_postgres;
 mod gauges;
 mod journey;
+mod judgements;
 mod metadata;
 mod migrations;
 mod ocr;

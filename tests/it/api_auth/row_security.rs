@@ -7,7 +7,16 @@ use crate::support::db::{TestDb, target};
 
 const ONE: &str = "00000000-0000-0000-0000-000000000001";
 /// Tables in which a user may read their own rows. Every other table and view of the schema is closed to them.
-const OWN: [&str; 6] = ["documents", "upload_jobs", "document_chunks", "document_versions", "version_chunks", "events"];
+const OWN: [&str; 8] = [
+    "documents",
+    "upload_jobs",
+    "document_chunks",
+    "document_versions",
+    "version_chunks",
+    "events",
+    "search_questions",
+    "search_judgements",
+];
 
 /// A schema with Supabase's roles, and a row of each of two users in each of these tables.
 async fn world() -> TestDb {
@@ -35,6 +44,10 @@ async fn world() -> TestDb {
          INSERT INTO upload_pipeline.version_chunks
            (chunk_id, document_id, version_no, chunker_name, chunker_version, chunk_ord, text, chunk_sha)
          SELECT gen_random_uuid(), document_id, 2, 'c', '1', 0, 'words', 'x' FROM upload_pipeline.documents;
+         INSERT INTO upload_pipeline.search_questions (question_id, user_id, question)
+         SELECT document_id, user_id, 'whose?' FROM upload_pipeline.documents;
+         INSERT INTO upload_pipeline.search_judgements (judgement_id, question_id, user_id, document_id, page, verdict)
+         SELECT gen_random_uuid(), document_id, user_id, document_id, 1, 'right' FROM upload_pipeline.documents;
          INSERT INTO upload_pipeline.events (event_id, job_id, document_id, ts, type, severity, code)
          SELECT gen_random_uuid(), job_id, document_id, now(), 'stage_started', 'info', 'uploaded' FROM upload_pipeline.upload_jobs",
     )
@@ -75,7 +88,7 @@ async fn a_user_reads_only_their_own_rows() {
             continue;
         }
         assert!(test.rows(&select).await.len() >= 2, "{name} has no rows of a second user");
-        let owner = if matches!(name.as_str(), "documents" | "upload_jobs") {
+        let owner = if matches!(name.as_str(), "documents" | "upload_jobs" | "search_questions" | "search_judgements") {
             "user_id"
         } else {
             "(SELECT d.user_id FROM upload_pipeline.documents d WHERE d.document_id = t.document_id)"

@@ -85,12 +85,13 @@ struct Checked<'a> {
     filter: Option<Filter>,
 }
 
-fn invalid(code: Code, message: String) -> ApiError {
+pub fn invalid(code: Code, message: String) -> ApiError {
     ApiError::with_status(StatusCode::UNPROCESSABLE_ENTITY, code, message)
 }
 
-fn checked(body: &SearchRequest) -> Result<Checked<'_>, ApiError> {
-    let query = body.query.trim();
+/// A question without blanks around it, within its bounds.
+pub fn checked_query(query: &str) -> Result<&str, ApiError> {
+    let query = query.trim();
     if query.is_empty() {
         return Err(ApiError::of(Code::QueryEmpty));
     }
@@ -103,6 +104,11 @@ fn checked(body: &SearchRequest) -> Result<Checked<'_>, ApiError> {
     if query.contains('\0') {
         return Err(invalid(Code::QueryInvalid, "`query` holds a NUL character. Leave it out.".to_owned()));
     }
+    Ok(query)
+}
+
+fn checked(body: &SearchRequest) -> Result<Checked<'_>, ApiError> {
+    let query = checked_query(&body.query)?;
     if body.min_score.is_some_and(|least| !(0.0..=1.0).contains(&least)) {
         return Err(invalid(Code::LimitInvalid, "`min_score` must be from 0 to 1.".to_owned()));
     }
