@@ -29,7 +29,7 @@ pub use page::{
 };
 pub use probes::{Health, VersionInfo};
 pub use problem::Problem;
-pub use search::{Expand, Hit, SearchMode, SearchRequest, SearchResponse};
+pub use search::{Expand, Hit, SearchMode, SearchRequest, SearchResponse, TermsRequest, TermsResponse};
 pub use uploads::{DocumentsAccepted, FileOutcome, TextRequest, UploadAccepted, UploadRequest};
 pub use webhook::WebhookTaken;
 

@@ -187,7 +187,7 @@ fn names_a_document(operation: &Operation<'_>) -> bool {
 
 /// Whether the operation only reads. It goes by the HTTP method, not by the scopes in the document.
 fn is_read_only(operation: &Operation<'_>) -> bool {
-    matches!(operation.method, "get" | "head") || operation.path == "/search"
+    matches!(operation.method, "get" | "head") || ["/search", "/search/terms"].contains(&operation.path)
 }
 
 /// Whether the answer has this status and code. An answer to HEAD has no body, and so no code.

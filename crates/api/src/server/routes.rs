@@ -64,6 +64,7 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint!(Private jobs::retry_job).replayable(None),
         endpoint!(Private jobs::cancel_job).replayable(None),
         endpoint!(Private search::post_search),
+        endpoint!(Private search::post_terms),
         endpoint!(Private judgements::list_judgements),
         endpoint!(Private judgements::post_judgement),
         endpoint!(Private judgements::delete_judgement),
