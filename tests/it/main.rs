@@ -34,6 +34,7 @@ mod read_again;
 mod redrive_many;
 mod remote_parse;
 mod replace;
+mod replica;
 mod requests;
 mod retention;
 mod search;

@@ -7,7 +7,8 @@ use super::{
     configuration,
     context::CheckOptions,
     database::{
-        budget, environment, indexes, login, network, packed, queue, schema, server, session_mode, settings, workers,
+        budget, environment, indexes, login, network, packed, queue, replica, schema, server, session_mode, settings,
+        workers,
     },
     outside::{
         api, bucket, e2e, embeddings, keys, llamaparse, model, objects, ocr, own, pdf, project, recall, rerank,
@@ -87,6 +88,7 @@ pub static GROUPS: [Group; 14] = [
             &server::CLOCK,
             &server::OLDEST_TRANSACTION,
             &settings::SLOTS,
+            &replica::REPLICA,
         ],
     ),
     Group::new(

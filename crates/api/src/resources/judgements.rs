@@ -9,6 +9,7 @@ use crate::{
 };
 use domain::{ChunkId, Code, DocumentId, JudgementId, UserId};
 use messages::{JudgementRequest, JudgementView, PageOfJudgementView, Verdict};
+use pg::Db;
 use store::{
     Cursor,
     judgements::{self, Judgement, NewJudgement, get_place},
@@ -122,7 +123,7 @@ async fn place(
 pub async fn list_judgements(Call { state, caller, request }: Call, query: web::Query<PageQuery>) -> HttpResult {
     let list = ListId::new("judgements");
     let (limit, after) = (JUDGEMENTS.limit(query.limit)?, list.position(query.cursor.as_deref())?);
-    let rows = judgements::list_judgements(&state.conn().await?, caller.user, after, limit + 1).await?;
+    let rows = state.read(async |db: &Db| judgements::list_judgements(db, caller.user, after, limit + 1).await).await?;
     let key = |row: &Judgement| Cursor { created_at: row.created_at, id: row.judgement_id.0 };
     conditions::json(&request, &list.page(rows, limit, key, view))
 }

@@ -10,6 +10,7 @@ use crate::{
 };
 use domain::{Code, DocumentId, filter::Filter};
 use messages::{Expand, Hit, SearchMode, SearchRequest, SearchResponse, TermsRequest, TermsResponse};
+use pg::Db;
 use search::{Around, FUNCTION, Found, MAX_HITS, Query, SearchError, search, terms};
 
 const DEFAULT_LIMIT: u32 = 10;
@@ -59,8 +60,11 @@ pub async fn post_search(Call { state, caller, .. }: Call, body: Json<SearchRequ
         distinct: body.distinct,
     };
     let reranker = state.reranker.as_deref();
-    let Found { hits, model, reranker } =
-        search(&state.db, state.model.as_ref(), &state.vectors, reranker, query).await.map_err(refusal)?;
+    let run = async |db: &Db| match search(db, state.model.as_ref(), &state.vectors, reranker, query).await {
+        Err(SearchError::Database(error)) => Err(error),
+        found => Ok(found),
+    };
+    let Found { hits, model, reranker } = state.read(run).await?.map_err(refusal)?;
     Ok(HttpResponse::Ok().json(SearchResponse {
         hits: hits.into_iter().map(|found| hit(found, body.expand)).collect(),
         mode: if model.is_none() { SearchMode::Text } else { body.mode },
