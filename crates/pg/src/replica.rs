@@ -61,27 +61,61 @@ SELECT (SELECT c.system_identifier FROM pg_control_system() AS c) AS system, cur
         .await
 }
 
-/// The ends of the primary's log that the replica has not reached yet, oldest first, with when they were asked for.
+/// What both servers have said.
 #[derive(Debug, Default)]
-struct Ahead(VecDeque<(Instant, i64)>);
+struct Ahead {
+    /// Ends of the primary's log that the replica has not reached yet, oldest first, with when they were asked for.
+    ends: VecDeque<(Instant, i64)>,
+    /// What the replica had replayed when it was last asked.
+    replayed: Option<i64>,
+}
 
 impl Ahead {
     fn push(&mut self, asked: Instant, at: i64) {
-        self.0.push_back((asked, at));
+        self.ends.push_back((asked, at));
     }
 
-    /// Takes out what was replayed; when the last of it was asked for.
+    /// Whether the replica had replayed what the primary has not written since: it follows another one, as after a failover.
+    fn is_beyond(&self, end: i64) -> bool {
+        self.replayed.is_some_and(|replayed| replayed > end)
+    }
+
+    /// Takes out what was replayed; when the last of it was asked for. The first answer tells nothing, as it was compared
+    /// with no later end of the log.
     fn reach(&mut self, replayed: i64) -> Option<Instant> {
         let mut reached = None;
-        while let Some((asked, _)) = self.0.pop_front_if(|(_, at)| *at <= replayed) {
+        while let Some((asked, _)) = self.ends.pop_front_if(|(_, at)| *at <= replayed) {
             reached = Some(asked);
         }
-        reached
+        let is_first = self.replayed.replace(replayed).is_none();
+        reached.filter(|_| !is_first)
     }
 
     /// Forgets what could no longer show that the replica is in time.
     fn forget_before(&mut self, moment: Instant) {
-        self.0.retain(|(asked, _)| *asked >= moment);
+        self.ends.retain(|(asked, _)| *asked >= moment);
+    }
+}
+
+/// How the replica was seen.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    Current,
+    Behind,
+    Unusable(String),
+}
+
+impl Seen {
+    fn say(&self) {
+        match self {
+            Self::Current => tracing::info!("searches and lists go to the replica of READ_DATABASE_URL"),
+            Self::Behind => {
+                tracing::warn!("the replica of READ_DATABASE_URL is behind: searches and lists go to DATABASE_URL");
+            }
+            Self::Unusable(why) => {
+                tracing::warn!("the replica of READ_DATABASE_URL is not read, but DATABASE_URL in its place: {why}");
+            }
+        }
     }
 }
 
@@ -104,25 +138,17 @@ impl Replica {
 
     /// Compares it with its primary for as long as this is polled, and logs when reads begin and cease to go there.
     pub async fn watch(&self, primary: &Db) {
-        let mut ahead = Ahead::default();
-        let mut was_current = None;
+        let (mut ahead, mut said) = (Ahead::default(), None);
         loop {
             let looked = self.look(primary, &mut ahead).await;
-            let is_current = self.current().is_some();
-            if was_current.replace(is_current) != Some(is_current) {
-                match (is_current, looked) {
-                    (true, _) => tracing::info!("searches and lists go to the replica of READ_DATABASE_URL"),
-                    (false, Ok(())) => {
-                        tracing::warn!(
-                            "the replica of READ_DATABASE_URL is behind: searches and lists go to DATABASE_URL"
-                        );
-                    }
-                    (false, Err(why)) => {
-                        tracing::warn!(
-                            "the replica of READ_DATABASE_URL is not read, but DATABASE_URL in its place: {why}"
-                        );
-                    }
-                }
+            let now = match (self.current(), looked) {
+                (Some(_), _) => Seen::Current,
+                (None, Ok(())) => Seen::Behind,
+                (None, Err(why)) => Seen::Unusable(why),
+            };
+            if said.as_ref() != Some(&now) {
+                now.say();
+                said = Some(now);
             }
             tokio::time::sleep(self.within / 4).await;
         }
@@ -133,11 +159,15 @@ impl Replica {
         let asked = Instant::now();
         let end = get_log_end(primary).await.map_err(|error| error.to_string())?;
         let replayed = get_replayed(&self.db).await.map_err(|error| error.to_string())?;
-        if let Some(why) = mismatch(&end, &replayed) {
+        let at = end.at.unwrap_or(i64::MAX);
+        let follows_another =
+            ahead.is_beyond(at).then_some("it is ahead of DATABASE_URL, so it follows another primary");
+        if let Some(why) = mismatch(&end, &replayed).or(follows_another) {
             self.distrust();
+            ahead.replayed = replayed.at;
             return Err(why.to_owned());
         }
-        ahead.push(asked, end.at.unwrap_or(i64::MAX));
+        ahead.push(asked, at);
         if let Some(complete_at) = ahead.reach(replayed.at.unwrap_or(0)) {
             *self.complete_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(complete_at);
         }
@@ -167,6 +197,8 @@ mod tests {
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);
         let mut ahead = Ahead::default();
+        ahead.push(at(0), 90);
+        assert_eq!(ahead.reach(99), None, "the first answer tells nothing");
         for (ms, place) in [(0, 100), (1, 100), (2, 150), (3, 200)] {
             ahead.push(at(ms), place);
         }
@@ -176,6 +208,7 @@ mod tests {
         ahead.push(at(9), 300);
         ahead.forget_before(at(5));
         assert_eq!(ahead.reach(1000), Some(at(9)));
+        assert!(!ahead.is_beyond(1000) && ahead.is_beyond(999), "the primary has written less than that");
     }
 
     #[test]

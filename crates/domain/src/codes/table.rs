@@ -715,6 +715,9 @@ codes! {
         /// The original in the object store is not the one that came.
         /// Put it back from a backup, or delete the document and upload the file again.
         FileChanged = "file_changed", at "`app verify`";
+        /// A judgement of the document, or its question, is of another user than the document.
+        /// Delete the row from `search_judgements`: another program wrote it, and `app eval --stored` of that user asks for what it cannot find.
+        JudgementMisplaced = "judgement_misplaced", at "`app verify`";
         /// The markdown of a document is not in the object store.
         /// Read it again: `app jobs retry ID --from uploaded`.
         MarkdownLost = "markdown_lost", at "`app verify`";
