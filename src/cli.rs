@@ -12,7 +12,8 @@ use check::CheckOptions;
 use store::api_keys::Scope;
 
 pub use client::args::{
-    CancelArgs, DocumentsArgs, EvalArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs, SearchArgs, UploadArgs,
+    CancelArgs, DocumentsArgs, EvalArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, Least, RetryArgs, SearchArgs,
+    UploadArgs,
 };
 
 /// Takes in documents and makes them searchable in your own Postgres.
@@ -73,6 +74,7 @@ pub enum Command {
         app check --api-url https://api.example.com --expect-commit 3f2a9c1 --wait 300\n                                                   \
         after a deploy: wait until the expected commit runs everywhere\n  \
         app check --e2e                                  process a small document\n  \
+        app check --recall questions.jsonl               also ask these questions, and fail below hit@5=0.9 (--at-least)\n  \
         app check --output junit > check.xml             for CI\n\n\
         Nothing is changed permanently. docs/checks.md lists every cause, and the groups and ids for --only.\n\
         Exit codes: 0 passed (warnings allowed, unless --strict), 1 failed, 2 wrong arguments, 3 not ready within --wait.")]
@@ -169,6 +171,9 @@ pub struct CheckArgs {
     /// Also write a zip for a colleague: findings, versions, fingerprints of settings, last problems; no secret, no text
     #[arg(long, value_name = "FILE")]
     pub bundle: Option<PathBuf>,
+    /// With --recall: a measure by both words and meaning, and the least that it may be
+    #[arg(long, value_name = "MEASURE=VALUE", requires = "recall", default_value = "hit@5=0.9")]
+    pub at_least: Vec<Least>,
     /// What to check.
     #[command(flatten)]
     pub options: CheckOptions,

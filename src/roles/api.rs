@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use super::{
     Context,
     usable::wait_until_usable,
-    wiring::{key_source, listen_address, model, open_db, open_store, page_renderer, reranker},
+    wiring::{key_source, listen_address, model, open_db, open_store, page_renderer, replica, reranker},
 };
 use api::{ApiSettings, ApiState};
 use domain::ports::{ModelSource, ObjectStore};
@@ -48,6 +48,9 @@ pub(super) fn build_state(
         ApiState::new(db, store, model, settings, ctx.build.clone(), ctx.stop.clone()).with_pictures(pictures);
     if let Some(reranker) = reranker(&ctx.config)? {
         state = state.with_reranker(reranker);
+    }
+    if let Some(replica) = replica(&ctx.config)? {
+        state = state.with_replica(replica);
     }
     Ok(match key_source(&ctx.config)? {
         Some(source) => state.with_keys(source),

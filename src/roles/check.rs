@@ -3,6 +3,7 @@
 mod bundle;
 mod dev;
 mod junit;
+mod recall;
 mod text;
 
 pub use dev::sources;
@@ -85,6 +86,7 @@ async fn check(
         reranker: reranker(&config).map_err(|error| format!("{error:#}")),
         pdf_library: Box::new(|| local_parser(&config.parser).pdf_library()),
         ocr: Box::new(|| local_parser(&config.parser).check_ocr()),
+        recall: recall::measure(&args.at_least, sources, build),
         memory: parse_memory(&config),
         runtime: Handle::current(),
         stop,

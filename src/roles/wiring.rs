@@ -24,7 +24,7 @@ use domain::{
 use embedder::{LocalModelOptions, Precision};
 use housekeeping::{Housekeeping, HousekeepingSettings};
 use messages::BASE_PATH;
-use pg::{ConnectTarget, Db, PoolOptions, url::DatabaseUrl};
+use pg::{ConnectTarget, Db, PoolOptions, replica::Replica, url::DatabaseUrl};
 use pipeline::{Breaker, Callbacks, JobMemory, Pipeline, Remote, ScratchDir};
 use providers::{
     jwks::Jwks,
@@ -72,6 +72,12 @@ pub(super) fn open_db_at(config: &Config, url: &DatabaseUrl) -> anyhow::Result<D
         max_age: config.database.max_age,
     };
     Ok(Db::open(target, options)?)
+}
+
+/// The replica of READ_DATABASE_URL, if there is one.
+pub(super) fn replica(config: &Config) -> anyhow::Result<Option<Replica>> {
+    let Some(url) = &config.database.read_url else { return Ok(None) };
+    Ok(Some(Replica::new(open_db_at(config, url)?, config.database.read_max_lag)))
 }
 
 /// The object store of STORAGE_URL. Call it on the main runtime.
@@ -251,6 +257,7 @@ pub(super) fn build_housekeeping(config: &Config, db: Db, store: Arc<dyn ObjectS
         jobs_days: kept.jobs_days,
         receipts_days: kept.receipts_days,
         versions_days: kept.versions_days,
+        judgements_days: kept.judgements_days,
     };
     let settings = HousekeepingSettings { interval: SWEEP_INTERVAL, lease: config.worker.lease, retention };
     Housekeeping { db, store, settings }

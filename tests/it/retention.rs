@@ -7,6 +7,7 @@ use housekeeping::delete_old;
 use store::{
     documents::{Deleting, delete_document},
     housekeeping::{keep_uploads_in_use, list_abandoned_uploads},
+    judgements::{NewJudgement, put_judgement},
     retention::Retention,
 };
 use uuid::Uuid;
@@ -14,10 +15,22 @@ use uuid::Uuid;
 use crate::support::db::TestDb;
 
 const BUDGET: Duration = Duration::from_secs(60);
-const FOR_EVER: Retention =
-    Retention { events_days: 0, webhooks_days: 0, jobs_days: 0, receipts_days: 0, versions_days: 0 };
-const EVERYTHING: Retention =
-    Retention { events_days: 90, webhooks_days: 30, jobs_days: 30, receipts_days: 365, versions_days: 30 };
+const FOR_EVER: Retention = Retention {
+    events_days: 0,
+    webhooks_days: 0,
+    jobs_days: 0,
+    receipts_days: 0,
+    versions_days: 0,
+    judgements_days: 0,
+};
+const EVERYTHING: Retention = Retention {
+    events_days: 90,
+    webhooks_days: 30,
+    jobs_days: 30,
+    receipts_days: 365,
+    versions_days: 30,
+    judgements_days: 30,
+};
 
 /// Inserts a document with jobs, each given as `(number, status, state, age in days)` and each with an event and a webhook
 /// of the same age. The number is the end of the job's id.
@@ -171,4 +184,35 @@ async fn an_old_event_without_a_job_is_deleted_too() {
     let deleted = delete_old(&test.db, EVERYTHING, BUDGET).await.unwrap();
     assert_eq!(deleted.events, 1);
     assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.events").await, "1");
+}
+
+/// Judges page `page` of the document; the judgement is `days` old.
+async fn judge(test: &TestDb, user: UserId, document: DocumentId, question: &str, page: i32, days: u32) {
+    let new = NewJudgement { user, question, document, page: Some(page), text: None, verdict: "right" };
+    let id = put_judgement(&test.db, new).await.unwrap().unwrap().judgement_id;
+    test.run(&format!(
+        "UPDATE upload_pipeline.search_judgements SET judged_at = now() - interval '{days} days' WHERE judgement_id = '{id}'"
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn old_judgements_go_and_a_question_goes_with_its_last_one_or_with_the_document() {
+    let test = TestDb::new().await;
+    document(&test, 1, &[]).await;
+    let id = DocumentId("00000000-0000-4000-8000-000000000001".parse().unwrap());
+    let user: UserId = test.value("SELECT user_id FROM upload_pipeline.documents").await.parse().unwrap();
+    for (question, page, days) in [("a", 1, 40), ("a", 2, 1), ("b", 1, 40), ("c", 1, 1)] {
+        judge(&test, user, id, question, page, days).await;
+    }
+    let deleted = delete_old(&test.db, FOR_EVER, BUDGET).await.unwrap();
+    assert_eq!(deleted.judgements, 0);
+    let deleted = delete_old(&test.db, Retention { judgements_days: 30, ..FOR_EVER }, BUDGET).await.unwrap();
+    let questions = "SELECT string_agg(question, ' ' ORDER BY question) FROM upload_pipeline.search_questions";
+    assert_eq!((deleted.judgements, test.value(questions).await.as_str()), (2, "a c"));
+    assert!(matches!(delete_document(&test.db, user, id, None).await.unwrap(), Deleting::Deleted(_)));
+    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.search_questions").await, "0");
+    let new = NewJudgement { user, question: "a", document: id, page: Some(1), text: None, verdict: "right" };
+    assert!(put_judgement(&test.db, new).await.unwrap().is_none(), "there is no such document");
+    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.search_questions").await, "0");
 }

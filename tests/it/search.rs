@@ -1,5 +1,6 @@
 //! Searching: the index on words, the packed vectors, and how both are filled for documents from before them.
 
+mod in_sql;
 mod rerank;
 mod vectors;
 

@@ -6,13 +6,13 @@
 mod bodies;
 mod chaos;
 mod disk;
-mod failover;
+pub mod failover;
 mod history;
 mod invariants;
 mod load;
 mod proxy;
 mod report;
-mod stack;
+pub mod stack;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

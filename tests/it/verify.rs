@@ -87,6 +87,15 @@ async fn every_damage_to_rows_and_vectors_is_named() {
         world.document
     );
     assert_eq!(world.found(&record).await, ["record_mismatch"]);
+    let judgement = format!(
+        "INSERT INTO upload_pipeline.search_questions (question_id, user_id, question)
+         SELECT d.document_id, gen_random_uuid(), 'whose?' FROM upload_pipeline.documents AS d WHERE d.document_id = '{0}';
+         INSERT INTO upload_pipeline.search_judgements (judgement_id, question_id, user_id, document_id, page, verdict)
+         SELECT gen_random_uuid(), d.document_id, d.user_id, d.document_id, 1, 'right'
+         FROM upload_pipeline.documents AS d WHERE d.document_id = '{0}'",
+        world.document
+    );
+    assert_eq!(world.found(&judgement).await, ["record_mismatch", "judgement_misplaced"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ pub mod document_files;
 pub mod documents;
 pub mod events;
 pub mod jobs;
+pub mod judgements;
 pub mod pages;
 pub mod retry_jobs;
 pub mod search;

@@ -7,11 +7,12 @@ use super::{
     configuration,
     context::CheckOptions,
     database::{
-        budget, environment, indexes, login, network, packed, queue, schema, server, session_mode, settings, workers,
+        budget, environment, indexes, login, network, packed, queue, replica, schema, server, session_mode, settings,
+        workers,
     },
     outside::{
-        api, bucket, e2e, embeddings, keys, llamaparse, model, objects, ocr, own, pdf, project, rerank, storage,
-        webhook,
+        api, bucket, e2e, embeddings, keys, llamaparse, model, objects, ocr, own, pdf, project, recall, rerank,
+        storage, webhook,
     },
 };
 
@@ -36,6 +37,8 @@ enum Runs {
     Named,
     /// Only with `--e2e`, or if `--only` names them.
     EndToEnd,
+    /// Only with `--recall`, or if `--only` names them.
+    Recall,
 }
 
 impl Group {
@@ -52,12 +55,13 @@ impl Group {
             Runs::AfterDeploy => by_default && !options.pre,
             Runs::Named => named && !options.pre,
             Runs::EndToEnd => (named || options.e2e) && !options.pre,
+            Runs::Recall => (named || options.recall.is_some()) && !options.pre,
         }
     }
 }
 
 /// All checks. Each one is after the checks that it needs.
-pub static GROUPS: [Group; 13] = [
+pub static GROUPS: [Group; 14] = [
     Group::new(
         "configuration",
         Runs::Always,
@@ -84,6 +88,7 @@ pub static GROUPS: [Group; 13] = [
             &server::CLOCK,
             &server::OLDEST_TRANSACTION,
             &settings::SLOTS,
+            &replica::REPLICA,
         ],
     ),
     Group::new(
@@ -126,6 +131,7 @@ pub static GROUPS: [Group; 13] = [
     Group::new("api", Runs::AfterDeploy, &[&api::REACH, &api::READY, &api::ENVIRONMENT, &api::COMMIT]),
     Group::new("self", Runs::Named, &[&own::ALIVE]),
     Group::new("e2e", Runs::EndToEnd, &[&e2e::DOCUMENT]),
+    Group::new("search", Runs::Recall, &[&recall::RECALL]),
 ];
 
 /// Each check with its group, top down.

@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 use tokio::{net::TcpStream, runtime::Handle, sync};
 use tokio_util::sync::CancellationToken;
@@ -47,6 +48,9 @@ pub struct CheckOptions {
     /// Upload a small document, wait until it can be found, and delete it
     #[arg(long)]
     pub e2e: bool,
+    /// Ask the API the questions of this file, as `app eval` does, and fail if too few answers are found
+    #[arg(long, value_name = "QUESTIONS.jsonl", conflicts_with = "pre")]
+    pub recall: Option<PathBuf>,
     /// The API's address for its clients
     #[arg(long, value_name = "URL")]
     pub api_url: Option<Url>,
@@ -65,6 +69,18 @@ fn commit(text: &str) -> Result<String, String> {
         false => Err("is not a commit: 7 to 40 hex digits".to_owned()),
     }
 }
+
+/// What a file of questions says of search.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recall {
+    /// What was measured, as a clause.
+    pub measured: String,
+    /// A sentence for each measure that is below what was asked.
+    pub missed: Vec<String>,
+}
+
+/// Measures search by a file of questions, or says why that cannot be done.
+pub type MeasureRecall = Box<dyn Fn(PathBuf) -> LocalBoxFuture<'static, Result<Recall, String>>>;
 
 /// The environment to check.
 pub struct Setup<'a> {
@@ -86,6 +102,8 @@ pub struct Setup<'a> {
     pub pdf_library: Box<dyn Fn() -> Option<PathBuf> + Send + Sync + 'a>,
     /// What reads pictures, if it works; `None`: there is nothing, and nothing is asked for.
     pub ocr: Box<dyn Fn() -> Result<Option<OcrFound>, domain::Failure> + Send + Sync + 'a>,
+    /// Asks the questions of a file.
+    pub recall: MeasureRecall,
     /// The memory of this container, and who shares it.
     pub memory: ParseMemory,
     /// The main runtime: database connections live on it.

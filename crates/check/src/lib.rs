@@ -25,7 +25,7 @@ pub use self::{
     bundle::{Surroundings, get_surroundings},
     catalogue::{CheckName, GROUPS, explain},
     cause::{Cause, Severity},
-    context::{CheckOptions, Setup},
+    context::{CheckOptions, MeasureRecall, Recall, Setup},
     finding::{CheckStatus, Finding},
     report::{Report, Summary, Verdict},
     run::run_checks,

@@ -13,6 +13,7 @@ pub(super) mod ocr;
 pub(super) mod own;
 pub(super) mod pdf;
 pub(super) mod project;
+pub(super) mod recall;
 pub(super) mod rerank;
 pub(super) mod storage;
 pub(super) mod webhook;

@@ -314,15 +314,19 @@ pub struct DocumentsGetArgs {
     app eval questions.jsonl                             every measure of each way of searching\n  \
     app eval questions.jsonl --save before.json          keep the result\n  \
     app eval questions.jsonl --baseline before.json      what a change did\n  \
-    app eval questions.jsonl --at-least hit@5=0.9        for CI: exit 1 if it is less\n\n\
+    app eval questions.jsonl --at-least hit@5=0.9        for CI: exit 1 if it is less\n  \
+    app eval --stored                                    what you have judged, in place of a file\n\n\
     A line of the file is a question with what answers it: \
     {{\"question\": \"how high is the tower?\", \"answers\": [{{\"file\": \"lighthouse.md\", \"text\": \"41 metres high\"}}]}}. \
     An answer names a file or a document's id, a page, words of the text, or several of them.\n\
     Exit codes: 0, 1 failed or below --at-least, 2 wrong arguments.\n\n{CONNECTION}"))]
 pub struct EvalArgs {
     /// Questions and answers, one JSON object a line
-    #[arg(value_name = "QUESTIONS.jsonl")]
-    pub questions: PathBuf,
+    #[arg(value_name = "QUESTIONS.jsonl", required_unless_present = "stored")]
+    pub questions: Option<PathBuf>,
+    /// Take the questions whose hits you have judged (`POST /search/judgements`); those with a right place count
+    #[arg(long, conflicts_with = "questions")]
+    pub stored: bool,
     /// Measure only this way of searching; each by default
     #[arg(long, value_enum)]
     pub mode: Option<SearchMode>,

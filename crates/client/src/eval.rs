@@ -1,8 +1,10 @@
-//! `app eval`: how well search finds what a file of questions says is right.
+//! `app eval`: how well search finds what a file of questions, or the user's own judgements, say is right.
 
 mod compare;
+mod gate;
 mod measure;
 mod questions;
+mod stored;
 
 use std::{collections::BTreeMap, fs, path::Path, process::ExitCode};
 
@@ -17,15 +19,21 @@ use measure::{MEASURES, Outcome, interval, outcome};
 use messages::{SearchMode, SearchRequest, SearchResponse};
 use questions::Question;
 
+pub use gate::{Gate, gate};
+
 /// Asks every question, and prints each measure of each way of searching.
 ///
 /// # Errors
 ///
 /// The questions or the baseline can't be read, a file can't be written, there is no API to ask, or its answer is an error.
 pub async fn run(args: EvalArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
-    let questions = questions::read(&args.questions)?;
+    let from_file = args.questions.as_deref().map(questions::read).transpose()?;
     let before = args.baseline.as_deref().map(read_kept).transpose()?;
     let client = connect(sources, build)?;
+    let questions = match from_file {
+        Some(questions) => questions,
+        None => stored::read(&client).await?,
+    };
     let mut kept = Kept::new();
     for mode in modes(args.mode) {
         kept.insert(mode, ask_all(&client, &questions, mode).await?);

@@ -56,6 +56,7 @@ pub(crate) mod roles {
     pub(crate) const STORED: &[Role] = &[Api, Worker, Check, Dev, Verify];
     pub(crate) const BOTH: &[Role] = &[Api, Worker, Check, Dev];
     pub(crate) const API: &[Role] = &[Api, Check, Dev];
+    pub(crate) const REPLICA: &[Role] = &[Api, Check];
     pub(crate) const WORKER: &[Role] = &[Worker, Check, Dev];
     pub(crate) const READERS: &[Role] = &[Worker, Check, Dev, Parse];
     pub(crate) const PAGES: &[Role] = &[Api, Worker, Check, Dev, Parse];

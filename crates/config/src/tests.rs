@@ -50,7 +50,9 @@ fn a_configuration_shows_no_secret() {
     let secrets = variables().filter(|v| v.secrecy == Secrecy::Secret);
     for (n, variable) in secrets.enumerate() {
         let value = match variable.name {
-            "DATABASE_URL" | "DIRECT_URL" => format!("postgres://app:{}@db.example.com/app", planted(n)),
+            "DATABASE_URL" | "DIRECT_URL" | "READ_DATABASE_URL" => {
+                format!("postgres://app:{}@db.example.com/app", planted(n))
+            }
             _ => planted(n),
         };
         values.push((variable.name.to_owned(), value));

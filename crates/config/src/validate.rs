@@ -85,8 +85,13 @@ impl Rules<'_> {
     }
 
     fn database(&mut self) {
-        let Database { url, direct_url, .. } = &self.config.database;
-        for (variable, url) in [(&Database::DATABASE_URL, url), (&Database::DIRECT_URL, direct_url)] {
+        let Database { url, direct_url, read_url, .. } = &self.config.database;
+        let named = [
+            (&Database::DATABASE_URL, url),
+            (&Database::DIRECT_URL, direct_url),
+            (&Database::READ_DATABASE_URL, read_url),
+        ];
+        for (variable, url) in named {
             if let Some(url) = url {
                 self.database_url(variable, url);
             }

@@ -55,6 +55,30 @@ id!(
     WorkerId
 );
 
+id!(
+    /// A question whose hits a user has judged.
+    QuestionId
+);
+id!(
+    /// What a user said of a place in a document: whether it answers a question.
+    JudgementId
+);
+
+impl QuestionId {
+    /// The id of `user`'s question.
+    pub fn of(user: UserId, question: &str) -> Self {
+        Self(Uuid::new_v5(&ID_NAMESPACE, format!("question:{user}:{question}").as_bytes()))
+    }
+}
+
+impl JudgementId {
+    /// The id of the judgement of a place: a page, words of the text, or both.
+    pub fn of(question: QuestionId, document: DocumentId, page: Option<i32>, text: Option<&str>) -> Self {
+        let (page, text) = (page.unwrap_or(0), text.unwrap_or_default());
+        Self(Uuid::new_v5(&ID_NAMESPACE, format!("{question}:{document}:{page}:{text}").as_bytes()))
+    }
+}
+
 impl DocumentId {
     /// The id of `user`'s document whose bytes have this SHA-256 (64 lower-case hex digits).
     pub fn of(user: UserId, file_sha256: &str) -> Self {

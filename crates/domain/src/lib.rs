@@ -33,7 +33,7 @@ mod takeover;
 pub use codes::Code;
 pub use failure::{ErrorClass, Failure};
 pub use hex::hex;
-pub use ids::{ChunkId, DocumentId, ID_NAMESPACE, JobId, UploadId, UserId, WorkerId};
+pub use ids::{ChunkId, DocumentId, ID_NAMESPACE, JobId, JudgementId, QuestionId, UploadId, UserId, WorkerId};
 pub use job::{State, Status, UnknownName};
 pub use lease::{Fence, Lease};
 pub use outcome::{Outcome, StepError};

@@ -9,8 +9,8 @@ use domain::Failure;
 use pg::{Db, DbError};
 use store::{
     retention::{
-        Batch, EVENTS, RECEIPTS, Retention, WEBHOOKS, delete_aged, delete_superseded_jobs, get_jobs_position,
-        save_jobs_position,
+        Batch, EVENTS, JUDGEMENTS, RECEIPTS, Retention, WEBHOOKS, delete_aged, delete_superseded_jobs,
+        get_jobs_position, save_jobs_position,
     },
     versions::delete_old_versions,
 };
@@ -38,13 +38,15 @@ pub struct Deleted {
     pub receipts: i64,
     /// Of `document_versions`, with their chunks.
     pub versions: i64,
+    /// Of `search_judgements`.
+    pub judgements: i64,
 }
 
 pub(super) async fn sweep(db: &Db, keep: Retention) -> Result<(), Failure> {
     let deleted = delete_old(db, keep, BUDGET).await?;
     if deleted != Deleted::default() {
-        let Deleted { events, webhooks, jobs, receipts, versions } = deleted;
-        tracing::info!(events, webhooks, jobs, receipts, versions, "deleted what was kept for long enough");
+        let Deleted { events, webhooks, jobs, receipts, versions, judgements } = deleted;
+        tracing::info!(events, webhooks, jobs, receipts, versions, judgements, "deleted what was kept for long enough");
     }
     Ok(())
 }
@@ -56,6 +58,7 @@ pub async fn delete_old(db: &Db, keep: Retention, budget: Duration) -> Result<De
         (EVENTS, keep.events_days, &mut deleted.events),
         (WEBHOOKS, keep.webhooks_days, &mut deleted.webhooks),
         (RECEIPTS, keep.receipts_days, &mut deleted.receipts),
+        (JUDGEMENTS, keep.judgements_days, &mut deleted.judgements),
     ] {
         if days > 0 {
             let batch = |from| async move { delete_aged(db, aged, days, from, BATCH).await };

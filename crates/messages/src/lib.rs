@@ -5,6 +5,7 @@
 
 mod documents;
 mod jobs;
+mod judgements;
 mod names;
 mod number;
 mod page;
@@ -18,14 +19,17 @@ pub use documents::{
     BoxView, ChunkView, DeletionReceipt, DocumentPatch, DocumentView, ReplacementAccepted, VersionView,
 };
 pub use jobs::{EventView, JobView, Progress, RetryManyAnswer, RetryManyRequest, RetryRequest, SkippedJob};
+pub use judgements::{JudgementRequest, JudgementView, Verdict};
 pub use names::{
     Binary, EventTypeName, FailedName, FileForm, KindName, LastError, OneFileForm, ReceiptState, ResumeName,
     SeverityName, StateName, StatusName, VersionStateName,
 };
-pub use page::{Page, PageOfChunkView, PageOfDocumentView, PageOfEventView, PageOfJobView, PageOfVersionView};
+pub use page::{
+    Page, PageOfChunkView, PageOfDocumentView, PageOfEventView, PageOfJobView, PageOfJudgementView, PageOfVersionView,
+};
 pub use probes::{Health, VersionInfo};
 pub use problem::Problem;
-pub use search::{Expand, Hit, SearchMode, SearchRequest, SearchResponse};
+pub use search::{Expand, Hit, SearchMode, SearchRequest, SearchResponse, TermsRequest, TermsResponse};
 pub use uploads::{DocumentsAccepted, FileOutcome, TextRequest, UploadAccepted, UploadRequest};
 pub use webhook::WebhookTaken;
 

@@ -8,7 +8,7 @@ use utoipa::{
     openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema, Type},
 };
 
-use super::{ChunkView, DocumentView, EventView, JobView, VersionView};
+use super::{ChunkView, DocumentView, EventView, JobView, JudgementView, VersionView};
 
 /// A page of a list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub type PageOfChunkView = Page<ChunkView>;
 pub type PageOfJobView = Page<JobView>;
 /// A page of events.
 pub type PageOfEventView = Page<EventView>;
+/// A page of judgements.
+pub type PageOfJudgementView = Page<JudgementView>;
 /// A page of versions.
 pub type PageOfVersionView = Page<VersionView>;
 

@@ -116,6 +116,36 @@ pub struct SearchResponse {
     pub took_ms: f64,
 }
 
+/// A question for the database's own search.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TermsRequest {
+    /// A question or some words; `filename:part` must be part of the file's name.
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
+    pub query: String,
+    /// Hybrid when absent.
+    #[serde(default)]
+    pub mode: SearchMode,
+}
+
+/// What the database's own search takes.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TermsResponse {
+    /// The function that takes the terms.
+    pub function: String,
+    /// Its first argument. What stands in it belongs to the function, and changes with its name.
+    #[schema(value_type = Object)]
+    pub terms: Value,
+    /// Its second argument; null where no vector takes part: by words alone, or without the model.
+    #[schema(required)]
+    pub vector: Option<Vec<f32>>,
+    /// How it is searched.
+    pub mode: SearchMode,
+    /// The model of the vector.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub model: Option<String>,
+}
+
 /// One hit.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Hit {

@@ -15,6 +15,7 @@ mod error;
 mod params;
 mod pool;
 pub mod probe;
+pub mod replica;
 mod rows;
 pub mod server;
 pub mod session;

@@ -16,8 +16,8 @@ use domain::{
 use pg::{Db, DbError};
 use store::{
     audit::{
-        AuditedDocument, ChunkFacts, get_chunk_facts, list_audited_documents, list_audited_versions, list_chunk_hashes,
-        list_chunk_sample,
+        AuditedDocument, ChunkFacts, count_misplaced_judgements, get_chunk_facts, list_audited_documents,
+        list_audited_versions, list_chunk_hashes, list_chunk_sample,
     },
     chunks::chunk_sha,
     work::Target,
@@ -78,6 +78,11 @@ impl Audit {
     pub async fn look_at(&self, document: AuditedDocument) -> Result<Vec<AuditFinding>, DbError> {
         let id = document.document_id;
         let mut findings = self.look_at_active(document).await?;
+        let misplaced = count_misplaced_judgements(&self.db, id).await?;
+        if misplaced > 0 {
+            let message = format!("{misplaced} judgements of its passages are of another user");
+            findings.push(AuditFinding { document_id: id, code: Code::JudgementMisplaced, message });
+        }
         for version in list_audited_versions(&self.db, id).await? {
             let found = self.look_once(&version).await?;
             // One that was restored or removed meanwhile is no longer this one.

@@ -9,9 +9,9 @@ use words::{BLOCK, Question, decode_entry};
 #[expect(clippy::cast_possible_truncation, reason = "it is 512")]
 const PASSAGES: i32 = BLOCK as i32;
 /// `k1 + 1` over the greatest weight: a posting holds `tf / (tf + norm)` as a number up to 255.
-const SCALE: f64 = 2.2 / 255.0;
+pub const SCALE: f64 = 2.2 / 255.0;
 /// How much a word in the document's name counts. Measured: docs/performance.md.
-const TITLE: f64 = 2.0;
+pub const TITLE: f64 = 2.0;
 
 /// A passage that has words of the question.
 #[derive(Debug, Clone, Copy, PartialEq)]

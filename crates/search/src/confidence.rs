@@ -28,6 +28,18 @@ const SPREADS: [Spread; 2] = [
     Spread { model: "multilingual-e5-small", unlike: 0.80, alike: 0.90, is_english: false },
 ];
 
+/// What a passage by both has: its meaning and the share of the question's words times these, plus the last.
+pub const OF_BOTH: [f64; 3] = [4.2, 5.6, -2.6];
+/// The same by meaning alone.
+pub const OF_MEANING: [f64; 2] = [5.0, -0.6];
+/// The same by words alone.
+pub const OF_WORDS: [f64; 2] = [8.0, -0.8];
+
+/// The cosines of a model that was measured with what is unlike and alike.
+pub fn ends(model: &str) -> Option<(f64, f64)> {
+    spread(model).map(|spread| (spread.unlike, spread.alike))
+}
+
 fn spread(model: &str) -> Option<&'static Spread> {
     SPREADS.iter().find(|spread| model.contains(spread.model))
 }
@@ -51,10 +63,10 @@ pub fn confidence(hit: &Fused, model: Option<&str>, by_words: bool) -> Option<f6
         .map(|(spread, cosine)| ((cosine - spread.unlike) / (spread.alike - spread.unlike)).clamp(-0.5, 1.5));
     let logit = match (meaning, hit.covered) {
         // Words were not asked, or could not find it.
-        (Some(meaning), None) if !by_words || hit.lift.is_foreign => 5.0 * meaning - 0.6,
-        (Some(meaning), covered) => 4.2 * meaning + 5.6 * covered.unwrap_or(0.0) - 2.6,
-        (None, Some(covered)) if hit.cosine.is_some() => (8.0 * covered - 0.8).max(0.0),
-        (None, Some(covered)) => 8.0 * covered - 0.8,
+        (Some(meaning), None) if !by_words || hit.lift.is_foreign => OF_MEANING[0] * meaning + OF_MEANING[1],
+        (Some(meaning), covered) => OF_BOTH[0] * meaning + OF_BOTH[1] * covered.unwrap_or(0.0) + OF_BOTH[2],
+        (None, Some(covered)) if hit.cosine.is_some() => (OF_WORDS[0] * covered + OF_WORDS[1]).max(0.0),
+        (None, Some(covered)) => OF_WORDS[0] * covered + OF_WORDS[1],
         (None, None) => return None,
     };
     Some(1.0 / (1.0 + (-logit).exp()))

@@ -10,16 +10,16 @@ use super::languages::Lift;
 /// Best passages of each ranking that are compared.
 pub const DEPTH: usize = 100;
 /// A ranking whose best stands out by less has no signal.
-const NO_PEAK: f64 = 2.0;
+pub const NO_PEAK: f64 = 2.0;
 /// What a ranking without signal still weighs, so that it orders what the other does not know.
-const LEAST: f64 = 0.05;
+pub const LEAST: f64 = 0.05;
 /// How much words count beside meaning, where they cover the question and stand out alike. Measured: docs/performance.md.
-const WORDS: f64 = 1.5;
+pub const WORDS: f64 = 1.5;
 /// Where words cover so much of the question, and their best passages are in a language that the model does not know, the
 /// model has no say. Across languages words cover .14 to .27 on average, within one .42 to .72.
-const COVERED: f64 = 0.35;
+pub const COVERED: f64 = 0.35;
 /// How much a word in the document's name counts by meaning, in deviations of the ranking.
-const TITLE: f64 = 0.8;
+pub const TITLE: f64 = 0.8;
 /// The constant of reciprocal ranks: Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and
 /// individual rank learning methods", SIGIR 2009.
 const K: f64 = 60.0;

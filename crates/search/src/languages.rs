@@ -23,6 +23,7 @@ const PASSAGES: f64 = 4.0;
 pub(super) struct Lifts {
     by_number: HashMap<i32, Lift>,
     by_id: HashMap<DocumentId, Lift>,
+    by_language: BTreeMap<String, f64>,
 }
 
 /// What the passages of a document are lifted by.
@@ -64,12 +65,18 @@ impl Lifts {
         Ok(Self {
             by_number: documents.iter().map(|document| (document.document_no, of(document))).collect(),
             by_id: documents.iter().map(|document| (document.document_id, of(document))).collect(),
+            by_language: lifts.iter().map(|(language, lift)| ((*language).to_owned(), lift.by)).collect(),
         })
     }
 
     /// Whether nothing is lifted.
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
+    }
+
+    /// What passages of documents in each language are lifted by.
+    pub fn by_language(self) -> BTreeMap<String, f64> {
+        self.by_language
     }
 
     /// What passages of the document with this number are lifted by.

@@ -1,4 +1,5 @@
-//! Searches a user's complete documents: by meaning, by words, or by both, fused into one ranking.
+//! Searches a user's complete documents: by meaning, by words, or by both, fused into one ranking. The database can rank by itself
+//! what [`terms`] makes of a question.
 //!
 //! *Must not know:* HTTP and its messages, the queue, concrete models.
 
@@ -10,6 +11,7 @@ mod meaning;
 mod passages;
 mod rankings;
 mod rerank;
+mod terms;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -31,6 +33,7 @@ pub use passages::{Around, Passage};
 use passages::{Folder, Triples, expand, language_of};
 use rankings::{Ranked, rank};
 use rerank::{Scored, rerank};
+pub use terms::{FUNCTION, Terms, terms};
 
 /// The most hits of a search.
 pub const MAX_HITS: u32 = 50;
@@ -62,6 +65,26 @@ pub struct Query<'a> {
     pub per_document: Option<usize>,
     /// Whether hits that are nearly the same as a better one are left out.
     pub distinct: bool,
+}
+
+impl<'a> Query<'a> {
+    /// A question in all documents of `user`, with the defaults of everything else.
+    pub fn of(user: UserId, text: &'a str, by_meaning: bool, by_words: bool) -> Self {
+        Self {
+            user,
+            document: None,
+            filter: None,
+            text,
+            by_meaning,
+            by_words,
+            limit: 10,
+            min_score: None,
+            around: None,
+            max_chars: 4000,
+            per_document: None,
+            distinct: false,
+        }
+    }
 }
 
 /// One hit.
@@ -100,6 +123,9 @@ pub enum SearchError {
     /// The query only says what is not wanted.
     #[error("the query only says what is not wanted")]
     OnlyNegative,
+    /// The query has phrases or exclusions, which only a search that reads the passages can keep. [`terms`] refuses it.
+    #[error("the query has a phrase or an exclusion")]
+    Strict,
 }
 
 /// Runs `query`. No connection is held while the model or the reranker works.

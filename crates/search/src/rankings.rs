@@ -21,9 +21,11 @@ use super::{
 /// Names with a word of the question that are looked at; a word of more names says nothing.
 const MAX_TITLES: i64 = 20_000;
 /// Documents with the best names, whose nearest passages are looked for by themselves.
-const BEST_NAMES: usize = 5;
+pub const BEST_NAMES: usize = 5;
+/// Names with a lower bonus are not looked at: what all documents share in their names tells none apart.
+pub const NAME_FROM: f64 = 0.5;
 /// Passages whose languages say what language the answer is in.
-const BEST_WORDS: usize = 10;
+pub const BEST_WORDS: usize = 10;
 /// A phrase is looked for in so many passages that have its words.
 const DEPTH_OF_PHRASES: usize = 400;
 /// Of so many documents the database chooses the postings; of more, all are read and chosen from here, since it looks
@@ -128,9 +130,9 @@ async fn find_by_words(db: &Db, user: &WordUser, question: &Question, within: Se
     Ok(Found { ranking, languages, names: best_names(db, user, names).await? })
 }
 
-/// The documents with the best names. Names that all documents share tell none apart.
+/// The documents with the best names.
 async fn best_names(db: &Db, user: &WordUser, names: HashMap<i32, f64>) -> Result<HashMap<DocumentId, f64>, DbError> {
-    let mut names: Vec<(i32, f64)> = names.into_iter().filter(|(_, bonus)| *bonus > 0.5).collect();
+    let mut names: Vec<(i32, f64)> = names.into_iter().filter(|(_, bonus)| *bonus > NAME_FROM).collect();
     names.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     names.truncate(DEPTH);
     if names.is_empty() {

@@ -89,6 +89,20 @@ LIMIT $3"
     db.list(&sql, &[&ids, &after.0, &limit]).await
 }
 
+/// How many judgements of a document are of another user, or of another user's question.
+pub async fn count_misplaced_judgements(db: &impl Session, document: DocumentId) -> Result<i64, DbError> {
+    db.one(
+        "-- count_misplaced_judgements
+SELECT count(*)
+FROM upload_pipeline.search_judgements AS j
+JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
+JOIN upload_pipeline.search_questions AS q ON q.question_id = j.question_id
+WHERE j.document_id = $1 AND (j.user_id <> d.user_id OR q.user_id <> d.user_id)",
+        &[&document.0],
+    )
+    .await
+}
+
 /// What the server finds in the chunks of a version.
 #[derive(Debug, Clone, Default, FromRow)]
 pub struct ChunkFacts {

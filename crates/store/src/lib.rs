@@ -21,6 +21,7 @@ pub mod gauges;
 pub mod housekeeping;
 pub mod idempotency;
 pub mod jobs;
+pub mod judgements;
 mod listener;
 pub mod migrations;
 mod notifier;

@@ -26,6 +26,8 @@ pub struct Retention {
     pub receipts_days: u32,
     /// Versions of documents that are not active.
     pub versions_days: u32,
+    /// Judgements of hits.
+    pub judgements_days: u32,
 }
 
 /// Rows of one table that are deleted by age.
@@ -44,6 +46,8 @@ pub const EVENTS: Aged = Aged { table: "events", id: "event_id", at: "ts", of_jo
 pub const WEBHOOKS: Aged = Aged { table: "webhook_log", id: "webhook_id", at: "processed_at", of_jobs: true };
 /// Receipts of deletions that are done.
 pub const RECEIPTS: Aged = Aged { table: "storage_deletions", id: "deletion_id", at: "deleted_at", of_jobs: false };
+/// Judgements of hits, with the questions that have no others.
+pub const JUDGEMENTS: Aged = Aged { table: "search_judgements", id: "judgement_id", at: "judged_at", of_jobs: false };
 
 /// How many rows one statement deleted, and where the next batch starts, so that it does not read the dead and the spared
 /// rows of this one again; `None`: nothing is left for now.

@@ -22,6 +22,14 @@ BEGIN
       ('document_chunks', 'document_id IN (SELECT d.document_id FROM upload_pipeline.documents AS d WHERE d.user_id = me.id)'),
       ('document_versions', 'user_id = me.id'),
       ('version_chunks',  'document_id IN (SELECT d.document_id FROM upload_pipeline.documents AS d WHERE d.user_id = me.id)'),
+      ('search_questions', 'user_id = me.id'),
+      ('search_judgements', 'user_id = me.id'),
+      -- What the functions for search read.
+      ('active_model', 'true'),
+      ('search_users', 'user_id = me.id'),
+      ('search_documents', 'user_no = (SELECT u.user_no FROM upload_pipeline.search_users AS u WHERE u.user_id = me.id)'),
+      ('search_words', 'user_no = (SELECT u.user_no FROM upload_pipeline.search_users AS u WHERE u.user_id = me.id)'),
+      ('search_titles', 'user_no = (SELECT u.user_no FROM upload_pipeline.search_users AS u WHERE u.user_id = me.id)'),
       ('events',          'document_id IN (SELECT d.document_id FROM upload_pipeline.documents AS d WHERE d.user_id = me.id)')
     ) AS t (name, condition)
   LOOP

@@ -68,7 +68,18 @@ async fn the_command_moves_the_stamp_of_an_older_copy_and_reports_it() {
     let test = TestDb::new().await;
     // A database as an older build left it.
     test.run(
-        "DROP TABLE upload_pipeline.embed_calls, upload_pipeline.provider_rates;
+        "DO $$
+         DECLARE
+           later record;
+         BEGIN
+           FOR later IN SELECT p.oid::regprocedure AS name FROM pg_proc AS p
+             WHERE p.pronamespace = 'upload_pipeline'::regnamespace AND p.proname LIKE 'search%' LOOP
+             EXECUTE 'DROP FUNCTION ' || later.name;
+           END LOOP;
+         END $$;
+         DROP TABLE upload_pipeline.search_judgements, upload_pipeline.search_questions;
+         DROP FUNCTION upload_pipeline.delete_unjudged_questions;
+         DROP TABLE upload_pipeline.embed_calls, upload_pipeline.provider_rates;
          ALTER TABLE upload_pipeline.active_model DROP COLUMN provider;
          DROP INDEX upload_pipeline.ix_document_chunks_sha;
          DELETE FROM upload_pipeline.schema_history WHERE version >= 14",

@@ -16,11 +16,16 @@ use super::{OTHER, USER, add, by_words, fill, found, within};
 use crate::support::db::TestDb;
 
 /// A model that gives every question one vector.
-struct OneVector(Vec<f32>, EmbedModel);
+pub struct OneVector(Vec<f32>, EmbedModel);
 
 impl OneVector {
     fn new(vector: &[f32]) -> Arc<Self> {
-        let model = EmbedModel { name: "m".into(), version: "1".into(), dim: vector.len(), max_tokens: 8 };
+        Self::named("m", vector)
+    }
+
+    /// A model of this name.
+    pub fn named(name: &str, vector: &[f32]) -> Arc<Self> {
+        let model = EmbedModel { name: name.into(), version: "1".into(), dim: vector.len(), max_tokens: 8 };
         Arc::new(Self(vector.to_vec(), model))
     }
 }
@@ -35,7 +40,7 @@ impl Embedder for OneVector {
     }
 }
 
-struct Source(Arc<OneVector>);
+pub struct Source(pub Arc<OneVector>);
 
 #[async_trait]
 impl ModelSource for Source {

@@ -112,7 +112,7 @@ impl Stack {
 }
 
 impl Server {
-    async fn start(primary: Option<&Cluster>) -> Self {
+    pub async fn start(primary: Option<&Cluster>) -> Self {
         let folder = Scratch::new("torture");
         let cluster = start(folder.path().to_owned(), primary, &[]).await;
         Self { cluster, _folder: folder }
@@ -123,7 +123,7 @@ impl Server {
         dir.join(format!(".s.PGSQL.{}", self.cluster.port()))
     }
 
-    async fn crash(&self) {
+    pub async fn crash(&self) {
         let pid = Pid::from_raw(self.cluster.pid()).unwrap();
         kill_process(pid, Signal::QUIT).unwrap();
         let deadline = Instant::now() + PATIENCE;

@@ -17,7 +17,7 @@ use domain::{
     build_info::BuildInfo,
     ports::{ModelSource, ObjectStore, PagePictures, Reranker},
 };
-use pg::{Conn, Db, DbError};
+use pg::{Conn, Db, DbError, replica::Replica};
 use search::VectorCache;
 use signing_keys::KeySource;
 use store::{
@@ -56,6 +56,8 @@ pub struct ApiState {
     pub(crate) drawn: PictureCache,
     /// Judges the best hits of searches; `None`: they keep their order.
     pub(crate) reranker: Option<Arc<dyn Reranker>>,
+    /// Takes searches and lists while it is current.
+    replica: Option<Arc<Replica>>,
     /// Packed vectors that searches have read.
     pub(crate) vectors: Arc<VectorCache>,
     schema_is_current: Arc<AtomicBool>,
@@ -84,6 +86,7 @@ impl ApiState {
             key_source: None,
             pictures: None,
             reranker: None,
+            replica: None,
             drawing: Quota::default(),
             drawn: PictureCache::default(),
             vectors: Arc::new(VectorCache::new(usize::try_from(settings.http.search_cache).unwrap_or(usize::MAX))),
@@ -106,6 +109,21 @@ impl ApiState {
         self
     }
 
+    /// Reads searches and lists from `replica` while it is current. Watches it until the server stops.
+    #[must_use]
+    pub fn with_replica(mut self, replica: Replica) -> Self {
+        let replica = Arc::new(replica);
+        self.replica = Some(Arc::clone(&replica));
+        let (primary, stop) = (self.db.clone(), self.stop.clone());
+        self.runtime.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = replica.watch(&primary) => {}
+            }
+        });
+        self
+    }
+
     /// Takes tokens that are signed with the keys of `source`, too.
     #[must_use]
     pub fn with_keys(mut self, source: Arc<dyn KeySource>) -> Self {
@@ -124,6 +142,24 @@ impl ApiState {
     pub(crate) async fn conn(&self) -> Result<Conn, ApiError> {
         self.require_schema().await?;
         Ok(self.db.get().await?)
+    }
+
+    /// Reads from the replica if it is current, else, or if that fails, from the primary. For reads that may miss what was written
+    /// within `READ_MAX_LAG`.
+    pub(crate) async fn read<T>(&self, run: impl AsyncFn(&Db) -> Result<T, DbError>) -> Result<T, ApiError> {
+        self.require_schema().await?;
+        if let Some(replica) = &self.replica
+            && let Some(db) = replica.current()
+        {
+            match run(db).await {
+                Ok(read) => return Ok(read),
+                Err(error) => {
+                    replica.distrust();
+                    tracing::warn!("a read failed at the replica and goes to the primary: {error}");
+                }
+            }
+        }
+        Ok(run(&self.db).await?)
     }
 
     /// Answers 503 while the schema is missing or behind.

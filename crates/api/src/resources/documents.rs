@@ -10,6 +10,7 @@ use crate::{
 };
 use domain::{Code, DocumentId};
 use messages::{BASE_PATH, BoxView, ChunkView, DeletionReceipt, DocumentView, PageOfChunkView, PageOfDocumentView};
+use pg::Db;
 use store::{
     Cursor,
     deletions::{Deletion, get_deletion},
@@ -63,7 +64,8 @@ pub fn document_view(document: Document) -> DocumentView {
 pub async fn list_documents(Call { state, caller, request }: Call, query: web::Query<DocumentsQuery>) -> HttpResult {
     let (filter, list) = query.filter()?;
     let (limit, after) = (DOCUMENTS.limit(query.limit)?, list.position(query.cursor.as_deref())?);
-    let rows = documents::list_documents(&state.conn().await?, caller.user, &filter, after, limit + 1).await?;
+    let run = async |db: &Db| documents::list_documents(db, caller.user, &filter, after, limit + 1).await;
+    let rows = state.read(run).await?;
     let key = |row: &Document| Cursor { created_at: row.created_at, id: row.document_id.0 };
     conditions::json(&request, &list.page(rows, limit, key, document_view))
 }

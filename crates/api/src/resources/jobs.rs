@@ -8,6 +8,7 @@ use crate::http::{
 };
 use domain::{Code, ErrorClass, JobId, State, Status, Step, progress::percent};
 use messages::{BASE_PATH, JobView, PageOfJobView, Progress, RetryRequest};
+use pg::Db;
 use store::{
     Cursor,
     jobs::{self, Cancelling, Job, Redriven},
@@ -82,7 +83,7 @@ fn tenths(percent: f64) -> f64 {
 pub async fn list_jobs(Call { state, caller, request }: Call, query: web::Query<JobsQuery>) -> HttpResult {
     let (filter, list) = query.filter()?;
     let (limit, after) = (JOBS.limit(query.limit)?, list.position(query.cursor.as_deref())?);
-    let rows = jobs::list_jobs(&state.conn().await?, caller.user, &filter, after, limit + 1).await?;
+    let rows = state.read(async |db: &Db| jobs::list_jobs(db, caller.user, &filter, after, limit + 1).await).await?;
     let key = |row: &Job| Cursor { created_at: row.created_at, id: row.job_id.0 };
     conditions::json(&request, &list.page(rows, limit, key, job_view))
 }

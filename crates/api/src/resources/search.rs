@@ -9,8 +9,9 @@ use crate::{
     resources::documents::boxes_view,
 };
 use domain::{Code, DocumentId, filter::Filter};
-use messages::{Expand, Hit, SearchMode, SearchRequest, SearchResponse};
-use search::{Around, Found, MAX_HITS, Query, SearchError, search};
+use messages::{Expand, Hit, SearchMode, SearchRequest, SearchResponse, TermsRequest, TermsResponse};
+use pg::Db;
+use search::{Around, FUNCTION, Found, MAX_HITS, Query, SearchError, search, terms};
 
 const DEFAULT_LIMIT: u32 = 10;
 const MAX_QUERY_CHARS: usize = 1000;
@@ -59,21 +60,70 @@ pub async fn post_search(Call { state, caller, .. }: Call, body: Json<SearchRequ
         distinct: body.distinct,
     };
     let reranker = state.reranker.as_deref();
-    let Found { hits, model, reranker } = search(&state.db, state.model.as_ref(), &state.vectors, reranker, query)
-        .await
-        .map_err(|error| match error {
-            SearchError::Database(error) => error.into(),
-            SearchError::Embedding(failure) => ApiError::embedding(&failure),
-            SearchError::OnlyNegative => {
-                invalid(Code::QueryInvalid, "`query` only says what is not wanted. Add words to look for.".to_owned())
-            }
-        })?;
+    let run = async |db: &Db| match search(db, state.model.as_ref(), &state.vectors, reranker, query).await {
+        Err(SearchError::Database(error)) => Err(error),
+        found => Ok(found),
+    };
+    let Found { hits, model, reranker } = state.read(run).await?.map_err(refusal)?;
     Ok(HttpResponse::Ok().json(SearchResponse {
         hits: hits.into_iter().map(|found| hit(found, body.expand)).collect(),
         mode: if model.is_none() { SearchMode::Text } else { body.mode },
         model,
         reranker,
         took_ms: (began.elapsed().as_secs_f64() * 10_000.0).round() / 10.0,
+    }))
+}
+
+fn refusal(error: SearchError) -> ApiError {
+    let refused = |why: &str| invalid(Code::QueryInvalid, why.to_owned());
+    match error {
+        SearchError::Database(error) => error.into(),
+        SearchError::Embedding(failure) => ApiError::embedding(&failure),
+        SearchError::OnlyNegative => refused("`query` only says what is not wanted. Add words to look for."),
+        SearchError::Strict => refused(
+            "`query` has words in quotation marks or with `-`, which a search in SQL cannot keep. Leave the marks out, or use POST /search.",
+        ),
+    }
+}
+
+/// Make a question ready for SQL.
+///
+/// Gives the terms and the vector of a question, for the function `upload_pipeline.search` of the database: a view, an RPC of Supabase
+/// or a BI tool that calls it gets the hits of `POST /search` in the same order. They are the caller's: what languages the caller's documents are in
+/// counts. Phrases and exclusions are refused (`query_invalid`). A POST for its body; it changes nothing, so a key with the
+/// scope `read` may do it.
+#[utoipa::path(
+    post,
+    path = "/search/terms",
+    tag = "Search",
+    request_body(content = TermsRequest, description = "The question."),
+    responses((status = 200, description = "The arguments of the function.", body = TermsResponse)),
+    extensions(
+        ("x-codes" = json!(codes(&[
+            Code::QueryEmpty,
+            Code::QueryTooLong,
+            Code::QueryNotEmbeddable,
+            Code::EmbedderUnavailable
+        ]))),
+        ("x-codes-422" = json!(codes(&[Code::QueryInvalid])))
+    )
+)]
+pub async fn post_terms(Call { state, caller, .. }: Call, body: Json<TermsRequest>) -> HttpResult {
+    state.require_schema().await?;
+    let query = Query::of(
+        caller.user,
+        checked_query(&body.query)?,
+        body.mode != SearchMode::Text,
+        body.mode != SearchMode::Vector,
+    );
+    let (terms, vector) = terms(&state.db, state.model.as_ref(), &state.vectors, query).await.map_err(refusal)?;
+    let model = terms.model().map(str::to_owned);
+    Ok(HttpResponse::Ok().json(TermsResponse {
+        function: FUNCTION.to_owned(),
+        terms: serde_json::to_value(&terms).map_err(ApiError::internal)?,
+        mode: if vector.is_none() { SearchMode::Text } else { body.mode },
+        vector,
+        model,
     }))
 }
 
@@ -85,12 +135,13 @@ struct Checked<'a> {
     filter: Option<Filter>,
 }
 
-fn invalid(code: Code, message: String) -> ApiError {
+pub fn invalid(code: Code, message: String) -> ApiError {
     ApiError::with_status(StatusCode::UNPROCESSABLE_ENTITY, code, message)
 }
 
-fn checked(body: &SearchRequest) -> Result<Checked<'_>, ApiError> {
-    let query = body.query.trim();
+/// A question without blanks around it, within its bounds.
+pub fn checked_query(query: &str) -> Result<&str, ApiError> {
+    let query = query.trim();
     if query.is_empty() {
         return Err(ApiError::of(Code::QueryEmpty));
     }
@@ -103,6 +154,11 @@ fn checked(body: &SearchRequest) -> Result<Checked<'_>, ApiError> {
     if query.contains('\0') {
         return Err(invalid(Code::QueryInvalid, "`query` holds a NUL character. Leave it out.".to_owned()));
     }
+    Ok(query)
+}
+
+fn checked(body: &SearchRequest) -> Result<Checked<'_>, ApiError> {
+    let query = checked_query(&body.query)?;
     if body.min_score.is_some_and(|least| !(0.0..=1.0).contains(&least)) {
         return Err(invalid(Code::LimitInvalid, "`min_score` must be from 0 to 1.".to_owned()));
     }

@@ -18,8 +18,8 @@ use crate::{
     ops::{health, metrics},
     page,
     resources::{
-        change_document, document_files, documents, events, jobs, pages, retry_jobs, search, send_documents, uploads,
-        versions, webhook,
+        change_document, document_files, documents, events, jobs, judgements, pages, retry_jobs, search,
+        send_documents, uploads, versions, webhook,
     },
     server::body_head::check_body_head,
 };
@@ -64,6 +64,10 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint!(Private jobs::retry_job).replayable(None),
         endpoint!(Private jobs::cancel_job).replayable(None),
         endpoint!(Private search::post_search),
+        endpoint!(Private search::post_terms),
+        endpoint!(Private judgements::list_judgements),
+        endpoint!(Private judgements::post_judgement),
+        endpoint!(Private judgements::delete_judgement),
     ]
 }
 

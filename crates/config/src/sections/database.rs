@@ -11,6 +11,11 @@ settings! {
     /// The same database by a connection that keeps its session, for migrations and LISTEN. Needed where
     /// `DATABASE_URL` goes through a pooler in transaction mode; without it workers poll.
     DIRECT_URL[DATABASE] direct_url: DatabaseUrl = parsed, secret "postgres://app:PASSWORD@db.example.com:5432/app";
+    /// A streaming replica of the same database. Searches and lists of the API go there while it is no further behind than
+    /// `READ_MAX_LAG`, and to `DATABASE_URL` otherwise. One server, not several behind a balancer.
+    READ_DATABASE_URL[REPLICA] read_url: DatabaseUrl = parsed, secret "postgres://app:PASSWORD@replica.example.com:5432/app";
+    /// Seconds after which what was written is seen by searches and lists, with `READ_DATABASE_URL`; without it, at once.
+    READ_MAX_LAG[REPLICA] read_max_lag: Duration = seconds(0.2..=60.0), default "2";
     /// PEM file of the authorities that may sign the server's certificate, instead of the system's. Supabase needs it.
     DATABASE_CA_FILE[DATABASE] ca_file: PathBuf = path, optional "/etc/app/prod-ca.crt";
     /// Connections that one process may hold.
@@ -30,7 +35,7 @@ impl Database {
     /// Adds `DATABASE_CA_FILE` to the URLs that name no file themselves.
     pub(crate) fn complete(mut self) -> Self {
         if let Some(file) = &self.ca_file {
-            for url in [&mut self.url, &mut self.direct_url] {
+            for url in [&mut self.url, &mut self.direct_url, &mut self.read_url] {
                 *url = url.take().map(|url| url.with_ca_file(file.clone()));
             }
         }

@@ -16,7 +16,7 @@ fn defaults_are_those_of_the_design() {
     assert_eq!(config.uploads.per_day, 30);
     let kept = config.retention;
     assert_eq!((kept.events_days, kept.webhooks_days, kept.jobs_days, kept.receipts_days), (90, 30, 0, 365));
-    assert_eq!(kept.versions_days, 30);
+    assert_eq!((kept.versions_days, kept.judgements_days), (30, 0));
     assert_eq!((config.parser.max_pages, config.parser.memory_bytes), (500, None));
     assert_eq!(config.parser.limits(1).time, seconds(120));
     assert_eq!((config.embedder.model.as_str(), config.embedder.version.as_str()), ("multilingual-e5-small", "1"));

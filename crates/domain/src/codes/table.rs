@@ -262,7 +262,10 @@ codes! {
         JobNotFound = "job_not_found", http [404], at "`/jobs/{id}…`; `POST /jobs/retry`, as a reason; webhooks";
         /// There is no such document of yours.
         /// `GET /documents` lists those there are.
-        DocumentNotFound = "document_not_found", http [404], at "`/documents/{id}…`";
+        DocumentNotFound = "document_not_found", http [404], at "`/documents/{id}…`, `POST /search/judgements`";
+        /// There is no such judgement of yours.
+        /// `GET /search/judgements` lists those there are.
+        JudgementNotFound = "judgement_not_found", http [404], at "`DELETE /search/judgements/{id}`";
         /// This version is the document's active one: there is nothing to replace.
         /// Use the document as it is. To have it read again, retry its job.
         VersionActive = "version_active", http [409], at "`PUT /documents/{id}`, `POST …/restore`";
@@ -351,6 +354,10 @@ codes! {
         /// `query` is longer than 1000 characters.
         /// Shorten it.
         QueryTooLong = "query_too_long", http [422], at "`/search`";
+        /// A judgement names no place in the document, or one that cannot be: a page below 1, a text of over 4000 characters, a passage of another document.
+        /// Name `page`, `text`, both, or `chunk_id` alone.
+        JudgementInvalid = "judgement_invalid", http [422], at "`POST /search/judgements`",
+            say "Name the place: `page`, `text`, both, or `chunk_id` alone.";
         /// The model cannot read this query.
         /// Say it in other words.
         QueryNotEmbeddable = "query_not_embeddable", http [422], at "`/search`";
@@ -708,6 +715,9 @@ codes! {
         /// The original in the object store is not the one that came.
         /// Put it back from a backup, or delete the document and upload the file again.
         FileChanged = "file_changed", at "`app verify`";
+        /// A judgement of the document, or its question, is of another user than the document.
+        /// Delete the row from `search_judgements`: another program wrote it, and `app eval --stored` of that user asks for what it cannot find.
+        JudgementMisplaced = "judgement_misplaced", at "`app verify`";
         /// The markdown of a document is not in the object store.
         /// Read it again: `app jobs retry ID --from uploaded`.
         MarkdownLost = "markdown_lost", at "`app verify`";

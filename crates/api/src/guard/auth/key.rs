@@ -9,7 +9,7 @@ use messages::BASE_PATH;
 use store::api_keys::{API_KEY_PREFIX, ApiKey, Scope, get_api_key, sha256_of_key};
 
 /// The routes below the base path whose POST only reads.
-pub const READING_POSTS: [&str; 1] = ["/search"];
+pub const READING_POSTS: [&str; 2] = ["/search", "/search/terms"];
 const USER_HEADER: &str = "X-User-Id";
 
 /// Whether a bearer is one of our keys, valid or not.
@@ -44,7 +44,7 @@ fn check_key(key: Option<ApiKey>, now: OffsetDateTime) -> Result<ApiKey, ApiErro
     }
 }
 
-/// Reading is what GET and HEAD do, and a search, which is a POST for its body; all else writes, so a new route is
+/// Reading is what GET and HEAD do, and a search and its terms, which are POSTs for their bodies; all else writes, so a new route is
 /// taken for one that writes until this says otherwise. To delete, a key that acts for many users must be admin: a
 /// stolen key of a service can then not empty the accounts of all its users.
 fn needed_scope(key: &ApiKey, request: &HttpRequest) -> Scope {
