@@ -1,8 +1,8 @@
 //! `app eval`: how well search finds what a file of questions says is right.
 
-mod compare;
-mod measure;
-mod questions;
+pub mod compare;
+pub mod measure;
+pub mod questions;
 
 use std::{collections::BTreeMap, fs, path::Path, process::ExitCode};
 

@@ -9,6 +9,7 @@
 pub mod active_model;
 pub mod api_keys;
 pub mod audit;
+pub mod beside;
 pub mod canary;
 pub mod chunks;
 mod cursor;
@@ -23,6 +24,7 @@ pub mod idempotency;
 pub mod jobs;
 mod listener;
 pub mod migrations;
+pub mod model_switch;
 mod notifier;
 pub mod objects;
 pub mod ocr_pages;
