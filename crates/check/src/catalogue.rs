@@ -7,7 +7,8 @@ use super::{
     configuration,
     context::CheckOptions,
     database::{
-        budget, environment, indexes, login, network, packed, queue, schema, server, session_mode, settings, workers,
+        budget, environment, indexes, login, network, packed, queue, reembed, schema, server, session_mode, settings,
+        workers,
     },
     outside::{
         api, bucket, e2e, embeddings, keys, llamaparse, model, objects, ocr, own, pdf, project, rerank, storage,
@@ -96,6 +97,7 @@ pub static GROUPS: [Group; 13] = [
             &schema::VECTORS,
             &schema::WORDS,
             &packed::PACKED,
+            &reembed::REEMBED,
             &indexes::VACUUM,
             &indexes::PGVECTOR,
             &indexes::INDEXES,

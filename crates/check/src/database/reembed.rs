@@ -1,0 +1,48 @@
+//! `db.reembed`: whether a change of the embedding model goes on.
+
+use serde_json::Value;
+
+use super::{
+    super::check::{Context, Outcome, declare},
+    schema::MIGRATIONS,
+};
+use store::model_switch::{ReembedJob, count_reembedded, get_model_switch, list_reembed_jobs};
+
+/// A job that has had nothing to do looks every quarter of a minute, and one that works writes each second.
+const STILL_AFTER_SECONDS: f64 = 600.0;
+
+declare! {
+    REEMBED = once("db.reembed", "a change of the embedding model goes on, if one was begun.", reembed).needs(&[&MIGRATIONS]);
+    STANDS_STILL = warning("stands_still",
+        "A change of the embedding model stands still. Searches and uploads go on by the model before.",
+        "Mend what `app reembed status` names, then `app reembed start` with the same model; or give the change up: `app reembed finish --discard`.");
+}
+
+async fn reembed(context: &Context<'_>) -> Outcome {
+    let conn = context.conn().await?;
+    let Some(switch) = get_model_switch(&conn).await?.filter(|switch| !switch.is_finished()) else {
+        return Ok("no change of model is going on".to_owned());
+    };
+    let left = count_reembedded(&conn, &switch.new_model().embed_model()).await?.missing;
+    let seen = format!("the change to {} is {}, {left} passages left", switch.new_model(), switch.state);
+    if !switch.is_running() {
+        return Ok(seen);
+    }
+    let jobs = list_reembed_jobs(&conn).await?;
+    match jobs.iter().find_map(trouble) {
+        Some(why) => Err(STANDS_STILL.seen(format!("{seen}; {why}"))),
+        None if left > 0 && jobs.iter().all(|job| job.unchanged_for_seconds > STILL_AFTER_SECONDS) => {
+            Err(STANDS_STILL.seen(format!("{seen}; none of its {} jobs has moved for ten minutes", jobs.len())))
+        }
+        None => Ok(seen),
+    }
+}
+
+/// What a job was given up for, or waits for until a person mends it.
+fn trouble(job: &ReembedJob) -> Option<String> {
+    let code = |problem: &Value| problem.get("code").and_then(Value::as_str).unwrap_or("unknown").to_owned();
+    let given_up = job.last_error.as_ref().filter(|_| job.state == "deadletter");
+    given_up
+        .map(|error| format!("a job was given up by {}", code(error)))
+        .or_else(|| job.waits_for.as_ref().map(|waits| format!("a job waits for {}", code(waits))))
+}
