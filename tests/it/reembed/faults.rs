@@ -50,15 +50,15 @@ async fn a_run_whose_jobs_were_given_up_says_so_and_goes_on_when_it_is_started_a
     world.complete("lamps", &book("lamp", 5)).await;
     assert_eq!(worker.stop(), 0);
     world.reembeds(&[&["start"][..], &TO_HERON].concat());
-    world.service.set(|behaviour| behaviour.always = Some(Fault::NotANumber));
+    world.service.set(|behaviour| behaviour.next = [Fault::NotANumber; 2].into());
     let _worker = world.fleet.worker();
     let (code, status, _) = world.reembed(&["status", "--wait", "60"]);
     assert!(code == 1 && status.contains("1 given up") && status.contains("vector_invalid"), "{status}");
     world.refuses(&["switch", "--without-questions"], "reembed_incomplete");
-    world.service.set(|behaviour| behaviour.always = None);
     world.reembeds(&[&["start"][..], &TO_HERON].concat());
     world.reembeds(&["status", "--wait", "60"]);
     assert_eq!(world.test.value(LACKING).await, "0");
+    world.assert_nothing_is_paid_twice().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

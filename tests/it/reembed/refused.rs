@@ -86,22 +86,22 @@ async fn a_model_that_finds_less_on_the_golden_questions_is_not_switched_to() {
     let world = world(&[]).await;
     let _worker = world.fleet.worker();
     world.complete("lamps", &book("lamp", 30)).await;
+    let words = ["plankton", "locomotive", "riverbank"];
+    for word in words {
+        world.complete(word, &format!("# {word}\n\nHere the {word} is told of.\n")).await;
+    }
     world.reembeds(&[&["start"][..], &TO_HERON].concat());
     world.reembeds(&["status", "--wait", "60"]);
-    let line = |n: usize| {
-        format!(
-            r#"{{"question": "Who counts the boats of lamp house {n}?", "answers": [{{"text": "keeper of lamp house {n} counts"}}]}}"#
-        )
-    };
-    let questions: Vec<String> = (1..5).map(line).collect();
+    let line =
+        |word: &str| format!(r#"{{"question": "Where is the {word} told of?", "answers": [{{"text": "{word}"}}]}}"#);
+    let questions: Vec<String> = words.map(line).into();
     let questions = world.fleet.file("golden.jsonl", questions.join("\n").as_bytes());
     let switch = ["switch", "--questions", questions.to_str().unwrap(), "--user", USER];
-    // Vectors that say nothing: every passage is as near as any other.
-    let saved = "CREATE TABLE public.saved AS TABLE upload_pipeline.chunk_vectors;
-        UPDATE upload_pipeline.chunk_vectors AS b SET embedding = (SELECT k.embedding FROM upload_pipeline.chunk_vectors AS k
-          JOIN upload_pipeline.document_chunks AS c USING (document_id, chunk_sha) ORDER BY c.chunk_ord DESC LIMIT 1)
-        FROM upload_pipeline.document_chunks AS c WHERE c.chunk_sha = b.chunk_sha AND c.chunk_ord BETWEEN 1 AND 4";
-    world.test.run(saved).await;
+    // The passages that answer point away from everything.
+    let turned = "UPDATE upload_pipeline.chunk_vectors AS b
+        SET embedding = (SELECT array_agg(-x.n ORDER BY x.i)::real[]::vector FROM unnest(b.embedding::real[]) WITH ORDINALITY AS x (n, i))
+        FROM upload_pipeline.document_chunks AS c WHERE c.chunk_sha = b.chunk_sha AND c.text LIKE '%told of%'";
+    world.test.run(turned).await;
     let refusal = world.refuses(&switch, "reembed_finds_less");
     assert!(refusal.contains("hit@10 by meaning falls from 1.000"), "{refusal}");
     assert_eq!(world.test.value(ACTIVE).await, OLD);
