@@ -96,6 +96,8 @@ COMMENT ON COLUMN upload_pipeline.model_switch.passages_per_minute IS 'Passages 
 COMMENT ON COLUMN upload_pipeline.model_switch.started_at IS 'When the run began.';
 COMMENT ON COLUMN upload_pipeline.model_switch.finished_at IS 'When the vectors of the model that is not active were gone; null until then.';
 
+COMMENT ON COLUMN upload_pipeline.provider_rates.provider IS 'The service: openai; or reembed, for the passages a minute of a change of model.';
+
 COMMENT ON TABLE upload_pipeline.chunk_vectors IS 'Vectors of passages beside those in document_chunks: of the model that is to become active, or of the one that was.';
 COMMENT ON COLUMN upload_pipeline.chunk_vectors.document_id IS 'The document.';
 COMMENT ON COLUMN upload_pipeline.chunk_vectors.chunk_sha IS 'The text, as in document_chunks.chunk_sha.';

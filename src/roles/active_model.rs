@@ -52,7 +52,7 @@ pub(super) struct DatabaseModel {
     /// Whether a missing row is written. A check writes none, and takes the settings' model if it cannot read the row.
     writes: bool,
     /// The row, and when it was read.
-    seen: tokio::sync::Mutex<Option<(ActiveModel, Instant)>>,
+    seen: Mutex<Option<(ActiveModel, Instant)>>,
     models: Mutex<HashMap<NamedModel, Slot>>,
     /// The model of the settings, until there is a row.
     configured: OnceCell<Arc<Model>>,
@@ -85,14 +85,7 @@ impl DatabaseModel {
     }
 
     fn with(db: Option<Db>, options: ModelOptions, writes: bool) -> Self {
-        Self {
-            db,
-            options,
-            writes,
-            seen: tokio::sync::Mutex::default(),
-            models: Mutex::default(),
-            configured: OnceCell::new(),
-        }
+        Self { db, options, writes, seen: Mutex::default(), models: Mutex::default(), configured: OnceCell::new() }
     }
 
     /// The active model, ready.
@@ -127,29 +120,42 @@ impl DatabaseModel {
         Ok(configured)
     }
 
-    /// The row as it was [`FOLLOWS`] ago at most; `None`: there is none yet.
+    /// The row as it was [`FOLLOWS`] ago at most, or at the last look while one is on its way or the database does not answer; `None`:
+    /// there is none yet.
     async fn row(&self) -> Result<Option<ActiveModel>, Failure> {
         let Some(db) = &self.db else { return Ok(None) };
-        let mut seen = self.seen.lock().await;
-        if let Some((row, at)) = seen.as_ref()
-            && at.elapsed() < FOLLOWS
-        {
-            return Ok(Some(row.clone()));
+        let (seen, is_due) = match &mut *self.seen() {
+            Some((row, at)) if at.elapsed() < FOLLOWS => (Some(row.clone()), false),
+            Some((row, at)) => {
+                // Others go on by this row meanwhile.
+                *at = Instant::now();
+                (Some(row.clone()), true)
+            }
+            None => (None, true),
+        };
+        if !is_due {
+            return Ok(seen);
         }
         let read = async { get_active_model(&db.get().await?).await };
-        match read.await {
-            Ok(Some(row)) => {
+        match (read.await, seen) {
+            (Ok(Some(row)), seen) => {
                 self.forget_unused(&row);
-                if seen.as_ref().is_some_and(|(before, _)| *before != row) {
+                if seen.is_some_and(|before| before != row) {
                     tracing::info!(model = %row.model, version = %row.version, "another embedding model is the active one");
                 }
-                *seen = Some((row.clone(), Instant::now()));
+                *self.seen() = Some((row.clone(), Instant::now()));
                 Ok(Some(row))
             }
-            Ok(None) => Ok(None),
-            Err(_unreadable) if !self.writes => Ok(None),
-            Err(error) => Err(error.into()),
+            (Ok(None), _) => Ok(None),
+            (Err(_), Some(seen)) => Ok(Some(seen)),
+            (Err(_unreadable), None) if !self.writes => Ok(None),
+            (Err(error), None) => Err(error.into()),
         }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<(ActiveModel, Instant)>> {
+        // Each change leaves it whole.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<NamedModel, Slot>> {

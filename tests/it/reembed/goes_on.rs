@@ -159,3 +159,18 @@ async fn what_is_wrong_with_the_new_model_stops_no_document_and_is_named() {
     assert_eq!(world.test.value(LACKING).await, "0");
     assert_eq!(check(&world.fleet, &["--only", "db.reembed", "--strict"]).causes(), [""; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_waits_goes_before_a_run_that_has_the_only_slot() {
+    let world = world(&[("WORKER_CONCURRENCY", "1"), ("WORKER_TURN", "0.5")]).await;
+    let worker = world.fleet.worker();
+    world.complete("lamps", &book("lamp", 40)).await;
+    assert_eq!(worker.stop(), 0);
+    world.reembeds(&[&["start"][..], &TO_HERON, &["--passages-per-minute", "120"]].concat());
+    let _worker = world.fleet.worker();
+    world.service.wait_for_requests(1).await;
+    world.complete("boats", &book("boat", 1)).await;
+    let left: i64 = world.test.value(LACKING).await.parse().unwrap();
+    assert!(left >= 20, "the document waited until {left} passages were left");
+    world.reembeds(&["finish", "--discard"]);
+}

@@ -780,7 +780,7 @@ codes! {
         /// All passages have a vector of the new model. The job looks at `run_at` for documents that have come meanwhile.
         /// Nothing.
         ReembedCaughtUp = "reembed_caught_up", at "`snoozed`, of a job of `app reembed`";
-        /// What `app reembed start --passages-per-minute` allows is used up. The job goes on at `run_at`, at no cost.
+        /// What the run may embed a minute (`--passages-per-minute`) is used up. The job goes on at `run_at`, at no cost.
         /// Nothing.
         ReembedAtRate = "reembed_at_rate", at "`snoozed`, of a job of `app reembed`";
         /// The worker was told to stop. Another goes on from the last checkpoint.
