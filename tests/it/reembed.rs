@@ -13,10 +13,13 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    db::TestDb,
-    fakes::embeddings::Embeddings,
-    fleet::{App, Client, Fleet, PATIENCE},
+use crate::{
+    check::check,
+    support::{
+        db::TestDb,
+        fakes::embeddings::Embeddings,
+        fleet::{App, Client, Fleet, PATIENCE},
+    },
 };
 
 const KEY: &str = "sk-for-tests-only";
@@ -180,4 +183,15 @@ async fn a_model_is_changed_and_changed_back_and_then_the_other_vectors_are_dele
     let jobs =
         "SELECT state, status, count(*) FROM upload_pipeline.upload_jobs WHERE document_id IS NULL GROUP BY 1, 2";
     assert_eq!(world.test.rows(jobs).await, [["done", "complete", "1"]]);
+    world.test.run("UPDATE upload_pipeline.upload_jobs SET finished_at = now() - interval '9 days'").await;
+    let kept = "SELECT count(*) FILTER (WHERE document_id IS NULL), count(*) FROM upload_pipeline.upload_jobs";
+    assert_eq!(world.test.rows(kept).await, [["1", "2"]]);
+    store::retention::delete_superseded_jobs(&world.test.db, 8, None, 100).await.unwrap();
+    assert_eq!(world.test.rows(kept).await, [["0", "1"]]);
+    // What a worker that was held up would leave.
+    assert_eq!(check(&world.fleet, &["--only", "db.reembed", "--strict"]).causes(), [""; 0]);
+    world.test.run("UPDATE upload_pipeline.document_chunks SET embed_model = 'another' WHERE chunk_ord < 2").await;
+    let checked = check(&world.fleet, &["--only", "db.reembed", "--strict"]);
+    let finding = checked.requires("db.reembed/left_behind");
+    assert!(finding["observed"].as_str().unwrap().starts_with("2 passages"), "{finding}");
 }

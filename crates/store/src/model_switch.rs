@@ -15,8 +15,8 @@ use pg::{Db, DbError, FromRow, Session};
 
 pub use finish::{delete_other_vectors, end_model_switch, finish_model_switch};
 pub use read::{
-    ReembedCounts, ReembedJob, ReembedPlan, count_old_workers, count_recent_vectors, count_reembedded,
-    list_reembed_jobs, list_refused_codes, plan_reembedding, sample_texts,
+    ReembedCounts, ReembedJob, ReembedPlan, count_left_behind, count_old_workers, count_recent_vectors,
+    count_reembedded, list_reembed_jobs, list_refused_codes, plan_reembedding, sample_texts,
 };
 
 /// The priority of a run's jobs: behind those of all documents, which have 0.

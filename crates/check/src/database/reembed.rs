@@ -6,22 +6,31 @@ use super::{
     super::check::{Context, Outcome, declare},
     schema::MIGRATIONS,
 };
-use store::model_switch::{ReembedJob, count_reembedded, get_model_switch, list_reembed_jobs};
+use store::model_switch::{ReembedJob, count_left_behind, count_reembedded, get_model_switch, list_reembed_jobs};
 
 /// A job that has had nothing to do looks every quarter of a minute, and one that works writes each second.
 const STILL_AFTER_SECONDS: f64 = 600.0;
 
 declare! {
-    REEMBED = once("db.reembed", "a change of the embedding model goes on, if one was begun.", reembed).needs(&[&MIGRATIONS]);
+    REEMBED = once("db.reembed", "all vectors are of the active model, and a change to another goes on, if one was begun.", reembed).needs(&[&MIGRATIONS]);
     STANDS_STILL = warning("stands_still",
         "A change of the embedding model stands still. Searches and uploads go on by the model before.",
         "Mend what `app reembed status` names, then `app reembed start` with the same model; or give the change up: `app reembed finish --discard`.");
+    LEFT_BEHIND = warning("left_behind",
+        "Complete documents have vectors of a model that is not the active one: search by meaning does not find them, words do.",
+        "Retry these documents with `app jobs retry ID --from chunks_stored`.");
 }
 
 async fn reembed(context: &Context<'_>) -> Outcome {
     let conn = context.conn().await?;
     let Some(switch) = get_model_switch(&conn).await?.filter(|switch| !switch.is_finished()) else {
-        return Ok("no change of model is going on".to_owned());
+        return match count_left_behind(&conn).await? {
+            0 => Ok("all vectors are of the active model".to_owned()),
+            left => {
+                Err(LEFT_BEHIND
+                    .seen(format!("{left} passages of complete documents have vectors of another model only")))
+            }
+        };
     };
     let left = count_reembedded(&conn, &switch.new_model().embed_model()).await?.missing;
     let seen = format!("the change to {} is {}, {left} passages left", switch.new_model(), switch.state);

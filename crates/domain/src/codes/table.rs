@@ -703,7 +703,7 @@ codes! {
         /// Name the model that you want by `EMBED_MODEL` before the first upload.
         ReembedNoModel = "reembed_no_model", class Document, at "`app reembed`";
         /// The model is the active one already.
-        /// Name another model, or another version of its vectors by `--version`.
+        /// Name another model, or another version of its vectors by `--vectors-version`.
         ReembedSameModel = "reembed_same_model", class Document, at "`app reembed plan`, `start`";
         /// A change to another model is going on.
         /// End it first: `app reembed finish` keeps the active model.

@@ -146,6 +146,21 @@ ORDER BY j.job_id",
     .await
 }
 
+/// Passages of complete documents that have a vector of another model, and none of the active one.
+pub async fn count_left_behind(db: &impl Session) -> Result<i64, DbError> {
+    db.one(
+        "-- count_left_behind
+SELECT count(*)
+FROM upload_pipeline.active_model AS a
+CROSS JOIN upload_pipeline.documents AS d
+JOIN upload_pipeline.document_chunks AS c ON c.document_id = d.document_id
+WHERE d.processing_status = 'complete' AND c.embedding IS NOT NULL
+  AND (c.embed_model, c.embed_version) IS DISTINCT FROM (a.model, a.version)",
+        &[],
+    )
+    .await
+}
+
 /// Live workers of builds before `schema`.
 pub async fn count_old_workers(db: &impl Session, schema: i32) -> Result<i64, DbError> {
     db.one(
