@@ -1,5 +1,6 @@
 //! The command line: clap's types, without behaviour.
 
+mod reembed;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,10 @@ use uuid::Uuid;
 
 use check::CheckOptions;
 use store::api_keys::Scope;
+
+pub use reembed::{
+    FinishArgs, ModelArgs, PlanArgs, Provider, ReembedAction, ReembedArgs, StartArgs, StatusArgs, SwitchArgs,
+};
 
 pub use client::args::{
     CancelArgs, DocumentsArgs, EvalArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, Least, RetryArgs, SearchArgs,
@@ -118,6 +123,8 @@ pub enum Command {
         not the API, and changes nothing. docs/errors.md lists what it finds, and what to do.\n\
         Exit codes: 0 everything fits, 1 something does not, 2 wrong arguments.")]
     Verify(VerifyArgs),
+    /// Change the embedding model while uploads and searches go on
+    Reembed(ReembedArgs),
     /// Print the markdown that the parser makes of a file
     #[command(after_long_help = "Examples:\n  \
         app parse report.pdf               show what search will see\n  \

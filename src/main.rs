@@ -52,6 +52,9 @@ fn run(command: Command, build: &BuildInfo) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => {
             roles::run(Role::Verify, &roles::check::sources(&sources), build, |ctx| roles::verify::run(args, ctx))
         }
+        Command::Reembed(args) => {
+            roles::run(Role::Reembed, &roles::check::sources(&sources), build, |ctx| roles::reembed::run(args, ctx))
+        }
         Command::Parse(args) => roles::parse::run(args, &sources),
         // `main` handles this before anything else, unless other arguments come first.
         Command::ParseChild => Ok(readers::run_child()),

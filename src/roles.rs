@@ -7,6 +7,7 @@ pub mod dev;
 pub mod keys;
 pub mod migrate;
 pub mod parse;
+pub mod reembed;
 mod usable;
 pub mod verify;
 mod wiring;

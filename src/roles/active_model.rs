@@ -1,7 +1,8 @@
-//! The model that this database's vectors are of, found and made ready at first use: one in a folder, or one of a service.
+//! The models that this database's vectors are of, found and made ready at first use: one in a folder, or one of a service.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,7 @@ use chunker::MarkdownChunker;
 use config::EmbedProvider;
 use domain::{
     Code, ErrorClass, Failure,
-    ports::{Chunker, Embedder, ModelSource},
+    ports::{Chunker, Embedder, ModelSource, NamedModel},
 };
 use embedder::{LocalModel, LocalModelOptions};
 use pg::Db;
@@ -21,6 +22,10 @@ use store::active_model::{ActiveModel, LOCAL, claim_active_model, get_active_mod
 
 /// For so long a service that did not answer is not asked again for its model: each search would wait for it.
 const REST: Duration = Duration::from_secs(5);
+/// How soon a process follows a change of the active model. A look is one small statement.
+pub(super) const FOLLOWS: Duration = Duration::from_secs(2);
+/// A model that is not the active one is kept in memory for so long after its last use.
+const FORGETS: Duration = Duration::from_secs(60);
 
 /// The settings of all models.
 #[derive(Clone)]
@@ -37,17 +42,29 @@ pub(super) struct ModelOptions {
     pub can_ask_service: bool,
 }
 
-/// The model named by the row `active_model`. Without a row it is the model of the settings, which the first process to use
-/// a model makes the active one. A process keeps its model until it ends.
+/// The models of a database's vectors. The active one is named by the row `active_model`; without a row it is the model of the
+/// settings, which the first process to use a model makes the active one. The row is read again every [`FOLLOWS`], so that a process
+/// follows a change of model. A model is made ready at its first use, and forgotten when it was not used for [`FORGETS`].
 pub(super) struct DatabaseModel {
     /// `None`, in a check, if no database is set.
     db: Option<Db>,
     options: ModelOptions,
     /// Whether a missing row is written. A check writes none, and takes the settings' model if it cannot read the row.
     writes: bool,
-    model: OnceCell<Model>,
+    /// The row, and when it was read.
+    seen: Mutex<Option<(ActiveModel, Instant)>>,
+    models: Mutex<HashMap<NamedModel, Slot>>,
+    /// The model of the settings, until there is a row.
+    configured: OnceCell<Arc<Model>>,
+}
+
+/// Where a model is made ready.
+#[derive(Clone)]
+struct Slot {
+    model: Arc<OnceCell<Arc<Model>>>,
+    used: Instant,
     /// The failure of a service, and when it may be asked again.
-    rests: Mutex<Option<(Failure, Instant)>>,
+    rests: Option<(Failure, Instant)>,
 }
 
 /// A model that is ready.
@@ -59,43 +76,120 @@ enum Model {
 impl DatabaseModel {
     /// For a role that uses the model. Reads nothing yet.
     pub fn new(db: Db, options: ModelOptions) -> Self {
-        Self { db: Some(db), options, writes: true, model: OnceCell::new(), rests: Mutex::default() }
+        Self::with(Some(db), options, true)
     }
 
     /// For a check.
     pub fn reading_only(db: Option<Db>, options: ModelOptions) -> Self {
-        Self { db, options, writes: false, model: OnceCell::new(), rests: Mutex::default() }
+        Self::with(db, options, false)
     }
 
-    async fn get(&self) -> Result<&Model, Failure> {
-        self.model.get_or_try_init(|| self.find()).await
+    fn with(db: Option<Db>, options: ModelOptions, writes: bool) -> Self {
+        Self { db, options, writes, seen: Mutex::default(), models: Mutex::default(), configured: OnceCell::new() }
     }
 
-    async fn find(&self) -> Result<Model, Failure> {
-        if let Some(row) = self.row().await? {
-            return self.load(row).await;
+    /// The active model, ready.
+    async fn get(&self) -> Result<Arc<Model>, Failure> {
+        match self.row().await? {
+            Some(row) => self.ready(&row.named()).await,
+            None => self.configured.get_or_try_init(|| self.find()).await.cloned(),
         }
-        let configured = match self.options.provider {
+    }
+
+    /// The model of the settings, for a database without a row.
+    async fn find(&self) -> Result<Arc<Model>, Failure> {
+        let configured = Arc::new(match self.options.provider {
             EmbedProvider::Local => Model::Local(LocalModel::new(self.options.local.clone())),
             EmbedProvider::OpenAi => {
                 let dimension = Dimension::Wanted(self.options.dimensions);
                 Model::Rented(self.rent(self.options.service.clone(), dimension).await?)
             }
-        };
+        });
         let (true, Some(db)) = (self.writes, &self.db) else { return Ok(configured) };
         let embedder = configured.embedder().await?;
         let row = claim_active_model(&db.get().await?, embedder.model(), self.configured_provider()).await?;
-        if self.is_configured(&row) { Ok(configured) } else { self.load(row).await }
+        if !self.is_configured(&row.named()) {
+            return self.ready(&row.named()).await;
+        }
+        let slot = Slot {
+            model: Arc::new(OnceCell::new_with(Some(Arc::clone(&configured)))),
+            used: Instant::now(),
+            rests: None,
+        };
+        self.slots().insert(row.named(), slot);
+        Ok(configured)
     }
 
+    /// The row as it was [`FOLLOWS`] ago at most, or at the last look while one is on its way or the database does not answer; `None`:
+    /// there is none yet.
     async fn row(&self) -> Result<Option<ActiveModel>, Failure> {
         let Some(db) = &self.db else { return Ok(None) };
-        let read = async { get_active_model(&db.get().await?).await };
-        match read.await {
-            Ok(row) => Ok(row),
-            Err(_unreadable) if !self.writes => Ok(None),
-            Err(error) => Err(error.into()),
+        let (seen, is_due) = match &mut *self.seen() {
+            Some((row, at)) if at.elapsed() < FOLLOWS => (Some(row.clone()), false),
+            Some((row, at)) => {
+                // Others go on by this row meanwhile.
+                *at = Instant::now();
+                (Some(row.clone()), true)
+            }
+            None => (None, true),
+        };
+        if !is_due {
+            return Ok(seen);
         }
+        let read = async { get_active_model(&db.get().await?).await };
+        match (read.await, seen) {
+            (Ok(Some(row)), seen) => {
+                self.forget_unused(&row);
+                if seen.is_some_and(|before| before != row) {
+                    tracing::info!(model = %row.model, version = %row.version, "another embedding model is the active one");
+                }
+                *self.seen() = Some((row.clone(), Instant::now()));
+                Ok(Some(row))
+            }
+            (Ok(None), _) => Ok(None),
+            (Err(_), Some(seen)) => Ok(Some(seen)),
+            (Err(_unreadable), None) if !self.writes => Ok(None),
+            (Err(error), None) => Err(error.into()),
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<(ActiveModel, Instant)>> {
+        // Each change leaves it whole.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<NamedModel, Slot>> {
+        // Each change leaves the map whole.
+        self.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget_unused(&self, active: &ActiveModel) {
+        let active = active.named();
+        self.slots().retain(|model, slot| *model == active || slot.used.elapsed() < FORGETS);
+    }
+
+    /// The model, made ready at its first use by one caller while others wait.
+    async fn ready(&self, model: &NamedModel) -> Result<Arc<Model>, Failure> {
+        let slot = {
+            let mut slots = self.slots();
+            let slot = slots.entry(model.clone()).or_insert_with(Slot::empty);
+            slot.used = Instant::now();
+            slot.clone()
+        };
+        if let Some((failure, until)) = slot.rests
+            && slot.model.get().is_none()
+            && Instant::now() < until
+        {
+            return Err(failure);
+        }
+        let loaded = slot.model.get_or_try_init(|| async { self.load(model).await.map(Arc::new) }).await.cloned();
+        if let Err(failure) = &loaded
+            && model.provider != LOCAL
+            && let Some(slot) = self.slots().get_mut(model)
+        {
+            slot.rests = Some((failure.clone(), Instant::now() + REST));
+        }
+        loaded
     }
 
     fn configured_provider(&self) -> &'static str {
@@ -105,45 +199,73 @@ impl DatabaseModel {
         }
     }
 
-    fn is_configured(&self, row: &ActiveModel) -> bool {
+    fn is_configured(&self, model: &NamedModel) -> bool {
         let local = &self.options.local;
-        (row.model.as_str(), row.version.as_str(), row.provider.as_str())
+        (model.name.as_str(), model.version.as_str(), model.provider.as_str())
             == (&local.name, &local.version, self.configured_provider())
     }
 
-    /// Makes the model of the row ready.
-    async fn load(&self, row: ActiveModel) -> Result<Model, Failure> {
-        if !self.is_configured(&row) {
+    /// Makes a model ready.
+    async fn load(&self, model: &NamedModel) -> Result<Model, Failure> {
+        if !self.is_configured(model) {
             let local = &self.options.local;
             tracing::warn!(
-                model = %row.model, version = %row.version, provider = %row.provider,
-                "EMBED_MODEL is {} version {} ({}), but this database's vectors are of {} version {} ({}), which is used",
-                local.name, local.version, self.configured_provider(), row.model, row.version, row.provider
+                model = %model.name, version = %model.version, provider = %model.provider,
+                "EMBED_MODEL is {} version {} ({}), but this database has vectors of {} version {} ({}), which is used",
+                local.name, local.version, self.configured_provider(), model.name, model.version, model.provider
             );
         }
-        if row.provider == LOCAL { self.load_local(row).await.map(Model::Local) } else { self.load_rented(row).await }
+        if model.provider == LOCAL {
+            self.load_local(model).await.map(Model::Local)
+        } else {
+            self.load_rented(model).await
+        }
     }
 
-    async fn load_local(&self, row: ActiveModel) -> Result<LocalModel, Failure> {
-        let options = LocalModelOptions { name: row.model, version: row.version, ..self.options.local.clone() };
-        let name = options.name.clone();
-        let model = LocalModel::new(options);
-        let dim = model.embedder().await?.model().dim;
-        if i32::try_from(dim) == Ok(row.vector_dim) {
-            return Ok(model);
+    async fn load_local(&self, model: &NamedModel) -> Result<LocalModel, Failure> {
+        let NamedModel { name, version, .. } = model.clone();
+        let local = LocalModel::new(LocalModelOptions { name, version, ..self.options.local.clone() });
+        if local.embedder().await?.model().dim == model.dim {
+            return Ok(local);
         }
         let message = format!(
-            "The folder of {name} holds a model of {dim} components, but this database's vectors of that name have {}. \
+            "The folder of {} holds a model of {} components, but this database's vectors of that name have {}. \
              Put the right model into the folder; a model of another kind needs a name of its own.",
-            row.vector_dim
+            model.name,
+            local.embedder().await?.model().dim,
+            model.dim
         );
         Err(Failure::new(Code::ModelDimension, message))
     }
 
-    async fn load_rented(&self, row: ActiveModel) -> Result<Model, Failure> {
-        let dimension = Dimension::Stored(usize::try_from(row.vector_dim).unwrap_or(0));
-        let options = OpenAiOptions { model: row.model, version: row.version, ..self.options.service.clone() };
-        Ok(Model::Rented(self.rent(options, dimension).await?))
+    async fn load_rented(&self, model: &NamedModel) -> Result<Model, Failure> {
+        let options =
+            OpenAiOptions { model: model.name.clone(), version: model.version.clone(), ..self.options.service.clone() };
+        Ok(Model::Rented(self.rent(options, Dimension::Stored(model.dim)).await?))
+    }
+
+    /// Makes a model ready that is to become the active one, of which no vectors are stored yet. It is tried by one word if it is a service's.
+    ///
+    /// # Errors
+    ///
+    /// The folder is missing or holds something else, or the service refuses.
+    pub async fn try_new(
+        &self,
+        provider: EmbedProvider,
+        name: &str,
+        version: &str,
+        dimensions: Option<usize>,
+    ) -> Result<Arc<dyn Embedder>, Failure> {
+        let (name, version) = (name.to_owned(), version.to_owned());
+        match provider {
+            EmbedProvider::Local => {
+                LocalModel::new(LocalModelOptions { name, version, ..self.options.local.clone() }).embedder().await
+            }
+            EmbedProvider::OpenAi => {
+                let options = OpenAiOptions { model: name, version, ..self.options.service.clone() };
+                Ok(self.rent(options, Dimension::Wanted(dimensions)).await?)
+            }
+        }
     }
 
     /// A model of the service. While the service does not answer, the worker claims nothing, as without a model's folder.
@@ -156,34 +278,28 @@ impl DatabaseModel {
             );
             return Err(Failure::new(Code::EmbedServiceNotSet, message));
         }
-        let rests = self.rests.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((failure, _)) = rests.filter(|(_, until)| Instant::now() < *until) {
-            return Err(failure);
-        }
         let model = options.model.clone();
         match OpenAi::connect(options, dimension).await {
             Ok(service) => {
                 tracing::info!(model, dim = service.model().dim, "the embedding model is one of a service");
                 Ok(Arc::new(service))
             }
-            Err(failure) => {
-                let failure = Failure { class: ErrorClass::Configuration, ..failure };
-                let rests = Some((failure.clone(), Instant::now() + REST));
-                *self.rests.lock().unwrap_or_else(PoisonError::into_inner) = rests;
-                Err(failure)
-            }
+            Err(failure) => Err(Failure { class: ErrorClass::Configuration, ..failure }),
         }
     }
 
     /// Whether the model is one of a service, which need not answer for this.
     async fn is_rented(&self) -> Result<bool, Failure> {
-        if let Some(model) = self.model.get() {
-            return Ok(matches!(model, Model::Rented(_)));
-        }
         Ok(match self.row().await? {
             Some(row) => row.provider != LOCAL,
             None => self.options.provider == EmbedProvider::OpenAi,
         })
+    }
+}
+
+impl Slot {
+    fn empty() -> Self {
+        Self { model: Arc::default(), used: Instant::now(), rests: None }
     }
 }
 
@@ -207,9 +323,12 @@ impl ModelSource for DatabaseModel {
         if self.is_rented().await? {
             return Ok(Arc::new(MarkdownChunker::new(usize::MAX)?));
         }
-        match self.get().await? {
+        match &*self.get().await? {
             Model::Local(local) => local.chunker().await,
             Model::Rented(_) => Ok(Arc::new(MarkdownChunker::new(usize::MAX)?)),
         }
+    }
+    async fn embedder_of(&self, model: &NamedModel) -> Result<Arc<dyn Embedder>, Failure> {
+        self.ready(model).await?.embedder().await
     }
 }

@@ -90,7 +90,12 @@ pub(super) fn open_store(storage: &Storage) -> anyhow::Result<Arc<dyn ObjectStor
 
 /// The model of the database's vectors, which is found and loaded at first use.
 pub(super) fn model(config: &Config, db: &Db) -> Arc<dyn ModelSource> {
-    Arc::new(DatabaseModel::new(db.clone(), model_options(config)))
+    Arc::new(database_model(config, db))
+}
+
+/// The same by its own name, for what changes the model.
+pub(super) fn database_model(config: &Config, db: &Db) -> DatabaseModel {
+    DatabaseModel::new(db.clone(), model_options(config))
 }
 
 /// The same for `app check`, which writes nothing and may have no database.
@@ -287,6 +292,7 @@ pub(super) fn build_worker(
         remote: remote_parser(&ctx.config)?,
         model,
         breaker: Breaker::default(),
+        beside_breaker: Breaker::default(),
         limits: ctx.config.parser.limits(memory.bytes()),
         max_passages: ctx.config.parser.max_passages,
         scratch,

@@ -32,6 +32,7 @@ mod places;
 mod queue;
 mod read_again;
 mod redrive_many;
+mod reembed;
 mod remote_parse;
 mod replace;
 mod replica;

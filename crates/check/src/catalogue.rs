@@ -7,8 +7,8 @@ use super::{
     configuration,
     context::CheckOptions,
     database::{
-        budget, environment, indexes, login, network, packed, queue, replica, schema, server, session_mode, settings,
-        workers,
+        budget, environment, indexes, login, network, packed, queue, reembed, replica, schema, server, session_mode,
+        settings, workers,
     },
     outside::{
         api, bucket, e2e, embeddings, keys, llamaparse, model, objects, ocr, own, pdf, project, recall, rerank,
@@ -101,6 +101,7 @@ pub static GROUPS: [Group; 14] = [
             &schema::VECTORS,
             &schema::WORDS,
             &packed::PACKED,
+            &reembed::REEMBED,
             &indexes::VACUUM,
             &indexes::PGVECTOR,
             &indexes::INDEXES,

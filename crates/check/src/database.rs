@@ -7,6 +7,7 @@ pub(super) mod login;
 pub(super) mod network;
 pub(super) mod packed;
 pub(super) mod queue;
+pub(super) mod reembed;
 pub(super) mod replica;
 pub(super) mod schema;
 pub(super) mod server;

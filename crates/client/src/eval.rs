@@ -1,9 +1,9 @@
 //! `app eval`: how well search finds what a file of questions, or the user's own judgements, say is right.
 
-mod compare;
+pub mod compare;
 mod gate;
-mod measure;
-mod questions;
+pub mod measure;
+pub mod questions;
 mod stored;
 
 use std::{collections::BTreeMap, fs, path::Path, process::ExitCode};

@@ -38,6 +38,8 @@ named! {
         Keys = "keys",
         /// `app verify`
         Verify = "verify",
+        /// `app reembed`
+        Reembed = "reembed",
         /// `app upload`, `app jobs`, `app documents`, `app search`: they belong to no environment.
         Client = "client",
         /// `app parse`, which belongs to none either.
@@ -47,17 +49,18 @@ named! {
 
 /// Roles that read the same settings.
 pub(crate) mod roles {
-    use super::Role::{self, Api, Check, Client, Dev, Keys, Migrate, Parse, Verify, Worker};
+    use super::Role::{self, Api, Check, Client, Dev, Keys, Migrate, Parse, Reembed, Verify, Worker};
 
-    pub(crate) const ALL: &[Role] = &[Api, Worker, Migrate, Check, Dev, Keys, Verify, Client, Parse];
-    pub(crate) const SERVERS: &[Role] = &[Api, Worker, Migrate, Check, Dev, Keys, Verify];
-    pub(crate) const DATABASE: &[Role] = &[Api, Worker, Migrate, Check, Keys, Verify];
-    pub(crate) const MODEL: &[Role] = &[Api, Worker, Migrate, Check, Dev, Verify];
-    pub(crate) const STORED: &[Role] = &[Api, Worker, Check, Dev, Verify];
+    pub(crate) const ALL: &[Role] = &[Api, Worker, Migrate, Check, Dev, Keys, Verify, Reembed, Client, Parse];
+    pub(crate) const SERVERS: &[Role] = &[Api, Worker, Migrate, Check, Dev, Keys, Verify, Reembed];
+    pub(crate) const DATABASE: &[Role] = &[Api, Worker, Migrate, Check, Keys, Verify, Reembed];
+    pub(crate) const MODEL: &[Role] = &[Api, Worker, Migrate, Check, Dev, Verify, Reembed];
+    pub(crate) const STORED: &[Role] = &[Api, Worker, Check, Dev, Verify, Reembed];
     pub(crate) const BOTH: &[Role] = &[Api, Worker, Check, Dev];
     pub(crate) const API: &[Role] = &[Api, Check, Dev];
     pub(crate) const REPLICA: &[Role] = &[Api, Check];
     pub(crate) const WORKER: &[Role] = &[Worker, Check, Dev];
+    pub(crate) const RATES: &[Role] = &[Worker, Check, Dev, Reembed];
     pub(crate) const READERS: &[Role] = &[Worker, Check, Dev, Parse];
     pub(crate) const PAGES: &[Role] = &[Api, Worker, Check, Dev, Parse];
     pub(crate) const CLIENT: &[Role] = &[Client, Check];

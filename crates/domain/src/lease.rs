@@ -20,7 +20,7 @@ pub struct Fence {
 pub struct Lease {
     /// Proof of the claim.
     pub fence: Fence,
-    /// The document to work on.
+    /// The document to work on; [`Lease::NO_DOCUMENT`]: a job of a change of model, which is for all.
     pub document_id: DocumentId,
     /// Its owner.
     pub user_id: UserId,
@@ -30,4 +30,14 @@ pub struct Lease {
     pub retry_count: i32,
     /// Follows the upload through logs.
     pub correlation_id: Option<Uuid>,
+}
+
+impl Lease {
+    /// What stands for the document of a job that has none.
+    pub const NO_DOCUMENT: DocumentId = DocumentId(Uuid::nil());
+
+    /// Whether the job is one of a change of model.
+    pub fn is_reembedding(&self) -> bool {
+        self.document_id == Self::NO_DOCUMENT
+    }
 }

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
-    Failure,
+    Code, Failure,
     document::{Notice, PageBox},
     layout::Layout,
 };
@@ -257,6 +257,19 @@ pub struct EmbedModel {
     pub max_tokens: usize,
 }
 
+/// A model of which vectors are stored, and who computes them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NamedModel {
+    /// As in `embed_model`.
+    pub name: String,
+    /// As in `embed_version`.
+    pub version: String,
+    /// Components of a vector.
+    pub dim: usize,
+    /// `local`, or a service.
+    pub provider: String,
+}
+
 /// The priority of a text to embed, and which of the model's prompts goes before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmbedPriority {
@@ -279,11 +292,15 @@ pub trait Embedder: Send + Sync {
     }
 }
 
-/// Loads the model. Its file may be missing at first and appear later.
+/// Loads the model. Its file may be missing at first and appear later. During a change of model there are two.
 #[async_trait]
 pub trait ModelSource: Send + Sync {
     /// The embedder, loaded at the first call that succeeds; a `Configuration` failure until then.
     async fn embedder(&self) -> Result<Arc<dyn Embedder>, Failure>;
     /// The chunker that fits the model's window, loaded in the same way.
     async fn chunker(&self) -> Result<Arc<dyn Chunker>, Failure>;
+    /// The embedder of a model beside the active one, loaded in the same way. A source of one model refuses.
+    async fn embedder_of(&self, model: &NamedModel) -> Result<Arc<dyn Embedder>, Failure> {
+        Err(Failure::new(Code::ModelMissing, format!("The embedding model {} is not known here.", model.name)))
+    }
 }

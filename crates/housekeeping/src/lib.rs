@@ -4,6 +4,7 @@
 //! turn to one of them at a time.
 
 pub mod canaries;
+pub mod model;
 mod objects;
 mod retention;
 mod rows;
@@ -21,6 +22,9 @@ use watch::Watch;
 use domain::{Failure, ports::ObjectStore};
 use pg::Db;
 use store::{housekeeping::take_sweep_turn, retention::Retention};
+
+/// Time in one sweep for the vectors of a model that is no longer wanted, as for words.
+const BUDGET: Duration = Duration::from_secs(30);
 
 /// Intervals and bounds, from the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +83,7 @@ impl Housekeeping {
         tombstones::sweep(&**store, settings.retention.receipts_days).await?;
         canaries::sweep(db, &**store).await;
         retention::sweep(db, settings.retention).await?;
+        model::finish(db, BUDGET).await?;
         words::sweep(db).await
     }
 }

@@ -10,23 +10,22 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use serde_json::json;
 use tokio::sync::Mutex;
 
 use super::{
-    Pipeline,
-    embed::{Embedding, check_vectors},
+    Breaker, Pipeline,
+    embed::{Embedding, check_vectors, progress},
 };
 use domain::{
-    Code, ErrorClass, Failure, Lease, Outcome, Status, StepError,
+    ChunkId, Code, ErrorClass, Failure, Lease, Outcome, Status, StepError,
     ports::{Bought, BuyFailed, Chunk, EmbedModel, EmbedService, RequestBounds},
 };
 use pg::DbError;
 use store::{
-    chunks::{PendingChunk, save_vectors},
+    beside::insert_refused_texts,
+    chunks::{PendingChunk, Place, save_vectors},
     embed_calls::{CallLost, EmbedCall, begin_embed_call, lose_embed_call},
     provider_rates::{Rates, Reserved, pause_requests, reserve_request},
-    work::Target,
 };
 
 /// How long a round begins requests. A job whose turn is over looks after each round whether others wait.
@@ -134,12 +133,20 @@ fn smaller(mut order: Order) -> Option<Vec<Order>> {
 }
 
 impl Pipeline {
+    /// What is remembered of the service whose vectors go there.
+    fn breaker_of(&self, place: Place) -> &Breaker {
+        match place {
+            Place::Rows(_) => &self.breaker,
+            Place::Beside => &self.beside_breaker,
+        }
+    }
+
     /// Buys vectors of `pending` for about a second. What was begun is waited for, since it is paid.
     pub(super) async fn buy_round(
         &self,
         service: &dyn EmbedService,
         model: &EmbedModel,
-        work: (&Lease, Target),
+        work: (&Lease, Place),
         pending: Vec<PendingChunk>,
         at: &mut Embedding,
     ) -> Result<Outcome, StepError> {
@@ -156,13 +163,21 @@ impl Pipeline {
             let Some(bought) = running.next().await else { break };
             let Err(mut not_bought) = bought else { continue };
             if let NotBought::Refused(order, refused) = not_bought {
+                let chunks: Vec<ChunkId> =
+                    order.iter().flat_map(|passage| &passage.chunks).map(|chunk| chunk.chunk_id).collect();
                 match smaller(order) {
                     Some(parts) => {
                         again.extend(parts);
                         continue;
                     }
                     // A service that takes nothing at all is not the document's fault.
-                    None => not_bought = NotBought::Failed(service.probe().await.err().unwrap_or(refused).into()),
+                    None => match (service.probe().await, work.1) {
+                        (Ok(()), Place::Beside) => {
+                            insert_refused_texts(&self.db, &chunks, refused.code.as_str()).await?;
+                            continue;
+                        }
+                        (probed, _) => not_bought = NotBought::Failed(probed.err().unwrap_or(refused).into()),
+                    },
                 }
             }
             if end.as_ref().is_none_or(|end| end.weight() < not_bought.weight()) {
@@ -184,19 +199,20 @@ impl Pipeline {
         &self,
         service: &dyn EmbedService,
         model: &EmbedModel,
-        (lease, target): (&Lease, Target),
+        (lease, place): (&Lease, Place),
         order: Order,
-        (chunks, embedded): (i64, &Mutex<i64>),
+        (chunks, embedded): (Option<i64>, &Mutex<i64>),
     ) -> Result<(), NotBought> {
+        let breaker = self.breaker_of(place);
         let (bounds, provider) = (service.bounds(), service.name());
         let rates = Rates { requests: bounds.requests_per_minute, tokens: bounds.tokens_per_minute };
         let tokens = order.iter().map(|passage| passage.tokens).sum();
         match reserve_request(&self.db, provider, rates, tokens, PATIENCE).await? {
             Reserved::After(wait) => {
-                self.breaker.has_place();
+                breaker.has_place();
                 tokio::time::sleep(wait).await;
             }
-            Reserved::Not(wait) => return Err(NotBought::Wait(self.breaker.wait(wait, fastrand::f64()))),
+            Reserved::Not(wait) => return Err(NotBought::Wait(breaker.wait(wait, fastrand::f64()))),
         }
         let call = EmbedCall { provider, model: &model.name, inputs: order.len(), tokens };
         let call_id = begin_embed_call(&self.db, lease, call).await?;
@@ -208,15 +224,15 @@ impl Pipeline {
             });
         let failed = match answer {
             Ok(Bought { vectors, tokens }) => {
-                self.breaker.close();
+                breaker.close();
                 let chunks_of = |(passage, vector): (Passage, Vec<f32>)| {
                     passage.chunks.into_iter().map(move |chunk| (chunk, vector.clone()))
                 };
                 let batch: Vec<_> = order.into_iter().zip(vectors).flat_map(chunks_of).collect();
                 let mut embedded = embedded.lock().await;
                 let so_far = *embedded + i64::try_from(batch.len()).unwrap_or(0);
-                let progress = json!({ "chunks": chunks, "embedded": so_far.min(chunks) });
-                save_vectors(&self.db, lease.fence, target, model, &batch, Some((call_id, tokens)), &progress).await?;
+                let progress = progress(chunks, so_far);
+                save_vectors(&self.db, lease.fence, place, model, &batch, Some((call_id, tokens)), &progress).await?;
                 *embedded = so_far;
                 return Ok(());
             }
@@ -231,16 +247,15 @@ impl Pipeline {
             let wait = failed.failure.retry_after.unwrap_or_default();
             tracing::info!(provider, wait_seconds = wait.as_secs_f64(), "the embedding service asks to wait");
             pause_requests(&self.db, provider, wait).await?;
-            return Err(NotBought::Wait(self.breaker.wait(wait, fastrand::f64())));
+            return Err(NotBought::Wait(breaker.wait(wait, fastrand::f64())));
         }
-        Err(NotBought::Failed(self.breaker.count(failed.failure).into()))
+        Err(NotBought::Failed(breaker.count(failed.failure).into()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::ChunkId;
     use uuid::Uuid;
 
     const BOUNDS: RequestBounds =

@@ -17,7 +17,7 @@ use domain::{
     ports::{Chunk, EmbedModel, EmbedPriority, Embedder},
 };
 use store::{
-    chunks::{PendingChunk, copy_known_vectors, count_chunks, list_pending_chunks, save_vectors},
+    chunks::{PendingChunk, Place, copy_known_vectors, count_chunks, list_pending_chunks, save_vectors},
     embed_calls::close_lost_calls,
     jobs::{advance_job, save_progress},
     work::Target,
@@ -37,9 +37,30 @@ const WANTED: Duration = Duration::from_millis(800);
 #[derive(Debug)]
 pub(super) struct Embedding {
     began: Instant,
-    pub(super) chunks: i64,
+    /// Chunks of the document; `None`: those of a change of model, which are counted elsewhere.
+    pub(super) chunks: Option<i64>,
     pub(super) embedded: i64,
-    batch: i64,
+    pub(super) batch: i64,
+}
+
+impl Embedding {
+    /// At the first batch.
+    pub(super) fn begin(chunks: Option<i64>, embedded: i64) -> Self {
+        Self { began: Instant::now(), chunks, embedded, batch: FIRST }
+    }
+
+    /// The counts that are written when `embedded` chunks have their vector.
+    pub(super) fn progress(&self, embedded: i64) -> serde_json::Value {
+        progress(self.chunks, embedded)
+    }
+}
+
+/// The counts of a job with `chunks` chunks of which `embedded` have their vector.
+pub(super) fn progress(chunks: Option<i64>, embedded: i64) -> serde_json::Value {
+    match chunks {
+        Some(chunks) => json!({ "chunks": chunks, "embedded": embedded.min(chunks) }),
+        None => json!({ "embedded": embedded, "waits_for": null }),
+    }
 }
 
 impl Pipeline {
@@ -51,12 +72,11 @@ impl Pipeline {
         let mut at = match memory.embedding.take() {
             Some(at) => at,
             None => {
-                let began = Instant::now();
                 if service.is_some() {
                     close_lost_calls(&self.db, lease.fence).await?;
                 }
                 let (chunks, embedded) = count_chunks(&self.db, target, model).await?;
-                Embedding { began, chunks, embedded, batch: FIRST }
+                Embedding::begin(Some(chunks), embedded)
             }
         };
         let most = service.map_or(at.batch, |service| round_size(service.bounds()));
@@ -69,8 +89,8 @@ impl Pipeline {
         }
         let pending = self.reuse((lease, target), model, pending, &mut at).await?;
         let outcome = match service {
-            Some(service) => self.buy_round(service, model, (lease, target), pending, &mut at).await?,
-            None => self.embed_here(embedder.as_ref(), (lease, target), pending, &mut at).await?,
+            Some(service) => self.buy_round(service, model, (lease, Place::Rows(target)), pending, &mut at).await?,
+            None => self.embed_here(embedder.as_ref(), (lease, Place::Rows(target)), pending, &mut at).await?,
         };
         memory.embedding = Some(at);
         Ok(outcome)
@@ -89,16 +109,17 @@ impl Pipeline {
             let known: HashSet<ChunkId> = known.into_iter().collect();
             pending.retain(|chunk| !known.contains(&chunk.chunk_id));
             at.embedded += i64::try_from(known.len()).unwrap_or(0);
-            let progress = json!({ "chunks": at.chunks, "embedded": at.embedded.min(at.chunks) });
+            let progress = at.progress(at.embedded);
             save_progress(&self.db, lease.fence, Step::Embed, Status::EmbeddingInProgress, &progress).await?;
         }
         Ok(pending)
     }
 
-    async fn embed_here(
+    /// Embeds one batch on this machine.
+    pub(super) async fn embed_here(
         &self,
         embedder: &dyn Embedder,
-        (lease, target): (&Lease, Target),
+        (lease, place): (&Lease, Place),
         pending: Vec<PendingChunk>,
         at: &mut Embedding,
     ) -> Result<Outcome, StepError> {
@@ -106,8 +127,8 @@ impl Pipeline {
             let (began, model) = (Instant::now(), embedder.model());
             let batch = embed_batch(embedder, model, pending).await?;
             at.embedded += i64::try_from(batch.len()).unwrap_or(0);
-            let progress = json!({ "chunks": at.chunks, "embedded": at.embedded.min(at.chunks) });
-            save_vectors(&self.db, lease.fence, target, model, &batch, None, &progress).await?;
+            let progress = at.progress(at.embedded);
+            save_vectors(&self.db, lease.fence, place, model, &batch, None, &progress).await?;
             at.batch = next_batch(batch.len(), began.elapsed());
         }
         Ok(Outcome::Advanced(Status::EmbeddingInProgress))

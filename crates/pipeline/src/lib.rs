@@ -16,12 +16,13 @@ mod pages;
 mod parse;
 mod parsed;
 mod poll;
+mod reembed;
 mod remote;
 mod scratch;
 mod validate;
 mod verify;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub use audit::{Audit, AuditFinding, AuditModel};
 pub use breaker::Breaker;
@@ -35,8 +36,12 @@ use domain::{
 use pg::Db;
 use store::{
     jobs::Completer,
+    model_switch::get_model_switch,
     work::{Target, get_target},
 };
+
+/// How long a document waits before it looks again whether another model is active.
+const UNTIL_SWITCH: Duration = Duration::from_secs(30);
 
 /// Everything the steps need.
 pub struct Pipeline {
@@ -52,6 +57,8 @@ pub struct Pipeline {
     pub model: Arc<dyn ModelSource>,
     /// What is remembered of an embedding service.
     pub breaker: Breaker,
+    /// The same for the model that is to become active: its failures stop no document.
+    pub beside_breaker: Breaker,
     /// The limits of one parse.
     pub limits: ParseLimits,
     /// Passages that a document may have; 0 = no limit.
@@ -77,16 +84,37 @@ pub struct JobMemory {
     target: Option<Target>,
     /// How far the embed step is.
     embedding: Option<embed::Embedding>,
+    /// How far a job of a change of model is.
+    reembedding: Option<reembed::Reembedding>,
 }
 
 impl Pipeline {
-    /// Runs `step` for the job.
+    /// Runs `step` for the job. While the active model is being changed, one that is out of reach stops nothing: its documents
+    /// wait for the switch, and the jobs that make the new vectors go on.
     pub async fn run_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError> {
+        match self.try_step(lease, step, memory).await {
+            Err(StepError::Failed(failure))
+                if failure.class == ErrorClass::Configuration
+                    && matches!(step, Step::Embed | Step::Finish)
+                    && self.is_leaving_model().await =>
+            {
+                tracing::warn!(
+                    error.code = failure.code.as_str(),
+                    "a document waits for the change of model: {failure}"
+                );
+                Ok(Outcome::Snooze { code: failure.code, delay: UNTIL_SWITCH })
+            }
+            other => other,
+        }
+    }
+
+    async fn try_step(&self, lease: &Lease, step: Step, memory: &mut JobMemory) -> Result<Outcome, StepError> {
         match step {
             Step::Parse => self.parse(Step::Parse, lease, memory).await,
             Step::Collect => self.collect(lease, memory).await,
             Step::Validate => self.validate(lease, memory).await,
             Step::Chunk => self.chunk(lease, memory).await,
+            Step::Embed if lease.is_reembedding() => self.reembed(lease, memory).await,
             Step::Embed => self.embed(lease, memory).await,
             Step::Finish => self.finish(lease, memory).await,
         }
@@ -114,7 +142,20 @@ impl Pipeline {
         }
     }
 
+    /// Whether a change from the active model to another is going on.
+    async fn is_leaving_model(&self) -> bool {
+        let switch = get_model_switch(&self.db).await.unwrap_or_default();
+        switch.is_some_and(|switch| switch.is_running() && !switch.is_switched)
+    }
+
     async fn probe_model(&self) -> Result<(), Failure> {
+        match self.try_model().await {
+            Err(_) if self.is_leaving_model().await => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn try_model(&self) -> Result<(), Failure> {
         let embedder = self.model.embedder().await?;
         let Some(service) = embedder.service() else { return Ok(()) };
         match service.probe().await {

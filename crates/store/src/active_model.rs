@@ -1,6 +1,6 @@
 //! The model of this database's vectors. There is one row, from the first use of a model on.
 
-use domain::ports::EmbedModel;
+use domain::ports::{EmbedModel, NamedModel};
 use pg::{DbError, FromRow, Session};
 
 /// The model whose vectors search reads and workers write.
@@ -14,6 +14,26 @@ pub struct ActiveModel {
     pub vector_dim: i32,
     /// Who computes them: `local`, or a service.
     pub provider: String,
+}
+
+impl ActiveModel {
+    /// The model by the names that rows store. How many tokens it reads is not stored.
+    pub fn embed_model(&self) -> EmbedModel {
+        let dim = usize::try_from(self.vector_dim).unwrap_or(0);
+        EmbedModel { name: self.model.clone(), version: self.version.clone(), dim, max_tokens: 0 }
+    }
+
+    /// The same with who computes it, to have it made ready.
+    pub fn named(&self) -> NamedModel {
+        let EmbedModel { name, version, dim, .. } = self.embed_model();
+        NamedModel { name, version, dim, provider: self.provider.clone() }
+    }
+}
+
+impl std::fmt::Display for ActiveModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} version {}", self.model, self.version)
+    }
 }
 
 /// The provider of a model that runs on this machine.

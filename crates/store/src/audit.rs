@@ -4,7 +4,11 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{jobs::LIVE, work::Target};
+use crate::{
+    beside::{dim, vector_of},
+    jobs::LIVE,
+    work::Target,
+};
 use domain::{DocumentId, ports::EmbedModel};
 use pg::{DbError, FromRow, Session};
 
@@ -136,7 +140,11 @@ WITH looked_at AS (
       encode(sha256(convert_to(c.text, 'UTF8')), 'hex')
     ) AS is_changed,
     c.embedding IS NOT NULL
-      AND NOT (vector_dims(c.embedding) = c.vector_dim AND abs(vector_norm(c.embedding) - 1) <= $2) IS TRUE AS is_wrong
+      AND NOT (vector_dims(c.embedding) = c.vector_dim AND abs(vector_norm(c.embedding) - 1) <= $2) IS TRUE
+      OR EXISTS (
+        SELECT FROM upload_pipeline.chunk_vectors AS b
+        WHERE b.document_id = c.document_id AND b.chunk_sha = c.chunk_sha AND NOT (abs(vector_norm(b.embedding) - 1) <= $2) IS TRUE
+      ) AS is_wrong
   FROM {chunks} AS c
   WHERE {are_its}
 )
@@ -167,7 +175,9 @@ pub async fn list_chunk_hashes(
 SELECT c.chunk_sha
 FROM {chunks} AS c
 WHERE {are_its} AND c.chunker_name = $2 AND c.chunker_version = $3
-  AND (c.embed_model IS NULL OR c.embed_model = $4 AND c.embed_version = $5)
+  AND (c.embed_model IS NULL OR c.embed_model = $4 AND c.embed_version = $5 OR EXISTS (
+    SELECT FROM upload_pipeline.chunk_vectors AS b
+    WHERE b.document_id = c.document_id AND b.chunk_sha = c.chunk_sha AND b.embed_model = $4 AND b.embed_version = $5))
 ORDER BY c.chunk_ord"
         ),
         &[&target.document_id.0, &chunker.0, &chunker.1, &model.name, &model.version, &target.version_no],
@@ -196,21 +206,23 @@ pub async fn list_chunk_sample(
     size: i64,
 ) -> Result<Vec<SampledChunk>, DbError> {
     let (chunks, are_its) = (target.chunks(), target.is_of("$1", "$5"));
+    let vector_of = vector_of("c", "$2", "$3", "$6");
     db.list(
         &format!(
             "-- list_chunk_sample
 SELECT s.ord, s.heading, s.text, s.vector
 FROM (
-  SELECT c.chunk_ord AS ord, c.heading, c.text, c.embedding::real[] AS vector,
+  SELECT c.chunk_ord AS ord, c.heading, c.text, e.embedding::real[] AS vector,
     row_number() OVER (ORDER BY c.chunk_ord) - 1 AS place, count(*) OVER () AS chunks
   FROM {chunks} AS c
-  WHERE {are_its} AND c.embed_model = $2 AND c.embed_version = $3 AND c.embedding IS NOT NULL
+  CROSS JOIN LATERAL ({vector_of}) AS e
+  WHERE {are_its}
 ) AS s
 WHERE s.place % greatest(s.chunks / $4, 1) = 0
 ORDER BY s.ord
 LIMIT $4"
         ),
-        &[&target.document_id.0, &model.name, &model.version, &size, &target.version_no],
+        &[&target.document_id.0, &model.name, &model.version, &size, &target.version_no, &dim(model)],
     )
     .await
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{
+    beside::{insert_beside, known_vector},
     embed_calls::store_embed_call,
     jobs::{FENCED, advance_job, lock_lease, save_progress},
     work::Target,
@@ -246,8 +247,6 @@ WHERE {are_its}"
 /// Gives those of `pending`, which are chunks of the leased job, the vector of an equal text of the same user that has
 /// one of `model`, and counts them in the job's `reused`. Returns the ids of the chunks that have one now; none, and nothing is
 /// written, if the lease is lost.
-///
-/// `OFFSET 0` keeps the search for each text a look-up by its hash.
 pub async fn copy_known_vectors(
     db: &impl Session,
     fence: Fence,
@@ -255,7 +254,7 @@ pub async fn copy_known_vectors(
     model: &EmbedModel,
     pending: &[PendingChunk],
 ) -> Result<Vec<ChunkId>, DbError> {
-    let chunks = target.chunks();
+    let (chunks, known) = (target.chunks(), known_vector("n.chunk_sha", "d.user_id", "$6", "$7", "$8"));
     let ids: Vec<Uuid> = pending.iter().map(|chunk| chunk.chunk_id.0).collect();
     let shas: Vec<&str> = pending.iter().map(|chunk| chunk.chunk_sha.as_str()).collect();
     db.list(
@@ -272,17 +271,7 @@ WITH copied AS (
   FROM unnest($4::uuid[], $5::text[]) AS n (chunk_id, chunk_sha)
   JOIN upload_pipeline.upload_jobs AS j ON {FENCED}
   JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
-  CROSS JOIN LATERAL (
-    SELECT k.embedding
-    FROM (
-      SELECT k.embedding, k.document_id
-      FROM upload_pipeline.document_chunks AS k
-      WHERE k.chunk_sha = n.chunk_sha AND k.embedding IS NOT NULL AND k.embed_model = $6 AND k.embed_version = $7
-        AND k.vector_dim = $8
-      OFFSET 0) AS k
-    JOIN upload_pipeline.documents AS o ON o.document_id = k.document_id
-    WHERE o.user_id = d.user_id
-    LIMIT 1) AS known
+  CROSS JOIN LATERAL ({known}) AS known
   WHERE c.chunk_id = n.chunk_id AND c.chunk_sha = n.chunk_sha
   RETURNING c.chunk_id
 ),
@@ -309,6 +298,15 @@ FROM copied"
     .await
 }
 
+/// Where vectors go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Into the rows of a version's chunks.
+    Rows(Target),
+    /// Beside the rows of the active version, for a change of model.
+    Beside,
+}
+
 /// The request that bought a batch: its id in `embed_calls`, and the tokens that were charged for it, if the service said so.
 pub type BoughtBy = (Uuid, Option<i64>);
 
@@ -317,7 +315,7 @@ pub type BoughtBy = (Uuid, Option<i64>);
 pub async fn save_vectors(
     db: &Db,
     fence: Fence,
-    target: Target,
+    place: Place,
     model: &EmbedModel,
     batch: &[(PendingChunk, Vec<f32>)],
     bought: Option<BoughtBy>,
@@ -326,7 +324,10 @@ pub async fn save_vectors(
     db.run_tx("save_vectors", |tx| {
         Box::pin(async move {
             lock_lease(&tx, fence).await?;
-            update_vectors(&tx, target, model, batch).await?;
+            match place {
+                Place::Rows(target) => update_vectors(&tx, target, model, batch).await?,
+                Place::Beside => insert_beside(&tx, model, batch).await?,
+            }
             if let Some((call_id, tokens)) = bought {
                 store_embed_call(&tx, call_id, tokens).await?;
             }

@@ -140,23 +140,23 @@ pub async fn get_gauges(db: &impl Session) -> Result<Gauges, DbError> {
     })
 }
 
-/// The statement that counts jobs; a test checks its plan.
+/// The statement that counts jobs of documents; a test checks its plan.
 pub const COUNT_JOBS: &str = "-- count_jobs
 WITH counted AS (
   SELECT j.state, j.status, j.user_id, count(*) AS jobs, count(*) FILTER (WHERE j.run_at <= now()) AS due_jobs,
     min(greatest(j.run_at, '2000-01-01Z')) AS first_run_at, NULL::timestamptz AS first_claimed_at
   FROM upload_pipeline.upload_jobs AS j
-  WHERE j.state IN ('queued', 'retryable')
+  WHERE j.state IN ('queued', 'retryable') AND j.document_id IS NOT NULL
   GROUP BY j.state, j.status, j.user_id
   UNION ALL
   SELECT j.state, j.status, NULL, count(*), 0, NULL, min(least(greatest(j.claimed_at, '2000-01-01Z'), now())) FILTER (WHERE j.claimed_at IS NOT NULL)
   FROM upload_pipeline.upload_jobs AS j
-  WHERE j.state = 'working'
+  WHERE j.state = 'working' AND j.document_id IS NOT NULL
   GROUP BY j.state, j.status
   UNION ALL
   SELECT j.state, j.status, NULL, count(*), 0, NULL, NULL
   FROM upload_pipeline.upload_jobs AS j
-  WHERE j.state = 'deadletter'
+  WHERE j.state = 'deadletter' AND j.document_id IS NOT NULL
   GROUP BY j.state, j.status
 )
 SELECT c.state, c.status, sum(c.jobs)::bigint AS jobs, sum(c.due_jobs)::bigint AS due_jobs,

@@ -9,6 +9,7 @@
 pub mod active_model;
 pub mod api_keys;
 pub mod audit;
+pub mod beside;
 pub mod canary;
 pub mod chunks;
 mod cursor;
@@ -24,6 +25,7 @@ pub mod jobs;
 pub mod judgements;
 mod listener;
 pub mod migrations;
+pub mod model_switch;
 mod notifier;
 pub mod objects;
 pub mod ocr_pages;

@@ -91,6 +91,39 @@ pub async fn fill_packed(
     .await
 }
 
+/// The same for the vectors of a model that lie beside those in the rows of chunks.
+pub async fn fill_packed_beside(
+    db: &Db,
+    document: DocumentId,
+    seen: &Indexable,
+    packed: &PackedVectors,
+) -> Result<bool, DbError> {
+    db.run_tx("fill_packed_beside", |tx| {
+        Box::pin(async move {
+            let unchanged = lock_unchanged(&tx, document, seen).await?;
+            if unchanged {
+                write_packed_beside(&tx, document, packed).await?;
+            }
+            Ok(unchanged)
+        })
+    })
+    .await
+}
+
+async fn write_packed_beside(tx: &impl Session, document: DocumentId, packed: &PackedVectors) -> Result<(), DbError> {
+    tx.exec(
+        "-- write_packed_beside
+INSERT INTO upload_pipeline.packed_vectors (document_no, embed_model, embed_version, version, packed)
+SELECT s.document_no, $2, $3, $4, $5
+FROM upload_pipeline.search_documents AS s
+WHERE s.document_id = $1
+ON CONFLICT (document_no, embed_model, embed_version) DO UPDATE
+SET version = excluded.version, packed = excluded.packed",
+        &[&document.0, &packed.model, &packed.version, &VERSION, &packed.packed],
+    )
+    .await
+}
+
 /// A stored vector, and where it is packed.
 #[derive(Debug, Clone, FromRow)]
 pub struct StoredVector {

@@ -93,7 +93,8 @@ FROM due"
     .await
 }
 
-/// Reads up to `limit` jobs after `behind`, by id, and deletes those that ended `keep_days` ago and have a later job.
+/// Reads up to `limit` jobs after `behind`, by id, and deletes those that ended `keep_days` ago and have a later job, or
+/// no document: those of a change of model.
 ///
 /// By id, because most jobs stay: by age, each batch would read all of those again. Jobs that another statement has
 /// locked are left for the next round.
@@ -117,10 +118,10 @@ due AS MATERIALIZED (
   FROM looked AS l
   JOIN upload_pipeline.upload_jobs AS j ON j.job_id = l.job_id
   WHERE l.state IN {ENDED} AND l.ended_at < now() - make_interval(days => $1)
-    AND EXISTS (
+    AND (l.document_id IS NULL OR EXISTS (
       SELECT FROM upload_pipeline.upload_jobs AS newer
       WHERE newer.document_id = l.document_id AND (newer.created_at, newer.job_id) > (l.created_at, l.job_id)
-        AND (l.status <> 'complete' OR newer.status = 'complete'))
+        AND (l.status <> 'complete' OR newer.status = 'complete')))
   FOR UPDATE OF j SKIP LOCKED
 ),
 gone AS (

@@ -25,6 +25,7 @@ BEGIN
       ('search_questions', 'user_id = me.id'),
       ('search_judgements', 'user_id = me.id'),
       -- What the functions for search read.
+      ('chunk_vectors', 'document_id IN (SELECT d.document_id FROM upload_pipeline.documents AS d WHERE d.user_id = me.id)'),
       ('active_model', 'true'),
       ('search_users', 'user_id = me.id'),
       ('search_documents', 'user_no = (SELECT u.user_no FROM upload_pipeline.search_users AS u WHERE u.user_id = me.id)'),

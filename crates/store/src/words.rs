@@ -4,10 +4,11 @@
 use uuid::Uuid;
 
 use crate::{
+    beside::{dim, vector_of},
     packed::{PackedVectors, pack_vectors, write_packed},
     work::Target,
 };
-use domain::DocumentId;
+use domain::{DocumentId, ports::EmbedModel};
 use pg::{Db, DbError, FromRow, Session};
 use words::{Passage, VERSION, WordIndex, index};
 
@@ -50,8 +51,26 @@ pub async fn get_indexable(db: &impl Session, document: DocumentId) -> Result<Op
     get_version_indexable(db, Target::active(document)).await
 }
 
+/// The same with the vectors of `model`, which lie in the rows of the chunks or beside them.
+pub async fn get_indexable_by(
+    db: &impl Session,
+    document: DocumentId,
+    model: &EmbedModel,
+) -> Result<Option<Indexable>, DbError> {
+    read_indexable(db, Target::active(document), Some(model)).await
+}
+
 /// The same of the version that a job makes.
 pub async fn get_version_indexable(db: &impl Session, target: Target) -> Result<Option<Indexable>, DbError> {
+    read_indexable(db, target, None).await
+}
+
+/// `model`: whose vectors; `None`: those in the rows of the chunks.
+async fn read_indexable(
+    db: &impl Session,
+    target: Target,
+    model: Option<&EmbedModel>,
+) -> Result<Option<Indexable>, DbError> {
     #[derive(FromRow)]
     struct Row {
         filename: String,
@@ -72,18 +91,29 @@ pub async fn get_version_indexable(db: &impl Session, target: Target) -> Result<
         }
         false => "upload_pipeline.documents AS d ON d.document_id = c.document_id",
     };
+    let of_model = vector_of("c", "$3", "$4", "$5");
+    let columns = "CASE WHEN $3::text IS NULL THEN c.embed_model ELSE $3 END AS embed_model,
+  CASE WHEN $3::text IS NULL THEN c.embed_version ELSE $4::text END AS embed_version,
+  CASE WHEN $3::text IS NULL THEN c.embedding ELSE e.embedding END::real[] AS vector";
     let rows: Vec<Row> = db
         .list(
             &format!(
                 "-- get_indexable
 SELECT d.filename, d.updated_at AS seen, c.chunker_name, c.chunker_version, c.chunk_ord AS ord, c.heading, c.text,
-  c.embed_model, c.embed_version, c.embedding::real[] AS vector
+  {columns}
 FROM {chunks} AS c
 JOIN {names}
+LEFT JOIN LATERAL ({of_model}) AS e ON $3::text IS NOT NULL
 WHERE {are_its}
 ORDER BY c.chunker_name, c.chunker_version, c.chunk_ord"
             ),
-            &[&target.document_id.0, &target.version_no],
+            &[
+                &target.document_id.0,
+                &target.version_no,
+                &model.map(|model| &model.name),
+                &model.map(|model| &model.version),
+                &model.map(dim),
+            ],
         )
         .await?;
     let mut found: Option<Indexable> = None;

@@ -79,6 +79,10 @@ async fn the_command_moves_the_stamp_of_an_older_copy_and_reports_it() {
          END $$;
          DROP TABLE upload_pipeline.search_judgements, upload_pipeline.search_questions;
          DROP FUNCTION upload_pipeline.delete_unjudged_questions;
+         DROP TABLE upload_pipeline.model_switch, upload_pipeline.chunk_vectors, upload_pipeline.packed_vectors,
+           upload_pipeline.refused_texts;
+         DROP FUNCTION upload_pipeline.leave_reembed_job CASCADE;
+         ALTER TABLE upload_pipeline.upload_jobs DROP CONSTRAINT ck_upload_jobs_document;
          DROP TABLE upload_pipeline.embed_calls, upload_pipeline.provider_rates;
          ALTER TABLE upload_pipeline.active_model DROP COLUMN provider;
          DROP INDEX upload_pipeline.ix_document_chunks_sha;

@@ -13,28 +13,35 @@ const DRAWS: usize = 2000;
 const LEAST_DIFFERENT: usize = 6;
 
 /// What became of each question, for each way of searching.
-pub(super) type Kept = BTreeMap<SearchMode, BTreeMap<String, Outcome>>;
+pub type Kept = BTreeMap<SearchMode, BTreeMap<String, Outcome>>;
 
 /// The change of a measure over the questions that both runs have.
 #[derive(Debug, Serialize)]
-pub(super) struct Change {
-    pub(super) before: f64,
-    pub(super) difference: f64,
-    pub(super) questions: usize,
-    pub(super) verdict: Verdict,
+pub struct Change {
+    /// The mean before.
+    pub before: f64,
+    /// The mean now, less that.
+    pub difference: f64,
+    /// Questions that both runs have.
+    pub questions: usize,
+    /// What that tells.
+    pub verdict: Verdict,
 }
 
+/// What a change tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Verdict {
+pub enum Verdict {
+    /// It is better.
     Better,
+    /// It is worse.
     Worse,
     /// As great a difference comes about by the choice of the questions alone.
     NotDistinguishable,
 }
 
 /// `None` if the runs have no question in common.
-pub(super) fn compare(
+pub fn compare(
     now: &BTreeMap<String, Outcome>,
     before: &BTreeMap<String, Outcome>,
     measure: &Measure,

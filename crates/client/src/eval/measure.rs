@@ -8,24 +8,29 @@ use super::questions::Answer;
 use messages::Hit;
 
 /// The hits that are looked at.
-pub(super) const DEPTH: u32 = 10;
+pub const DEPTH: u32 = 10;
 /// The share of an answer's words that a passage must have in a row: half of an answer that was cut in two is found by it.
 const LEAST_SHARE: f64 = 0.5;
 
 /// Which places of the ranking, from 1, held an answer that no better place held; and how many answers there are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Outcome {
-    pub(super) places: Vec<u32>,
-    pub(super) answers: u32,
+pub struct Outcome {
+    /// The places, in order.
+    pub places: Vec<u32>,
+    /// How many answers there are.
+    pub answers: u32,
 }
 
 /// A measure of one question, from 0 to 1.
-pub(super) struct Measure {
-    pub(super) name: &'static str,
-    pub(super) of: fn(&Outcome) -> f64,
+pub struct Measure {
+    /// As it is printed.
+    pub name: &'static str,
+    /// Its value.
+    pub of: fn(&Outcome) -> f64,
 }
 
-pub(super) const MEASURES: [Measure; 5] = [
+/// All that are printed.
+pub const MEASURES: [Measure; 5] = [
     Measure { name: "hit@1", of: |outcome| hit_within(outcome, 1) },
     Measure { name: "hit@5", of: |outcome| hit_within(outcome, 5) },
     Measure { name: "hit@10", of: |outcome| hit_within(outcome, DEPTH) },
@@ -44,7 +49,7 @@ fn ndcg(outcome: &Outcome) -> f64 {
 }
 
 /// What became of a question.
-pub(super) fn outcome(answers: &[Answer], hits: &[Hit]) -> Outcome {
+pub fn outcome(answers: &[Answer], hits: &[Hit]) -> Outcome {
     let mut found = HashSet::new();
     let mut places = Vec::new();
     for (place, hit) in (1..).zip(hits) {
@@ -92,13 +97,14 @@ fn share_of(answer: &str, passage: &str) -> f64 {
     if answer.is_empty() { 1.0 } else { longest as f64 / answer.len() as f64 }
 }
 
-pub(super) fn mean(values: &[f64]) -> f64 {
+/// The mean of values; NaN of none.
+pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// Where the mean of values from 0 to 1 lies with a probability of 95 %: Wilson's interval, which also holds for few questions
 /// that are all alike. It is that of hits; values in between vary less, so it is wide enough for them too.
-pub(super) fn interval(values: &[f64]) -> (f64, f64) {
+pub fn interval(values: &[f64]) -> (f64, f64) {
     const Z: f64 = 1.96;
     let (count, mean) = (values.len() as f64, mean(values));
     let spread = Z * (mean * (1.0 - mean) / count + Z * Z / (4.0 * count * count)).sqrt();

@@ -9,25 +9,29 @@ use uuid::Uuid;
 /// A question, and what answers it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Question {
-    pub(super) question: String,
-    pub(super) answers: Vec<Answer>,
+pub struct Question {
+    /// The question.
+    pub question: String,
+    /// The places that answer it.
+    pub answers: Vec<Answer>,
 }
 
 /// A place that answers. Pages and words stay right when documents are cut into other passages.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Answer {
+pub struct Answer {
     /// The document, by its file name or its id.
-    pub(super) file: Option<String>,
-    pub(super) document: Option<Uuid>,
-    pub(super) page: Option<i32>,
+    pub file: Option<String>,
+    /// The document's id.
+    pub document: Option<Uuid>,
+    /// A page of it.
+    pub page: Option<i32>,
     /// The words that answer, as they stand in the document.
-    pub(super) text: Option<String>,
+    pub text: Option<String>,
 }
 
 /// Reads the questions of a file.
-pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Question>> {
+pub fn read(path: &Path) -> anyhow::Result<Vec<Question>> {
     let text = fs::read_to_string(path).with_context(|| format!("couldn't read {}", path.display()))?;
     parse(&text).with_context(|| format!("{} is no file of questions", path.display()))
 }

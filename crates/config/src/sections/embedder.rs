@@ -65,9 +65,9 @@ settings! {
     /// Requests that run at a time for one document.
     EMBED_REQUESTS_IN_FLIGHT[WORKER] requests_in_flight: usize = whole(1..=64), default "4";
     /// Requests a minute of all workers together; questions of searches are not counted; `0`: no limit.
-    EMBED_REQUESTS_PER_MINUTE[WORKER] requests_per_minute: u32 = whole(0..=1_000_000), default "0", example "3000";
+    EMBED_REQUESTS_PER_MINUTE[RATES] requests_per_minute: u32 = whole(0..=1_000_000), default "0", example "3000";
     /// Tokens a minute of all workers together; `0`: no limit.
-    EMBED_TOKENS_PER_MINUTE[WORKER] tokens_per_minute: u32 = whole(0..=2_000_000_000), default "0", example "1000000";
+    EMBED_TOKENS_PER_MINUTE[RATES] tokens_per_minute: u32 = whole(0..=2_000_000_000), default "0", example "1000000";
     /// Seconds that the service may take for a request with passages.
     EMBED_TIMEOUT[STORED] timeout: Duration = seconds(0.1..=600.0), default "30";
     /// Seconds that it may take for the question of a search; then the search goes by words.

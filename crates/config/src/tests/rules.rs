@@ -9,6 +9,7 @@ fn each_role_asks_only_for_what_it_needs() {
     assert_eq!(needed(Role::Migrate), ["DATABASE_URL"]);
     assert_eq!(needed(Role::Keys), ["DATABASE_URL"]);
     assert_eq!(needed(Role::Verify), ["DATABASE_URL", "STORAGE_URL"]);
+    assert_eq!(needed(Role::Reembed), ["DATABASE_URL", "STORAGE_URL"]);
     assert_eq!(needed(Role::Worker), ["DATABASE_URL", "STORAGE_URL"]);
     assert_eq!(needed(Role::Api), ["DATABASE_URL", "STORAGE_URL", "STORAGE_SIGNING_SECRET"]);
     assert_eq!(faults(Role::Client, &Sources::default()), [""; 0]);

@@ -706,6 +706,39 @@ codes! {
         /// The system gave no random bytes.
         /// Try again.
         RandomnessUnavailable = "randomness_unavailable", class Transient, at "`app keys create`";
+        /// The database has no vectors yet, so there is no model to change.
+        /// Name the model that you want by `EMBED_MODEL` before the first upload.
+        ReembedNoModel = "reembed_no_model", class Document, at "`app reembed`";
+        /// The model is the active one already.
+        /// Name another model, or another version of its vectors by `--vectors-version`.
+        ReembedSameModel = "reembed_same_model", class Document, at "`app reembed plan`, `start`";
+        /// A change to another model is going on.
+        /// End it first: `app reembed finish` keeps the active model.
+        ReembedRunning = "reembed_running", class Document, at "`app reembed start`";
+        /// No change of model is going on.
+        /// Begin one: `app reembed start --model NAME`.
+        ReembedNotRunning = "reembed_not_running", class Document, at "`app reembed switch`, `rollback`, `finish`";
+        /// Workers of an earlier build run, which know no change of model.
+        /// Deploy this build to all workers and APIs, wait a minute, and try again.
+        ReembedOldWorkers = "reembed_old_workers", class Document, at "`app reembed start`, `switch`, `finish`";
+        /// Passages of complete documents lack a vector of the model, or vectors are not packed yet.
+        /// Wait until nothing is left: `app reembed status --wait 3600`.
+        ReembedIncomplete = "reembed_incomplete", class Document, at "`app reembed switch`, `finish`";
+        /// The service of the new model refuses some passages.
+        /// `app reembed start` tries them again; `app reembed switch --leave-refused` leaves them to search by words.
+        ReembedRefusedTexts = "reembed_refused_texts", class Document, at "`app reembed switch`";
+        /// The new model finds less on the golden questions than the active one.
+        /// Keep the active model (`app reembed finish --discard`), or allow the loss by `--may-lose`.
+        ReembedFindsLess = "reembed_finds_less", class Document, at "`app reembed switch`";
+        /// The new model is the active one already, or the model before is.
+        /// `app reembed status` says which model is active, and what can follow.
+        ReembedNothingToDo = "reembed_nothing_to_do", class Document, at "`app reembed switch`, `rollback`";
+        /// The vectors of the model before are deleted, so there is nothing to go back to.
+        /// Change to that model again: `app reembed start --model NAME`.
+        ReembedFinished = "reembed_finished", class Document, at "`app reembed rollback`";
+        /// The new model was never switched to, so to finish deletes its vectors.
+        /// Switch first, or delete them by `app reembed finish --discard`.
+        ReembedNotSwitched = "reembed_not_switched", class Document, at "`app reembed finish`";
     }
 
     Verify {
@@ -754,6 +787,12 @@ codes! {
         /// The embedding service asks to wait, or what `EMBED_REQUESTS_PER_MINUTE` and `EMBED_TOKENS_PER_MINUTE` allow is used up. The job goes on at `run_at`, at no cost.
         /// Nothing.
         WaitingForEmbedder = "waiting_for_embedder", at "`snoozed`";
+        /// All passages have a vector of the new model. The job looks at `run_at` for documents that have come meanwhile.
+        /// Nothing.
+        ReembedCaughtUp = "reembed_caught_up", at "`snoozed`, of a job of `app reembed`";
+        /// What the run may embed a minute (`--passages-per-minute`) is used up. The job goes on at `run_at`, at no cost.
+        /// Nothing.
+        ReembedAtRate = "reembed_at_rate", at "`snoozed`, of a job of `app reembed`";
         /// The worker was told to stop. Another goes on from the last checkpoint.
         /// Nothing.
         Shutdown = "shutdown", at "`handed_back`";

@@ -6,7 +6,8 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use super::sql::WAITING;
-use domain::{ALONE_AFTER_CRASHES, Fence, Lease, Status, Step, UserId, WorkerId};
+use crate::model_switch::REEMBED_PRIORITY;
+use domain::{ALONE_AFTER_CRASHES, DocumentId, Fence, Lease, Status, Step, UserId, WorkerId};
 use pg::{DbError, FromRow, Session, column};
 
 /// How to claim.
@@ -36,9 +37,10 @@ pub async fn claim_jobs(
             "-- claim_jobs
 SELECT c.*
 FROM set_config('upload_pipeline.knows_versions', 'on', true) AS known (versions)
+CROSS JOIN set_config('upload_pipeline.knows_reembed', 'on', true) AS also (reembed)
 CROSS JOIN LATERAL upload_pipeline.claim_jobs(
-  -- Refers to the setting, so that it is made first.
-  p_worker => CASE known.versions WHEN 'on' THEN $1 END, p_slots => $2, p_max_per_user => $3, p_after => $4, p_statuses => $5, p_steps => $6,
+  -- Refers to the settings, so that they are made first.
+  p_worker => CASE WHEN known.versions = 'on' AND also.reembed = 'on' THEN $1 END, p_slots => $2, p_max_per_user => $3, p_after => $4, p_statuses => $5, p_steps => $6,
   p_alone_from => $7, p_lease => $8, p_now => coalesce($9, now())) AS c",
             &[
                 &worker.0,
@@ -99,7 +101,9 @@ WITH picked AS (
 ),
 claimed AS (
   UPDATE upload_pipeline.upload_jobs AS j
-  SET state = 'working', claimed_by = CASE set_config('upload_pipeline.knows_versions', 'on', true) WHEN 'on' THEN $3 END,
+  SET state = 'working', claimed_by = CASE
+        WHEN set_config('upload_pipeline.knows_versions', 'on', true) = set_config('upload_pipeline.knows_reembed', 'on', true)
+        THEN $3 END,
       claimed_at = coalesce($2, now()),
       lease_expires_at = coalesce($2, now()) + $4 * interval '1 second', lease_epoch = j.lease_epoch + 1,
       step_started_at = coalesce($2, now()), updated_at = coalesce($2, now())
@@ -175,7 +179,7 @@ SELECT
 const LOOKED_AT: i32 = 1000;
 
 /// Users whose jobs go before a running one: they have a due job of its priority or a more urgent one, and fewer running
-/// jobs than its user. Up to `limit`, the fewest running first.
+/// jobs than its user. Before a job of a change of model goes each that is due. Up to `limit`, the fewest running first.
 pub async fn list_users_ahead(db: &impl Session, fence: Fence, limit: i64) -> Result<Vec<UserId>, DbError> {
     db.list(
         &format!(
@@ -206,7 +210,7 @@ waiting AS (
 SELECT j.user_id
 FROM mine
 JOIN waiting AS j ON j.priority <= mine.priority AND j.user_id <> mine.user_id
-WHERE {RUNNING} < mine.running
+WHERE ({RUNNING} < mine.running OR mine.priority >= {REEMBED_PRIORITY} AND j.priority < mine.priority)
   AND EXISTS (
     SELECT FROM upload_pipeline.upload_jobs AS due
     WHERE due.state IN {WAITING} AND due.priority = j.priority AND due.user_id = j.user_id AND due.run_at <= now()
@@ -243,7 +247,7 @@ fn lease(row: &Row, worker: WorkerId) -> Result<Lease, DbError> {
     let fence = Fence { job_id: column(row, "job_id")?, worker, epoch: column(row, "lease_epoch")? };
     Ok(Lease {
         fence,
-        document_id: column(row, "document_id")?,
+        document_id: column::<Option<DocumentId>>(row, "document_id")?.unwrap_or(Lease::NO_DOCUMENT),
         user_id: column(row, "user_id")?,
         status: column(row, "status")?,
         retry_count: column(row, "retry_count")?,
@@ -256,7 +260,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use domain::{DocumentId, JobId};
+    use domain::JobId;
 
     fn lease_of(user: u128) -> Lease {
         Lease {

@@ -51,6 +51,7 @@ pub enum Completion {
 
 struct Request {
     ending: Ending,
+    model: EmbedModel,
     words: Option<Arc<IndexedWords>>,
     answer: oneshot::Sender<Result<Completion, DbError>>,
 }
@@ -87,10 +88,10 @@ impl Completer {
         model: &EmbedModel,
     ) -> Result<Completion, DbError> {
         let (answer, answered) = oneshot::channel();
-        let request = Request { ending, words: words.map(Arc::new), answer };
+        let request = Request { ending, model: model.clone(), words: words.map(Arc::new), answer };
         let requests = self.requests.get_or_init(|| {
             let (sender, receiver) = mpsc::unbounded_channel();
-            tokio::spawn(write_all(self.db.clone(), model.clone(), receiver, self.max_batch));
+            tokio::spawn(write_all(self.db.clone(), receiver, self.max_batch));
             sender
         });
         // The writer ends with the runtime only, and so does this caller.
@@ -100,7 +101,7 @@ impl Completer {
 }
 
 /// Writes requests, all that have arrived in one statement. Ends with the last sender.
-async fn write_all(db: Db, model: EmbedModel, mut requests: mpsc::UnboundedReceiver<Request>, max_batch: usize) {
+async fn write_all(db: Db, mut requests: mpsc::UnboundedReceiver<Request>, max_batch: usize) {
     let mut batch = Vec::new();
     while requests.recv_many(&mut batch, max_batch).await > 0 {
         // Callers that are about to ask may join.
@@ -110,17 +111,27 @@ async fn write_all(db: Db, model: EmbedModel, mut requests: mpsc::UnboundedRecei
         {
             batch.push(request);
         }
-        let batch = std::mem::take(&mut batch);
-        match write(&db, &model, &batch).await {
-            Err(DbError::Statement { sqlstate: Some(_), .. }) if batch.len() > 1 => {
-                // The server refused the statement: one request is wrong, and must not fail the others.
-                for request in batch {
-                    let result = write(&db, &model, std::slice::from_ref(&request)).await;
-                    answer(vec![request], result);
-                }
-            }
-            result => answer(batch, result),
+        let mut batch = std::mem::take(&mut batch);
+        // Around a change of model there are two.
+        while let Some(first) = batch.first() {
+            let model = first.model.clone();
+            let (of_model, others) = batch.into_iter().partition(|request| request.model == model);
+            write_and_answer(&db, &model, of_model).await;
+            batch = others;
         }
+    }
+}
+
+async fn write_and_answer(db: &Db, model: &EmbedModel, batch: Vec<Request>) {
+    match write(db, model, &batch).await {
+        Err(DbError::Statement { sqlstate: Some(_), .. }) if batch.len() > 1 => {
+            // The server refused the statement: one request is wrong, and must not fail the others.
+            for request in batch {
+                let result = write(db, model, std::slice::from_ref(&request)).await;
+                answer(vec![request], result);
+            }
+        }
+        result => answer(batch, result),
     }
 }
 

@@ -1,12 +1,9 @@
 //! By meaning: the packed vectors of the user's documents, and the real ones.
 
 use super::{Candidate, CandidateRow, SearchIn, candidates};
+use crate::beside::{dim, vector_of};
 use domain::{DocumentId, ports::EmbedModel};
 use pg::{DbError, FromRow, Session};
-
-fn dim(model: &EmbedModel) -> i32 {
-    i32::try_from(model.dim).unwrap_or(i32::MAX)
-}
 
 /// The best chunks by meaning, with their cosine. Every vector is compared.
 pub async fn search_vectors(
@@ -16,13 +13,14 @@ pub async fn search_vectors(
     within: SearchIn<'_>,
 ) -> Result<Vec<Candidate>, DbError> {
     let dim = dim(model);
+    let vector_of = vector_of("c", "$5", "$6", &dim.to_string());
     let sql = format!(
         "-- search_vectors
-SELECT c.chunk_id, c.document_id, c.chunk_ord AS ord, 1 - (c.embedding::vector({dim}) <=> $1::real[]::vector({dim})) AS score
+SELECT c.chunk_id, c.document_id, c.chunk_ord AS ord, 1 - (e.embedding::vector({dim}) <=> $1::real[]::vector({dim})) AS score
 FROM upload_pipeline.documents AS d
 JOIN upload_pipeline.document_chunks AS c ON c.document_id = d.document_id
+CROSS JOIN LATERAL ({vector_of}) AS e
 WHERE d.user_id = $2 AND d.processing_status = 'complete' AND ($3::uuid[] IS NULL OR d.document_id = ANY ($3))
-  AND c.embed_model = $5 AND c.embed_version = $6 AND c.vector_dim = {dim} AND c.embedding IS NOT NULL
 ORDER BY score DESC, c.chunk_id
 LIMIT $4"
     );
@@ -96,7 +94,11 @@ pub async fn list_means(
         "-- list_means
 SELECT v.document_no, substring(v.packed FROM 1 FOR $5) AS mean
 FROM upload_pipeline.search_vectors AS v
-WHERE v.document_no = ANY ($1) AND v.embed_model = $2 AND v.embed_version = $3 AND v.version = $4",
+WHERE v.document_no = ANY ($1) AND v.embed_model = $2 AND v.embed_version = $3 AND v.version = $4
+UNION ALL
+SELECT p.document_no, substring(p.packed FROM 1 FOR $5)
+FROM upload_pipeline.packed_vectors AS p
+WHERE p.document_no = ANY ($1) AND p.embed_model = $2 AND p.embed_version = $3 AND p.version = $4",
         &[&documents, &model.name, &model.version, &vectors::VERSION, &bytes],
     )
     .await
@@ -112,7 +114,11 @@ pub async fn list_packed(
         "-- list_packed
 SELECT v.document_no, v.packed
 FROM upload_pipeline.search_vectors AS v
-WHERE v.document_no = ANY ($1) AND v.embed_model = $2 AND v.embed_version = $3 AND v.version = $4",
+WHERE v.document_no = ANY ($1) AND v.embed_model = $2 AND v.embed_version = $3 AND v.version = $4
+UNION ALL
+SELECT p.document_no, p.packed
+FROM upload_pipeline.packed_vectors AS p
+WHERE p.document_no = ANY ($1) AND p.embed_model = $2 AND p.embed_version = $3 AND p.version = $4",
         &[&documents, &model.name, &model.version, &vectors::VERSION],
     )
     .await
@@ -130,18 +136,19 @@ pub async fn list_cosines(
     let dim = dim(model);
     let numbers: Vec<i32> = places.iter().map(|(number, _)| *number).collect();
     let ords: Vec<i32> = places.iter().map(|(_, ord)| *ord).collect();
+    let vector_of = vector_of("k", "$5", "$6", &dim.to_string());
     let sql = format!(
         "-- list_cosines
 SELECT c.chunk_id, c.document_id, c.ord, 1 - (c.embedding::vector({dim}) <=> $1::real[]::vector({dim})) AS score
 FROM unnest($2::int[], $3::int[]) AS n (document_no, ord)
 CROSS JOIN LATERAL (
-  SELECT k.chunk_id, k.document_id, k.chunk_ord AS ord, k.embedding
+  SELECT k.chunk_id, k.document_id, k.chunk_ord AS ord, e.embedding
   FROM upload_pipeline.search_documents AS s
   JOIN upload_pipeline.documents AS d ON d.document_id = s.document_id
   JOIN upload_pipeline.document_chunks AS k
     ON k.document_id = s.document_id AND k.chunker_name = s.chunker_name AND k.chunker_version = s.chunker_version
+  CROSS JOIN LATERAL ({vector_of}) AS e
   WHERE s.document_no = n.document_no AND k.chunk_ord = n.ord AND d.user_id = $4 AND d.processing_status = 'complete'
-    AND k.embed_model = $5 AND k.embed_version = $6 AND k.vector_dim = {dim} AND k.embedding IS NOT NULL
   OFFSET 0
 ) AS c
 ORDER BY score DESC, c.chunk_id

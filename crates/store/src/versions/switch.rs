@@ -145,7 +145,22 @@ WHERE c.document_id = $1"
         ),
         &[&document.0],
     )
+    .await?;
+    // During a change of model the active one's vectors may lie beside.
+    tx.run(
+        "-- archive_vectors
+UPDATE upload_pipeline.version_chunks AS c
+SET embedding = b.embedding, embed_model = b.embed_model, embed_version = b.embed_version, vector_dim = b.vector_dim,
+    embed_updated_at = b.created_at
+FROM upload_pipeline.chunk_vectors AS b
+JOIN upload_pipeline.active_model AS m ON m.model = b.embed_model AND m.version = b.embed_version
+WHERE b.document_id = $1 AND c.document_id = $1 AND c.chunk_sha = b.chunk_sha
+  AND c.version_no = (SELECT d.version_no FROM upload_pipeline.documents AS d WHERE d.document_id = $1)
+  AND (c.embed_model, c.embed_version) IS DISTINCT FROM (m.model, m.version)",
+        &[&document.0],
+    )
     .await
+    .map(drop)
 }
 
 /// Puts the version in the place of the active one.

@@ -139,14 +139,24 @@ BEGIN
   RETURN QUERY
   WITH compared AS MATERIALIZED (
     SELECT c.chunk_id, c.document_id, coalesce(s.language, '') AS language,
-      (1 - (c.embedding <=> p_vector::vector)) + coalesce((p_lifts ->> s.language)::float8, 0) AS score,
+      (1 - (e.embedding <=> p_vector::vector)) + coalesce((p_lifts ->> s.language)::float8, 0) AS score,
       coalesce((p_lifts ->> s.language)::float8, 0) AS lift
     FROM upload_pipeline.documents AS d
     JOIN upload_pipeline.document_chunks AS c ON c.document_id = d.document_id
+    -- A vector lies in the row of its passage or beside it, as a change of model has left it.
+    CROSS JOIN LATERAL (
+      SELECT c.embedding
+      WHERE c.embed_model = p_model ->> 'name' AND c.embed_version = p_model ->> 'version'
+        AND c.vector_dim = cardinality(p_vector) AND c.embedding IS NOT NULL
+      UNION ALL
+      SELECT b.embedding
+      FROM upload_pipeline.chunk_vectors AS b
+      WHERE b.document_id = c.document_id AND b.chunk_sha = c.chunk_sha AND b.embed_model = p_model ->> 'name'
+        AND b.embed_version = p_model ->> 'version' AND b.vector_dim = cardinality(p_vector)
+      LIMIT 1
+    ) AS e
     LEFT JOIN upload_pipeline.search_documents AS s ON s.document_id = d.document_id
     WHERE d.user_id = p_user AND d.processing_status = 'complete' AND (p_documents IS NULL OR d.document_id = ANY (p_documents))
-      AND c.embed_model = p_model ->> 'name' AND c.embed_version = p_model ->> 'version'
-      AND c.vector_dim = cardinality(p_vector) AND c.embedding IS NOT NULL
   ),
   nearest AS MATERIALIZED (
     SELECT c.chunk_id, c.document_id, c.language, c.score, c.lift
