@@ -1,5 +1,5 @@
 //! Searches a user's complete documents: by meaning, by words, or by both, fused into one ranking. The database can rank by itself
-//! what [`terms`] makes of a question.
+//! what [`terms()`] makes of a question.
 //!
 //! *Must not know:* HTTP and its messages, the queue, concrete models.
 
@@ -123,7 +123,7 @@ pub enum SearchError {
     /// The query only says what is not wanted.
     #[error("the query only says what is not wanted")]
     OnlyNegative,
-    /// The query has phrases or exclusions, which only a search that reads the passages can keep. [`terms`] refuses it.
+    /// The query has phrases or exclusions, which only a search that reads the passages can keep. [`terms()`] refuses it.
     #[error("the query has a phrase or an exclusion")]
     Strict,
 }
