@@ -25,7 +25,7 @@ use embedder::{LocalModelOptions, Precision};
 use housekeeping::{Housekeeping, HousekeepingSettings};
 use messages::BASE_PATH;
 use pg::{ConnectTarget, Db, PoolOptions, replica::Replica, url::DatabaseUrl};
-use pipeline::{Breaker, Callbacks, JobMemory, Pipeline, Remote, ScratchDir};
+use pipeline::{Breaker, Callbacks, JobMemory, Pipeline, ReembedPlaces, Remote, ScratchDir};
 use providers::{
     jwks::Jwks,
     llamaparse::{LlamaParse, LlamaParseOptions},
@@ -293,6 +293,7 @@ pub(super) fn build_worker(
         model,
         breaker: Breaker::default(),
         beside_breaker: Breaker::default(),
+        reembed_places: ReembedPlaces::default(),
         limits: ctx.config.parser.limits(memory.bytes()),
         max_passages: ctx.config.parser.max_passages,
         scratch,

@@ -26,6 +26,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use audit::{Audit, AuditFinding, AuditModel};
 pub use breaker::Breaker;
+pub use reembed::ReembedPlaces;
 pub use remote::{Callbacks, Remote};
 pub use scratch::ScratchDir;
 
@@ -59,6 +60,8 @@ pub struct Pipeline {
     pub breaker: Breaker,
     /// The same for the model that is to become active: its failures stop no document.
     pub beside_breaker: Breaker,
+    /// Where jobs of a change of model were.
+    pub reembed_places: ReembedPlaces,
     /// The limits of one parse.
     pub limits: ParseLimits,
     /// Passages that a document may have; 0 = no limit.

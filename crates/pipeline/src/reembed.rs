@@ -6,7 +6,11 @@
 //!
 //! Whatever is wrong with the new model stops this job alone: the worker goes on with documents by the active one.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use serde_json::json;
 
@@ -40,12 +44,31 @@ const RATE: &str = "reembed";
 /// Documents that are packed before the job looks whether others wait.
 const PACKED_AT_A_TIME: i64 = 20;
 
+/// For each wanted model, the document up to which nothing was missing.
+type Places = [DocumentId; 2];
+
+/// Where the jobs of a run were when they left this process, so that one that comes back does not look through all that is done.
+/// It only saves work: nothing is done before a look from the first document on finds nothing.
+#[derive(Debug, Default)]
+pub struct ReembedPlaces(Mutex<HashMap<(i32, i32), Places>>);
+
+impl ReembedPlaces {
+    fn get(&self, part: Part) -> Places {
+        // Each change leaves it whole.
+        let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.get(&(part.part, part.parts)).copied().unwrap_or([Lease::NO_DOCUMENT; 2])
+    }
+
+    fn set(&self, part: Part, places: Places) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((part.part, part.parts), places);
+    }
+}
+
 /// Where the job is, from one batch to the next.
 #[derive(Debug)]
 pub(super) struct Reembedding {
     part: Part,
-    /// For each wanted model, the document up to which nothing is missing.
-    done_to: [DocumentId; 2],
+    done_to: Places,
     at: Embedding,
 }
 
@@ -73,10 +96,12 @@ impl Pipeline {
             None => {
                 close_lost_calls(&self.db, lease.fence).await?;
                 let part = get_part(&self.db, lease.fence).await?;
-                Reembedding { part, done_to: [Lease::NO_DOCUMENT; 2], at: Embedding::begin(None, 0) }
+                let done_to = self.reembed_places.get(part);
+                Reembedding { part, done_to, at: Embedding::begin(None, 0) }
             }
         };
         let outcome = self.next_batch(lease, &switch, &mut state).await;
+        self.reembed_places.set(state.part, state.done_to);
         memory.reembedding = Some(state);
         outcome
     }

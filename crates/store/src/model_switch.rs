@@ -3,14 +3,12 @@
 mod finish;
 mod read;
 
-use uuid::Uuid;
-
 use crate::{
     active_model::ActiveModel,
     beside::{is_refused, lacks_vector},
     jobs::LET_GO,
 };
-use domain::{UserId, ports::EmbedModel};
+use domain::ports::EmbedModel;
 use pg::{Db, DbError, FromRow, Session};
 
 pub use finish::{delete_other_vectors, end_model_switch, finish_model_switch};
@@ -25,8 +23,6 @@ pub const REEMBED_PRIORITY: i16 = 1000;
 const ENQUEUED_BY: &str = "reembed";
 /// The first schema whose builds know a change of model.
 pub const FIRST_SCHEMA: i32 = 17;
-/// Who the jobs of a run belong to: no user.
-const NO_USER: UserId = UserId(Uuid::nil());
 
 /// A change of model.
 #[derive(Debug, Clone, PartialEq, FromRow)]
@@ -164,13 +160,14 @@ WHERE s.state = 'finished'",
     .await
 }
 
+/// Each has a user of its own, who is nobody: it is one job for the bound of running jobs a user, and in no one's list.
 async fn insert_reembed_jobs(tx: &impl Session, jobs: i32) -> Result<(), DbError> {
     tx.exec(
         "-- insert_reembed_jobs
 INSERT INTO upload_pipeline.upload_jobs (job_id, user_id, status, state, priority, enqueued_by, progress)
-SELECT gen_random_uuid(), $1, 'chunks_stored', 'queued', $2, $3, jsonb_build_object('part', n.part, 'parts', $4)
-FROM generate_series(0, $4 - 1) AS n (part)",
-        &[&NO_USER.0, &REEMBED_PRIORITY, &ENQUEUED_BY, &jobs],
+SELECT gen_random_uuid(), gen_random_uuid(), 'chunks_stored', 'queued', $1, $2, jsonb_build_object('part', n.part, 'parts', $3)
+FROM generate_series(0, $3 - 1) AS n (part)",
+        &[&REEMBED_PRIORITY, &ENQUEUED_BY, &jobs],
     )
     .await
 }

@@ -174,3 +174,25 @@ async fn a_document_that_waits_goes_before_a_run_that_has_the_only_slot() {
     assert!(left >= 20, "the document waited until {left} passages were left");
     world.reembeds(&["finish", "--discard"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_jobs_of_a_run_share_the_documents_and_run_beside_each_other() {
+    let world = world(&[("WORKER_CONCURRENCY", "4"), ("MAX_RUNNING_JOBS_PER_USER", "1")]).await;
+    let worker = world.fleet.worker();
+    for n in 0..12 {
+        world.complete(&format!("lamps {n}"), &book(&format!("lamp{n}"), 2)).await;
+    }
+    assert_eq!(worker.stop(), 0);
+    world.reembeds(&[&["start"][..], &TO_HERON, &["--jobs", "3"]].concat());
+    world.service.set(|behaviour| behaviour.holds = true);
+    let _worker = world.fleet.worker();
+    let working = "SELECT count(*) FROM upload_pipeline.upload_jobs WHERE document_id IS NULL AND state = 'working'";
+    world.wait_for(working, "3").await;
+    world.service.set(|behaviour| behaviour.holds = false);
+    world.reembeds(&["status", "--wait", "60"]);
+    let mut units = world.service.units();
+    units.sort_unstable();
+    units.dedup();
+    assert_eq!((units.len(), world.service.units().len()), (24, 24), "each passage is bought once");
+    assert_eq!(world.test.value(LACKING).await, "0");
+}
