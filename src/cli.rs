@@ -12,7 +12,8 @@ use check::CheckOptions;
 use store::api_keys::Scope;
 
 pub use client::args::{
-    CancelArgs, DocumentsArgs, EvalArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs, SearchArgs, UploadArgs,
+    CancelArgs, DocumentsArgs, EvalArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, RetryArgs, SearchArgs,
+    UploadArgs, UsageArgs,
 };
 
 /// Takes in documents and makes them searchable in your own Postgres.
@@ -97,6 +98,8 @@ pub enum Command {
     Documents(DocumentsArgs),
     /// Search your documents
     Search(SearchArgs),
+    /// Show what was bought from providers, by day: tokens, pages, cents
+    Usage(UsageArgs),
     /// Measure how well search finds what a file of questions says is right
     Eval(EvalArgs),
     /// Create, list and revoke API keys

@@ -8,6 +8,7 @@ pub mod keys;
 pub mod migrate;
 pub mod parse;
 mod usable;
+pub mod usage;
 pub mod verify;
 mod wiring;
 pub mod worker;

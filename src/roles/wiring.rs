@@ -25,7 +25,7 @@ use embedder::{LocalModelOptions, Precision};
 use housekeeping::{Housekeeping, HousekeepingSettings};
 use messages::BASE_PATH;
 use pg::{ConnectTarget, Db, PoolOptions, url::DatabaseUrl};
-use pipeline::{Breaker, Callbacks, JobMemory, Pipeline, Remote, ScratchDir};
+use pipeline::{Breaker, Callbacks, JobMemory, Money, Pipeline, Remote, ScratchDir};
 use providers::{
     jwks::Jwks,
     llamaparse::{LlamaParse, LlamaParseOptions},
@@ -223,7 +223,22 @@ fn remote_parser(config: &Config) -> anyhow::Result<Option<Remote>> {
         Callbacks { base, key: CallbackKey::new(secret.expose()) }
     });
     let parser = Arc::new(LlamaParse::new(&options, key.expose())?);
-    Ok(Some(Remote { parser, reads_all, timeout: settings.remote_timeout, callbacks }))
+    Ok(Some(Remote {
+        parser,
+        tier: settings.llamaparse_tier.clone(),
+        reads_all,
+        timeout: settings.remote_timeout,
+        callbacks,
+    }))
+}
+
+/// Prices and caps.
+fn money(config: &Config) -> Money {
+    Money {
+        tokens: config.money.embed_prices.clone().unwrap_or_default(),
+        page: config.money.page(&config.parser.llamaparse_tier),
+        caps: config.money.caps(),
+    }
 }
 
 /// Lets the queue run the pipeline.
@@ -251,6 +266,7 @@ pub(super) fn build_housekeeping(config: &Config, db: Db, store: Arc<dyn ObjectS
         jobs_days: kept.jobs_days,
         receipts_days: kept.receipts_days,
         versions_days: kept.versions_days,
+        usage_days: kept.usage_days,
     };
     let settings = HousekeepingSettings { interval: SWEEP_INTERVAL, lease: config.worker.lease, retention };
     Housekeeping { db, store, settings }
@@ -279,6 +295,7 @@ pub(super) fn build_worker(
         parser: Arc::new(local_parser(&ctx.config.parser).with_turns(settings.turn, settings.concurrency)),
         remote: remote_parser(&ctx.config)?,
         model,
+        money: money(&ctx.config),
         breaker: Breaker::default(),
         limits: ctx.config.parser.limits(memory.bytes()),
         max_passages: ctx.config.parser.max_passages,

@@ -15,9 +15,15 @@ use crate::support::db::TestDb;
 
 const BUDGET: Duration = Duration::from_secs(60);
 const FOR_EVER: Retention =
-    Retention { events_days: 0, webhooks_days: 0, jobs_days: 0, receipts_days: 0, versions_days: 0 };
-const EVERYTHING: Retention =
-    Retention { events_days: 90, webhooks_days: 30, jobs_days: 30, receipts_days: 365, versions_days: 30 };
+    Retention { events_days: 0, webhooks_days: 0, jobs_days: 0, receipts_days: 0, versions_days: 0, usage_days: 0 };
+const EVERYTHING: Retention = Retention {
+    events_days: 90,
+    webhooks_days: 30,
+    jobs_days: 30,
+    receipts_days: 365,
+    versions_days: 30,
+    usage_days: 0,
+};
 
 /// Inserts a document with jobs, each given as `(number, status, state, age in days)` and each with an event and a webhook
 /// of the same age. The number is the end of the job's id.

@@ -11,5 +11,6 @@ pub mod retry_jobs;
 pub mod search;
 pub mod send_documents;
 pub mod uploads;
+pub mod usage;
 pub mod versions;
 pub mod webhook;

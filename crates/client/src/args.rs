@@ -308,6 +308,36 @@ pub struct DocumentsGetArgs {
     pub output: Option<PathBuf>,
 }
 
+/// `app usage`.
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("Examples:\n  \
+    app usage                                the last 30 days, by provider and model\n  \
+    app usage --from 2026-11-01 --to 2026-11-30\n  \
+    app usage --all --json                   every user, for a bill\n\n\
+    UNCERTAIN is what may be charged for requests without an answer. It counts as spent.\n\
+    --all uses DATABASE_URL directly, not the API.\n\n{CONNECTION}"))]
+pub struct UsageArgs {
+    /// The first day (UTC); by default 29 days before the last
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    pub from: Option<String>,
+    /// The last day (UTC); by default today
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    pub to: Option<String>,
+    /// Every user's, from the database
+    #[arg(long)]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A day as `YYYY-MM-DD`.
+fn day(text: &str) -> Result<String, String> {
+    let form = time::macros::format_description!("[year]-[month]-[day]");
+    let wrong = |_form| "is not a day such as 2026-11-22".to_owned();
+    time::Date::parse(text, form).map(|_day| text.to_owned()).map_err(wrong)
+}
+
 /// `app eval`.
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("Examples:\n  \

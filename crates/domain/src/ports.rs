@@ -133,6 +133,19 @@ impl ParsedDocument {
     }
 }
 
+/// Letters that a remote parser counts as a page of a format without pages, about.
+const LETTERS_OF_A_PAGE: usize = 2000;
+
+impl ParsedDocument {
+    /// The pages that a remote parser would charge for; of a format without pages, by the length of the text.
+    pub fn billed_pages(&self) -> u32 {
+        match self.pages {
+            0 => u32::try_from(self.markdown.chars().count().div_ceil(LETTERS_OF_A_PAGE)).unwrap_or(u32::MAX).max(1),
+            pages => pages,
+        }
+    }
+}
+
 /// The line before the text of page `page` (the first is 1) in parsed markdown.
 pub fn page_marker(page: u32) -> String {
     format!("<!-- page {page} -->")

@@ -12,6 +12,7 @@ use store::{
         Batch, EVENTS, RECEIPTS, Retention, WEBHOOKS, delete_aged, delete_superseded_jobs, get_jobs_position,
         save_jobs_position,
     },
+    usage::delete_old_usage,
     versions::delete_old_versions,
 };
 
@@ -38,13 +39,15 @@ pub struct Deleted {
     pub receipts: i64,
     /// Of `document_versions`, with their chunks.
     pub versions: i64,
+    /// Of `usage_days`: a few a day and user, in one statement.
+    pub usage: u64,
 }
 
 pub(super) async fn sweep(db: &Db, keep: Retention) -> Result<(), Failure> {
     let deleted = delete_old(db, keep, BUDGET).await?;
     if deleted != Deleted::default() {
-        let Deleted { events, webhooks, jobs, receipts, versions } = deleted;
-        tracing::info!(events, webhooks, jobs, receipts, versions, "deleted what was kept for long enough");
+        let Deleted { events, webhooks, jobs, receipts, versions, usage } = deleted;
+        tracing::info!(events, webhooks, jobs, receipts, versions, usage, "deleted what was kept for long enough");
     }
     Ok(())
 }
@@ -68,6 +71,7 @@ pub async fn delete_old(db: &Db, keep: Retention, budget: Duration) -> Result<De
     if keep.versions_days > 0 {
         deleted.versions = delete_versions(db, keep.versions_days, budget).await?;
     }
+    deleted.usage = delete_old_usage(db, keep.usage_days).await?;
     Ok(deleted)
 }
 

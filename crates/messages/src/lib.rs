@@ -12,6 +12,7 @@ mod probes;
 mod problem;
 mod search;
 mod uploads;
+mod usage;
 mod webhook;
 
 pub use documents::{
@@ -27,6 +28,7 @@ pub use probes::{Health, VersionInfo};
 pub use problem::Problem;
 pub use search::{Expand, Hit, SearchMode, SearchRequest, SearchResponse};
 pub use uploads::{DocumentsAccepted, FileOutcome, TextRequest, UploadAccepted, UploadRequest};
+pub use usage::{Bought, DayCap, Usage, UsageOfDay};
 pub use webhook::WebhookTaken;
 
 /// The path that every route begins with.

@@ -16,15 +16,17 @@ use tokio::sync::Mutex;
 use super::{
     Pipeline,
     embed::{Embedding, check_vectors},
+    spend::stopped,
 };
 use domain::{
     Code, ErrorClass, Failure, Lease, Outcome, Status, StepError,
+    money::CapReached,
     ports::{Bought, BuyFailed, Chunk, EmbedModel, EmbedService, RequestBounds},
 };
 use pg::DbError;
 use store::{
     chunks::{PendingChunk, save_vectors},
-    embed_calls::{CallLost, EmbedCall, begin_embed_call, lose_embed_call},
+    embed_calls::{CallLost, Charged, EmbedCall, begin_embed_call, lose_embed_call},
     provider_rates::{Rates, Reserved, pause_requests, reserve_request},
     work::Target,
 };
@@ -60,6 +62,8 @@ enum NotBought {
     Refused(Order, Failure),
     /// There is no place within the rates, or the service asks to wait.
     Wait(Duration),
+    /// A cap does not allow it.
+    Capped(CapReached),
     Failed(StepError),
 }
 
@@ -76,7 +80,7 @@ impl NotBought {
             Self::Failed(StepError::LeaseLost) => 3,
             Self::Failed(StepError::Failed(failure)) if failure.class == ErrorClass::Configuration => 2,
             Self::Failed(StepError::Failed(_)) => 1,
-            Self::Refused(..) | Self::Wait(_) => 0,
+            Self::Refused(..) | Self::Wait(_) | Self::Capped(_) => 0,
         }
     }
 }
@@ -174,6 +178,7 @@ impl Pipeline {
         match end {
             None => Ok(Outcome::Advanced(Status::EmbeddingInProgress)),
             Some(NotBought::Wait(delay)) => Ok(Outcome::Snooze { code: Code::WaitingForEmbedder, delay }),
+            Some(NotBought::Capped(reached)) => stopped(&reached),
             Some(NotBought::Failed(error)) => Err(error),
             Some(NotBought::Refused(_, failure)) => Err(failure.into()),
         }
@@ -198,8 +203,11 @@ impl Pipeline {
             }
             Reserved::Not(wait) => return Err(NotBought::Wait(self.breaker.wait(wait, fastrand::f64()))),
         }
-        let call = EmbedCall { provider, model: &model.name, inputs: order.len(), tokens };
-        let call_id = begin_embed_call(&self.db, lease, call).await?;
+        let price = self.money.price_of_tokens(&model.name).map_err(|failure| NotBought::Failed(failure.into()))?;
+        let cost = price.map(|price| price.of_tokens(i64::try_from(tokens).unwrap_or(i64::MAX)));
+        let call = EmbedCall { provider, model: &model.name, inputs: order.len(), tokens, cost };
+        let begun = begin_embed_call(&self.db, lease, &self.money.caps, call).await?;
+        let call_id = begun.map_err(NotBought::Capped)?;
         let texts: Vec<String> = order.iter().map(|passage| passage.text.clone()).collect();
         let answer =
             service.buy(&texts).await.and_then(|bought| match check_vectors(model, texts.len(), &bought.vectors) {
@@ -216,7 +224,8 @@ impl Pipeline {
                 let mut embedded = embedded.lock().await;
                 let so_far = *embedded + i64::try_from(batch.len()).unwrap_or(0);
                 let progress = json!({ "chunks": chunks, "embedded": so_far.min(chunks) });
-                save_vectors(&self.db, lease.fence, target, model, &batch, Some((call_id, tokens)), &progress).await?;
+                let charged = Charged { call_id, tokens, price };
+                save_vectors(&self.db, lease.fence, target, model, &batch, Some(charged), &progress).await?;
                 *embedded = so_far;
                 return Ok(());
             }

@@ -18,6 +18,7 @@ mod parsed;
 mod poll;
 mod remote;
 mod scratch;
+mod spend;
 mod validate;
 mod verify;
 
@@ -27,6 +28,7 @@ pub use audit::{Audit, AuditFinding, AuditModel};
 pub use breaker::Breaker;
 pub use remote::{Callbacks, Remote};
 pub use scratch::ScratchDir;
+pub use spend::Money;
 
 use domain::{
     Code, ErrorClass, Failure, Lease, Outcome, Step, StepError,
@@ -50,6 +52,8 @@ pub struct Pipeline {
     pub remote: Option<Remote>,
     /// The source of the chunker and the embedder.
     pub model: Arc<dyn ModelSource>,
+    /// Prices and caps.
+    pub money: Money,
     /// What is remembered of an embedding service.
     pub breaker: Breaker,
     /// The limits of one parse.
@@ -117,6 +121,7 @@ impl Pipeline {
     async fn probe_model(&self) -> Result<(), Failure> {
         let embedder = self.model.embedder().await?;
         let Some(service) = embedder.service() else { return Ok(()) };
+        self.money.price_of_tokens(&embedder.model().name)?;
         match service.probe().await {
             // It is there, and jobs that need it wait as long as it says.
             Err(failure) if failure.code != Code::EmbedServiceBusy => Err(failure),

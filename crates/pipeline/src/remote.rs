@@ -12,7 +12,7 @@ use std::{
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{JobMemory, Pipeline, parsed::has_text};
+use super::{JobMemory, Pipeline, parsed::has_text, spend::stopped};
 use domain::{
     Code, Failure, JobId, Lease, Outcome, Status, Step, StepError,
     callback::CallbackKey,
@@ -21,7 +21,7 @@ use domain::{
 use store::{
     jobs::advance_job,
     ocr_pages::delete_ocr_pages,
-    provider_calls::{CallEnd, accept_call, begin_call, end_call},
+    provider_calls::{CallEnd, ProviderCall, accept_call, begin_call, end_call},
     work::WorkDocument,
 };
 
@@ -35,6 +35,8 @@ const SURE: u8 = 75;
 pub struct Remote {
     /// The service.
     pub parser: Arc<dyn RemoteParser>,
+    /// How thoroughly it reads, which decides its price.
+    pub tier: String,
     /// Whether it reads every document that it can, or only those without a text layer and those uploaded with `ocr`.
     pub reads_all: bool,
     /// How long to wait for the answer.
@@ -55,6 +57,8 @@ pub struct Callbacks {
 pub(super) struct Reading<'a> {
     pub(super) file: &'a Path,
     pub(super) kind: FileKind,
+    /// Its pages, as they were counted here, at least 1.
+    pub(super) pages: u32,
     pub(super) done: Step,
     pub(super) began: Instant,
 }
@@ -89,18 +93,24 @@ impl Pipeline {
         &self,
         remote: &Remote,
         lease: &Lease,
-        Reading { file, kind, done, began }: Reading<'_>,
+        Reading { file, kind, pages, done, began }: Reading<'_>,
         memory: &mut JobMemory,
     ) -> Result<Outcome, StepError> {
         // The user's file name stays private.
         let name = format!("document.{}", kind.extension());
+        let (provider, model, caps) = (remote.parser.name(), remote.tier.as_str(), &self.money.caps);
+        let cost = self.money.price_of_page(model)?.map(|price| price.times(pages.into()));
+        let call = ProviderCall { provider, model, kind: kind.as_str(), pages, cost };
+        // What is sent and not read costs nothing.
         let file_id = remote.parser.upload(file, &name, kind.media_type()).await?;
-        let provider = remote.parser.name();
-        let kind = kind.as_str();
-        let call_id = self
+        let begun = self
             .db
-            .run_tx("begin_call", |tx| Box::pin(async move { begin_call(&tx, lease, provider, kind).await }))
+            .run_tx("begin_call", |tx| Box::pin(async move { begin_call(&tx, lease, caps, call).await }))
             .await?;
+        let call_id = match begun {
+            Ok(call_id) => call_id,
+            Err(reached) => return stopped(&reached),
+        };
         let callback = remote.callback(lease.fence.job_id);
         let provider_job = match remote.parser.start(&file_id, callback.as_ref()).await {
             Ok(provider_job) => provider_job,

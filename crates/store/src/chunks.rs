@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{
-    embed_calls::store_embed_call,
+    embed_calls::{Charged, store_embed_call},
     jobs::{FENCED, advance_job, lock_lease, save_progress},
     work::Target,
 };
@@ -309,9 +309,6 @@ FROM copied"
     .await
 }
 
-/// The request that bought a batch: its id in `embed_calls`, and the tokens that were charged for it, if the service said so.
-pub type BoughtBy = (Uuid, Option<i64>);
-
 /// Commits one batch of vectors, the counts and the end of the request that bought them, in one transaction under the
 /// lease: what was embedded is never embedded again.
 pub async fn save_vectors(
@@ -320,15 +317,15 @@ pub async fn save_vectors(
     target: Target,
     model: &EmbedModel,
     batch: &[(PendingChunk, Vec<f32>)],
-    bought: Option<BoughtBy>,
+    bought: Option<Charged>,
     progress: &Value,
 ) -> Result<(), DbError> {
     db.run_tx("save_vectors", |tx| {
         Box::pin(async move {
             lock_lease(&tx, fence).await?;
             update_vectors(&tx, target, model, batch).await?;
-            if let Some((call_id, tokens)) = bought {
-                store_embed_call(&tx, call_id, tokens).await?;
+            if let Some(charged) = bought {
+                store_embed_call(&tx, charged).await?;
             }
             save_progress(&tx, fence, Step::Embed, Status::EmbeddingInProgress, progress).await
         })

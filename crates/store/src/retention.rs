@@ -26,6 +26,8 @@ pub struct Retention {
     pub receipts_days: u32,
     /// Versions of documents that are not active.
     pub versions_days: u32,
+    /// Sums of what was bought.
+    pub usage_days: u32,
 }
 
 /// Rows of one table that are deleted by age.

@@ -71,7 +71,8 @@ async fn old_versions_go_with_their_objects_and_their_content_may_come_again() {
             "UPDATE upload_pipeline.document_versions SET updated_at = now() - interval '31 days' WHERE version_no = 1",
         )
         .await;
-    let mut keep = Retention { events_days: 0, webhooks_days: 0, jobs_days: 0, receipts_days: 0, versions_days: 0 };
+    let mut keep =
+        Retention { events_days: 0, webhooks_days: 0, jobs_days: 0, receipts_days: 0, versions_days: 0, usage_days: 0 };
     let deleted = housekeeping::delete_old(&world.test.db, keep, BUDGET).await.unwrap();
     assert_eq!(deleted.versions, 0, "0 keeps them for ever");
     keep.versions_days = 30;

@@ -167,8 +167,14 @@ impl Fleet {
     pub fn housekeeping(&self, db: &pg::Db) -> Housekeeping {
         let store = ObjectStorage::open(&StorageLocation::Folder(self.storage()), None).unwrap();
         let second = Duration::from_secs(1);
-        let retention =
-            Retention { events_days: 0, webhooks_days: 0, jobs_days: 0, receipts_days: 365, versions_days: 0 };
+        let retention = Retention {
+            events_days: 0,
+            webhooks_days: 0,
+            jobs_days: 0,
+            receipts_days: 365,
+            versions_days: 0,
+            usage_days: 0,
+        };
         let settings = HousekeepingSettings { interval: second, lease: second, retention };
         Housekeeping { db: db.clone(), store: Arc::new(store), settings }
     }

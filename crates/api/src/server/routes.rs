@@ -19,7 +19,7 @@ use crate::{
     page,
     resources::{
         change_document, document_files, documents, events, jobs, pages, retry_jobs, search, send_documents, uploads,
-        versions, webhook,
+        usage, versions, webhook,
     },
     server::body_head::check_body_head,
 };
@@ -64,6 +64,7 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint!(Private jobs::retry_job).replayable(None),
         endpoint!(Private jobs::cancel_job).replayable(None),
         endpoint!(Private search::post_search),
+        endpoint!(Private usage::get_usage),
     ]
 }
 

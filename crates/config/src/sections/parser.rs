@@ -62,13 +62,13 @@ settings! {
     /// Which documents LlamaParse reads: `auto`, those that cannot be read here (pages that are pictures) and those
     /// uploaded with `ocr`, where its key is set; `local`, none; `llamaparse`, every PDF and Office document. All are
     /// verified and read here first; text, Markdown and HTML are never sent.
-    PARSER[WORKER] choice: ParserChoice = one_of(ParserChoice::ALL), default "auto";
+    PARSER[READERS] choice: ParserChoice = one_of(ParserChoice::ALL), default "auto";
     /// Key of LlamaParse. Without it, documents are read here only.
     LLAMAPARSE_API_KEY[WORKER] llamaparse_api_key: Secret<String> = secret, secret "llx-…";
     /// Address of LlamaParse; it has another for its European region.
     LLAMAPARSE_API_URL[WORKER] llamaparse_url: Option<Url> = some_url, default "https://api.cloud.llamaindex.ai";
     /// How thoroughly LlamaParse reads, and what it charges: `cost_effective`, `agentic` or `agentic_plus`.
-    LLAMAPARSE_TIER[WORKER] llamaparse_tier: String = tier, default "cost_effective";
+    LLAMAPARSE_TIER[READERS] llamaparse_tier: String = tier, default "cost_effective";
     /// Seconds that LlamaParse may take for one document, its queue included.
     PARSE_REMOTE_TIMEOUT[WORKER] remote_timeout: Duration = seconds(1.0..=86_400.0), default "1800";
     /// Address at which LlamaParse reaches the API to report that it is done. Without it, workers poll LlamaParse every 5 to

@@ -1,7 +1,7 @@
 use super::*;
 
 settings! {
-    /// How long ended jobs, their events, receipts, refused bytes and previous versions are kept.
+    /// How long ended jobs, their events, receipts, refused bytes, previous versions and sums of money are kept.
     Retention in "retention", titled "Retention";
 
     /// Days that the events of an ended job are kept; `0`: for ever.
@@ -17,6 +17,8 @@ settings! {
     /// Days that a version of a document is kept once another is the active one, so that it can be restored; `0`: as long as
     /// the document.
     RETENTION_VERSIONS_DAYS[WORKER] versions_days: u32 = days, default "30";
+    /// Days that the sums of what was bought are kept, by user and day; `0`: for ever.
+    RETENTION_USAGE_DAYS[WORKER] usage_days: u32 = days, default "0";
     /// Days that the receipt of a finished deletion is kept; `0`: for ever.
     RETENTION_RECEIPTS_DAYS[WORKER] receipts_days: u32 = days, default "365";
 }
