@@ -125,6 +125,15 @@ pub enum Command {
         app parse report.pdf > report.md\n\n\
         Needs no database. The file is parsed as in a worker: in a child process with the same limits.")]
     Parse(ParseArgs),
+    /// Say what files would bring and cost: pages, passages, tokens, cents; nothing is sent
+    #[command(after_long_help = "Examples:\n  \
+        app estimate report.pdf            by the settings of this environment\n  \
+        EMBED_PRICES=text-embedding-3-small=2 app estimate --model text-embedding-3-small *.pdf\n  \
+        app estimate --json *.pdf          for a script\n\n\
+        Needs no database, no server and no network: the files are read and cut here, as in a worker. What you have\n\
+        already is not known here, and would cost nothing again. Without a price the cost is unknown.\n\
+        Exit codes: 0 every file can be read, 1 one cannot, 2 wrong arguments or configuration.")]
+    Estimate(EstimateArgs),
     /// The child process of the parser; reads its work from stdin
     #[command(name = "parse-child", hide = true)]
     ParseChild,
@@ -310,6 +319,23 @@ pub struct ParseArgs {
     /// List the kinds of files that can be read; read none
     #[arg(long, conflicts_with = "file")]
     pub kinds: bool,
+}
+
+/// `app estimate`.
+#[derive(Debug, Args)]
+pub struct EstimateArgs {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The embedding service's model; by default EMBED_MODEL, if EMBED_PROVIDER is openai
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// As if uploaded with `ocr`: every page is read by OCR
+    #[arg(long)]
+    pub ocr: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Parses the process's arguments. For help, version and wrong arguments (exit code 2) it prints and ends the process.

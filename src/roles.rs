@@ -4,6 +4,7 @@ mod active_model;
 pub mod api;
 pub mod check;
 pub mod dev;
+pub mod estimate;
 pub mod keys;
 pub mod migrate;
 pub mod parse;

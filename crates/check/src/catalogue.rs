@@ -7,7 +7,8 @@ use super::{
     configuration,
     context::CheckOptions,
     database::{
-        budget, environment, indexes, login, network, packed, queue, schema, server, session_mode, settings, workers,
+        budget, environment, indexes, login, money, network, packed, queue, schema, server, session_mode, settings,
+        workers,
     },
     outside::{
         api, bucket, e2e, embeddings, keys, llamaparse, model, objects, ocr, own, pdf, project, rerank, storage,
@@ -57,7 +58,7 @@ impl Group {
 }
 
 /// All checks. Each one is after the checks that it needs.
-pub static GROUPS: [Group; 13] = [
+pub static GROUPS: [Group; 14] = [
     Group::new(
         "configuration",
         Runs::Always,
@@ -122,6 +123,7 @@ pub static GROUPS: [Group; 13] = [
             &rerank::RERANKER,
         ],
     ),
+    Group::new("money", Runs::Always, &[&money::PRICES, &money::CAPS]),
     Group::new("workers", Runs::AfterDeploy, &[&workers::ALIVE, &workers::COMMIT, &workers::ENVIRONMENT]),
     Group::new("api", Runs::AfterDeploy, &[&api::REACH, &api::READY, &api::ENVIRONMENT, &api::COMMIT]),
     Group::new("self", Runs::Named, &[&own::ALIVE]),

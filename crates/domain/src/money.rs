@@ -118,14 +118,17 @@ impl PriceList {
 impl FromStr for PriceList {
     type Err = String;
 
+    /// Faults name an entry by its number: what stands there may be a secret in the wrong place.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut prices: Vec<(String, Cents)> = Vec::new();
-        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        for (number, entry) in (1..).zip(entries) {
             let (name, price) =
-                entry.rsplit_once('=').ok_or_else(|| format!("has no price in `{entry}`: write name=cents"))?;
-            let (name, price) = (name.trim(), price.trim().parse().map_err(|wrong| format!("of `{entry}` {wrong}"))?);
+                entry.rsplit_once('=').ok_or_else(|| format!("has no price in entry {number}: write name=cents"))?;
+            let price = price.trim().parse().map_err(|wrong| format!("has a price in entry {number} that {wrong}"))?;
+            let name = name.trim();
             if name.is_empty() || prices.iter().any(|(known, _)| known == name) {
-                return Err(format!("names `{name}` not at all or twice"));
+                return Err(format!("has no name in entry {number}, or one that came before"));
             }
             prices.push((name.to_owned(), price));
         }

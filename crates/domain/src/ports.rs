@@ -4,6 +4,7 @@
 //! text states what to do; it contains no document text, secrets or storage paths.
 
 mod embed_service;
+mod estimator;
 mod file_kind;
 mod remote_parser;
 mod reranker;
@@ -29,6 +30,7 @@ use crate::{
 };
 
 pub use embed_service::{Bought, BuyFailed, EmbedService, RequestBounds};
+pub use estimator::{Estimate, EstimateJob, Estimator};
 pub use file_kind::FileKind;
 pub use remote_parser::{Callback, RemoteParser, RemoteState, RemoteText, StartFailed};
 pub use reranker::Reranker;

@@ -11,6 +11,7 @@ mod buy;
 mod chunk;
 mod collect;
 mod embed;
+mod estimate;
 mod finish;
 mod pages;
 mod parse;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 pub use audit::{Audit, AuditFinding, AuditModel};
 pub use breaker::Breaker;
+pub use estimate::EstimateRules;
 pub use remote::{Callbacks, Remote};
 pub use scratch::ScratchDir;
 pub use spend::Money;

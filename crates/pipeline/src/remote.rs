@@ -64,26 +64,35 @@ pub(super) struct Reading<'a> {
 }
 
 impl Remote {
-    /// The file's kind, if this parser is to read it. `local` is the local parser's result: only a document of the declared
-    /// type and within the limits is sent out. It gets what OCR here could not read, or is not sure of.
+    /// The file's kind, if this parser is to read it.
     pub(super) fn wants(&self, document: &WorkDocument, local: &Result<ParsedDocument, Failure>) -> Option<FileKind> {
-        match local {
-            // Only PDFs and pictures have these codes, and the content was compared with what is declared.
-            Err(failure) => {
-                let declared = FileKind::from_media_type(&document.mime).filter(|kind| kind.is_picture());
-                matches!(failure.code, Code::NoTextLayer | Code::OcrFailed).then_some(declared.unwrap_or(FileKind::Pdf))
-            }
-            Ok(parsed) => {
-                let is_unsure = || parsed.ocr_sureness().is_some_and(|sure| sure < SURE);
-                let is_wanted = || self.reads_all || document.ocr || is_unsure() || !has_text(&parsed.markdown);
-                (!parsed.kind.is_text() && is_wanted()).then_some(parsed.kind)
-            }
-        }
+        wanted_kind(self.reads_all, (&document.mime, document.ocr), local)
     }
 
     fn callback(&self, job: JobId) -> Option<Callback> {
         let callbacks = self.callbacks.as_ref()?;
         callbacks.key.callback(&callbacks.base, job, OffsetDateTime::now_utc() + self.timeout + CALLBACK_GRACE)
+    }
+}
+
+/// The file's kind, if a remote parser is to read it. `local` is the local parser's result: only a document of the declared
+/// type and within the limits is sent out. It gets what OCR here could not read, or is not sure of.
+pub(super) fn wanted_kind(
+    reads_all: bool,
+    (mime, ocr): (&str, bool),
+    local: &Result<ParsedDocument, Failure>,
+) -> Option<FileKind> {
+    match local {
+        // Only PDFs and pictures have these codes, and the content was compared with what is declared.
+        Err(failure) => {
+            let declared = FileKind::from_media_type(mime).filter(|kind| kind.is_picture());
+            matches!(failure.code, Code::NoTextLayer | Code::OcrFailed).then_some(declared.unwrap_or(FileKind::Pdf))
+        }
+        Ok(parsed) => {
+            let is_unsure = || parsed.ocr_sureness().is_some_and(|sure| sure < SURE);
+            let is_wanted = || reads_all || ocr || is_unsure() || !has_text(&parsed.markdown);
+            (!parsed.kind.is_text() && is_wanted()).then_some(parsed.kind)
+        }
     }
 }
 

@@ -145,19 +145,3 @@ WHERE u.day < {TODAY} - $1::integer"
     )
     .await
 }
-
-/// What was bought in the last week without a price: provider and model.
-pub async fn list_unpriced_models(db: &impl Session) -> Result<Vec<(String, String)>, DbError> {
-    db.list(
-        &format!(
-            "-- list_unpriced_models
-SELECT DISTINCT u.provider, u.model
-FROM upload_pipeline.usage_days AS u
-WHERE u.day > {TODAY} - 7 AND u.unpriced_requests + u.uncertain_unpriced > 0
-ORDER BY u.provider, u.model
-LIMIT 10"
-        ),
-        &[],
-    )
-    .await
-}

@@ -7,7 +7,8 @@ use crate::support::db::{TestDb, target};
 
 const ONE: &str = "00000000-0000-0000-0000-000000000001";
 /// Tables in which a user may read their own rows. Every other table and view of the schema is closed to them.
-const OWN: [&str; 6] = ["documents", "upload_jobs", "document_chunks", "document_versions", "version_chunks", "events"];
+const OWN: [&str; 7] =
+    ["documents", "upload_jobs", "document_chunks", "document_versions", "version_chunks", "events", "usage_days"];
 
 /// A schema with Supabase's roles, and a row of each of two users in each of these tables.
 async fn world() -> TestDb {
@@ -36,7 +37,9 @@ async fn world() -> TestDb {
            (chunk_id, document_id, version_no, chunker_name, chunker_version, chunk_ord, text, chunk_sha)
          SELECT gen_random_uuid(), document_id, 2, 'c', '1', 0, 'words', 'x' FROM upload_pipeline.documents;
          INSERT INTO upload_pipeline.events (event_id, job_id, document_id, ts, type, severity, code)
-         SELECT gen_random_uuid(), job_id, document_id, now(), 'stage_started', 'info', 'uploaded' FROM upload_pipeline.upload_jobs",
+         SELECT gen_random_uuid(), job_id, document_id, now(), 'stage_started', 'info', 'uploaded' FROM upload_pipeline.upload_jobs;
+         INSERT INTO upload_pipeline.usage_days (user_id, day, provider, model)
+         SELECT DISTINCT user_id, current_date, 'openai', 'm' FROM upload_pipeline.documents",
     )
     .await;
     test
@@ -75,7 +78,7 @@ async fn a_user_reads_only_their_own_rows() {
             continue;
         }
         assert!(test.rows(&select).await.len() >= 2, "{name} has no rows of a second user");
-        let owner = if matches!(name.as_str(), "documents" | "upload_jobs") {
+        let owner = if matches!(name.as_str(), "documents" | "upload_jobs" | "usage_days") {
             "user_id"
         } else {
             "(SELECT d.user_id FROM upload_pipeline.documents d WHERE d.document_id = t.document_id)"
