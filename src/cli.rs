@@ -84,6 +84,7 @@ pub enum Command {
         after_long_help = "Examples:\n  \
         app dev                            run until Ctrl-C; prints what to type next\n  \
         app dev --once                     start, upload and search the samples, stop\n  \
+        app dev --fake-providers           with fakes of the services that charge\n  \
         app dev stop                       stop what another terminal left running\n  \
         app dev reset                      erase its database and files\n\n\
         Its data folder is private to this checkout; APP_DEV_DIR names another one. While it runs,\n\
@@ -134,6 +135,14 @@ pub enum Command {
         already is not known here, and would cost nothing again. Without a price the cost is unknown.\n\
         Exit codes: 0 every file can be read, 1 one cannot, 2 wrong arguments or configuration.")]
     Estimate(EstimateArgs),
+    /// Run fakes of the embedding service and of LlamaParse, for tests; refused in production
+    #[command(after_long_help = "Examples:\n  \
+        app fake-providers --embeddings-port 9301 --llamaparse-port 9302\n  \
+        curl -X PUT localhost:9301/faults -d '{\"next\": [\"busy:2\", \"error\", \"cut\", \"dimension\", \"billed_twice\"]}'\n  \
+        curl -X PUT localhost:9302/faults -d '{\"start\": [\"429\", \"500\"], \"fetch\": [\"cut\", \"slow:3000\"]}'\n  \
+        curl localhost:9301/billed         what a real service would have charged for\n\n\
+        They speak the providers' real protocols on 127.0.0.1, and print the settings with which API and workers use them.")]
+    FakeProviders(FakeProvidersArgs),
     /// The child process of the parser; reads its work from stdin
     #[command(name = "parse-child", hide = true)]
     ParseChild,
@@ -220,9 +229,23 @@ pub struct DevArgs {
     /// Start, upload and search the samples, stop; exit 0 if that worked
     #[arg(long)]
     pub once: bool,
+    /// Buy vectors and parses from fakes of the providers, which cost nothing and fail on order; a database of its own
+    #[arg(long)]
+    pub fake_providers: bool,
     /// What to do instead of running.
     #[command(subcommand)]
     pub action: Option<DevAction>,
+}
+
+/// `app fake-providers`.
+#[derive(Debug, Args)]
+pub struct FakeProvidersArgs {
+    /// Port of the embedding service; 0: a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub embeddings_port: u16,
+    /// Port of LlamaParse; 0: a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub llamaparse_port: u16,
 }
 
 /// `app dev …`.

@@ -54,6 +54,7 @@ fn run(command: Command, build: &BuildInfo) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => {
             roles::run(Role::Verify, &roles::check::sources(&sources), build, |ctx| roles::verify::run(args, ctx))
         }
+        Command::FakeProviders(args) => roles::fakes::run(&args, &sources),
         Command::Estimate(args) => roles::estimate::run(args, &sources),
         Command::Parse(args) => roles::parse::run(args, &sources),
         // `main` handles this before anything else, unless other arguments come first.

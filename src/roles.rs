@@ -5,6 +5,7 @@ pub mod api;
 pub mod check;
 pub mod dev;
 pub mod estimate;
+pub mod fakes;
 pub mod keys;
 pub mod migrate;
 pub mod parse;

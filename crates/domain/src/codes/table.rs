@@ -696,6 +696,9 @@ codes! {
         /// The database is stamped with another environment; nothing was written.
         /// Check `DATABASE_URL` and `ENVIRONMENT`.
         WrongEnvironment = "wrong_environment", class Configuration, at "`api`, `worker`, `migrate`";
+        /// Fakes of the providers were asked for, and this is production.
+        /// Set the real services, or another `ENVIRONMENT`.
+        FakesInProduction = "fakes_in_production", class Configuration, at "`dev`, `fake-providers`";
         /// The host to listen on is no address of this machine.
         /// Use `0.0.0.0`.
         AddressInvalid = "address_invalid", class Configuration, at "`api`, `dev`";
