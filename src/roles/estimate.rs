@@ -10,22 +10,19 @@ use std::{
     },
 };
 
-use async_trait::async_trait;
-use serde_json::{Value, json};
-
 use super::{
     parse::expect_a_file,
     wiring::{local_parser, parse_memory},
 };
 use crate::cli::EstimateArgs;
+use async_trait::async_trait;
 use chunker::MarkdownChunker;
-use client::render;
 use config::{Config, EmbedProvider, ParserChoice, Role, Sources};
 use domain::{
     Code, Failure,
-    money::Cents,
     ports::{Chunker, Estimate, EstimateJob, Estimator, OcrPage, ParseJob, ParseLimits, ParseWatch, Parser},
 };
+use messages::{Estimates, FileEstimate};
 use pipeline::EstimateRules;
 use readers::LocalParser;
 
@@ -38,20 +35,14 @@ pub fn run(args: EstimateArgs, sources: &Sources) -> anyhow::Result<ExitCode> {
     let config = Config::load(Role::Parse, sources)?;
     let estimator = FileEstimator::new(&config, local_parser(&config.parser), args.model.as_deref())?;
     client::run(async move {
-        let mut lines = Vec::with_capacity(args.files.len());
+        let mut files = Vec::with_capacity(args.files.len());
         for file in &args.files {
-            lines.push((file.display().to_string(), estimate(&estimator, file, args.ocr).await));
+            files.push(FileEstimate::of(file.display().to_string(), estimate(&estimator, file, args.ocr).await));
         }
-        let has_failed = lines.iter().any(|(_, estimated)| estimated.is_err());
-        match args.json {
-            true => render::print_json(&as_json(&lines))?,
-            false => render::print(&as_text(&lines))?,
-        }
-        Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        let all_readable = client::estimate::show(&Estimates::of(files), args.json)?;
+        Ok(if all_readable { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
 }
-
-type Line = (String, Result<Estimate, Failure>);
 
 async fn estimate(estimator: &FileEstimator, file: &Path, ocr: bool) -> Result<Estimate, Failure> {
     expect_a_file(file)?;
@@ -82,6 +73,8 @@ impl FileEstimator {
                 || settings.choice == ParserChoice::Auto && page_price.is_some(),
             reads_all: settings.choice == ParserChoice::LlamaParse,
             page_price,
+            // Another machine may have what reads them.
+            leaves_scans: config.role == Role::Api || config.role == Role::Dev,
             max_passages: settings.max_passages,
         };
         Ok(Self {
@@ -124,54 +117,4 @@ impl ParseWatch for Counted {
         self.0.store(pages, Ordering::Relaxed);
         ControlFlow::Continue(())
     }
-}
-
-fn as_text(lines: &[Line]) -> String {
-    let known = |number: Option<String>| number.unwrap_or_else(|| "unknown".to_owned());
-    let row = |(file, estimated): &Line| match estimated {
-        Ok(found) => vec![
-            file.clone(),
-            found.pages.to_string(),
-            known(found.passages.map(|passages| passages.to_string())),
-            known(found.tokens.map(|tokens| tokens.to_string())),
-            found.remote_pages.to_string(),
-            known(found.cost().map(|cost| cost.to_string())),
-        ],
-        Err(failure) => vec![file.clone(), format!("{} [{}]", failure.message, failure.code)],
-    };
-    let (estimated, failed): (Vec<&Line>, Vec<&Line>) = lines.iter().partition(|(_, estimated)| estimated.is_ok());
-    let head = ["FILE", "PAGES", "PASSAGES", "TOKENS", "BY LLAMAPARSE", "US CENTS"];
-    let total = (estimated.len() > 1).then(|| total(&estimated));
-    let mut text = String::new();
-    if !estimated.is_empty() {
-        text.push_str(&render::table(&head, estimated.iter().map(|line| row(line)).chain(total)));
-    }
-    failed.iter().map(|line| row(line)).for_each(|row| text.push_str(&format!("{}\n", row.join(": "))));
-    text
-}
-
-fn total(lines: &[&Line]) -> Vec<String> {
-    let found = || lines.iter().filter_map(|(_, estimated)| estimated.as_ref().ok());
-    let known = |sum: Option<String>| sum.unwrap_or_else(|| "unknown".to_owned());
-    let cost = found().map(Estimate::cost).try_fold(Cents::ZERO, |sum, cost| cost.map(|cost| sum.plus(cost)));
-    vec![
-        "total".to_owned(),
-        found().map(|found| u64::from(found.pages)).sum::<u64>().to_string(),
-        known(found().map(|found| found.passages).sum::<Option<usize>>().map(|sum| sum.to_string())),
-        known(found().map(|found| found.tokens).sum::<Option<i64>>().map(|sum| sum.to_string())),
-        found().map(|found| u64::from(found.remote_pages)).sum::<u64>().to_string(),
-        known(cost.map(|cost| cost.to_string())),
-    ]
-}
-
-fn as_json(lines: &[Line]) -> Value {
-    let line = |(file, estimated): &Line| match estimated {
-        Ok(found) => json!({
-            "file": file, "pages": found.pages, "passages": found.passages, "tokens": found.tokens,
-            "remote_pages": found.remote_pages, "parse_cents": found.parse_cost, "embed_cents": found.embed_cost,
-            "cost_cents": found.cost(),
-        }),
-        Err(failure) => json!({ "file": file, "code": failure.code.as_str(), "message": failure.message }),
-    };
-    Value::Array(lines.iter().map(line).collect())
 }

@@ -165,6 +165,11 @@ pub(super) fn local_parser(parser: &config::Parser) -> LocalParser {
         .with_ocr(ocr_options(parser))
 }
 
+/// The parser with which the API estimates files: without OCR, which is the workers' work.
+pub(super) fn estimating_parser(parser: &config::Parser) -> LocalParser {
+    LocalParser::new(pdf_library_places(parser.pdfium_library.as_deref(), &CACHES.map(PathBuf::from)))
+}
+
 fn ocr_options(parser: &config::Parser) -> OcrOptions {
     let tesseract = || tesseract_places(&std::env::var_os("PATH").unwrap_or_default());
     let models = || ocr_model_places(&CACHES.map(PathBuf::from));

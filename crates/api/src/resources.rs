@@ -4,6 +4,7 @@
 pub mod change_document;
 pub mod document_files;
 pub mod documents;
+pub mod estimate;
 pub mod events;
 pub mod jobs;
 pub mod pages;

@@ -23,6 +23,7 @@ fn json(text: &str) -> Result<Value, String> {
     app upload contracts/ notes.md           every file in a folder, and one more\n  \
     app upload --json *.pdf > outcome.json   for a script\n  \
     app upload --no-wait big.pdf             upload it, do not wait for the rest\n  \
+    app upload --dry-run contracts/          what they would cost; nothing is stored\n  \
     app upload --replace 6f1d3a52-… new.pdf  the next version of a document, whose id stays\n\n\
     A file that fails does not stop the others. A document that exists already is no failure.\n\
     Exit codes: 0 every file is searchable (with --no-wait: uploaded), 1 a file failed, 2 wrong arguments.\n\n{CONNECTION}"))]
@@ -48,6 +49,9 @@ pub struct UploadArgs {
     /// Have every page read by OCR, also those with text
     #[arg(long)]
     pub ocr: bool,
+    /// Send the files, and only say what they would bring and cost; nothing is stored
+    #[arg(long, conflicts_with_all = ["replace", "metadata", "no_wait"])]
+    pub dry_run: bool,
     /// What to say of the files, to filter by: a JSON object
     #[arg(long, value_name = "JSON", value_parser = json)]
     pub metadata: Option<Value>,

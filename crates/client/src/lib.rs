@@ -7,6 +7,7 @@ pub mod args;
 mod connect;
 pub mod dev_dir;
 pub mod documents;
+pub mod estimate;
 pub mod eval;
 pub mod http;
 pub mod jobs;

@@ -4,6 +4,7 @@
 //! added, never renamed.
 
 mod documents;
+mod estimate;
 mod jobs;
 mod names;
 mod number;
@@ -18,6 +19,7 @@ mod webhook;
 pub use documents::{
     BoxView, ChunkView, DeletionReceipt, DocumentPatch, DocumentView, ReplacementAccepted, VersionView,
 };
+pub use estimate::{Estimates, FileEstimate, ForeseenFailure};
 pub use jobs::{EventView, JobView, Progress, RetryManyAnswer, RetryManyRequest, RetryRequest, SkippedJob};
 pub use names::{
     Binary, EventTypeName, FailedName, FileForm, KindName, LastError, OneFileForm, ReceiptState, ResumeName,

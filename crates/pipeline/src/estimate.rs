@@ -10,7 +10,7 @@ use super::{
     validate::{normalise, text_empty},
 };
 use domain::{
-    Failure,
+    Code, Failure,
     money::Cents,
     ports::{Chunk, Chunker, Estimate, ParsedDocument},
 };
@@ -28,6 +28,8 @@ pub struct EstimateRules {
     pub reads_all: bool,
     /// The price of a page; `None`: there is none.
     pub page_price: Option<Cents>,
+    /// Whether scans that are not read here may be read by a worker's OCR.
+    pub leaves_scans: bool,
     /// Passages that a document may have; 0 = no limit.
     pub max_passages: usize,
 }
@@ -53,7 +55,10 @@ impl EstimateRules {
         let text = match local {
             Ok(parsed) if is_remote && !has_text(&parsed.markdown) => None,
             Ok(parsed) => Some(parsed),
-            Err(_) if is_remote => None,
+            Err(failure) if is_remote || (self.leaves_scans && failure.code == Code::NoTextLayer) => {
+                tracing::debug!(error.code = failure.code.as_str(), "what stands there is not known before it is read");
+                None
+            }
             Err(failure) => return Err(failure),
         };
         let counts = text.map(|parsed| self.count(&parsed, chunker)).transpose()?;
@@ -98,7 +103,7 @@ impl EstimateRules {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{Code, layout::Layout, ports::FileKind};
+    use domain::{layout::Layout, ports::FileKind};
 
     /// A chunk a line.
     struct Lines;
@@ -162,6 +167,9 @@ mod tests {
         let all = EstimateRules { reads_all: true, ..rules };
         assert_eq!(all.estimate(PDF, read("a\n"), 0, &Lines).unwrap().cost(), cents("1.125"));
         assert_eq!(EstimateRules::default().estimate(PDF, scan(), 8, &Lines).unwrap_err().code, Code::NoTextLayer);
+        let elsewhere = EstimateRules { leaves_scans: true, ..EstimateRules::default() };
+        let scanned = elsewhere.estimate(PDF, scan(), 8, &Lines).unwrap();
+        assert_eq!((scanned.pages, scanned.passages, scanned.cost()), (8, None, Some(Cents::ZERO)));
     }
 
     #[test]

@@ -109,3 +109,36 @@ async fn days_that_are_no_days_are_refused() {
     let (status, misspelt) = world.client.get("/usage?form=2026-03-01").await;
     assert_eq!(status, 400, "{misspelt}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_says_what_an_upload_would_cost_and_stores_nothing() {
+    let mut world = world(&[PRICE]).await;
+    world.fleet.set("APP_URL", &world.client.root.clone());
+    world.fleet.set("APP_TOKEN", &world.client.token.clone());
+    let text = book("lamp", 5);
+    let part = |name: &str| reqwest::multipart::Part::text(text.clone()).file_name(name.to_owned());
+    let form = reqwest::multipart::Form::new()
+        .part("file", part("a.md"))
+        .part("file", part("a.pdf").mime_str("application/pdf").unwrap());
+    let request = reqwest::Client::new().post(world.client.url("/estimate")).bearer_auth(&world.client.token);
+    let sent = request.multipart(form).send().await.unwrap();
+    assert_eq!(sent.status(), 200);
+    let estimated: Value = sent.json().await.unwrap();
+    let found = &estimated["files"][0];
+    assert_eq!((&found["passages"], &estimated["cost_cents"]), (&json!(5), &found["cost_cents"]), "{estimated}");
+    assert_eq!(estimated["files"][1]["failure"]["code"], "type_mismatch", "{estimated}");
+    for table in ["documents", "uploads", "upload_jobs", "usage_days"] {
+        assert_eq!(world.test.value(&format!("SELECT count(*) FROM upload_pipeline.{table}")).await, "0", "{table}");
+    }
+    let file = world.fleet.file("a.md", text.as_bytes());
+    let (status, printed, log) = world.fleet.run(&["upload", "--dry-run", file.to_str().unwrap()]);
+    assert!(status.success() && printed.contains(&found["cost_cents"].to_string()), "{printed}{log}");
+    // The estimate is what is reserved, and no less than what is charged.
+    let _worker = world.fleet.worker();
+    let job = world.client.upload_text("a", &text).await;
+    let charged = world.client.wait_for_end(&job).await["cost_cents"].as_f64().unwrap();
+    let reserved = "SELECT sum(reserved_cents) FROM upload_pipeline.embed_calls";
+    let reserved: f64 = world.test.value(reserved).await.parse().unwrap();
+    assert_eq!(found["cost_cents"], json!(reserved));
+    assert!(charged > 0.0 && charged <= reserved, "{charged} of {reserved}");
+}

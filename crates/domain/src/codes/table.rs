@@ -303,6 +303,12 @@ codes! {
         /// As many pages are being drawn as this server, or one user, may have at a time.
         /// Send it again when `Retry-After` says, and fewer at once.
         PagesBusy = "pages_busy", http [503, 429], at "`GET /documents/{id}/pages/{n}.png`";
+        /// As many files are being estimated as this server, or one user, may have at a time.
+        /// Send it again when `Retry-After` says, and fewer at once.
+        EstimatesBusy = "estimates_busy", http [503, 429], at "`POST /estimate`";
+        /// This server does not estimate files.
+        /// Use `app estimate`, which reads them on your machine.
+        EstimatesUnavailable = "estimates_unavailable", http [503], at "`POST /estimate`";
         /// This server cannot draw pages now; the log says why.
         /// Try again; the operator runs `scripts/fetch pdfium` or sets `PDFIUM_LIBRARY` for the API.
         PagesUnavailable = "pages_unavailable", http [503], at "`GET /documents/{id}/pages/{n}.png`";
