@@ -16,6 +16,7 @@ use super::{
     api::build_state,
     fakes::Fakes,
     wiring::{build_housekeeping, build_worker, connect_target, listen_address, model, open_db, open_store},
+    worker::wake_capped,
 };
 use crate::cli::{DevAction, DevArgs, FakeProvidersArgs};
 use api::issue_token;
@@ -140,6 +141,7 @@ async fn serve(ctx: Context, local: Local<'_>, once: bool, fakes: Option<&Fakes>
     // Fail now rather than at the first document: without the model no document becomes searchable.
     model.embedder().await?;
     let state = build_state(&ctx, db.clone(), Arc::clone(&store), Arc::clone(&model))?;
+    wake_capped(&db).await;
     let housekeeping = build_housekeeping(&ctx.config, db.clone(), Arc::clone(&store));
     let worker = build_worker(&ctx, db, store, model, Arc::default())?;
     if !once {

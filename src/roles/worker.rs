@@ -40,7 +40,7 @@ pub async fn run(ctx: Context) -> anyhow::Result<ExitCode> {
 }
 
 /// The caps may be others than those that have stopped jobs for the day. If it fails, the jobs wait for the next one.
-async fn wake_capped(db: &Db) {
+pub(super) async fn wake_capped(db: &Db) {
     let woken = async { wake_blocked_jobs(&db.get().await?).await };
     match woken.await {
         Ok(0) => {}
