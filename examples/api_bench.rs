@@ -122,7 +122,7 @@ fn job_json(job: &Job) -> Value {
     json!({
         "job_id": job.job_id.0, "document_id": job.document_id.0, "filename": job.filename,
         "status": job.status.as_str(), "state": job.state.as_str(), "retry_count": job.retry_count,
-        "cost_cents": job.cost_cents, "last_error": job.last_error, "priority": job.priority,
+        "cost_cents": job.bill.cost, "last_error": job.last_error, "priority": job.priority,
         "created_at": job.created_at.to_string(), "updated_at": job.updated_at.to_string(),
     })
 }

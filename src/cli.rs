@@ -18,7 +18,7 @@ pub use reembed::{
 
 pub use client::args::{
     CancelArgs, DocumentsArgs, EvalArgs, JobArgs, JobsAction, JobsArgs, JobsListArgs, Least, RetryArgs, SearchArgs,
-    UploadArgs,
+    UploadArgs, UsageArgs,
 };
 
 /// Takes in documents and makes them searchable in your own Postgres.
@@ -90,6 +90,7 @@ pub enum Command {
         after_long_help = "Examples:\n  \
         app dev                            run until Ctrl-C; prints what to type next\n  \
         app dev --once                     start, upload and search the samples, stop\n  \
+        app dev --fake-providers           with fakes of the services that charge\n  \
         app dev stop                       stop what another terminal left running\n  \
         app dev reset                      erase its database and files\n\n\
         Its data folder is private to this checkout; APP_DEV_DIR names another one. While it runs,\n\
@@ -104,6 +105,8 @@ pub enum Command {
     Documents(DocumentsArgs),
     /// Search your documents
     Search(SearchArgs),
+    /// Show what was bought from providers, by day: tokens, pages, cents
+    Usage(UsageArgs),
     /// Measure how well search finds what a file of questions says is right
     Eval(EvalArgs),
     /// Create, list and revoke API keys
@@ -131,6 +134,23 @@ pub enum Command {
         app parse report.pdf > report.md\n\n\
         Needs no database. The file is parsed as in a worker: in a child process with the same limits.")]
     Parse(ParseArgs),
+    /// Say what files would bring and cost: pages, passages, tokens, cents; nothing is sent
+    #[command(after_long_help = "Examples:\n  \
+        app estimate report.pdf            by the settings of this environment\n  \
+        EMBED_PRICES=text-embedding-3-small=2 app estimate --model text-embedding-3-small *.pdf\n  \
+        app estimate --json *.pdf          for a script\n\n\
+        Needs no database, no server and no network: the files are read and cut here, as in a worker. What you have\n\
+        already is not known here, and would cost nothing again. Without a price the cost is unknown.\n\
+        Exit codes: 0 every file can be read, 1 one cannot, 2 wrong arguments or configuration.")]
+    Estimate(EstimateArgs),
+    /// Run fakes of the embedding service and of LlamaParse, for tests; refused in production
+    #[command(after_long_help = "Examples:\n  \
+        app fake-providers --embeddings-port 9301 --llamaparse-port 9302\n  \
+        curl -X PUT localhost:9301/faults -d '{\"next\": [\"busy:2\", \"error\", \"cut\", \"dimension\", \"billed_twice\"]}'\n  \
+        curl -X PUT localhost:9302/faults -d '{\"start\": [\"429\", \"500\"], \"fetch\": [\"cut\", \"slow:3000\"]}'\n  \
+        curl localhost:9301/billed         what a real service would have charged for\n\n\
+        They speak the providers' real protocols on 127.0.0.1, and print the settings with which API and workers use them.")]
+    FakeProviders(FakeProvidersArgs),
     /// The child process of the parser; reads its work from stdin
     #[command(name = "parse-child", hide = true)]
     ParseChild,
@@ -220,9 +240,23 @@ pub struct DevArgs {
     /// Start, upload and search the samples, stop; exit 0 if that worked
     #[arg(long)]
     pub once: bool,
+    /// Buy vectors and parses from fakes of the providers, which cost nothing and fail on order; a database of its own
+    #[arg(long)]
+    pub fake_providers: bool,
     /// What to do instead of running.
     #[command(subcommand)]
     pub action: Option<DevAction>,
+}
+
+/// `app fake-providers`.
+#[derive(Debug, Args)]
+pub struct FakeProvidersArgs {
+    /// Port of the embedding service; 0: a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub embeddings_port: u16,
+    /// Port of LlamaParse; 0: a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub llamaparse_port: u16,
 }
 
 /// `app dev …`.
@@ -319,6 +353,23 @@ pub struct ParseArgs {
     /// List the kinds of files that can be read; read none
     #[arg(long, conflicts_with = "file")]
     pub kinds: bool,
+}
+
+/// `app estimate`.
+#[derive(Debug, Args)]
+pub struct EstimateArgs {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The embedding service's model; by default EMBED_MODEL, if EMBED_PROVIDER is openai
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// As if uploaded with `ocr`: every page is read by OCR
+    #[arg(long)]
+    pub ocr: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Parses the process's arguments. For help, version and wrong arguments (exit code 2) it prints and ends the process.

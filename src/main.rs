@@ -47,6 +47,8 @@ fn run(command: Command, build: &BuildInfo) -> anyhow::Result<ExitCode> {
         Command::Jobs(args) => client::run(client::jobs::run(args, &sources, build)),
         Command::Documents(args) => client::run(client::documents::run(args, &sources, build)),
         Command::Search(args) => client::run(client::search::run(args, &sources, build)),
+        Command::Usage(args) if args.all => roles::run(Role::Keys, &sources, build, |ctx| roles::usage::run(args, ctx)),
+        Command::Usage(args) => client::run(client::usage::run(args, &sources, build)),
         Command::Eval(args) => client::run(client::eval::run(args, &sources, build)),
         Command::Keys(args) => roles::run(Role::Keys, &sources, build, |ctx| roles::keys::run(args, ctx)),
         Command::Verify(args) => {
@@ -55,6 +57,8 @@ fn run(command: Command, build: &BuildInfo) -> anyhow::Result<ExitCode> {
         Command::Reembed(args) => {
             roles::run(Role::Reembed, &roles::check::sources(&sources), build, |ctx| roles::reembed::run(args, ctx))
         }
+        Command::FakeProviders(args) => roles::fakes::run(&args, &sources),
+        Command::Estimate(args) => roles::estimate::run(args, &sources),
         Command::Parse(args) => roles::parse::run(args, &sources),
         // `main` handles this before anything else, unless other arguments come first.
         Command::ParseChild => Ok(readers::run_child()),

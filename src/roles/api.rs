@@ -4,8 +4,11 @@ use std::{process::ExitCode, sync::Arc};
 
 use super::{
     Context,
+    estimate::FileEstimator,
     usable::wait_until_usable,
-    wiring::{key_source, listen_address, model, open_db, open_store, page_renderer, replica, reranker},
+    wiring::{
+        estimating_parser, key_source, listen_address, model, open_db, open_store, page_renderer, replica, reranker,
+    },
 };
 use api::{ApiSettings, ApiState};
 use domain::ports::{ModelSource, ObjectStore};
@@ -44,8 +47,10 @@ pub(super) fn build_state(
 ) -> anyhow::Result<ApiState> {
     let settings = ApiSettings::new(&ctx.config)?;
     let pictures = Arc::new(page_renderer(&ctx.config.parser));
-    let mut state =
-        ApiState::new(db, store, model, settings, ctx.build.clone(), ctx.stop.clone()).with_pictures(pictures);
+    let estimator = FileEstimator::new(&ctx.config, estimating_parser(&ctx.config.parser), None)?;
+    let mut state = ApiState::new(db, store, model, settings, ctx.build.clone(), ctx.stop.clone())
+        .with_pictures(pictures)
+        .with_estimator(Arc::new(estimator));
     if let Some(reranker) = reranker(&ctx.config)? {
         state = state.with_reranker(reranker);
     }

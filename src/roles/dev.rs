@@ -14,9 +14,11 @@ use tokio::sync::oneshot;
 use super::{
     Context,
     api::build_state,
+    fakes::Fakes,
     wiring::{build_housekeeping, build_worker, connect_target, listen_address, model, open_db, open_store},
+    worker::wake_capped,
 };
-use crate::cli::{DevAction, DevArgs};
+use crate::cli::{DevAction, DevArgs, FakeProvidersArgs};
 use api::issue_token;
 use client::dev_dir::{DATABASE_URL_FILE, dev_dir};
 use config::{Config, Environment, Role, Sources};
@@ -30,6 +32,8 @@ use store::migrations::migrate;
 const DEV_USER: UserId = UserId(uuid::Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_0001));
 /// The database on the embedded server.
 const DATABASE: &str = "app";
+/// The database of documents that are processed with fakes of the providers: their vectors are of another model.
+const DATABASE_OF_FAKES: &str = "app_fakes";
 /// Between two looks whether the database still runs.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often in a row the database may fail to start again: sessions of a killed server may outlive it for a moment.
@@ -48,7 +52,7 @@ pub fn run(args: DevArgs, sources: &Sources, build: &BuildInfo) -> anyhow::Resul
     match args.action {
         Some(DevAction::Stop) => client::run(stop(&folder)),
         Some(DevAction::Reset) => client::run(reset(&folder)),
-        None => start(args.once, &folder, sources, build),
+        None => start(&args, &folder, sources, build),
     }
 }
 
@@ -70,16 +74,25 @@ async fn reset(folder: &DevFolder) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn start(once: bool, folder: &DevFolder, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
+fn start(args: &DevArgs, folder: &DevFolder, sources: &Sources, build: &BuildInfo) -> anyhow::Result<ExitCode> {
+    let ports = FakeProvidersArgs { embeddings_port: 0, llamaparse_port: 0 };
+    let fakes = args.fake_providers.then(|| Fakes::start(sources, &ports)).transpose()?;
+    let (database, storage) = match &fakes {
+        Some(_) => (DATABASE_OF_FAKES, folder.storage_of_fakes()),
+        None => (DATABASE, folder.storage()),
+    };
     folder.create()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let cluster = runtime.block_on(start_postgres(folder))?;
-    let url = cluster.url(DATABASE);
+    let url = cluster.url(database);
+    let sources = match &fakes {
+        Some(fakes) => fakes.apply(sources.clone()),
+        None => sources.clone(),
+    };
     let sources = sources
-        .clone()
         .with_value("DATABASE_URL", &url)
         .with_value("DIRECT_URL", &url)
-        .with_value("STORAGE_URL", folder.storage().display().to_string())
+        .with_value("STORAGE_URL", storage.display().to_string())
         .with_value("SUPABASE_JWT_SECRET", folder.secret()?)
         .with_fallback("API_HOST", "127.0.0.1")
         .with_fallback("API_PORT", "0")
@@ -87,7 +100,8 @@ fn start(once: bool, folder: &DevFolder, sources: &Sources, build: &BuildInfo) -
         // Short, because a person waits. Unfinished jobs are handed back and continue at the next start.
         .with_fallback("WORKER_GRACE", "5");
     folder.write(DATABASE_URL_FILE, &url)?;
-    let outcome = super::run(Role::Dev, &sources, build, |ctx| Box::pin(serve(ctx, folder, &cluster, once)));
+    let local = Local { folder, cluster: &cluster, database };
+    let outcome = super::run(Role::Dev, &sources, build, |ctx| Box::pin(serve(ctx, local, args.once, fakes.as_ref())));
     folder.remove_client_files();
     let stopped = runtime.block_on(cluster.stop());
     runtime.shutdown_background();
@@ -106,14 +120,28 @@ async fn start_postgres(folder: &DevFolder) -> anyhow::Result<Cluster> {
     Ok(cluster)
 }
 
-async fn serve(ctx: Context, folder: &DevFolder, cluster: &Cluster, once: bool) -> anyhow::Result<ExitCode> {
-    prepare_database(&ctx, cluster).await?;
+/// What is on this machine.
+#[derive(Clone, Copy)]
+struct Local<'a> {
+    folder: &'a DevFolder,
+    cluster: &'a Cluster,
+    /// The name of the database.
+    database: &'static str,
+}
+
+async fn serve(ctx: Context, local: Local<'_>, once: bool, fakes: Option<&Fakes>) -> anyhow::Result<ExitCode> {
+    let Local { folder, cluster, database } = local;
+    prepare_database(&ctx, cluster, database).await?;
+    if let Some(fakes) = fakes {
+        client::render::print(&format!("{}\n", fakes.hint()))?;
+    }
     let db = open_db(&ctx.config)?;
     let store = open_store(&ctx.config.storage)?;
     let model = model(&ctx.config, &db);
     // Fail now rather than at the first document: without the model no document becomes searchable.
     model.embedder().await?;
     let state = build_state(&ctx, db.clone(), Arc::clone(&store), Arc::clone(&model))?;
+    wake_capped(&db).await;
     let housekeeping = build_housekeeping(&ctx.config, db.clone(), Arc::clone(&store));
     let worker = build_worker(&ctx, db, store, model, Arc::default())?;
     if !once {
@@ -196,9 +224,9 @@ fn interrupted(once: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn prepare_database(ctx: &Context, cluster: &Cluster) -> anyhow::Result<()> {
+async fn prepare_database(ctx: &Context, cluster: &Cluster, database: &str) -> anyhow::Result<()> {
     let maintenance = DatabaseUrl::parse(&cluster.url("postgres"))?;
-    ensure_database(&connect_target(&ctx.config, &maintenance)?, &ctx.runtime, DATABASE).await?;
+    ensure_database(&connect_target(&ctx.config, &maintenance)?, &ctx.runtime, database).await?;
     let target = connect_target(&ctx.config, ctx.config.database.session_url()?)?;
     migrate(&target, &ctx.runtime, ctx.config.environment.as_str(), None, &ctx.build.to_string())
         .await

@@ -56,7 +56,7 @@ fn kinds() -> String {
 }
 
 /// Checks the file here: the child would say that the parser fails.
-fn expect_a_file(path: &Path) -> Result<(), Failure> {
+pub(super) fn expect_a_file(path: &Path) -> Result<(), Failure> {
     let fault = match fs::File::open(path).and_then(|file| file.metadata()) {
         Ok(metadata) if metadata.is_file() => return Ok(()),
         Ok(_) => "It is not a file. Name a file.".to_owned(),

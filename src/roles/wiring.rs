@@ -25,7 +25,7 @@ use embedder::{LocalModelOptions, Precision};
 use housekeeping::{Housekeeping, HousekeepingSettings};
 use messages::BASE_PATH;
 use pg::{ConnectTarget, Db, PoolOptions, replica::Replica, url::DatabaseUrl};
-use pipeline::{Breaker, Callbacks, JobMemory, Pipeline, ReembedPlaces, Remote, ScratchDir};
+use pipeline::{Breaker, Callbacks, JobMemory, Money, Pipeline, ReembedPlaces, Remote, ScratchDir};
 use providers::{
     jwks::Jwks,
     llamaparse::{LlamaParse, LlamaParseOptions},
@@ -176,6 +176,11 @@ pub(super) fn local_parser(parser: &config::Parser) -> LocalParser {
         .with_ocr(ocr_options(parser))
 }
 
+/// The parser with which the API estimates files: without OCR, which is the workers' work.
+pub(super) fn estimating_parser(parser: &config::Parser) -> LocalParser {
+    LocalParser::new(pdf_library_places(parser.pdfium_library.as_deref(), &CACHES.map(PathBuf::from)))
+}
+
 fn ocr_options(parser: &config::Parser) -> OcrOptions {
     let tesseract = || tesseract_places(&std::env::var_os("PATH").unwrap_or_default());
     let models = || ocr_model_places(&CACHES.map(PathBuf::from));
@@ -234,7 +239,22 @@ fn remote_parser(config: &Config) -> anyhow::Result<Option<Remote>> {
         Callbacks { base, key: CallbackKey::new(secret.expose()) }
     });
     let parser = Arc::new(LlamaParse::new(&options, key.expose())?);
-    Ok(Some(Remote { parser, reads_all, timeout: settings.remote_timeout, callbacks }))
+    Ok(Some(Remote {
+        parser,
+        tier: settings.llamaparse_tier.clone(),
+        reads_all,
+        timeout: settings.remote_timeout,
+        callbacks,
+    }))
+}
+
+/// Prices and caps.
+fn money(config: &Config) -> Money {
+    Money {
+        tokens: config.money.embed_prices.clone().unwrap_or_default(),
+        page: config.money.page(&config.parser.llamaparse_tier),
+        caps: config.money.caps(),
+    }
 }
 
 /// Lets the queue run the pipeline.
@@ -263,6 +283,7 @@ pub(super) fn build_housekeeping(config: &Config, db: Db, store: Arc<dyn ObjectS
         receipts_days: kept.receipts_days,
         versions_days: kept.versions_days,
         judgements_days: kept.judgements_days,
+        usage_days: kept.usage_days,
     };
     let settings = HousekeepingSettings { interval: SWEEP_INTERVAL, lease: config.worker.lease, retention };
     Housekeeping { db, store, settings }
@@ -291,6 +312,7 @@ pub(super) fn build_worker(
         parser: Arc::new(local_parser(&ctx.config.parser).with_turns(settings.turn, settings.concurrency)),
         remote: remote_parser(&ctx.config)?,
         model,
+        money: money(&ctx.config),
         breaker: Breaker::default(),
         beside_breaker: Breaker::default(),
         reembed_places: ReembedPlaces::default(),

@@ -13,6 +13,7 @@ use super::{
     wiring::{build_housekeeping, build_worker, model, open_db, open_store, probe_address},
 };
 use pg::Db;
+use store::usage::wake_blocked_jobs;
 use telemetry::readiness::Readiness;
 
 /// Waits for a usable database and works until a signal. With a port it answers probes, from before the database is
@@ -38,11 +39,22 @@ pub async fn run(ctx: Context) -> anyhow::Result<ExitCode> {
     Ok(worked)
 }
 
+/// The caps may be others than those that have stopped jobs for the day. If it fails, the jobs wait for the next one.
+pub(super) async fn wake_capped(db: &Db) {
+    let woken = async { wake_blocked_jobs(&db.get().await?).await };
+    match woken.await {
+        Ok(0) => {}
+        Ok(jobs) => tracing::info!(jobs, "jobs that a cap of the day has stopped are due again"),
+        Err(error) => tracing::warn!(error = %error, "couldn't look for jobs that a cap of the day has stopped"),
+    }
+}
+
 async fn work(ctx: &Context, db: Db, readiness: Arc<Readiness>) -> anyhow::Result<ExitCode> {
     let store = open_store(&ctx.config.storage)?;
     if !wait_until_usable(&db, ctx.config.environment, &ctx.stop).await? {
         return Ok(ExitCode::SUCCESS);
     }
+    wake_capped(&db).await;
     let housekeeping = build_housekeeping(&ctx.config, db.clone(), Arc::clone(&store));
     let model = model(&ctx.config, &db);
     let worker = build_worker(ctx, db, store, model, readiness)?;

@@ -1,5 +1,7 @@
 //! Documents whose vectors come from a service that speaks OpenAI's API: what is sent, stored, found and paid.
 
+mod bill;
+mod caps;
 mod faults;
 mod money;
 

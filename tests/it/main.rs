@@ -20,6 +20,7 @@ mod deploy;
 mod docs;
 mod embed_service;
 mod embedded_postgres;
+mod estimate;
 mod gauges;
 mod journey;
 mod judgements;

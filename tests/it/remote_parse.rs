@@ -1,5 +1,6 @@
 //! Documents that LlamaParse parses: sent, waited for and collected, and what can fail on the way.
 
+mod bill;
 mod client;
 mod failures;
 

@@ -22,6 +22,7 @@ const FOR_EVER: Retention = Retention {
     receipts_days: 0,
     versions_days: 0,
     judgements_days: 0,
+    usage_days: 0,
 };
 const EVERYTHING: Retention = Retention {
     events_days: 90,
@@ -30,6 +31,7 @@ const EVERYTHING: Retention = Retention {
     receipts_days: 365,
     versions_days: 30,
     judgements_days: 30,
+    usage_days: 0,
 };
 
 /// Inserts a document with jobs, each given as `(number, status, state, age in days)` and each with an event and a webhook

@@ -25,7 +25,7 @@ pub use caller::{Call, Caller};
 pub use conditions::IfMatch;
 pub use contract::codes;
 pub use download::Download;
-pub use filters::{ChunksQuery, DocumentsQuery, JobsQuery, MarksQuery, PageQuery};
+pub use filters::{ChunksQuery, DocumentsQuery, JobsQuery, MarksQuery, PageQuery, UsageQuery};
 pub use form::{Asked, Form, Part};
 pub use idempotency::{BodyPrint, KeyInHand, Replay, overtaken, remember};
 pub use json::{Json, is_json};

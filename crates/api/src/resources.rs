@@ -4,6 +4,7 @@
 pub mod change_document;
 pub mod document_files;
 pub mod documents;
+pub mod estimate;
 pub mod events;
 pub mod jobs;
 pub mod judgements;
@@ -12,5 +13,6 @@ pub mod retry_jobs;
 pub mod search;
 pub mod send_documents;
 pub mod uploads;
+pub mod usage;
 pub mod versions;
 pub mod webhook;

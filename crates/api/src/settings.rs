@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use config::{Auth, Config, ConfigError, Http, Secret, Uploads};
-use domain::callback::CallbackKey;
+use domain::{callback::CallbackKey, money::Caps};
 
 /// All settings of the API.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub struct ApiSettings {
     pub http: Http,
     /// Bounds on uploads.
     pub uploads: Uploads,
+    /// What may be spent.
+    pub caps: Caps,
     /// Who may call.
     pub auth: Auth,
     /// When the issuer's public keys are fetched.
@@ -38,6 +40,7 @@ impl ApiSettings {
             environment: config.environment.to_string(),
             http: config.http.clone(),
             uploads: config.uploads.clone(),
+            caps: config.money.caps(),
             auth: config.auth.clone(),
             key_policy: KeyPolicy::default(),
             signing_secret: config.storage.signing_secret()?.clone(),

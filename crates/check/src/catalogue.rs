@@ -7,8 +7,8 @@ use super::{
     configuration,
     context::CheckOptions,
     database::{
-        budget, environment, indexes, login, network, packed, queue, reembed, replica, schema, server, session_mode,
-        settings, workers,
+        budget, environment, indexes, login, money, network, packed, queue, reembed, replica, schema, server,
+        session_mode, settings, workers,
     },
     outside::{
         api, bucket, e2e, embeddings, keys, llamaparse, model, objects, ocr, own, pdf, project, recall, rerank,
@@ -61,7 +61,7 @@ impl Group {
 }
 
 /// All checks. Each one is after the checks that it needs.
-pub static GROUPS: [Group; 14] = [
+pub static GROUPS: [Group; 15] = [
     Group::new(
         "configuration",
         Runs::Always,
@@ -128,6 +128,7 @@ pub static GROUPS: [Group; 14] = [
             &rerank::RERANKER,
         ],
     ),
+    Group::new("money", Runs::Always, &[&money::PRICES, &money::CAPS]),
     Group::new("workers", Runs::AfterDeploy, &[&workers::ALIVE, &workers::COMMIT, &workers::ENVIRONMENT]),
     Group::new("api", Runs::AfterDeploy, &[&api::REACH, &api::READY, &api::ENVIRONMENT, &api::COMMIT]),
     Group::new("self", Runs::Named, &[&own::ALIVE]),

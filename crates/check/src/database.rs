@@ -4,6 +4,7 @@ pub(super) mod budget;
 pub(super) mod environment;
 pub(super) mod indexes;
 pub(super) mod login;
+pub(super) mod money;
 pub(super) mod network;
 pub(super) mod packed;
 pub(super) mod queue;

@@ -23,6 +23,7 @@ fn json(text: &str) -> Result<Value, String> {
     app upload contracts/ notes.md           every file in a folder, and one more\n  \
     app upload --json *.pdf > outcome.json   for a script\n  \
     app upload --no-wait big.pdf             upload it, do not wait for the rest\n  \
+    app upload --dry-run contracts/          what they would cost; nothing is stored\n  \
     app upload --replace 6f1d3a52-… new.pdf  the next version of a document, whose id stays\n\n\
     A file that fails does not stop the others. A document that exists already is no failure.\n\
     Exit codes: 0 every file is searchable (with --no-wait: uploaded), 1 a file failed, 2 wrong arguments.\n\n{CONNECTION}"))]
@@ -48,6 +49,9 @@ pub struct UploadArgs {
     /// Have every page read by OCR, also those with text
     #[arg(long)]
     pub ocr: bool,
+    /// Send the files, and only say what they would bring and cost; nothing is stored
+    #[arg(long, conflicts_with_all = ["replace", "metadata", "no_wait"])]
+    pub dry_run: bool,
     /// What to say of the files, to filter by: a JSON object
     #[arg(long, value_name = "JSON", value_parser = json)]
     pub metadata: Option<Value>,
@@ -306,6 +310,36 @@ pub struct DocumentsGetArgs {
     /// Write to this file instead of stdout
     #[arg(short, long, value_name = "PATH", requires = "what")]
     pub output: Option<PathBuf>,
+}
+
+/// `app usage`.
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("Examples:\n  \
+    app usage                                the last 30 days, by provider and model\n  \
+    app usage --from 2026-11-01 --to 2026-11-30\n  \
+    app usage --all --json                   every user, for a bill\n\n\
+    UNCERTAIN is what may be charged for requests without an answer. It counts as spent.\n\
+    --all uses DATABASE_URL directly, not the API.\n\n{CONNECTION}"))]
+pub struct UsageArgs {
+    /// The first day (UTC); by default 29 days before the last
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    pub from: Option<String>,
+    /// The last day (UTC); by default today
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    pub to: Option<String>,
+    /// Every user's, from the database
+    #[arg(long)]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A day as `YYYY-MM-DD`.
+fn day(text: &str) -> Result<String, String> {
+    let form = time::macros::format_description!("[year]-[month]-[day]");
+    let wrong = |_form| "is not a day such as 2026-11-22".to_owned();
+    time::Date::parse(text, form).map(|_day| text.to_owned()).map_err(wrong)
 }
 
 /// `app eval`.

@@ -181,7 +181,8 @@ fn job_as_text(job: &JobView) -> String {
         ("error", error.as_ref().map(|(code, _)| code.clone())),
         ("", error.map(|(_, message)| message)),
         ("", job.last_error.as_ref().and_then(bytes_removed)),
-        ("cost", (job.cost_cents > 0.0).then(|| format!("{:.2} US cents", job.cost_cents))),
+        ("cost", render::cost(job.cost_cents)),
+        ("uncertain", render::cost(job.uncertain_cents)),
         ("next run", moment(next)),
         ("waits for", job.upload_expires_at.map(|at| format!("its bytes, until {}", render::moment(at)))),
         ("created", moment(Some(job.created_at))),
@@ -223,7 +224,7 @@ mod tests {
         serde_json::from_value(json!({
             "job_id": "0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f10", "document_id": "0192f0c1-7a1e-7c6b-8d8e-2f0a4f2f9f11",
             "filename": "a\u{1b}.pdf", "status": "failed_parse", "state": state, "terminal": true, "retry_count": 0,
-            "progress": { "stage_pct": 0.0, "total_pct": 12.4, "pages": 3 }, "cost_cents": 0.0,
+            "progress": { "stage_pct": 0.0, "total_pct": 12.4, "pages": 3 }, "cost_cents": 0.25,
             "last_error": last_error, "priority": 0,
             "created_at": "2026-11-22T01:02:03Z", "updated_at": "2026-11-22T01:02:04Z"
         }))

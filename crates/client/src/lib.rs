@@ -1,4 +1,4 @@
-//! The commands that talk to a running API: `app upload`, `app jobs`, `app documents`, `app search`, `app eval`. Their arguments, their requests and
+//! The commands that talk to a running API: `app upload`, `app jobs`, `app documents`, `app search`, `app usage`, `app eval`. Their arguments, their requests and
 //! their output.
 //!
 //! *Must not know:* the database, storage or any other part of the server. Any other HTTP client could do the same.
@@ -7,12 +7,14 @@ pub mod args;
 mod connect;
 pub mod dev_dir;
 pub mod documents;
+pub mod estimate;
 pub mod eval;
 pub mod http;
 pub mod jobs;
 pub mod render;
 pub mod search;
 pub mod upload;
+pub mod usage;
 
 pub use http::ApiClient;
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use time::{OffsetDateTime, macros::format_description};
 use uuid::Uuid;
 
-use domain::printable;
+use domain::{money::Cents, printable};
 
 pub(crate) use passage::passage;
 
@@ -39,6 +39,15 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
     print(&text)
+}
+
+/// What something has cost; `None`: nothing.
+pub(crate) fn cost(cents: Option<Cents>) -> Option<String> {
+    match cents {
+        Some(Cents::ZERO) => None,
+        Some(cents) => Some(format!("{cents} US cents")),
+        None => Some("unknown: there was no price".to_owned()),
+    }
 }
 
 /// The width of the terminal; `None` if stdout is not a terminal, and text is not wrapped.

@@ -1,16 +1,16 @@
 //! `app upload`: uploads files and follows each until it is searchable.
 
-mod files;
+pub(crate) mod files;
 mod progress;
 mod report;
 mod uploader;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
 
-use super::{connect::connect, http::ApiClient, render};
+use super::{connect::connect, estimate, http::ApiClient, render};
 use crate::args::UploadArgs;
 use config::Sources;
 use domain::build_info::BuildInfo;
@@ -44,6 +44,10 @@ pub async fn upload(api: ApiClient, args: UploadArgs, build: &BuildInfo) -> anyh
     let inputs = files::list(&args.files);
     if args.replace.is_some() && inputs.len() != 1 {
         anyhow::bail!("--replace takes one file, and {} are named", inputs.len());
+    }
+    if args.dry_run {
+        let files: Vec<PathBuf> = inputs.into_iter().map(Input::into_path).collect();
+        return estimate::dry_run(&api, &files, args.ocr, args.json).await;
     }
     let progress = Progress::new(inputs.len());
     let uploader = Uploader {

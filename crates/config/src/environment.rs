@@ -42,7 +42,7 @@ named! {
         Reembed = "reembed",
         /// `app upload`, `app jobs`, `app documents`, `app search`: they belong to no environment.
         Client = "client",
-        /// `app parse`, which belongs to none either.
+        /// `app parse` and `app estimate`, which belong to none either.
         Parse = "parse",
     }
 }
@@ -63,6 +63,9 @@ pub(crate) mod roles {
     pub(crate) const RATES: &[Role] = &[Worker, Check, Dev, Reembed];
     pub(crate) const READERS: &[Role] = &[Worker, Check, Dev, Parse];
     pub(crate) const PAGES: &[Role] = &[Api, Worker, Check, Dev, Parse];
+    pub(crate) const PRICED: &[Role] = &[Api, Worker, Check, Dev, Parse];
+    pub(crate) const MODEL_NAME: &[Role] = &[Api, Worker, Migrate, Check, Dev, Verify, Parse];
+    pub(crate) const EMBED_PROVIDER: &[Role] = &[Api, Worker, Check, Dev, Verify, Parse];
     pub(crate) const CLIENT: &[Role] = &[Client, Check];
     pub(crate) const CLIENT_ONLY: &[Role] = &[Client];
     pub(crate) const DEV: &[Role] = &[Dev, Client, Check];

@@ -32,8 +32,8 @@ pub use self::{
     location::{S3Location, StorageLocation},
     secret::Secret,
     sections::{
-        Auth, Client, Database, EmbedProvider, Embedder, Http, OcrChoice, Parser, ParserChoice, Platform, Precision,
-        Rerank, Retention, Storage, Telemetry, Uploads, Worker, variable,
+        Auth, Client, Database, EmbedProvider, Embedder, Http, Money, OcrChoice, Parser, ParserChoice, Platform,
+        Precision, Rerank, Retention, Storage, Telemetry, Uploads, Worker, variable,
     },
     setting::{Secrecy, Variable},
     sources::Sources,
@@ -75,6 +75,8 @@ pub struct Config {
     pub parser: Parser,
     /// Embedding.
     pub embedder: Embedder,
+    /// Prices and caps.
+    pub money: Money,
     /// The reranker.
     pub rerank: Rerank,
     /// The API that the command line uses.
@@ -123,6 +125,7 @@ impl Config {
             retention: Retention::read(r),
             parser: Parser::read(r).complete(r),
             embedder: Embedder::read(r),
+            money: Money::read(r),
             rerank: Rerank::read(r),
             client: Client::read(r),
             platform: Platform::read(r),

@@ -5,6 +5,7 @@ mod client;
 mod database;
 mod embedder;
 mod http;
+mod money;
 mod parser;
 mod platform;
 mod rerank;
@@ -20,6 +21,7 @@ pub use self::{
     database::Database,
     embedder::{EmbedProvider, Embedder, Precision},
     http::Http,
+    money::Money,
     parser::{OcrChoice, Parser, ParserChoice},
     platform::Platform,
     rerank::Rerank,
@@ -47,7 +49,7 @@ use super::{
 };
 
 /// Every section's settings, in the order of the documentation.
-pub(crate) static GROUPS: [Group; 13] = [
+pub(crate) static GROUPS: [Group; 14] = [
     Telemetry::GROUP,
     Database::GROUP,
     Http::GROUP,
@@ -58,6 +60,7 @@ pub(crate) static GROUPS: [Group; 13] = [
     Retention::GROUP,
     Parser::GROUP,
     Embedder::GROUP,
+    Money::GROUP,
     Rerank::GROUP,
     Client::GROUP,
     Platform::GROUP,

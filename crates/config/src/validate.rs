@@ -3,8 +3,8 @@
 use url::Url;
 
 use super::{
-    Auth, Config, Database, EmbedProvider, Embedder, Environment, Fault, Http, Parser, ParserChoice, Role, Storage,
-    StorageLocation, Variable, Worker, fault::shown,
+    Auth, Config, Database, EmbedProvider, Embedder, Environment, Fault, Http, Money, Parser, ParserChoice, Role,
+    Storage, StorageLocation, Variable, Worker, fault::shown,
 };
 use ::pg::{
     probe::SessionMode,
@@ -21,6 +21,7 @@ pub(crate) fn validate(config: &mut Config, faults: &mut Vec<Fault>) {
     rules.queue();
     rules.services();
     rules.embedder();
+    rules.money();
     let Rules { mut warnings, .. } = rules;
     config.warnings.append(&mut warnings);
 }
@@ -218,6 +219,24 @@ impl Rules<'_> {
         let problem = format!("is {}, which OpenAI does not have", embedder.model);
         self.fault_if(is_local, &Embedder::EMBED_MODEL, problem, "Example: EMBED_MODEL=text-embedding-3-small");
         self.service(&Embedder::OPENAI_API_URL, url);
+    }
+
+    /// Under a cap, what is bought must have a price.
+    fn money(&mut self) {
+        let Config { money, embedder, parser, .. } = self.config;
+        if !money.caps().are_set() {
+            return;
+        }
+        let is_unpriced = embedder.provider == EmbedProvider::OpenAi && money.tokens(&embedder.model).is_none();
+        let problem = format!("has no price for {}, so that no cap can be held", embedder.model);
+        let fix =
+            format!("Example: EMBED_PRICES={}=2, or 0 if it costs nothing; or set no MAX_CENTS_….", embedder.model);
+        self.fault_if(is_unpriced, &Money::EMBED_PRICES, problem, &fix);
+        let is_used = parser.llamaparse_api_key.is_some() && parser.choice != ParserChoice::Local;
+        let is_unpriced = is_used && money.page(&parser.llamaparse_tier).is_none();
+        let problem = format!("has no price for {}, so that no cap can be held", parser.llamaparse_tier);
+        let fix = format!("Example: LLAMAPARSE_PRICES={}=0.375; or set no MAX_CENTS_….", parser.llamaparse_tier);
+        self.fault_if(is_unpriced, &Money::LLAMAPARSE_PRICES, problem, &fix);
     }
 
     /// In production, no service is on this machine: the address is that of a test.

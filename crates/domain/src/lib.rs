@@ -1,7 +1,7 @@
 //! The vocabulary of all crates: ids, statuses, states and steps of a job, leases, retries, failures and their codes.
 //!
 //! [`ports`] has the traits for external services; [`document`] the blocks that readers make of files; [`record`] how that went; [`markdown`] the
-//! rules for parsed text, and [`layout`] where it stands on its pages; [`build_info`] the version and commit of this build; [`filter`] says which documents are meant, [`metadata`] what a client may say of one; [`callback`] creates and checks the URLs that a provider calls.
+//! rules for parsed text, and [`layout`] where it stands on its pages; [`build_info`] the version and commit of this build; [`filter`] says which documents are meant, [`metadata`] what a client may say of one; [`money`] has prices and caps; [`callback`] creates and checks the URLs that a provider calls.
 //!
 //! *Must not know:* any other crate of ours, the network, the disk, the database, the clock of the process. Everything here
 //! is a value or a pure function, so its tests need nothing else.
@@ -19,6 +19,7 @@ pub mod layout;
 mod lease;
 pub mod markdown;
 pub mod metadata;
+pub mod money;
 mod named;
 mod outcome;
 mod parse_memory;

@@ -16,6 +16,13 @@ pub enum Outcome {
         /// How long.
         delay: Duration,
     },
+    /// Something outside stops the document that a person should know of; park the job with the reason, at no cost.
+    Hold {
+        /// What stops it.
+        failure: Failure,
+        /// How long.
+        delay: Duration,
+    },
     /// The job is over: complete or duplicate.
     Finished(Status),
 }

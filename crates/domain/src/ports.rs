@@ -4,6 +4,7 @@
 //! text states what to do; it contains no document text, secrets or storage paths.
 
 mod embed_service;
+mod estimator;
 mod file_kind;
 mod remote_parser;
 mod reranker;
@@ -29,6 +30,7 @@ use crate::{
 };
 
 pub use embed_service::{Bought, BuyFailed, EmbedService, RequestBounds};
+pub use estimator::{Estimate, EstimateJob, Estimator};
 pub use file_kind::FileKind;
 pub use remote_parser::{Callback, RemoteParser, RemoteState, RemoteText, StartFailed};
 pub use reranker::Reranker;
@@ -130,6 +132,19 @@ impl ParsedDocument {
             Notice::OcrPages { sure, .. } => Some(*sure),
             _ => None,
         })
+    }
+}
+
+/// Letters that a remote parser counts as a page of a format without pages, about.
+const LETTERS_OF_A_PAGE: usize = 2000;
+
+impl ParsedDocument {
+    /// The pages that a remote parser would charge for; of a format without pages, by the length of the text.
+    pub fn billed_pages(&self) -> u32 {
+        match self.pages {
+            0 => u32::try_from(self.markdown.chars().count().div_ceil(LETTERS_OF_A_PAGE)).unwrap_or(u32::MAX).max(1),
+            pages => pages,
+        }
     }
 }
 

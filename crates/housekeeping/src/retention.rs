@@ -12,6 +12,7 @@ use store::{
         Batch, EVENTS, JUDGEMENTS, RECEIPTS, Retention, WEBHOOKS, delete_aged, delete_superseded_jobs,
         get_jobs_position, save_jobs_position,
     },
+    usage::delete_old_usage,
     versions::delete_old_versions,
 };
 
@@ -40,13 +41,24 @@ pub struct Deleted {
     pub versions: i64,
     /// Of `search_judgements`.
     pub judgements: i64,
+    /// Of `usage_days`: a few a day and user, in one statement.
+    pub usage: u64,
 }
 
 pub(super) async fn sweep(db: &Db, keep: Retention) -> Result<(), Failure> {
     let deleted = delete_old(db, keep, BUDGET).await?;
     if deleted != Deleted::default() {
-        let Deleted { events, webhooks, jobs, receipts, versions, judgements } = deleted;
-        tracing::info!(events, webhooks, jobs, receipts, versions, judgements, "deleted what was kept for long enough");
+        let Deleted { events, webhooks, jobs, receipts, versions, judgements, usage } = deleted;
+        tracing::info!(
+            events,
+            webhooks,
+            jobs,
+            receipts,
+            versions,
+            judgements,
+            usage,
+            "deleted what was kept for long enough"
+        );
     }
     Ok(())
 }
@@ -71,6 +83,7 @@ pub async fn delete_old(db: &Db, keep: Retention, budget: Duration) -> Result<De
     if keep.versions_days > 0 {
         deleted.versions = delete_versions(db, keep.versions_days, budget).await?;
     }
+    deleted.usage = delete_old_usage(db, keep.usage_days).await?;
     Ok(deleted)
 }
 

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::names::{ReceiptState, StatusName, VersionStateName};
+use domain::money::Cents;
 
 /// A document.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -49,6 +50,14 @@ pub struct DocumentView {
     /// The state of that job; null: it has none.
     #[schema(required)]
     pub job_state: Option<String>,
+    /// What providers charged for it, in US cents, in all its jobs; null: there was no price for a part of it.
+    #[serde(default)]
+    #[schema(required, value_type = Option<f64>, minimum = 0)]
+    pub cost_cents: Option<Cents>,
+    /// What they may charge beside, in US cents: for requests without an answer, on their way or for good; null in the same way.
+    #[serde(default)]
+    #[schema(required, value_type = Option<f64>, minimum = 0)]
+    pub uncertain_cents: Option<Cents>,
     /// When it was uploaded.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,

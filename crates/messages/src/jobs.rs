@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::number;
 use crate::names::{EventTypeName, FailedName, LastError, ResumeName, SeverityName, StateName, StatusName};
-use domain::{State, Status};
+use domain::{State, Status, money::Cents};
 
 /// How to retry a job; the body may be empty.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -143,8 +143,15 @@ pub struct JobView {
     pub retry_count: i32,
     /// Counts.
     pub progress: Progress,
-    /// What providers charged, in US cents.
-    pub cost_cents: f64,
+    /// What providers charged, in US cents; null: there was no price for a part of it.
+    #[serde(default)]
+    #[schema(required, value_type = Option<f64>, minimum = 0)]
+    pub cost_cents: Option<Cents>,
+    /// What providers may charge beside, in US cents: for requests without an answer, on their way or for good; null in the same
+    /// way.
+    #[serde(default)]
+    #[schema(required, value_type = Option<f64>, minimum = 0)]
+    pub uncertain_cents: Option<Cents>,
     /// The last failure: code, message, class, checkpoint, and `first`.
     #[schema(required, value_type = Option<LastError>)]
     pub last_error: Option<Value>,

@@ -4,6 +4,7 @@
 //! added, never renamed.
 
 mod documents;
+mod estimate;
 mod jobs;
 mod judgements;
 mod names;
@@ -13,11 +14,13 @@ mod probes;
 mod problem;
 mod search;
 mod uploads;
+mod usage;
 mod webhook;
 
 pub use documents::{
     BoxView, ChunkView, DeletionReceipt, DocumentPatch, DocumentView, ReplacementAccepted, VersionView,
 };
+pub use estimate::{Estimates, FileEstimate, ForeseenFailure};
 pub use jobs::{EventView, JobView, Progress, RetryManyAnswer, RetryManyRequest, RetryRequest, SkippedJob};
 pub use judgements::{JudgementRequest, JudgementView, Verdict};
 pub use names::{
@@ -31,6 +34,7 @@ pub use probes::{Health, VersionInfo};
 pub use problem::Problem;
 pub use search::{Expand, Hit, SearchMode, SearchRequest, SearchResponse, TermsRequest, TermsResponse};
 pub use uploads::{DocumentsAccepted, FileOutcome, TextRequest, UploadAccepted, UploadRequest};
+pub use usage::{Bought, DayCap, Usage, UsageOfDay};
 pub use webhook::WebhookTaken;
 
 /// The path that every route begins with.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{ChunkId, DocumentId, JobId, JudgementId, State, Status, UploadId, UserId};
+use domain::{ChunkId, DocumentId, JobId, JudgementId, State, Status, UploadId, UserId, money::Cents};
 use time::{OffsetDateTime, macros::datetime};
 use tokio_postgres::{
     Row,
@@ -80,6 +80,8 @@ columns! {
     DocumentId: Uuid => DocumentId;
     JobId: Uuid => JobId;
     JudgementId: Uuid => JudgementId;
+    // Billionths of a cent.
+    Cents: i64 => Cents::from_nanos;
     UploadId: Uuid => UploadId;
     UserId: Uuid => UserId;
     OffsetDateTime: Timestamp => |raw| raw.0;

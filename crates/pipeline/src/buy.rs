@@ -15,16 +15,18 @@ use tokio::sync::Mutex;
 use super::{
     Breaker, Pipeline,
     embed::{Embedding, check_vectors, progress},
+    spend::stopped,
 };
 use domain::{
     ChunkId, Code, ErrorClass, Failure, Lease, Outcome, Status, StepError,
+    money::CapReached,
     ports::{Bought, BuyFailed, Chunk, EmbedModel, EmbedService, RequestBounds},
 };
 use pg::DbError;
 use store::{
     beside::insert_refused_texts,
     chunks::{PendingChunk, Place, save_vectors},
-    embed_calls::{CallLost, EmbedCall, begin_embed_call, lose_embed_call},
+    embed_calls::{CallLost, Charged, EmbedCall, begin_embed_call, lose_embed_call},
     provider_rates::{Rates, Reserved, pause_requests, reserve_request},
 };
 
@@ -59,6 +61,8 @@ enum NotBought {
     Refused(Order, Failure),
     /// There is no place within the rates, or the service asks to wait.
     Wait(Duration),
+    /// A cap does not allow these texts.
+    Capped(Order, CapReached),
     Failed(StepError),
 }
 
@@ -75,7 +79,7 @@ impl NotBought {
             Self::Failed(StepError::LeaseLost) => 3,
             Self::Failed(StepError::Failed(failure)) if failure.class == ErrorClass::Configuration => 2,
             Self::Failed(StepError::Failed(_)) => 1,
-            Self::Refused(..) | Self::Wait(_) => 0,
+            Self::Refused(..) | Self::Wait(_) | Self::Capped(..) => 0,
         }
     }
 }
@@ -84,6 +88,11 @@ impl NotBought {
 pub(super) fn round_size(bounds: RequestBounds) -> i64 {
     let passages = bounds.inputs.saturating_mul(bounds.in_flight).saturating_mul(REQUESTS_OF_ROUND);
     i64::try_from(passages.clamp(1, PASSAGES_OF_ROUND)).unwrap_or(i64::MAX)
+}
+
+/// Tokens of a text, at least as many as the chunker has counted.
+pub(super) fn reckoned_tokens(text: &str, counted: i32) -> usize {
+    usize::try_from(counted).unwrap_or(0).max(text.len() / TOKEN_BYTES)
 }
 
 /// Puts chunks into requests, in order of the text. Equal texts are sent once.
@@ -97,7 +106,7 @@ fn orders(pending: Vec<PendingChunk>, bounds: RequestBounds) -> VecDeque<Order> 
         }
         places.insert(chunk.chunk_sha.clone(), passages.len());
         let text = Chunk::embed_text(&chunk.heading, &chunk.text);
-        let tokens = usize::try_from(chunk.token_count).unwrap_or(0).max(text.len() / TOKEN_BYTES);
+        let tokens = reckoned_tokens(&text, chunk.token_count);
         passages.push(Passage { chunks: vec![chunk], text, tokens, cuts: 0 });
     }
     let most = match bounds.tokens_per_minute {
@@ -154,14 +163,24 @@ impl Pipeline {
         let (began, mut orders, mut again) = (Instant::now(), orders(pending, bounds), Vec::new());
         let embedded = Mutex::new(at.embedded);
         let (mut running, mut end) = (FuturesUnordered::new(), None::<NotBought>);
+        let mut in_flight = bounds.in_flight.max(1);
         loop {
-            while end.is_none() && running.len() < bounds.in_flight.max(1) {
+            while end.is_none() && running.len() < in_flight {
                 let fresh = || if began.elapsed() < ROUND { orders.pop_front() } else { None };
                 let Some(order) = again.pop().or_else(fresh) else { break };
                 running.push(self.buy(service, model, work, order, (at.chunks, &embedded)));
             }
             let Some(bought) = running.next().await else { break };
             let Err(mut not_bought) = bought else { continue };
+            not_bought = match not_bought {
+                // What the others have reserved is more than they cost, so there may be room once they are done.
+                NotBought::Capped(order, _) if !running.is_empty() => {
+                    in_flight = 1;
+                    again.push(order);
+                    continue;
+                }
+                other => other,
+            };
             if let NotBought::Refused(order, refused) = not_bought {
                 let chunks: Vec<ChunkId> =
                     order.iter().flat_map(|passage| &passage.chunks).map(|chunk| chunk.chunk_id).collect();
@@ -189,6 +208,7 @@ impl Pipeline {
         match end {
             None => Ok(Outcome::Advanced(Status::EmbeddingInProgress)),
             Some(NotBought::Wait(delay)) => Ok(Outcome::Snooze { code: Code::WaitingForEmbedder, delay }),
+            Some(NotBought::Capped(_, reached)) => stopped(&reached),
             Some(NotBought::Failed(error)) => Err(error),
             Some(NotBought::Refused(_, failure)) => Err(failure.into()),
         }
@@ -214,8 +234,14 @@ impl Pipeline {
             }
             Reserved::Not(wait) => return Err(NotBought::Wait(breaker.wait(wait, fastrand::f64()))),
         }
-        let call = EmbedCall { provider, model: &model.name, inputs: order.len(), tokens };
-        let call_id = begin_embed_call(&self.db, lease, call).await?;
+        let price = self.money.price_of_tokens(&model.name).map_err(|failure| NotBought::Failed(failure.into()))?;
+        let cost = price.map(|price| price.of_tokens(i64::try_from(tokens).unwrap_or(i64::MAX)));
+        let call = EmbedCall { provider, model: &model.name, inputs: order.len(), tokens, cost };
+        let begun = begin_embed_call(&self.db, lease, &self.money.caps, call).await?;
+        let call_id = match begun {
+            Ok(call_id) => call_id,
+            Err(reached) => return Err(NotBought::Capped(order, reached)),
+        };
         let texts: Vec<String> = order.iter().map(|passage| passage.text.clone()).collect();
         let answer =
             service.buy(&texts).await.and_then(|bought| match check_vectors(model, texts.len(), &bought.vectors) {
@@ -232,7 +258,8 @@ impl Pipeline {
                 let mut embedded = embedded.lock().await;
                 let so_far = *embedded + i64::try_from(batch.len()).unwrap_or(0);
                 let progress = progress(chunks, so_far);
-                save_vectors(&self.db, lease.fence, place, model, &batch, Some((call_id, tokens)), &progress).await?;
+                let charged = Charged { call_id, tokens, price };
+                save_vectors(&self.db, lease.fence, place, model, &batch, Some(charged), &progress).await?;
                 *embedded = so_far;
                 return Ok(());
             }

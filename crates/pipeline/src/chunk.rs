@@ -29,7 +29,7 @@ impl Pipeline {
     }
 }
 
-fn too_many(passages: usize, limit: usize) -> Failure {
+pub(super) fn too_many(passages: usize, limit: usize) -> Failure {
     Failure::new(
         Code::PassageLimit,
         format!(

@@ -19,7 +19,7 @@ use domain::{
     record::ReadingRecord,
 };
 use store::{
-    jobs::{advance_job, finish_duplicate},
+    jobs::{advance_paid_job, finish_duplicate},
     provider_calls::{CallEnd, OpenCall, end_call, get_open_call},
 };
 
@@ -114,12 +114,13 @@ impl Pipeline {
         let target = self.target(lease, memory).await?;
         self.save_parsed(lease, target, &call.kind, &record, &text.markdown, &Layout::default()).await?;
         let progress = json!({ "pages": text.pages });
+        let end = CallEnd::Collected { pages: text.pages, price: self.money.page };
         self.db
             .run_tx("collect", |tx| {
                 let progress = &progress;
                 Box::pin(async move {
-                    end_call(&tx, lease.fence, call.call_id, CallEnd::Collected).await?;
-                    advance_job(&tx, lease, Step::Collect, Status::Parsed, progress, began.elapsed()).await
+                    end_call(&tx, lease.fence, call.call_id, end).await?;
+                    advance_paid_job(&tx, lease, Step::Collect, Status::Parsed, progress, began.elapsed()).await
                 })
             })
             .await?;

@@ -19,7 +19,7 @@ use domain::{
 use store::{
     chunks::{PendingChunk, Place, copy_known_vectors, count_chunks, list_pending_chunks, save_vectors},
     embed_calls::close_lost_calls,
-    jobs::{advance_job, save_progress},
+    jobs::{advance_job, advance_paid_job, save_progress},
     work::Target,
 };
 
@@ -84,7 +84,11 @@ impl Pipeline {
         if pending.is_empty() {
             let progress = json!({ "chunks": at.chunks, "embedded": at.chunks, "model": model.name });
             let took = at.began.elapsed();
-            advance_job(&self.db, lease, Step::Embed, Status::EmbeddingsStored, &progress, took).await?;
+            let (db, step, to) = (&self.db, Step::Embed, Status::EmbeddingsStored);
+            match service {
+                Some(_) => advance_paid_job(db, lease, step, to, &progress, took).await?,
+                None => advance_job(db, lease, step, to, &progress, took).await?,
+            }
             return Ok(Outcome::Advanced(Status::EmbeddingsStored));
         }
         let pending = self.reuse((lease, target), model, pending, &mut at).await?;

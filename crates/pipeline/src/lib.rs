@@ -11,6 +11,7 @@ mod buy;
 mod chunk;
 mod collect;
 mod embed;
+mod estimate;
 mod finish;
 mod pages;
 mod parse;
@@ -19,6 +20,7 @@ mod poll;
 mod reembed;
 mod remote;
 mod scratch;
+mod spend;
 mod validate;
 mod verify;
 
@@ -26,9 +28,11 @@ use std::{sync::Arc, time::Duration};
 
 pub use audit::{Audit, AuditFinding, AuditModel};
 pub use breaker::Breaker;
+pub use estimate::EstimateRules;
 pub use reembed::ReembedPlaces;
 pub use remote::{Callbacks, Remote};
 pub use scratch::ScratchDir;
+pub use spend::Money;
 
 use domain::{
     Code, ErrorClass, Failure, Lease, Outcome, Step, StepError,
@@ -56,6 +60,8 @@ pub struct Pipeline {
     pub remote: Option<Remote>,
     /// The source of the chunker and the embedder.
     pub model: Arc<dyn ModelSource>,
+    /// Prices and caps.
+    pub money: Money,
     /// What is remembered of an embedding service.
     pub breaker: Breaker,
     /// The same for the model that is to become active: its failures stop no document.
@@ -161,6 +167,7 @@ impl Pipeline {
     async fn try_model(&self) -> Result<(), Failure> {
         let embedder = self.model.embedder().await?;
         let Some(service) = embedder.service() else { return Ok(()) };
+        self.money.price_of_tokens(&embedder.model().name)?;
         match service.probe().await {
             // It is there, and jobs that need it wait as long as it says.
             Err(failure) if failure.code != Code::EmbedServiceBusy => Err(failure),

@@ -36,18 +36,25 @@ struct State {
     written: Instant,
     /// The first page of this round that was told.
     first: Option<u32>,
+    /// How many there are.
+    pages: u32,
     error: Option<StepError>,
 }
 
 impl<'a> Pages<'a> {
     pub(super) fn new(db: &'a Db, lease: &'a Lease, step: Step) -> Self {
         let (began, written) = (Instant::now(), Instant::now());
-        Self { db, lease, step, began, state: Mutex::new(State { written, first: None, error: None }) }
+        Self { db, lease, step, began, state: Mutex::new(State { written, first: None, pages: 0, error: None }) }
     }
 
     /// Why nothing more could be written.
     pub(super) fn error(self) -> Option<StepError> {
         self.state.into_inner().unwrap_or_else(PoisonError::into_inner).error
+    }
+
+    /// Pages of the document; 0: none was told of.
+    pub(super) fn pages(&self) -> u32 {
+        self.with(|state| state.pages)
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -76,7 +83,10 @@ impl<'a> Pages<'a> {
 impl ParseWatch for Pages<'_> {
     async fn page(&self, read: u32, pages: u32, ocr: Option<OcrPage>) -> ControlFlow<()> {
         // Pages with text are counted with the next that is written.
-        let is_due = self.with(|state| state.written.elapsed() >= WRITE_EVERY);
+        let is_due = self.with(|state| {
+            state.pages = pages;
+            state.written.elapsed() >= WRITE_EVERY
+        });
         if ocr.is_none() && !is_due {
             return ControlFlow::Continue(());
         }

@@ -40,7 +40,7 @@ impl Pipeline {
                 Found::NotYet(delay) => return Ok(Outcome::Snooze { code: Code::WaitingForUpload, delay }),
             },
         };
-        let Some(parsed) = self.parse_here(done, lease, &document, &file).await? else {
+        let Some((parsed, pages)) = self.parse_here(done, lease, &document, &file).await? else {
             // The pages that were read are stored.
             memory.file = Some(file);
             return Ok(Outcome::Advanced(lease.status));
@@ -48,7 +48,7 @@ impl Pipeline {
         if let Some(remote) = &self.remote
             && let Some(kind) = remote.wants(&document, &parsed)
         {
-            let reading = Reading { file: &file, kind, done, began };
+            let reading = Reading { file: &file, kind, pages, done, began };
             return self.start_remote_parse(remote, lease, reading, memory).await;
         }
         // Another worker may have the library, or it may be fetched while this one runs.
@@ -78,14 +78,15 @@ impl Pipeline {
         Ok(Outcome::Advanced(Status::Parsed))
     }
 
-    /// Parses on this machine; `None`: its time is up, and the pages that were read are stored.
+    /// Parses on this machine, and counts the pages, of which there is at least one; `None`: its time is up, and the pages that
+    /// were read are stored.
     async fn parse_here(
         &self,
         step: Step,
         lease: &Lease,
         document: &WorkDocument,
         file: &Path,
-    ) -> Result<Option<Result<ParsedDocument, Failure>>, StepError> {
+    ) -> Result<Option<(Result<ParsedDocument, Failure>, u32)>, StepError> {
         let watch = Pages::new(&self.db, lease, step);
         let job = ParseJob {
             path: file,
@@ -98,9 +99,11 @@ impl Pipeline {
             watch: &watch,
         };
         let parsed = self.parser.parse(job).await;
+        let counted =
+            parsed.as_ref().ok().and_then(Option::as_ref).map_or_else(|| watch.pages(), ParsedDocument::billed_pages);
         match watch.error() {
             Some(error) => Err(error),
-            None => Ok(parsed.transpose()),
+            None => Ok(parsed.transpose().map(|parsed| (parsed, counted.max(1)))),
         }
     }
 

@@ -12,7 +12,7 @@ use std::{
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{JobMemory, Pipeline, parsed::has_text};
+use super::{JobMemory, Pipeline, parsed::has_text, spend::stopped};
 use domain::{
     Code, Failure, JobId, Lease, Outcome, Status, Step, StepError,
     callback::CallbackKey,
@@ -21,7 +21,7 @@ use domain::{
 use store::{
     jobs::advance_job,
     ocr_pages::delete_ocr_pages,
-    provider_calls::{CallEnd, accept_call, begin_call, end_call},
+    provider_calls::{CallEnd, ProviderCall, accept_call, begin_call, end_call},
     work::WorkDocument,
 };
 
@@ -35,6 +35,8 @@ const SURE: u8 = 75;
 pub struct Remote {
     /// The service.
     pub parser: Arc<dyn RemoteParser>,
+    /// How thoroughly it reads, which decides its price.
+    pub tier: String,
     /// Whether it reads every document that it can, or only those without a text layer and those uploaded with `ocr`.
     pub reads_all: bool,
     /// How long to wait for the answer.
@@ -55,31 +57,42 @@ pub struct Callbacks {
 pub(super) struct Reading<'a> {
     pub(super) file: &'a Path,
     pub(super) kind: FileKind,
+    /// Its pages, as they were counted here, at least 1.
+    pub(super) pages: u32,
     pub(super) done: Step,
     pub(super) began: Instant,
 }
 
 impl Remote {
-    /// The file's kind, if this parser is to read it. `local` is the local parser's result: only a document of the declared
-    /// type and within the limits is sent out. It gets what OCR here could not read, or is not sure of.
+    /// The file's kind, if this parser is to read it.
     pub(super) fn wants(&self, document: &WorkDocument, local: &Result<ParsedDocument, Failure>) -> Option<FileKind> {
-        match local {
-            // Only PDFs and pictures have these codes, and the content was compared with what is declared.
-            Err(failure) => {
-                let declared = FileKind::from_media_type(&document.mime).filter(|kind| kind.is_picture());
-                matches!(failure.code, Code::NoTextLayer | Code::OcrFailed).then_some(declared.unwrap_or(FileKind::Pdf))
-            }
-            Ok(parsed) => {
-                let is_unsure = || parsed.ocr_sureness().is_some_and(|sure| sure < SURE);
-                let is_wanted = || self.reads_all || document.ocr || is_unsure() || !has_text(&parsed.markdown);
-                (!parsed.kind.is_text() && is_wanted()).then_some(parsed.kind)
-            }
-        }
+        wanted_kind(self.reads_all, (&document.mime, document.ocr), local)
     }
 
     fn callback(&self, job: JobId) -> Option<Callback> {
         let callbacks = self.callbacks.as_ref()?;
         callbacks.key.callback(&callbacks.base, job, OffsetDateTime::now_utc() + self.timeout + CALLBACK_GRACE)
+    }
+}
+
+/// The file's kind, if a remote parser is to read it. `local` is the local parser's result: only a document of the declared
+/// type and within the limits is sent out. It gets what OCR here could not read, or is not sure of.
+pub(super) fn wanted_kind(
+    reads_all: bool,
+    (mime, ocr): (&str, bool),
+    local: &Result<ParsedDocument, Failure>,
+) -> Option<FileKind> {
+    match local {
+        // Only PDFs and pictures have these codes, and the content was compared with what is declared.
+        Err(failure) => {
+            let declared = FileKind::from_media_type(mime).filter(|kind| kind.is_picture());
+            matches!(failure.code, Code::NoTextLayer | Code::OcrFailed).then_some(declared.unwrap_or(FileKind::Pdf))
+        }
+        Ok(parsed) => {
+            let is_unsure = || parsed.ocr_sureness().is_some_and(|sure| sure < SURE);
+            let is_wanted = || reads_all || ocr || is_unsure() || !has_text(&parsed.markdown);
+            (!parsed.kind.is_text() && is_wanted()).then_some(parsed.kind)
+        }
     }
 }
 
@@ -89,18 +102,24 @@ impl Pipeline {
         &self,
         remote: &Remote,
         lease: &Lease,
-        Reading { file, kind, done, began }: Reading<'_>,
+        Reading { file, kind, pages, done, began }: Reading<'_>,
         memory: &mut JobMemory,
     ) -> Result<Outcome, StepError> {
         // The user's file name stays private.
         let name = format!("document.{}", kind.extension());
+        let (provider, model, caps) = (remote.parser.name(), remote.tier.as_str(), &self.money.caps);
+        let cost = self.money.price_of_page(model)?.map(|price| price.times(pages.into()));
+        let call = ProviderCall { provider, model, kind: kind.as_str(), pages, cost };
+        // What is sent and not read costs nothing.
         let file_id = remote.parser.upload(file, &name, kind.media_type()).await?;
-        let provider = remote.parser.name();
-        let kind = kind.as_str();
-        let call_id = self
+        let begun = self
             .db
-            .run_tx("begin_call", |tx| Box::pin(async move { begin_call(&tx, lease, provider, kind).await }))
+            .run_tx("begin_call", |tx| Box::pin(async move { begin_call(&tx, lease, caps, call).await }))
             .await?;
+        let call_id = match begun {
+            Ok(call_id) => call_id,
+            Err(reached) => return stopped(&reached),
+        };
         let callback = remote.callback(lease.fence.job_id);
         let provider_job = match remote.parser.start(&file_id, callback.as_ref()).await {
             Ok(provider_job) => provider_job,

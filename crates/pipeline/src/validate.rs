@@ -20,11 +20,7 @@ impl Pipeline {
         let markdown = self.get_markdown(lease, memory).await?;
         let normalised = normalise(&markdown);
         if !has_text(&normalised) {
-            return Err(Failure::new(
-                Code::TextEmpty,
-                "The file was read, but there is no text in it. If it holds images of text, it needs OCR.",
-            )
-            .into());
+            return Err(text_empty().into());
         }
         let sha256 = hex(Sha256::digest(&normalised));
         let key = parsed_key(lease, self.target(lease, memory).await?);
@@ -45,9 +41,14 @@ impl Pipeline {
     }
 }
 
+pub(super) fn text_empty() -> Failure {
+    let message = "The file was read, but there is no text in it. If it holds images of text, it needs OCR.";
+    Failure::new(Code::TextEmpty, message)
+}
+
 /// Brings the text into one form: line feeds, no control characters (Postgres stores no NUL), no trailing blanks, at most
 /// one blank line in a row.
-fn normalise(markdown: &str) -> String {
+pub(super) fn normalise(markdown: &str) -> String {
     let mut text = String::with_capacity(markdown.len());
     let mut blank = 0;
     for line in markdown.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n").lines() {

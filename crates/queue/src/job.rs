@@ -12,7 +12,7 @@ use tracing::Instrument;
 use super::{Steps, Worker, held::HeldGuard, turns::Turn};
 use domain::{Code, Failure, Lease, Outcome, Step, StepError, UserId, Verdict};
 use pg::DbError;
-use store::jobs::{Failed, fail_job, get_checkpoint, hand_back_job, pause_job, retry_job, snooze_job};
+use store::jobs::{Failed, fail_job, get_checkpoint, hand_back_job, hold_job, pause_job, retry_job, snooze_job};
 use telemetry::metrics::{METRICS, StepOutcome};
 
 /// For this long a job is handed back after a configuration failure, so that a worker that is configured correctly can
@@ -37,6 +37,7 @@ pub(super) enum Left {
 /// The outcome to write.
 enum Settle {
     Snooze(Code, Duration),
+    Hold(Step, Failure, Duration),
     HandBack(Code),
     Failed(Step, Failure, Verdict),
 }
@@ -104,6 +105,10 @@ impl<S: Steps> Worker<S> {
                 Ok(Outcome::Snooze { code, delay }) => {
                     return self.settle(&lease, Settle::Snooze(code, delay), &guard.lost).await;
                 }
+                Ok(Outcome::Hold { failure, delay }) => {
+                    self.refresh(&mut lease).await;
+                    return self.settle(&lease, Settle::Hold(step, failure, delay), &guard.lost).await;
+                }
                 Err(StepError::LeaseLost) => {
                     tracing::info!("the lease on job {} is lost; stopped working on it", lease.fence.job_id);
                     return Left::Lost;
@@ -170,6 +175,7 @@ impl<S: Steps> Worker<S> {
         let db = &self.db;
         match how {
             Settle::Snooze(code, delay) => snooze_job(db, lease.fence, *code, *delay).await,
+            Settle::Hold(step, failure, delay) => hold_job(db, lease, Failed { failure, step: *step }, *delay).await,
             Settle::HandBack(code) => hand_back_job(db, lease.fence, *code, Duration::ZERO).await,
             Settle::Failed(step, failure, verdict) => {
                 let failed = Failed { failure, step: *step };
@@ -187,7 +193,7 @@ fn outcome_of(result: &Result<Outcome, StepError>) -> StepOutcome {
     match result {
         Ok(Outcome::Advanced(_)) => StepOutcome::Advanced,
         Ok(Outcome::Finished(_)) => StepOutcome::Finished,
-        Ok(Outcome::Snooze { .. }) => StepOutcome::Snoozed,
+        Ok(Outcome::Snooze { .. } | Outcome::Hold { .. }) => StepOutcome::Snoozed,
         Err(StepError::LeaseLost) => StepOutcome::LeaseLost,
         Err(StepError::Failed(_)) => StepOutcome::Failed,
     }

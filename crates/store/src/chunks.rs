@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     beside::{insert_beside, known_vector},
-    embed_calls::store_embed_call,
+    embed_calls::{Charged, store_embed_call},
     jobs::{FENCED, advance_job, lock_lease, save_progress},
     work::Target,
 };
@@ -307,9 +307,6 @@ pub enum Place {
     Beside,
 }
 
-/// The request that bought a batch: its id in `embed_calls`, and the tokens that were charged for it, if the service said so.
-pub type BoughtBy = (Uuid, Option<i64>);
-
 /// Commits one batch of vectors, the counts and the end of the request that bought them, in one transaction under the
 /// lease: what was embedded is never embedded again.
 pub async fn save_vectors(
@@ -318,7 +315,7 @@ pub async fn save_vectors(
     place: Place,
     model: &EmbedModel,
     batch: &[(PendingChunk, Vec<f32>)],
-    bought: Option<BoughtBy>,
+    bought: Option<Charged>,
     progress: &Value,
 ) -> Result<(), DbError> {
     db.run_tx("save_vectors", |tx| {
@@ -328,8 +325,8 @@ pub async fn save_vectors(
                 Place::Rows(target) => update_vectors(&tx, target, model, batch).await?,
                 Place::Beside => insert_beside(&tx, model, batch).await?,
             }
-            if let Some((call_id, tokens)) = bought {
-                store_embed_call(&tx, call_id, tokens).await?;
+            if let Some(charged) = bought {
+                store_embed_call(&tx, charged).await?;
             }
             save_progress(&tx, fence, Step::Embed, Status::EmbeddingInProgress, progress).await
         })

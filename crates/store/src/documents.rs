@@ -13,8 +13,8 @@ use super::{
     uploads::lock_user_uploads,
     versions::list_version_keys,
 };
-use crate::filter::Condition;
-use domain::{ChunkId, DocumentId, JobId, Status, UserId, filter::Filter};
+use crate::{filter::Condition, spending::bill_of};
+use domain::{ChunkId, DocumentId, JobId, Status, UserId, filter::Filter, money::Cents};
 use pg::{Db, DbError, FromRow, Param, Session};
 
 /// A document.
@@ -48,6 +48,10 @@ pub struct Document {
     pub job_id: Option<JobId>,
     /// The state of that job.
     pub job_state: Option<String>,
+    /// What providers charged for it, in all its jobs; `None`: for a part of it there was no price.
+    pub cost: Option<Cents>,
+    /// What they may have charged beside; `None` in the same way.
+    pub uncertain: Option<Cents>,
     /// When it was created.
     pub created_at: OffsetDateTime,
     /// When it last changed.
@@ -58,7 +62,7 @@ const COLUMNS: &str =
     "d.document_id, d.filename, d.mime, d.bytes_len, d.file_sha256, d.processing_status, d.version_no, d.kind,
   d.page_count, d.record, d.metadata,
   (SELECT count(*) FROM upload_pipeline.document_chunks AS c WHERE c.document_id = d.document_id) AS chunks,
-  latest.job_id, latest.state AS job_state, d.created_at, d.updated_at
+  latest.job_id, latest.state AS job_state, bill.cost, bill.uncertain, d.created_at, d.updated_at
 FROM upload_pipeline.documents AS d
 LEFT JOIN LATERAL (
   SELECT j.job_id, j.state
@@ -67,11 +71,19 @@ LEFT JOIN LATERAL (
   ORDER BY j.created_at DESC, j.job_id DESC
   LIMIT 1) AS latest ON true";
 
+/// A document's columns with its bill, as `SELECT` needs them.
+fn columns() -> String {
+    let jobs =
+        "c.job_id IN (SELECT k.job_id FROM upload_pipeline.upload_jobs AS k WHERE k.document_id = d.document_id)";
+    format!("{COLUMNS}\n{}", bill_of(jobs))
+}
+
 /// `user`'s document with this id.
 pub async fn get_document(db: &impl Session, user: UserId, id: DocumentId) -> Result<Option<Document>, DbError> {
+    let columns = columns();
     let sql = format!(
         "-- get_document
-SELECT {COLUMNS}
+SELECT {columns}
 WHERE d.document_id = $1 AND d.user_id = $2"
     );
     db.find(&sql, &[&id.0, &user.0]).await
@@ -163,10 +175,10 @@ pub async fn list_documents(
     after: Option<Cursor>,
     limit: i64,
 ) -> Result<Vec<Document>, DbError> {
-    let condition = Condition::of(filter.filter.as_ref(), 8);
+    let (columns, condition) = (columns(), Condition::of(filter.filter.as_ref(), 8));
     let sql = format!(
         "-- list_documents
-SELECT {COLUMNS}
+SELECT {columns}
 WHERE d.user_id = $1
   AND (d.created_at, d.document_id) < (coalesce($2, 'infinity'), coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
   AND ($4::text IS NULL OR d.processing_status = $4)

@@ -5,8 +5,14 @@
 
 use uuid::Uuid;
 
-use super::jobs::{FENCED, lock_lease};
-use domain::{Code, Fence, Lease};
+use super::{
+    jobs::lock_lease,
+    spending::{Counted, PAYER, Purchase, TODAY, nanos, release, reserve, settle},
+};
+use domain::{
+    Code, Fence, Lease,
+    money::{CapReached, Caps, Cents},
+};
 use pg::{Db, DbError, Session};
 
 /// A request that is about to be sent.
@@ -20,6 +26,19 @@ pub struct EmbedCall<'a> {
     pub inputs: usize,
     /// Their tokens, as they were reckoned.
     pub tokens: usize,
+    /// What they cost; `None`: there is no price.
+    pub cost: Option<Cents>,
+}
+
+/// What a request has brought besides its vectors.
+#[derive(Debug, Clone, Copy)]
+pub struct Charged {
+    /// The request.
+    pub call_id: Uuid,
+    /// The tokens that were charged; `None`: the service did not say.
+    pub tokens: Option<i64>,
+    /// The price of a million; `None`: there is none.
+    pub price: Option<Cents>,
 }
 
 /// How a request ended without vectors.
@@ -31,58 +50,109 @@ pub enum CallLost {
     Uncertain,
 }
 
-/// Writes that the service is about to be asked for a leased job; returns the call's id.
+/// Reserves what a request costs and writes that the service is about to be asked for a leased job; returns the call's id, or
+/// the cap that does not allow it.
 ///
 /// # Errors
 ///
 /// The lease is lost, or the database does not answer. Then the service must not be asked.
-pub async fn begin_embed_call(db: &impl Session, lease: &Lease, call: EmbedCall<'_>) -> Result<Uuid, DbError> {
+pub async fn begin_embed_call(
+    db: &Db,
+    lease: &Lease,
+    caps: &Caps,
+    call: EmbedCall<'_>,
+) -> Result<Result<Uuid, CapReached>, DbError> {
     let call_id = Uuid::new_v4();
-    let written = db
-        .run_any(
-            &format!(
-                "-- begin_embed_call
-INSERT INTO upload_pipeline.embed_calls (call_id, job_id, provider, model, inputs, tokens, lease_epoch)
-SELECT $4, j.job_id, $5, $6, $7, $8, j.lease_epoch
-FROM upload_pipeline.upload_jobs AS j
-WHERE {FENCED}"
-            ),
-            &[
-                &lease.fence.job_id.0,
-                &lease.fence.worker.0,
-                &lease.fence.epoch,
-                &call_id,
-                &call.provider,
-                &call.model,
-                &whole(call.inputs),
-                &whole(call.tokens),
-            ],
-        )
-        .await?;
-    if written { Ok(call_id) } else { Err(DbError::LeaseLost { job_id: lease.fence.job_id }) }
+    let EmbedCall { provider, model, tokens, cost, .. } = call;
+    let purchase = Purchase { provider, model, tokens: i64::from(whole(tokens)), pages: 0, cost };
+    db.run_tx("begin_embed_call", |tx| {
+        Box::pin(async move {
+            lock_lease(&tx, lease.fence).await?;
+            if let Err(reached) = reserve(&tx, lease, caps, purchase).await? {
+                return Ok(Err(reached));
+            }
+            insert_embed_call(&tx, lease, call_id, call).await?;
+            Ok(Ok(call_id))
+        })
+    })
+    .await
+}
+
+async fn insert_embed_call(
+    tx: &impl Session,
+    lease: &Lease,
+    call_id: Uuid,
+    call: EmbedCall<'_>,
+) -> Result<(), DbError> {
+    tx.exec(
+        &format!(
+            "-- insert_embed_call
+INSERT INTO upload_pipeline.embed_calls (call_id, job_id, provider, model, inputs, tokens, lease_epoch, day, reserved_cents)
+VALUES ($1, $2, $3, $4, $5, $6, $7, {TODAY}, $8 * 0.000000001)"
+        ),
+        &[
+            &call_id,
+            &lease.fence.job_id.0,
+            &call.provider,
+            &call.model,
+            &whole(call.inputs),
+            &whole(call.tokens),
+            &lease.fence.epoch,
+            &call.cost.map(Cents::nanos),
+        ],
+    )
+    .await
 }
 
 fn whole(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
-/// Ends a call whose vectors are written. For the transaction that writes them.
-pub async fn store_embed_call(tx: &impl Session, call_id: Uuid, billed_tokens: Option<i64>) -> Result<(), DbError> {
+/// Ends a call whose vectors are written, and counts what it has cost. For the transaction that writes them.
+pub async fn store_embed_call(tx: &impl Session, charged: Charged) -> Result<(), DbError> {
+    let Some(call) = find_open_embed_call(tx, charged.call_id).await? else { return Ok(()) };
+    let tokens = charged.tokens.unwrap_or(call.tokens);
+    let cost = charged.price.map(|price| price.of_tokens(tokens));
     tx.exec(
         "-- store_embed_call
 UPDATE upload_pipeline.embed_calls AS c
-SET state = 'stored', billed_tokens = $2, ended_at = now()
+SET state = 'stored', billed_tokens = $2, cost_cents = $3 * 0.000000001, ended_at = now()
 WHERE c.call_id = $1",
-        &[&call_id, &billed_tokens],
+        &[&charged.call_id, &charged.tokens, &cost.map(Cents::nanos)],
+    )
+    .await?;
+    settle(tx, &call, tokens, 0, cost).await
+}
+
+/// A call that has no end yet, and how it is counted.
+async fn find_open_embed_call(tx: &impl Session, call_id: Uuid) -> Result<Option<Counted>, DbError> {
+    let reserved = nanos("c.reserved_cents");
+    tx.find(
+        &format!(
+            "-- find_open_embed_call
+SELECT {PAYER} AS user_id, c.day::text AS day, c.provider, c.model, c.tokens::bigint AS tokens, 0::bigint AS pages,
+  {reserved} AS reserved
+FROM upload_pipeline.embed_calls AS c
+JOIN upload_pipeline.upload_jobs AS j ON j.job_id = c.job_id
+WHERE c.call_id = $1 AND c.state = 'intended'
+FOR UPDATE OF c"
+        ),
+        &[&call_id],
     )
     .await
 }
 
-/// Ends a call without vectors. One that may have been charged for gets an event.
+/// Ends a call without vectors. One that may have been charged for gets an event, and stays counted; what was reserved for
+/// another is given back.
 pub async fn lose_embed_call(db: &Db, fence: Fence, call_id: Uuid, how: CallLost) -> Result<(), DbError> {
     db.run_tx("lose_embed_call", |tx| {
         Box::pin(async move {
             lock_lease(&tx, fence).await?;
+            if how == CallLost::Refused
+                && let Some(call) = find_open_embed_call(&tx, call_id).await?
+            {
+                release(&tx, &call).await?;
+            }
             close_embed_calls(&tx, fence, Some(call_id), how).await
         })
     })

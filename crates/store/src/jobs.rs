@@ -25,4 +25,4 @@ pub use read::*;
 pub use redrive::*;
 pub use redrive_many::*;
 pub use retype::*;
-pub(crate) use sql::{ENDED, FENCED, LET_GO, LIVE, WAITING};
+pub(crate) use sql::{ENDED, FENCED, LET_GO, LIVE, WAITING, capped};

@@ -28,6 +28,8 @@ pub struct Retention {
     pub versions_days: u32,
     /// Judgements of hits.
     pub judgements_days: u32,
+    /// Sums of what was bought.
+    pub usage_days: u32,
 }
 
 /// Rows of one table that are deleted by age.

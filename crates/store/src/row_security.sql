@@ -21,6 +21,7 @@ BEGIN
       ('upload_jobs',     'user_id = me.id'),
       ('document_chunks', 'document_id IN (SELECT d.document_id FROM upload_pipeline.documents AS d WHERE d.user_id = me.id)'),
       ('document_versions', 'user_id = me.id'),
+      ('usage_days',      'user_id = me.id'),
       ('version_chunks',  'document_id IN (SELECT d.document_id FROM upload_pipeline.documents AS d WHERE d.user_id = me.id)'),
       ('search_questions', 'user_id = me.id'),
       ('search_judgements', 'user_id = me.id'),

@@ -70,6 +70,7 @@ async fn upload_samples(ctx: &Context, folder: &DevFolder, api: &ApiClient) -> a
         one_step: false,
         replace: None,
         ocr: false,
+        dry_run: false,
         metadata: None,
         json: false,
     };

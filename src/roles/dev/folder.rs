@@ -23,6 +23,12 @@ impl DevFolder {
         self.0.join(STORAGE_FOLDER)
     }
 
+    /// The folder of the documents that are processed with fakes of the providers: their database is another, and housekeeping
+    /// deletes objects that its database does not know.
+    pub(super) fn storage_of_fakes(&self) -> PathBuf {
+        self.0.join("storage-of-fakes")
+    }
+
     /// The folder of the sample documents.
     pub(super) fn samples(&self) -> PathBuf {
         self.0.join("samples")
@@ -31,7 +37,9 @@ impl DevFolder {
     /// Creates the folder, or checks that it belongs to this user alone.
     pub(super) fn create(&self) -> anyhow::Result<()> {
         create_private_dir(&self.0)?;
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(self.storage())?;
+        for storage in [self.storage(), self.storage_of_fakes()] {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(storage)?;
+        }
         Ok(())
     }
 

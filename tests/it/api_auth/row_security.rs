@@ -7,7 +7,7 @@ use crate::support::db::{TestDb, target};
 
 const ONE: &str = "00000000-0000-0000-0000-000000000001";
 /// Tables in which a user may read their own rows. Every other table and view of the schema is closed to them.
-const OWN: [&str; 12] = [
+const OWN: [&str; 14] = [
     "documents",
     "upload_jobs",
     "document_chunks",
@@ -20,6 +20,8 @@ const OWN: [&str; 12] = [
     "search_documents",
     "search_words",
     "search_titles",
+    "chunk_vectors",
+    "usage_days",
 ];
 /// Tables that are of no user, and that every user may read.
 const OF_ALL: [&str; 1] = ["active_model"];
@@ -51,6 +53,8 @@ async fn world() -> TestDb {
            (chunk_id, document_id, version_no, chunker_name, chunker_version, chunk_ord, text, chunk_sha)
          SELECT gen_random_uuid(), document_id, 2, 'c', '1', 0, 'words', 'x' FROM upload_pipeline.documents;
          INSERT INTO upload_pipeline.active_model (model, version, vector_dim) VALUES ('m', '1', 384);
+         INSERT INTO upload_pipeline.chunk_vectors (document_id, chunk_sha, embed_model, embed_version, vector_dim, embedding)
+         SELECT document_id, 'sha', 'm', '1', 2, '[0,1]' FROM upload_pipeline.documents;
          INSERT INTO upload_pipeline.search_users (user_id, is_filled) SELECT user_id, true FROM upload_pipeline.documents;
          INSERT INTO upload_pipeline.search_documents
            (document_id, user_no, passages, language, chunker_name, chunker_version, version)
@@ -65,7 +69,9 @@ async fn world() -> TestDb {
          INSERT INTO upload_pipeline.search_judgements (judgement_id, question_id, user_id, document_id, page, verdict)
          SELECT gen_random_uuid(), document_id, user_id, document_id, 1, 'right' FROM upload_pipeline.documents;
          INSERT INTO upload_pipeline.events (event_id, job_id, document_id, ts, type, severity, code)
-         SELECT gen_random_uuid(), job_id, document_id, now(), 'stage_started', 'info', 'uploaded' FROM upload_pipeline.upload_jobs",
+         SELECT gen_random_uuid(), job_id, document_id, now(), 'stage_started', 'info', 'uploaded' FROM upload_pipeline.upload_jobs;
+         INSERT INTO upload_pipeline.usage_days (user_id, day, provider, model)
+         SELECT DISTINCT user_id, current_date, 'openai', 'm' FROM upload_pipeline.documents",
     )
     .await;
     test
@@ -109,7 +115,9 @@ async fn a_user_reads_only_their_own_rows() {
         }
         assert!(test.rows(&select).await.len() >= 2, "{name} has no rows of a second user");
         let owner = match name.as_str() {
-            "documents" | "upload_jobs" | "search_questions" | "search_judgements" | "search_users" => "user_id",
+            "documents" | "upload_jobs" | "search_questions" | "search_judgements" | "search_users" | "usage_days" => {
+                "user_id"
+            }
             "search_documents" | "search_words" | "search_titles" => {
                 "(SELECT u.user_id FROM upload_pipeline.search_users u WHERE u.user_no = t.user_no)"
             }

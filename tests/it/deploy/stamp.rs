@@ -77,7 +77,9 @@ async fn the_command_moves_the_stamp_of_an_older_copy_and_reports_it() {
              EXECUTE 'DROP FUNCTION ' || later.name;
            END LOOP;
          END $$;
-         DROP TABLE upload_pipeline.search_judgements, upload_pipeline.search_questions;
+         DROP TABLE upload_pipeline.usage_days, upload_pipeline.search_judgements, upload_pipeline.search_questions;
+         ALTER TABLE upload_pipeline.provider_calls DROP COLUMN model, DROP COLUMN pages, DROP COLUMN billed_pages,
+           DROP COLUMN day, DROP COLUMN reserved_cents, DROP COLUMN cost_cents;
          DROP FUNCTION upload_pipeline.delete_unjudged_questions;
          DROP TABLE upload_pipeline.model_switch, upload_pipeline.chunk_vectors, upload_pipeline.packed_vectors,
            upload_pipeline.refused_texts;

@@ -78,6 +78,7 @@ async fn old_versions_go_with_their_objects_and_their_content_may_come_again() {
         receipts_days: 0,
         versions_days: 0,
         judgements_days: 0,
+        usage_days: 0,
     };
     let deleted = housekeeping::delete_old(&world.test.db, keep, BUDGET).await.unwrap();
     assert_eq!(deleted.versions, 0, "0 keeps them for ever");

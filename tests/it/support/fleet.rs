@@ -174,6 +174,7 @@ impl Fleet {
             receipts_days: 365,
             versions_days: 0,
             judgements_days: 0,
+            usage_days: 0,
         };
         let settings = HousekeepingSettings { interval: second, lease: second, retention };
         Housekeeping { db: db.clone(), store: Arc::new(store), settings }

@@ -99,6 +99,19 @@ pub struct ChunksQuery {
     pub from: Option<i32>,
 }
 
+/// `GET /usage`.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct UsageQuery {
+    /// The first day (UTC); by default 29 days before the last.
+    #[param(value_type = Option<String>, format = Date, example = "2026-03-01")]
+    pub from: Option<String>,
+    /// The last day (UTC), at most 366 days from the first; by default today.
+    #[param(value_type = Option<String>, format = Date, example = "2026-03-31")]
+    pub to: Option<String>,
+}
+
 impl JobsQuery {
     /// What is asked for, and the list that its cursors belong to.
     pub fn filter(&self) -> Result<(JobFilter, ListId), ApiError> {

@@ -15,7 +15,7 @@ use crate::{
 };
 use domain::{
     build_info::BuildInfo,
-    ports::{ModelSource, ObjectStore, PagePictures, Reranker},
+    ports::{Estimator, ModelSource, ObjectStore, PagePictures, Reranker},
 };
 use pg::{Conn, Db, DbError, replica::Replica};
 use search::VectorCache;
@@ -54,6 +54,10 @@ pub struct ApiState {
     pub(crate) drawing: Quota,
     /// Pages that were drawn.
     pub(crate) drawn: PictureCache,
+    /// Says what files would cost; `None`: nothing does.
+    pub(crate) estimator: Option<Arc<dyn Estimator>>,
+    /// Requests that are estimated.
+    pub(crate) estimating: Quota,
     /// Judges the best hits of searches; `None`: they keep their order.
     pub(crate) reranker: Option<Arc<dyn Reranker>>,
     /// Takes searches and lists while it is current.
@@ -85,6 +89,8 @@ impl ApiState {
             bodies: Quota::default(),
             key_source: None,
             pictures: None,
+            estimator: None,
+            estimating: Quota::default(),
             reranker: None,
             replica: None,
             drawing: Quota::default(),
@@ -99,6 +105,13 @@ impl ApiState {
     #[must_use]
     pub fn with_pictures(mut self, pictures: Arc<dyn PagePictures>) -> Self {
         self.pictures = Some(pictures);
+        self
+    }
+
+    /// Has `estimator` say what files would cost.
+    #[must_use]
+    pub fn with_estimator(mut self, estimator: Arc<dyn Estimator>) -> Self {
+        self.estimator = Some(estimator);
         self
     }
 

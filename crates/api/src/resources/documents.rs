@@ -37,6 +37,8 @@ pub fn document_view(document: Document) -> DocumentView {
         chunks: document.chunks,
         job_id: document.job_id.map(|id| id.0),
         job_state: document.job_state,
+        cost_cents: document.cost,
+        uncertain_cents: document.uncertain,
         created_at: document.created_at,
         updated_at: document.updated_at,
     }

@@ -18,8 +18,8 @@ use crate::{
     ops::{health, metrics},
     page,
     resources::{
-        change_document, document_files, documents, events, jobs, judgements, pages, retry_jobs, search,
-        send_documents, uploads, versions, webhook,
+        change_document, document_files, documents, estimate, events, jobs, judgements, pages, retry_jobs, search,
+        send_documents, uploads, usage, versions, webhook,
     },
     server::body_head::check_body_head,
 };
@@ -45,6 +45,7 @@ fn endpoints() -> Vec<Endpoint> {
             .replayable(Some(|request, kept| Box::pin(uploads::sign_again(request, kept)))),
         endpoint!(Private documents::list_documents),
         endpoint!(Private send_documents::post_documents).replayable(None),
+        endpoint!(Private estimate::post_estimate),
         endpoint!(Private documents::get_document),
         endpoint!(Private change_document::patch_document),
         endpoint!(Private versions::put_document).replayable(None),
@@ -68,6 +69,7 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint!(Private judgements::list_judgements),
         endpoint!(Private judgements::post_judgement),
         endpoint!(Private judgements::delete_judgement),
+        endpoint!(Private usage::get_usage),
     ]
 }
 

@@ -21,6 +21,15 @@ pub(super) enum Input {
     Unreadable(PathBuf, String),
 }
 
+impl Input {
+    /// What was named.
+    pub(super) fn into_path(self) -> PathBuf {
+        match self {
+            Self::File(path) | Self::Unreadable(path, _) => path,
+        }
+    }
+}
+
 /// The files that `arguments` name. A folder stands for the visible files directly in it, in order of their names.
 pub(super) fn list(arguments: &[PathBuf]) -> Vec<Input> {
     arguments
@@ -46,7 +55,7 @@ fn in_folder(folder: &Path) -> Vec<Input> {
 }
 
 /// The failure of a file that cannot be read.
-pub(super) fn unreadable(error: &io::Error) -> Failure {
+pub(crate) fn unreadable(error: &io::Error) -> Failure {
     let why = match error.kind() {
         io::ErrorKind::NotFound => "There is no such file.".to_owned(),
         io::ErrorKind::PermissionDenied => "You may not read this file.".to_owned(),
@@ -56,12 +65,12 @@ pub(super) fn unreadable(error: &io::Error) -> Failure {
 }
 
 /// The name that the server gets: the last part of the path.
-pub(super) fn name_of(path: &Path) -> String {
+pub(crate) fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// The media type for the extension. The server checks the content, whatever is declared.
-pub(super) fn media_type(path: &Path) -> &'static str {
+pub(crate) fn media_type(path: &Path) -> &'static str {
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
     match FileKind::from_extension(extension) {
         Some(kind) => kind.media_type(),

@@ -35,9 +35,9 @@ settings! {
 
     /// What computes the vectors of an empty database: `local`, this machine; `openai`, OpenAI or a service that speaks its API
     /// (Azure, Ollama, vLLM, TEI, LiteLLM). A database with vectors keeps its model, and what computes it.
-    EMBED_PROVIDER[STORED] provider: EmbedProvider = one_of(EmbedProvider::ALL), default "local";
+    EMBED_PROVIDER[EMBED_PROVIDER] provider: EmbedProvider = one_of(EmbedProvider::ALL), default "local";
     /// Name of the model for an empty database, and of its folder, or the service's name of it. A database with vectors keeps its model.
-    EMBED_MODEL[MODEL] model: String = name, default "multilingual-e5-small";
+    EMBED_MODEL[MODEL_NAME] model: String = name, default "multilingual-e5-small";
     /// Version of the vectors, for an empty database.
     EMBED_VERSION[MODEL] version: String = name, default "1";
     /// Folder of local models, each in a folder of its name.

@@ -36,7 +36,7 @@ settings! {
     Parser in "parser", titled "Parser";
 
     /// Pages, slides or sheets of one document; `0`: no limit.
-    PARSE_MAX_PAGES[READERS] max_pages: u32 = whole(0..=u32::MAX), default "500";
+    PARSE_MAX_PAGES[PAGES] max_pages: u32 = whole(0..=u32::MAX), default "500";
     /// Seconds of CPU time that parsing one document may take, OCR apart. By the clock it may take longer: only a parser that gets
     /// next to none for this time is stopped, and tried again.
     PARSE_TIMEOUT[READERS] timeout: Duration = seconds(1.0..=3600.0), default "120";
@@ -58,17 +58,17 @@ settings! {
     /// Seconds of CPU time that OCR of one page may take.
     OCR_PAGE_CPU[READERS] ocr_page_cpu: Duration = seconds(1.0..=600.0), default "30";
     /// Passages of one document; `0`: no limit.
-    MAX_PASSAGES_PER_DOCUMENT[WORKER] max_passages: usize = whole(0..=10_000_000), default "50000";
+    MAX_PASSAGES_PER_DOCUMENT[PAGES] max_passages: usize = whole(0..=10_000_000), default "50000";
     /// Which documents LlamaParse reads: `auto`, those that cannot be read here (pages that are pictures) and those
     /// uploaded with `ocr`, where its key is set; `local`, none; `llamaparse`, every PDF and Office document. All are
     /// verified and read here first; text, Markdown and HTML are never sent.
-    PARSER[WORKER] choice: ParserChoice = one_of(ParserChoice::ALL), default "auto";
+    PARSER[PAGES] choice: ParserChoice = one_of(ParserChoice::ALL), default "auto";
     /// Key of LlamaParse. Without it, documents are read here only.
     LLAMAPARSE_API_KEY[WORKER] llamaparse_api_key: Secret<String> = secret, secret "llx-…";
     /// Address of LlamaParse; it has another for its European region.
     LLAMAPARSE_API_URL[WORKER] llamaparse_url: Option<Url> = some_url, default "https://api.cloud.llamaindex.ai";
     /// How thoroughly LlamaParse reads, and what it charges: `cost_effective`, `agentic` or `agentic_plus`.
-    LLAMAPARSE_TIER[WORKER] llamaparse_tier: String = tier, default "cost_effective";
+    LLAMAPARSE_TIER[PAGES] llamaparse_tier: String = tier, default "cost_effective";
     /// Seconds that LlamaParse may take for one document, its queue included.
     PARSE_REMOTE_TIMEOUT[WORKER] remote_timeout: Duration = seconds(1.0..=86_400.0), default "1800";
     /// Address at which LlamaParse reaches the API to report that it is done. Without it, workers poll LlamaParse every 5 to

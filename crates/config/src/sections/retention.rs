@@ -1,7 +1,7 @@
 use super::*;
 
 settings! {
-    /// How long ended jobs, their events, receipts, refused bytes, previous versions and judgements are kept.
+    /// How long ended jobs, their events, receipts, refused bytes, previous versions, judgements and sums of money are kept.
     Retention in "retention", titled "Retention";
 
     /// Days that the events of an ended job are kept; `0`: for ever.
@@ -20,6 +20,8 @@ settings! {
     /// Days that a judgement of a hit is kept after it was last given, and the question with its last one; `0`: as long as the
     /// document.
     RETENTION_JUDGEMENTS_DAYS[WORKER] judgements_days: u32 = days, default "0";
+    /// Days that the sums of what was bought are kept, by user and day; `0`: for ever.
+    RETENTION_USAGE_DAYS[WORKER] usage_days: u32 = days, default "0";
     /// Days that the receipt of a finished deletion is kept; `0`: for ever.
     RETENTION_RECEIPTS_DAYS[WORKER] receipts_days: u32 = days, default "365";
 }

@@ -159,6 +159,9 @@ codes! {
         /// A moment is not written as RFC 3339 says.
         /// Send moments such as 2026-11-22T09:30:00Z.
         TimeInvalid = "time_invalid", http [400], at "`GET /jobs`";
+        /// A day is no date, or the days are in the wrong order or too many.
+        /// Send days such as 2026-11-22, the first in `from`, the last in `to`, at most 366.
+        DayInvalid = "day_invalid", http [400], at "`GET /usage`";
         /// The header Last-Event-ID is no id of an event.
         /// Send the id of the last event that you saw.
         LastEventIdInvalid = "last_event_id_invalid", http [400], at "`GET /jobs/{id}/events`";
@@ -303,6 +306,12 @@ codes! {
         /// As many pages are being drawn as this server, or one user, may have at a time.
         /// Send it again when `Retry-After` says, and fewer at once.
         PagesBusy = "pages_busy", http [503, 429], at "`GET /documents/{id}/pages/{n}.png`";
+        /// As many files are being estimated as this server, or one user, may have at a time.
+        /// Send it again when `Retry-After` says, and fewer at once.
+        EstimatesBusy = "estimates_busy", http [503, 429], at "`POST /estimate`";
+        /// This server does not estimate files.
+        /// Use `app estimate`, which reads them on your machine.
+        EstimatesUnavailable = "estimates_unavailable", http [503], at "`POST /estimate`";
         /// This server cannot draw pages now; the log says why.
         /// Try again; the operator runs `scripts/fetch pdfium` or sets `PDFIUM_LIBRARY` for the API.
         PagesUnavailable = "pages_unavailable", http [503], at "`GET /documents/{id}/pages/{n}.png`";
@@ -613,6 +622,21 @@ codes! {
         /// The embedding service refuses a passage, however short it is cut, and takes others.
         /// Retry the job from `chunks_stored` with another model, or leave the passage out of the document.
         EmbedServiceTextRefused = "embed_service_text_refused", class Document, at "embed; `/search`";
+        /// What `MAX_CENTS_PER_USER_PER_DAY` allows is used up. The job goes on at `run_at`, when the day (UTC) has turned, at no cost; what is complete can be searched.
+        /// Nothing; or raise the cap, and start the workers again.
+        UserDayCapReached = "user_day_cap_reached", class Quota, at "parse, embed";
+        /// What `MAX_CENTS_PER_DAY` allows all users together is used up. The job goes on at `run_at`, when the day (UTC) has turned, at no cost; what is complete can be searched.
+        /// Nothing; or raise the cap, and start the workers again.
+        DayCapReached = "day_cap_reached", class Quota, at "parse, embed";
+        /// One request for this document costs more than a whole day's cap allows; the message names it.
+        /// Raise the cap, start the workers again and retry the job; or split the document.
+        DayCapTooSmall = "day_cap_too_small", class Document, at "parse, embed";
+        /// The document costs more than `MAX_CENTS_PER_DOCUMENT` allows.
+        /// Raise the cap, start the workers again and retry the job, which goes on where it stopped; or split the document.
+        DocumentCapReached = "document_cap_reached", class Document, at "parse, embed";
+        /// A cap is set, and what is to be bought has no price, so that nothing can be held against the cap.
+        /// Set its price (`EMBED_PRICES`, `LLAMAPARSE_PRICES`; 0 for what costs nothing), or take the caps away.
+        PriceMissing = "price_missing", class Configuration, at "parse, embed";
         /// The system that this one replaced had given the document up without a reason.
         /// Retry the job.
         AdoptedFailure = "adopted_failure", at "`app migrate`";
@@ -685,6 +709,9 @@ codes! {
         /// The database is stamped with another environment; nothing was written.
         /// Check `DATABASE_URL` and `ENVIRONMENT`.
         WrongEnvironment = "wrong_environment", class Configuration, at "`api`, `worker`, `migrate`";
+        /// Fakes of the providers were asked for, and this is production.
+        /// Set the real services, or another `ENVIRONMENT`.
+        FakesInProduction = "fakes_in_production", class Configuration, at "`dev`, `fake-providers`";
         /// The host to listen on is no address of this machine.
         /// Use `0.0.0.0`.
         AddressInvalid = "address_invalid", class Configuration, at "`api`, `dev`";

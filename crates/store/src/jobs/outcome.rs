@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::sql::{ENDED, FENCED, LET_GO, OF_ACTIVE};
+use crate::spending::get_job_bill;
 use domain::{Code, Failure, Fence, Lease, State, Status, Step};
 use pg::{DbError, Params, Session};
 
@@ -44,10 +45,36 @@ pub async fn advance_job(
     progress: &Value,
     took: Duration,
 ) -> Result<(), DbError> {
+    write_checkpoint(db, lease, done, to, progress, json!({ "step": done.as_str(), "duration_ms": millis(took) })).await
+}
+
+/// The same after a step that has bought something; the event tells what the job has cost so far.
+pub async fn advance_paid_job(
+    db: &impl Session,
+    lease: &Lease,
+    done: Step,
+    to: Status,
+    progress: &Value,
+    took: Duration,
+) -> Result<(), DbError> {
+    let bill = get_job_bill(db, lease.fence.job_id).await?;
+    let payload = json!({
+        "step": done.as_str(), "duration_ms": millis(took), "cost_cents": bill.cost, "uncertain_cents": bill.uncertain,
+    });
+    write_checkpoint(db, lease, done, to, progress, payload).await
+}
+
+async fn write_checkpoint(
+    db: &impl Session,
+    lease: &Lease,
+    done: Step,
+    to: Status,
+    progress: &Value,
+    payload: Value,
+) -> Result<(), DbError> {
     if !done.checkpoints().contains(&to) {
         return Err(DbError::row("advance_job", &format!("the step {} does not end at {to}", done.as_str())));
     }
-    let payload = json!({ "step": done.as_str(), "duration_ms": millis(took) });
     let next = Step::after(to).map(Step::as_str);
     let written = db
         .one(
@@ -203,6 +230,13 @@ pub async fn retry_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, del
 pub async fn pause_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, delay: Duration) -> Result<(), DbError> {
     let verdict = Verdict { status: None, state: State::Queued, tries: 0, event: "handed_back" };
     end_try(db, lease, failed, verdict, "error", delay).await
+}
+
+/// Lets the job wait for `delay` because something outside stops it that a person should know of: writes the reason, counts no
+/// try.
+pub async fn hold_job(db: &impl Session, lease: &Lease, failed: Failed<'_>, delay: Duration) -> Result<(), DbError> {
+    let verdict = Verdict { status: None, state: State::Queued, tries: 0, event: "snoozed" };
+    end_try(db, lease, failed, verdict, "warn", delay).await
 }
 
 /// What a failed try comes to.

@@ -6,7 +6,10 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::sql::LIVE;
-use crate::Cursor;
+use crate::{
+    Cursor,
+    spending::{Bill, bill_of},
+};
 use domain::{Code, DocumentId, JobId, State, Status, Step, UserId, progress::Counts, retry_needs};
 use pg::{DbError, FromRow, Session, column};
 
@@ -33,8 +36,8 @@ pub struct Job {
     pub pages_per_second: Option<f64>,
     /// Chunks that have their vector from another version; `None`: there was none to take any from.
     pub kept: Option<i64>,
-    /// What providers charged, in US cents.
-    pub cost_cents: f64,
+    /// What providers charged.
+    pub bill: Bill,
     /// The last failure, with the first one of the job.
     pub last_error: Option<Value>,
     /// Lower goes first.
@@ -81,7 +84,7 @@ impl Job {
 }
 
 const COLUMNS: &str = "j.job_id, j.document_id, coalesce(v.filename, d.filename) AS filename, j.version_no, j.status, j.state,
-  j.retry_count, j.progress, j.cost_cents, j.last_error, j.priority, j.run_at, j.upload_expires_at,
+  j.retry_count, j.progress, bill.cost, bill.uncertain, j.last_error, j.priority, j.run_at, j.upload_expires_at,
   CASE WHEN v.document_id IS NOT NULL THEN v.raw_path WHEN coalesce(j.version_no, d.version_no) = d.version_no THEN d.raw_path ELSE '' END
     AS raw_path,
   v.document_id IS NULL AND coalesce(j.version_no, d.version_no) <> d.version_no AS is_version_gone,
@@ -89,6 +92,11 @@ const COLUMNS: &str = "j.job_id, j.document_id, coalesce(v.filename, d.filename)
 FROM upload_pipeline.upload_jobs AS j
 JOIN upload_pipeline.documents AS d ON d.document_id = j.document_id
 LEFT JOIN upload_pipeline.document_versions AS v ON v.document_id = j.document_id AND v.version_no = j.version_no";
+
+/// A job's columns with its bill, as `SELECT` needs them.
+fn columns() -> String {
+    format!("{COLUMNS}\n{}", bill_of("c.job_id = j.job_id"))
+}
 
 /// JSON that cannot be read counts as none, so that a row edited by hand does not hide the other jobs of a list.
 impl FromRow for Job {
@@ -112,7 +120,7 @@ impl FromRow for Job {
             },
             pages_per_second: progress.get("pages_per_second").and_then(Value::as_f64),
             kept: count("kept"),
-            cost_cents: column(row, "cost_cents")?,
+            bill: Bill::from_row(row)?,
             last_error: column(row, "last_error").unwrap_or_default(),
             priority: column(row, "priority")?,
             run_at: column(row, "run_at")?,
@@ -130,9 +138,10 @@ impl FromRow for Job {
 
 /// `user`'s job with this id.
 pub async fn get_job(db: &impl Session, user: UserId, job_id: JobId) -> Result<Option<Job>, DbError> {
+    let columns = columns();
     let sql = format!(
         "-- get_job
-SELECT {COLUMNS}
+SELECT {columns}
 WHERE j.job_id = $1 AND j.user_id = $2"
     );
     db.find(&sql, &[&job_id.0, &user.0]).await
@@ -163,9 +172,10 @@ pub async fn list_jobs(
     after: Option<Cursor>,
     limit: i64,
 ) -> Result<Vec<Job>, DbError> {
+    let columns = columns();
     let sql = format!(
         "-- list_jobs
-SELECT {COLUMNS}
+SELECT {columns}
 WHERE j.user_id = $1
   AND (j.created_at, j.job_id) < (coalesce($2, 'infinity'), coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
   AND ($4::text IS NULL OR j.state = $4)

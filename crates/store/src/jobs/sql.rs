@@ -1,5 +1,8 @@
 //! The states of a job and its fence as SQL text, named once; a statement's `upload_jobs` is `j`.
 
+use crate::spending::TODAY;
+use domain::Code;
+
 /// The fence of a worker's write: `$1` job, `$2` worker, `$3` epoch.
 ///
 /// `|| ''`: the plain comparison would let the planner take the index of running jobs instead of the primary key. After an
@@ -20,3 +23,12 @@ pub(crate) const LIVE: &str = "('queued', 'working', 'retryable')";
 pub(crate) const WAITING: &str = "('queued', 'retryable')";
 /// States of a job that has ended.
 pub(crate) const ENDED: &str = "('done', 'deadletter', 'cancelled')";
+
+/// Jobs that wait for the next day because a cap of this one is used up.
+pub(crate) fn capped() -> String {
+    let [user, all] = [Code::UserDayCapReached, Code::DayCapReached].map(Code::as_str);
+    format!(
+        "j.state = 'queued' AND j.run_at >= ({TODAY} + 1)::timestamp AT TIME ZONE 'UTC'
+  AND j.last_error ->> 'code' IN ('{user}', '{all}')"
+    )
+}

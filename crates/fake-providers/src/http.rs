@@ -1,6 +1,7 @@
 //! A small HTTP/1.1 server with one request for each connection and one thread for each request.
 
 use std::{
+    collections::VecDeque,
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
@@ -8,21 +9,31 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
+
+use super::lock;
+
+/// Requests that are remembered.
+const REMEMBERED: usize = 10_000;
 
 /// A complete request.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// Its method.
     pub method: String,
-    /// Without the query.
+    /// Its path, without the query.
     pub path: String,
+    /// Its query; empty: it has none.
     pub query: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
+    /// Its body.
     pub body: Vec<u8>,
 }
 
 impl Request {
+    /// The value of a header, by its name in lower case; empty: it has none.
     pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
@@ -43,17 +54,22 @@ pub enum Reply {
     Redirect(&'static str),
     /// No answer until the server stops.
     Silence,
+    /// An answer after a while.
+    Late(Duration, Box<Reply>),
 }
 
 impl Reply {
+    /// JSON.
     pub fn json(status: u16, body: &serde_json::Value) -> Self {
         Self::Answer(status, "application/json", body.to_string().into_bytes())
     }
 
+    /// A text.
     pub fn text(status: u16, body: &str) -> Self {
         Self::Answer(status, "text/plain", body.as_bytes().to_vec())
     }
 
+    /// A status without a body.
     pub fn empty(status: u16) -> Self {
         Self::Answer(status, "text/plain", Vec::new())
     }
@@ -73,23 +89,46 @@ pub struct Server {
 struct Shared {
     handler: Box<Handler>,
     tls: Option<Arc<rustls::ServerConfig>>,
-    seen: Mutex<Vec<Request>>,
+    seen: Mutex<VecDeque<Request>>,
     ended: AtomicBool,
     end: (Mutex<()>, Condvar),
 }
 
 impl Server {
+    /// A server on a free port.
+    ///
+    /// # Panics
+    ///
+    /// There is none.
     pub fn start(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::start_with(None, handler)
     }
 
-    /// Uses TLS if a configuration is given; its certificate must be for `localhost`.
+    /// The same; it uses TLS if a configuration is given, whose certificate must be for `localhost`.
+    ///
+    /// # Panics
+    ///
+    /// There is no free port.
+    #[expect(clippy::expect_used, reason = "tests have nothing to do without a port")]
     pub fn start_with(
         tls: Option<Arc<rustls::ServerConfig>>,
         handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        Self::bind(0, tls, handler).expect("a free port")
+    }
+
+    /// A server on this port of 127.0.0.1; 0: a free one.
+    ///
+    /// # Errors
+    ///
+    /// The port is taken.
+    pub fn bind(
+        port: u16,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port))?;
+        let address = listener.local_addr()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let shared = Arc::new(Shared {
             handler: Box::new(handler),
@@ -105,11 +144,11 @@ impl Server {
                     return;
                 }
                 let shared = listening.clone();
-                // Some tests break the connection midway, so errors are ignored.
+                // Some clients break the connection midway, so errors are ignored.
                 thread::spawn(move || drop(shared.serve(socket)));
             }
         });
-        Self { address, scheme, shared, accepting: Some(accepting) }
+        Ok(Self { address, scheme, shared, accepting: Some(accepting) })
     }
 
     /// `http://127.0.0.1:PORT`, or `https://localhost:PORT`.
@@ -118,16 +157,16 @@ impl Server {
         format!("{}://{host}:{}", self.scheme, self.address.port())
     }
 
-    /// All requests so far.
+    /// The requests so far, except those before the last ten thousand.
     pub fn seen(&self) -> Vec<Request> {
-        self.shared.seen.lock().unwrap().clone()
+        lock(&self.shared.seen).iter().cloned().collect()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Relaxed);
-        let _guard = self.shared.end.0.lock().unwrap();
+        let _guard = lock(&self.shared.end.0);
         self.shared.end.1.notify_all();
         // Wakes the thread that waits for the next connection.
         drop(TcpStream::connect(self.address));
@@ -149,12 +188,26 @@ impl Shared {
 
     fn answer(&self, socket: &mut (impl Read + Write)) -> io::Result<()> {
         let request = read(socket)?;
-        self.seen.lock().unwrap().push(request.clone());
-        match (self.handler)(&request) {
+        {
+            let mut seen = lock(&self.seen);
+            seen.push_back(request.clone());
+            if seen.len() > REMEMBERED {
+                seen.pop_front();
+            }
+        }
+        self.send(socket, &request, (self.handler)(&request))
+    }
+
+    fn send(&self, socket: &mut (impl Read + Write), request: &Request, reply: Reply) -> io::Result<()> {
+        match reply {
             Reply::Silence => {
-                let guard = self.end.0.lock().unwrap();
-                drop(self.end.1.wait_while(guard, |()| !self.ended.load(Ordering::Relaxed)).unwrap());
+                let guard = lock(&self.end.0);
+                drop(self.end.1.wait_while(guard, |()| !self.ended.load(Ordering::Relaxed)));
                 Ok(())
+            }
+            Reply::Late(delay, reply) => {
+                thread::sleep(delay);
+                self.send(socket, request, *reply)
             }
             Reply::Redirect(path) => {
                 let head =
@@ -163,10 +216,10 @@ impl Shared {
                 socket.flush()
             }
             Reply::Answer(status, kind, body) => {
-                answer(socket, &request, status, &format!("content-type: {kind}\r\n"), &body)
+                answer(socket, request, status, &format!("content-type: {kind}\r\n"), &body)
             }
-            Reply::With(headers, body) => answer(socket, &request, 200, &headers, &body),
-            Reply::Full(status, headers, body) => answer(socket, &request, status, &headers, &body),
+            Reply::With(headers, body) => answer(socket, request, 200, &headers, &body),
+            Reply::Full(status, headers, body) => answer(socket, request, status, &headers, &body),
             Reply::Cut(body) => {
                 let head = format!("HTTP/1.1 200 x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
                 socket.write_all(head.as_bytes())?;

@@ -1,8 +1,12 @@
-//! A fake LlamaParse with the real wire protocol. It counts calls, sends webhooks, and fails as a test tells it to.
+//! A fake LlamaParse with the real wire protocol. It counts calls, sends webhooks, and fails as it is told to.
+//!
+//! `PUT /faults` takes `{ "start": ["500", "slow:300"], "fetch": ["cut"] }`: faults of the next calls of each kind (`upload`, `start`,
+//! `look`, `fetch`), each a status, `silence`, `cut` or `slow:MILLISECONDS`. A start with 500, `silence` or `cut` is charged, and asked for
+//! again: billed twice. `GET /billed` answers `{ "jobs": 2, "pages": 4 }`.
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::TcpStream,
     sync::{Arc, Mutex},
     time::Duration,
@@ -10,16 +14,74 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::http::{Reply, Request, Server};
+use super::{
+    http::{Reply, Request, Server},
+    lock, slowness,
+};
 
 /// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Call {
+    /// A file is sent.
     Upload,
+    /// A job is started, which costs money.
     Start,
+    /// A job's state is asked for.
     GetState,
+    /// A job's text is asked for.
     Fetch,
+    /// Jobs are listed.
     Probe,
+}
+
+impl Call {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "upload" => Self::Upload,
+            "start" => Self::Start,
+            "look" => Self::GetState,
+            "fetch" => Self::Fetch,
+            "probe" => Self::Probe,
+            _ => return None,
+        })
+    }
+}
+
+/// What comes in place of a normal reply.
+#[derive(Debug, Clone)]
+enum Told {
+    This(Reply),
+    /// The normal reply, half of it.
+    Cut,
+    /// The normal reply, later.
+    Late(Duration),
+}
+
+impl Told {
+    fn parse(order: &str) -> Option<Self> {
+        Some(match order {
+            "silence" => Self::This(Reply::Silence),
+            "cut" => Self::Cut,
+            _ => match slowness(order) {
+                Some(delay) => Self::Late(delay),
+                None => Self::This(Reply::json(order.parse().ok()?, &json!({ "detail": "told to" }))),
+            },
+        })
+    }
+
+    /// Whether the call has no effect: it is refused.
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::This(Reply::Answer(status, ..)) if *status < 500)
+    }
+
+    fn instead_of(self, reply: Reply) -> Reply {
+        match (self, reply) {
+            (Self::This(told), _) => told,
+            (Self::Cut, Reply::Answer(_, _, body)) => Reply::Cut(body),
+            (Self::Cut, reply) => reply,
+            (Self::Late(delay), reply) => Reply::Late(delay, Box::new(reply)),
+        }
+    }
 }
 
 /// How it answers now.
@@ -42,6 +104,7 @@ pub struct Behaviour {
 /// A job that was started.
 #[derive(Debug, Clone)]
 pub struct Job {
+    /// Its id.
     pub id: String,
     /// The JSON body of the request.
     pub body: Value,
@@ -50,6 +113,7 @@ pub struct Job {
 }
 
 impl Job {
+    /// Where its webhook goes.
     pub fn webhook_url(&self) -> &str {
         self.body["webhook_configurations"][0]["webhook_url"].as_str().unwrap_or_default()
     }
@@ -59,30 +123,46 @@ impl Job {
         let headers = &self.body["webhook_configurations"][0]["webhook_headers"];
         let headers: Vec<(String, String)> = headers
             .as_object()
-            .map(|headers| headers.iter().map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned())).collect())
+            .map(|headers| {
+                headers.iter().map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned())).collect()
+            })
             .unwrap_or_default();
         post(self.webhook_url(), &headers, body)
     }
 }
 
-#[derive(Default)]
 struct State {
-    behaviour: Option<Behaviour>,
-    /// Replies to send next in place of the normal ones.
-    script: Vec<(Call, VecDeque<Reply>)>,
+    behaviour: Behaviour,
+    /// What comes next in place of the normal replies.
+    script: Vec<(Call, VecDeque<Told>)>,
     files: BTreeMap<String, Vec<u8>>,
     jobs: Vec<Job>,
     calls: BTreeMap<Call, usize>,
 }
 
+/// A running fake; it stops when it is dropped.
 pub struct LlamaParse {
     server: Server,
     state: Arc<Mutex<State>>,
 }
 
 impl LlamaParse {
-    /// Starts one that accepts `key`, and whose jobs are complete at once with two pages.
+    /// One that accepts `key`, and whose jobs are complete at once with two pages, on a free port.
+    ///
+    /// # Panics
+    ///
+    /// There is none.
+    #[expect(clippy::expect_used, reason = "tests have nothing to do without a port")]
     pub fn start(key: &str) -> Self {
+        Self::bind(0, key).expect("a free port")
+    }
+
+    /// The same on this port.
+    ///
+    /// # Errors
+    ///
+    /// The port is taken.
+    pub fn bind(port: u16, key: &str) -> io::Result<Self> {
         let behaviour = Behaviour {
             key: key.to_owned(),
             status: "COMPLETED",
@@ -91,34 +171,65 @@ impl LlamaParse {
             calls_back_early: false,
             start_delay: Duration::ZERO,
         };
-        let state = Arc::new(Mutex::new(State { behaviour: Some(behaviour), ..State::default() }));
+        let (script, files, jobs, calls) = Default::default();
+        let state = Arc::new(Mutex::new(State { behaviour, script, files, jobs, calls }));
         let shared = state.clone();
-        Self { server: Server::start(move |request| answer(&shared, request)), state }
+        Ok(Self { server: Server::bind(port, None, move |request| serve(&shared, request))?, state })
     }
 
+    /// Its address.
     pub fn url(&self) -> String {
         self.server.url()
     }
 
     /// Changes how it answers.
     pub fn set(&self, change: impl FnOnce(&mut Behaviour)) {
-        change(self.state.lock().unwrap().behaviour.as_mut().unwrap());
+        change(&mut lock(&self.state).behaviour);
     }
 
     /// Replaces the next replies to `call`. A call with a status of 500 or above, or without a reply, still takes effect.
     pub fn next(&self, call: Call, replies: impl IntoIterator<Item = Reply>) {
-        self.state.lock().unwrap().script.push((call, replies.into_iter().collect()));
+        let replies = replies.into_iter().map(Told::This).collect();
+        lock(&self.state).script.push((call, replies));
     }
 
     /// How often this call was made.
     pub fn calls(&self, call: Call) -> usize {
-        self.state.lock().unwrap().calls.get(&call).copied().unwrap_or_default()
+        lock(&self.state).calls.get(&call).copied().unwrap_or_default()
     }
 
     /// The jobs that were started, each of which costs money.
     pub fn jobs(&self) -> Vec<Job> {
-        self.state.lock().unwrap().jobs.clone()
+        lock(&self.state).jobs.clone()
     }
+}
+
+fn serve(shared: &Mutex<State>, request: &Request) -> Reply {
+    match (request.method.as_str(), request.path.as_str()) {
+        ("PUT", "/faults") => take_orders(shared, &request.body),
+        ("GET", "/billed") => {
+            let state = lock(shared);
+            let (jobs, pages) = (state.jobs.len(), state.behaviour.pages.len());
+            Reply::json(200, &json!({ "jobs": jobs, "pages": jobs * pages }))
+        }
+        _ => answer(shared, request),
+    }
+}
+
+/// Faults that a person has ordered.
+fn take_orders(shared: &Mutex<State>, body: &[u8]) -> Reply {
+    let orders: Value = serde_json::from_slice(body).unwrap_or_default();
+    let told = |orders: &Value| -> Option<VecDeque<Told>> {
+        orders.as_array()?.iter().map(|order| Told::parse(order.as_str()?)).collect()
+    };
+    let of_call = |(call, orders): (&String, &Value)| Some((Call::named(call)?, told(orders)?));
+    let script = orders.as_object().and_then(|orders| orders.iter().map(of_call).collect());
+    let Some(script) = script else {
+        let detail = "send { \"start\": [\"429\", \"500\", \"silence\", \"cut\", \"slow:300\"] }; the calls are upload, start, look and fetch";
+        return Reply::json(422, &json!({ "detail": detail }));
+    };
+    lock(shared).script = script;
+    Reply::json(200, &orders)
 }
 
 fn answer(shared: &Mutex<State>, request: &Request) -> Reply {
@@ -132,37 +243,37 @@ fn answer(shared: &Mutex<State>, request: &Request) -> Reply {
         ("GET", _, Some(_)) => Call::GetState,
         _ => return Reply::json(404, &json!({ "detail": "Not Found" })),
     };
-    let mut state = shared.lock().unwrap();
+    let mut state = lock(shared);
     *state.calls.entry(call).or_default() += 1;
-    let behaviour = state.behaviour.clone().unwrap();
-    let scripted = state.script.iter_mut().find(|(of, replies)| *of == call && !replies.is_empty());
-    let scripted = scripted.and_then(|(_, replies)| replies.pop_front());
+    let behaviour = state.behaviour.clone();
+    let scripted = state.script.iter_mut().find(|(of, told)| *of == call && !told.is_empty());
+    let scripted = scripted.and_then(|(_, told)| told.pop_front());
     if request.header("authorization") != format!("Bearer {}", behaviour.key) {
         return Reply::json(401, &json!({ "detail": "Invalid API Key" }));
     }
     // A refused call has no effect. A call that fails with 5xx or gets no reply still takes effect.
-    if let Some(Reply::Answer(status, ..)) = &scripted
-        && *status < 500
-    {
-        return scripted.unwrap();
+    if let Some(told) = scripted.clone().filter(Told::is_refusal) {
+        return told.instead_of(Reply::Silence);
     }
     let done = match call {
         Call::Upload => {
-            assert!(request.header("content-type").starts_with("multipart/form-data"));
+            if !request.header("content-type").starts_with("multipart/form-data") {
+                return Reply::json(422, &json!({ "detail": "not a form" }));
+            }
             let id = format!("dfl-{}", state.files.len());
             state.files.insert(id.clone(), request.body.clone());
             Reply::json(200, &json!({ "id": id, "name": "document.pdf", "project_id": "p" }))
         }
         Call::Start => {
-            let body: Value = serde_json::from_slice(&request.body).unwrap();
-            let Some(file) = state.files.get(body["file_id"].as_str().unwrap()).cloned() else {
+            let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+            let Some(file) = state.files.get(body["file_id"].as_str().unwrap_or_default()).cloned() else {
                 return Reply::json(404, &json!({ "detail": "File not found" }));
             };
             let job = Job { id: format!("pjb-{}", state.jobs.len()), body, file };
             state.jobs.push(job.clone());
             drop(state);
             if behaviour.calls_back_early {
-                assert_eq!(job.call_back(b"{}"), 200);
+                job.call_back(b"{}");
             }
             std::thread::sleep(behaviour.start_delay);
             Reply::json(200, &json!({ "id": job.id, "project_id": "p", "status": "PENDING", "error_message": null }))
@@ -186,25 +297,24 @@ fn answer(shared: &Mutex<State>, request: &Request) -> Reply {
         }
         Call::Probe => Reply::json(200, &json!({ "items": [], "next_page_token": null })),
     };
-    scripted.unwrap_or(done)
+    match scripted {
+        Some(told) => told.instead_of(done),
+        None => done,
+    }
 }
 
 /// Sends a POST to `http://host:port/…`; returns the status of the answer, or 0 if there is none.
 pub fn post(url: &str, headers: &[(String, String)], body: &[u8]) -> u16 {
-    let rest = url.strip_prefix("http://").unwrap_or_else(|| panic!("not an http URL: {url}"));
-    let (host, path) = rest.split_once('/').unwrap();
-    let mut socket = TcpStream::connect(host).unwrap();
+    let Some((host, path)) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')) else { return 0 };
+    let Ok(mut socket) = TcpStream::connect(host) else { return 0 };
     let mut head =
         format!("POST /{path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\nconnection: close\r\n", body.len());
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    let sent = socket.write_all(format!("{head}\r\n").as_bytes()).and_then(|()| socket.write_all(body));
-    let mut answer = String::new();
     // A server that refuses a long body may close the connection before the end.
-    let read = socket.read_to_string(&mut answer);
-    match (sent, read, answer.split(' ').nth(1).and_then(|status| status.parse().ok())) {
-        (_, _, Some(status)) => status,
-        _ => 0,
-    }
+    let _sent = socket.write_all(format!("{head}\r\n").as_bytes()).and_then(|()| socket.write_all(body));
+    let mut answer = String::new();
+    let _read = socket.read_to_string(&mut answer);
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
