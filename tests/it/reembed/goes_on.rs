@@ -133,7 +133,11 @@ async fn what_is_wrong_with_the_new_model_stops_no_document_and_is_named() {
     world.service.set(|behaviour| behaviour.key = Some(KEY.to_owned()));
     let mut worker = world.fleet.worker();
     world.complete("lamps", &book("lamp", 4)).await;
-    for (code, fault) in [("embed_service_no_quota", Some(Fault::NoQuota)), ("embed_service_key_refused", None)] {
+    for (code, fault) in [
+        ("embed_service_no_quota", Some(Fault::NoQuota)),
+        ("embed_service_key_refused", None),
+        ("model_dimension", Some(Fault::Dimension)),
+    ] {
         assert_eq!(worker.stop(), 0);
         world.service.set(|behaviour| (behaviour.always, behaviour.key) = (None, None));
         world.reembeds(&[&["start"][..], &TO_HERON].concat());
