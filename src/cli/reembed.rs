@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use domain::money::Cents;
 use uuid::Uuid;
 
 /// `app reembed`.
@@ -92,9 +93,9 @@ pub struct PlanArgs {
     /// The model.
     #[command(flatten)]
     pub model: ModelArgs,
-    /// What the service charges for a million tokens, in US cents
+    /// What the service charges for a million tokens, in US cents (default: its price in EMBED_PRICES)
     #[arg(long, value_name = "CENTS")]
-    pub cents_per_million_tokens: Option<f64>,
+    pub cents_per_million_tokens: Option<Cents>,
     /// Reckon with at most so many passages a minute
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     pub passages_per_minute: Option<i32>,

@@ -63,7 +63,7 @@ pub(crate) mod roles {
     pub(crate) const RATES: &[Role] = &[Worker, Check, Dev, Reembed];
     pub(crate) const READERS: &[Role] = &[Worker, Check, Dev, Parse];
     pub(crate) const PAGES: &[Role] = &[Api, Worker, Check, Dev, Parse];
-    pub(crate) const PRICED: &[Role] = &[Api, Worker, Check, Dev, Parse];
+    pub(crate) const PRICED: &[Role] = &[Api, Worker, Check, Dev, Reembed, Parse];
     pub(crate) const MODEL_NAME: &[Role] = &[Api, Worker, Migrate, Check, Dev, Verify, Parse];
     pub(crate) const EMBED_PROVIDER: &[Role] = &[Api, Worker, Check, Dev, Verify, Parse];
     pub(crate) const CLIENT: &[Role] = &[Client, Check];

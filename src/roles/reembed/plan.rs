@@ -5,12 +5,14 @@ use std::{process::ExitCode, time::Instant};
 use super::{Reembed, describe, provider_name};
 use crate::cli::PlanArgs;
 use client::render;
-use domain::ports::{Chunk, EmbedPriority, Embedder};
+use domain::{
+    money::Cents,
+    ports::{Chunk, EmbedPriority, Embedder},
+};
 use store::model_switch::{ReembedPlan, plan_reembedding, sample_texts};
 
 /// Passages that are embedded to measure a model of this machine; a second or two.
 const SAMPLE: i64 = 32;
-const MILLION: f64 = 1e6;
 
 impl Reembed {
     /// Prints passages, texts, tokens, money and time.
@@ -18,6 +20,7 @@ impl Reembed {
         let active = self.active().await?;
         let embedder = self.new_model(&args.model).await?;
         let plan = plan_reembedding(&self.db, embedder.model()).await?;
+        let price = args.cents_per_million_tokens.or_else(|| self.ctx.config.money.tokens(&embedder.model().name));
         let spared = plan.lacking - plan.texts;
         let lines = [
             ("from", describe(&active.embed_model(), &active.provider)),
@@ -25,7 +28,7 @@ impl Reembed {
             ("passages", format!("{}, of which {} lack a vector of the new model", plan.passages, plan.lacking)),
             ("texts", format!("{} to embed; {spared} more are equal to another of the same user", plan.texts)),
             ("tokens", plan.tokens.to_string()),
-            ("money", money(embedder.as_ref(), plan, price(args))),
+            ("money", money(embedder.as_ref(), plan, price)),
             ("time", self.time(embedder.as_ref(), plan, args).await?),
         ];
         let text: String = lines.iter().map(|(name, value)| format!("{name:<9} {value}\n")).collect();
@@ -74,17 +77,10 @@ impl Reembed {
     }
 }
 
-/// What a million tokens cost, in US cents; `None`: that is not known.
-fn price(args: &PlanArgs) -> Option<f64> {
-    args.cents_per_million_tokens
-}
-
-fn money(embedder: &dyn Embedder, plan: ReembedPlan, price: Option<f64>) -> String {
+fn money(embedder: &dyn Embedder, plan: ReembedPlan, price: Option<Cents>) -> String {
     match price {
         _ if embedder.service().is_none() => "none: your machines compute the vectors".to_owned(),
-        Some(price) => {
-            format!("{:.2} cents at {price} cents for a million tokens", plan.tokens as f64 * price / MILLION)
-        }
-        None => "not known: give what the service charges by --cents-per-million-tokens".to_owned(),
+        Some(price) => format!("{} cents at {price} cents for a million tokens", price.of_tokens(plan.tokens)),
+        None => "not known: EMBED_PRICES has no price for it; give one by --cents-per-million-tokens".to_owned(),
     }
 }
