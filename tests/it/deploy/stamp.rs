@@ -68,7 +68,9 @@ async fn the_command_moves_the_stamp_of_an_older_copy_and_reports_it() {
     let test = TestDb::new().await;
     // A database as an older build left it.
     test.run(
-        "DROP TABLE upload_pipeline.embed_calls, upload_pipeline.provider_rates;
+        "DROP TABLE upload_pipeline.embed_calls, upload_pipeline.provider_rates, upload_pipeline.usage_days;
+         ALTER TABLE upload_pipeline.provider_calls DROP COLUMN model, DROP COLUMN pages, DROP COLUMN billed_pages,
+           DROP COLUMN day, DROP COLUMN reserved_cents, DROP COLUMN cost_cents;
          ALTER TABLE upload_pipeline.active_model DROP COLUMN provider;
          DROP INDEX upload_pipeline.ix_document_chunks_sha;
          DELETE FROM upload_pipeline.schema_history WHERE version >= 14",
