@@ -218,3 +218,16 @@ async fn old_judgements_go_and_a_question_goes_with_its_last_one_or_with_the_doc
     assert!(put_judgement(&test.db, new).await.unwrap().is_none(), "there is no such document");
     assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.search_questions").await, "0");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_of_money_are_kept_for_as_long_as_the_settings_say() {
+    let test = TestDb::new().await;
+    test.run(
+        "INSERT INTO upload_pipeline.usage_days (user_id, day, provider, model)
+         SELECT gen_random_uuid(), (now() AT TIME ZONE 'UTC')::date - days, 'openai', 'm' FROM unnest(ARRAY[0, 30, 31, 4000]) AS days",
+    )
+    .await;
+    assert_eq!(delete_old(&test.db, FOR_EVER, BUDGET).await.unwrap().usage, 0);
+    assert_eq!(delete_old(&test.db, Retention { usage_days: 30, ..FOR_EVER }, BUDGET).await.unwrap().usage, 2);
+    assert_eq!(test.value("SELECT count(*) FROM upload_pipeline.usage_days").await, "2");
+}

@@ -1,4 +1,4 @@
-//! What the database needs to know of a question to rank for itself: `upload_pipeline.search`.
+//! What the database needs to know of a question to rank for itself, in its function `search`.
 //!
 //! Words are cut, the question gets its vector, and languages are compared here; the ranking is a statement of the database. The
 //! constants of the ranking go with the terms, so that they stand in one place.
@@ -24,7 +24,7 @@ use super::{
 /// The form of the terms, which the function checks.
 const FORMAT: u8 = 1;
 /// The function that takes terms of this form.
-pub const FUNCTION: &str = "upload_pipeline.search";
+pub const FUNCTION: &str = store::search::SEARCH_FUNCTION;
 
 /// A question as the database takes it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -20,6 +20,9 @@ pub use words::{
     list_title_documents, list_word_chunks,
 };
 
+/// The function of the database that takes the terms of a question, in the form that this build gives them.
+pub const SEARCH_FUNCTION: &str = "upload_pipeline.search";
+
 /// Below this many passages of a user, the old search by words reads all of them; from here on it uses its index.
 const FEW_BELOW: i64 = 20_000;
 

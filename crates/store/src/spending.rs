@@ -73,7 +73,9 @@ pub(crate) async fn reserve(
 ) -> Result<Result<(), CapReached>, DbError> {
     let caps = &Caps { user_day: caps.user_day.filter(|_| !lease.is_reembedding()), ..*caps };
     if caps.are_set() {
-        lock_spending(tx, payer(lease), caps.day.is_some()).await?;
+        // A cap that is for all users makes all wait for each other.
+        let whose = if caps.day.is_some() { "all".to_owned() } else { payer(lease).to_string() };
+        lock_spending(tx, &whose).await?;
         let spent = get_spent(tx, lease, caps).await?;
         if let Some(reached) = caps.reached(&spent, purchase.cost.unwrap_or_default()) {
             return Ok(Err(reached));
@@ -114,9 +116,8 @@ pub(crate) async fn release(tx: &impl Session, call: &Counted) -> Result<(), DbE
     }
 }
 
-/// Makes reservations that share a cap wait for each other until the transaction ends. `all`: one cap is for all users.
-async fn lock_spending(tx: &impl Session, user: UserId, all: bool) -> Result<(), DbError> {
-    let whose = if all { "all".to_owned() } else { user.0.to_string() };
+/// Makes reservations that share a cap wait for each other until the transaction ends.
+async fn lock_spending(tx: &impl Session, whose: &str) -> Result<(), DbError> {
     tx.exec(
         "-- lock_spending
 SELECT pg_advisory_xact_lock(hashtextextended('spending:' || $1::text, 0))::text AS locked",

@@ -95,6 +95,8 @@ async fn every_private_route_refuses_a_request_with_an_invalid_token() {
         (Method::POST, format!("/jobs/{id}/retry")),
         (Method::POST, format!("/jobs/{id}/cancel")),
         (Method::POST, "/search".to_owned()),
+        (Method::GET, "/usage".to_owned()),
+        (Method::POST, "/estimate".to_owned()),
         (Method::PATCH, "/jobs".to_owned()),
         (Method::GET, "/no/such/route".to_owned()),
     ] {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{World, book, world};
-use crate::support::{db::TestDb, fleet::Client};
+use crate::support::{cluster::connect, db::TestDb, fleet::Client};
 
 /// A cent a token: a passage of [`book`] is charged about 100 and reckoned as about 130.
 const PRICE: (&str, &str) = ("EMBED_PRICES", "heron=1000000");
@@ -94,17 +94,27 @@ async fn a_user_at_the_cap_waits_for_the_next_day_at_no_cost_and_finds_what_is_c
 async fn workers_together_do_not_pass_a_cap() {
     let settings = [PRICE, SMALL, ("MAX_CENTS_PER_DAY", "1500"), ("WORKER_CONCURRENCY", "4")];
     let world = world(&settings).await;
-    // While none is answered, every worker has reserved all that it can.
-    world.service.set(|behaviour| behaviour.holds = true);
     let other = world.client.as_user(OTHER);
     let mut jobs = Vec::new();
     for number in 0..4 {
         jobs.push((&world.client, world.client.upload_text("a", &book(&format!("lamp{number}"), 8)).await));
         jobs.push((&other, other.upload_text("b", &book(&format!("boat{number}"), 8)).await));
     }
+    // No reservation can be written while these rows are locked, so that many look at the same sums if nothing keeps them from it.
+    world
+        .test
+        .run(
+            "INSERT INTO upload_pipeline.usage_days (user_id, day, provider, model)
+             SELECT DISTINCT user_id, (now() AT TIME ZONE 'UTC')::date, 'openai', 'heron' FROM upload_pipeline.documents",
+        )
+        .await;
+    let lock = connect(&world.test.url).await.unwrap();
+    lock.batch_execute("BEGIN; SELECT FROM upload_pipeline.usage_days FOR UPDATE").await.unwrap();
     let workers = [world.fleet.worker(), world.fleet.worker(), world.fleet.worker()];
-    world.service.wait_for_requests(4).await;
-    world.service.set(|behaviour| behaviour.holds = false);
+    let waiting = "SELECT count(*) >= 6 FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ '^-- (lock_spending|count_uncertain)'";
+    world.wait_for(waiting, "t").await;
+    lock.batch_execute("ROLLBACK").await.unwrap();
     let mut waiting = 0;
     for (client, job) in jobs {
         let left = held(&world, client, &job).await;

@@ -183,6 +183,14 @@ async fn scans_attached_to_a_mail_are_read() {
 }
 
 #[tokio::test]
+async fn each_pdf_that_is_attached_to_a_mail_is_read() {
+    let pdf: &[u8] = include_bytes!("../../data/two-pages.pdf");
+    let mail = mail_with(&[("first.pdf", pdf), ("second.pdf", pdf), ("third.pdf", pdf)]);
+    let text = read(&parser_running(env!("CARGO_BIN_EXE_app")), mail.as_bytes(), "ferry.eml").await.unwrap().markdown;
+    assert_eq!(text.matches("heron").count(), 3, "{text}");
+}
+
+#[tokio::test]
 async fn of_a_mail_with_many_scans_the_first_pages_are_read_and_the_rest_is_named() {
     let names: Vec<String> = (1..=11).map(|number| format!("letter{number}.pdf")).collect();
     let mail = mail_with(&names.iter().map(|name| (&name[..], TWO_SCANNED_PAGES)).collect::<Vec<_>>());

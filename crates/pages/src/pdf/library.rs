@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pdfium_render::prelude::{Pdfium, PdfiumLibraryConfig};
+use pdfium_render::prelude::{Pdfium, PdfiumError, PdfiumLibraryConfig};
 
 use reading::fault::Fault;
 
@@ -24,13 +24,16 @@ pub fn pdf_library_places(configured: Option<&Path>, caches: &[PathBuf]) -> Vec<
     beside.into_iter().chain(fetched).collect()
 }
 
-/// Loads the library.
+/// Loads the library, once in this process: a mail may hold several PDFs.
 pub(super) fn load(file: Option<&Path>) -> Result<Pdfium, Fault> {
     let file = file.ok_or_else(|| Fault::pdf_library("it is in none of the places where it is looked for"))?;
-    let bindings =
-        Pdfium::bind_to_library(file).map_err(|_error| Fault::pdf_library("it can't be loaded on this machine"))?;
-    // Without the host's fonts: the same file gives the same text on every machine.
-    Ok(Pdfium::new_with_config(bindings, PdfiumLibraryConfig::new().clear_user_font_paths()))
+    match Pdfium::bind_to_library(file) {
+        // Without the host's fonts: the same file gives the same text on every machine.
+        Ok(bindings) => Ok(Pdfium::new_with_config(bindings, PdfiumLibraryConfig::new().clear_user_font_paths())),
+        // The one that is loaded.
+        Err(PdfiumError::PdfiumLibraryBindingsAlreadyInitialized) => Ok(Pdfium::default()),
+        Err(_) => Err(Fault::pdf_library("it can't be loaded on this machine")),
+    }
 }
 
 #[cfg(test)]
