@@ -15,6 +15,9 @@ use super::{
 const EDGE: f32 = 0.12;
 /// The pages on which a line must come back.
 const MIN_PAGES: usize = 3;
+/// How many pages further on it comes back, at most: left and right pages have heads of their own, and the first page of a chapter
+/// has none.
+const MAX_GAP: usize = 4;
 /// In a document of fewer pages a sentence or a row of measures that comes back is text: pages of one form, slides, examples.
 const FEW_PAGES: usize = 6;
 /// Words of a sentence, at least.
@@ -41,34 +44,59 @@ pub(super) fn keep_once(pages: &mut [Vec<Draft>]) -> usize {
         return before - pages.iter().map(Vec::len).sum::<usize>();
     }
     let few = pages.len() < FEW_PAGES;
-    let key = |draft: &Draft| key(draft).filter(|key| !(few && is_text(key)));
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    for page in pages.iter() {
-        let mut keys: Vec<String> = edges(page).into_iter().filter_map(|at| key(&page[at])).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        for key in keys {
-            *counts.entry(key).or_default() += 1;
+    let mut lines: HashMap<String, Vec<Line>> = HashMap::new();
+    for (page, drafts) in pages.iter().enumerate() {
+        for at in edges(drafts) {
+            let Some((key, numbers)) = key(&drafts[at]).filter(|(key, _)| !(few && is_text(key))) else { continue };
+            lines.entry(key).or_default().push(Line { page, at, numbers });
         }
     }
-    let mut seen: HashMap<String, bool> = HashMap::new();
-    for page in pages.iter_mut() {
-        let again: Vec<usize> = edges(page)
-            .into_iter()
-            .filter(|&at| {
-                key(&page[at])
-                    .filter(|key| counts.get(key).is_some_and(|count| *count >= MIN_PAGES))
-                    .is_some_and(|key| seen.insert(key, true).is_some())
-            })
-            .collect();
+    let mut again: Vec<Vec<usize>> = vec![Vec::new(); pages.len()];
+    for line in lines.into_values().flat_map(repeated) {
+        again[line.page].push(line.at);
+    }
+    for (page, again) in pages.iter_mut().zip(again) {
         let mut at = 0;
         page.retain(|_| {
-            let keep = !again.contains(&at);
             at += 1;
-            keep
+            !again.contains(&(at - 1))
         });
     }
     0
+}
+
+/// A line at the edge of a page: the page, its place there, and the numbers in it.
+struct Line {
+    page: usize,
+    at: usize,
+    numbers: Vec<i64>,
+}
+
+impl Line {
+    /// How much each of its numbers grows by page until `next`, if it comes back as that: on one of the next pages, its numbers the
+    /// same or counting pages, in twos where a page has two.
+    fn comes_back(&self, next: &Self) -> Option<Vec<i64>> {
+        let pages = next.page - self.page;
+        let by_page = i64::try_from(pages).ok().filter(|_| (1..=MAX_GAP).contains(&pages))?;
+        let step = |(from, to): (&i64, &i64)| (0..=2).find(|step| to - from == step * by_page);
+        self.numbers.iter().zip(&next.numbers).map(step).collect()
+    }
+}
+
+/// Those of the lines with equal words, in the order of pages, that come back on page after page, but for the first.
+fn repeated(lines: Vec<Line>) -> Vec<Line> {
+    let mut runs: Vec<(Vec<Line>, Option<Vec<i64>>)> = Vec::new();
+    for line in lines {
+        let goes_on = runs.last_mut().and_then(|(run, steps)| {
+            let found = run.last()?.comes_back(&line)?;
+            (*steps.get_or_insert_with(|| found.clone()) == found).then_some(run)
+        });
+        match goes_on {
+            Some(run) => run.push(line),
+            None => runs.push((vec![line], None)),
+        }
+    }
+    runs.into_iter().map(|(run, _)| run).filter(|run| run.len() >= MIN_PAGES).flatten().skip(1).collect()
 }
 
 /// Takes the running heads that are known by their form out of `pieces`: those at the top and those at the bottom of a page
@@ -238,23 +266,46 @@ fn is_text(key: &str) -> bool {
     words().filter(|word| is_measure(word)).count() > 1 || is_sentence && !is_rights
 }
 
-/// What stays the same from page to page: the words, but not the numbers; and at which edge.
-fn key(draft: &Draft) -> Option<String> {
+/// What stays the same from page to page: the words, and at which edge; and the numbers among the words.
+fn key(draft: &Draft) -> Option<(String, Vec<i64>)> {
     let Content::Paragraph(paragraph) = &draft.content else { return None };
     let text = paragraph.text();
-    if text.chars().count() > MAX_CHARS || paragraph.lines > 3 {
+    if text.chars().count() > MAX_CHARS || paragraph.lines > 3 || is_of_table(&text) {
         return None;
     }
-    let word = |word: &str| {
+    let mut numbers = Vec::new();
+    let mut word = |word: &str| {
         let core = word.trim_matches(|c: char| !c.is_alphanumeric());
-        let is_number = !core.is_empty()
-            && (core.chars().all(|c| c.is_ascii_digit())
-                || core.len() <= 6 && core.chars().all(|c| "ivxlc".contains(c)));
-        if is_number { "#".to_owned() } else { word.to_lowercase() }
+        match core.parse().ok().or_else(|| roman(core)) {
+            Some(number) => {
+                numbers.push(number);
+                "#".to_owned()
+            }
+            None => word.to_lowercase(),
+        }
     };
-    let words: Vec<String> = text.split_whitespace().map(word).collect();
+    let words: Vec<String> = text.split_whitespace().map(&mut word).collect();
     let edge = if draft.place.top < 0.5 { "top" } else { "bottom" };
-    Some(format!("{edge} {}", words.join(" ")))
+    Some((format!("{edge} {}", words.join(" ")), numbers))
+}
+
+/// The value of a small roman number.
+fn roman(word: &str) -> Option<i64> {
+    let digit =
+        |c: char| [('i', 1), ('v', 5), ('x', 10), ('l', 50), ('c', 100)].iter().find(|(d, _)| *d == c).map(|d| d.1);
+    let digits: Vec<i64> = word.chars().map(digit).collect::<Option<_>>()?;
+    let value = |at: usize| if digits.get(at + 1) > Some(&digits[at]) { -digits[at] } else { digits[at] };
+    (1..=6).contains(&digits.len()).then(|| (0..digits.len()).map(value).sum())
+}
+
+/// Whether a line is one of a table that goes on from page to page: its unit, its years, an amount.
+fn is_of_table(text: &str) -> bool {
+    let text = text.trim();
+    let is_year = |word: &str| word.len() == 4 && (word.starts_with("19") || word.starts_with("20"));
+    let numbers = text.split(|c: char| !c.is_ascii_digit());
+    text.starts_with('(') && text.ends_with(')')
+        || text.contains(['$', '€', '£', '¥'])
+        || numbers.filter(|word| is_year(word)).count() >= 2
 }
 
 #[cfg(test)]
@@ -283,6 +334,26 @@ mod tests {
         let mut two: Vec<Vec<Draft>> = (1..3).map(page).collect();
         keep_once(&mut two);
         assert!(two.iter().all(|page| page.len() == 3), "two pages may begin alike by chance");
+    }
+
+    #[test]
+    fn what_comes_back_now_and_then_or_belongs_to_a_table_is_no_running_head() {
+        let left = |line: &dyn Fn(usize) -> Option<String>| {
+            let page = |n: usize| {
+                line(n).map(|text| draft(&text, 0.03)).into_iter().chain([draft(&format!("p{n}"), 0.5)]).collect()
+            };
+            let mut pages: Vec<Vec<Draft>> = (1..=40).map(page).collect();
+            keep_once(&mut pages);
+            pages.iter().map(Vec::len).sum::<usize>() - 40
+        };
+        assert_eq!(left(&|n| Some(format!("Harbour guide {n}"))), 1);
+        assert_eq!(left(&|n| (n % 2 == 0).then(|| "Harbour guide".to_owned())), 1);
+        assert_eq!(left(&|n| (n % 10 == 0).then(|| "Selected metrics".to_owned())), 4);
+        assert_eq!(left(&|n| Some((n * n % 17).to_string())), 40, "figures");
+        for line in ["(in millions)", "Total $ (550)", "As of December 31, 2031 2030"] {
+            assert_eq!(left(&|_| Some(line.to_owned())), 40, "{line}");
+        }
+        assert_eq!((roman("xiv"), roman("ix"), roman("boat")), (Some(14), Some(9), None));
     }
 
     #[test]
