@@ -2,7 +2,7 @@
 
 use domain::document::{AsideKind, Block, BlockKind, PageBox};
 use pdfium_render::prelude::{
-    PdfFormField, PdfPage, PdfPageAnnotation, PdfPageAnnotationCommon, PdfPageAnnotationType,
+    PdfFormField, PdfFormFieldCommon, PdfPage, PdfPageAnnotation, PdfPageAnnotationCommon, PdfPageAnnotationType,
 };
 
 use super::{
@@ -77,10 +77,19 @@ fn value_of(field: &PdfFormField<'_>, height: f32) -> Option<String> {
                 entries.filter_map(|entry| Some((entry.is_set(), entry.label()?.trim().to_owned()))).collect();
             chosen(&entries, height)
         }
-        PdfFormField::Checkbox(field) => mark(field.is_checked().ok()?),
-        PdfFormField::RadioButton(field) => mark(field.is_checked().ok()?),
+        PdfFormField::Checkbox(field) => mark(is_on(field.appearance_stream().as_deref(), field.is_checked().ok()?)),
+        PdfFormField::RadioButton(button) => {
+            let chosen = button.group_value().is_some() && button.is_checked().ok()?;
+            mark(is_on(button.appearance_stream().as_deref(), chosen))
+        }
         PdfFormField::PushButton(_) | PdfFormField::Signature(_) | PdfFormField::Unknown(_) => None,
     }
+}
+
+/// Whether a box is shown as checked: by the name of its look, which only an empty one has from the standard; else by the field's
+/// value.
+fn is_on(look: Option<&str>, by_value: bool) -> bool {
+    look.filter(|look| !look.is_empty()).map_or(by_value, |look| look.trim_start_matches('/') != "Off")
 }
 
 /// The entries of a list box of that height: all, if they fit into it, the chosen ones marked; else the chosen ones, which are its
@@ -141,6 +150,14 @@ pub(super) fn place(rect: &Rect, sheet: &Sheet, page: u32) -> PageBox {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_box_is_checked_if_it_looks_so_whatever_its_look_is_called() {
+        assert!(is_on(Some("Yes"), true) && is_on(Some("1"), false) && is_on(None, true));
+        assert!(
+            !is_on(Some("Off"), true) && !is_on(Some("/Off"), false) && !is_on(Some(""), false) && !is_on(None, false)
+        );
+    }
 
     #[test]
     fn a_list_box_marks_what_is_chosen_of_what_it_shows() {
