@@ -3,6 +3,7 @@
 use domain::document::{Block, BlockKind, Cell, Inline, Table};
 
 use super::{
+    aligned::is_number,
     geometry::Rect,
     lines::{Line, paragraphs},
     words::Piece,
@@ -117,6 +118,7 @@ impl Grid {
         if filled < 2
             || longest.is_none_or(|chars| chars > MAX_CELL_CHARS)
             || texts.iter().any(|text| holds_table(text))
+            || texts.chunks(columns).any(holds_rows)
         {
             return None;
         }
@@ -178,6 +180,17 @@ fn holds_table(pieces: &[Piece]) -> bool {
     rows.iter().filter(|row| row.len() >= INNER_COLUMNS).count() >= INNER_ROWS
 }
 
+/// Whether the cells of a row hold rows of numbers: then the vertical rules part columns, and the lines of text are the rows.
+fn holds_rows(cells: &[Vec<Piece>]) -> bool {
+    let numbers = |cell: &Vec<Piece>| -> Vec<f32> {
+        cell.iter().filter(|piece| is_number(piece)).map(|piece| piece.base).collect()
+    };
+    let columns: Vec<Vec<f32>> = cells.iter().map(numbers).filter(|bases| bases.len() >= INNER_ROWS).collect();
+    let Some((first, others)) = columns.split_first() else { return false };
+    let is_level = |base: &&f32| others.iter().flatten().any(|other| (*base - other).abs() < MEETS);
+    first.iter().filter(is_level).count() >= INNER_ROWS
+}
+
 /// The different ones of `values`, sorted.
 fn places(values: impl Iterator<Item = f32>) -> Vec<f32> {
     let mut sorted: Vec<f32> = values.collect();
@@ -197,4 +210,32 @@ fn cell_blocks(pieces: Vec<Piece>) -> Vec<Block> {
         BlockKind::Paragraph(text).into()
     });
     blocks.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pdf::words::Bit;
+
+    fn cell(texts: &[&str], left: f32, first_base: f32) -> Vec<Piece> {
+        let piece = |(at, text): (usize, &&str)| {
+            let base = first_base + 12.0 * at as f32;
+            let rect = Rect { left, top: base - 8.0, right: left + 30.0, bottom: base + 2.0 };
+            let (bits, chars) = (vec![Bit::Plain((*text).to_owned())], text.len());
+            let [bold, fixed, right_to_left, slanted] = [false; 4];
+            Piece { bits, rect, base, size: 10.0, turn: 0, order: at, chars, bold, fixed, right_to_left, slanted }
+        };
+        texts.iter().enumerate().map(piece).collect()
+    }
+
+    #[test]
+    fn cells_with_lines_of_numbers_level_with_each_other_hold_rows() {
+        let numbers = ["19,493", "26,540", "16,328", "(347)"];
+        let labels = cell(&["Ships", "Nets", "Services", "Other"], 0.0, 20.0);
+        let others = ["16,162", "26,257", "15,543", "(65)"];
+        assert!(holds_rows(&[labels.clone(), cell(&numbers, 100.0, 20.0), cell(&others, 200.0, 20.0)]));
+        assert!(!holds_rows(&[labels.clone(), cell(&numbers, 100.0, 20.0), cell(&others, 200.0, 26.0)]), "not level");
+        assert!(!holds_rows(&[labels.clone(), cell(&numbers, 100.0, 20.0), Vec::new()]), "one column");
+        assert!(!holds_rows(&[labels, cell(&numbers[..2], 100.0, 20.0), cell(&others[..2], 200.0, 20.0)]), "few rows");
+    }
 }
