@@ -1,5 +1,5 @@
 -- Search for clients of the database: a view, an RPC of PostgREST, a BI tool. The functions run with the rights of the caller,
--- under row-level security, and read the documents of the user that request.jwt.claims names, whoever calls. What cutting words and
+-- under row-level security, and read the documents of the user that request.jwt.claims names, whichever role calls. What cutting words and
 -- the model say of a question comes from `POST /search/terms`; what is a matter of ranking is here, and its constants come with the
 -- terms. The hits are those of `POST /search`, in the same order.
 

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use super::{Context, usable::refuse_wrong_environment, wiring::open_db};
+use api::usage_of_day;
 use client::args::UsageArgs;
-use messages::{Bought, Usage, UsageOfDay};
-use store::usage::{Days, UsageDay, list_usage};
+use messages::Usage;
+use store::usage::{Days, list_usage};
 
 /// More rows than anyone reads; a program asks for fewer days.
 const MOST_ROWS: i64 = 100_000;
@@ -20,22 +21,6 @@ pub async fn run(args: UsageArgs, ctx: Context) -> anyhow::Result<ExitCode> {
     refuse_wrong_environment(&db, ctx.config.environment).await?;
     let days = Days { from: args.from.as_deref(), to: args.to.as_deref() };
     let rows = list_usage(&db.get().await?, None, days, MOST_ROWS).await?;
-    client::usage::show(&Usage::of(rows.into_iter().map(usage_of_user).collect(), None), args.json)?;
+    client::usage::show(&Usage::of(rows.into_iter().map(|row| usage_of_day(row, true)).collect(), None), args.json)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn usage_of_user(row: UsageDay) -> UsageOfDay {
-    UsageOfDay {
-        day: row.day,
-        user_id: Some(row.user_id.0),
-        provider: row.provider,
-        model: row.model,
-        bought: Bought { requests: row.requests, tokens: row.tokens, pages: row.pages, cost_cents: row.cost },
-        uncertain: Bought {
-            requests: row.uncertain_requests,
-            tokens: row.uncertain_tokens,
-            pages: row.uncertain_pages,
-            cost_cents: row.uncertain,
-        },
-    }
 }

@@ -117,7 +117,7 @@ async fn searches_and_lists_go_to_the_replica_and_see_what_was_written_within_th
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_no_replica_of_the_database_is_never_read() {
     let mut world = World::start().await;
-    // The primary itself, as somebody may set it who has no replica.
+    // The primary itself: a mistake of an operator without a replica.
     world.fleet.set("READ_DATABASE_URL", &world.primary.cluster.url(DATABASE));
     let (mut api, client) = world.fleet.api();
     api.wait_for("it is no replica, but takes writes itself");

@@ -19,5 +19,6 @@ mod settings;
 pub use guard::auth::{TokenError, issue_token};
 pub use http::{ApiError, ApiState, Caller};
 pub use openapi::document_json;
+pub use resources::usage::usage_of_day;
 pub use server::{ServeError, serve};
 pub use settings::{ApiSettings, KeyPolicy};

@@ -160,7 +160,8 @@ WHERE s.state = 'finished'",
     .await
 }
 
-/// Each has a user of its own, who is nobody: it is one job for the bound of running jobs a user, and in no one's list.
+/// The user of each is a random id that no user has: the bound of running jobs a user does not hold up a run, and no user's list
+/// shows it.
 async fn insert_reembed_jobs(tx: &impl Session, jobs: i32) -> Result<(), DbError> {
     tx.exec(
         "-- insert_reembed_jobs

@@ -107,8 +107,8 @@ async fn a_model_that_finds_less_on_the_golden_questions_is_not_switched_to() {
     assert_eq!(world.test.value(ACTIVE).await, OLD);
     let (_, stdout, _) = world.reembed(&[&switch[..], &["--may-lose", "1"]].concat());
     assert!(stdout.contains("MEASURE") && stdout.contains("switched"), "{stdout}");
-    let nobody = Uuid::nil().to_string();
+    let stranger = Uuid::nil().to_string();
     world.reembeds(&["rollback"]);
-    let stdout = world.reembeds(&["switch", "--questions", questions.to_str().unwrap(), "--user", &nobody]);
+    let stdout = world.reembeds(&["switch", "--questions", questions.to_str().unwrap(), "--user", &stranger]);
     assert!(stdout.contains("0.000"), "{stdout}");
 }

@@ -266,7 +266,7 @@ async fn one_document() -> (TestDb, Value, Vec<f32>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_view_and_an_rpc_search_for_who_calls_them_and_nobody_else() {
+async fn a_view_and_an_rpc_find_the_caller_s_documents_only() {
     let (test, terms, vector) = one_document().await;
     let arguments = arguments(&terms, Some(&vector));
     test.run(&format!(
@@ -288,7 +288,7 @@ async fn a_view_and_an_rpc_search_for_who_calls_them_and_nobody_else() {
     }
     let stranger = "00000000-0000-0000-0000-000000000009";
     assert!(as_user(&test, stranger, &format!("{of_user} public.about_lamps AS s")).await.is_empty());
-    // The owner, whom row-level security does not bind, sees nobody's documents either.
+    // The owner, whom row-level security does not bind, sees no documents either.
     assert!(test.rows("SELECT * FROM public.about_lamps").await.is_empty());
     let claims = format!("SET LOCAL request.jwt.claims = '{{\"sub\": \"{USER}\"}}'");
     let refusal =

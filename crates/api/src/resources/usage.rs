@@ -33,13 +33,14 @@ pub async fn get_usage(Call { state, caller, request }: Call, query: web::Query<
     let days = Days { from: from.as_deref(), to: to.as_deref() };
     let rows = list_usage(&conn, Some(caller.user), days, MOST_ROWS).await?;
     let today = day_cap(&state, &conn, caller.user).await?;
-    conditions::json(&request, &Usage::of(rows.into_iter().map(usage_of_day).collect(), today))
+    conditions::json(&request, &Usage::of(rows.into_iter().map(|row| usage_of_day(row, false)).collect(), today))
 }
 
-fn usage_of_day(row: UsageDay) -> UsageOfDay {
+/// A row as answers show it, with its user if it is one of several users'.
+pub fn usage_of_day(row: UsageDay, with_user: bool) -> UsageOfDay {
     UsageOfDay {
         day: row.day,
-        user_id: None,
+        user_id: with_user.then_some(row.user_id.0),
         provider: row.provider,
         model: row.model,
         bought: Bought { requests: row.requests, tokens: row.tokens, pages: row.pages, cost_cents: row.cost },
