@@ -31,6 +31,7 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint!(Page page::dashboard),
         endpoint!(Page page::dashboard_style),
         endpoint!(Page page::dashboard_script),
+        endpoint!(Page page::dashboard_part),
         endpoint!(Open health::health),
         endpoint!(Open health::readyz),
         endpoint!(Open health::livez),
