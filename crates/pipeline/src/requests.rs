@@ -1,0 +1,435 @@
+//! The requests of this process to an embedding service. Texts of several jobs go in one request, where a job alone would not fill it.
+//!
+//! A job asks for a seat with its texts, writes its row in `embed_calls` when it has one, says so, and gets its vectors. A request
+//! leaves with those that have said so. What waits for its place within the rates takes along what comes meanwhile; without such
+//! a wait it leaves at once, or within a tenth of the time that the service takes, if other jobs are buying too.
+//!
+//! A request that the service refuses is halved until each job is alone, and a job that has failed sends its requests alone: a text
+//! that breaks the service does so for its own job only. Requests run beside the jobs: one that loses its lease takes nothing from
+//! the others.
+//!
+//! *Must not know:* passages, rows of calls, prices. The jobs write what they pay.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use super::{breaker::Breaker, embed::check_vectors};
+use domain::{
+    Code, Failure,
+    ports::{Bought, BuyFailed, EmbedModel, EmbedService, Embedder},
+};
+use pg::Db;
+use store::provider_rates::{Rates, Reserved, pause_requests, reserve_request};
+
+/// How long a job keeps its slot for its place within the rates; one that has to wait longer is parked.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The part of the time of the last answer that a request waits for texts of other jobs.
+const LINGER: u32 = 10;
+/// The longest of these waits.
+const LONGEST_LINGER: Duration = Duration::from_millis(20);
+/// How long a shared request waits for the rows of its jobs. A job that is locked longer goes with a later request.
+const ROWS_WITHIN: Duration = Duration::from_secs(2);
+
+/// Sends requests, for all jobs of a process.
+pub struct Requests(Arc<Shared>);
+
+struct Shared {
+    db: Db,
+    breaker: Breaker,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Jobs that are buying.
+    buyers: usize,
+    /// Those that wait for the next request.
+    waiting: Vec<Part>,
+    /// A task makes requests of them.
+    is_filling: bool,
+    /// Tokens that were sent and are not reserved yet.
+    owed: usize,
+    /// How long the last answer took.
+    took: Duration,
+    /// Texts that the service takes in one request, if it has refused as many as the settings allow; 0 = not known.
+    taken: usize,
+}
+
+/// Texts of one job.
+pub(super) struct Wish {
+    /// Computes the vectors; it has a service.
+    pub(super) embedder: Arc<dyn Embedder>,
+    /// At least one.
+    pub(super) texts: Vec<String>,
+    /// As they were reckoned.
+    pub(super) tokens: usize,
+    /// Whether they may share their request with texts of other jobs.
+    pub(super) shares: bool,
+}
+
+struct Part {
+    wish: Wish,
+    seat: oneshot::Sender<Result<Seat, NoSeat>>,
+}
+
+/// Why there is none. Nothing was sent.
+#[derive(Debug, Clone)]
+pub(super) enum NoSeat {
+    /// There is no place within the rates before this time.
+    Wait(Duration),
+    /// The database did not answer, or the like.
+    Failed(Failure),
+}
+
+/// A seat in the next request, which waits a moment for its holder.
+pub(super) struct Seat {
+    begun: oneshot::Sender<()>,
+    answer: oneshot::Receiver<Answer>,
+}
+
+/// The vectors of a job's texts, with its part of the tokens that were charged.
+type Answer = Result<Bought, NotSold>;
+
+/// Why a seat brought no vectors.
+pub(super) enum NotSold {
+    /// The texts were not sent; they may be after this time.
+    Unsent(Duration),
+    /// The service was asked.
+    Failed(BuyFailed),
+}
+
+/// The texts of a job whose row is written.
+struct Seated {
+    texts: Vec<String>,
+    tokens: usize,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Seat {
+    /// Sends the texts, now that their row is written, and waits for their vectors.
+    pub(super) async fn take(self) -> Answer {
+        // If the request is gone, there is no answer either.
+        let _ = self.begun.send(());
+        let failure = || {
+            Failure::new(
+                Code::StepPanicked,
+                "The request to the embedding service was not ended. It will be sent again.",
+            )
+        };
+        let lost = || BuyFailed { failure: failure(), uncertain: true, refuses_texts: false };
+        self.answer.await.unwrap_or_else(|_ended| Err(NotSold::Failed(lost())))
+    }
+}
+
+/// Counts a job that is buying, until it is dropped.
+pub(super) struct Buyer<'a>(&'a Shared);
+
+impl Drop for Buyer<'_> {
+    fn drop(&mut self) {
+        self.0.state().buyers -= 1;
+    }
+}
+
+impl Requests {
+    /// For one process and one of its models.
+    pub fn new(db: Db) -> Self {
+        Self(Arc::new(Shared { db, breaker: Breaker::default(), state: Mutex::default() }))
+    }
+
+    /// What is remembered of the service.
+    pub(super) fn breaker(&self) -> &Breaker {
+        &self.0.breaker
+    }
+
+    /// A job begins to buy.
+    pub(super) fn join(&self) -> Buyer<'_> {
+        self.0.state().buyers += 1;
+        Buyer(&self.0)
+    }
+
+    /// A seat for a job's texts, once it is their turn.
+    pub(super) async fn seat(&self, wish: Wish) -> Result<Seat, NoSeat> {
+        let (seat, given) = oneshot::channel();
+        self.0.enter(Part { wish, seat });
+        let message = "The request to the embedding service was not sent. It will be tried again.";
+        given.await.unwrap_or_else(|_ended| Err(NoSeat::Failed(Failure::new(Code::StepPanicked, message))))
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change leaves it whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(self: &Arc<Self>, part: Part) {
+        let shared = Arc::clone(self);
+        if !part.wish.shares || part.wish.fills_a_request() {
+            tokio::spawn(async move {
+                match shared.place(&part.wish.embedder, part.wish.tokens).await {
+                    Ok(()) => shared.send(vec![part]).await,
+                    Err(none) => drop(part.seat.send(Err(none))),
+                }
+            });
+            return;
+        }
+        let mut state = self.state();
+        state.waiting.push(part);
+        if !std::mem::replace(&mut state.is_filling, true) {
+            tokio::spawn(Filling(Some(shared)).run());
+        }
+    }
+
+    /// Waits for the place of a request within the rates.
+    async fn place(&self, embedder: &Arc<dyn Embedder>, tokens: usize) -> Result<(), NoSeat> {
+        let Some(service) = embedder.service() else { return Ok(()) };
+        let bounds = service.bounds();
+        let rates = Rates { requests: bounds.requests_per_minute, tokens: bounds.tokens_per_minute };
+        match reserve_request(&self.db, service.name(), rates, tokens, PATIENCE).await {
+            Ok(Reserved::After(wait)) => {
+                self.breaker.has_place();
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
+                Ok(())
+            }
+            Ok(Reserved::Not(wait)) => Err(NoSeat::Wait(wait)),
+            Err(error) => Err(NoSeat::Failed(error.into())),
+        }
+    }
+
+    /// Lets the jobs write their rows, and asks the service for the texts of those that have.
+    async fn send(self: &Arc<Self>, parts: Vec<Part>) {
+        let Some(embedder) = parts.first().map(|part| Arc::clone(&part.wish.embedder)) else { return };
+        let (mut seated, mut boarding) = (Vec::new(), Vec::new());
+        for Part { wish, seat } in parts {
+            let ((begun, has_begun), (answer, answered)) = (oneshot::channel(), oneshot::channel());
+            if seat.send(Ok(Seat { begun, answer: answered })).is_ok() {
+                boarding.push((has_begun, Seated { texts: wish.texts, tokens: wish.tokens, answer }));
+            }
+        }
+        let (is_shared, deadline) = (boarding.len() > 1, tokio::time::Instant::now() + ROWS_WITHIN);
+        for (has_begun, part) in boarding {
+            let begun = match is_shared {
+                true => tokio::time::timeout_at(deadline, has_begun).await,
+                false => Ok(has_begun.await),
+            };
+            match begun {
+                Ok(Ok(())) => seated.push(part),
+                // A cap, or a lease that is lost.
+                Ok(Err(_gone)) => {}
+                Err(_late) => drop(part.answer.send(Err(NotSold::Unsent(Duration::ZERO)))),
+            }
+        }
+        self.ask(embedder, seated).await;
+    }
+
+    async fn ask(self: &Arc<Self>, embedder: Arc<dyn Embedder>, seated: Vec<Seated>) {
+        let Some(service) = embedder.service().filter(|_| !seated.is_empty()) else { return };
+        let (began, texts) =
+            (Instant::now(), seated.iter().flat_map(|part| part.texts.iter().cloned()).collect::<Vec<_>>());
+        match service.buy(&texts).await.and_then(|bought| checked(embedder.model(), texts.len(), bought)) {
+            Ok(bought) => {
+                self.breaker.close();
+                self.state().answered(texts.len(), began.elapsed());
+                hand_out(bought, seated);
+            }
+            Err(failed) if failed.refuses_texts && seated.len() > 1 => {
+                self.state().refused(texts.len());
+                self.ask_halves(&embedder, seated);
+            }
+            Err(mut failed) => {
+                if failed.failure.code == Code::EmbedServiceBusy {
+                    self.pause(service, &failed.failure).await;
+                } else if !failed.refuses_texts {
+                    failed.failure = self.breaker.count(failed.failure);
+                }
+                for part in seated {
+                    let _ = part.answer.send(Err(NotSold::Failed(failed.clone())));
+                }
+            }
+        }
+    }
+
+    async fn pause(&self, service: &dyn EmbedService, busy: &Failure) {
+        let wait = busy.retry_after.unwrap_or_default();
+        tracing::info!(
+            provider = service.name(),
+            wait_seconds = wait.as_secs_f64(),
+            "the embedding service asks to wait"
+        );
+        if let Err(error) = pause_requests(&self.db, service.name(), wait).await {
+            tracing::warn!(error = %error, "couldn't write that the embedding service asks to wait; other workers don't know");
+        }
+    }
+
+    /// Each half when it has a place. The rows of both stay open meanwhile.
+    fn ask_halves(self: &Arc<Self>, embedder: &Arc<dyn Embedder>, mut first: Vec<Seated>) {
+        let second = first.split_off(first.len() / 2);
+        for half in [first, second] {
+            let (shared, embedder) = (Arc::clone(self), Arc::clone(embedder));
+            let asked: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+                let tokens = half.iter().map(|part| part.tokens).sum();
+                let half = match shared.place(&embedder, tokens).await {
+                    Ok(()) => half,
+                    Err(none) => {
+                        half.into_iter().for_each(|part| drop(part.answer.send(Err(none.clone().into()))));
+                        return;
+                    }
+                };
+                shared.ask(embedder, half.into_iter().filter(|part| !part.answer.is_closed()).collect()).await;
+            });
+            tokio::spawn(asked);
+        }
+    }
+}
+
+impl From<NoSeat> for NotSold {
+    fn from(none: NoSeat) -> Self {
+        match none {
+            NoSeat::Wait(wait) => Self::Unsent(wait),
+            NoSeat::Failed(failure) => Self::Failed(BuyFailed { failure, uncertain: false, refuses_texts: false }),
+        }
+    }
+}
+
+impl Wish {
+    fn fills_a_request(&self) -> bool {
+        self.embedder.service().is_none_or(|service| {
+            let bounds = service.bounds();
+            self.texts.len() >= bounds.inputs || self.tokens >= bounds.most_tokens()
+        })
+    }
+}
+
+impl State {
+    /// Which of those that wait go with the first of them, and their tokens.
+    fn fitting(&mut self) -> (Vec<usize>, usize) {
+        self.waiting.retain(|part| !part.seat.is_closed());
+        let Some(first) = self.waiting.first() else { return (Vec::new(), 0) };
+        let Some(service) = first.wish.embedder.service() else { return (vec![0], 0) };
+        let (bounds, model) = (service.bounds(), first.wish.embedder.model());
+        let most = if self.taken == 0 { bounds.inputs } else { bounds.inputs.min(self.taken) };
+        let (mut fitting, mut texts, mut tokens) = (Vec::new(), 0, 0);
+        for (n, Part { wish, .. }) in self.waiting.iter().enumerate() {
+            let fits = texts + wish.texts.len() <= most && tokens + wish.tokens <= bounds.most_tokens();
+            if n == 0 || (fits && wish.embedder.model() == model) {
+                fitting.push(n);
+                (texts, tokens) = (texts + wish.texts.len(), tokens + wish.tokens);
+            }
+        }
+        (fitting, tokens)
+    }
+
+    /// Takes the texts of the next request, for which so many tokens are reserved.
+    fn take(&mut self, reserved: usize) -> Vec<Part> {
+        let (fitting, tokens) = self.fitting();
+        self.owed = tokens.saturating_sub(reserved);
+        fitting.into_iter().rev().map(|n| self.waiting.remove(n)).collect()
+    }
+
+    /// How long a request waits for texts of other jobs: not at all if all that buy are in it.
+    fn linger(&self) -> Duration {
+        if self.buyers > self.waiting.len() { (self.took / LINGER).min(LONGEST_LINGER) } else { Duration::ZERO }
+    }
+
+    fn answered(&mut self, texts: usize, took: Duration) {
+        self.took = took;
+        // It may take more than it is given, now or by another model.
+        if self.taken != 0 && texts >= self.taken {
+            self.taken += 1;
+        }
+    }
+
+    fn refused(&mut self, texts: usize) {
+        self.taken = (texts / 2).max(1);
+    }
+}
+
+/// The task that makes requests of what waits. If it panics, those that wait are told.
+struct Filling(Option<Arc<Shared>>);
+
+impl Drop for Filling {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            let mut state = shared.state();
+            state.is_filling = false;
+            state.waiting.clear();
+        }
+    }
+}
+
+impl Filling {
+    async fn run(mut self) {
+        while let Some(shared) = self.0.clone() {
+            let linger = shared.state().linger();
+            if !linger.is_zero() {
+                tokio::time::sleep(linger).await;
+            }
+            let (embedder, tokens) = {
+                let mut state = shared.state();
+                let (_, tokens) = state.fitting();
+                let Some(first) = state.waiting.first() else {
+                    state.is_filling = false;
+                    self.0 = None;
+                    return;
+                };
+                (Arc::clone(&first.wish.embedder), tokens)
+            };
+            let owed = std::mem::take(&mut shared.state().owed);
+            match shared.place(&embedder, tokens + owed).await {
+                Ok(()) => {
+                    let parts = shared.state().take(tokens);
+                    tokio::spawn(async move { shared.send(parts).await });
+                }
+                Err(none) => {
+                    let waiting = std::mem::take(&mut shared.state().waiting);
+                    waiting.into_iter().for_each(|part| drop(part.seat.send(Err(none.clone()))));
+                }
+            }
+        }
+    }
+}
+
+/// Checks the service's answer. The database would refuse a wrong dimension only later.
+fn checked(model: &EmbedModel, wanted: usize, bought: Bought) -> Result<Bought, BuyFailed> {
+    let there: Vec<&[f32]> = bought.vectors.iter().flatten().map(Vec::as_slice).collect();
+    let lacking = bought.vectors.len() - there.len();
+    match check_vectors(model, wanted.saturating_sub(lacking), &there) {
+        Ok(()) => Ok(bought),
+        Err(failure) => Err(BuyFailed { failure, uncertain: true, refuses_texts: false }),
+    }
+}
+
+/// Gives each job its vectors and its part of the tokens; the parts add up to the whole.
+fn hand_out(bought: Bought, seated: Vec<Seated>) {
+    let all: usize = seated.iter().map(|part| part.tokens).sum();
+    let (mut vectors, mut before, mut charged) = (bought.vectors.into_iter(), 0, 0);
+    for part in seated {
+        before += part.tokens;
+        let tokens = bought.tokens.map(|whole| {
+            let up_to = share(whole, before, all);
+            let tokens = up_to - charged;
+            charged = up_to;
+            tokens
+        });
+        let vectors = vectors.by_ref().take(part.texts.len()).collect();
+        // A job that is gone finds its row open when it comes back.
+        let _ = part.answer.send(Ok(Bought { vectors, tokens }));
+    }
+}
+
+/// What `part` of `all` has of `whole`.
+pub(super) fn share(whole: i64, part: usize, all: usize) -> i64 {
+    if part == all {
+        return whole;
+    }
+    let of = i128::from(whole) * part as i128 / (all as i128).max(1);
+    i64::try_from(of).unwrap_or(whole)
+}
