@@ -10,6 +10,9 @@
 //!
 //! *Must not know:* passages, rows of calls, prices. The jobs write what they pay.
 
+mod answers;
+mod waiting;
+
 use std::{
     future::Future,
     pin::Pin,
@@ -19,20 +22,21 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{breaker::Breaker, embed::check_vectors};
+pub(super) use self::answers::share;
+use self::{
+    answers::{checked, hand_out},
+    waiting::State,
+};
+use super::breaker::Breaker;
 use domain::{
     Code, Failure,
-    ports::{Bought, BuyFailed, EmbedModel, EmbedService, Embedder},
+    ports::{Bought, BuyFailed, EmbedService, Embedder},
 };
 use pg::Db;
 use store::provider_rates::{Rates, Reserved, pause_requests, reserve_request};
 
 /// How long a job keeps its slot for its place within the rates; one that has to wait longer is parked.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The part of the time of the last answer that a request waits for texts of other jobs.
-const LINGER: u32 = 10;
-/// The longest of these waits.
-const LONGEST_LINGER: Duration = Duration::from_millis(20);
 /// How long a shared request waits for the rows of its jobs. A job that is locked longer goes with a later request.
 const ROWS_WITHIN: Duration = Duration::from_secs(2);
 
@@ -43,22 +47,6 @@ struct Shared {
     db: Db,
     breaker: Breaker,
     state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    /// Jobs that are buying.
-    buyers: usize,
-    /// Those that wait for the next request.
-    waiting: Vec<Part>,
-    /// A task makes requests of them.
-    is_filling: bool,
-    /// Tokens that were sent and are not reserved yet.
-    owed: usize,
-    /// How long the last answer took.
-    took: Duration,
-    /// Texts that the service takes in one request, if it has refused as many as the settings allow; 0 = not known.
-    taken: usize,
 }
 
 /// Texts of one job.
@@ -299,59 +287,6 @@ impl From<NoSeat> for NotSold {
     }
 }
 
-impl Wish {
-    fn fills_a_request(&self) -> bool {
-        self.embedder.service().is_none_or(|service| {
-            let bounds = service.bounds();
-            self.texts.len() >= bounds.inputs || self.tokens >= bounds.most_tokens()
-        })
-    }
-}
-
-impl State {
-    /// Which of those that wait go with the first of them, and their tokens.
-    fn fitting(&mut self) -> (Vec<usize>, usize) {
-        self.waiting.retain(|part| !part.seat.is_closed());
-        let Some(first) = self.waiting.first() else { return (Vec::new(), 0) };
-        let Some(service) = first.wish.embedder.service() else { return (vec![0], 0) };
-        let (bounds, model) = (service.bounds(), first.wish.embedder.model());
-        let most = if self.taken == 0 { bounds.inputs } else { bounds.inputs.min(self.taken) };
-        let (mut fitting, mut texts, mut tokens) = (Vec::new(), 0, 0);
-        for (n, Part { wish, .. }) in self.waiting.iter().enumerate() {
-            let fits = texts + wish.texts.len() <= most && tokens + wish.tokens <= bounds.most_tokens();
-            if n == 0 || (fits && wish.embedder.model() == model) {
-                fitting.push(n);
-                (texts, tokens) = (texts + wish.texts.len(), tokens + wish.tokens);
-            }
-        }
-        (fitting, tokens)
-    }
-
-    /// Takes the texts of the next request, for which so many tokens are reserved.
-    fn take(&mut self, reserved: usize) -> Vec<Part> {
-        let (fitting, tokens) = self.fitting();
-        self.owed = tokens.saturating_sub(reserved);
-        fitting.into_iter().rev().map(|n| self.waiting.remove(n)).collect()
-    }
-
-    /// How long a request waits for texts of other jobs: not at all if all that buy are in it.
-    fn linger(&self) -> Duration {
-        if self.buyers > self.waiting.len() { (self.took / LINGER).min(LONGEST_LINGER) } else { Duration::ZERO }
-    }
-
-    fn answered(&mut self, texts: usize, took: Duration) {
-        self.took = took;
-        // It may take more than it is given, now or by another model.
-        if self.taken != 0 && texts >= self.taken {
-            self.taken += 1;
-        }
-    }
-
-    fn refused(&mut self, texts: usize) {
-        self.taken = (texts / 2).max(1);
-    }
-}
-
 /// The task that makes requests of what waits. If it panics, those that wait are told.
 struct Filling(Option<Arc<Shared>>);
 
@@ -395,41 +330,4 @@ impl Filling {
             }
         }
     }
-}
-
-/// Checks the service's answer. The database would refuse a wrong dimension only later.
-fn checked(model: &EmbedModel, wanted: usize, bought: Bought) -> Result<Bought, BuyFailed> {
-    let there: Vec<&[f32]> = bought.vectors.iter().flatten().map(Vec::as_slice).collect();
-    let lacking = bought.vectors.len() - there.len();
-    match check_vectors(model, wanted.saturating_sub(lacking), &there) {
-        Ok(()) => Ok(bought),
-        Err(failure) => Err(BuyFailed { failure, uncertain: true, refuses_texts: false }),
-    }
-}
-
-/// Gives each job its vectors and its part of the tokens; the parts add up to the whole.
-fn hand_out(bought: Bought, seated: Vec<Seated>) {
-    let all: usize = seated.iter().map(|part| part.tokens).sum();
-    let (mut vectors, mut before, mut charged) = (bought.vectors.into_iter(), 0, 0);
-    for part in seated {
-        before += part.tokens;
-        let tokens = bought.tokens.map(|whole| {
-            let up_to = share(whole, before, all);
-            let tokens = up_to - charged;
-            charged = up_to;
-            tokens
-        });
-        let vectors = vectors.by_ref().take(part.texts.len()).collect();
-        // A job that is gone finds its row open when it comes back.
-        let _ = part.answer.send(Ok(Bought { vectors, tokens }));
-    }
-}
-
-/// What `part` of `all` has of `whole`.
-pub(super) fn share(whole: i64, part: usize, all: usize) -> i64 {
-    if part == all {
-        return whole;
-    }
-    let of = i128::from(whole) * part as i128 / (all as i128).max(1);
-    i64::try_from(of).unwrap_or(whole)
 }
