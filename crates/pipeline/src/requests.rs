@@ -37,8 +37,6 @@ use store::provider_rates::{Rates, Reserved, pause_requests, reserve_request};
 
 /// How long a job keeps its slot for its place within the rates; one that has to wait longer is parked.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a shared request waits for the rows of its jobs. A job that is locked longer goes with a later request.
-const ROWS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Sends requests, for all jobs of a process.
 pub struct Requests(Arc<Shared>);
@@ -202,17 +200,10 @@ impl Shared {
                 boarding.push((has_begun, Seated { texts: wish.texts, tokens: wish.tokens, answer }));
             }
         }
-        let (is_shared, deadline) = (boarding.len() > 1, tokio::time::Instant::now() + ROWS_WITHIN);
         for (has_begun, part) in boarding {
-            let begun = match is_shared {
-                true => tokio::time::timeout_at(deadline, has_begun).await,
-                false => Ok(has_begun.await),
-            };
-            match begun {
-                Ok(Ok(())) => seated.push(part),
-                // A cap, or a lease that is lost.
-                Ok(Err(_gone)) => {}
-                Err(_late) => drop(part.answer.send(Err(NotSold::Unsent(Duration::ZERO)))),
+            // One that says nothing has met a cap, or has lost its lease.
+            if has_begun.await.is_ok() {
+                seated.push(part);
             }
         }
         self.ask(embedder, seated).await;

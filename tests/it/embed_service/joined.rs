@@ -153,27 +153,6 @@ async fn a_document_that_is_cancelled_while_its_request_runs_takes_nothing_from_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_document_whose_row_is_locked_does_not_hold_up_the_others() {
-    let world = world(&MANY).await;
-    let _worker = world.fleet.worker();
-    let mut jobs = parked(&world, &all_of(&world.client)).await;
-    let_go(&world).await;
-    let working = "SELECT count(*) FROM upload_pipeline.upload_jobs WHERE state = 'working'";
-    world.wait_for(working, "5").await;
-    let (client, slow) = jobs.remove(0);
-    let other = connect(&world.test.url).await.unwrap();
-    let lock = format!("BEGIN; SELECT FROM upload_pipeline.upload_jobs WHERE job_id = '{slow}' FOR UPDATE");
-    other.batch_execute(&lock).await.unwrap();
-    complete(&jobs).await;
-    assert_eq!(sizes(&world), [4]);
-    other.batch_execute("ROLLBACK").await.unwrap();
-    assert_eq!(world.skip_waits_until_end(&slow).await["status"], "complete");
-    complete(&[(client, slow)]).await;
-    assert_eq!(sizes(&world), [4, 1]);
-    world.assert_nothing_is_paid_twice().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_users_cap_stops_that_users_documents_and_no_other_of_the_request() {
     let world = world(&[MANY[0], MANY[1], PRICE, ("MAX_CENTS_PER_USER_PER_DAY", "200")]).await;
     let _worker = world.fleet.worker();
