@@ -206,10 +206,11 @@ impl Shared {
                 seated.push(part);
             }
         }
-        self.ask(embedder, seated).await;
+        self.ask(embedder, seated, false).await;
     }
 
-    async fn ask(self: &Arc<Self>, embedder: Arc<dyn Embedder>, seated: Vec<Seated>) {
+    /// `is_half`: of a request that was refused.
+    async fn ask(self: &Arc<Self>, embedder: Arc<dyn Embedder>, seated: Vec<Seated>, is_half: bool) {
         let Some(service) = embedder.service().filter(|_| !seated.is_empty()) else { return };
         let (began, texts) =
             (Instant::now(), seated.iter().flat_map(|part| part.texts.iter().cloned()).collect::<Vec<_>>());
@@ -220,7 +221,9 @@ impl Shared {
                 hand_out(bought, seated);
             }
             Err(failed) if failed.refuses_texts && seated.len() > 1 => {
-                self.state().refused(texts.len());
+                if !is_half {
+                    self.state().refused(texts.len());
+                }
                 self.ask_halves(&embedder, seated);
             }
             Err(mut failed) => {
@@ -262,7 +265,8 @@ impl Shared {
                         return;
                     }
                 };
-                shared.ask(embedder, half.into_iter().filter(|part| !part.answer.is_closed()).collect()).await;
+                let half = half.into_iter().filter(|part| !part.answer.is_closed()).collect();
+                shared.ask(embedder, half, true).await;
             });
             tokio::spawn(asked);
         }
