@@ -196,6 +196,7 @@ async fn search(state: web::Data<State>, user: UnverifiedUser, body: web::Json<S
         max_chars: 4000,
         per_document: None,
         distinct: false,
+        tally: None,
     };
     let model = Loaded(state.embedder.clone());
     let found =

@@ -25,7 +25,7 @@ use embedder::{LocalModelOptions, Precision};
 use housekeeping::{Housekeeping, HousekeepingSettings};
 use messages::BASE_PATH;
 use pg::{ConnectTarget, Db, PoolOptions, replica::Replica, url::DatabaseUrl};
-use pipeline::{Breaker, Callbacks, JobMemory, Money, Pipeline, ReembedPlaces, Remote, ScratchDir};
+use pipeline::{Callbacks, JobMemory, Money, Pipeline, ReembedPlaces, Remote, Requests, ScratchDir};
 use providers::{
     jwks::Jwks,
     llamaparse::{LlamaParse, LlamaParseOptions},
@@ -313,8 +313,8 @@ pub(super) fn build_worker(
         remote: remote_parser(&ctx.config)?,
         model,
         money: money(&ctx.config),
-        breaker: Breaker::default(),
-        beside_breaker: Breaker::default(),
+        requests: Requests::new(db.clone()),
+        beside_requests: Requests::new(db.clone()),
         reembed_places: ReembedPlaces::default(),
         limits: ctx.config.parser.limits(memory.bytes()),
         max_passages: ctx.config.parser.max_passages,

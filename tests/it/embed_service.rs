@@ -3,6 +3,7 @@
 mod bill;
 mod caps;
 mod faults;
+mod joined;
 mod money;
 
 use std::time::{Duration, Instant};

@@ -52,6 +52,7 @@ fn by_words(user: UserId, text: &str) -> Query<'_> {
         max_chars: 4000,
         per_document: None,
         distinct: false,
+        tally: None,
     }
 }
 

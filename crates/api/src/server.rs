@@ -13,6 +13,7 @@ mod slow_bodies;
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,6 +27,7 @@ use actix_web::{
     middleware::from_fn,
     web::{self, ServiceConfig},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     guard::Guard,
@@ -113,11 +115,19 @@ pub async fn serve(
     on_bound: impl FnOnce(SocketAddr) + Send,
 ) -> Result<(), ServeError> {
     let notifier = tokio::spawn(state.notifier.clone().run(state.db.clone(), state.stop.clone()));
+    let (questions, db, served) = (Arc::clone(&state.questions), state.db.clone(), CancellationToken::new());
     let (server, bound) = bind(state, addr)?;
+    let counted = tokio::spawn({
+        let served = served.clone();
+        async move { questions.run(&db, &served).await }
+    });
     tracing::info!(address = %bound, "listening on http://{bound}");
     on_bound(bound);
     let ended = server.await.map_err(ServeError::Run);
     notifier.abort();
+    // No search comes after this.
+    served.cancel();
+    let _ = counted.await;
     ended
 }
 

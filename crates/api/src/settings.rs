@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use config::{Auth, Config, ConfigError, Http, Secret, Uploads};
-use domain::{callback::CallbackKey, money::Caps};
+use domain::{
+    callback::CallbackKey,
+    money::{Caps, PriceList},
+};
 
 /// All settings of the API.
 #[derive(Debug, Clone)]
@@ -16,6 +19,8 @@ pub struct ApiSettings {
     pub uploads: Uploads,
     /// What may be spent.
     pub caps: Caps,
+    /// Of a million tokens, by embedding model.
+    pub embed_prices: PriceList,
     /// Who may call.
     pub auth: Auth,
     /// When the issuer's public keys are fetched.
@@ -41,6 +46,7 @@ impl ApiSettings {
             http: config.http.clone(),
             uploads: config.uploads.clone(),
             caps: config.money.caps(),
+            embed_prices: config.money.embed_prices.clone().unwrap_or_default(),
             auth: config.auth.clone(),
             key_policy: KeyPolicy::default(),
             signing_secret: config.storage.signing_secret()?.clone(),

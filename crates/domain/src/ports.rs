@@ -29,7 +29,7 @@ use crate::{
     layout::Layout,
 };
 
-pub use embed_service::{Bought, BuyFailed, EmbedService, RequestBounds};
+pub use embed_service::{Bought, BuyFailed, EmbedService, RequestBounds, invalid_vector};
 pub use estimator::{Estimate, EstimateJob, Estimator};
 pub use file_kind::FileKind;
 pub use remote_parser::{Callback, RemoteParser, RemoteState, RemoteText, StartFailed};

@@ -88,6 +88,8 @@ pub struct Behaviour {
     pub max_chars: usize,
     /// It refuses texts with this word.
     pub refuses: Option<&'static str>,
+    /// Vectors of texts with this word are not numbers.
+    pub breaks_on: Option<&'static str>,
     /// The faults of the next requests with passages, in order.
     pub next: VecDeque<Fault>,
     /// The fault of all other requests.
@@ -143,6 +145,7 @@ impl Embeddings {
             max_inputs: usize::MAX,
             max_chars: usize::MAX,
             refuses: None,
+            breaks_on: None,
             next: VecDeque::new(),
             always: None,
             holds: false,
@@ -238,12 +241,17 @@ impl Shared {
             Some(Fault::Error) => return refusal(500, "server_error", "The server had an error."),
             _ => {}
         }
-        let dim = behaviour.dim_for(&asked);
+        let (dim, breaks_on) = (behaviour.dim_for(&asked), behaviour.breaks_on);
         let times = if fault == Some(Fault::BilledTwice) { 2 } else { 1 };
         let billed = texts.iter().cycle().take(times * texts.len()).cloned().collect();
         lock(&self.billed).push(Billed { at: Instant::now(), texts: billed });
         drop(self.released.wait_while(behaviour, |behaviour| behaviour.holds && !is_probe));
         let mut vectors: Vec<Vec<f32>> = texts.iter().map(|text| vector(text, dim)).collect();
+        for (text, vector) in texts.iter().zip(&mut vectors) {
+            if breaks_on.is_some_and(|word| text.contains(word)) {
+                vector[0] = f32::NAN;
+            }
+        }
         match (fault, vectors.first_mut()) {
             (Some(Fault::Silence), _) => return Reply::Silence,
             (Some(Fault::Dimension), Some(first)) => drop(first.pop()),

@@ -19,7 +19,7 @@ const CROWD: u32 = 8;
 
 /// Counts failures in a row, and jobs in a row that found no place within the rates.
 #[derive(Debug, Default)]
-pub struct Breaker {
+pub(super) struct Breaker {
     failures: AtomicU32,
     crowd: AtomicU32,
 }

@@ -4,61 +4,46 @@
 //! Doing it twice costs money, so a row is written before each request and ends with the commit of its vectors. What a
 //! crash leaves open is recorded as uncertain by the next run, and only what has no vector is sent again.
 
+mod orders;
+
 use std::{
-    collections::{HashMap, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::Mutex;
 
+use self::orders::{Order, Passage, orders, smaller};
+pub(crate) use self::orders::{reckoned_tokens, round_size};
 use super::{
-    Breaker, Pipeline,
-    embed::{Embedding, check_vectors, progress},
+    Pipeline,
+    embed::{Embedding, progress},
+    requests::{NoSeat, NotSold, Requests, Wish, share},
     spend::stopped,
 };
 use domain::{
     ChunkId, Code, ErrorClass, Failure, Lease, Outcome, Status, StepError,
-    money::CapReached,
-    ports::{Bought, BuyFailed, Chunk, EmbedModel, EmbedService, RequestBounds},
+    money::{CapReached, Cents},
+    ports::{Bought, EmbedService, Embedder, invalid_vector},
 };
 use pg::DbError;
 use store::{
     beside::insert_refused_texts,
     chunks::{PendingChunk, Place, save_vectors},
-    embed_calls::{CallLost, Charged, EmbedCall, begin_embed_call, lose_embed_call},
-    provider_rates::{Rates, Reserved, pause_requests, reserve_request},
+    embed_calls::{CallLost, Charged, EmbedCall, Wasted, begin_embed_call, lose_embed_call},
 };
+use uuid::Uuid;
 
 /// How long a round begins requests. A job whose turn is over looks after each round whether others wait.
 const ROUND: Duration = Duration::from_secs(1);
-/// Requests of a round for each that may run at a time.
-const REQUESTS_OF_ROUND: usize = 8;
-/// The most passages of a round, which are in memory together.
-const PASSAGES_OF_ROUND: usize = 2048;
-/// How long a job keeps its slot for its place within the rates; one that has to wait longer is parked.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How often a passage that the service refuses is cut to its first half.
-const MAX_CUTS: u32 = 4;
-/// Bytes of a token, for scripts whose letters the chunker does not count one by one.
-const TOKEN_BYTES: usize = 4;
 
-/// A text to buy, and the chunks that have it.
-#[derive(Debug)]
-struct Passage {
-    chunks: Vec<PendingChunk>,
-    text: String,
-    tokens: usize,
-    cuts: u32,
-}
-
-/// The passages of one request.
-type Order = Vec<Passage>;
-
-/// Why a request brought no vectors.
+/// Why a request brought no vectors, or not all.
 enum NotBought {
     /// The service refuses these texts; nothing was charged.
     Refused(Order, Failure),
+    /// The vectors of these texts are none. They were charged, and the others' are stored.
+    Invalid(Order),
     /// There is no place within the rates, or the service asks to wait.
     Wait(Duration),
     /// A cap does not allow these texts.
@@ -79,100 +64,65 @@ impl NotBought {
             Self::Failed(StepError::LeaseLost) => 3,
             Self::Failed(StepError::Failed(failure)) if failure.class == ErrorClass::Configuration => 2,
             Self::Failed(StepError::Failed(_)) => 1,
-            Self::Refused(..) | Self::Wait(_) | Self::Capped(..) => 0,
+            Self::Refused(..) | Self::Invalid(_) | Self::Wait(_) | Self::Capped(..) => 0,
         }
     }
 }
 
-/// The passages that one round looks at.
-pub(super) fn round_size(bounds: RequestBounds) -> i64 {
-    let passages = bounds.inputs.saturating_mul(bounds.in_flight).saturating_mul(REQUESTS_OF_ROUND);
-    i64::try_from(passages.clamp(1, PASSAGES_OF_ROUND)).unwrap_or(i64::MAX)
+/// What the requests of a round have in common.
+struct Round<'a> {
+    embedder: &'a Arc<dyn Embedder>,
+    service: &'a dyn EmbedService,
+    lease: &'a Lease,
+    place: Place,
+    /// Chunks of the document, and how many have their vector.
+    chunks: Option<i64>,
+    embedded: Mutex<i64>,
 }
 
-/// Tokens of a text, at least as many as the chunker has counted.
-pub(super) fn reckoned_tokens(text: &str, counted: i32) -> usize {
-    usize::try_from(counted).unwrap_or(0).max(text.len() / TOKEN_BYTES)
-}
-
-/// Puts chunks into requests, in order of the text. Equal texts are sent once.
-fn orders(pending: Vec<PendingChunk>, bounds: RequestBounds) -> VecDeque<Order> {
-    let mut passages: Vec<Passage> = Vec::new();
-    let mut places: HashMap<String, usize> = HashMap::new();
-    for chunk in pending {
-        if let Some(place) = places.get(&chunk.chunk_sha) {
-            passages[*place].chunks.push(chunk);
-            continue;
-        }
-        places.insert(chunk.chunk_sha.clone(), passages.len());
-        let text = Chunk::embed_text(&chunk.heading, &chunk.text);
-        let tokens = reckoned_tokens(&text, chunk.token_count);
-        passages.push(Passage { chunks: vec![chunk], text, tokens, cuts: 0 });
-    }
-    let most = match bounds.tokens_per_minute {
-        0 => bounds.tokens,
-        limit => bounds.tokens.min(limit as usize),
-    };
-    let (mut orders, mut order, mut tokens) = (VecDeque::new(), Order::new(), 0);
-    for passage in passages {
-        if !order.is_empty() && (order.len() >= bounds.inputs || tokens + passage.tokens > most) {
-            orders.push_back(std::mem::take(&mut order));
-            tokens = 0;
-        }
-        tokens += passage.tokens;
-        order.push(passage);
-    }
-    orders.extend((!order.is_empty()).then_some(order));
-    orders
-}
-
-/// What may be taken of a refused request: its halves, or the first half of its only text. `None`: that was tried often
-/// enough.
-fn smaller(mut order: Order) -> Option<Vec<Order>> {
-    if order.len() > 1 {
-        let second = order.split_off(order.len() / 2);
-        return Some(vec![order, second]);
-    }
-    let mut passage = order.pop().filter(|passage| passage.cuts < MAX_CUTS)?;
-    let kept = passage.text.chars().count().div_ceil(2);
-    passage.text = passage.text.chars().take(kept).collect();
-    passage.tokens = passage.tokens.div_ceil(2);
-    passage.cuts += 1;
-    Some(vec![vec![passage]])
+/// Texts that go on after a request that did not bring all, in requests of their own.
+enum Next {
+    Again(Vec<Order>),
+    /// They are left out, for this reason.
+    LeftOut,
+    /// The round ends.
+    End(NotBought),
 }
 
 impl Pipeline {
-    /// What is remembered of the service whose vectors go there.
-    fn breaker_of(&self, place: Place) -> &Breaker {
+    /// The requests to the service whose vectors go there.
+    fn requests_of(&self, place: Place) -> &Requests {
         match place {
-            Place::Rows(_) => &self.breaker,
-            Place::Beside => &self.beside_breaker,
+            Place::Rows(_) => &self.requests,
+            Place::Beside => &self.beside_requests,
         }
     }
 
     /// Buys vectors of `pending` for about a second. What was begun is waited for, since it is paid.
     pub(super) async fn buy_round(
         &self,
-        service: &dyn EmbedService,
-        model: &EmbedModel,
-        work: (&Lease, Place),
+        embedder: &Arc<dyn Embedder>,
+        (lease, place): (&Lease, Place),
         pending: Vec<PendingChunk>,
         at: &mut Embedding,
     ) -> Result<Outcome, StepError> {
+        let Some(service) = embedder.service() else { return Ok(Outcome::Advanced(Status::EmbeddingInProgress)) };
         let bounds = service.bounds();
+        let _buyer = self.requests_of(place).join();
         let (began, mut orders, mut again) = (Instant::now(), orders(pending, bounds), Vec::new());
-        let embedded = Mutex::new(at.embedded);
+        let round = Round { embedder, service, lease, place, chunks: at.chunks, embedded: Mutex::new(at.embedded) };
         let (mut running, mut end) = (FuturesUnordered::new(), None::<NotBought>);
         let mut in_flight = bounds.in_flight.max(1);
         loop {
             while end.is_none() && running.len() < in_flight {
                 let fresh = || if began.elapsed() < ROUND { orders.pop_front() } else { None };
+                let shares = again.is_empty();
                 let Some(order) = again.pop().or_else(fresh) else { break };
-                running.push(self.buy(service, model, work, order, (at.chunks, &embedded)));
+                running.push(self.buy(&round, order, shares));
             }
             let Some(bought) = running.next().await else { break };
-            let Err(mut not_bought) = bought else { continue };
-            not_bought = match not_bought {
+            let Err(not_bought) = bought else { continue };
+            let not_bought = match not_bought {
                 // What the others have reserved is more than they cost, so there may be room once they are done.
                 NotBought::Capped(order, _) if !running.is_empty() => {
                     in_flight = 1;
@@ -181,89 +131,89 @@ impl Pipeline {
                 }
                 other => other,
             };
-            if let NotBought::Refused(order, refused) = not_bought {
-                let chunks: Vec<ChunkId> =
-                    order.iter().flat_map(|passage| &passage.chunks).map(|chunk| chunk.chunk_id).collect();
-                match smaller(order) {
-                    Some(parts) => {
-                        again.extend(parts);
-                        continue;
-                    }
-                    // A service that takes nothing at all is not the document's fault.
-                    None => match (service.probe().await, work.1) {
-                        (Ok(()), Place::Beside) => {
-                            insert_refused_texts(&self.db, &chunks, refused.code.as_str()).await?;
-                            continue;
-                        }
-                        (probed, _) => not_bought = NotBought::Failed(probed.err().unwrap_or(refused).into()),
-                    },
+            match self.next_of(&round, not_bought).await? {
+                Next::Again(orders) => again.extend(orders),
+                Next::LeftOut => {}
+                Next::End(not_bought) if end.as_ref().is_none_or(|end| end.weight() < not_bought.weight()) => {
+                    end = Some(not_bought);
                 }
-            }
-            if end.as_ref().is_none_or(|end| end.weight() < not_bought.weight()) {
-                end = Some(not_bought);
+                Next::End(_) => {}
             }
         }
         drop(running);
-        at.embedded = embedded.into_inner();
+        at.embedded = round.embedded.into_inner();
         match end {
             None => Ok(Outcome::Advanced(Status::EmbeddingInProgress)),
             Some(NotBought::Wait(delay)) => Ok(Outcome::Snooze { code: Code::WaitingForEmbedder, delay }),
             Some(NotBought::Capped(_, reached)) => stopped(&reached),
             Some(NotBought::Failed(error)) => Err(error),
             Some(NotBought::Refused(_, failure)) => Err(failure.into()),
+            Some(NotBought::Invalid(_)) => Err(invalid_vector().into()),
         }
     }
 
-    /// Sends one request when it is its turn, and commits what it brought.
-    async fn buy(
-        &self,
-        service: &dyn EmbedService,
-        model: &EmbedModel,
-        (lease, place): (&Lease, Place),
-        order: Order,
-        (chunks, embedded): (Option<i64>, &Mutex<i64>),
-    ) -> Result<(), NotBought> {
-        let breaker = self.breaker_of(place);
-        let (bounds, provider) = (service.bounds(), service.name());
-        let rates = Rates { requests: bounds.requests_per_minute, tokens: bounds.tokens_per_minute };
-        let tokens = order.iter().map(|passage| passage.tokens).sum();
-        match reserve_request(&self.db, provider, rates, tokens, PATIENCE).await? {
-            Reserved::After(wait) => {
-                breaker.has_place();
-                tokio::time::sleep(wait).await;
+    /// What becomes of texts that brought no vectors. A change of model goes on past a text that the new one cannot take.
+    async fn next_of(&self, round: &Round<'_>, not_bought: NotBought) -> Result<Next, DbError> {
+        let (ids, failure) = match not_bought {
+            NotBought::Refused(order, refused) => {
+                let ids = chunk_ids(&order);
+                match smaller(order) {
+                    Some(parts) => return Ok(Next::Again(parts)),
+                    None => (ids, refused),
+                }
             }
-            Reserved::Not(wait) => return Err(NotBought::Wait(breaker.wait(wait, fastrand::f64()))),
+            // Once more, each alone, since a vector may be none by an accident.
+            NotBought::Invalid(order) if round.place == Place::Beside && order.iter().all(|text| !text.was_invalid) => {
+                return Ok(Next::Again(order.into_iter().map(Passage::alone_again).collect()));
+            }
+            NotBought::Invalid(order) => (chunk_ids(&order), invalid_vector()),
+            other => return Ok(Next::End(other)),
+        };
+        // A service that takes nothing at all is not the text's fault.
+        match (round.service.probe().await, round.place) {
+            (Ok(()), Place::Beside) => {
+                insert_refused_texts(&self.db, &ids, failure.code.as_str()).await?;
+                Ok(Next::LeftOut)
+            }
+            (probed, _) => Ok(Next::End(NotBought::Failed(probed.err().unwrap_or(failure).into()))),
         }
+    }
+
+    /// Sends the texts when it is their turn, with those of other jobs if they may share a request, and commits what they brought.
+    async fn buy(&self, round: &Round<'_>, order: Order, shares: bool) -> Result<(), NotBought> {
+        let Round { embedder, service, lease, .. } = *round;
+        let (model, requests) = (embedder.model(), self.requests_of(round.place));
+        let wait = |wait| NotBought::Wait(requests.breaker().wait(wait, fastrand::f64()));
         let price = self.money.price_of_tokens(&model.name).map_err(|failure| NotBought::Failed(failure.into()))?;
-        let cost = price.map(|price| price.of_tokens(i64::try_from(tokens).unwrap_or(i64::MAX)));
-        let call = EmbedCall { provider, model: &model.name, inputs: order.len(), tokens, cost };
-        let begun = begin_embed_call(&self.db, lease, &self.money.caps, call).await?;
-        let call_id = match begun {
+        let cost_of = |tokens| price.map(|price: Cents| price.of_tokens(i64::try_from(tokens).unwrap_or(i64::MAX)));
+        let tokens = tokens_of(&order);
+        let texts = order.iter().map(|passage| passage.text.clone()).collect();
+        // Whatever was wrong with a job's last request stays with that job.
+        let shares = shares && lease.retry_count == 0;
+        let wish = Wish { embedder: Arc::clone(embedder), texts, tokens, shares };
+        let seat = match requests.seat(wish).await {
+            Ok(seat) => seat,
+            Err(NoSeat::Wait(delay)) => return Err(wait(delay)),
+            Err(NoSeat::Failed(failure)) => return Err(NotBought::Failed(failure.into())),
+        };
+        let call = EmbedCall {
+            provider: service.name(),
+            model: &model.name,
+            inputs: order.len(),
+            tokens,
+            cost: cost_of(tokens),
+        };
+        let call_id = match begin_embed_call(&self.db, lease, &self.money.caps, call).await? {
             Ok(call_id) => call_id,
             Err(reached) => return Err(NotBought::Capped(order, reached)),
         };
-        let texts: Vec<String> = order.iter().map(|passage| passage.text.clone()).collect();
-        let answer =
-            service.buy(&texts).await.and_then(|bought| match check_vectors(model, texts.len(), &bought.vectors) {
-                Ok(()) => Ok(bought),
-                Err(failure) => Err(BuyFailed { failure, uncertain: true, refuses_texts: false }),
-            });
-        let failed = match answer {
-            Ok(Bought { vectors, tokens }) => {
-                breaker.close();
-                let chunks_of = |(passage, vector): (Passage, Vec<f32>)| {
-                    passage.chunks.into_iter().map(move |chunk| (chunk, vector.clone()))
-                };
-                let batch: Vec<_> = order.into_iter().zip(vectors).flat_map(chunks_of).collect();
-                let mut embedded = embedded.lock().await;
-                let so_far = *embedded + i64::try_from(batch.len()).unwrap_or(0);
-                let progress = progress(chunks, so_far);
-                let charged = Charged { call_id, tokens, price };
-                save_vectors(&self.db, lease.fence, place, model, &batch, Some(charged), &progress).await?;
-                *embedded = so_far;
-                return Ok(());
+        let failed = match seat.take().await {
+            Ok(bought) => return self.save(round, order, bought, (call_id, price)).await,
+            Err(NotSold::Unsent(delay)) => {
+                lose_embed_call(&self.db, lease.fence, call_id, CallLost::Refused).await?;
+                return Err(wait(delay));
             }
-            Err(failed) => failed,
+            Err(NotSold::Failed(failed)) => failed,
         };
         let how = if failed.uncertain { CallLost::Uncertain } else { CallLost::Refused };
         lose_embed_call(&self.db, lease.fence, call_id, how).await?;
@@ -271,78 +221,49 @@ impl Pipeline {
             return Err(NotBought::Refused(order, failed.failure));
         }
         if failed.failure.code == Code::EmbedServiceBusy {
-            let wait = failed.failure.retry_after.unwrap_or_default();
-            tracing::info!(provider, wait_seconds = wait.as_secs_f64(), "the embedding service asks to wait");
-            pause_requests(&self.db, provider, wait).await?;
-            return Err(NotBought::Wait(breaker.wait(wait, fastrand::f64())));
+            return Err(wait(failed.failure.retry_after.unwrap_or_default()));
         }
-        Err(NotBought::Failed(breaker.count(failed.failure).into()))
+        Err(NotBought::Failed(failed.failure.into()))
+    }
+
+    /// Commits vectors, and the end of the call that brought them.
+    async fn save(
+        &self,
+        round: &Round<'_>,
+        order: Order,
+        bought: Bought,
+        (call_id, price): (Uuid, Option<Cents>),
+    ) -> Result<(), NotBought> {
+        let (all, fence) = (tokens_of(&order), round.lease.fence);
+        let (mut batch, mut invalid) = (Vec::new(), Order::new());
+        for (passage, vector) in order.into_iter().zip(bought.vectors) {
+            match vector {
+                Some(vector) => batch.extend(passage.chunks.into_iter().map(|chunk| (chunk, vector.clone()))),
+                None => invalid.push(passage),
+            }
+        }
+        if batch.is_empty() {
+            lose_embed_call(&self.db, fence, call_id, CallLost::Uncertain).await?;
+            return Err(NotBought::Invalid(invalid));
+        }
+        let lost = tokens_of(&invalid);
+        let cost = price.map(|price| price.of_tokens(i64::try_from(lost).unwrap_or(i64::MAX)));
+        let wasted = (!invalid.is_empty()).then_some(Wasted { inputs: invalid.len(), tokens: lost, cost });
+        let tokens = bought.tokens.map(|tokens| share(tokens, all - lost, all));
+        let charged = Charged { call_id, tokens, price, wasted };
+        let mut embedded = round.embedded.lock().await;
+        let so_far = *embedded + i64::try_from(batch.len()).unwrap_or(0);
+        let progress = progress(round.chunks, so_far);
+        save_vectors(&self.db, fence, round.place, round.embedder.model(), &batch, Some(charged), &progress).await?;
+        *embedded = so_far;
+        if invalid.is_empty() { Ok(()) } else { Err(NotBought::Invalid(invalid)) }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use uuid::Uuid;
+fn chunk_ids(order: &Order) -> Vec<ChunkId> {
+    order.iter().flat_map(|passage| &passage.chunks).map(|chunk| chunk.chunk_id).collect()
+}
 
-    const BOUNDS: RequestBounds =
-        RequestBounds { inputs: 3, tokens: 100, in_flight: 2, requests_per_minute: 0, tokens_per_minute: 0 };
-
-    fn chunk(text: &str, token_count: i32) -> PendingChunk {
-        PendingChunk {
-            chunk_id: ChunkId(Uuid::new_v4()),
-            heading: String::new(),
-            text: text.to_owned(),
-            chunk_sha: text.to_owned(),
-            token_count,
-        }
-    }
-
-    fn texts(orders: &VecDeque<Order>) -> Vec<Vec<&str>> {
-        orders.iter().map(|order| order.iter().map(|passage| passage.text.as_str()).collect()).collect()
-    }
-
-    #[test]
-    fn a_request_is_bounded_by_texts_and_by_tokens() {
-        let pending = ["a", "b", "c", "d", "e"].map(|text| chunk(text, 10)).into();
-        assert_eq!(texts(&orders(pending, BOUNDS)), [vec!["a", "b", "c"], vec!["d", "e"]]);
-        let pending = vec![chunk("a", 60), chunk("b", 60), chunk("c", 250), chunk("d", 1)];
-        assert_eq!(
-            texts(&orders(pending, BOUNDS)),
-            [["a"], ["b"], ["c"], ["d"]],
-            "one text may be more than the bound"
-        );
-        let little = RequestBounds { tokens_per_minute: 15, ..BOUNDS };
-        assert_eq!(
-            orders(vec![chunk("a", 10), chunk("b", 10)], little).len(),
-            2,
-            "no request takes more than a minute has"
-        );
-    }
-
-    #[test]
-    fn tokens_are_counted_by_bytes_where_the_chunker_counts_too_few() {
-        let orders = orders(vec![chunk(&"\u{1f600}".repeat(20), 1)], BOUNDS);
-        assert_eq!(orders[0][0].tokens, 20);
-    }
-
-    #[test]
-    fn equal_texts_are_sent_once() {
-        let orders = orders(vec![chunk("a", 1), chunk("b", 1), chunk("a", 1)], BOUNDS);
-        assert_eq!(texts(&orders), [["a", "b"]]);
-        assert_eq!(orders[0][0].chunks.len(), 2);
-    }
-
-    #[test]
-    fn what_is_refused_is_halved_until_one_text_is_left_and_that_is_cut_a_few_times() {
-        let order: Order = orders(vec![chunk("a", 1), chunk("b", 1), chunk("c", 1)], BOUNDS).remove(0).unwrap();
-        let halves = smaller(order).unwrap();
-        assert_eq!(halves.iter().map(Vec::len).collect::<Vec<_>>(), [1, 2]);
-        let mut order = orders(vec![chunk(&"ü".repeat(64), 64)], BOUNDS).remove(0).unwrap();
-        for left in [32, 16, 8, 4] {
-            order = smaller(order).unwrap().remove(0);
-            assert_eq!((order[0].text.chars().count(), order[0].tokens), (left, left));
-        }
-        assert!(smaller(order).is_none());
-    }
+fn tokens_of(order: &Order) -> usize {
+    order.iter().map(|passage| passage.tokens).sum()
 }

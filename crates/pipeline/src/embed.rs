@@ -93,7 +93,7 @@ impl Pipeline {
         }
         let pending = self.reuse((lease, target), model, pending, &mut at).await?;
         let outcome = match service {
-            Some(service) => self.buy_round(service, model, (lease, Place::Rows(target)), pending, &mut at).await?,
+            Some(_) => self.buy_round(&embedder, (lease, Place::Rows(target)), pending, &mut at).await?,
             None => self.embed_here(embedder.as_ref(), (lease, Place::Rows(target)), pending, &mut at).await?,
         };
         memory.embedding = Some(at);
@@ -158,14 +158,14 @@ async fn embed_batch(
 
 /// Checks the embedder's answer. The database would refuse a wrong dimension only later, and a vector that is not finite
 /// would damage the index.
-pub(super) fn check_vectors(model: &EmbedModel, wanted: usize, vectors: &[Vec<f32>]) -> Result<(), Failure> {
+pub(super) fn check_vectors(model: &EmbedModel, wanted: usize, vectors: &[impl AsRef<[f32]>]) -> Result<(), Failure> {
     if vectors.len() != wanted {
         return Err(Failure::new(
             Code::VectorCount,
             format!("The embedder was given {wanted} texts and answered with {} vectors.", vectors.len()),
         ));
     }
-    if let Some(vector) = vectors.iter().find(|vector| vector.len() != model.dim) {
+    if let Some(vector) = vectors.iter().map(AsRef::as_ref).find(|vector| vector.len() != model.dim) {
         return Err(Failure::new(
             Code::VectorDimension,
             format!(
@@ -176,7 +176,8 @@ pub(super) fn check_vectors(model: &EmbedModel, wanted: usize, vectors: &[Vec<f3
             ),
         ));
     }
-    if vectors.iter().any(|vector| vector.iter().any(|x| !x.is_finite()) || vector.iter().all(|x| *x == 0.0)) {
+    let is_none = |vector: &[f32]| vector.iter().any(|x| !x.is_finite()) || vector.iter().all(|x| *x == 0.0);
+    if vectors.iter().any(|vector| is_none(vector.as_ref())) {
         return Err(Failure::new(Code::VectorInvalid, "The embedder gave a vector that is not finite, or all zero."));
     }
     Ok(())

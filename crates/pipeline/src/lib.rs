@@ -19,6 +19,7 @@ mod parsed;
 mod poll;
 mod reembed;
 mod remote;
+mod requests;
 mod scratch;
 mod spend;
 mod validate;
@@ -27,10 +28,10 @@ mod verify;
 use std::{sync::Arc, time::Duration};
 
 pub use audit::{Audit, AuditFinding, AuditModel};
-pub use breaker::Breaker;
 pub use estimate::EstimateRules;
 pub use reembed::ReembedPlaces;
 pub use remote::{Callbacks, Remote};
+pub use requests::Requests;
 pub use scratch::ScratchDir;
 pub use spend::Money;
 
@@ -62,10 +63,10 @@ pub struct Pipeline {
     pub model: Arc<dyn ModelSource>,
     /// Prices and caps.
     pub money: Money,
-    /// What is remembered of an embedding service.
-    pub breaker: Breaker,
+    /// Requests to an embedding service.
+    pub requests: Requests,
     /// The same for the model that is to become active: its failures stop no document.
-    pub beside_breaker: Breaker,
+    pub beside_requests: Requests,
     /// Where jobs of a change of model were.
     pub reembed_places: ReembedPlaces,
     /// The limits of one parse.
@@ -172,7 +173,7 @@ impl Pipeline {
             // It is there, and jobs that need it wait as long as it says.
             Err(failure) if failure.code != Code::EmbedServiceBusy => Err(failure),
             Ok(()) | Err(_) => {
-                self.breaker.close();
+                self.requests.breaker().close();
                 Ok(())
             }
         }

@@ -182,7 +182,7 @@ impl Pipeline {
         }
         let work = (lease, Place::Beside);
         match embedder.service() {
-            Some(service) => self.buy_round(service, model, work, pending, &mut state.at).await,
+            Some(_) => self.buy_round(&embedder, work, pending, &mut state.at).await,
             None => self.embed_here(embedder.as_ref(), work, pending, &mut state.at).await,
         }
     }

@@ -22,6 +22,7 @@ use store::{
     jobs::advance_job,
     ocr_pages::delete_ocr_pages,
     provider_calls::{CallEnd, ProviderCall, accept_call, begin_call, end_call},
+    spending::find_reached_cap,
     work::WorkDocument,
 };
 
@@ -110,7 +111,10 @@ impl Pipeline {
         let (provider, model, caps) = (remote.parser.name(), remote.tier.as_str(), &self.money.caps);
         let cost = self.money.price_of_page(model)?.map(|price| price.times(pages.into()));
         let call = ProviderCall { provider, model, kind: kind.as_str(), pages, cost };
-        // What is sent and not read costs nothing.
+        // A file that a cap would stop is not sent. What is sent and not read costs nothing, so it is reserved behind.
+        if let Some(reached) = find_reached_cap(&self.db, lease, caps, cost).await? {
+            return stopped(&reached);
+        }
         let file_id = remote.parser.upload(file, &name, kind.media_type()).await?;
         let begun = self
             .db

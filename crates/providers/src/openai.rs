@@ -174,8 +174,8 @@ impl OpenAi {
                 self.is_plain.store(false, Ordering::Relaxed);
             }
         }
-        let bought = answer.map_err(|failed| failed.failure)?;
-        Ok(bought.vectors.first().map_or(0, Vec::len))
+        let vectors = answer.map_err(|failed| failed.failure)?.whole()?;
+        Ok(vectors.first().map_or(0, Vec::len))
     }
 
     async fn request(
@@ -202,19 +202,6 @@ impl OpenAi {
         let told = answer.as_ref().map(drop).map_err(|failed| failed.failure.code);
         METRICS.record_provider_call(NAME, call, told, began.elapsed());
         answer
-    }
-
-    /// A question's vector. After one that got no answer, questions fail at once for a while.
-    async fn ask(&self, question: String) -> Result<Vec<Vec<f32>>, Failure> {
-        if self.rests_until().is_some_and(|until| Instant::now() < until) {
-            let message = "The embedding service did not answer a moment ago; questions go by words for some seconds.";
-            return Err(Failure::new(Code::EmbedServiceUnavailable, message));
-        }
-        let inputs = vec![prepare(&self.options.query_prefix, &question)];
-        let answer = self.request(ProviderCall::Embed, inputs, Some(self.model.dim), self.options.query_within).await;
-        let rests = answer.as_ref().is_err_and(|failed| failed.failure.class.is_retryable());
-        *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = rests.then(|| Instant::now() + REST);
-        answer.map(|bought| bought.vectors).map_err(|failed| failed.failure)
     }
 
     fn rests_until(&self) -> Option<Instant> {
@@ -271,12 +258,12 @@ impl Embedder for OpenAi {
         match priority {
             EmbedPriority::Query => {
                 for question in texts {
-                    vectors.extend(self.ask(question).await?);
+                    vectors.extend(self.ask(&question).await.map_err(|failed| failed.failure)?.whole()?);
                 }
             }
             EmbedPriority::Document => {
                 for passages in texts.chunks(self.options.bounds.inputs.max(1)) {
-                    vectors.extend(self.buy(passages).await.map_err(|failed| failed.failure)?.vectors);
+                    vectors.extend(self.buy(passages).await.map_err(|failed| failed.failure)?.whole()?);
                 }
             }
         }
@@ -301,6 +288,19 @@ impl EmbedService for OpenAi {
     async fn buy(&self, passages: &[String]) -> Result<Bought, BuyFailed> {
         let inputs = passages.iter().map(|text| prepare(&self.options.passage_prefix, text)).collect();
         self.request(ProviderCall::Embed, inputs, Some(self.model.dim), self.options.passages_within).await
+    }
+
+    /// After a question that got no answer, questions fail at once for a while.
+    async fn ask(&self, question: &str) -> Result<Bought, BuyFailed> {
+        if self.rests_until().is_some_and(|until| Instant::now() < until) {
+            let message = "The embedding service did not answer a moment ago; questions go by words for some seconds.";
+            return Err(error::free(Code::EmbedServiceUnavailable, message));
+        }
+        let inputs = vec![prepare(&self.options.query_prefix, question)];
+        let answer = self.request(ProviderCall::Embed, inputs, Some(self.model.dim), self.options.query_within).await;
+        let rests = answer.as_ref().is_err_and(|failed| failed.failure.class.is_retryable());
+        *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = rests.then(|| Instant::now() + REST);
+        answer
     }
 
     async fn probe(&self) -> Result<(), Failure> {

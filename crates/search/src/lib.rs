@@ -18,10 +18,13 @@ use std::{collections::HashMap, sync::Arc};
 use domain::{
     ChunkId, Code, DocumentId, Failure, UserId,
     filter::Filter,
-    ports::{EmbedPriority, Embedder, ModelSource, Reranker},
+    ports::{EmbedPriority, EmbedService, Embedder, ModelSource, Reranker},
 };
 use pg::{Db, DbError};
-use store::search::{FoundChunk, SearchIn, list_chosen, list_found_chunks, list_neighbours};
+use store::{
+    questions::{Asked, QuestionTally},
+    search::{FoundChunk, SearchIn, list_chosen, list_found_chunks, list_neighbours},
+};
 use words::Question;
 
 use confidence::{NOTHING_BELOW, confidence};
@@ -37,6 +40,9 @@ pub use terms::{FUNCTION, Terms, terms};
 
 /// The most hits of a search.
 pub const MAX_HITS: u32 = 50;
+
+/// Bytes of a token of a question, where the service does not say how many there are.
+const TOKEN_BYTES: usize = 4;
 
 /// What to search for.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +71,8 @@ pub struct Query<'a> {
     pub per_document: Option<usize>,
     /// Whether hits that are nearly the same as a better one are left out.
     pub distinct: bool,
+    /// Counts the question if a service was asked for its vector.
+    pub tally: Option<&'a QuestionTally>,
 }
 
 impl<'a> Query<'a> {
@@ -83,6 +91,7 @@ impl<'a> Query<'a> {
             max_chars: 4000,
             per_document: None,
             distinct: false,
+            tally: None,
         }
     }
 }
@@ -244,7 +253,7 @@ async fn query_vector(model: &dyn ModelSource, query: Query<'_>, text: &str) -> 
     if !query.by_meaning {
         return Ok(None);
     }
-    match embed(model, text).await {
+    match embed(model, query, text).await {
         Ok(found) => Ok(Some(found)),
         Err(failure) if query.by_words => {
             tracing::warn!(
@@ -257,11 +266,35 @@ async fn query_vector(model: &dyn ModelSource, query: Query<'_>, text: &str) -> 
     }
 }
 
-async fn embed(model: &dyn ModelSource, text: &str) -> Result<(Arc<dyn Embedder>, Vec<f32>), Failure> {
+async fn embed(
+    model: &dyn ModelSource,
+    query: Query<'_>,
+    text: &str,
+) -> Result<(Arc<dyn Embedder>, Vec<f32>), Failure> {
     let embedder = model.embedder().await?;
-    let mut vectors = embedder.embed(vec![text.to_owned()], EmbedPriority::Query).await?;
+    let mut vectors = match embedder.service() {
+        Some(service) => ask(service, &embedder.model().name, query, text).await?,
+        None => embedder.embed(vec![text.to_owned()], EmbedPriority::Query).await?,
+    };
     let vector = vectors.pop().filter(|vector| vector.len() == embedder.model().dim);
     let vector =
         vector.ok_or_else(|| Failure::new(Code::EmbedderAnswerInvalid, "the model gave no vector of its dimension"))?;
     Ok((embedder, vector))
+}
+
+/// Asks a service for the question's vector, and counts what that costs.
+async fn ask(service: &dyn EmbedService, model: &str, query: Query<'_>, text: &str) -> Result<Vec<Vec<f32>>, Failure> {
+    let answer = service.ask(text).await;
+    let (tokens, is_uncertain) = match &answer {
+        Ok(bought) => (bought.tokens, false),
+        Err(failed) => (None, failed.uncertain),
+    };
+    if let Some(tally) = query.tally
+        && (answer.is_ok() || is_uncertain)
+    {
+        let reckoned = || i64::try_from(text.len().div_ceil(TOKEN_BYTES)).unwrap_or(i64::MAX);
+        let tokens = tokens.unwrap_or_else(reckoned);
+        tally.count(Asked { user: query.user, provider: service.name(), model, tokens, is_uncertain });
+    }
+    answer.map_err(|failed| failed.failure)?.whole()
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     jobs::lock_lease,
-    spending::{Counted, PAYER, Purchase, TODAY, nanos, release, reserve, settle},
+    spending::{Counted, PAYER, Purchase, TODAY, leave_uncertain, nanos, release, reserve, settle},
 };
 use domain::{
     Code, Fence, Lease,
@@ -39,6 +39,19 @@ pub struct Charged {
     pub tokens: Option<i64>,
     /// The price of a million; `None`: there is none.
     pub price: Option<Cents>,
+    /// Texts of the request that brought no vector.
+    pub wasted: Option<Wasted>,
+}
+
+/// Texts that are charged with others and brought no vector. They are sent again.
+#[derive(Debug, Clone, Copy)]
+pub struct Wasted {
+    /// How many.
+    pub inputs: usize,
+    /// Their tokens, as they were reckoned.
+    pub tokens: usize,
+    /// Their part of what was reserved; `None`: there is no price.
+    pub cost: Option<Cents>,
 }
 
 /// How a request ended without vectors.
@@ -110,7 +123,11 @@ fn whole(count: usize) -> i32 {
 
 /// Ends a call whose vectors are written, and counts what it has cost. For the transaction that writes them.
 pub async fn store_embed_call(tx: &impl Session, charged: Charged) -> Result<(), DbError> {
-    let Some(call) = find_open_embed_call(tx, charged.call_id).await? else { return Ok(()) };
+    let Some(mut call) = find_open_embed_call(tx, charged.call_id).await? else { return Ok(()) };
+    if let Some(wasted) = charged.wasted {
+        split_embed_call(tx, charged.call_id, wasted).await?;
+        leave_uncertain(tx, &mut call, i64::from(whole(wasted.tokens)), wasted.cost).await?;
+    }
     let tokens = charged.tokens.unwrap_or(call.tokens);
     let cost = charged.price.map(|price| price.of_tokens(tokens));
     tx.exec(
@@ -122,6 +139,25 @@ WHERE c.call_id = $1",
     )
     .await?;
     settle(tx, &call, tokens, 0, cost).await
+}
+
+/// Makes of the texts that brought no vector a call of their own, which is uncertain.
+async fn split_embed_call(tx: &impl Session, call_id: Uuid, wasted: Wasted) -> Result<(), DbError> {
+    tx.exec(
+        "-- split_embed_call
+WITH others AS (
+  UPDATE upload_pipeline.embed_calls AS c
+  SET inputs = c.inputs - $3, tokens = c.tokens - $4, reserved_cents = c.reserved_cents - $5 * 0.000000001
+  WHERE c.call_id = $1
+  RETURNING c.job_id, c.provider, c.model, c.lease_epoch, c.intended_at, c.day
+)
+INSERT INTO upload_pipeline.embed_calls (call_id, job_id, provider, model, state, inputs, tokens, lease_epoch, intended_at, ended_at, day,
+  reserved_cents)
+SELECT $2, o.job_id, o.provider, o.model, 'uncertain', $3, $4, o.lease_epoch, o.intended_at, now(), o.day, $5 * 0.000000001
+FROM others AS o",
+        &[&call_id, &Uuid::new_v4(), &whole(wasted.inputs), &whole(wasted.tokens), &wasted.cost.map(Cents::nanos)],
+    )
+    .await
 }
 
 /// A call that has no end yet, and how it is counted.

@@ -32,6 +32,7 @@ pub mod ocr_pages;
 pub mod packed;
 pub mod provider_calls;
 pub mod provider_rates;
+pub mod questions;
 pub mod retention;
 pub mod search;
 pub mod shape;

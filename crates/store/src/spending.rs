@@ -71,7 +71,7 @@ pub(crate) async fn reserve(
     caps: &Caps,
     purchase: Purchase<'_>,
 ) -> Result<Result<(), CapReached>, DbError> {
-    let caps = &Caps { user_day: caps.user_day.filter(|_| !lease.is_reembedding()), ..*caps };
+    let caps = &caps_of(lease, caps);
     if caps.are_set() {
         // A cap that is for all users makes all wait for each other.
         let whose = if caps.day.is_some() { "all".to_owned() } else { payer(lease).to_string() };
@@ -83,6 +83,27 @@ pub(crate) async fn reserve(
     }
     count_uncertain(tx, payer(lease), None, purchase, 1).await?;
     Ok(Ok(()))
+}
+
+/// The cap that does not allow `cost` now; `None`: there is room, which nothing reserves. It saves work before a purchase that would be
+/// refused.
+pub async fn find_reached_cap(
+    db: &impl Session,
+    lease: &Lease,
+    caps: &Caps,
+    cost: Option<Cents>,
+) -> Result<Option<CapReached>, DbError> {
+    let caps = caps_of(lease, caps);
+    if !caps.are_set() {
+        return Ok(None);
+    }
+    let spent = get_spent(db, lease, &caps).await?;
+    Ok(caps.reached(&spent, cost.unwrap_or_default()))
+}
+
+/// The caps that are held against the job's purchases.
+fn caps_of(lease: &Lease, caps: &Caps) -> Caps {
+    Caps { user_day: caps.user_day.filter(|_| !lease.is_reembedding()), ..*caps }
 }
 
 /// In whose name a call is counted: that of the document's owner. A change of model is the operator's, whom user zero stands for.
@@ -105,6 +126,21 @@ pub(crate) async fn settle(
     release(tx, call).await?;
     let bought = Purchase { tokens, pages, cost, ..call.purchase() };
     count_bought(tx, call.user_id, call.day.as_deref(), bought).await
+}
+
+/// Leaves a part of what was reserved for a call as it is counted, as a call of its own. `call` is what is left.
+pub(crate) async fn leave_uncertain(
+    tx: &impl Session,
+    call: &mut Counted,
+    tokens: i64,
+    cost: Option<Cents>,
+) -> Result<(), DbError> {
+    call.tokens -= tokens;
+    call.reserved = call.reserved.map(|reserved| reserved.minus(cost.unwrap_or_default()));
+    let Some(day) = &call.day else { return Ok(()) };
+    // Its tokens and cents are in the sums already.
+    let another = Purchase { tokens: 0, pages: 0, cost: call.reserved.map(|_| Cents::ZERO), ..call.purchase() };
+    count_uncertain(tx, call.user_id, Some(day), another, 1).await
 }
 
 /// Gives back what was reserved for a call that cost nothing. For the transaction that writes the call's end.

@@ -88,6 +88,7 @@ impl Reembed {
                 max_chars: usize::MAX,
                 per_document: None,
                 distinct: false,
+                tally: None,
             };
             let found = search(&self.db, &source, &cache, None, query).await?;
             let hits: Vec<Hit> = found.hits.into_iter().map(hit).collect();

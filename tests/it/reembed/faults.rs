@@ -50,10 +50,10 @@ async fn a_run_whose_jobs_were_given_up_says_so_and_goes_on_when_it_is_started_a
     world.complete("lamps", &book("lamp", 5)).await;
     assert_eq!(worker.stop(), 0);
     world.reembeds(&[&["start"][..], &TO_HERON].concat());
-    world.service.set(|behaviour| behaviour.next = [Fault::NotANumber; 2].into());
+    world.service.set(|behaviour| behaviour.next = [Fault::Count; 2].into());
     let _worker = world.fleet.worker();
     let (code, status, _) = world.reembed(&["status", "--wait", "60"]);
-    assert!(code == 1 && status.contains("1 given up") && status.contains("vector_invalid"), "{status}");
+    assert!(code == 1 && status.contains("1 given up") && status.contains("vector_count"), "{status}");
     world.refuses(&["switch", "--without-questions"], "reembed_incomplete");
     world.reembeds(&[&["start"][..], &TO_HERON].concat());
     world.reembeds(&["status", "--wait", "60"]);
@@ -75,6 +75,22 @@ async fn passages_that_the_service_refuses_are_named_and_left_to_words_only_when
     world.wait_for_search_by("heron").await;
     let found = world.search("gunpowder", "hybrid").await;
     assert!(found["hits"][0]["text"].as_str().unwrap().contains("gunpowder"), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_goes_on_past_a_text_whose_vector_is_never_a_number_and_names_it() {
+    let world = world(&[]).await;
+    let _worker = world.fleet.worker();
+    world.complete("lamps", &format!("gunpowder and lamps\n\n{}", book("lamp", 3))).await;
+    world.service.set(|behaviour| behaviour.breaks_on = Some("gunpowder"));
+    world.reembeds(&[&["start"][..], &TO_HERON].concat());
+    let status = world.reembeds(&["status", "--wait", "60"]);
+    assert!(status.contains("refused   1 texts by vector_invalid"), "{status}");
+    let beside = "SELECT count(*) FROM upload_pipeline.chunk_vectors";
+    let texts = "SELECT count(DISTINCT chunk_sha) - 1 FROM upload_pipeline.document_chunks";
+    assert_eq!(world.test.value(beside).await, world.test.value(texts).await);
+    world.assert_nothing_is_paid_twice().await;
+    world.reembeds(&["switch", "--without-questions", "--leave-refused"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,6 +59,7 @@ async fn a_cap_keeps_documents_from_llamaparse_and_lets_the_others_through() {
         format!("SELECT coalesce(last_error ->> 'code', '') FROM upload_pipeline.upload_jobs WHERE job_id = '{scan}'");
     world.wait_for(&code, "user_day_cap_reached").await;
     assert_eq!(world.provider.jobs().len(), 1, "nothing more is bought");
+    assert_eq!(world.provider.calls(Call::Upload), 1, "and nothing is sent that would not be read");
     let text = world.client.upload_text("notes", "# Notes\n\nThe heron waits by the water.").await;
     assert_eq!(world.client.wait_for_end(&text).await["status"], "complete");
     let (status, printed, _log) = world.fleet.run(&["check", "--only", "money", "--output", "json"]);

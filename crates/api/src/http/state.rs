@@ -23,6 +23,7 @@ use signing_keys::KeySource;
 use store::{
     Notifier,
     migrations::{SchemaState, get_environment_stamp, schema_state},
+    questions::QuestionTally,
 };
 
 /// What every handler can reach. Cheap to clone.
@@ -64,6 +65,8 @@ pub struct ApiState {
     replica: Option<Arc<Replica>>,
     /// Packed vectors that searches have read.
     pub(crate) vectors: Arc<VectorCache>,
+    /// Questions that a service was asked.
+    pub(crate) questions: Arc<QuestionTally>,
     schema_is_current: Arc<AtomicBool>,
 }
 
@@ -96,6 +99,7 @@ impl ApiState {
             drawing: Quota::default(),
             drawn: PictureCache::default(),
             vectors: Arc::new(VectorCache::new(usize::try_from(settings.http.search_cache).unwrap_or(usize::MAX))),
+            questions: Arc::new(QuestionTally::new(settings.embed_prices.clone())),
             settings: Arc::new(settings),
             schema_is_current: Arc::new(AtomicBool::new(false)),
         }

@@ -58,6 +58,7 @@ pub async fn post_search(Call { state, caller, .. }: Call, body: Json<SearchRequ
         max_chars,
         per_document: body.per_document.map(|most| most as usize),
         distinct: body.distinct,
+        tally: Some(&state.questions),
     };
     let reranker = state.reranker.as_deref();
     let run = async |db: &Db| match search(db, state.model.as_ref(), &state.vectors, reranker, query).await {
@@ -110,12 +111,9 @@ fn refusal(error: SearchError) -> ApiError {
 )]
 pub async fn post_terms(Call { state, caller, .. }: Call, body: Json<TermsRequest>) -> HttpResult {
     state.require_schema().await?;
-    let query = Query::of(
-        caller.user,
-        checked_query(&body.query)?,
-        body.mode != SearchMode::Text,
-        body.mode != SearchMode::Vector,
-    );
+    let text = checked_query(&body.query)?;
+    let (by_meaning, by_words) = (body.mode != SearchMode::Text, body.mode != SearchMode::Vector);
+    let query = Query { tally: Some(&state.questions), ..Query::of(caller.user, text, by_meaning, by_words) };
     let (terms, vector) = terms(&state.db, state.model.as_ref(), &state.vectors, query).await.map_err(refusal)?;
     let model = terms.model().map(str::to_owned);
     Ok(HttpResponse::Ok().json(TermsResponse {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::Failure;
+use crate::{Code, Failure};
 
 /// What requests to the service may hold, and how many there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,13 +19,40 @@ pub struct RequestBounds {
     pub tokens_per_minute: u32,
 }
 
+impl RequestBounds {
+    /// Tokens of one request: no request takes more than a minute has.
+    pub fn most_tokens(&self) -> usize {
+        match self.tokens_per_minute {
+            0 => self.tokens,
+            limit => self.tokens.min(limit as usize),
+        }
+    }
+}
+
 /// The answer to one request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bought {
-    /// One vector for each text, in the same order, of the model's dimension and of length 1.
-    pub vectors: Vec<Vec<f32>>,
+    /// One vector for each text, in the same order, of the model's dimension and of length 1; `None`: what came is not finite, or
+    /// all zero.
+    pub vectors: Vec<Option<Vec<f32>>>,
     /// The tokens that the service charged for; `None`: it did not say.
     pub tokens: Option<i64>,
+}
+
+impl Bought {
+    /// All vectors.
+    ///
+    /// # Errors
+    ///
+    /// One of them is not finite, or all zero.
+    pub fn whole(self) -> Result<Vec<Vec<f32>>, Failure> {
+        self.vectors.into_iter().collect::<Option<_>>().ok_or_else(invalid_vector)
+    }
+}
+
+/// What is wrong with a text whose vector is not finite, or all zero.
+pub fn invalid_vector() -> Failure {
+    Failure::new(Code::VectorInvalid, "The embedding service gave a vector that is not finite, or all zero.")
 }
 
 /// A request without vectors.
@@ -48,6 +75,8 @@ pub trait EmbedService: Send + Sync {
     fn bounds(&self) -> RequestBounds;
     /// Sends passages in one request, which costs money.
     async fn buy(&self, passages: &[String]) -> Result<Bought, BuyFailed>;
+    /// Sends a question in one request, with the model's prompt for questions, which costs money.
+    async fn ask(&self, question: &str) -> Result<Bought, BuyFailed>;
     /// Embeds one word, to find out whether the service answers, takes the key and gives vectors of the model's dimension.
     async fn probe(&self) -> Result<(), Failure>;
 }

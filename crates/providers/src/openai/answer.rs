@@ -77,23 +77,16 @@ fn cut() -> BuyFailed {
     uncertain(Code::EmbedServiceAnswerCut, "The embedding service's answer broke off. It will be asked again.")
 }
 
-fn not_finite() -> BuyFailed {
-    uncertain(Code::VectorInvalid, "The embedding service gave a vector that is not finite, or all zero.")
-}
-
 fn vectors(body: &[u8], count: usize, dim: Option<usize>) -> Result<Bought, BuyFailed> {
-    let answer: Answer = serde_json::from_slice(body).map_err(|error| match () {
-        () if error.is_eof() => cut(),
-        // Python writes these, which are no JSON.
-        () if has(body, b"NaN") || has(body, b"Infinity") => not_finite(),
-        () => invalid(),
-    })?;
+    let answer: Answer = serde_json::from_slice(body)
+        .or_else(|_error| serde_json::from_slice(&without_python_numbers(body)))
+        .map_err(|error| if error.is_eof() { cut() } else { invalid() })?;
     if answer.data.len() != count {
         let message =
             format!("The embedding service was given {count} texts and answered with {} vectors.", answer.data.len());
         return Err(uncertain(Code::VectorCount, message));
     }
-    let mut vectors: Vec<Option<Vec<f32>>> = vec![None; count];
+    let mut vectors: Vec<Option<Option<Vec<f32>>>> = vec![None; count];
     for (at, item) in answer.data.into_iter().enumerate() {
         let place = vectors.get_mut(item.index.unwrap_or(at)).filter(|place| place.is_none()).ok_or_else(invalid)?;
         *place = Some(vector(item.embedding, dim)?);
@@ -102,11 +95,14 @@ fn vectors(body: &[u8], count: usize, dim: Option<usize>) -> Result<Bought, BuyF
     Ok(Bought { vectors: vectors.into_iter().flatten().collect(), tokens })
 }
 
-fn has(body: &[u8], word: &[u8]) -> bool {
-    body.windows(word.len()).any(|window| window == word)
+/// Python writes `NaN`, `Infinity` and `-Infinity`, which are no JSON, for numbers that are none; others write `null`.
+fn without_python_numbers(body: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(body);
+    text.replace("NaN", "null").replace("-Infinity", "null").replace("Infinity", "null").into_bytes()
 }
 
-fn vector(components: Components, dim: Option<usize>) -> Result<Vec<f32>, BuyFailed> {
+/// The vector with length 1; `None`: it has none.
+fn vector(components: Components, dim: Option<usize>) -> Result<Option<Vec<f32>>, BuyFailed> {
     let mut vector: Vec<f32> = match components {
         Components::Numbers(numbers) => numbers.into_iter().map(|number| number.unwrap_or(f32::NAN)).collect(),
         Components::Base64(text) => {
@@ -123,12 +119,15 @@ fn vector(components: Components, dim: Option<usize>) -> Result<Vec<f32>, BuyFai
         return Err(uncertain(Code::VectorDimension, message));
     }
     let length = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();
-    if !length.is_finite() || length <= f64::from(f32::MIN_POSITIVE) || vector.len() > MOST_COMPONENTS {
-        return Err(not_finite());
+    if vector.len() > MOST_COMPONENTS {
+        return Err(invalid());
+    }
+    if !length.is_finite() || length <= f64::from(f32::MIN_POSITIVE) {
+        return Ok(None);
     }
     #[expect(clippy::cast_possible_truncation, reason = "a component of a vector of length 1")]
     vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
-    Ok(vector)
+    Ok(Some(vector))
 }
 
 #[cfg(test)]
@@ -148,9 +147,19 @@ mod tests {
             r#"{{"object":"list","data":[{{"index":1,"embedding":"{base64}"}},{{"index":0,"embedding":[3,4.0]}}],"usage":{{"prompt_tokens":9,"total_tokens":9}}}}"#
         );
         let bought = vectors(body.as_bytes(), 2, Some(2)).unwrap();
-        assert_eq!(bought, Bought { vectors: vec![vec![0.6, 0.8], vec![0.0, 1.0]], tokens: Some(9) });
+        assert_eq!(bought, Bought { vectors: vec![Some(vec![0.6, 0.8]), Some(vec![0.0, 1.0])], tokens: Some(9) });
         let bare = r#"{"data":[{"embedding":[0,5]}]}"#;
-        assert_eq!(vectors(bare.as_bytes(), 1, None).unwrap().vectors, [[0.0, 1.0]]);
+        assert_eq!(vectors(bare.as_bytes(), 1, None).unwrap().whole().unwrap(), [[0.0, 1.0]]);
+    }
+
+    #[test]
+    fn a_vector_that_is_none_leaves_the_others_as_they_are() {
+        for bad in ["[0,0]", "[1,null]", "[1,NaN]", "[-Infinity,1]", "[1,1e39]"] {
+            let body = format!(r#"{{"data":[{{"embedding":{bad}}},{{"embedding":[0,5]}}]}}"#);
+            let bought = vectors(body.as_bytes(), 2, Some(2)).unwrap();
+            assert_eq!(bought.vectors, [None, Some(vec![0.0, 1.0])], "{bad}");
+            assert_eq!(bought.whole().unwrap_err().code, Code::VectorInvalid);
+        }
     }
 
     #[test]
@@ -158,13 +167,10 @@ mod tests {
         for (body, wanted) in [
             (r#"{"data":[]}"#, Code::VectorCount),
             (r#"{"data":[{"embedding":[1]}]}"#, Code::VectorDimension),
-            (r#"{"data":[{"embedding":[0,0]}]}"#, Code::VectorInvalid),
-            (r#"{"data":[{"embedding":[1,null]}]}"#, Code::VectorInvalid),
-            (r#"{"data":[{"embedding":[1,NaN]}]}"#, Code::VectorInvalid),
-            (r#"{"data":[{"embedding":[1,1e39]}]}"#, Code::VectorInvalid),
             (r#"{"data":[{"embedding":"AAAAAAA="}]}"#, Code::EmbedServiceAnswerInvalid),
             (r#"{"data":[{"index":1,"embedding":[1,1]}]}"#, Code::EmbedServiceAnswerInvalid),
             (r#"{"data":[{"embedding":[1,"#, Code::EmbedServiceAnswerCut),
+            (r#"{"data":[{"embedding":[NaN,"#, Code::EmbedServiceAnswerCut),
             ("<html>", Code::EmbedServiceAnswerInvalid),
             (r#"{"object":"list"}"#, Code::EmbedServiceAnswerInvalid),
         ] {
