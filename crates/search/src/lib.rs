@@ -22,7 +22,7 @@ use domain::{
 };
 use pg::{Db, DbError};
 use store::search::{FoundChunk, SearchIn, list_chosen, list_found_chunks, list_neighbours};
-use words::Question;
+use words::{Highlighter, Question};
 
 use confidence::{NOTHING_BELOW, confidence};
 use fusion::DEPTH;
@@ -37,6 +37,18 @@ pub use terms::{FUNCTION, Terms, terms};
 
 /// The most hits of a search.
 pub const MAX_HITS: u32 = 50;
+
+/// What a ranking goes without, to measure what each part of it brings (`examples/search_bench.rs`). Users go without nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Without {
+    /// Bonuses of documents' names.
+    pub names: bool,
+    /// Fusion by scores that stand out: reciprocal ranks take its place.
+    pub scores: bool,
+    /// What passages in other languages are lifted by.
+    pub lifts: bool,
+}
 
 /// What to search for.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +77,8 @@ pub struct Query<'a> {
     pub per_document: Option<usize>,
     /// Whether hits that are nearly the same as a better one are left out.
     pub distinct: bool,
+    /// Parts of the ranking that are left out.
+    pub without: Without,
 }
 
 impl<'a> Query<'a> {
@@ -83,6 +97,7 @@ impl<'a> Query<'a> {
             max_chars: 4000,
             per_document: None,
             distinct: false,
+            without: Without::default(),
         }
     }
 }
@@ -146,7 +161,7 @@ pub async fn search(
     let documents = documents(db, query, &syntax).await?;
     let within = SearchIn { user: query.user, documents: documents.as_deref(), limit: DEPTH as i64 };
     let vector = vector.as_ref().map(|(embedder, vector)| (embedder.model(), vector.as_slice()));
-    let ranked = rank(db, cache, query.text, vector, query.by_words, within).await?;
+    let ranked = rank(db, cache, query, vector, within).await?;
     let Some(mut best) = best(&ranked, query, name.as_deref()) else {
         return Ok(Found { hits: Vec::new(), model: name, reranker: None });
     };
@@ -182,6 +197,7 @@ fn best(ranked: &Ranked, query: Query<'_>, model: Option<&str>) -> Option<Vec<Sc
 async fn hits(db: &Db, query: Query<'_>, question: &Question, mut rest: Vec<Scored>) -> Result<Vec<Hit>, DbError> {
     rest.retain(|(_, score)| *score >= query.min_score.unwrap_or(0.0));
     let mut hits: Vec<Hit> = Vec::new();
+    let mut highlighter = Highlighter::new(&question.words);
     let (mut folder, mut of_document) = (Folder::default(), HashMap::<DocumentId, usize>::new());
     while !rest.is_empty() && hits.len() < query.limit {
         let batch: Vec<Scored> = rest.drain(..rest.len().min(query.limit)).collect();
@@ -208,7 +224,7 @@ async fn hits(db: &Db, query: Query<'_>, question: &Question, mut rest: Vec<Scor
             if let Some(triples) = triples {
                 folder.push(triples);
             }
-            let highlight = words::highlight(&chunk.text, &question.words, language_of(&chunk));
+            let highlight = highlighter.highlight(&chunk.text, language_of(&chunk));
             hits.push(Hit { place, passage: Passage::of(chunk), score, highlight });
         }
     }
