@@ -112,7 +112,15 @@ fn figures(kept: &Kept, before: Option<&Kept>) -> Vec<Figure> {
             let (low, high) = interval(&values);
             let change = before.and_then(|before| compare(outcomes, before.get(&mode)?, measure));
             let questions = values.len();
-            figures.push(Figure { mode, measure: measure.name, questions, value: measure::mean(&values), low, high, change });
+            figures.push(Figure {
+                mode,
+                measure: measure.name,
+                questions,
+                value: measure::mean(&values),
+                low,
+                high,
+                change,
+            });
         }
     }
     figures
@@ -166,7 +174,11 @@ fn missed(figures: &[Figure], asked: &[Least]) -> anyhow::Result<Vec<String>> {
         let figure = figures.iter().rfind(|figure| figure.measure.eq_ignore_ascii_case(measure));
         let Some(figure) = figure else {
             let known: Vec<_> = MEASURES.iter().map(|measure| measure.name).collect();
-            bail!("--at-least: there is no measure {}, or no question tells it; there are {}", printable(measure), known.join(", "));
+            bail!(
+                "--at-least: there is no measure {}, or no question tells it; there are {}",
+                printable(measure),
+                known.join(", ")
+            );
         };
         if figure.value < *least {
             let (mode, value) = (name(figure.mode), figure.value);

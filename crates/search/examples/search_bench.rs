@@ -14,13 +14,13 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use embedder::{LocalEmbedder, Precision};
-use search::{Around, Query, VectorCache, Without, search};
+use app_search::{Around, Query, VectorCache, Without, search};
 use async_trait::async_trait;
 use domain::{
     Code, DocumentId, Failure, UserId,
     ports::{Chunker, EmbedModel, EmbedPriority, Embedder, ModelSource},
 };
+use embedder::{LocalEmbedder, Precision};
 use pg::{ConnectTarget, Db, PoolOptions, Session, url::DatabaseUrl};
 use serde::Deserialize;
 use serde_json::json;
@@ -38,7 +38,7 @@ struct Ask {
     #[serde(default = "ten")]
     limit: usize,
     document_id: Option<Uuid>,
-    /// `none`, `neighbours`, `section`.
+    /// `none`, `neighbours`, `section`, `page`.
     expand: Option<String>,
     #[serde(default = "most_chars")]
     max_chars: usize,
@@ -122,6 +122,7 @@ async fn main() -> anyhow::Result<()> {
             around: match ask.expand.as_deref() {
                 Some("neighbours") => Some(Around::Next),
                 Some("section") => Some(Around::Section),
+                Some("page") => Some(Around::Page),
                 _ => None,
             },
             max_chars: ask.max_chars,

@@ -30,7 +30,7 @@ pub use fusion::Fused;
 pub use languages::Lift;
 pub use meaning::VectorCache;
 pub use passages::{Around, Passage};
-use passages::{Folder, Triples, expand, language_of};
+use passages::{Folder, Triples, are_on_a_page, expand, language_of};
 use rankings::{Ranked, rank};
 use rerank::{Scored, rerank};
 pub use terms::{FUNCTION, Terms, terms};
@@ -209,6 +209,10 @@ async fn hits(db: &Db, query: Query<'_>, question: &Question, mut rest: Vec<Scor
             // A chunk that was deleted since it was found is left out.
             let Some(chunk) = chunks.remove(&place.candidate.chunk_id) else { continue };
             if question.is_strict() && !question.accepts(&chunk.heading, &chunk.text, language_of(&chunk)) {
+                continue;
+            }
+            // It is a part of that hit.
+            if query.around == Some(Around::Page) && hits.iter().any(|hit| are_on_a_page(&hit.passage.chunk, &chunk)) {
                 continue;
             }
             let triples = query.distinct.then(|| Triples::of(&chunk.text));

@@ -55,7 +55,8 @@ impl Reembed {
             }
         };
         render::print(&table(switch, questions.len(), before.as_ref(), &now))?;
-        let decides = |outcomes: &Outcomes| MEASURES.iter().find(|it| it.name == DECIDES).and_then(|it| value(it, outcomes));
+        let decides =
+            |outcomes: &Outcomes| MEASURES.iter().find(|it| it.name == DECIDES).and_then(|it| value(it, outcomes));
         match before.as_ref().and_then(decides).zip(decides(&now)) {
             Some((before, now)) if before - now > may_lose => {
                 let found = format!("{DECIDES} by meaning falls from {before:.3} to {now:.3}");

@@ -54,6 +54,7 @@ pub async fn post_search(Call { state, caller, .. }: Call, body: Json<SearchRequ
             Expand::None => None,
             Expand::Neighbours => Some(Around::Next),
             Expand::Section => Some(Around::Section),
+            Expand::Page => Some(Around::Page),
         },
         max_chars,
         per_document: body.per_document.map(|most| most as usize),

@@ -24,7 +24,9 @@ pub(super) async fn read(client: &ApiClient) -> anyhow::Result<Vec<Question>> {
     }
     let questions = questions(judgements);
     if questions.is_empty() {
-        bail!("no place is marked as right or wrong yet: mark hits with `POST /search/judgements`, or name a file of questions");
+        bail!(
+            "no place is marked as right or wrong yet: mark hits with `POST /search/judgements`, or name a file of questions"
+        );
     }
     Ok(questions)
 }
