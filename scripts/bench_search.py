@@ -2,25 +2,35 @@
 """Measures search on public sets, over HTTP, beside plain BM25. Nothing is fetched: check the sets out first.
 
     scripts/bench_search.py API TOKEN SET=FOLDER [--modes hybrid,vector,text] [--foreign SET=FOLDER] [--reuse]
+    scripts/bench_search.py DATABASE_URL USER SET=FOLDER --program "SEARCH_BENCH MODEL_FOLDER" [--variants names,scores,page]
 
 SETs, their repositories and commits, and the FOLDER that each takes:
   xquad-LANG[:QUESTION_LANG]  google-deepmind/xquad 7d30520: the root. 240 paragraphs; the right one first, among five, ten
            xquad-en+de+ru deals them among languages, each in one; questions are then in its own, or in QUESTION_LANG
   cran     xyxxyyxy/cranvectors 78c84cb: the root. 1,398 abstracts; nDCG@10, gain 5 - Cleverdon's code
   chunks   brandonstarxel/chunking_evaluation d451fc4: .../general_evaluation_data. The answers' words in five passages
+  filings  patronus-ai/financebench cc39aeb: the root, with pdfs/. A page of the evidence among five hits: within the filing
+           asked about, and over all filings; also by halves of the questions (odd, even sha256 of their ids), one to choose by
 
 API is where the routes begin, TOKEN a user's token or key. All documents of the user are searched: give each set a user or a
 database of its own. --foreign asks the questions of another set as well and says how many find nothing; --reuse sends no
 texts. 200 questions each, the first after random.Random(7).shuffle (cran: in the file's order). took_ms is the API's own.
+
+--program searches without HTTP over texts that an API has taken in before: crates/search/examples/search_bench. It tells CPU time a
+search, of itself and of its database session. --variants asks hybrid questions again without a part of the ranking (names: bonus
+of the documents' names; scores: fusion by scores, so reciprocal ranks; lifts: of other languages), or with `expand` and at most
+1,500 characters a hit (neighbours, section, page).
 """
 import argparse
 import csv
+import hashlib
 import io
 import json
 import math
 import os
 import random
 import re
+import subprocess
 import time
 import unicodedata
 import urllib.error
@@ -70,10 +80,23 @@ def chunks(folder, _):
     return texts, [(r["question"], (r["corpus_id"], [x["content"] for x in json.loads(r["references"])])) for r in rows]
 
 
+def filings(folder, _):
+    asked = [json.loads(line) for line in read(folder, "data", "financebench_open_source.jsonl").decode().splitlines()]
+
+    def pages(q):
+        return {e["evidence_page_num"] + 1 for e in q["evidence"] if e.get("doc_name", q["doc_name"]) == q["doc_name"]}
+
+    half = lambda q: hashlib.sha256(q["financebench_id"].encode()).digest()[0] % 2
+    names = sorted({q["doc_name"] for q in asked})
+    there = [name for name in names if os.path.exists(os.path.join(folder, "pdfs", name + ".pdf"))]
+    return ([(name + ".pdf", os.path.join(folder, "pdfs", name + ".pdf")) for name in there],
+            [(q["question"], (q["doc_name"], pages(q), half(q))) for q in asked])
+
+
 def load(spec):
     name, _, folder = spec.partition("=")
     kind, _, rest = name.partition("-")
-    texts, questions = {"xquad": xquad, "cran": cran, "chunks": chunks}[kind](folder, rest)
+    texts, questions = {"xquad": xquad, "cran": cran, "chunks": chunks, "filings": filings}[kind](folder, rest)
     return name, texts, questions[:QUESTIONS]
 
 
@@ -155,6 +178,48 @@ def judge(name, questions, answer):
     return shares + (f" ndcg@10 {gain / n:.3f}" if name == "cran" else "")
 
 
+def judge_filings(questions, ready, ask):
+    """A line for each way of asking: shares of all questions, then of each half at five."""
+    lines = []
+    for setting in ("within", "all"):
+        ranks, halves, chars = [], {0: [], 1: []}, 0
+        for question, (name, pages, half) in questions:
+            hits = ask(question, ready[name] if setting == "within" else None)
+            chars += sum(len(hit["text"]) for hit in hits[:5])
+            right = (i for i, hit in enumerate(hits, 1) if hit["document_id"] == ready[name] and hit["page_first"] is not None
+                     and any(hit["page_first"] <= page <= hit["page_last"] for page in pages))
+            ranks.append(next(right, None))
+            halves[half].append(ranks[-1])
+        at = lambda ranks, cut: sum(r is not None and r <= cut for r in ranks) / max(1, len(ranks))
+        lines.append(f"{setting:6} " + " ".join(f"@{cut} {at(ranks, cut):.3f}" for cut in (1, 3, 5, 10, 20))
+                     + f"  even @5 {at(halves[0], 5):.3f} odd @5 {at(halves[1], 5):.3f}  characters in five {chars / len(questions):.0f}")
+    return "\n          ".join(lines)
+
+
+class Program:
+    """The searches of the example search_bench, with the answers of the API."""
+
+    def __init__(self, url, user, program):
+        command = program.split()
+        self.user, self.last = user, [0, 0]
+        self.process = subprocess.Popen([command[0], url, *command[1:]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def call(self, _method, _path, body):
+        self.process.stdin.write(json.dumps({"user": self.user, **body}) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit("the program ended")
+        answer = json.loads(line)
+        self.cpu = answer["cpu"]
+        return answer
+
+    def all(self, _path):
+        sql = "SELECT d.document_id, d.filename, d.processing_status FROM upload_pipeline.documents AS d WHERE d.user_id = '%s'" % self.user
+        rows = subprocess.run(["psql", self.process.args[1], "-X", "-At", "-F", "\t", "-c", sql], text=True, check=True, stdout=subprocess.PIPE)
+        return [dict(zip(("document_id", "filename", "processing_status"), row.split("\t"))) for row in rows.stdout.splitlines()]
+
+
 class Api:
     def __init__(self, base, token):
         self.base, self.token = base.rstrip("/"), token
@@ -174,6 +239,18 @@ class Api:
                 time.sleep(min(5, float(error.headers.get("Retry-After") or 1)))
         raise SystemExit(f"{method} {path}: refused too often; raise the API's rate limit")
 
+    def upload(self, name, path):
+        """A file in one step, as a form."""
+        border = hashlib.sha256(name.encode()).hexdigest()
+        head = f'--{border}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\nContent-Type: application/pdf\r\n\r\n'
+        request = urllib.request.Request(self.base + "/documents", data=head.encode() + read(path) + f"\r\n--{border}--\r\n".encode(), method="POST",
+                                         headers={"Authorization": "Bearer " + self.token, "Content-Type": f"multipart/form-data; boundary={border}"})
+        try:
+            urllib.request.urlopen(request, timeout=600).close()
+        except urllib.error.HTTPError as error:
+            if error.code != 409:
+                print(f"  {name} was refused: {error.code} {error.read()[:200]!r}")
+
     def all(self, path):
         after = ""
         while True:
@@ -182,6 +259,38 @@ class Api:
             if not page.get("next_cursor"):
                 return
             after = "&cursor=" + page["next_cursor"]
+
+
+def variants(args):
+    """Name, mode and further fields of each way of searching."""
+    for mode in args.modes.split(","):
+        yield mode, mode, {}
+    for variant in filter(None, args.variants.split(",")):
+        is_more = variant in ("neighbours", "section", "page")
+        yield ("hybrid+" if is_more else "hybrid-") + variant, "hybrid", \
+            {"expand": variant, "max_chars": 1500} if is_more else {"without": {variant: True}}
+
+
+def measure_filings(args, api, documents, questions):
+    ready = {d["filename"].removesuffix(".pdf"): d["document_id"] for d in documents if d["processing_status"] == "complete"}
+    questions = [q for q in questions if q[1][0] in ready]
+    print(f"  {len(ready)} filings are complete, {len(questions)} questions are about them", flush=True)
+    for label, mode, more in variants(args):
+        took = []
+
+        def ask(question, document):
+            body = {"query": question[:1000], "mode": mode, "limit": 20, **more, **({"document_id": document} if document else {})}
+            found = api.call("POST", "/search", body)
+            took.append(found["took_ms"])
+            return found["hits"]
+
+        lines = judge_filings(questions, ready, ask)
+        took.sort()
+        cpu = ""
+        if args.program:
+            spent = [(now - before) * 1000 / len(took) for now, before in zip(api.cpu, api.last)]
+            api.last, cpu = api.cpu, f"  CPU ms a search: {spent[0]:.1f}, database {spent[1]:.1f}"
+        print(f"  {label:15} {lines}\n          ms p50 {took[len(took) // 2]:.1f} p95 {took[int(len(took) * .95)]:.1f}{cpu}", flush=True)
 
 
 def main():
@@ -193,28 +302,36 @@ def main():
     args.add_argument("--foreign")
     args.add_argument("--reuse", action="store_true")
     args.add_argument("--facts", metavar="FILE", help="writes score, cosine and covered of each first hit, to choose thresholds")
+    args.add_argument("--program", help="search_bench and the folder of the model, in place of HTTP")
+    args.add_argument("--variants", default="", help="names,scores,lifts: hybrid again without that part; neighbours,section,page: with them")
+    args.add_argument("--partly", action="store_true", help="do not wait for documents that are not complete")
     args = args.parse_args()
     name, texts, questions = load(args.set)
-    api = Api(args.api, args.token)
-    if not args.reuse:
+    api = Program(args.api, args.token, args.program) if args.program else Api(args.api, args.token)
+    if not args.reuse and not args.program:
         for title, text in texts:
-            api.call("POST", "/documents", {"title": title, "text": text})
+            if name == "filings":
+                api.upload(title, text)
+            else:
+                api.call("POST", "/documents", {"title": title, "text": text})
     while True:
         documents = list(api.all("/documents?"))
-        if all(d["processing_status"] == "complete" or d["processing_status"].startswith("failed") for d in documents):
+        if args.partly or all(d["processing_status"] == "complete" or d["processing_status"].startswith("failed") for d in documents):
             break
         time.sleep(2)
     titles = {d["document_id"]: d["filename"].removesuffix(".md").removesuffix(".txt") for d in documents}
+    if name == "filings":
+        return measure_filings(args, api, documents, questions)
     passages = [(t, p) for t, text in texts for p in (windows(text) if name == "chunks" else [text])]
     print(f"{name}: {len(documents)} documents, {len(questions)} questions")
     print(f"  bm25    {judge(name, questions, plain_bm25(passages))}", flush=True)
     facts = []
-    for mode in args.modes.split(","):
+    for label, mode, more in variants(args):
         took, empty, chars = [], 0, 0
 
         def answer(question, least=0):
             nonlocal empty, chars
-            body = {"query": question[:1000], "mode": mode, "limit": 5 if name == "chunks" else 20}
+            body = {"query": question[:1000], "mode": mode, "limit": 5 if name == "chunks" else 20, **more}
             found = api.call("POST", "/search", body)
             took.append(found["took_ms"])
             empty += not found["hits"]
@@ -223,7 +340,7 @@ def main():
 
         figures = judge(name, questions, answer)
         took.sort()
-        print(f"  {mode:7} {figures}  empty {empty / len(questions):.3f}  characters in five {chars / len(questions):.0f}"
+        print(f"  {label:15} {figures}  empty {empty / len(questions):.3f}  characters in five {chars / len(questions):.0f}"
               f"  ms p50 {took[len(took) // 2]:.0f} p95 {took[int(len(took) * .95)]:.0f}", flush=True)
         others = load(args.foreign)[2] if args.foreign else []
         if others:

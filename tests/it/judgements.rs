@@ -119,7 +119,15 @@ async fn stored_questions_are_measured_also_after_the_document_was_cut_into_othe
         .await;
     let (status, stdout, stderr) = world.fleet.run(&["eval", "--stored", "--json", "--at-least", "hit@1=1"]);
     assert!(status.success(), "{stdout}{stderr}");
-    world.judge(json!({ "chunk_id": world.hit["chunk_id"] }), "right").await;
+    // The same place, judged again: what was right is wrong now.
+    let (status, judged) = world.judge(json!({ "text": world.hit["text"] }), "wrong").await;
+    assert_eq!(status, 200, "{judged}");
+    let (status, stdout, stderr) = world.fleet.run(&["eval", "--stored", "--json", "--mode", "text"]);
+    assert!(status.success(), "{stdout}{stderr}");
+    let figures: Vec<Value> = serde_json::from_str(&stdout).unwrap();
+    let value =
+        |name: &str| figures.iter().find(|figure| figure["measure"] == name).map(|figure| figure["value"].clone());
+    assert_eq!((value("wrong@5"), value("precision'@10"), value("hit@5")), (Some(json!(1.0)), Some(json!(0.0)), None));
     let deleted = world.client.send(Method::DELETE, &format!("/documents/{}", world.document), None).await;
     assert_eq!(deleted.0, 202);
     assert_eq!(world.list(&world.client, "").await["items"], json!([]), "it goes with the document");

@@ -74,7 +74,7 @@ async fn ask_all(
             ..SearchRequest::of(question.question.clone())
         };
         let answer: SearchResponse = client.post("/search", &request).await?;
-        outcomes.insert(question.question.clone(), outcome(&question.answers, &answer.hits));
+        outcomes.insert(question.question.clone(), outcome(question, &answer.hits));
     }
     Ok(outcomes)
 }
@@ -90,6 +90,8 @@ fn read_kept(path: &Path) -> anyhow::Result<Kept> {
 struct Figure {
     mode: SearchMode,
     measure: &'static str,
+    /// Those that tell it.
+    questions: usize,
     value: f64,
     /// Where the true value lies with a probability of 95 %.
     low: f64,
@@ -103,10 +105,22 @@ fn figures(kept: &Kept, before: Option<&Kept>) -> Vec<Figure> {
     let mut figures = Vec::new();
     for (&mode, outcomes) in kept {
         for measure in &MEASURES {
-            let values: Vec<f64> = outcomes.values().map(measure.of).collect();
+            let values: Vec<f64> = outcomes.values().filter_map(measure.of).collect();
+            if values.is_empty() {
+                continue;
+            }
             let (low, high) = interval(&values);
             let change = before.and_then(|before| compare(outcomes, before.get(&mode)?, measure));
-            figures.push(Figure { mode, measure: measure.name, value: measure::mean(&values), low, high, change });
+            let questions = values.len();
+            figures.push(Figure {
+                mode,
+                measure: measure.name,
+                questions,
+                value: measure::mean(&values),
+                low,
+                high,
+                change,
+            });
         }
     }
     figures
@@ -122,7 +136,7 @@ fn name(mode: SearchMode) -> &'static str {
 
 fn text(figures: &[Figure], questions: usize) -> String {
     let compared = figures.iter().any(|figure| figure.change.is_some());
-    let mut header = vec!["SEARCH BY", "MEASURE", "VALUE", "95 % WITHIN"];
+    let mut header = vec!["SEARCH BY", "MEASURE", "QUESTIONS", "VALUE", "95 % WITHIN"];
     if compared {
         header.extend(["BASELINE", "CHANGE", "VERDICT"]);
     }
@@ -130,6 +144,7 @@ fn text(figures: &[Figure], questions: usize) -> String {
         let mut row = vec![
             name(figure.mode).to_owned(),
             figure.measure.to_owned(),
+            figure.questions.to_string(),
             format!("{:.3}", figure.value),
             format!("{:.3} to {:.3}", figure.low, figure.high),
         ];
@@ -153,10 +168,17 @@ fn text(figures: &[Figure], questions: usize) -> String {
 fn missed(figures: &[Figure], asked: &[Least]) -> anyhow::Result<Vec<String>> {
     let mut missed = Vec::new();
     for Least { measure, least } in asked {
+        if MEASURES.iter().any(|known| known.less_is_better && known.name.eq_ignore_ascii_case(measure)) {
+            bail!("--at-least: of {} less is better; ask for precision'@10", printable(measure));
+        }
         let figure = figures.iter().rfind(|figure| figure.measure.eq_ignore_ascii_case(measure));
         let Some(figure) = figure else {
             let known: Vec<_> = MEASURES.iter().map(|measure| measure.name).collect();
-            bail!("--at-least: there is no measure {}; there are {}", printable(measure), known.join(", "));
+            bail!(
+                "--at-least: there is no measure {}, or no question tells it; there are {}",
+                printable(measure),
+                known.join(", ")
+            );
         };
         if figure.value < *least {
             let (mode, value) = (name(figure.mode), figure.value);
@@ -172,12 +194,21 @@ mod tests {
 
     #[test]
     fn a_figure_below_what_was_asked_is_named_and_an_unknown_measure_refused() {
-        let figure =
-            |value| Figure { mode: SearchMode::Hybrid, measure: "hit@5", value, low: 0.0, high: 1.0, change: None };
+        let figure = |value| Figure {
+            mode: SearchMode::Hybrid,
+            measure: "hit@5",
+            questions: 4,
+            value,
+            low: 0.0,
+            high: 1.0,
+            change: None,
+        };
         let asked = |text: &str| vec![text.parse::<Least>().unwrap()];
         assert_eq!(missed(&[figure(0.8)], &asked("hit@5=0.9")).unwrap(), ["hit@5 by both is 0.800, below 0.9"]);
         assert!(missed(&[figure(0.9)], &asked("HIT@5=0.9")).unwrap().is_empty());
         let error = missed(&[figure(1.0)], &asked("hits=1")).unwrap_err().to_string();
         assert!(error.contains("hits") && error.contains("nDCG@10"), "{error}");
+        let error = missed(&[figure(1.0)], &asked("wrong@5=0.1")).unwrap_err().to_string();
+        assert!(error.contains("less is better"), "{error}");
     }
 }

@@ -33,6 +33,8 @@ pub enum Expand {
     Neighbours,
     /// The passages under the same headings.
     Section,
+    /// The passages on the same page: each hit is another page. Where there are no pages, the passage alone.
+    Page,
 }
 
 /// What to look for.

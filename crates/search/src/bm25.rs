@@ -62,35 +62,41 @@ struct Block {
     slots: Vec<Slot>,
 }
 
-/// The weight of a word that `df` of `n` have.
-fn idf(n: i64, df: usize) -> f64 {
-    let (n, df) = (n.max(df as i64) as f64, df as f64);
-    (1.0 + (n - df + 0.5) / (df + 0.5)).ln()
+/// All blocks that have words of the question.
+#[derive(Default)]
+struct Blocks {
+    all: Vec<Block>,
+    numbers: HashMap<(i32, i32), usize>,
 }
 
-/// The best `limit` passages for `question`. A passage that lacks a required word is left out.
-pub fn score(question: &Question, searched: &Searched<'_>, limit: usize) -> ByWords {
-    let by_term: HashMap<i32, &Postings> = searched.postings.iter().map(|postings| (postings.term, postings)).collect();
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut numbers: HashMap<(i32, i32), usize> = HashMap::new();
-    let mut weights = Vec::with_capacity(question.words.len());
-    let mut touched: Vec<(usize, usize)> = Vec::new();
-    for (i, word) in question.words.iter().enumerate() {
-        let bit = 1_u64 << i;
-        // A form counts as the word; a passage that has two forms has the heavier.
-        for postings in word.terms().collect::<HashSet<i32>>().iter().filter_map(|term| by_term.get(term)) {
+impl Blocks {
+    /// The number of a block, with slots for these entries, which are in the order of their places.
+    fn number(&mut self, document_no: i32, block: i32, entries: &[[u8; 3]]) -> usize {
+        let number = *self.numbers.entry((document_no, block)).or_insert_with(|| {
+            self.all.push(Block { document_no, first_ord: block * PASSAGES, slots: Vec::new() });
+            self.all.len() - 1
+        });
+        let slots = &mut self.all[number].slots;
+        let needed = entries.iter().map(|entry| decode_entry(*entry).0 + 1).next_back().unwrap_or(0);
+        if slots.len() < needed {
+            slots.resize(needed, Slot::default());
+        }
+        number
+    }
+
+    /// Adds a word that `bit` stands for, and returns its weight. A form counts as the word; a passage that has two forms has
+    /// the heavier.
+    fn add(&mut self, bit: u64, forms: &[&Postings], searched: &Searched<'_>) -> f64 {
+        if let [postings] = forms {
+            return self.add_form(bit, postings, searched);
+        }
+        let mut touched: Vec<(usize, usize)> = Vec::new();
+        for postings in forms {
             each_row(postings, searched.only, |document_no, block, entries| {
-                let number = *numbers.entry((document_no, block)).or_insert_with(|| {
-                    blocks.push(Block { document_no, first_ord: block * PASSAGES, slots: Vec::new() });
-                    blocks.len() - 1
-                });
-                let slots = &mut blocks[number].slots;
+                let number = self.number(document_no, block, entries);
                 for entry in entries {
                     let (place, weight) = decode_entry(*entry);
-                    if slots.len() <= place {
-                        slots.resize(place + 1, Slot::default());
-                    }
-                    let slot = &mut slots[place];
+                    let Some(slot) = self.all[number].slots.get_mut(place) else { continue };
                     if slot.words & bit == 0 {
                         slot.words |= bit;
                         touched.push((number, place));
@@ -100,12 +106,50 @@ pub fn score(question: &Question, searched: &Searched<'_>, limit: usize) -> ByWo
             });
         }
         let weight = idf(searched.passages, touched.len());
-        for (number, place) in touched.drain(..) {
-            let slot = &mut blocks[number].slots[place];
+        for (number, place) in touched {
+            let slot = &mut self.all[number].slots[place];
             slot.score += weight * SCALE * f64::from(std::mem::take(&mut slot.weight));
         }
-        weights.push(weight);
+        weight
     }
+
+    /// The same for a word of one form, which each passage has once.
+    fn add_form(&mut self, bit: u64, postings: &Postings, searched: &Searched<'_>) -> f64 {
+        let mut passages = 0;
+        each_row(postings, searched.only, |_, _, entries| passages += entries.len());
+        let weight = idf(searched.passages, passages);
+        each_row(postings, searched.only, |document_no, block, entries| {
+            let number = self.number(document_no, block, entries);
+            let slots = &mut self.all[number].slots;
+            for entry in entries {
+                let (place, in_passage) = decode_entry(*entry);
+                if let Some(slot) = slots.get_mut(place) {
+                    slot.words |= bit;
+                    slot.score += weight * SCALE * f64::from(in_passage);
+                }
+            }
+        });
+        weight
+    }
+}
+
+/// The weight of a word that `df` of `n` have.
+fn idf(n: i64, df: usize) -> f64 {
+    let (n, df) = (n.max(df as i64) as f64, df as f64);
+    (1.0 + (n - df + 0.5) / (df + 0.5)).ln()
+}
+
+/// The best `limit` passages for `question`. A passage that lacks a required word is left out.
+pub fn score(question: &Question, searched: &Searched<'_>, limit: usize) -> ByWords {
+    let by_term: HashMap<i32, &Postings> = searched.postings.iter().map(|postings| (postings.term, postings)).collect();
+    let mut blocks = Blocks::default();
+    let mut weights = Vec::with_capacity(question.words.len());
+    for (i, word) in question.words.iter().enumerate() {
+        let terms: HashSet<i32> = word.terms().collect();
+        let forms: Vec<&Postings> = terms.iter().filter_map(|term| by_term.get(term).copied()).collect();
+        weights.push(blocks.add(1 << i, &forms, searched));
+    }
+    let blocks = blocks.all;
     let (names, named) = names(question, searched);
     let required = (1_u64 << question.required.min(63)) - 1;
     let all: f64 = weights.iter().sum();

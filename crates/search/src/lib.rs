@@ -25,7 +25,7 @@ use store::{
     questions::{Asked, QuestionTally},
     search::{FoundChunk, SearchIn, list_chosen, list_found_chunks, list_neighbours},
 };
-use words::Question;
+use words::{Highlighter, Question};
 
 use confidence::{NOTHING_BELOW, confidence};
 use fusion::DEPTH;
@@ -33,7 +33,7 @@ pub use fusion::Fused;
 pub use languages::Lift;
 pub use meaning::VectorCache;
 pub use passages::{Around, Passage};
-use passages::{Folder, Triples, expand, language_of};
+use passages::{Folder, Triples, are_on_a_page, expand, language_of};
 use rankings::{Ranked, rank};
 use rerank::{Scored, rerank};
 pub use terms::{FUNCTION, Terms, terms};
@@ -43,6 +43,18 @@ pub const MAX_HITS: u32 = 50;
 
 /// Bytes of a token of a question, where the service does not say how many there are.
 const TOKEN_BYTES: usize = 4;
+
+/// What a ranking goes without, to measure what each part of it brings (`examples/search_bench.rs`). Users go without nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Without {
+    /// Bonuses of documents' names.
+    pub names: bool,
+    /// Fusion by scores that stand out: reciprocal ranks take its place.
+    pub scores: bool,
+    /// What passages in other languages are lifted by.
+    pub lifts: bool,
+}
 
 /// What to search for.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +85,8 @@ pub struct Query<'a> {
     pub distinct: bool,
     /// Counts the question if a service was asked for its vector.
     pub tally: Option<&'a QuestionTally>,
+    /// Parts of the ranking that are left out.
+    pub without: Without,
 }
 
 impl<'a> Query<'a> {
@@ -92,6 +106,7 @@ impl<'a> Query<'a> {
             per_document: None,
             distinct: false,
             tally: None,
+            without: Without::default(),
         }
     }
 }
@@ -155,7 +170,7 @@ pub async fn search(
     let documents = documents(db, query, &syntax).await?;
     let within = SearchIn { user: query.user, documents: documents.as_deref(), limit: DEPTH as i64 };
     let vector = vector.as_ref().map(|(embedder, vector)| (embedder.model(), vector.as_slice()));
-    let ranked = rank(db, cache, query.text, vector, query.by_words, within).await?;
+    let ranked = rank(db, cache, query, vector, within).await?;
     let Some(mut best) = best(&ranked, query, name.as_deref()) else {
         return Ok(Found { hits: Vec::new(), model: name, reranker: None });
     };
@@ -191,6 +206,7 @@ fn best(ranked: &Ranked, query: Query<'_>, model: Option<&str>) -> Option<Vec<Sc
 async fn hits(db: &Db, query: Query<'_>, question: &Question, mut rest: Vec<Scored>) -> Result<Vec<Hit>, DbError> {
     rest.retain(|(_, score)| *score >= query.min_score.unwrap_or(0.0));
     let mut hits: Vec<Hit> = Vec::new();
+    let mut highlighter = Highlighter::new(&question.words);
     let (mut folder, mut of_document) = (Folder::default(), HashMap::<DocumentId, usize>::new());
     while !rest.is_empty() && hits.len() < query.limit {
         let batch: Vec<Scored> = rest.drain(..rest.len().min(query.limit)).collect();
@@ -202,6 +218,10 @@ async fn hits(db: &Db, query: Query<'_>, question: &Question, mut rest: Vec<Scor
             // A chunk that was deleted since it was found is left out.
             let Some(chunk) = chunks.remove(&place.candidate.chunk_id) else { continue };
             if question.is_strict() && !question.accepts(&chunk.heading, &chunk.text, language_of(&chunk)) {
+                continue;
+            }
+            // It is a part of that hit.
+            if query.around == Some(Around::Page) && hits.iter().any(|hit| are_on_a_page(&hit.passage.chunk, &chunk)) {
                 continue;
             }
             let triples = query.distinct.then(|| Triples::of(&chunk.text));
@@ -217,7 +237,7 @@ async fn hits(db: &Db, query: Query<'_>, question: &Question, mut rest: Vec<Scor
             if let Some(triples) = triples {
                 folder.push(triples);
             }
-            let highlight = words::highlight(&chunk.text, &question.words, language_of(&chunk));
+            let highlight = highlighter.highlight(&chunk.text, language_of(&chunk));
             hits.push(Hit { place, passage: Passage::of(chunk), score, highlight });
         }
     }

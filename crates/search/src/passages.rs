@@ -73,6 +73,8 @@ pub enum Around {
     Next,
     /// All under the same headings.
     Section,
+    /// All on the same page.
+    Page,
 }
 
 impl Around {
@@ -80,9 +82,24 @@ impl Around {
     pub fn distance(self) -> i32 {
         match self {
             Self::Next => 1,
-            Self::Section => 20,
+            Self::Section | Self::Page => 20,
         }
     }
+}
+
+/// The first and the last page; `None`: there are no pages.
+fn pages(first: Option<i32>, last: Option<i32>) -> Option<(i32, i32)> {
+    let first = first.or(last)?;
+    Some((first, last.unwrap_or(first)))
+}
+
+fn share_a_page(a: Option<(i32, i32)>, b: Option<(i32, i32)>) -> bool {
+    a.zip(b).is_some_and(|(a, b)| a.0 <= b.1 && b.0 <= a.1)
+}
+
+/// Whether a passage is on a page of another one of its document.
+pub fn are_on_a_page(a: &FoundChunk, b: &FoundChunk) -> bool {
+    a.document_id == b.document_id && share_a_page(pages(a.page_first, a.page_last), pages(b.page_first, b.page_last))
 }
 
 /// Puts each hit together with its neighbours, alternately the one after and the one before, while the text stays within
@@ -102,6 +119,7 @@ pub fn expand(hits: Vec<Passage>, neighbours: Vec<Neighbour>, around: Around, bu
         let beside = by_hit.remove(&hit.chunk.chunk_id).unwrap_or_default();
         let mut length = hit.chunk.text.chars().count();
         let heading = hit.chunk.heading.clone();
+        let on = pages(hit.chunk.page_first, hit.chunk.page_last);
         let mut open = [true, true];
         while open.contains(&true) {
             for (side, is_open) in open.iter_mut().enumerate().filter(|(_, is_open)| **is_open) {
@@ -110,6 +128,7 @@ pub fn expand(hits: Vec<Passage>, neighbours: Vec<Neighbour>, around: Around, bu
                     let belongs = match around {
                         Around::Next => (next.ord - hit.chunk.ord).abs() <= 1,
                         Around::Section => next.heading == heading,
+                        Around::Page => share_a_page(on, pages(next.page_first, next.page_last)),
                     };
                     belongs && !of_document.contains_key(&ord)
                 });
@@ -199,6 +218,25 @@ mod tests {
         let beside = beside.map(|(ord, heading)| neighbour(5, ord, heading)).to_vec();
         let hits = expand(vec![hit(5)], beside, Around::Section, 1000);
         assert_eq!((hits[0].ord_first, hits[0].ord_last), (4, 7));
+    }
+
+    #[test]
+    fn a_page_ends_at_the_next_one_and_without_pages_a_hit_stays_alone() {
+        // Passages 4 and 5 are on page 5, where 6 begins.
+        let on = |ord: i32, pages: (i32, i32)| Neighbour {
+            page_first: Some(pages.0),
+            page_last: Some(pages.1),
+            ..neighbour(5, ord, "A")
+        };
+        let beside = vec![on(3, (4, 4)), on(4, (5, 5)), on(6, (5, 6)), on(7, (6, 6))];
+        let hits = expand(vec![hit(5)], beside.clone(), Around::Page, 1000);
+        assert_eq!((hits[0].ord_first, hits[0].ord_last), (4, 6));
+        assert_eq!((hits[0].chunk.page_first, hits[0].chunk.page_last), (Some(5), Some(6)));
+        let mut without = hit(5);
+        (without.chunk.page_first, without.chunk.page_last) = (None, None);
+        assert!(!are_on_a_page(&without.chunk, &hit(5).chunk) && are_on_a_page(&hits[0].chunk, &hit(6).chunk));
+        let alone = expand(vec![without], beside, Around::Page, 1000);
+        assert_eq!((alone[0].ord_first, alone[0].ord_last), (5, 5));
     }
 
     #[test]

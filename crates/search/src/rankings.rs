@@ -11,6 +11,7 @@ use store::search::{
 use words::{Language, Question};
 
 use super::{
+    Query, Without,
     bm25::{ByWords, Searched, score},
     confidence::{is_multilingual, knows},
     fusion::{DEPTH, Fused, Placed, fuse, fuse_by_places},
@@ -42,15 +43,15 @@ pub(super) struct Ranked {
     pub is_comparable: bool,
 }
 
-/// Asks both rankings for the question `text`, by meaning with its vector.
+/// Asks the rankings that `query` wants, by meaning with its vector.
 pub(super) async fn rank(
     db: &Db,
     cache: &VectorCache,
-    text: &str,
+    query: Query<'_>,
     vector: Option<(&EmbedModel, &[f32])>,
-    by_words: bool,
     within: SearchIn<'_>,
 ) -> Result<Ranked, DbError> {
+    let Query { text, by_words, without, .. } = query;
     let user = get_word_user(db, within).await?;
     let languages: Vec<Language> =
         user.iter().flat_map(|user| &user.languages).filter_map(|code| Language::parse(code)).collect();
@@ -59,9 +60,9 @@ pub(super) async fn rank(
         let fused = rank_by_old_index(db, &question, vector, by_words, within).await?;
         return Ok(Ranked { fused, question, is_comparable: false });
     };
-    let words = if by_words { find_by_words(db, &user, &question, within).await? } else { Found::default() };
+    let words = if by_words { find_by_words(db, &user, &question, within, without).await? } else { Found::default() };
     let by_vector = match vector {
-        Some(vector) => find_by_meaning(db, cache, &user, &words, vector, within).await?,
+        Some(vector) => find_by_meaning(db, cache, &user, &words, vector, (within, without)).await?,
         None => Vec::new(),
     };
     let passages = usize::try_from(user.passages).unwrap_or(usize::MAX);
@@ -70,6 +71,9 @@ pub(super) async fn rank(
     let mut by_text = words.ranking;
     if vector.is_some() {
         by_text.truncate(DEPTH);
+    }
+    if without.scores {
+        return Ok(Ranked { fused: fuse_by_places(&by_vector, &by_text), question, is_comparable: false });
     }
     Ok(Ranked { fused: fuse(&by_vector, &by_text, passages, 2 * known >= best.len()), question, is_comparable: true })
 }
@@ -91,7 +95,13 @@ impl Found {
     }
 }
 
-async fn find_by_words(db: &Db, user: &WordUser, question: &Question, within: SearchIn<'_>) -> Result<Found, DbError> {
+async fn find_by_words(
+    db: &Db,
+    user: &WordUser,
+    question: &Question,
+    within: SearchIn<'_>,
+    without: Without,
+) -> Result<Found, DbError> {
     let terms: Vec<i32> =
         question.words.iter().flat_map(|word| word.terms()).collect::<HashSet<i32>>().into_iter().collect();
     if terms.is_empty() {
@@ -106,7 +116,8 @@ async fn find_by_words(db: &Db, user: &WordUser, question: &Question, within: Se
     let few: Option<Vec<i32>> =
         only.as_ref().filter(|only| only.len() <= FEW_DOCUMENTS).map(|only| only.iter().copied().collect());
     let postings = list_postings(db, user.user_no, &terms, few.as_deref()).await?;
-    let titles = list_title_documents(db, user.user_no, &terms, MAX_TITLES).await?;
+    let titles =
+        if without.names { Vec::new() } else { list_title_documents(db, user.user_no, &terms, MAX_TITLES).await? };
     let searched = Searched {
         passages: user.passages,
         documents: user.documents,
@@ -150,11 +161,11 @@ async fn find_by_meaning(
     user: &WordUser,
     words: &Found,
     (model, vector): (&EmbedModel, &[f32]),
-    within: SearchIn<'_>,
+    (within, without): (SearchIn<'_>, Without),
 ) -> Result<Vec<Placed>, DbError> {
     let asked = (model, vector);
     let lifts = match user.languages.len() {
-        2.. if is_multilingual(&model.name) => {
+        2.. if is_multilingual(&model.name) && !without.lifts => {
             Lifts::of_user(db, cache, asked, user.user_no, words.main_language()).await?
         }
         _ => Lifts::default(),

@@ -134,13 +134,9 @@ pub async fn list_found_chunks(
     let ids: Vec<Uuid> = chunks.iter().map(|chunk| chunk.0).collect();
     db.list(
         "-- list_found_chunks
-SELECT c.chunk_id, c.document_id, d.filename, c.chunk_ord AS ord, c.heading, c.text, c.page_first, c.page_last,
-  c.page_label, c.boxes, coalesce(s.language, '') AS language
-FROM upload_pipeline.document_chunks AS c
-JOIN upload_pipeline.documents AS d ON d.document_id = c.document_id
-LEFT JOIN upload_pipeline.search_documents AS s ON s.document_id = c.document_id
-WHERE c.chunk_id = ANY ($1) AND d.user_id = $2 AND d.processing_status = 'complete'",
-        &[&ids, &user.0],
+SELECT h.chunk_id, h.document_id, h.filename, h.ord, h.heading, h.text, h.page_first, h.page_last, h.page_label, h.boxes, h.language
+FROM upload_pipeline.search_hits(p_user => $1, p_chunks => $2) AS h",
+        &[&user.0, &ids],
     )
     .await
 }

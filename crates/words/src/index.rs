@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::{
     language::{Language, detect},
     term,
-    tokens::{is_unspaced, tokens},
+    tokens::{Forms, is_unspaced, tokens, tokens_of},
 };
 
 /// Passages in a block: a row holds the postings of a term in one block of a document. With 3 bytes for each passage, a
@@ -53,13 +53,13 @@ pub struct WordIndex {
 pub fn index(filename: &str, passages: &[Passage<'_>]) -> WordIndex {
     let language = detect(passages.iter().map(|passage| passage.text));
     let mut postings: BTreeMap<(i32, i32), Vec<u8>> = BTreeMap::new();
-    // A document has few different words; each is put into its base form once.
+    let mut forms = Forms::new(language);
     let mut counted: HashMap<i32, u16> = HashMap::new();
     for (ord, passage) in passages.iter().enumerate() {
         counted.clear();
         let mut words = 0.0_f32;
         for text in [passage.heading, passage.text] {
-            tokens(text, language, &mut |token| {
+            tokens_of(text, &mut forms, &mut |token| {
                 let is_pair = token.forms[0].chars().next().is_some_and(is_unspaced);
                 words += match (token.is_part, is_pair) {
                     (true, _) => 0.0,

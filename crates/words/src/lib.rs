@@ -14,7 +14,7 @@ mod tokens;
 pub use index::{BLOCK, Passage, WordIndex, decode_entry, index};
 pub use language::{Language, detect};
 pub use query::{Question, Wanted};
-pub use snippet::{excerpt, highlight};
+pub use snippet::{Highlighter, excerpt};
 pub use tokens::{Token, tokens};
 
 /// The version of the rules; rows of the index made by another version are made again. Raise it when a text would give

@@ -1,32 +1,53 @@
 //! Shows the place in a passage where a question's words are: without markup, and cut between words.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::{
     language::Language,
     query::Wanted,
-    tokens::{Token, tokens},
+    tokens::{Forms, Token, tokens, tokens_of},
 };
 
 /// Characters of a fragment.
 const FRAGMENT: usize = 220;
 
-/// Up to two fragments with `**` around the words that match; where none does, the start of the passage.
-pub fn highlight(text: &str, wanted: &[Wanted], language: Option<Language>) -> String {
-    let text = plain(text);
-    let mut found: Vec<Token> = Vec::new();
-    tokens(&text, language, &mut |token| {
-        if wanted.iter().any(|word| word.forms.iter().any(|form| token.forms.contains(form))) {
-            found.push(token);
-        }
-    });
-    let marks = marks(&found);
-    let Some(first) = best(&text, &found, &[]) else { return excerpt_of_plain(&text, FRAGMENT) };
-    let second = best(&text, &found, &[first]);
-    let mut fragments: Vec<(usize, usize)> = [Some(first), second].into_iter().flatten().collect();
-    fragments.sort_unstable();
-    let shown: Vec<String> = fragments.iter().map(|fragment| marked(&text, *fragment, &marks)).collect();
-    let before = if fragments[0].0 > 0 { "… " } else { "" };
-    let after = if fragments[fragments.len() - 1].1 < text.len() { " …" } else { "" };
-    format!("{before}{}{after}", shown.join(" … "))
+/// Marks a question's words in the passages that it has found.
+#[derive(Debug)]
+pub struct Highlighter<'a> {
+    wanted: HashSet<&'a str>,
+    /// By the code of a language, since hits share most of their words.
+    forms: HashMap<&'static str, Forms>,
+}
+
+impl<'a> Highlighter<'a> {
+    /// Of the words of a question.
+    pub fn new(wanted: &'a [Wanted]) -> Self {
+        let wanted = wanted.iter().flat_map(|word| &word.forms).map(String::as_str).collect();
+        Self { wanted, forms: HashMap::new() }
+    }
+
+    /// Up to two fragments with `**` around the words that match; where none does, the start of the passage.
+    pub fn highlight(&mut self, text: &str, language: Option<Language>) -> String {
+        let text = plain(text);
+        let code = language.map_or("", Language::code);
+        let forms = self.forms.entry(code).or_insert_with(|| Forms::new(language));
+        let (mut spans, mut found) = (Vec::new(), Vec::<Token>::new());
+        tokens_of(&text, forms, &mut |token| {
+            spans.push((token.start, token.end));
+            if token.forms.iter().any(|form| self.wanted.contains(form.as_str())) {
+                found.push(token);
+            }
+        });
+        let marks = marks(&found);
+        let Some(first) = best(&text, &spans, &found, &[]) else { return excerpt_of_plain(&text, FRAGMENT) };
+        let second = best(&text, &spans, &found, &[first]);
+        let mut fragments: Vec<(usize, usize)> = [Some(first), second].into_iter().flatten().collect();
+        fragments.sort_unstable();
+        let shown: Vec<String> = fragments.iter().map(|fragment| marked(&text, *fragment, &marks)).collect();
+        let before = if fragments[0].0 > 0 { "… " } else { "" };
+        let after = if fragments[fragments.len() - 1].1 < text.len() { " …" } else { "" };
+        format!("{before}{}{after}", shown.join(" … "))
+    }
 }
 
 /// The start of a passage without markup, at most `chars` long, cut between words.
@@ -35,23 +56,22 @@ pub fn excerpt(text: &str, chars: usize) -> String {
 }
 
 fn excerpt_of_plain(text: &str, chars: usize) -> String {
-    let end = end_of_words(text, 0, chars);
+    // A word that goes on beyond the limit is seen to do so.
+    let read = text.char_indices().nth(chars + 1).map_or(text.len(), |(i, _)| i);
+    let mut spans = Vec::new();
+    tokens(&text[..read], None, &mut |token| spans.push((token.start, token.end)));
+    let end = end_of_words(text, &spans, 0, chars);
     if end < text.len() { format!("{} …", text[..end].trim_end()) } else { text.to_owned() }
 }
 
-/// Where the last word ends that is within `chars` of `start`.
-fn end_of_words(text: &str, start: usize, chars: usize) -> usize {
+/// Where the last word ends that begins at or behind `start` and is within `chars` of it. `spans`: where tokens begin and end,
+/// in order.
+fn end_of_words(text: &str, spans: &[(usize, usize)], start: usize, chars: usize) -> usize {
     let Some((limit, _)) = text[start..].char_indices().nth(chars) else { return text.len() };
     let limit = start + limit;
-    let mut end = start;
-    let mut last_start = start;
-    tokens(&text[start..], None, &mut |token| {
-        if start + token.end <= limit {
-            end = end.max(start + token.end);
-        }
-        last_start = start + token.start;
-    });
-    if end == start { limit } else { end }
+    let first = spans.partition_point(|(from, _)| *from < start);
+    let within = spans[first..].iter().take_while(|(from, _)| *from < limit).map(|(_, to)| *to);
+    within.filter(|to| *to <= limit).max().unwrap_or(limit)
 }
 
 /// Overlapping and touching matches are one.
@@ -69,11 +89,11 @@ fn marks(found: &[Token]) -> Vec<(usize, usize)> {
 }
 
 /// The stretch with most different words that overlaps none of `taken`.
-fn best(text: &str, found: &[Token], taken: &[(usize, usize)]) -> Option<(usize, usize)> {
+fn best(text: &str, spans: &[(usize, usize)], found: &[Token], taken: &[(usize, usize)]) -> Option<(usize, usize)> {
     let mut best: Option<(usize, usize, usize)> = None;
     for (i, token) in found.iter().enumerate() {
         let start = start_before(text, token.start);
-        let end = end_of_words(text, start, FRAGMENT).max(token.end);
+        let end = end_of_words(text, spans, start, FRAGMENT).max(token.end);
         if taken.iter().any(|(from, to)| start < *to && end > *from) {
             continue;
         }
@@ -162,7 +182,8 @@ mod tests {
 
     fn shown(question: &str, text: &str) -> String {
         let languages: Vec<Language> = Language::parse("en").into_iter().collect();
-        highlight(text, &Question::parse(question, &languages).words, languages.first().copied())
+        let words = Question::parse(question, &languages).words;
+        Highlighter::new(&words).highlight(text, languages.first().copied())
     }
 
     #[test]

@@ -7,6 +7,8 @@
 //! * Scripts without blanks between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese), and Korean, whose words carry
 //!   their particles, are cut into pairs of neighbouring characters.
 
+use std::collections::HashMap;
+
 use crate::{
     fold::{fold, is_invisible, lower},
     language::Language,
@@ -28,22 +30,56 @@ pub struct Token {
 /// An identifier of more parts is searched as its parts only, and a name of more parts only whole.
 const MAX_PARTS: usize = 8;
 
+/// The forms of words in one language, each different word put into its base form once: a text has few different words.
+#[derive(Debug)]
+pub struct Forms {
+    language: Option<Language>,
+    known: HashMap<String, Vec<String>>,
+}
+
+impl Forms {
+    /// Of words in `language`; `None`: only folded.
+    pub fn new(language: Option<Language>) -> Self {
+        Self { language, known: HashMap::new() }
+    }
+
+    /// The forms of a word in lower case: its stem without accents; where that differs, also what is the stem of the word
+    /// without accents, for those who type it so.
+    fn of(&mut self, word: String) -> Vec<String> {
+        let Some(language) = self.language else { return vec![fold(&word)] };
+        if let Some(forms) = self.known.get(&word) {
+            return forms.clone();
+        }
+        let plain = fold(&word);
+        let stem = fold(&language.stem(&word));
+        let stem_of_plain = if plain == word { stem.clone() } else { fold(&language.stem(&plain)) };
+        let forms = if stem == stem_of_plain { vec![stem] } else { vec![stem, stem_of_plain] };
+        self.known.insert(word, forms.clone());
+        forms
+    }
+}
+
 /// Calls `each` with the tokens of `text` in order, words in the base form of `language`.
 pub fn tokens(text: &str, language: Option<Language>, each: &mut dyn FnMut(Token)) {
+    tokens_of(text, &mut Forms::new(language), each);
+}
+
+/// The same for one of several texts in a language.
+pub fn tokens_of(text: &str, forms: &mut Forms, each: &mut dyn FnMut(Token)) {
     let mut runs: Vec<Run> = Vec::new();
     for run in (Runs { text, at: 0 }) {
         if run.kind == Kind::Unspaced {
-            flush(text, &mut runs, language, each);
+            flush(text, &mut runs, forms, each);
             pairs(text, run, each);
             continue;
         }
         let is_joined = runs.last().is_some_and(|last| joins(&text[last.end..run.start]));
         if !is_joined {
-            flush(text, &mut runs, language, each);
+            flush(text, &mut runs, forms, each);
         }
         runs.push(run);
     }
-    flush(text, &mut runs, language, each);
+    flush(text, &mut runs, forms, each);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,18 +172,18 @@ struct Piece {
 }
 
 /// Emits the tokens of runs that are joined by single characters.
-fn flush(text: &str, runs: &mut Vec<Run>, language: Option<Language>, each: &mut dyn FnMut(Token)) {
+fn flush(text: &str, runs: &mut Vec<Run>, forms: &mut Forms, each: &mut dyn FnMut(Token)) {
     let pieces = pieces(text, runs);
     runs.clear();
     for group in groups(text, &pieces) {
         let whole = &text[group[0].start..group[group.len() - 1].end];
         let has_digit = whole.chars().any(char::is_numeric);
         if group.len() > 1 && group.len() <= MAX_PARTS && has_digit {
-            let forms = vec![fold(&lower(&whole.replace(['\u{2010}', '\u{2011}'], "-")))];
-            each(Token { start: group[0].start, end: group[group.len() - 1].end, forms, is_part: false });
+            let whole = vec![fold(&lower(&whole.replace(['\u{2010}', '\u{2011}'], "-")))];
+            each(Token { start: group[0].start, end: group[group.len() - 1].end, forms: whole, is_part: false });
         }
         for piece in group {
-            emit(text, piece, language, each);
+            emit(text, piece, forms, each);
         }
     }
 }
@@ -167,9 +203,9 @@ fn pieces(text: &str, runs: &[Run]) -> Vec<Piece> {
             last += 1;
         }
         let (start, end) = (runs[i].start, runs[last].end);
-        match number(&lower(&text[start..end])) {
-            Some(number) if is_digits(&runs[i]) => pieces.push(Piece { start, end, number }),
-            _ => pieces.extend(runs[i..=last].iter().map(|run| Piece {
+        match is_digits(&runs[i]).then(|| number(&lower(&text[start..end]))).flatten() {
+            Some(number) => pieces.push(Piece { start, end, number }),
+            None => pieces.extend(runs[i..=last].iter().map(|run| Piece {
                 start: run.start,
                 end: run.end,
                 number: Vec::new(),
@@ -232,7 +268,7 @@ fn number(text: &str) -> Option<Vec<String>> {
     })
 }
 
-fn emit(text: &str, piece: &Piece, language: Option<Language>, each: &mut dyn FnMut(Token)) {
+fn emit(text: &str, piece: &Piece, of: &mut Forms, each: &mut dyn FnMut(Token)) {
     let &Piece { start, end, .. } = piece;
     if !piece.number.is_empty() {
         each(Token { start, end, forms: piece.number.clone(), is_part: false });
@@ -246,9 +282,9 @@ fn emit(text: &str, piece: &Piece, language: Option<Language>, each: &mut dyn Fn
     }
     let word = lower(source);
     if !source.chars().any(char::is_numeric) {
-        each(Token { start, end, forms: forms(&word, language), is_part: false });
+        each(Token { start, end, forms: of.of(word), is_part: false });
         for (from, to) in humps(source) {
-            let forms = forms(&lower(&source[from..to]), language);
+            let forms = of.of(lower(&source[from..to]));
             each(Token { start: start + from, end: start + to, forms, is_part: true });
         }
         return;
@@ -256,19 +292,9 @@ fn emit(text: &str, piece: &Piece, language: Option<Language>, each: &mut dyn Fn
     each(Token { start, end, forms: vec![fold(&word)], is_part: false });
     for (from, to) in letters_and_digits(source) {
         let part = lower(&source[from..to]);
-        let forms = if part.starts_with(char::is_numeric) { vec![part] } else { forms(&part, language) };
+        let forms = if part.starts_with(char::is_numeric) { vec![part] } else { of.of(part) };
         each(Token { start: start + from, end: start + to, forms, is_part: true });
     }
-}
-
-/// The forms of a word: its stem without accents; where that differs, also what is the stem of the word without accents,
-/// for those who type it so.
-pub fn forms(word: &str, language: Option<Language>) -> Vec<String> {
-    let plain = fold(word);
-    let Some(language) = language else { return vec![plain] };
-    let stem = fold(&language.stem(word));
-    let stem_of_plain = if plain == word { stem.clone() } else { fold(&language.stem(&plain)) };
-    if stem == stem_of_plain { vec![stem] } else { vec![stem, stem_of_plain] }
 }
 
 /// `FY2018` → `FY`, `2018`; nothing where there is one part, or many as in a checksum. Single letters are no parts.

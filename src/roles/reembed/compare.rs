@@ -55,7 +55,8 @@ impl Reembed {
             }
         };
         render::print(&table(switch, questions.len(), before.as_ref(), &now))?;
-        let decides = |outcomes: &Outcomes| MEASURES.iter().find(|it| it.name == DECIDES).map(|it| value(it, outcomes));
+        let decides =
+            |outcomes: &Outcomes| MEASURES.iter().find(|it| it.name == DECIDES).and_then(|it| value(it, outcomes));
         match before.as_ref().and_then(decides).zip(decides(&now)) {
             Some((before, now)) if before - now > may_lose => {
                 let found = format!("{DECIDES} by meaning falls from {before:.3} to {now:.3}");
@@ -76,23 +77,14 @@ impl Reembed {
         let mut outcomes = Outcomes::new();
         for question in questions {
             let query = Query {
-                user: UserId(user),
-                document: None,
-                filter: None,
-                text: &question.question,
-                by_meaning: true,
-                by_words: false,
                 limit: DEPTH as usize,
                 min_score: Some(0.0),
-                around: None,
                 max_chars: usize::MAX,
-                per_document: None,
-                distinct: false,
-                tally: None,
+                ..Query::of(UserId(user), &question.question, true, false)
             };
             let found = search(&self.db, &source, &cache, None, query).await?;
             let hits: Vec<Hit> = found.hits.into_iter().map(hit).collect();
-            outcomes.insert(question.question.clone(), outcome(&question.answers, &hits));
+            outcomes.insert(question.question.clone(), outcome(question, &hits));
         }
         Ok(outcomes)
     }
@@ -136,15 +128,18 @@ fn hit(found: search::Hit) -> Hit {
     }
 }
 
-fn value(measure: &Measure, outcomes: &Outcomes) -> f64 {
-    mean(&outcomes.values().map(measure.of).collect::<Vec<f64>>())
+/// The mean over the questions that tell it; `None`: none does.
+fn value(measure: &Measure, outcomes: &Outcomes) -> Option<f64> {
+    let values: Vec<f64> = outcomes.values().filter_map(measure.of).collect();
+    (!values.is_empty()).then(|| mean(&values))
 }
 
 fn table(switch: &ModelSwitch, questions: usize, before: Option<&Outcomes>, now: &Outcomes) -> String {
     let header = ["MEASURE", &switch.from_model, &switch.model];
-    let rows = MEASURES.iter().map(|measure| {
-        let before = before.map_or_else(|| "-".to_owned(), |before| format!("{:.3}", value(measure, before)));
-        vec![measure.name.to_owned(), before, format!("{:.3}", value(measure, now))]
+    let shown = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
+    let rows = MEASURES.iter().filter_map(|measure| {
+        let before = before.and_then(|before| value(measure, before));
+        Some(vec![measure.name.to_owned(), shown(before), shown(Some(value(measure, now)?))])
     });
     format!("{questions} questions by meaning\n\n{}\n", render::table(&header, rows))
 }

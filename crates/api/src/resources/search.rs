@@ -11,7 +11,7 @@ use crate::{
 use domain::{Code, DocumentId, filter::Filter};
 use messages::{Expand, Hit, SearchMode, SearchRequest, SearchResponse, TermsRequest, TermsResponse};
 use pg::Db;
-use search::{Around, FUNCTION, Found, MAX_HITS, Query, SearchError, search, terms};
+use search::{Around, FUNCTION, Found, MAX_HITS, Query, SearchError, Without, search, terms};
 
 const DEFAULT_LIMIT: u32 = 10;
 const MAX_QUERY_CHARS: usize = 1000;
@@ -54,11 +54,13 @@ pub async fn post_search(Call { state, caller, .. }: Call, body: Json<SearchRequ
             Expand::None => None,
             Expand::Neighbours => Some(Around::Next),
             Expand::Section => Some(Around::Section),
+            Expand::Page => Some(Around::Page),
         },
         max_chars,
         per_document: body.per_document.map(|most| most as usize),
         distinct: body.distinct,
         tally: Some(&state.questions),
+        without: Without::default(),
     };
     let reranker = state.reranker.as_deref();
     let run = async |db: &Db| match search(db, state.model.as_ref(), &state.vectors, reranker, query).await {

@@ -48,21 +48,18 @@ pub fn compare(
 ) -> Option<Change> {
     let of = measure.of;
     let pairs: Vec<(f64, f64)> =
-        now.iter().filter_map(|(question, now)| Some((of(before.get(question)?), of(now)))).collect();
+        now.iter().filter_map(|(question, now)| Some((of(before.get(question)?)?, of(now)?))).collect();
     if pairs.is_empty() {
         return None;
     }
     let differences: Vec<f64> = pairs.iter().map(|(before, now)| now - before).collect();
     let different = differences.iter().filter(|difference| **difference != 0.0).count();
     let (low, high) = interval(&differences);
-    let verdict = if different < LEAST_DIFFERENT {
-        Verdict::NotDistinguishable
-    } else if low > 0.0 {
-        Verdict::Better
-    } else if high < 0.0 {
-        Verdict::Worse
-    } else {
-        Verdict::NotDistinguishable
+    let verdict = match (low > 0.0, high < 0.0) {
+        _ if different < LEAST_DIFFERENT => Verdict::NotDistinguishable,
+        (false, false) => Verdict::NotDistinguishable,
+        (is_more, _) if is_more != measure.less_is_better => Verdict::Better,
+        _ => Verdict::Worse,
     };
     let before: Vec<f64> = pairs.iter().map(|(before, _)| *before).collect();
     Some(Change { before: mean(&before), difference: mean(&differences), questions: pairs.len(), verdict })
@@ -91,7 +88,13 @@ mod tests {
                 .map(|at| {
                     (
                         format!("{at:02}"),
-                        Outcome { places: (at < found).then_some(1).into_iter().collect(), answers: 1 },
+                        Outcome {
+                            places: (at < found).then_some(1).into_iter().collect(),
+                            answers: 1,
+                            wrong: (at >= found).then_some(1).into_iter().collect(),
+                            wrong_known: 1,
+                            hits: 1,
+                        },
                     )
                 })
                 .collect()
@@ -100,6 +103,9 @@ mod tests {
         assert_eq!(verdict(10, 11), Verdict::NotDistinguishable);
         assert_eq!(verdict(0, 5), Verdict::NotDistinguishable);
         assert_eq!(verdict(10, 20), Verdict::Better);
+        let wrong = MEASURES.iter().find(|measure| measure.less_is_better).unwrap();
+        assert_eq!(compare(&run(20), &run(10), wrong).unwrap().verdict, Verdict::Better);
+        assert_eq!(compare(&run(10), &run(20), wrong).unwrap().verdict, Verdict::Worse);
         assert_eq!(verdict(20, 10), Verdict::Worse);
         assert!(compare(&run(1), &BTreeMap::new(), &MEASURES[0]).is_none());
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::questions::Answer;
+use super::questions::{Answer, Question};
 use messages::Hit;
 
 /// The hits that are looked at.
@@ -12,56 +12,112 @@ pub const DEPTH: u32 = 10;
 /// The share of an answer's words that a passage must have in a row: half of an answer that was cut in two is found by it.
 const LEAST_SHARE: f64 = 0.5;
 
-/// Which places of the ranking, from 1, held an answer that no better place held; and how many answers there are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What became of a question: places of the ranking, from 1.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Outcome {
-    /// The places, in order.
+    /// The places that held an answer that no better place held, in order.
     pub places: Vec<u32>,
     /// How many answers there are.
     pub answers: u32,
+    /// The places that held what was judged wrong, and no answer.
+    pub wrong: Vec<u32>,
+    /// How many places of documents were judged wrong.
+    pub wrong_known: u32,
+    /// How many hits there were.
+    pub hits: u32,
 }
 
 /// A measure of one question, from 0 to 1.
 pub struct Measure {
     /// As it is printed.
     pub name: &'static str,
-    /// Its value.
-    pub of: fn(&Outcome) -> f64,
+    /// Its value; `None`: what is known of the question does not tell it.
+    pub of: fn(&Outcome) -> Option<f64>,
+    /// Whether less of it is better.
+    pub less_is_better: bool,
 }
 
-/// All that are printed.
-pub const MEASURES: [Measure; 5] = [
-    Measure { name: "hit@1", of: |outcome| hit_within(outcome, 1) },
-    Measure { name: "hit@5", of: |outcome| hit_within(outcome, 5) },
-    Measure { name: "hit@10", of: |outcome| hit_within(outcome, DEPTH) },
-    Measure { name: "MRR", of: |outcome| outcome.places.first().map_or(0.0, |&place| 1.0 / f64::from(place)) },
-    Measure { name: "nDCG@10", of: ndcg },
+const fn measure(name: &'static str, of: fn(&Outcome) -> Option<f64>) -> Measure {
+    Measure { name, of, less_is_better: false }
+}
+
+/// All that are printed. The last four are told by questions of which something was judged wrong.
+///
+/// In `nDCG'@10` hits without a judgement are taken out before places are counted, since a ranking that shows what was not shown
+/// before would look worse than it is: Sakai, "Alternatives to Bpref", SIGIR 2007.
+pub const MEASURES: [Measure; 9] = [
+    measure("hit@1", |outcome| hit_within(outcome, 1)),
+    measure("hit@5", |outcome| hit_within(outcome, 5)),
+    measure("hit@10", |outcome| hit_within(outcome, DEPTH)),
+    measure("MRR", |outcome| of_answered(outcome, outcome.places.first().map_or(0.0, |&place| 1.0 / f64::from(place)))),
+    measure("nDCG@10", |outcome| of_answered(outcome, ndcg(&outcome.places, outcome.answers))),
+    Measure {
+        name: "wrong@5",
+        of: |outcome| of_judged(outcome, f64::from(u8::from(outcome.wrong.iter().any(|&place| place <= 5)))),
+        less_is_better: true,
+    },
+    measure("judged@10", |outcome| {
+        of_judged(outcome, share(outcome.places.len() + outcome.wrong.len(), outcome.hits as usize)?)
+    }),
+    measure("precision'@10", |outcome| {
+        of_judged(outcome, share(outcome.places.len(), outcome.places.len() + outcome.wrong.len())?)
+    }),
+    measure("nDCG'@10", |outcome| {
+        of_answered(outcome, 0.0).and_then(|_| of_judged(outcome, ndcg(&judged_places(outcome), outcome.answers)))
+    }),
 ];
 
-fn hit_within(outcome: &Outcome, depth: u32) -> f64 {
-    f64::from(u8::from(outcome.places.first().is_some_and(|&place| place <= depth)))
+fn of_answered(outcome: &Outcome, value: f64) -> Option<f64> {
+    (outcome.answers > 0).then_some(value)
 }
 
-fn ndcg(outcome: &Outcome) -> f64 {
+fn of_judged(outcome: &Outcome, value: f64) -> Option<f64> {
+    (outcome.wrong_known > 0).then_some(value)
+}
+
+fn share(part: usize, all: usize) -> Option<f64> {
+    (all > 0).then(|| part as f64 / all as f64)
+}
+
+fn hit_within(outcome: &Outcome, depth: u32) -> Option<f64> {
+    of_answered(outcome, f64::from(u8::from(outcome.places.first().is_some_and(|&place| place <= depth))))
+}
+
+/// The places of the answers among hits that were judged.
+fn judged_places(outcome: &Outcome) -> Vec<u32> {
+    let wrong_before = |place: u32| outcome.wrong.iter().filter(|&&wrong| wrong < place).count();
+    (1..).zip(&outcome.places).map(|(nth, &place)| nth + u32::try_from(wrong_before(place)).unwrap_or(0)).collect()
+}
+
+fn ndcg(places: &[u32], answers: u32) -> f64 {
     let gain = |place: u32| 1.0 / f64::from(place + 1).log2();
-    let ideal: f64 = (1..=outcome.answers.min(DEPTH)).map(gain).sum();
-    outcome.places.iter().copied().map(gain).sum::<f64>() / ideal
+    let ideal: f64 = (1..=answers.min(DEPTH)).map(gain).sum();
+    places.iter().copied().map(gain).sum::<f64>() / ideal
 }
 
 /// What became of a question.
-pub fn outcome(answers: &[Answer], hits: &[Hit]) -> Outcome {
+pub fn outcome(question: &Question, hits: &[Hit]) -> Outcome {
     let mut found = HashSet::new();
-    let mut places = Vec::new();
+    let (mut places, mut wrong) = (Vec::new(), Vec::new());
     for (place, hit) in (1..).zip(hits) {
-        let is_new = answers.iter().enumerate().filter(|(_, answer)| holds(hit, answer)).fold(false, |new, (at, _)| {
-            // A second hit with the same answer is no second answer.
-            found.insert(at) || new
-        });
-        if is_new {
+        let answers = question.answers.iter().enumerate().filter(|(_, answer)| holds(hit, answer));
+        let answers: Vec<usize> = answers.map(|(at, _)| at).collect();
+        // A second hit with the same answer is no second answer, and not wrong.
+        if answers.iter().filter(|at| found.insert(**at)).count() > 0 {
             places.push(place);
+        } else if answers.is_empty() && question.wrong.iter().any(|place| holds(hit, place)) {
+            wrong.push(place);
         }
     }
-    Outcome { places, answers: u32::try_from(answers.len()).unwrap_or(u32::MAX) }
+    let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+    Outcome {
+        places,
+        answers: count(question.answers.len()),
+        wrong,
+        wrong_known: count(question.wrong.len()),
+        hits: count(hits.len()),
+    }
 }
 
 fn holds(hit: &Hit, answer: &Answer) -> bool {
@@ -129,11 +185,19 @@ mod tests {
         Answer { file: Some(file.into()), page, text: text.map(Into::into), document: None }
     }
 
+    fn asked(answers: Vec<Answer>, wrong: Vec<Answer>) -> Question {
+        Question { question: "q".into(), answers, wrong }
+    }
+
+    fn value(name: &str, outcome: &Outcome) -> Option<f64> {
+        (MEASURES.iter().find(|measure| measure.name == name).unwrap().of)(outcome)
+    }
+
     #[test]
     fn an_answer_is_found_by_file_page_and_half_of_its_words_in_a_row() {
         let hits =
             [hit("b.pdf", (1, 1), "The tower is 41 metres high."), hit("a.pdf", (2, 3), "**The tower** is 41 metres")];
-        let found = |page, text| outcome(&[answer("a.pdf", page, text)], &hits).places;
+        let found = |page, text| outcome(&asked(vec![answer("a.pdf", page, text)], vec![]), &hits).places;
         assert_eq!(found(Some(3), None), [2]);
         assert_eq!(found(Some(4), None), [] as [u32; 0]);
         assert_eq!(found(None, Some("the tower is 41 metres high, and white")), [2]);
@@ -143,12 +207,29 @@ mod tests {
     #[test]
     fn each_answer_counts_once_where_it_stands_first() {
         let hits = [hit("a", (1, 1), ""), hit("a", (1, 1), ""), hit("b", (1, 1), "")];
-        let outcome = outcome(&[answer("a", None, None), answer("b", None, None)], &hits);
-        assert_eq!(outcome, Outcome { places: vec![1, 3], answers: 2 });
-        let value = |name: &str| (MEASURES.iter().find(|measure| measure.name == name).unwrap().of)(&outcome);
-        assert_eq!((value("hit@1"), value("MRR")), (1.0, 1.0));
+        let question = asked(vec![answer("a", None, None), answer("b", None, None)], vec![]);
+        let outcome = outcome(&question, &hits);
+        assert_eq!((outcome.places.as_slice(), outcome.answers), (&[1, 3][..], 2));
+        assert_eq!((value("hit@1", &outcome), value("MRR", &outcome)), (Some(1.0), Some(1.0)));
         // 1/log2(2) + 1/log2(4), of 1/log2(2) + 1/log2(3).
-        assert!((value("nDCG@10") - 1.5 / (1.0 + 1.0 / 3_f64.log2())).abs() < 1e-9);
+        let ndcg = value("nDCG@10", &outcome).unwrap();
+        assert!((ndcg - 1.5 / (1.0 + 1.0 / 3_f64.log2())).abs() < 1e-9);
+        assert_eq!(value("wrong@5", &outcome), None, "nothing was judged wrong");
+    }
+
+    #[test]
+    fn what_was_judged_wrong_counts_and_what_was_not_judged_is_taken_out() {
+        let hits = ["c", "b", "a", "d"].map(|file| hit(file, (1, 1), ""));
+        let outcome = outcome(&asked(vec![answer("a", None, None)], vec![answer("b", None, None)]), &hits);
+        assert_eq!((outcome.places.as_slice(), outcome.wrong.as_slice()), (&[3][..], &[2][..]));
+        assert_eq!((value("wrong@5", &outcome), value("judged@10", &outcome)), (Some(1.0), Some(0.5)));
+        assert_eq!(value("precision'@10", &outcome), Some(0.5));
+        // The third of all is the second of those that were judged.
+        let (of_all, of_judged) = (value("nDCG@10", &outcome).unwrap(), value("nDCG'@10", &outcome).unwrap());
+        assert!((of_all - 0.5).abs() < 1e-9 && (of_judged - 1.0 / 3_f64.log2()).abs() < 1e-9, "{of_all} {of_judged}");
+        let only_wrong = super::outcome(&asked(vec![], vec![answer("b", None, None)]), &hits);
+        assert_eq!((value("hit@5", &only_wrong), value("wrong@5", &only_wrong)), (None, Some(1.0)));
+        assert_eq!((value("nDCG'@10", &only_wrong), value("precision'@10", &only_wrong)), (None, Some(0.0)));
     }
 
     #[test]

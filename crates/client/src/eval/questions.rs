@@ -14,6 +14,9 @@ pub struct Question {
     pub question: String,
     /// The places that answer it.
     pub answers: Vec<Answer>,
+    /// Places that were judged, and do not answer it.
+    #[serde(default)]
+    pub wrong: Vec<Answer>,
 }
 
 /// A place that answers. Pages and words stay right when documents are cut into other passages.
@@ -51,9 +54,10 @@ fn parse(text: &str) -> anyhow::Result<Vec<Question>> {
         if question
             .answers
             .iter()
+            .chain(&question.wrong)
             .any(|answer| answer.file.is_none() && answer.document.is_none() && answer.text.is_none())
         {
-            bail!("line {}: an answer names a file, a document or its text", at + 1);
+            bail!("line {}: an answer, or a wrong place, names a file, a document or its text", at + 1);
         }
         if questions.iter().any(|other| other.question == question.question) {
             bail!("line {}: the question stands there twice; put its answers together", at + 1);
@@ -80,6 +84,9 @@ mod tests {
         assert!(error(&format!("{good}{good}")).contains("line 3: the question stands there twice"));
         assert!(error("{\"question\":\"q\",\"answers\":[]}").contains("line 1: no answers"));
         assert!(error("{\"question\":\"q\",\"answers\":[{\"page\":3}]}").contains("names a file"));
+        let judged = |wrong: &str| good.replace("}]}", &format!("}}],\"wrong\":[{wrong}]}}"));
+        assert_eq!(parse(&judged("{\"file\":\"b.pdf\"}")).unwrap()[0].wrong.len(), 1);
+        assert!(error(&judged("{\"page\":3}")).contains("names a file"));
         assert!(error(" \n").contains("no question"));
     }
 }

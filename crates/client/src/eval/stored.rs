@@ -11,7 +11,7 @@ use messages::{JudgementView, PageOfJudgementView, Verdict};
 /// Judgements that one request asks for.
 const PAGE: &str = "200";
 
-/// Reads every judgement of the user. A question that has no right place yet cannot be measured and is left out.
+/// Reads every judgement of the user. A question that has wrong places only counts for the measures of those.
 pub(super) async fn read(client: &ApiClient) -> anyhow::Result<Vec<Question>> {
     let mut judgements = Vec::new();
     let mut query = vec![("limit", PAGE.to_owned())];
@@ -24,18 +24,28 @@ pub(super) async fn read(client: &ApiClient) -> anyhow::Result<Vec<Question>> {
     }
     let questions = questions(judgements);
     if questions.is_empty() {
-        bail!("no place is marked as right yet: mark hits with `POST /search/judgements`, or name a file of questions");
+        bail!(
+            "no place is marked as right or wrong yet: mark hits with `POST /search/judgements`, or name a file of questions"
+        );
     }
     Ok(questions)
 }
 
 fn questions(judgements: Vec<JudgementView>) -> Vec<Question> {
-    let mut answers: BTreeMap<String, Vec<Answer>> = BTreeMap::new();
-    for judgement in judgements.into_iter().filter(|judgement| judgement.verdict == Verdict::Right) {
-        let JudgementView { query, document_id, page, text, .. } = judgement;
-        answers.entry(query).or_default().push(Answer { file: None, document: Some(document_id), page, text });
+    let mut questions: BTreeMap<String, Question> = BTreeMap::new();
+    for JudgementView { query, document_id, page, text, verdict, .. } in judgements {
+        let place = Answer { file: None, document: Some(document_id), page, text };
+        let question = questions.entry(query.clone()).or_insert_with(|| Question {
+            question: query,
+            answers: Vec::new(),
+            wrong: Vec::new(),
+        });
+        match verdict {
+            Verdict::Right => question.answers.push(place),
+            Verdict::Wrong => question.wrong.push(place),
+        }
     }
-    answers.into_iter().map(|(question, answers)| Question { question, answers }).collect()
+    questions.into_values().collect()
 }
 
 #[cfg(test)]
@@ -43,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn right_places_of_a_question_are_its_answers_and_wrong_ones_are_none() {
+    fn right_places_of_a_question_are_its_answers_and_wrong_ones_are_kept_apart() {
         let judgement = |query: &str, page: i32, verdict: &str| -> JudgementView {
             serde_json::from_value(serde_json::json!({
                 "judgement_id": uuid::Uuid::nil(), "query": query, "document_id": uuid::Uuid::nil(), "filename": "a.pdf",
@@ -53,7 +63,9 @@ mod tests {
             .unwrap()
         };
         let read = questions(vec![judgement("b", 1, "right"), judgement("a", 2, "wrong"), judgement("b", 3, "right")]);
-        let pages: Vec<_> = read.iter().flat_map(|question| &question.answers).map(|answer| answer.page).collect();
-        assert_eq!((read.len(), read[0].question.as_str(), pages), (1, "b", vec![Some(1), Some(3)]));
+        let pages = |places: &[Answer]| places.iter().map(|place| place.page).collect::<Vec<_>>();
+        let of = |at: usize| (read[at].question.as_str(), pages(&read[at].answers), pages(&read[at].wrong));
+        assert_eq!((read.len(), of(0)), (2, ("a", vec![], vec![Some(2)])));
+        assert_eq!(of(1), ("b", vec![Some(1), Some(3)], vec![]));
     }
 }

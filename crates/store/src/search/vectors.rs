@@ -124,8 +124,7 @@ WHERE p.document_no = ANY ($1) AND p.embed_model = $2 AND p.embed_version = $3 A
     .await
 }
 
-/// The chunks at these places (number of the document, place in it), with their cosine. One look-up for each, which
-/// `OFFSET 0` makes sure of, however old the statistics are.
+/// The nearest chunks at these places (number of the document, place in it), with their cosine, best first.
 pub async fn list_cosines(
     db: &impl Session,
     model: &EmbedModel,
@@ -133,28 +132,17 @@ pub async fn list_cosines(
     within: SearchIn<'_>,
     places: &[(i32, i32)],
 ) -> Result<Vec<Candidate>, DbError> {
-    let dim = dim(model);
     let numbers: Vec<i32> = places.iter().map(|(number, _)| *number).collect();
     let ords: Vec<i32> = places.iter().map(|(_, ord)| *ord).collect();
-    let vector_of = vector_of("k", "$5", "$6", &dim.to_string());
-    let sql = format!(
-        "-- list_cosines
-SELECT c.chunk_id, c.document_id, c.ord, 1 - (c.embedding::vector({dim}) <=> $1::real[]::vector({dim})) AS score
-FROM unnest($2::int[], $3::int[]) AS n (document_no, ord)
-CROSS JOIN LATERAL (
-  SELECT k.chunk_id, k.document_id, k.chunk_ord AS ord, e.embedding
-  FROM upload_pipeline.search_documents AS s
-  JOIN upload_pipeline.documents AS d ON d.document_id = s.document_id
-  JOIN upload_pipeline.document_chunks AS k
-    ON k.document_id = s.document_id AND k.chunker_name = s.chunker_name AND k.chunker_version = s.chunker_version
-  CROSS JOIN LATERAL ({vector_of}) AS e
-  WHERE s.document_no = n.document_no AND k.chunk_ord = n.ord AND d.user_id = $4 AND d.processing_status = 'complete'
-  OFFSET 0
-) AS c
-ORDER BY score DESC, c.chunk_id
-LIMIT $7"
-    );
-    let rows: Vec<CandidateRow> =
-        db.list(&sql, &[&vector, &numbers, &ords, &within.user.0, &model.name, &model.version, &within.limit]).await?;
+    let rows: Vec<CandidateRow> = db
+        .list(
+            "-- list_cosines
+SELECT c.chunk_id, c.document_id, c.ord, c.score
+FROM upload_pipeline.search_cosines(
+  p_user => $1, p_vector => $2, p_model => $3, p_version => $4, p_documents => $5, p_ords => $6, p_limit => $7) AS c
+ORDER BY c.score DESC, c.chunk_id",
+            &[&within.user.0, &vector, &model.name, &model.version, &numbers, &ords, &within.limit],
+        )
+        .await?;
     Ok(candidates(rows))
 }

@@ -117,8 +117,7 @@ WHERE s.user_no = $1 AND s.document_no = ANY ($2)",
 }
 
 /// Passages of complete documents that were found by number and place, each with its position among `places`, from 1, and
-/// its document's language. One look-up for each, which `OFFSET 0` makes sure of: where the statistics are of a smaller
-/// table, the planner would read every passage of the document for each place.
+/// its document's language.
 pub async fn list_word_chunks(
     db: &impl Session,
     within: SearchIn<'_>,
@@ -137,17 +136,8 @@ pub async fn list_word_chunks(
     let rows: Vec<Row> = db
         .list(
             "-- list_word_chunks
-SELECT n.i, c.chunk_id, c.document_id, c.ord, c.language
-FROM unnest($2::int[], $3::int[]) WITH ORDINALITY AS n (document_no, ord, i)
-CROSS JOIN LATERAL (
-  SELECT k.chunk_id, k.document_id, k.chunk_ord AS ord, s.language
-  FROM upload_pipeline.search_documents AS s
-  JOIN upload_pipeline.documents AS d ON d.document_id = s.document_id
-  JOIN upload_pipeline.document_chunks AS k
-    ON k.document_id = s.document_id AND k.chunker_name = s.chunker_name AND k.chunker_version = s.chunker_version
-  WHERE s.document_no = n.document_no AND k.chunk_ord = n.ord AND d.user_id = $1 AND d.processing_status = 'complete'
-  OFFSET 0
-) AS c",
+SELECT p.place AS i, p.chunk_id, p.document_id, p.ord, p.language
+FROM upload_pipeline.search_places(p_user => $1, p_documents => $2, p_ords => $3) AS p",
             &[&within.user.0, &numbers, &ords],
         )
         .await?;
