@@ -1,7 +1,7 @@
 //! Pictures within Office documents, read by OCR as pages that are pictures are: those as large as a page or a screen.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
 };
 
@@ -48,7 +48,7 @@ pub(super) fn read_within(
     ocr: &mut Ocr,
 ) -> Result<Document, Fault> {
     let Some(package) = Package::open(bytes).ok().filter(|_| ocr.is_on()) else { return Ok(document) };
-    let mut reader = Reader { package, limits, ocr, page: 0, seen: HashSet::new(), found: Found::default() };
+    let mut reader = Reader { package, limits, ocr, page: 0, seen: HashMap::new(), found: Found::default() };
     reader.replace(&mut document.blocks)?;
     let Found { read, undescribed, others } = reader.found;
     for notice in &mut document.notices {
@@ -83,7 +83,7 @@ fn notice(engine: OcrEngine, read: &[(u32, u8)], has_pages: bool) -> Notice {
 #[derive(Default)]
 struct Found {
     read: BTreeMap<OcrEngine, Vec<(u32, u8)>>,
-    /// Those read that have no description.
+    /// Those whose text is there and that have no description.
     undescribed: u32,
     others: Vec<Notice>,
 }
@@ -93,8 +93,8 @@ struct Reader<'a> {
     limits: &'a ParseLimits,
     ocr: &'a mut Ocr,
     page: u32,
-    /// Hashes of the pictures that were looked at: a logo stands on every slide.
-    seen: HashSet<u64>,
+    /// Hashes of the pictures that were looked at, and whether they hold text: a logo stands on every slide.
+    seen: HashMap<u64, bool>,
     found: Found,
 }
 
@@ -137,10 +137,14 @@ impl Reader<'_> {
         let Ok(Some(bytes)) = self.package.bytes(part) else { return Ok(Vec::new()) };
         let mut hasher = DefaultHasher::new();
         bytes.hash(&mut hasher);
-        if !self.seen.insert(hasher.finish()) {
+        let hash = hasher.finish();
+        if let Some(holds_text) = self.seen.get(&hash) {
+            self.found.undescribed += u32::from(*holds_text && !described);
             return Ok(Vec::new());
         }
-        let Some(document) = read(&bytes, self.limits, self.ocr)? else { return Ok(Vec::new()) };
+        let document = read(&bytes, self.limits, self.ocr)?;
+        self.seen.insert(hash, document.is_some());
+        let Some(document) = document else { return Ok(Vec::new()) };
         self.found.undescribed += u32::from(!described);
         for notice in document.notices {
             match notice {

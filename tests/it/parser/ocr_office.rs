@@ -120,4 +120,5 @@ async fn a_picture_on_two_slides_is_read_once() {
     let record = ReadingRecord::new("local", &found);
     assert_eq!((record.pages, record.read, record.ocr, record.empty), (2, 1, 1, 0), "{record:?}");
     assert_eq!(record.by_ocr[0].pages, [1]);
+    assert!(record.left_out.is_empty(), "{record:?}");
 }
