@@ -5,6 +5,7 @@ mod child_ends;
 mod fuzz;
 mod hostile;
 mod ocr;
+mod ocr_office;
 mod reads;
 
 use std::{

@@ -112,6 +112,13 @@ pub enum BlockKind {
     },
     /// A picture, by its description.
     Picture(String),
+    /// A picture in an Office file, which OCR may read. It shows nothing itself.
+    PictureFile {
+        /// The name of its part in the file.
+        part: String,
+        /// Whether the file describes it, too.
+        described: bool,
+    },
     /// Text that is markdown already.
     Markdown(String),
 }
@@ -259,6 +266,15 @@ pub enum Notice {
         /// How sure the engine is of their letters, 0 to 100.
         sure: u8,
     },
+    /// Pictures, in a format without pages, that were read by OCR.
+    OcrPictures {
+        /// What read them.
+        engine: OcrEngine,
+        /// How many there are.
+        count: u32,
+        /// How sure the engine is of their letters, 0 to 100.
+        sure: u8,
+    },
     /// Pages that OCR could not read.
     OcrFailed {
         /// Their numbers, the first 100.
@@ -359,6 +375,9 @@ impl std::fmt::Display for Notice {
             Self::OcrPages { engine, pages, count, sure } => {
                 let (engine, what, pages) = (engine.as_str(), plural(*count, "page"), listed(pages, *count));
                 write!(f, "Read by OCR ({engine}, {sure} % sure): {count} {what}: {pages}.")
+            }
+            Self::OcrPictures { engine, count, sure } => {
+                write!(f, "Read by OCR ({}, {sure} % sure): {count} {}.", engine.as_str(), plural(*count, "picture"))
             }
             Self::OcrFailed { pages, count } => {
                 let what = plural(*count, "page");

@@ -129,7 +129,7 @@ impl ParsedDocument {
     /// How sure OCR is of the letters that it has read, 0 to 100; `None`: it has read none.
     pub fn ocr_sureness(&self) -> Option<u8> {
         self.notices.iter().find_map(|notice| match notice {
-            Notice::OcrPages { sure, .. } => Some(*sure),
+            Notice::OcrPages { sure, .. } | Notice::OcrPictures { sure, .. } => Some(*sure),
             _ => None,
         })
     }

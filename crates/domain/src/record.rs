@@ -48,9 +48,9 @@ pub struct ReadByOcr {
     pub engine: OcrEngine,
     /// How sure it is of their letters, 0 to 100.
     pub sure: u8,
-    /// Their numbers, the first 100.
+    /// Their numbers, the first 100; none in a format without pages.
     pub pages: Vec<u32>,
-    /// How many there are.
+    /// How many there are; in a format without pages, of pictures.
     pub count: u32,
 }
 
@@ -87,6 +87,9 @@ impl ReadingRecord {
                 Notice::OcrFailed { pages, count } => failures.push(failure("ocr", pages, *count)),
                 Notice::OcrPages { engine, sure, pages, count } => {
                     by_ocr.push(ReadByOcr { engine: *engine, sure: *sure, pages: pages.clone(), count: *count });
+                }
+                Notice::OcrPictures { engine, sure, count } => {
+                    by_ocr.push(ReadByOcr { engine: *engine, sure: *sure, pages: Vec::new(), count: *count });
                 }
                 // Its sentence stands among the notices.
                 Notice::OcrLanguages { .. } => {}

@@ -151,9 +151,9 @@ pub struct ReadByOcrView {
     pub engine: String,
     /// How sure it is of their letters, 0 to 100.
     pub sure: u8,
-    /// Their numbers, the first 100.
+    /// Their numbers, the first 100; none in a format without pages.
     pub pages: Vec<u32>,
-    /// How many there are.
+    /// How many there are; in a format without pages, of pictures.
     pub count: u32,
 }
 

@@ -1,9 +1,8 @@
-//! What Word and PowerPoint files have in common: symbols of fonts, equations, charts, diagrams.
+//! What Word and PowerPoint files have in common: equations, charts, diagrams.
 
 pub(crate) mod chart;
 pub(crate) mod diagram;
 pub(crate) mod math;
-pub(crate) mod symbols;
 
 use domain::document::Block;
 

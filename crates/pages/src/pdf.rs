@@ -28,6 +28,7 @@ mod salvage;
 mod scan;
 mod structure;
 mod tables;
+mod twins;
 mod words;
 
 use std::{path::Path, time::Duration};

@@ -16,7 +16,7 @@ use rustix::process::{Resource, Rlimit, Signal, getpgrp, getpid, getrlimit, kill
 
 use super::{
     detect::{self, Content, Declared},
-    mail, outcome,
+    mail, outcome, pictures,
     protocol::{self, Parsed, Request},
 };
 use domain::{
@@ -142,7 +142,11 @@ pub(super) fn reading(
             let document = pdf::read(&bytes, request.pdf_library.as_deref(), (limits, &request.skipped), ocr)?;
             (FileKind::Pdf, document.into())
         }
-        Content::Office(kind, bytes) => (kind, read_office(kind, &bytes, limits)?.into()),
+        Content::Office(kind, bytes) => {
+            let document = read_office(kind, &bytes, limits)?;
+            let has_pictures = matches!(kind, FileKind::Docx | FileKind::Pptx | FileKind::Odt | FileKind::Odp);
+            (kind, if has_pictures { pictures::read_within(document, &bytes, limits, ocr)? } else { document }.into())
+        }
         Content::Bytes(kind, bytes) => {
             let document = match kind {
                 FileKind::Rtf => rtf::read(&bytes),

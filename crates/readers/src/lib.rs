@@ -13,6 +13,7 @@ mod mail;
 mod ocr_child;
 mod outcome;
 mod picture;
+mod pictures;
 mod protocol;
 mod running;
 

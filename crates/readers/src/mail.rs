@@ -13,29 +13,22 @@ pub(super) use eml::begins_like_mail;
 
 use super::{
     child,
-    detect::{self, Declared},
+    detect::Declared,
+    pictures::{self, MAX_OCR_PAGES},
     protocol::Request,
 };
 use domain::{
     document::{AsideKind, Block, BlockKind, Document, Inline, LeftOut, Notice},
     markdown,
-    ports::FileKind,
 };
 use markup::html::{self, Options};
-use pages::{image, ocr::Ocr};
+use pages::ocr::Ocr;
 use reading::{Reading, fault::Fault};
 
 /// How deep attachments are read: a file in a mail that is attached to a mail.
 const MAX_DEPTH: usize = 2;
 /// How many attachments of a mail are read; the others are named.
 const MAX_ATTACHMENTS: usize = 200;
-/// Pictures and scanned pages of a mail that are read by OCR: about a minute of processor time, which no checkpoint keeps.
-const MAX_OCR_PAGES: u32 = 20;
-/// The least picture that is read by OCR, in pixels: about that of a screenshot of some lines.
-const MIN_PIXELS: u64 = 150_000;
-/// A picture with fewer letters is no text.
-const MIN_LETTERS: u64 = 15;
-
 /// A mail, whatever it was saved as.
 #[derive(Debug, Default)]
 struct Mail {
@@ -105,19 +98,9 @@ impl Attachment {
     /// What OCR reads on it, if it is a picture as large as a page or a screen; logos and photos hold next to nothing.
     fn as_picture(&self, request: &Request, ocr: &mut Ocr) -> Option<Document> {
         let Content::File(bytes) = &self.content else { return None };
-        if !ocr.is_on() {
-            return None;
-        }
-        let kind = detect::picture_kind(bytes).filter(|kind| matches!(kind, FileKind::Png | FileKind::Jpeg))?;
-        let size =
-            image::picture(kind, bytes, 1).map(|picture| u64::from(picture.width) * u64::from(picture.height))?;
-        if size < MIN_PIXELS {
-            return None;
-        }
-        let part = ocr.part(MAX_OCR_PAGES, |ocr| image::read(kind, bytes, &request.limits, ocr)).ok()?;
-        let letters = markdown::letters(&reading::render::tidy_markdown(&part));
+        let part = pictures::read(bytes, &request.limits, ocr).ok()??;
         let what = if self.shown { "Picture" } else { "Attachment" };
-        (letters >= MIN_LETTERS).then(|| titled(part, what, &self.name))
+        Some(titled(part, what, &self.name))
     }
 }
 

@@ -102,6 +102,7 @@ impl Writer {
             }
             BlockKind::Aside { kind, by, blocks } => self.aside(*kind, by, blocks),
             BlockKind::Markdown(text) => self.push(&markdown::tidy(text)),
+            BlockKind::PictureFile { .. } => {}
             BlockKind::Picture(description) if description.trim().is_empty() => {}
             BlockKind::Picture(description) => {
                 self.push(&inline::paragraph(&[Inline::text(format!("Picture: {}", description.trim()))]));

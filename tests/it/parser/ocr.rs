@@ -28,13 +28,13 @@ fn with_tesseract() -> LocalParser {
 }
 
 /// The parser with the built-in engine, whose models scripts/test names.
-fn with_builtin() -> LocalParser {
+pub(super) fn with_builtin() -> LocalParser {
     let models = std::env::var_os("APP_OCR_MODELS").expect("scripts/test names the models");
     let options = OcrOptions { programs: Vec::new(), models: vec![models.into()], ..options(PathBuf::new()) };
     parser_running(env!("CARGO_BIN_EXE_app")).with_ocr(options)
 }
 
-async fn read(parser: &LocalParser, content: &[u8], filename: &str) -> Result<ParsedDocument, Failure> {
+pub(super) async fn read(parser: &LocalParser, content: &[u8], filename: &str) -> Result<ParsedDocument, Failure> {
     let file = TempFile::new(content);
     Ok(parser.parse(ParseJob::new(&file.0, "", filename, LIMITS)).await?.unwrap())
 }

@@ -36,6 +36,8 @@ impl Reader<'_, '_> {
                 }
                 "image" if !done => {
                     self.pictures += usize::from(!described);
+                    let part = child.prefixed("href").map(|href| resolve("", &href));
+                    blocks.extend(part.map(|part| Block::from(BlockKind::PictureFile { part, described })));
                     done = true;
                 }
                 "image" | "title" | "desc" | "glue-point" | "enhanced-geometry" | "event-listeners" => {}

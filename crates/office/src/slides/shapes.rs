@@ -169,7 +169,13 @@ impl Reader<'_, '_> {
                 blocks.extend(sorted(inner).into_iter().flatten());
             }
             "graphicFrame" => blocks.extend(self.graphic(shape)?),
-            "pic" => self.pictures += usize::from(blocks.is_empty()),
+            "pic" => {
+                let described = !blocks.is_empty();
+                self.pictures += usize::from(!described);
+                let link = shape.find("blip").and_then(|blip| blip.prefixed("embed")).and_then(|id| self.link(&id));
+                let part = link.filter(|link| !link.external).map(|link| link.target.clone());
+                blocks.extend(part.map(|part| Block::from(BlockKind::PictureFile { part, described })));
+            }
             _ => {
                 if let Some(body) = shape.child("txBody") {
                     if matches!(kind, "title" | "ctrTitle") && slide.title.is_empty() {

@@ -6,12 +6,13 @@ use super::{
     Reader,
     layouts::{Bullet, Bullets},
 };
-use crate::ooxml::{self, math, symbols};
+use crate::ooxml::{self, math};
 use reading::{
     building::{
         flow::Flow,
         line::{Line, Look, Raised},
     },
+    symbols,
     xml::Node,
 };
 

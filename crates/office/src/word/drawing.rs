@@ -15,8 +15,12 @@ impl Reader<'_, '_> {
         let before = to.anchored.len();
         let mut found = Found::default();
         self.parts_of_drawing(drawing, to, &mut found)?;
-        if found.picture && !found.described && to.anchored.len() == before {
-            self.pictures += 1;
+        let is_bare = found.picture && !found.described && to.anchored.len() == before;
+        self.pictures += usize::from(is_bare);
+        // A document within this one has files of its own.
+        if self.embedded == 0 {
+            let files = found.files.into_iter().map(|part| BlockKind::PictureFile { part, described: !is_bare });
+            to.anchored.extend(files.map(Block::from));
         }
         Ok(())
     }
@@ -72,9 +76,13 @@ impl Reader<'_, '_> {
                 });
                 done?;
             }
+            "blip" => self.picture_file(node, "embed", found),
             "OLEObject" => self.attachments += usize::from(node.attr("DrawAspect").as_deref() == Some("Icon")),
             name => {
                 found.picture |= matches!(name, "pic" | "imagedata");
+                if name == "imagedata" {
+                    self.picture_file(node, "id", found);
+                }
                 if name == "imagedata" || matches!(name, "shape" | "rect" | "group") {
                     let alternative = node.attr("alt").filter(|text| !text.trim().is_empty());
                     let title = || node.attr("title").filter(|_| name == "imagedata");
@@ -89,11 +97,23 @@ impl Reader<'_, '_> {
     }
 }
 
+impl Reader<'_, '_> {
+    /// Notes the file of a picture, which the attribute `id` names.
+    fn picture_file(&self, node: Node<'_>, id: &str, found: &mut Found) {
+        let link = node.prefixed(id).and_then(|id| self.link(&id)).filter(|link| !link.external);
+        if let Some(link) = link.filter(|link| !found.files.contains(&link.target)) {
+            found.files.push(link.target);
+        }
+    }
+}
+
 /// What a drawing has shown so far.
 #[derive(Default)]
 struct Found {
     picture: bool,
     described: bool,
+    /// The parts of its pictures; both forms of a drawing name the same.
+    files: Vec<String>,
     /// Its descriptions; the picture often repeats that of its frame.
     descriptions: Vec<String>,
 }

@@ -1,9 +1,9 @@
 //! Fields: their cached results are text, their codes are not.
 
 use super::Reader;
-use crate::ooxml::symbols;
 use reading::{
     building::line::{Line, Look, PAGE_NUMBER},
+    symbols,
     xml::Node,
 };
 

@@ -3,13 +3,14 @@
 use domain::document::{AsideKind, Block, BlockKind, Inline};
 
 use super::{Reader, styles::RunProperties};
-use crate::ooxml::{self, math, symbols};
+use crate::ooxml::{self, math};
 use reading::{
     building::{
         line::{Line, Look, Raised},
         number::Format,
     },
     fault::Fault,
+    symbols,
     xml::Node,
 };
 

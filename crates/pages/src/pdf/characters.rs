@@ -1,18 +1,27 @@
 //! The characters of a page with their places, as PDFium gives them, each in the frame of its direction.
 
+use std::collections::BTreeMap;
+
 use pdfium_render::prelude::{
-    PdfPageObject, PdfPageText, PdfPageTextChar, PdfPageTextRenderMode, PdfiumLibraryBindingsAccessor,
+    PdfPageObject, PdfPageText, PdfPageTextChar, PdfPageTextObject, PdfPageTextRenderMode,
+    PdfiumLibraryBindingsAccessor,
 };
 
 use super::{
     garbage::{self, Controls},
     geometry::{Rect, Sheet, Turn},
+    twins::{self, TextObject},
 };
+use reading::symbols;
 
 /// Characters of one page that are read; the longest real pages (directories in small print) have 30,000.
 const MAX_CHARS: usize = 200_000;
 /// The greatest angle between text and the nearest quarter turn that still counts as that turn, in degrees.
 const STRAIGHT_DEGREES: f32 = 8.0;
+/// How far the ink of a letter may stand out of its advance, in parts of the font's size.
+const MAX_OVERHANG: f32 = 0.3;
+/// Lengths that differ by less are the same, in points.
+const SAME: f32 = 0.01;
 /// The size of a font that does not say its own, in points.
 const DEFAULT_SIZE: f32 = 10.0;
 
@@ -20,7 +29,7 @@ const DEFAULT_SIZE: f32 = 10.0;
 #[derive(Debug, Clone)]
 pub(super) struct Char {
     pub(super) c: char,
-    /// From its origin to the next one's, from the font's descent to its ascent.
+    /// From its origin to the next one's, or to the end of its ink where that stands out, from the font's descent to its ascent.
     pub(super) rect: Rect,
     /// The y of the line on which it stands.
     pub(super) base: f32,
@@ -58,21 +67,32 @@ pub(super) struct Characters {
     pub(super) numbers: usize,
 }
 
-/// Reads the characters of `page`.
-pub(super) fn read(text: &PdfPageText<'_>, sheet: &Sheet) -> Characters {
+/// Reads the characters of a page. `objects` are the text objects of its content.
+pub(super) fn read(text: &PdfPageText<'_>, objects: &[TextObject], sheet: &Sheet) -> Characters {
     let mut reader = Reader {
         sheet,
         found: Characters::default(),
         run: Run::default(),
         spaced: false,
+        guessed: false,
+        guesses: Vec::new(),
         half: None,
+        runs: BTreeMap::new(),
         names: Vec::new(),
         fonts: vec![0],
         controls: Controls::new(),
     };
+    let mut last = None;
     for char in text.chars().iter().take(MAX_CHARS) {
-        reader.add(&char);
+        if char.is_generated().unwrap_or(false) {
+            // PDFium's own blanks and line ends, from its idea of words and lines.
+            reader.guessed |= char.unicode_value() == u32::from(' ');
+            continue;
+        }
+        reader.add(&char, last.as_ref());
+        last = Some(char);
     }
+    reader.restore_twins(objects);
     let mut found = reader.found;
     // Without control characters, nothing is numbered.
     if !reader.controls.is_empty() {
@@ -139,6 +159,19 @@ struct Run {
     look: Option<Look>,
     /// Origin of the last character.
     origin: Option<(f32, f32)>,
+    /// The symbol font that it is of.
+    symbols: Option<&'static str>,
+}
+
+impl Run {
+    /// The sign that the symbol font has for `code`. Fonts without letters often use the codes of letters; of the others, only
+    /// codes of the private area are signs.
+    fn sign(&self, code: u32) -> Option<char> {
+        let font = self.symbols?;
+        let is_sign = (0xf020..=0xf0ff).contains(&code)
+            || (0x21..=0xff).contains(&code) && font != "symbol" && font != symbols::NUMBERED;
+        symbols::shown(font, code).filter(|_| is_sign)
+    }
 }
 
 struct Reader<'a> {
@@ -146,8 +179,14 @@ struct Reader<'a> {
     found: Characters,
     run: Run,
     spaced: bool,
+    /// PDFium sees the end of a word before the next character.
+    guessed: bool,
+    /// The characters before which a blank is taken from PDFium.
+    guesses: Vec<usize>,
     /// The first half of a character that comes as two.
     half: Option<u32>,
+    /// The number of each drawing operation by PDFium's handle.
+    runs: BTreeMap<usize, u32>,
     /// The names of the fonts.
     names: Vec<String>,
     /// The font of each drawing operation, by its place in `names`.
@@ -156,11 +195,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn add(&mut self, char: &PdfPageTextChar<'_>) {
-        // PDFium's own blanks and line ends, from its idea of words and lines.
-        if char.is_generated().unwrap_or(false) {
-            return;
-        }
+    /// Adds `char`, which follows `last`.
+    fn add(&mut self, char: &PdfPageTextChar<'_>, last: Option<&PdfPageTextChar<'_>>) {
         let code = char.unicode_value();
         // A character beyond the first plane comes as two halves: mathematical italics, rare ideographs.
         if (0xd800..0xdc00).contains(&code) {
@@ -171,12 +207,13 @@ impl Reader<'_> {
             Some(half) if (0xdc00..0xe000).contains(&code) => 0x1_0000 + ((half - 0xd800) << 10) + (code - 0xdc00),
             Some(_) | None => code,
         };
-        let Some(c) = readable(code) else {
+        let guessed = std::mem::take(&mut self.guessed);
+        self.enter_run(char);
+        let Some(c) = self.run.sign(code).or_else(|| readable(code)) else {
             if code != 0 {
                 self.found.unknown += 1;
             }
             if (1..0x20).contains(&code) {
-                self.enter_run(char);
                 let font = self.fonts.last().copied().unwrap_or_default();
                 *self.controls.entry((font, code)).or_default() += 1;
             }
@@ -186,7 +223,6 @@ impl Reader<'_> {
             self.spaced = true;
             return;
         }
-        self.enter_run(char);
         let (Some(look), Ok(bounds), Ok((x, y))) = (self.run.look, char.loose_bounds(), char.origin()) else {
             return;
         };
@@ -203,18 +239,45 @@ impl Reader<'_> {
         }
         let (turn, slanted) = self.direction(char);
         let mut rect = self.sheet.rect_to_frame(turn, &rect);
-        // The second letter of a ligature: PDFium gives each of its letters the place of the whole. It stands at the end of it.
-        if self.run.origin == Some(origin) {
+        // The second letter of a ligature: PDFium gives its letters parts of its place, or each the whole. It then stands at the end.
+        let is_whole = |before: &Char| before.rect.shared_width(&rect) > 0.5 * rect.width();
+        if self.run.origin == Some(origin) && self.found.chars.last().is_some_and(is_whole) {
             match is_right_to_left(c) {
                 true => rect.right = rect.left,
                 false => rect.left = rect.right,
             }
         }
         self.run.origin = Some(origin);
-        let (_, base) = self.sheet.to_frame(turn, self.sheet.shown(origin));
+        let (begin, base) = self.sheet.to_frame(turn, self.sheet.shown(origin));
+        let stands_out = c.is_alphanumeric()
+            && !is_upright_script(c)
+            && !is_right_to_left(c)
+            && (SAME..MAX_OVERHANG * look.size).contains(&(begin - rect.left));
+        if stands_out {
+            rect.left = begin.min(rect.right);
+        }
         let spaced = std::mem::take(&mut self.spaced);
+        // Where the ink of a slanted letter stands out, its advance is not known, and the gap behind it looks narrow.
+        if guessed && !spaced && !is_right_to_left(c) && last.is_some_and(ink_stands_out) {
+            self.guesses.push(self.found.chars.len());
+        }
         let look = Look { slanted, ..look };
         self.found.chars.push(Char { c, rect, base, turn, run: self.run.number, spaced, look });
+    }
+
+    /// Adds the doubled letters that PDFium leaves out, and the blanks that it sees and no gap shows.
+    fn restore_twins(&mut self, objects: &[TextObject]) {
+        let chars = &mut self.found.chars;
+        let twins = twins::missing(chars, objects, &self.runs, self.sheet);
+        for guess in std::mem::take(&mut self.guesses) {
+            // What looked like a blank is the place of a letter.
+            if !twins.iter().any(|twin| twin.after + 1 == guess) {
+                chars[guess].spaced = true;
+            }
+        }
+        for twin in twins.into_iter().rev() {
+            chars.splice(twin.after + 1..twin.after + 1, twin.chars);
+        }
     }
 
     /// Notices the beginning of another drawing operation. Its font is looked up only once.
@@ -230,8 +293,7 @@ impl Reader<'_> {
             return;
         };
         let mode = object.render_mode();
-        let object = PdfPageObject::from(object);
-        let handle = object.bindings().get_handle_from_object(&object) as usize;
+        let handle = handle_of(object);
         if handle == self.run.handle && self.run.look.is_some() {
             return;
         }
@@ -255,7 +317,9 @@ impl Reader<'_> {
             self.names.len() - 1
         });
         self.fonts.push(font);
-        self.run = Run { handle, number: self.run.number + 1, look: Some(look), origin: None };
+        let symbols = symbols::family(&self.names[font]);
+        self.run = Run { handle, number: self.run.number + 1, look: Some(look), origin: None, symbols };
+        self.runs.insert(handle, self.run.number);
     }
 
     /// The turn nearest to the character's direction, and whether it is far from it.
@@ -271,6 +335,25 @@ impl Reader<'_> {
         let nearest = (degrees / 90.0).round();
         let turn = nearest.rem_euclid(4.0) as Turn;
         (turn, (degrees - nearest * 90.0).abs() > STRAIGHT_DEGREES)
+    }
+}
+
+/// PDFium's number for an object, while its page is open.
+fn handle_of(object: PdfPageTextObject<'_>) -> usize {
+    let object = PdfPageObject::from(object);
+    object.bindings().get_handle_from_object(&object) as usize
+}
+
+/// Whether the ink of a character reaches to the end of its box or beyond its advance.
+fn ink_stands_out(char: &PdfPageTextChar<'_>) -> bool {
+    let (Ok(loose), Ok(tight)) = (char.loose_bounds(), char.tight_bounds()) else { return false };
+    let reaches = |a: f32, b: f32| (a - b).abs() < SAME;
+    let degrees = char.angle_degrees().unwrap_or(0.0).rem_euclid(360.0);
+    match (degrees / 90.0).round() as u32 % 4 {
+        0 => reaches(loose.right().value, tight.right().value),
+        1 => reaches(loose.bottom().value, tight.bottom().value),
+        2 => reaches(loose.left().value, tight.left().value),
+        _ => reaches(loose.top().value, tight.top().value),
     }
 }
 

@@ -2,10 +2,13 @@
 
 use pdfium_render::prelude::{
     PdfMatrix, PdfPage, PdfPageContentRegenerationStrategy, PdfPageObject, PdfPageObjectCommon, PdfPageObjectsCommon,
-    PdfPagePathObject, PdfPathFillMode, PdfPathSegmentType, PdfPathSegments,
+    PdfPagePathObject, PdfPathFillMode, PdfPathSegmentType, PdfPathSegments, PdfiumLibraryBindingsAccessor,
 };
 
-use super::geometry::{POINTS_PER_INCH, Rect, Sheet};
+use super::{
+    geometry::{POINTS_PER_INCH, Rect, Sheet},
+    twins::TextObject,
+};
 
 /// Objects of a page that are looked at, those in forms included; a map has many more, and no table.
 const MAX_OBJECTS: usize = 20_000;
@@ -38,6 +41,8 @@ pub(super) struct Graphics {
     pub(super) objects: usize,
     /// Indices of text objects without width, which PDFium would leave out: vertical writing in some fonts.
     pub(super) flat_texts: Vec<usize>,
+    /// The text objects in the order of the content; none where the page has too many objects.
+    pub(super) texts: Vec<TextObject>,
 }
 
 impl Graphics {
@@ -65,6 +70,7 @@ pub(super) fn read(page: &PdfPage<'_>, sheet: &Sheet) -> Graphics {
     reader.found.objects = reader.objects;
     if reader.objects >= MAX_OBJECTS || reader.segments >= MAX_SEGMENTS {
         reader.found.rules.clear();
+        reader.found.texts.clear();
     }
     reader.found
 }
@@ -118,10 +124,15 @@ impl Reader<'_> {
                     self.add(&inner, matrix, depth + 1);
                 }
             }
-            PdfPageObject::XObjectForm(_)
-            | PdfPageObject::Text(_)
-            | PdfPageObject::Shading(_)
-            | PdfPageObject::Unsupported(_) => {}
+            PdfPageObject::Text(text) => {
+                if let (Ok(matrix), Ok(bounds)) = (text.matrix(), text.bounds()) {
+                    let matrix = matrix.multiply(outer);
+                    let handle = object.bindings().get_handle_from_object(object) as usize;
+                    let ink = (bounds.width().value, bounds.height().value);
+                    self.found.texts.push(TextObject { handle, origin: (matrix.e(), matrix.f()), ink });
+                }
+            }
+            PdfPageObject::XObjectForm(_) | PdfPageObject::Shading(_) | PdfPageObject::Unsupported(_) => {}
         }
     }
 

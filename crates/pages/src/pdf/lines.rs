@@ -23,6 +23,8 @@ const HEADING_GAP: f32 = 1.12;
 const INDENT: f32 = 0.8;
 /// A line that ends this share of the region's width before its right edge, with the end of a sentence, ends its paragraph.
 const SHORT_LINE: f32 = 0.25;
+/// A line that ends no further than this share of the region's width before its right edge is full.
+const FULL_LINE: f32 = 0.12;
 
 /// The fewest dots that lead from a title to its page number.
 const MIN_LEADER: usize = 4;
@@ -54,6 +56,11 @@ pub(super) struct Paragraph {
 impl Paragraph {
     pub(super) fn text(&self) -> String {
         self.bits.iter().map(Bit::text).collect()
+    }
+
+    /// The length of its text in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bits.iter().map(|bit| bit.text().len()).sum()
     }
 
     pub(super) fn inlines(&self) -> Vec<Inline> {
@@ -211,7 +218,14 @@ fn begins_paragraph(current: &[&Line], last: &Line, line: &Line, leading: f32, r
     let distance = line.base - last.base;
     // Each entry of a list of contents stands alone.
     let ends_entry = last.bits.iter().any(|bit| leader(bit.text()).is_some());
-    let other_look = size / last.size.min(line.size) > OTHER_SIZE || last.bold != line.bold || last.fixed != line.fixed;
+    // Words within a sentence may be bold to the end of their line.
+    let goes_on = line.begins_lower()
+        && !last.ends_sentence()
+        && last.rect.right > region.right - FULL_LINE * region.width()
+        && distance > 0.0
+        && distance < PARAGRAPH_GAP * leading * size;
+    let other_weight = last.bold != line.bold && !goes_on;
+    let other_look = size / last.size.min(line.size) > OTHER_SIZE || other_weight || last.fixed != line.fixed;
     let other_heading = line.bold
         && last.rect.right < region.right - SHORT_LINE * region.width()
         && !line.begins_lower()
@@ -285,6 +299,11 @@ pub(super) fn marker(bits: &[Bit]) -> Option<(usize, String)> {
                 | '*'
                 | '➢'
                 | '✓'
+                | '❖'
+                | '❑'
+                | '◆'
+                | '◻'
+                | '⮚'
                 | '-'
         )
     };
@@ -339,6 +358,15 @@ mod tests {
             found,
             ["One line that is full and its end.", "Two is indented and goes on", "an item", "Three after a gap"]
         );
+    }
+
+    #[test]
+    fn bold_words_that_a_sentence_goes_on_from_begin_no_paragraph() {
+        let bold = |text, base, right| Line { bold: true, ..line(text, 0.0, base, right) };
+        let lines = [bold("Accounting for hybrid", 10.0, 98.0), line("instruments. A change", 0.0, 22.0, 100.0)];
+        assert_eq!(texts(&lines), ["Accounting for hybrid instruments. A change"]);
+        let lines = [bold("Hybrid instruments", 10.0, 60.0), line("iPhones are not", 0.0, 22.0, 100.0)];
+        assert_eq!(texts(&lines).len(), 2, "a short line is a heading");
     }
 
     #[test]

@@ -237,7 +237,7 @@ impl<'a> Reader<'a> {
             graphics::slant_flat_texts(page, &graphics);
         }
         let text = page.text().ok()?;
-        let found = characters::read(&text, &sheet);
+        let found = characters::read(&text, &graphics.texts, &sheet);
         let (outside, unknown, numbers) = (found.outside, found.unknown, found.numbers);
         let mut chars = found.chars;
         let is_picture = graphics.picture_share(&sheet) >= PICTURE_PAGE_SHARE;

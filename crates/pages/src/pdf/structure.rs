@@ -17,6 +17,8 @@ const HEADING_SIZE: f32 = 1.12;
 const MAX_HEADING_CHARS: usize = 200;
 /// The longest heading that ends like a sentence, in characters.
 const MAX_SENTENCE_CHARS: usize = 50;
+/// A page's own size counts if it has as many characters in it.
+const MIN_PAGE_CHARS: usize = 800;
 /// The longest heading that only its weight marks.
 const MAX_BOLD_CHARS: usize = 100;
 
@@ -46,10 +48,11 @@ pub(super) fn blocks(pages: Vec<Vec<Draft>>, outline: &Outline) -> Vec<Vec<Block
 
 fn page_blocks(drafts: Vec<Draft>, sizes: &Sizes, outline: &Outline) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
+    let usual = sizes.usual_of_page(&drafts);
     for Draft { content, place, .. } in drafts {
         let kind = match content {
             Content::Table(table) => BlockKind::Table(table),
-            Content::Paragraph(paragraph) => match sizes.heading_level(&paragraph, outline) {
+            Content::Paragraph(paragraph) => match sizes.heading_level(&paragraph, usual, outline) {
                 Some(level) => BlockKind::Heading { level, text: with_marker(&paragraph) },
                 None if paragraph.marker.is_some() => {
                     push_item(&mut blocks, &paragraph, place);
@@ -107,7 +110,7 @@ impl Sizes {
         let mut chars: BTreeMap<u32, usize> = BTreeMap::new();
         let (mut bold, mut all) = (0, 0);
         for paragraph in paragraphs() {
-            let length: usize = paragraph.bits.iter().map(|bit| bit.text().len()).sum();
+            let length = paragraph.bytes();
             *chars.entry(step(paragraph.size)).or_default() += length;
             all += length;
             bold += if paragraph.bold { length } else { 0 };
@@ -124,12 +127,26 @@ impl Sizes {
         Self { usual, levels, bold_level }
     }
 
-    /// The level of the heading that `paragraph` is; `None` if it is none.
-    fn heading_level(&self, paragraph: &Paragraph, outline: &Outline) -> Option<u8> {
+    /// The size of a page's text: that of the document, unless the page has a larger one throughout, as exhibits have.
+    fn usual_of_page(&self, drafts: &[Draft]) -> f32 {
+        let (mut chars, mut all) = (BTreeMap::<u32, usize>::new(), 0);
+        for draft in drafts {
+            let Content::Paragraph(paragraph) = &draft.content else { continue };
+            let length = paragraph.bytes();
+            *chars.entry(step(paragraph.size)).or_default() += length;
+            all += length;
+        }
+        let most = chars.into_iter().max_by_key(|(size, count)| (*count, *size));
+        let throughout = most.filter(|(_, count)| *count >= MIN_PAGE_CHARS && *count * 10 > all * 6);
+        throughout.map_or(self.usual, |(size, _)| self.usual.max(size as f32 / STEPS_PER_POINT))
+    }
+
+    /// The level of the heading that `paragraph` is on a page of the size `usual`; `None` if it is none.
+    fn heading_level(&self, paragraph: &Paragraph, usual: f32, outline: &Outline) -> Option<u8> {
         if !may_be_heading(paragraph) {
             return None;
         }
-        if is_large_heading(paragraph, self.usual) {
+        if is_large_heading(paragraph, usual) {
             return self.levels.get(&step(paragraph.size)).copied();
         }
         let text = paragraph.text();
@@ -139,7 +156,7 @@ impl Sizes {
         }
         let is_short = paragraph.lines <= 2 && text.chars().count() <= MAX_BOLD_CHARS;
         let ends_open = text.trim_end().ends_with(['.', ',', ';', ':', '?', '!']);
-        let stands_out = paragraph.bold && paragraph.size >= 0.95 * self.usual;
+        let stands_out = paragraph.bold && paragraph.size >= 0.95 * usual;
         self.bold_level.filter(|_| stands_out && is_short && !ends_open && paragraph.marker.as_deref() != Some(""))
     }
 }
@@ -178,6 +195,22 @@ mod tests {
         let marker = marker.map(str::to_owned);
         let paragraph = Paragraph { bits, rect, size, bold, lines: 1, marker };
         Draft { content: Content::Paragraph(paragraph), place, running: false }
+    }
+
+    #[test]
+    fn a_page_in_larger_print_is_not_all_headings() {
+        let line = "The lock keeper opens the gate at dawn and closes it at dusk and";
+        let small: Vec<Draft> = (0..60).map(|_| draft(line, 10.0, false, None)).collect();
+        let large: Vec<Draft> = (0..20).map(|_| draft(line, 12.0, false, None)).collect();
+        let headings = |page: &[Block]| {
+            let is_heading = |block: &&Block| matches!(block.kind, BlockKind::Heading { .. });
+            page.iter().filter(is_heading).count()
+        };
+        let found = blocks(vec![small, large], &Outline::default());
+        assert_eq!([headings(&found[0]), headings(&found[1])], [0, 0]);
+        let title = vec![draft(line, 12.0, false, None)];
+        let body = (0..60).map(|_| draft(line, 10.0, false, None)).collect();
+        assert_eq!(headings(&blocks(vec![body, title], &Outline::default())[1]), 1, "a title page");
     }
 
     #[test]

@@ -193,7 +193,8 @@ fn push_piece(pieces: &mut Vec<Piece>, group: &[&Char]) {
         turn: main.turn,
         order: pieces.len(),
         chars: group.len(),
-        bold: most(|char| char.look.bold),
+        // A bold beginning of a paragraph does not make its line bold.
+        bold: count(|char| char.look.bold) * 10 > group.len() * 9,
         fixed: most(|char| char.look.fixed),
         right_to_left: most(|char| is_right_to_left(char.c)),
         slanted: main.look.slanted,

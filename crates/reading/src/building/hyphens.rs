@@ -88,7 +88,11 @@ fn each_text(blocks: &mut [Block], see: &mut dyn FnMut(&mut String)) {
                 each_text(blocks, see);
             }
             BlockKind::Code(text) => see(text),
-            BlockKind::Page(_) | BlockKind::Formula(_) | BlockKind::Picture(_) | BlockKind::Markdown(_) => {}
+            BlockKind::Page(_)
+            | BlockKind::Formula(_)
+            | BlockKind::Picture(_)
+            | BlockKind::PictureFile { .. }
+            | BlockKind::Markdown(_) => {}
         }
     }
 }

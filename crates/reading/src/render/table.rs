@@ -68,7 +68,7 @@ fn collect<'a>(blocks: &'a [Block], parts: &mut Vec<String>, nested: &mut Vec<&'
             }
             BlockKind::Code(text) => parts.extend(text.lines().map(|line| format!("`{line}`"))),
             BlockKind::Quote(blocks) => collect(blocks, parts, nested),
-            BlockKind::Page(_) => {}
+            BlockKind::Page(_) | BlockKind::PictureFile { .. } => {}
             BlockKind::Formula(_)
             | BlockKind::Footnote { .. }
             | BlockKind::Aside { .. }
