@@ -41,6 +41,8 @@ pub(super) struct Item<T> {
     pub(super) right_to_left: bool,
     /// It is a number.
     pub(super) number: bool,
+    /// It begins as a label does: with a capital letter, a digit or a bracket.
+    pub(super) opens: bool,
     pub(super) content: T,
 }
 
@@ -220,7 +222,7 @@ fn are_columns<T>(left: &[&Item<T>], right: &[&Item<T>], left_rows: &Rows, right
     let size = left.first().map_or(10.0, |item| item.size);
     let is_beside = |base: f32| left_rows.iter().any(|row| (row.0 - base).abs() < 0.2 * size);
     let beside = right_rows.iter().filter(|row| is_beside(row.0)).count();
-    if !left_prose && are_labelled(left, right) {
+    if are_labelled(left, right) && (!left_prose || !right_prose && open(left, right)) {
         return false;
     }
     // A box beside text has lines of its own.
@@ -258,6 +260,16 @@ fn are_labelled<T>(left: &[&Item<T>], right: &[&Item<T>]) -> bool {
     let goes_on = |first: &Item<T>| left.iter().any(|item| (item.base - first.base).abs() < 0.8 * first.size);
     let labelled = numbers.iter().filter(|first| goes_on(first)).count();
     numbers.len() * 10 >= 6 * column.len() && labelled * 10 >= 7 * numbers.len()
+}
+
+/// Whether the lines of the left side that have something of the right one beside them begin as labels do, and not as lines of a
+/// paragraph.
+fn open<T>(left: &[&Item<T>], right: &[&Item<T>]) -> bool {
+    let is_beside =
+        |item: &&&Item<T>| right.iter().any(|other| (other.base - item.base).abs() < 0.85 * other.size.max(item.size));
+    let beside: Vec<_> = left.iter().filter(is_beside).collect();
+    let open = beside.iter().filter(|item| item.opens).count();
+    !beside.is_empty() && open * 10 >= 8 * beside.len() && beside.len() * 10 >= 7 * left.len()
 }
 
 /// Whether most of the text stands in long lines that are about as long as each other; formulas and short lines may stand
@@ -323,7 +335,17 @@ mod tests {
 
     fn line(text: &'static str, left: f32, top: f32, width: f32, order: usize) -> Item<&'static str> {
         let rect = Rect { left, top, right: left + width, bottom: top + 9.0 };
-        Item { rect, base: top + 7.0, size: 10.0, order, chars: 40, right_to_left: false, number: false, content: text }
+        Item {
+            rect,
+            base: top + 7.0,
+            size: 10.0,
+            order,
+            chars: 40,
+            right_to_left: false,
+            number: false,
+            opens: false,
+            content: text,
+        }
     }
 
     fn texts(regions: Vec<Vec<Item<&'static str>>>) -> Vec<&'static str> {
@@ -405,5 +427,17 @@ mod tests {
         }
         items.iter_mut().for_each(|item| item.chars = 8);
         assert_eq!(regions(items).len(), 1);
+    }
+
+    #[test]
+    fn long_labels_written_before_their_numbers_are_no_column_of_text() {
+        let labels = |opens: bool| {
+            (0..5).map(move |at| Item { opens, ..line("label", 50.0, 40.0 + 12.0 * at as f32, 200.0, at) })
+        };
+        let numbers = || {
+            (0..5).map(|at| Item { chars: 3, number: true, ..line("7", 300.0, 44.0 + 12.0 * at as f32, 15.0, 10 + at) })
+        };
+        assert_eq!(regions(labels(true).chain(numbers()).collect()).len(), 1);
+        assert_eq!(regions(labels(false).chain(numbers()).collect()).len(), 2, "lines of a paragraph");
     }
 }
