@@ -22,6 +22,7 @@ mod hidden;
 mod library;
 mod lines;
 mod page;
+mod parting;
 mod reader;
 mod render;
 mod salvage;

@@ -2,6 +2,7 @@
 
 mod around;
 mod cells;
+mod figures;
 mod ruled;
 
 #[cfg(test)]
@@ -13,10 +14,11 @@ use super::{
     columns::Item,
     geometry::Rect,
     lines::{self, Line},
+    page, parting,
     words::{Bit, Piece},
 };
 use cells::table;
-pub(super) use ruled::{Label, ruled};
+pub(super) use ruled::{Label, heads_others, ruled};
 
 /// Text in the usual cell of a table of two columns, at most, in characters.
 const SHORT_CELL: usize = 40;
@@ -24,6 +26,8 @@ const SHORT_CELL: usize = 40;
 const CENTRED: f32 = 0.1;
 /// Heading lines above the first row of a table without rules.
 const MAX_HEAD_LINES: usize = 2;
+/// The widest blank before the number of a note, in parts of the font's size.
+const NOTE_GAP: f32 = 1.2;
 /// The most columns over which headings of several columns are looked for.
 const MAX_HEADED: usize = 60;
 
@@ -40,25 +44,48 @@ pub(super) enum Part {
 
 /// Finds the tables among the rows of a region whose columns are aligned. `rules` are the horizontal rules of the page.
 pub(super) fn parts(rows: Vec<Row>, rules: &[Rect]) -> Vec<Part> {
+    let rows = figures::level(rows);
     let joined: Vec<Row> = rows.iter().map(|row| with_signs(row)).collect();
     let mut parts = Vec::new();
     let (mut at, mut lines) = (0, 0);
     while let Some(row) = rows.get(at) {
-        let Some((length, columns)) = aligned(&joined[at..]) else {
+        let (length, heads, columns) = if let Some(block) = figures::block(&joined[at..]) {
+            let above = figures::heads_above(&joined[at - lines..at], &joined[at], &block.columns, rules);
+            parts.truncate(parts.len() - above);
+            at -= above;
+            (block.length + above, block.heads + above, block.columns)
+        } else if let Some((length, columns)) = aligned(&joined[at..]) {
+            let heads = (0..lines.min(MAX_HEAD_LINES))
+                .take_while(|above| is_head(&joined[at - above - 1], &joined[at - above], &columns, rules))
+                .count();
+            parts.truncate(parts.len() - heads);
+            at -= heads;
+            (length + heads, heads, columns)
+        } else {
             parts.extend(Line::of(row).map(Part::Line));
             lines += 1;
             at += 1;
             continue;
         };
-        let heads = (0..lines.min(MAX_HEAD_LINES))
-            .take_while(|above| is_head(&joined[at - above - 1], &joined[at - above], &columns, rules))
-            .count();
-        parts.truncate(parts.len() - heads);
-        let table_rows = &joined[at - heads..at + length];
+        let table_rows: Vec<Row> = joined[at..at + length].iter().map(|row| parted(row, &columns)).collect();
         let rect = Rect::around(table_rows.iter().flatten().map(|item| &item.content.rect));
-        parts.extend(rect.map(|rect| Part::Table(table(table_rows, &columns, heads, rules), rect)));
+        parts.extend(rect.map(|rect| Part::Table(table(&table_rows, &columns, heads, rules), rect)));
         lines = 0;
         at += length;
+    }
+    parts
+}
+
+/// The row with its pieces parted where they stand in several columns.
+fn parted(row: &[Item<Piece>], columns: &Columns) -> Row {
+    let mut parts = Row::new();
+    for item in row {
+        match hit(columns, item) {
+            Some((from, to)) if from < to && !item.content.gaps.is_empty() => {
+                parts.extend(parting::at_columns(&item.content, columns).into_iter().map(page::item));
+            }
+            _ => parts.push(item.clone()),
+        }
     }
     parts
 }
@@ -69,11 +96,16 @@ fn with_signs(row: &[Item<Piece>]) -> Row {
     for item in row {
         let is_joined = joined.last().is_some_and(|last: &Item<Piece>| {
             let (before, after) = (last.content.text(), item.content.text());
-            (is_currency(&before) && begins_number(&after)) || (begins_number(&before) && is_sign_behind(&after))
+            let gap = item.rect.left - last.rect.right;
+            (is_currency(&before) && begins_number(&after))
+                || (begins_number(&before) && is_sign_behind(&after))
+                || (!last.number && gap < NOTE_GAP * last.size && is_note(&after))
         });
         match joined.last_mut().filter(|_| is_joined) {
             Some(last) => {
                 lines::append(&mut last.content.bits, &item.content.bits, " ");
+                last.content.gaps.push((last.rect.right, item.rect.left));
+                last.content.gaps.extend_from_slice(&item.content.gaps);
                 last.content.rect = last.content.rect.union(&item.content.rect);
                 last.rect = last.rect.union(&item.rect);
                 last.chars += item.chars;
@@ -93,9 +125,19 @@ fn is_sign_behind(text: &str) -> bool {
     matches!(text.trim(), "%" | ")" | ")%" | "%)" | "€")
 }
 
+/// Whether a text is the number of a note, in brackets: after words, and not in a column of its own.
+fn is_note(text: &str) -> bool {
+    let digits = text.trim().strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+    digits.is_some_and(|text| {
+        let is_letter = text.len() == 1 && text.bytes().all(|b| b.is_ascii_lowercase());
+        is_letter || (1..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+    })
+}
+
 fn begins_number(text: &str) -> bool {
-    let text = text.trim_start_matches(['(', '-', '−', '–', '+', '$', '€', '£', '¥', ' ']);
-    text.starts_with(|c: char| c.is_ascii_digit()) || matches!(text, "" | "—" | "―")
+    let rest = text.trim_start_matches(['(', '-', '−', '–', '+', '$', '€', '£', '¥', ' ']);
+    let is_dash = || matches!(text.trim_matches([' ', '(', ')', '%', '$', '€', '£', '¥']), "—" | "―" | "–" | "-" | "−");
+    rest.starts_with(|c: char| c.is_ascii_digit()) || rest.is_empty() || is_dash()
 }
 
 /// Whether a piece is a number.
@@ -173,10 +215,11 @@ fn holds_markers(rows: &[Row]) -> bool {
 }
 
 /// Whether `row`, the one above `below`, holds a heading of several of the columns.
-fn is_head(row: &[Item<Piece>], below: &[Item<Piece>], columns: &Columns, rules: &[Rect]) -> bool {
+fn is_head(row: &[Item<Piece>], below: &Row, columns: &Columns, rules: &[Rect]) -> bool {
     let (Some(first), Some(next)) = (row.first(), below.first()) else { return false };
     let ends = ends(columns);
-    let several: Vec<bool> = (0..row.len()).map(|at| over_several(row, at, columns, rules).is_some()).collect();
+    let several: Vec<bool> =
+        (0..row.len()).map(|at| over_several(row, at, columns, rules, Some(below)).is_some()).collect();
     next.base - first.base < 2.2 * first.size.max(next.size)
         && row.iter().zip(&several).all(|(item, several)| {
             ends.0 - 2.0 <= item.rect.left
@@ -187,8 +230,14 @@ fn is_head(row: &[Item<Piece>], below: &[Item<Piece>], columns: &Columns, rules:
         && several.contains(&true)
 }
 
-/// The columns that the heading at `at` of a heading line stands over, if they are several.
-fn over_several(row: &[Item<Piece>], at: usize, columns: &Columns, rules: &[Rect]) -> Option<(usize, usize)> {
+/// The columns that the heading at `at` of a heading line stands over, if they are several. `below` is the line under it.
+fn over_several(
+    row: &[Item<Piece>],
+    at: usize,
+    columns: &Columns,
+    rules: &[Rect],
+    below: Option<&Row>,
+) -> Option<(usize, usize)> {
     let item = &row[at];
     let (middle, _) = item.rect.middle();
     let is_free = |a: usize, b: usize| {
@@ -213,7 +262,13 @@ fn over_several(row: &[Item<Piece>], at: usize, columns: &Columns, rules: &[Rect
             && off <= (CENTRED * (right - left)).min(item.size)
             && is_free(a, b)
     };
-    ranges.filter(is_over).max_by_key(|(a, b)| b - a)
+    // Where the line below has nothing in one of them, it goes on with a heading of several lines.
+    let is_headed = |column: usize| {
+        below.is_none_or(|row| {
+            row.iter().any(|item| hit(columns, item).is_some_and(|(a, b)| a <= column && column <= b))
+        })
+    };
+    ranges.filter(is_over).filter(|&(a, b)| (a..=b).all(is_headed)).max_by_key(|(a, b)| b - a)
 }
 
 /// The columns that the rule below a heading covers, if the heading stands over its middle.

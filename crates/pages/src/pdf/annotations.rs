@@ -120,6 +120,7 @@ fn push_lines(pieces: &mut Vec<Piece>, text: &str, rect: Rect, order: usize) {
             turn: 0,
             order: order + pieces.len(),
             chars: line.chars().count(),
+            gaps: Vec::new(),
             bold: false,
             fixed: false,
             right_to_left: false,

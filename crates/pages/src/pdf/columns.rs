@@ -6,6 +6,9 @@
 
 use super::geometry::{Rect, median};
 
+#[cfg(test)]
+mod tests;
+
 /// Cuts within cuts.
 const MAX_DEPTH: usize = 12;
 /// Left edges that are tried as the beginning of a column.
@@ -41,6 +44,8 @@ pub(super) struct Item<T> {
     pub(super) right_to_left: bool,
     /// It is a number.
     pub(super) number: bool,
+    /// It begins as a label does: with a capital letter, a digit or a bracket.
+    pub(super) opens: bool,
     pub(super) content: T,
 }
 
@@ -220,7 +225,7 @@ fn are_columns<T>(left: &[&Item<T>], right: &[&Item<T>], left_rows: &Rows, right
     let size = left.first().map_or(10.0, |item| item.size);
     let is_beside = |base: f32| left_rows.iter().any(|row| (row.0 - base).abs() < 0.2 * size);
     let beside = right_rows.iter().filter(|row| is_beside(row.0)).count();
-    if !left_prose && are_labelled(left, right) {
+    if are_labelled(left, right) && (!left_prose || !right_prose && open(left, right)) {
         return false;
     }
     // A box beside text has lines of its own.
@@ -258,6 +263,16 @@ fn are_labelled<T>(left: &[&Item<T>], right: &[&Item<T>]) -> bool {
     let goes_on = |first: &Item<T>| left.iter().any(|item| (item.base - first.base).abs() < 0.8 * first.size);
     let labelled = numbers.iter().filter(|first| goes_on(first)).count();
     numbers.len() * 10 >= 6 * column.len() && labelled * 10 >= 7 * numbers.len()
+}
+
+/// Whether the lines of the left side that have something of the right one beside them begin as labels do, and not as lines of a
+/// paragraph.
+fn open<T>(left: &[&Item<T>], right: &[&Item<T>]) -> bool {
+    let is_beside =
+        |item: &&&Item<T>| right.iter().any(|other| (other.base - item.base).abs() < 0.85 * other.size.max(item.size));
+    let beside: Vec<_> = left.iter().filter(is_beside).collect();
+    let open = beside.iter().filter(|item| item.opens).count();
+    !beside.is_empty() && open * 10 >= 8 * beside.len() && beside.len() * 10 >= 7 * left.len()
 }
 
 /// Whether most of the text stands in long lines that are about as long as each other; formulas and short lines may stand
@@ -315,95 +330,4 @@ fn jumps<T>(items: &[Item<T>]) -> bool {
     // In the order of the content, how often does the text go up the page?
     let up = order.windows(2).filter(|pair| pair[1].base < pair[0].base - pair[0].size).count();
     back > 3 && back * 10 > 3 * items.len() && up * 10 < items.len()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(text: &'static str, left: f32, top: f32, width: f32, order: usize) -> Item<&'static str> {
-        let rect = Rect { left, top, right: left + width, bottom: top + 9.0 };
-        Item { rect, base: top + 7.0, size: 10.0, order, chars: 40, right_to_left: false, number: false, content: text }
-    }
-
-    fn texts(regions: Vec<Vec<Item<&'static str>>>) -> Vec<&'static str> {
-        regions.into_iter().flat_map(rows).flatten().map(|item| item.content).collect()
-    }
-
-    #[test]
-    fn columns_are_read_one_after_the_other_between_what_spans_both() {
-        let mut items = vec![line("title", 50.0, 10.0, 450.0, 0)];
-        for (at, (left, right)) in [("a1", "b1"), ("a2", "b2"), ("a3", "b3")].into_iter().enumerate() {
-            let top = 40.0 + 12.0 * at as f32;
-            items.push(line(left, 50.0, top, 200.0, 1 + 2 * at));
-            items.push(line(right, 300.0, top, 200.0, 2 + 2 * at));
-        }
-        items.push(line("foot", 50.0, 100.0, 450.0, 9));
-        assert_eq!(texts(regions(items)), ["title", "a1", "a2", "a3", "b1", "b2", "b3", "foot"]);
-    }
-
-    #[test]
-    fn text_beside_headings_level_with_it_is_a_column() {
-        let mut items: Vec<_> = ["a1", "a2", "a3", "a4"].map(|text| (text, 50.0, 200.0, 40)).to_vec();
-        items.extend(["b1", "b2", "b3", "b4"].map(|text| (text, 300.0, 60.0, 8)));
-        let place = |(at, (text, left, width, chars)): (usize, (&'static str, f32, f32, usize))| Item {
-            chars,
-            ..line(text, left, 40.0 + 12.0 * (at % 4) as f32, width, at)
-        };
-        let items = items.into_iter().enumerate().map(place).collect();
-        assert_eq!(texts(regions(items)), ["a1", "a2", "a3", "a4", "b1", "b2", "b3", "b4"]);
-    }
-
-    #[test]
-    fn a_table_is_read_row_by_row() {
-        let mut items = Vec::new();
-        for (at, (left, right)) in [("a1", "b1"), ("a2", "b2"), ("a3", "b3"), ("a4", "b4")].into_iter().enumerate() {
-            let top = 40.0 + 12.0 * at as f32;
-            items.extend([line(left, 50.0, top, 60.0, 2 * at), line(right, 300.0, top, 40.0, 2 * at + 1)]);
-        }
-        items.iter_mut().for_each(|item| item.chars = 5);
-        assert_eq!(texts(regions(items)), ["a1", "b1", "a2", "b2", "a3", "b3", "a4", "b4"]);
-    }
-
-    #[test]
-    fn numbers_written_column_by_column_stay_beside_their_labels() {
-        let column = |left: f32, top: f32, number: bool, order: usize| {
-            (0..5).map(move |at| Item {
-                chars: 8,
-                number,
-                ..line(if number { "7" } else { "label" }, left, top + 12.0 * at as f32, 50.0, order + at)
-            })
-        };
-        let labels = || column(50.0, 40.0, false, 0);
-        let table: Vec<_> =
-            labels().chain(column(300.0, 40.0, true, 10)).chain(column(400.0, 40.0, true, 20)).collect();
-        assert_eq!(regions(table).len(), 1);
-        // Two tables beside each other, each with labels of its own.
-        let first = labels().chain(column(120.0, 40.0, true, 10));
-        let second = column(300.0, 45.0, false, 20).chain(column(400.0, 45.0, true, 30));
-        assert_eq!(regions(first.chain(second).collect()).len(), 2);
-    }
-
-    #[test]
-    fn what_stands_far_below_the_shorter_column_is_read_after_both() {
-        let mut items = Vec::new();
-        for at in 0..4 {
-            let top = 40.0 + 12.0 * at as f32;
-            items.extend([line("a", 50.0, top, 200.0, at), line("b", 300.0, top, 200.0, 10 + at)]);
-        }
-        items.push(line("a goes on", 50.0, 88.0, 200.0, 4));
-        items.push(line("banner", 50.0, 160.0, 100.0, 20));
-        assert_eq!(texts(regions(items)), ["a", "a", "a", "a", "a goes on", "b", "b", "b", "b", "banner"]);
-    }
-
-    #[test]
-    fn rows_of_many_short_pieces_are_no_column() {
-        let mut items = Vec::new();
-        for at in 0..5 {
-            let top = 40.0 + 12.0 * at as f32;
-            items.extend((0..8).map(|column| line("cell", 50.0 + 50.0 * column as f32, top, 30.0, 8 * at + column)));
-        }
-        items.iter_mut().for_each(|item| item.chars = 8);
-        assert_eq!(regions(items).len(), 1);
-    }
 }

@@ -12,6 +12,7 @@ use super::{
     graphics::Graphics,
     heads,
     lines::{Line, Paragraph, paragraphs},
+    parting,
     tables::{self, Grid},
     words::{Piece, pieces},
 };
@@ -48,8 +49,14 @@ pub(super) fn item(piece: Piece) -> Item<Piece> {
         chars: piece.chars,
         right_to_left: piece.right_to_left,
         number: aligned::is_number(&piece),
+        opens: opens(&piece),
         content: piece,
     }
+}
+
+fn opens(piece: &Piece) -> bool {
+    let first = piece.bits.iter().flat_map(|bit| bit.text().chars()).find(|c| *c != ' ');
+    first.is_some_and(|c| c.is_uppercase() || c.is_numeric() || matches!(c, '(' | '"' | '“' | '$'))
 }
 
 /// The page's parts in reading order.
@@ -64,7 +71,7 @@ pub(super) fn drafts(chars: &[Char], typed: Vec<Piece>, graphics: &Graphics, she
     glyphs::join_accents(&mut chars);
     even_out_recognised(&mut chars);
     let initials = glyphs::lower_initials(&mut chars);
-    let mut pieces = pieces(&chars, &bars);
+    let mut pieces: Vec<Piece> = pieces(&chars, &bars).into_iter().flat_map(parting::numbers).collect();
     for piece in &mut pieces {
         let left = initials.iter().find_map(|initial| initial.left_of_line(piece.rect.left, piece.base));
         piece.rect.left = left.unwrap_or(piece.rect.left);
@@ -175,12 +182,13 @@ impl Layout<'_> {
                 chars: 100,
                 right_to_left: false,
                 number: false,
+                opens: false,
                 content,
             });
         }
         items.extend(pieces.into_iter().map(|piece| {
-            let Item { rect, base, size, order, chars, right_to_left, number, content } = item(piece);
-            Item { rect, base, size, order, chars, right_to_left, number, content: Part0::Piece(content) }
+            let Item { rect, base, size, order, chars, right_to_left, number, opens, content } = item(piece);
+            Item { rect, base, size, order, chars, right_to_left, number, opens, content: Part0::Piece(content) }
         }));
         columns::regions(items).into_iter().flat_map(|region| self.region(turn, region)).collect()
     }

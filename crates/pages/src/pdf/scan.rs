@@ -92,6 +92,7 @@ impl Reader<'_> {
             turn: line.turn,
             order,
             chars: text.chars().count(),
+            gaps: Vec::new(),
             bits: vec![Bit::Plain(text)],
             bold: false,
             fixed: false,

@@ -3,7 +3,7 @@
 use domain::document::{Block, BlockKind, Cell, Inline, Table};
 
 use super::{
-    aligned::is_number,
+    aligned::{heads_others, is_number},
     geometry::Rect,
     lines::{Line, paragraphs},
     words::Piece,
@@ -119,6 +119,12 @@ impl Grid {
             || longest.is_none_or(|chars| chars > MAX_CELL_CHARS)
             || texts.iter().any(|text| holds_table(text))
             || texts.chunks(columns).any(holds_rows)
+            || (0..columns).any(|column| holds_columns(texts.iter().skip(column).step_by(columns)))
+            || heads_others(
+                texts.iter().flatten().cloned().map(super::page::item).collect::<Vec<_>>().iter(),
+                &self.rect(),
+                pieces,
+            )
         {
             return None;
         }
@@ -191,6 +197,18 @@ fn holds_rows(cells: &[Vec<Piece>]) -> bool {
     first.iter().filter(is_level).count() >= INNER_ROWS
 }
 
+/// Whether the cells of a column hold numbers beside each other: then the grid parts groups of columns.
+fn holds_columns<'a>(cells: impl Iterator<Item = &'a Vec<Piece>>) -> bool {
+    let (mut filled, mut several) = (0, 0);
+    for cell in cells {
+        let bases: Vec<f32> = cell.iter().filter(|piece| is_number(piece)).map(|piece| piece.base).collect();
+        let is_level = |at: usize| bases[at + 1..].iter().any(|base| (base - bases[at]).abs() < MEETS);
+        filled += usize::from(!bases.is_empty());
+        several += usize::from((0..bases.len()).any(is_level));
+    }
+    several >= INNER_COLUMNS && several * 2 > filled
+}
+
 /// The different ones of `values`, sorted.
 fn places(values: impl Iterator<Item = f32>) -> Vec<f32> {
     let mut sorted: Vec<f32> = values.collect();
@@ -223,7 +241,20 @@ mod tests {
             let rect = Rect { left, top: base - 8.0, right: left + 30.0, bottom: base + 2.0 };
             let (bits, chars) = (vec![Bit::Plain((*text).to_owned())], text.len());
             let [bold, fixed, right_to_left, slanted] = [false; 4];
-            Piece { bits, rect, base, size: 10.0, turn: 0, order: at, chars, bold, fixed, right_to_left, slanted }
+            Piece {
+                bits,
+                rect,
+                base,
+                size: 10.0,
+                turn: 0,
+                order: at,
+                chars,
+                gaps: Vec::new(),
+                bold,
+                fixed,
+                right_to_left,
+                slanted,
+            }
         };
         texts.iter().enumerate().map(piece).collect()
     }
@@ -237,5 +268,15 @@ mod tests {
         assert!(!holds_rows(&[labels.clone(), cell(&numbers, 100.0, 20.0), cell(&others, 200.0, 26.0)]), "not level");
         assert!(!holds_rows(&[labels.clone(), cell(&numbers, 100.0, 20.0), Vec::new()]), "one column");
         assert!(!holds_rows(&[labels, cell(&numbers[..2], 100.0, 20.0), cell(&others[..2], 200.0, 20.0)]), "few rows");
+    }
+
+    #[test]
+    fn cells_with_numbers_beside_each_other_hold_columns() {
+        let beside = |base: f32| [cell(&["5,032"], 100.0, base), cell(&["4,901"], 150.0, base)].concat();
+        let cells = [beside(20.0), beside(40.0), beside(60.0)];
+        assert!(holds_columns(cells.iter()));
+        assert!(!holds_columns(cells[..2].iter()), "few rows");
+        let single: Vec<Vec<Piece>> = (0..4).map(|at| cell(&["7"], 100.0, 80.0 + 20.0 * at as f32)).collect();
+        assert!(!holds_columns(cells.iter().chain(&single)), "most cells hold one");
     }
 }

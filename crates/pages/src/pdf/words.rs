@@ -64,6 +64,8 @@ pub(super) struct Piece {
     /// Its place in the order of the page's content.
     pub(super) order: usize,
     pub(super) chars: usize,
+    /// The left and the right end of each blank in its text, in points; none where it runs to the left.
+    pub(super) gaps: Vec<(f32, f32)>,
     pub(super) bold: bool,
     pub(super) fixed: bool,
     pub(super) right_to_left: bool,
@@ -185,8 +187,11 @@ fn push_piece(pieces: &mut Vec<Piece>, group: &[&Char]) {
     let main = main_of(group);
     let count = |of: fn(&Char) -> bool| group.iter().filter(|char| of(char)).count();
     let most = |of| count(of) * 2 > group.len();
+    let right_to_left = most(|char| is_right_to_left(char.c));
+    let (bits, gaps) = bits(group, main);
     pieces.push(Piece {
-        bits: bits(group, main),
+        bits,
+        gaps: if right_to_left { Vec::new() } else { gaps },
         rect,
         base: main.base,
         size: main.look.size,
@@ -196,19 +201,23 @@ fn push_piece(pieces: &mut Vec<Piece>, group: &[&Char]) {
         // A bold beginning of a paragraph does not make its line bold.
         bold: count(|char| char.look.bold) * 10 > group.len() * 9,
         fixed: most(|char| char.look.fixed),
-        right_to_left: most(|char| is_right_to_left(char.c)),
+        right_to_left,
         slanted: main.look.slanted,
     });
 }
 
-/// The text of a piece, with blanks where words end.
-fn bits(group: &[&Char], main: &Char) -> Vec<Bit> {
+/// The text of a piece, with blanks where words end, and the left and right end of each blank.
+fn bits(group: &[&Char], main: &Char) -> (Vec<Bit>, Vec<(f32, f32)>) {
     let mut bits: Vec<Bit> = Vec::new();
+    let mut gaps = Vec::new();
     let threshold = word_gap(group);
     let mut last: Option<&Char> = None;
     for (at, char) in group.iter().enumerate() {
         let is_even = is_even(group.get(at.saturating_sub(3)..(at + 3).min(group.len())).unwrap_or_default());
         let blank = last.is_some_and(|last| ends_word(last, char, threshold)) && !is_even;
+        if let Some(last) = last.filter(|_| blank) {
+            gaps.push((last.rect.right, char.rect.left));
+        }
         let shift = (char.base - main.base) / main.look.size;
         let is_script = char.look.size < SCRIPT_SIZE * main.look.size
             && shift.abs() > 0.08
@@ -238,7 +247,7 @@ fn bits(group: &[&Char], main: &Char) -> Vec<Bit> {
         }
         last = Some(char);
     }
-    bits
+    (bits, gaps)
 }
 
 /// The narrowest gap that separates words in this piece, in points.

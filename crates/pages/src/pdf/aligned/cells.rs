@@ -7,6 +7,8 @@ use crate::pdf::{columns::Item, geometry::Rect, lines, words::Piece};
 
 /// The greatest distance of a line from the one before whose cells it goes on with.
 const GOES_ON: f32 = 1.35;
+/// The part of a column, or of itself, that a heading covers at least of a column that it stands over.
+const MUCH: f32 = 0.3;
 /// The distance of lines of one row, at most, in parts of the distance of rows.
 const WITHIN_ROW: f32 = 0.75;
 
@@ -24,7 +26,7 @@ pub(super) fn table(rows: &[Row], columns: &Columns, heads: usize, rules: &[Rect
     let mut out: Vec<(Vec<Draft>, bool)> = Vec::new();
     let mut last_base = f32::NEG_INFINITY;
     for (at, row) in rows.iter().enumerate() {
-        let drafts = drafts(row, columns, at < heads, rules);
+        let drafts = drafts(row, columns, (at < heads, rows.get(at + 1)), rules);
         let (base, size) = row.first().map_or((0.0, 1.0), |item| (item.base, item.size));
         let distance = base - last_base;
         last_base = base;
@@ -77,7 +79,13 @@ fn goes_on(
     is_rest || is_close
 }
 
-fn drafts(row: &[Item<Piece>], columns: &Columns, is_head: bool, rules: &[Rect]) -> Vec<Draft> {
+/// The cells of a line. `below` is the line under it.
+fn drafts(
+    row: &[Item<Piece>],
+    columns: &Columns,
+    (is_head, below): (bool, Option<&Row>),
+    rules: &[Rect],
+) -> Vec<Draft> {
     let mut drafts: Vec<Draft> = Vec::new();
     for (at, item) in row.iter().enumerate() {
         let nearest = || {
@@ -87,7 +95,7 @@ fn drafts(row: &[Item<Piece>], columns: &Columns, is_head: bool, rules: &[Rect])
             nearest.map_or((0, 0), |column| (column, column))
         };
         let span = match () {
-            () if is_head => over_several(row, at, columns, rules).or_else(|| hit(columns, item)),
+            () if is_head => over_several(row, at, columns, rules, below).or_else(|| over(columns, item)),
             // A long text runs over into free columns, which are not its own.
             () => hit(columns, item).map(|(a, b)| match is_across(row, (a, b), columns) {
                 true => (0, columns.len() - 1),
@@ -102,6 +110,20 @@ fn drafts(row: &[Item<Piece>], columns: &Columns, is_head: bool, rules: &[Rect])
         add(&mut drafts, draft);
     }
     drafts
+}
+
+/// The columns that a heading stands over: those of which it covers much.
+fn over(columns: &Columns, item: &Item<Piece>) -> Option<(usize, usize)> {
+    let (from, to) = hit(columns, item)?;
+    let covers = |at: &usize| {
+        let (left, right) = columns[*at];
+        let shared = right.min(item.rect.right) - left.max(item.rect.left);
+        shared > MUCH * (right - left).min(item.rect.width())
+    };
+    // The first column holds the labels of the rows, some of which are long.
+    let from = if from == 0 && to > 0 && item.rect.middle().0 > columns[0].1 { 1 } else { from };
+    let first = (from..=to).find(covers).unwrap_or(from);
+    Some((first, (first..=to).rev().find(covers).unwrap_or(first)))
 }
 
 /// Whether the row is one line in the middle of the table, over several columns: it is about all of them.

@@ -6,7 +6,7 @@ use super::{
     Columns, Row,
     around::{Placed, headings, is_crossed, is_year, labels as labels_of_rows},
     cells::table,
-    hit, holds_markers, widened, with_signs,
+    hit, holds_markers, is_number, parted, widened, with_signs,
 };
 use crate::pdf::{
     columns::Item,
@@ -24,6 +24,8 @@ const MAX_RULES: usize = 1500;
 const MAX_TRIES: usize = 400;
 /// How far the ends of rules of like extent may differ, in points.
 const LIKE: f32 = 4.0;
+/// How far below the last rule the first row of a table may stand that has its headings between the rules, in parts of the font's size.
+const HEADED: f32 = 2.0;
 /// The shortest rule of a table, in points.
 const MIN_WIDTH: f32 = 60.0;
 
@@ -121,7 +123,7 @@ fn between(pieces: &[Piece], labels: &[Label], bounds: &[Rect], rules: &[Rect]) 
     };
     let mut taken = placed(true);
     let (mut rows, mut columns) = rows_and_columns(&taken)?;
-    if !is_ruled_table(&rows, &columns, bounds) {
+    if heads_others(taken.iter().map(|(_, item)| item), &rect, pieces) || !is_ruled_table(&rows, &columns, bounds) {
         return None;
     }
     let mut outside = placed(false);
@@ -137,12 +139,28 @@ fn between(pieces: &[Piece], labels: &[Label], bounds: &[Rect], rules: &[Rect]) 
     let above = headings(outside, &rows[0][0], &columns, &rect, rules);
     let has_heads = !above.is_empty();
     taken.extend(above);
-    let rows = rows_of(&taken);
+    let rows: Vec<Row> = rows_of(&taken).iter().map(|row| parted(row, &columns)).collect();
     let heads = count_heads(&rows, &columns, bounds, has_heads);
     let order = taken.iter().map(|(_, item)| item.order).min()?;
     let rect = taken.iter().fold(rect, |rect, (_, item)| rect.union(&item.rect));
     let places = taken.into_iter().map(|(at, _)| at).collect();
     Some((table(&rows, &columns, heads, rules), rect, order, places))
+}
+
+/// Whether what stands between rules has no numbers, and a row of numbers stands right below: then these are its headings.
+pub(in crate::pdf) fn heads_others<'a>(
+    mut inside: impl Iterator<Item = &'a Item<Piece>>,
+    rect: &Rect,
+    pieces: &[Piece],
+) -> bool {
+    if inside.any(|item| item.number && !is_year(item)) {
+        return false;
+    }
+    let is_below = |piece: &&Piece| {
+        let (x, y) = piece.body().middle();
+        rect.left < x && x < rect.right && rect.bottom < y && y < rect.bottom + HEADED * piece.size
+    };
+    pieces.iter().filter(is_below).filter(|piece| is_number(piece)).count() >= 2
 }
 
 /// How many of the first rows are headings: what stands above the first rule, and, if there is a third one, above the second, down
@@ -164,6 +182,8 @@ fn rows_of(items: &[Placed]) -> Vec<Row> {
 
 fn rows_and_columns(items: &[Placed]) -> Option<(Vec<Row>, Columns)> {
     let rows = rows_of(items);
+    let columns = columns_of(&rows)?;
+    let rows: Vec<Row> = rows.iter().map(|row| parted(row, &columns)).collect();
     let columns = columns_of(&rows)?;
     Some((rows, columns))
 }

@@ -8,7 +8,7 @@ fn piece(text: &str, left: f32, base: f32) -> Piece {
     let chars = text.chars().count();
     let [bold, fixed, right_to_left, slanted] = [false; 4];
     let order = base as usize * 1000 + left as usize;
-    Piece { bits, rect, base, size: 10.0, turn: 0, order, chars, bold, fixed, right_to_left, slanted }
+    Piece { bits, rect, base, size: 10.0, turn: 0, order, chars, gaps: Vec::new(), bold, fixed, right_to_left, slanted }
 }
 
 fn rule(left: f32, right: f32, y: f32) -> Rect {
@@ -172,4 +172,86 @@ fn a_caption_above_aligned_columns_stays_text() {
         &[],
     );
     assert_eq!(found, [["Boat|Load|Day", "Swan|coal|3", "Gull|rope|4"]]);
+}
+
+#[test]
+fn headings_of_one_and_of_several_columns_stand_over_them_where_nothing_is_ruled() {
+    let found = aligned_texts(
+        &[
+            &[("Consolidated Statements", 90.0)],
+            &[("Year ended May 31,", 175.0)],
+            &[("(in millions)", 0.0), ("2031", 155.0), ("2030", 215.0), ("2029", 275.0)],
+            &[("Ships of the line, and their boats:", 0.0)],
+            &[("Sold", 10.0), ("5,032", 150.0), ("4,901", 210.0), ("4,100", 270.0)],
+            &[("Lent to the harbours of the coast", 10.0), ("12", 165.0), ("—", 230.0), ("7", 290.0)],
+            &[("Total", 0.0), ("5,044", 150.0), ("4,901", 210.0), ("4,107", 270.0)],
+        ],
+        &[],
+    );
+    assert_eq!(
+        found,
+        [[
+            "|Year ended May 31,×3",
+            "(in millions)|2031|2030|2029",
+            "Ships of the line, and their boats:|||",
+            "Sold|5,032|4,901|4,100",
+            "Lent to the harbours of the coast|12|—|7",
+            "Total|5,044|4,901|4,107",
+        ]]
+    );
+}
+
+#[test]
+fn labels_longer_than_their_column_and_shifted_rows_do_not_end_a_table() {
+    let found = aligned_texts(
+        &[
+            &[("Cash", 10.0), ("1,011", 200.0), ("876", 272.0)],
+            &[("Receivables, net of allowances of $6,214 and $7,293", 0.0)],
+            &[("respectively", 10.0), ("833", 212.0), ("672", 272.0)],
+            &[("Renewable", 40.0), ("(3)", 88.0), ("2", 222.0), ("49", 277.0)],
+            &[("Total", 60.0), ("1,846", 200.0), ("1,597", 262.0)],
+        ],
+        &[],
+    );
+    let rows: Vec<&str> = found.iter().flatten().map(String::as_str).collect();
+    assert_eq!(
+        rows,
+        [
+            "Cash|1,011|876",
+            "Receivables, net of allowances of $6,214 and $7,293||",
+            "respectively|833|672",
+            "Renewable (3)|2|49",
+            "Total|1,846|1,597",
+        ]
+    );
+    assert_eq!(found.len(), 1);
+}
+
+#[test]
+fn headings_below_numbers_begin_another_table() {
+    let found = aligned_texts(
+        &[
+            &[("Rope", 0.0), ("12", 200.0), ("49", 300.0)],
+            &[("Nets", 0.0), ("7", 205.0), ("21", 300.0)],
+            &[("Loans", 200.0), ("Rates", 300.0)],
+            &[("Banks", 0.0), ("1,035", 200.0), ("9.5", 300.0)],
+            &[("Crews", 0.0), ("963", 205.0), ("8.1", 300.0)],
+        ],
+        &[],
+    );
+    assert_eq!(found, [vec!["Rope|12|49", "Nets|7|21"], vec!["|Loans|Rates", "Banks|1,035|9.5", "Crews|963|8.1"]]);
+}
+
+#[test]
+fn labels_a_little_above_their_numbers_stand_in_their_row() {
+    let row = |(at, (label, number)): (usize, (&str, &str))| {
+        let base = 20.0 + 14.0 * at as f32;
+        let item = |text: &str, left: f32, base: f32| crate::pdf::page::item(piece(text, left, base));
+        [vec![item(label, 0.0, base)], vec![item(number, 150.0, base + 5.0), item("—", 200.0, base + 5.0)]]
+    };
+    let rows = [("Net income", "114"), ("Dividends", "(73)"), ("Shares sold", "29"), ("Balance", "512")];
+    let rows: Vec<Row> = rows.into_iter().enumerate().flat_map(row).collect();
+    let found = parts(rows, &[]);
+    let [Part::Table(table, _)] = found.as_slice() else { panic!("one table") };
+    assert_eq!(texts(table), ["Net income|114|—", "Dividends|(73)|—", "Shares sold|29|—", "Balance|512|—"]);
 }

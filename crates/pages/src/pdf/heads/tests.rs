@@ -65,7 +65,7 @@ fn piece(text: &str, left: f32, base: f32) -> Piece {
     let chars = text.len();
     let (order, turn) = (0, 0);
     let [bold, fixed, right_to_left, slanted] = [false; 4];
-    Piece { bits, rect, base, size: 10.0, turn, order, chars, bold, fixed, right_to_left, slanted }
+    Piece { bits, rect, base, size: 10.0, turn, order, chars, gaps: Vec::new(), bold, fixed, right_to_left, slanted }
 }
 
 fn running(head: &[(&str, f32)], lines: usize, foot: &[(&str, f32)]) -> Vec<String> {
