@@ -358,4 +358,5 @@ def main():
             file.writelines(json.dumps(fact) + "\n" for fact in facts)
 
 
-main()
+if __name__ == "__main__":
+    main()

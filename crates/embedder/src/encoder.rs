@@ -4,6 +4,7 @@ use std::{f32::consts::LOG2_E, path::Path};
 
 use super::{
     attention::{Attention, AttentionScratch},
+    attention8::{Attention8, Attention8Scratch},
     config::{ModelConfig, Pooling},
     isa::Isa,
     math::LayerNorm,
@@ -116,6 +117,7 @@ pub(super) struct Scratch {
     context: Panels,
     wide: Panels,
     attention: AttentionScratch,
+    attention8: Attention8Scratch,
     quantised: QuantisedScratch,
 }
 
@@ -152,6 +154,7 @@ impl Encoder {
             context: Panels::new(hidden),
             wide: Panels::new(self.config.intermediate_size),
             attention: AttentionScratch::default(),
+            attention8: Attention8Scratch::default(),
             quantised: QuantisedScratch::default(),
         }
     }
@@ -194,7 +197,7 @@ impl Encoder {
     }
 
     fn run_layer(&self, layer: &Layer, texts: &[Vec<u32>], scratch: &mut Scratch) {
-        let Scratch { hidden, qkv, context, wide, attention, quantised } = scratch;
+        let Scratch { hidden, qkv, context, wide, attention, attention8, quantised } = scratch;
         let panels = hidden.count();
         let group = self.numbers.group();
         let groups = || (0..panels).step_by(group).map(|first| (first, group.min(panels - first)));
@@ -205,8 +208,17 @@ impl Encoder {
         let head_dim = self.config.hidden_size / heads;
         let mut first = 0;
         for text in texts {
-            let scratch = &mut *attention;
-            self.isa.run(Attention { qkv, context, first, len: text.len(), heads, head_dim, scratch });
+            let len = text.len();
+            match self.numbers {
+                Numbers::Int8(kernel) => {
+                    let scratch = &mut *attention8;
+                    self.isa.run(Attention8 { qkv, context, first, len, heads, head_dim, kernel, scratch });
+                }
+                Numbers::F32 => {
+                    let scratch = &mut *attention;
+                    self.isa.run(Attention { qkv, context, first, len, heads, head_dim, scratch });
+                }
+            }
             first += text.len();
         }
         for (first, count) in groups() {

@@ -27,6 +27,7 @@ use self::{
 };
 
 mod attention;
+mod attention8;
 mod config;
 mod encoder;
 mod error;

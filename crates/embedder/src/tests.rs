@@ -96,6 +96,21 @@ fn eight_bits_agree_with_the_reference_model_on_every_kernel() {
 }
 
 #[test]
+fn a_text_has_the_same_vector_alone_and_among_others() {
+    let folder = TinyModel::new().write(Store::F32, "");
+    let texts = ids_of(&[5, 40, 31, 87, 1, 60]);
+    for numbers in [Numbers::F32, Numbers::Int8(Kernel::best())] {
+        let config = ModelConfig::load(&folder.0).unwrap();
+        let encoder = Encoder::load(&folder.0, config, Isa::best(), numbers).unwrap();
+        let together = encoder.encode(&texts, &mut encoder.scratch());
+        for (text, vector) in texts.iter().zip(&together) {
+            let alone = encoder.encode(std::slice::from_ref(text), &mut encoder.scratch());
+            assert_eq!(&alone[0], vector, "{numbers:?}, {} tokens", text.len());
+        }
+    }
+}
+
+#[test]
 fn first_token_pooling_takes_the_first_token() {
     let model = TinyModel::new();
     let folder = model.write(Store::F32, "");
