@@ -58,7 +58,7 @@ fn sizes(world: &World) -> Vec<usize> {
 
 const NAMES: [&str; 5] = ["lamp", "boat", "harbour", "anchor", "sail"];
 
-fn all_of<'a>(client: &'a Client) -> Vec<(&'a Client, &'static str)> {
+fn all_of(client: &Client) -> Vec<(&Client, &'static str)> {
     NAMES.iter().map(|name| (client, *name)).collect()
 }
 
