@@ -39,21 +39,7 @@ impl ModelSource for NoModel {
 }
 
 fn by_words(user: UserId, text: &str) -> Query<'_> {
-    Query {
-        user,
-        document: None,
-        filter: None,
-        text,
-        by_meaning: false,
-        by_words: true,
-        limit: 10,
-        min_score: None,
-        around: None,
-        max_chars: 4000,
-        per_document: None,
-        distinct: false,
-        tally: None,
-    }
+    Query::of(user, text, false, true)
 }
 
 /// File name and place of each hit.
@@ -190,6 +176,30 @@ async fn hits_are_put_together_with_neighbours_and_bounded_for_each_document() {
     let hit = expanded.hits.iter().find(|hit| hit.passage.chunk.filename == "a.md").unwrap();
     assert!(hit.passage.ord_last - hit.passage.ord_first >= 1 && hit.passage.chunk.text.contains("\n\n"));
     assert!(hit.highlight.contains("**lamp**"), "{}", hit.highlight);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_page_each_hit_is_another_page_with_its_passages() {
+    let test = TestDb::new().await;
+    let text = "The lamp burns brightly at night and is lit by the keeper of the light each evening.";
+    add(&test, USER, "a.pdf", &["First.", text, &format!("{text} Again."), text, "Last."]).await;
+    test.run(
+        "UPDATE upload_pipeline.document_chunks SET page_first = 1 + chunk_ord / 3, page_last = 1 + chunk_ord / 3",
+    )
+    .await;
+    fill(&test).await;
+    assert_eq!(found(&test, by_words(USER, "lamp keeper")).await.len(), 3);
+    let by_page = Query { around: Some(Around::Page), ..by_words(USER, "lamp keeper") };
+    let found = search(&test.db, &NoModel, &VectorCache::new(0), None, by_page).await.unwrap();
+    let mut shown: Vec<_> = found
+        .hits
+        .iter()
+        .map(|hit| {
+            (hit.passage.ord_first, hit.passage.ord_last, hit.passage.chunk.page_first, hit.passage.chunk.page_last)
+        })
+        .collect();
+    shown.sort_unstable();
+    assert_eq!(shown, [(0, 2, Some(1), Some(1)), (3, 4, Some(2), Some(2))]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -358,7 +358,7 @@ pub struct EvalArgs {
     /// Questions and answers, one JSON object a line
     #[arg(value_name = "QUESTIONS.jsonl", required_unless_present = "stored")]
     pub questions: Option<PathBuf>,
-    /// Take the questions whose hits you have judged (`POST /search/judgements`); those with a right place count
+    /// Take the questions whose hits you have judged (`POST /search/judgements`), with right and wrong places
     #[arg(long, conflicts_with = "questions")]
     pub stored: bool,
     /// Measure only this way of searching; each by default
