@@ -17,6 +17,8 @@ const HEADING_SIZE: f32 = 1.12;
 const MAX_HEADING_CHARS: usize = 200;
 /// The longest heading that ends like a sentence, in characters.
 const MAX_SENTENCE_CHARS: usize = 50;
+/// The longest title in the size of its page's text, in characters.
+const MAX_TITLE_CHARS: usize = 60;
 /// A page's own size counts if it has as many characters in it.
 const MIN_PAGE_CHARS: usize = 800;
 /// The longest heading that only its weight marks.
@@ -146,7 +148,9 @@ impl Sizes {
         if !may_be_heading(paragraph) {
             return None;
         }
-        if is_large_heading(paragraph, usual) {
+        let is_large =
+            is_large_heading(paragraph, usual) || is_large_heading(paragraph, self.usual) && is_title(paragraph);
+        if is_large {
             return self.levels.get(&step(paragraph.size)).copied();
         }
         let text = paragraph.text();
@@ -170,6 +174,17 @@ fn may_be_heading(paragraph: &Paragraph) -> bool {
     text.chars().count() <= MAX_HEADING_CHARS
         && leader(&text).is_none()
         && text.chars().filter(|c| c.is_alphabetic()).count() >= 2
+}
+
+/// Whether a line in the size of its page's text, which is larger than that of the document, has the form of a title.
+fn is_title(paragraph: &Paragraph) -> bool {
+    let text = paragraph.text();
+    let text = text.trim();
+    paragraph.lines == 1
+        && text.chars().count() <= MAX_TITLE_CHARS
+        && !text.starts_with(char::is_lowercase)
+        && !text.ends_with(['.', ',', ';', ':'])
+        && !paragraph.marker.as_ref().is_some_and(|marker| marker.starts_with('('))
 }
 
 fn is_large_heading(paragraph: &Paragraph, usual: f32) -> bool {
@@ -208,6 +223,10 @@ mod tests {
         };
         let found = blocks(vec![small, large], &Outline::default());
         assert_eq!([headings(&found[0]), headings(&found[1])], [0, 0]);
+        let mut large: Vec<Draft> = (0..20).map(|_| draft(line, 12.0, false, None)).collect();
+        large.extend([draft("Notifications", 12.0, false, None), draft("Print name:", 12.0, false, None)]);
+        let small = (0..60).map(|_| draft(line, 10.0, false, None)).collect();
+        assert_eq!(headings(&blocks(vec![small, large], &Outline::default())[1]), 1, "a title in that size");
         let title = vec![draft(line, 12.0, false, None)];
         let body = (0..60).map(|_| draft(line, 10.0, false, None)).collect();
         assert_eq!(headings(&blocks(vec![body, title], &Outline::default())[1]), 1, "a title page");
