@@ -82,7 +82,7 @@ impl Kernel {
     }
 
     /// Sums weight × activation over all inputs, for each output of a tile and each token of a panel. `totals` are the sums
-    /// of each output's weights. There are at most 16,384 quads, so that a sum fits 32 bits.
+    /// of each output's weights. A byte may be 0 to 255. There are at most 16,384 quads, so that a sum fits 32 bits.
     ///
     /// # Panics
     ///

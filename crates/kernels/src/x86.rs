@@ -123,7 +123,7 @@ fn avx_vnni(taps: &[Taps], totals: &[i32; TILE], rows: &[Quads], sums: &mut Sums
 }
 
 /// Four outputs by two vectors of eight tokens at a time. AVX2 multiplies unsigned by signed bytes too, but adds pairs of
-/// products with saturation. So the sign of the activation moves to the weight: the largest pair is then 2 · 127 · 127.
+/// products with saturation. So the sign of the activation moves to the weight: the largest pair is then 2 · 128 · 127.
 #[target_feature(enable = "avx2")]
 fn avx2(taps: &[Taps], rows: &[Quads], sums: &mut Sums) {
     const BLOCK: usize = 4;
