@@ -183,21 +183,8 @@ impl ModelSource for Loaded {
 }
 
 async fn search(state: web::Data<State>, user: UnverifiedUser, body: web::Json<SearchRequest>) -> Answer {
-    let query = Query {
-        user: user.0,
-        document: None,
-        filter: None,
-        text: &body.query,
-        by_meaning: body.mode != SearchMode::Text,
-        by_words: body.mode != SearchMode::Vector,
-        limit: HITS,
-        min_score: None,
-        around: None,
-        max_chars: 4000,
-        per_document: None,
-        distinct: false,
-        tally: None,
-    };
+    let (by_meaning, by_words) = (body.mode != SearchMode::Text, body.mode != SearchMode::Vector);
+    let query = Query { limit: HITS, ..Query::of(user.0, &body.query, by_meaning, by_words) };
     let model = Loaded(state.embedder.clone());
     let found =
         search::search(&state.db, &model, &state.vectors, None, query).await.map_err(ErrorInternalServerError)?;
