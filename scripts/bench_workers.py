@@ -97,7 +97,7 @@ def measure(app, opt, folder, stack):
         **os.environ,
         "ENVIRONMENT": "development", "DATABASE_URL": postgres.url, "DIRECT_URL": postgres.url,
         "SUPABASE_JWT_SECRET": SECRET, "STORAGE_URL": str(folder / "store"), "LOG_LEVEL": "warn", "APP_CACHE_DIR": str(cache),
-        "UPLOADS_PER_DAY": "0", "API_RATE_PER_MINUTE": "0", "DATABASE_POOL_SIZE": "3",
+        "UPLOADS_PER_DAY": "0", "API_RATE_PER_MINUTE": "0", "DATABASE_POOL_SIZE": "2",
         "EMBED_PROVIDER": "openai", "EMBED_MODEL": "fake-embedding", "OPENAI_API_URL": f"http://127.0.0.1:{embeddings}",
         "WORKER_CONCURRENCY": str(opt.concurrency), "MAX_RUNNING_JOBS_PER_USER": str(opt.running),
         "EMBED_REQUESTS_PER_MINUTE": str(opt.per_minute),
