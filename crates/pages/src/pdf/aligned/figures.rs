@@ -181,11 +181,12 @@ fn is_heading(row: &Row, below: Option<&Row>, columns: &Columns, rules: &[Rect])
         return false;
     }
     let (Some(below), [item]) = (below, row.as_slice()) else { return true };
+    let is_single = |item: &Item<Piece>| hit(columns, item).is_some_and(|(from, to)| from == to);
     // A piece alone may be a caption, unless it stands over the middle of columns, or close to what it heads.
     let is_close = || below.first().is_some_and(|next| next.base - item.base < STACKED * item.size.max(next.size));
     over_several(&row, 0, columns, rules, Some(below)).is_some()
         || is_year(item)
-        || is_close() && hit(columns, item).is_some_and(|(from, to)| from == to)
+        || is_close() && below.iter().any(|under| hit(columns, under) == hit(columns, item) && is_single(item))
 }
 
 /// Puts labels on the line of their numbers where a table sets them a little higher or lower.
