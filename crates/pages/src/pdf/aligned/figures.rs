@@ -189,7 +189,8 @@ fn is_heading(row: &Row, below: Option<&Row>, columns: &Columns, rules: &[Rect])
         || is_close() && below.iter().any(|under| hit(columns, under) == hit(columns, item) && is_single(item))
 }
 
-/// Puts labels on the line of their numbers where a table sets them a little higher or lower.
+/// Puts labels into the row of their numbers where a table sets them a little higher or lower. The row stands where its label does, so
+/// that the lines of a long label stay closer to each other than rows do.
 pub(super) fn level(rows: Vec<Row>) -> Vec<Row> {
     let is_label = |row: &Row| row.len() == 1 && !row[0].number;
     let is_numbers = |row: &Row| !row.is_empty() && row.iter().all(|item| item.number);
@@ -217,8 +218,7 @@ pub(super) fn level(rows: Vec<Row>) -> Vec<Row> {
     let mut labels: Vec<Option<Item<Piece>>> = vec![None; rows.len()];
     let mut is_moved = vec![false; rows.len()];
     for (at, label) in pairs {
-        let base = rows[at][0].base;
-        labels[at] = Some(Item { base, ..rows[label][0].clone() });
+        labels[at] = Some(rows[label][0].clone());
         is_moved[label] = true;
     }
     let levelled = rows.into_iter().zip(labels).zip(is_moved).filter(|(_, is_moved)| !is_moved);
