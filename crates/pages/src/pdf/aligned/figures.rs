@@ -51,7 +51,7 @@ pub(super) fn block(rows: &[Row]) -> Option<Block> {
     }
     let columns = with_texts(&numbered, numbers)?;
     let is_label = |item: &Item<Piece>| hit(&columns, item).is_some_and(|(from, _)| from == 0);
-    let is_head = |row: &&Row| !has_figure(row) && !(row.len() == 1 && is_label(&row[0]));
+    let is_head = |row: &&Row| !(has_figure(row) || row.len() == 1 && is_label(&row[0]));
     let heads = rows.iter().take_while(is_head).count();
     let is_fine = rows[..heads].iter().all(|row| is_heading(row, None, &columns, &[]));
     (heads <= MAX_HEADS && is_fine).then_some(Block { length, heads, columns })
