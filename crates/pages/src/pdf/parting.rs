@@ -91,14 +91,14 @@ fn split(piece: &Piece, ends: &[usize]) -> Vec<Piece> {
     let first = std::iter::once(0).chain(ends.iter().map(|&at| at + 1));
     let last = ends.iter().copied().chain(std::iter::once(piece.gaps.len()));
     let places = left.zip(right).zip(first.zip(last));
-    let part = |bits: Vec<Bit>, (left, right): (f32, f32), (first, last): (usize, usize)| Piece {
+    let pieces = parts.into_iter().zip(places).map(|(bits, ((left, right), (first, last)))| Piece {
         chars: bits.iter().flat_map(|bit| bit.text().chars()).filter(|c| *c != ' ').count(),
         bits,
         rect: Rect { left, right, ..piece.rect },
         gaps: piece.gaps[first..last].to_vec(),
         ..piece.clone()
-    };
-    parts.into_iter().zip(places).map(|(bits, (sides, gaps))| part(bits, sides, gaps)).collect()
+    });
+    pieces.collect()
 }
 
 /// Adds `text` of the kind of `bit` to the last part.

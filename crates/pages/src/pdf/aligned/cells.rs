@@ -130,7 +130,10 @@ fn over(columns: &Columns, item: &Item<Piece>) -> Option<(usize, usize)> {
 fn is_across(row: &[Item<Piece>], hit: (usize, usize), columns: &Columns) -> bool {
     let ends = ends(columns);
     let off = |item: &Item<Piece>| ((ends.0 + ends.1) / 2.0 - item.rect.middle().0).abs();
-    hit.0 < hit.1 && row.len() == 1 && row.iter().all(|item| off(item) < CENTRED * (ends.1 - ends.0))
+    // A long label begins where the others do.
+    let is_centred =
+        |item: &Item<Piece>| off(item) < CENTRED * (ends.1 - ends.0) && item.rect.left > ends.0 + item.size;
+    hit.0 < hit.1 && row.len() == 1 && row.iter().all(is_centred)
 }
 
 /// Adds a cell, or its text to the one that covers its first column.

@@ -51,7 +51,7 @@ pub(super) fn block(rows: &[Row]) -> Option<Block> {
     }
     let columns = with_texts(&numbered, numbers)?;
     let is_label = |item: &Item<Piece>| hit(&columns, item).is_some_and(|(from, _)| from == 0);
-    let is_head = |row: &&Row| !(has_figure(row) || (row.len() == 1 && is_label(&row[0])));
+    let is_head = |row: &&Row| !(has_figure(row) || row.len() == 1 && is_label(&row[0]));
     let heads = rows.iter().take_while(is_head).count();
     let is_fine = rows[..heads].iter().all(|row| is_heading(row, None, &columns, &[]));
     (heads <= MAX_HEADS && is_fine).then_some(Block { length, heads, columns })
@@ -181,14 +181,16 @@ fn is_heading(row: &Row, below: Option<&Row>, columns: &Columns, rules: &[Rect])
         return false;
     }
     let (Some(below), [item]) = (below, row.as_slice()) else { return true };
+    let is_single = |item: &Item<Piece>| hit(columns, item).is_some_and(|(from, to)| from == to);
     // A piece alone may be a caption, unless it stands over the middle of columns, or close to what it heads.
     let is_close = || below.first().is_some_and(|next| next.base - item.base < STACKED * item.size.max(next.size));
     over_several(&row, 0, columns, rules, Some(below)).is_some()
         || is_year(item)
-        || is_close() && hit(columns, item).is_some_and(|(from, to)| from == to)
+        || is_close() && below.iter().any(|under| hit(columns, under) == hit(columns, item) && is_single(item))
 }
 
-/// Puts labels on the line of their numbers where a table sets them a little higher or lower.
+/// Puts labels into the row of their numbers where a table sets them a little higher or lower. The row stands where its label does, so
+/// that the lines of a long label stay closer to each other than rows do.
 pub(super) fn level(rows: Vec<Row>) -> Vec<Row> {
     let is_label = |row: &Row| row.len() == 1 && !row[0].number;
     let is_numbers = |row: &Row| !row.is_empty() && row.iter().all(|item| item.number);
@@ -216,8 +218,7 @@ pub(super) fn level(rows: Vec<Row>) -> Vec<Row> {
     let mut labels: Vec<Option<Item<Piece>>> = vec![None; rows.len()];
     let mut is_moved = vec![false; rows.len()];
     for (at, label) in pairs {
-        let base = rows[at][0].base;
-        labels[at] = Some(Item { base, ..rows[label][0].clone() });
+        labels[at] = Some(rows[label][0].clone());
         is_moved[label] = true;
     }
     let levelled = rows.into_iter().zip(labels).zip(is_moved).filter(|(_, is_moved)| !is_moved);

@@ -31,7 +31,7 @@ fn texts(table: &Table) -> Vec<String> {
 
 fn aligned_texts(lines: &[&[(&str, f32)]], rules: &[Rect]) -> Vec<Vec<String>> {
     let row = |(at, line): (usize, &&[(&str, f32)])| {
-        line.iter().map(|(text, left)| crate::pdf::page::item(piece(text, *left, 20.0 + 12.0 * at as f32))).collect()
+        line.iter().map(|(text, left)| page::item(piece(text, *left, 20.0 + 12.0 * at as f32))).collect()
     };
     let rows: Vec<Row> = lines.iter().enumerate().map(row).collect();
     let tables = parts(rows, rules).into_iter().filter_map(|part| match part {
@@ -246,7 +246,7 @@ fn headings_below_numbers_begin_another_table() {
 fn labels_a_little_above_their_numbers_stand_in_their_row() {
     let row = |(at, (label, number)): (usize, (&str, &str))| {
         let base = 20.0 + 14.0 * at as f32;
-        let item = |text: &str, left: f32, base: f32| crate::pdf::page::item(piece(text, left, base));
+        let item = |text: &str, left: f32, base: f32| page::item(piece(text, left, base));
         [vec![item(label, 0.0, base)], vec![item(number, 150.0, base + 5.0), item("—", 200.0, base + 5.0)]]
     };
     let rows = [("Net income", "114"), ("Dividends", "(73)"), ("Shares sold", "29"), ("Balance", "512")];
