@@ -10,7 +10,7 @@ use crate::{
 
 /// The readers of this build. One more whenever documents come out better than before, so that they can be read again
 /// (`app jobs retry --all --reader-before`). What has no version is of 1.
-pub const READER_VERSION: u32 = 4;
+pub const READER_VERSION: u32 = 5;
 
 /// How a document was read. `read`, `ocr`, `empty` and `failed` add up to `pages`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
