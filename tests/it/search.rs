@@ -80,6 +80,23 @@ const PASSAGES: [&str; 4] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_look_ups_of_found_passages_give_nothing_of_other_users() {
+    let test = TestDb::new().await;
+    add(&test, USER, "policy.md", &PASSAGES).await;
+    fill(&test).await;
+    let rows = "(SELECT count(*) FROM upload_pipeline.search_hits(u, (SELECT array_agg(chunk_id) FROM upload_pipeline.document_chunks))),
+      (SELECT count(*) FROM upload_pipeline.search_places(u, array[s.document_no, s.document_no], array[0, 3])),
+      (SELECT count(*) FROM upload_pipeline.search_cosines(u, array[1, 0]::real[], 'm', '1', array[s.document_no], array[0], 10))";
+    test.run("UPDATE upload_pipeline.document_chunks SET embedding = '[1,0]', vector_dim = 2, embed_model = 'm', embed_version = '1'")
+        .await;
+    for (user, expected) in [(USER, ["4", "2", "1"]), (OTHER, ["0", "0", "0"])] {
+        let asked =
+            format!("SELECT {rows} FROM upload_pipeline.search_documents AS s, (SELECT '{user}'::uuid) AS asked (u)");
+        assert_eq!(test.rows(&asked).await, [expected], "{user}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn words_numbers_and_identifiers_are_found_in_any_language_and_only_the_caller_s() {
     let test = TestDb::new().await;
     add(&test, USER, "policy_2018.md", &PASSAGES).await;

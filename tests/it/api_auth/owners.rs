@@ -104,7 +104,8 @@ async fn every_private_route_refuses_a_request_with_an_invalid_token() {
     }
 }
 
-/// Reads the functions of the crate `store` that take a user: each statement in them must name `user_id`.
+/// Reads the functions of the crate `store` that take a user: each statement in them must name `user_id`, or hand the user to a
+/// function of the database as `p_user`.
 #[test]
 fn every_statement_that_runs_for_a_user_names_the_owner() {
     let mut checked = 0;
@@ -127,7 +128,9 @@ fn every_statement_that_runs_for_a_user_names_the_owner() {
                     checked += 1;
                     let name = statement.lines().next().unwrap_or_default();
                     assert!(
-                        statement.contains("user_id") || OWNED_OTHERWISE.contains(&name),
+                        statement.contains("user_id")
+                            || statement.contains("p_user =>")
+                            || OWNED_OTHERWISE.contains(&name),
                         "the function of {name} in {} takes a user, but the statement does not name user_id",
                         path.display()
                     );

@@ -139,23 +139,6 @@ async fn workers_together_do_not_pass_a_cap() {
     }
 }
 
-/// Shows that the test above would find it.
-#[tokio::test(flavor = "multi_thread")]
-async fn without_the_lock_they_would_pass_it() {
-    let world = world(&TOGETHER).await;
-    // A function of this name before the server's own, for connections that are made from now on.
-    world
-        .test
-        .run(
-            "CREATE SCHEMA no_lock;
-             CREATE FUNCTION no_lock.pg_advisory_xact_lock(bigint) RETURNS void LANGUAGE sql AS 'SELECT';
-             DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = no_lock, pg_catalog, public', current_database()); END $$",
-        )
-        .await;
-    let (_, charged) = buy_together(&world).await;
-    assert!(charged > 600, "only {charged} cents were charged");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_that_costs_more_than_its_cap_fails_and_goes_on_with_a_higher_one() {
     let mut world = world(&[PRICE, SMALL, ("EMBED_REQUESTS_IN_FLIGHT", "1"), ("MAX_CENTS_PER_DOCUMENT", "500")]).await;
