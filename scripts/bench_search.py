@@ -16,7 +16,7 @@ API is where the routes begin, TOKEN a user's token or key. All documents of the
 database of its own. --foreign asks the questions of another set as well and says how many find nothing; --reuse sends no
 texts. 200 questions each, the first after random.Random(7).shuffle (cran: in the file's order). took_ms is the API's own.
 
---program searches without HTTP over texts that an API has taken in before: crates/search/examples/search_bench. It tells CPU time a
+--program searches without HTTP over texts that an API has taken in before: examples/search_bench. It tells CPU time a
 search, of itself and of its database session. --variants asks hybrid questions again without a part of the ranking (names: bonus
 of the documents' names; scores: fusion by scores, so reciprocal ranks; lifts: of other languages), or with `expand` and at most
 1,500 characters a hit (neighbours, section, page).

@@ -24,7 +24,7 @@ const GROUP: usize = 8;
 /// How the dense layers compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
-    /// In 8-bit integers: twice as fast, at a loss that search cannot tell.
+    /// In 8-bit integers: more than twice as fast, at a loss that search cannot tell.
     Int8,
     /// In 32-bit floats.
     F32,

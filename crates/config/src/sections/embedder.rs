@@ -42,7 +42,7 @@ settings! {
     EMBED_VERSION[MODEL] version: String = name, default "1";
     /// Folder of local models, each in a folder of its name.
     EMBED_MODEL_DIR[STORED] model_dir: PathBuf = path, optional "/var/lib/app/models";
-    /// How a local model computes: `int8`, twice as fast, at a loss that search cannot tell; `f32`, as the model was trained.
+    /// How a local model computes: `int8`, more than twice as fast, at a loss that search cannot tell; `f32`, as the model was trained.
     /// Vectors of both fit each other.
     EMBED_PRECISION[STORED] precision: Precision = one_of(Precision::ALL), default "int8";
     /// Threads of a local model; `0`: one a core.

@@ -14,7 +14,6 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use app_search::{Around, Query, VectorCache, Without, search};
 use async_trait::async_trait;
 use domain::{
     Code, DocumentId, Failure, UserId,
@@ -22,6 +21,7 @@ use domain::{
 };
 use embedder::{LocalEmbedder, Precision};
 use pg::{ConnectTarget, Db, PoolOptions, Session, url::DatabaseUrl};
+use search::{Around, Query, VectorCache, Without, search};
 use serde::Deserialize;
 use serde_json::json;
 use store::active_model::get_active_model;
