@@ -1,5 +1,5 @@
 -- The look-ups of a search as functions, whose plans a session keeps: sent as statements, unnamed for the poolers' sake, each was
--- planned anew, for longer than most of them run. The settings hold the plans to a look-up for each row, however old the
+-- planned again, for longer than most of them run. The settings hold the plans to a look-up for each row, however old the
 -- statistics are. They run with the rights of the caller.
 
 -- The passages at places (number of the document, place in it), with the position of each place, from 1. Each document is looked
