@@ -112,6 +112,8 @@ async fn a_database_that_ends_is_started_again() {
     let fleet = dev_in(&folder);
     let mut dev = fleet.start(&["dev"]);
     let api = content(&folder.path().join("api.url")).await;
+    // The last of what it does by itself at its start, which would end it if it failed.
+    dev.wait_for("/search answered 200");
     let pid_file = folder.path().join("postgres/cluster/data/postmaster.pid");
     let pid = content(&pid_file).await.lines().next().unwrap().to_owned();
     assert!(Command::new("kill").args(["-s", "KILL", &pid]).status().unwrap().success());
